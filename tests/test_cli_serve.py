@@ -21,6 +21,7 @@ from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli.access_log import AccessLog
+from fine_tuning_fakeserver.edge.transports import transport
 
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FAKE_FINE_TUNING_")}
@@ -171,8 +172,7 @@ def logged(method: str, path: str) -> str:
     """The access log of one request to a fresh fake."""
     fake, out = FakeFineTuning(pace="manual"), StringIO()
     fake.advance("1h")
-    fake.app = AccessLog(fake, out)
-    with httpx.Client(transport=fake.transport(), base_url="http://fake") as client:
+    with httpx.Client(transport=transport(AccessLog(fake, out)), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return out.getvalue()
 
@@ -227,6 +227,5 @@ def test_a_closed_log_fails_no_request() -> None:
             raise BrokenPipeError
 
     fake = FakeFineTuning()
-    fake.app = AccessLog(fake, Closed())
-    with httpx.Client(transport=fake.transport()) as client:
+    with httpx.Client(transport=transport(AccessLog(fake, Closed()))) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200

@@ -252,6 +252,7 @@ def test_nothing_that_is_sent_breaks_the_fake(call: tuple[str, str], body: dict[
 
     assert reply.status == 200 or "fake_error" in json.loads(reply.body), reply.body
     http.fake.requests_log.clear()
+    http.fake.clear_faults()
     key = sorted(http.fake.settings.api_keys or ["any"])[0]
     headers = [(b"authorization", b"Bearer " + key.encode("latin-1", "replace"))]
     for path in ("/files", JOBS, "/models"):

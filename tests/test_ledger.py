@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning, errors
+from fine_tuning_fakeserver import FakeFineTuning, errors, failures
 from fine_tuning_fakeserver.cli.fidelity import BEGIN, END, filled
 from fine_tuning_fakeserver.domain.methods import METHODS
 from fine_tuning_fakeserver.domain.timeline import KINDS as MOMENTS
@@ -23,7 +23,10 @@ from worlds import Http
 
 README = Path(__file__).parents[1] / "README.md"
 CONSTRUCTORS = [
-    function for _, function in inspect.getmembers(errors, inspect.isfunction) if function.__module__ == errors.__name__
+    function
+    for module in (errors, failures)
+    for _, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__
 ]
 
 
@@ -126,4 +129,4 @@ def test_statuses_are_of_refusals() -> None:
     """What is no success is an error's status."""
     claims: Iterable[int] = [claim.status for group in (*ROUTES.values(), EVERYWHERE) for claim in group]
 
-    assert {status for status in claims if status != 200} <= {400, 401, 403, 404, 413, 429, 500}
+    assert {status for status in claims if status != 200} <= {400, 401, 403, 404, 413, 429, 500, 503}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
+
+import pytest_fine_tuning.play  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
 
 POLLING = """
 import openai
@@ -105,7 +110,7 @@ def test_the_handle_steers_time_and_plans(pytester: pytest.Pytester) -> None:
             assert (failed.status, failed.error.code) == ("failed", "server_error")
         """
     )
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
 
 
 def test_waits_of_our_client_cost_no_real_time(pytester: pytest.Pytester) -> None:
@@ -165,3 +170,172 @@ def test_a_proxy_in_the_environment_does_not_catch_the_fixture(
         """
     )
     pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_it_works_where_sockets_are_blocked(pytester: pytest.Pytester) -> None:
+    """With pytest-socket, our client, the SDK and bare httpx2 are answered all the same, without a warning."""
+    pytester.makepyfile(
+        """
+        import httpx2
+        import openai
+        import pytest
+        from fine_tuning_client import FineTuning
+
+        KEY = {"Authorization": "Bearer any"}
+
+        def test_blocked(fake_fine_tuning):
+            assert openai.OpenAI().models.list().data
+            assert httpx2.get(fake_fine_tuning.base_url + "/models", headers=KEY).status_code == 200
+            assert httpx2.get("https://api.openai.com/v1/models", headers=KEY).status_code == 200
+            assert fake_fine_tuning.openai().models.list().data
+            FineTuning.list_jobs()
+            assert len(fake_fine_tuning.calls) == 5
+
+        @pytest.mark.enable_socket
+        def test_enabled(fake_fine_tuning):
+            import socket
+            from urllib.parse import urlsplit
+            parts = urlsplit(fake_fine_tuning.base_url)
+            socket.create_connection((parts.hostname, parts.port)).close()
+
+        def test_blocked_again(fake_fine_tuning):
+            assert openai.OpenAI().models.list().data
+            FineTuning.list_jobs()
+
+        @pytest.mark.fake_fine_tuning(guard=False)
+        def test_our_client_needs_no_guard(fake_fine_tuning):
+            FineTuning.list_jobs()
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error", "-W", "ignore::ResourceWarning", "--disable-socket")
+    result.assert_outcomes(passed=4)
+
+
+def test_after_blocked_sockets_all_is_as_before(pytester: pytest.Pytester) -> None:
+    """Where pytest-socket and the guard both had their hands on the socket module, it is whole afterwards."""
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+
+        LOOKUP, SOCKET = socket.getaddrinfo, socket.socket
+
+        @pytest.mark.disable_socket
+        def test_blocked(fake_fine_tuning): pass
+
+        def test_plain(fake_fine_tuning): pass
+
+        def test_after():
+            assert (socket.getaddrinfo, socket.socket) == (LOOKUP, SOCKET)
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_variables_that_would_lead_to_azure_lead_to_the_fake(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those for Azure are set with its dialect, and replaced where they are set already; otherwise there are none."""
+    pytester.makepyfile(
+        """
+        import os
+        import openai
+        import pytest
+
+        NAMES = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
+
+        def ask(fake):
+            jobs = openai.AzureOpenAI(api_version="2025-04-01-preview").fine_tuning.jobs
+            assert jobs.list().data == []
+            fake.assert_called("list_jobs", times=1)
+
+        def test_without(fake_fine_tuning):
+            assert not set(NAMES) & set(os.environ)
+
+        @pytest.mark.fake_fine_tuning(dialect="azure-2025")
+        def test_dialect(fake_fine_tuning):
+            ask(fake_fine_tuning)
+            assert openai.OpenAI().fine_tuning.jobs.list().data == []
+
+        @pytest.fixture
+        def mine(monkeypatch):
+            for name in NAMES:
+                monkeypatch.setenv(name, "https://gateway.example.com")
+
+        def test_replaced(mine, fake_fine_tuning):
+            ask(fake_fine_tuning)
+            assert not [name for name in NAMES if "example.com" in os.environ[name]]
+        """
+    )
+    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_process_that_is_started_reaches_the_same_account(pytester: pytest.Pytester) -> None:
+    """A subprocess inherits the variables, and `env` is what it needs at least."""
+    pytester.makepyfile(
+        """
+        import subprocess
+        import sys
+        import pytest
+
+        CODE = "import openai; print(len(openai.OpenAI().models.list().data))"
+
+        @pytest.mark.parametrize("bare", [False, True])
+        def test_subprocess(fake_fine_tuning, bare):
+            env = {**fake_fine_tuning.env} if bare else None
+            subprocess.run([sys.executable, "-c", CODE], env=env, check=True)
+            fake_fine_tuning.assert_called("list_models", times=1)
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_the_server_of_the_session_can_be_had_alone(pytester: pytest.Pytester) -> None:
+    """`fake_fine_tuning_server` is on its socket before any test has a fake of its own, and is the same fake."""
+    pytester.makepyfile(
+        """
+        import httpx
+
+        def test_alone(fake_fine_tuning_server):
+            answer = httpx.get(fake_fine_tuning_server.base_url + "/models", headers={"Authorization": "Bearer any"})
+            assert answer.status_code == 200
+
+        def test_same(fake_fine_tuning_server, fake_fine_tuning):
+            assert fake_fine_tuning is fake_fine_tuning_server
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_a_clock_that_a_test_has_frozen_stops_nothing(pytester: pytest.Pytester) -> None:
+    """With the process's clocks standing still, requests over the socket are answered, and the session ends."""
+    pytester.makepyfile(
+        """
+        import time
+        import openai
+        import pytest
+
+        @pytest.mark.fake_fine_tuning(guard=False)
+        def test_frozen(fake_fine_tuning, monkeypatch):
+            for name, value in (("time", 978307200.0), ("monotonic", 978307200.0)):
+                monkeypatch.setattr(time, name, lambda value=value: value)
+            assert openai.OpenAI().models.list().data
+            real = time.clock_gettime
+            until = real(time.CLOCK_MONOTONIC) + 0.3  # the server has looked at its clock meanwhile
+            while real(time.CLOCK_MONOTONIC) < until:
+                openai.OpenAI().models.list()
+        """
+    )
+    result = pytester.runpytest_subprocess("-W", "error", "-W", "ignore::ResourceWarning", timeout=30)
+    result.assert_outcomes(passed=1)
+
+
+def test_importing_the_plugin_imports_pytest_and_nothing_heavy() -> None:
+    """What `import pytest_fine_tuning` adds to `import pytest` is modules of the plugin itself, and few."""
+    code = (
+        "import sys, pytest; had = set(sys.modules); import pytest_fine_tuning; print(*sorted(set(sys.modules) - had))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["pytest_fine_tuning", "pytest_fine_tuning.keys"]

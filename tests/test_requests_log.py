@@ -40,6 +40,7 @@ def test_what_is_kept(http: Http) -> None:
         "body": json.dumps({"model": "gpt-9", "training_file": file}),
         "status": 400,
         "answer": reply.body.decode(),
+        "fault": None,
     }
     assert [each.number for each in http.fake.requests] == [1, 2]
 

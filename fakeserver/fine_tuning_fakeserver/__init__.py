@@ -5,19 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .calls import Call
     from .domain.plan import JobError, Plan
     from .domain.usage import FakeUsageError
+    from .edge.faults import Fault
+    from .edge.scripted.items import FakeResponseMismatch
+    from .edge.scripted.queues import ScriptedCall, StrayOperation
     from .fake import FakeFineTuning
+    from .findings import Finding
     from .settings import Settings
 
-__all__ = ["FakeFineTuning", "FakeUsageError", "JobError", "Plan", "Settings"]
+__all__ = [
+    "Call",
+    "FakeFineTuning",
+    "FakeResponseMismatch",
+    "FakeUsageError",
+    "Fault",
+    "Finding",
+    "JobError",
+    "Plan",
+    "ScriptedCall",
+    "Settings",
+    "StrayOperation",
+]
 
 _HOMES = {
+    "Call": "calls",
     "FakeFineTuning": "fake",
+    "FakeResponseMismatch": "edge.scripted.items",
     "FakeUsageError": "domain.usage",
+    "Fault": "edge.faults",
+    "Finding": "findings",
     "JobError": "domain.plan",
     "Plan": "domain.plan",
+    "ScriptedCall": "edge.scripted.queues",
     "Settings": "settings",
+    "StrayOperation": "edge.scripted.queues",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -35,6 +37,24 @@ def real_now() -> float:
     return float(int(time.time()))
 
 
+_SLEEP, _ASYNC_SLEEP = time.sleep, asyncio.sleep
+
+
+def elapsed() -> float:
+    """Real seconds since some moment; only differences count."""
+    return time.monotonic()
+
+
+def steady() -> float:
+    """Real seconds since some moment, which no test stops that freezes time, except on Windows."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC) if sys.platform != "win32" else time.monotonic()
+
+
+def sleep_is_replaced() -> bool:
+    """Whether a test has put something in place of this process's sleeps, so that nobody can tell who has waited."""
+    return time.sleep is not _SLEEP or asyncio.sleep is not _ASYNC_SLEEP
+
+
 def wait(seconds: float) -> None:
     """Let real time pass."""
     time.sleep(seconds)
@@ -49,7 +69,7 @@ class VirtualClock:
         real: seconds of real time; only differences count.
     """
 
-    def __init__(self, start: float, rate: float = 0.0, real: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, start: float, rate: float = 0.0, real: Callable[[], float] = steady) -> None:
         self._real = real
         self._base, self._real_base, self._rate = start, real(), rate
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .clock import Pace, wait
 from .domain.durations import Duration
@@ -17,20 +15,25 @@ from .domain.usage import FakeUsageError
 from .domain.webhooks import Delivery, Endpoint
 from .edge.app import create_app
 from .edge.courier import PATIENCE_S, Courier
-from .edge.manners import told
+from .edge.faults import Faults
 from .edge.requests_log import Exchange, RequestsLog
+from .edge.scripted.stage import Scripts
+from .handle.doors import Doors
+from .handle.faulting import Faulting
+from .handle.looking import Looking
+from .handle.meddling import Meddling
+from .handle.recounting import Recounting
+from .handle.scripting import Scripting
 from .service import Service
 from .settings import Settings
 from .verbs import graders, inference, jobs, seeding, steering, webhooks
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
 
-
-class FakeFineTuning:
+class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
     """A fake of the fine-tuning API with one account.
 
     Args:
+        faults: what goes wrong from the beginning: mappings, as ``POST /_fake/faults`` takes them.
         settings: any field of `Settings`, by name: ``seed``, ``pace``, ``plan``, ``start``, …
 
     Example::
@@ -40,47 +43,28 @@ class FakeFineTuning:
             client = openai.OpenAI(base_url=url, api_key="any")
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Any) -> None:
         self.requests_log = RequestsLog()
         self._urls: list[str] = []
+        self._taken = 0
         self._service = Service(Settings().changed(settings))
         self._courier = Courier(self._service)
-        self.app: ASGIApp = create_app(self._service, self.requests_log, afterwards=self._courier.look)
-        """The ASGI application, for a server of your own."""
+        self._faults = Faults(faults, self._service.born)
+        self._scripts = Scripts()
+        self._app = create_app(
+            self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.look
+        )
+        self._reachable = self._handed_out = False
 
-    def reset(self, **settings: Any) -> None:
-        """Begin a fresh account, with the settings it was born with but for those given."""
+    def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Any) -> None:
+        """Begin a fresh account, with the settings and the faults it was born with but for those given."""
+        armed = self._faults.parsed(faults)
         self._service.reset(settings)
         self.requests_log.clear()
-
-    @contextmanager
-    def serving(self, host: str = "127.0.0.1", port: int = 0) -> Generator[str, None, None]:
-        """Serve on a socket (port 0: a free one) while the context lasts; it yields the API's base URL."""
-        from .edge.serving import serving
-
-        with serving(self.app, host, port) as url:
-            self._urls.append(url)
-            try:
-                yield told(url, self._service.account.dialect)
-            finally:
-                self._urls.remove(url)
-
-    @property
-    def base_url(self) -> str:
-        """The API's base URL, with ``/v1`` or what the dialect has for it, while the fake is serving.
-
-        Raises:
-            FakeUsageError: it is not serving.
-        """
-        if not self._urls:
-            raise FakeUsageError("the fake has no URL while it is not serving: use it inside `with fake.serving():`")
-        return told(self._urls[-1], self._service.account.dialect)
-
-    def transport(self, library: ModuleType | None = None) -> Any:
-        """A transport of httpx, or of the module given (httpx2), that answers in this process without a socket."""
-        from .edge.transports import transport
-
-        return transport(self.app, library)
+        self._taken = 0
+        self._scripts.clear()
+        self._reachable = self._handed_out or bool(self._urls)
+        self._faults.begin_again(armed, self._service.born)
 
     @property
     def settings(self) -> Settings:
@@ -122,6 +106,7 @@ class FakeFineTuning:
         In virtual time, which passes at once; at the pace "polls" it is the next look that moves it, unless nothing is
         ahead of any job (one is paused, say), when a client's timeout must still come. At a numeric pace, in real time.
         """
+        self.requests_log.slept_s += max(seconds, 0)
         if isinstance(self.pace, str):
             steering.rest(self._service, seconds)
         else:

@@ -6,45 +6,123 @@ what a fixture needs is imported when the fixture is used.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from fine_tuning_fakeserver import FakeFineTuning
+from .keys import HANDLE
 
-API_KEY = "fake-fine-tuning-key"
-"""What `OPENAI_API_KEY` is set to: a key that could never spend money."""
+if TYPE_CHECKING:
+    from fine_tuning_fakeserver import FakeFineTuning, Plan
+
+    from .play import Server
+
+__all__ = ["UnfiredFaultWarning", "fake_fine_tuning", "fake_fine_tuning_plan", "fake_fine_tuning_server"]
+
+MARK = "fake_fine_tuning"
+MARKER = (
+    f"{MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, …): how the "
+    "test has its fake; any of the fake's settings. The test has the fixture by this alone."
+)
+INI: Mapping[str, tuple[str, Any]] = {
+    "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", "string"),
+    "plan": ("how jobs go: a JSON object or a TOML inline table", "string"),
+    "dialect": ("how the API speaks, such as openai-2025-09", "string"),
+    "seed": ("what ids and losses are derived from", "string"),
+    "guard": ("whether requests to providers end at the fake: true (default) or false", "string"),
+    "guarded_hosts": ("more hosts that are never asked", "linelist"),
+    "allowed_hosts": ("hosts that may be asked all the same", "linelist"),
+    "findings": ("what is done about findings: off (default), report, fail", "string"),
+}
+
+
+class UnfiredFaultWarning(pytest.PytestWarning):
+    """A test has armed a fault that no call met: it has not tested what it says."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag and the ini keys."""
+    text = "list what code under test did wrong against the fake, although its tests pass"
+    group = parser.getgroup("fake-fine-tuning")
+    group.addoption("--fine-tuning-findings", action="store_true", help=text)
+    for name, (words, kind) in INI.items():
+        parser.addini(f"{MARK}_{name}", f"fake_fine_tuning: {words}", kind, default=[] if kind == "linelist" else "")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known, and check ini keys if there are any."""
+    config.addinivalue_line("markers", MARKER)
+    if any(config.getini(f"{MARK}_{name}") for name in INI):
+        from .options import check_ini
+
+        check_ini(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give marked tests the fixture, and refuse marks that make no sense."""
+    marked = [item for item in items if item.get_closest_marker(MARK)]
+    if marked:
+        from .marks import take_marks
+
+        take_marks(marked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell what the fake has seen, where a test with one has failed."""
+    report = yield
+    if HANDLE in item.stash:
+        from .verdicts import complete
+
+        complete(item, report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the findings."""
+    from .summary import summarize
+
+    summarize(terminalreporter)
 
 
 @pytest.fixture(scope="session")
-def fake_fine_tuning_server() -> Generator[FakeFineTuning, None, None]:
-    """A fake on a free loopback port for the whole session; use `fake_fine_tuning`, which empties it for each test."""
-    from fine_tuning_fakeserver import FakeFineTuning
+def _fine_tuning_server() -> Generator[Server, None, None]:
+    from .play import Server
 
-    fake = FakeFineTuning()
-    with fake.serving():
-        yield fake
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def fake_fine_tuning_server(_fine_tuning_server: Server) -> FakeFineTuning:
+    """The fake of the session, on a free loopback port; use `fake_fine_tuning`, which empties it for each test."""
+    _fine_tuning_server.open()
+    return _fine_tuning_server.fake
+
+
+@pytest.fixture
+def fake_fine_tuning_plan() -> Plan | Mapping[str, Any] | None:
+    """How jobs go in tests whose mark does not say it: override this in a module or a conftest. None: as ever."""
+    return None
 
 
 @pytest.fixture
 def fake_fine_tuning(
-    fake_fine_tuning_server: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    _fine_tuning_server: Server,
+    fake_fine_tuning_plan: Plan | Mapping[str, Any] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Generator[FakeFineTuning, None, None]:
     """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.
 
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client that is made without arguments talks to the fake;
-    every client of `fine_tuning_client` does, and its waits cost no real time. The account is emptied before the
-    test, not after it: what a failed test left can be looked at.
+    every client of `fine_tuning_client` does, and its waits cost no real time. Requests of httpx and httpx2 to a known
+    provider are answered by the fake, too; those of other libraries are refused. The account is emptied before the
+    test, not after it: what a failed test left can be looked at, and is told in its report.
     """
-    from fine_tuning_client.testing import redirect
+    from .play import playing
 
-    fake = fake_fine_tuning_server
-    fake.reset()
-    monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", API_KEY)
-    for name in ("NO_PROXY", "no_proxy"):  # a proxy in the environment must not catch calls to this machine
-        monkeypatch.setenv(name, "127.0.0.1", prepend=",")
-    with redirect(fake.base_url, api_key=API_KEY, sleep=fake.sleep, clock=lambda: fake.now):
+    with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan, monkeypatch) as fake:
         yield fake

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
+
+import borrowed
+from borrowed import UnreachableError
+
+__all__ = ["UnreachableError", "installed", "outcomes"]
 
 REPO = Path(__file__).parents[2]
 VERSION = "2.54.0"
-FOLDER = REPO / ".cache" / f"openai-{VERSION}"
-STAMP = ".complete"
-INSTALL_SECONDS, RUN_SECONDS = 120, 60
-
-
-class UnreachableError(Exception):
-    """The package could not be installed; the message says why."""
+RUN_SECONDS = 60
 
 
 def installed() -> Path:
@@ -33,31 +29,12 @@ def installed() -> Path:
     Raises:
         UnreachableError: the registry cannot be reached.
     """
-    if not (FOLDER / STAMP).exists():
-        FOLDER.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FOLDER.parent) as scratch:
-            _install(Path(scratch) / "new")
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            (Path(scratch) / "new").rename(FOLDER)
-    return FOLDER
-
-
-def _install(folder: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
-    uv = ["uv", "pip", "install", "--python", sys.executable]
-    command = [*(pip if find_spec("pip") else uv), "--quiet", "--target", str(folder), f"openai=={VERSION}"]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        raise UnreachableError(f"openai {VERSION} cannot be installed: {said.strip().splitlines()[-1]}") from error
-    (folder / STAMP).touch()
+    return borrowed.installed(f"openai-{VERSION}", f"openai=={VERSION}")
 
 
 def outcomes(base_url: str) -> dict[str, str]:
     """Run the contract with openai 2 in a process of its own; by part, the empty string or a traceback."""
-    path = os.pathsep.join(filter(None, [str(installed()), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": borrowed.path_with(installed(), REPO / "tests")}
     command = [sys.executable, "-W", "error", "-m", "tests.contract.openai2", base_url]
     ended = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
     if ended.returncode:

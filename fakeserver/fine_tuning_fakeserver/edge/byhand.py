@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
+from .lines import LINE, Ending, LineInProcess
+
 
 @dataclass(slots=True)
 class Reply:
@@ -17,6 +19,8 @@ class Reply:
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
+    ending: Ending | None = None
+    """What a fault leaves the client with instead of an answer or, where there is a status, of the rest of it."""
 
     @property
     def body(self) -> bytes:
@@ -24,13 +28,23 @@ class Reply:
         return b"".join(self.chunks)
 
 
-def ask(app: ASGIApp, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Reply:
+def ask(
+    app: ASGIApp,
+    method: str,
+    target: bytes,
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
+    patience_s: float | None = None,
+) -> Reply:
     """Send one request to *app*; *target* is path and query as they stand on the wire.
+
+    The client would wait *patience_s* seconds for an answer, of a time that is not the real one; None: for ever.
 
     Raises:
         RuntimeError: the application waited for something else than the body, which it never does.
     """
     raw_path, _, query = target.partition(b"?")
+    line = LineInProcess(patience_s)
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -44,11 +58,14 @@ def ask(app: ASGIApp, method: str, target: bytes, headers: Sequence[tuple[bytes,
         "headers": [(name.lower(), value) for name, value in headers],
         "client": None,
         "server": None,
+        "state": {LINE: line},
     }
     reply = Reply()
     _run(app, scope, body, reply)
+    reply.ending = line.ending
     if method == "HEAD":
         reply.chunks.clear()  # a server does the same
+        reply.ending = None if reply.status else reply.ending  # and of nothing, nothing is missing
     return reply
 
 

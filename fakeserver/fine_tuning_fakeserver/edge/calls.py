@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -14,6 +14,9 @@ from ..errors import ApiError, no_key, too_large, wrong_key
 from ..service import Service
 from .forms import Form, FormReader
 from .requests_log import RequestsLog
+
+if TYPE_CHECKING:
+    from .faults import Faults
 
 
 class ClientGoneError(Exception):
@@ -26,10 +29,14 @@ class Call:
 
     service: Service
     requests: RequestsLog
+    faults: Faults
     scope: Scope
     path: dict[str, str]
+    begun_at: float = 0.0
     body: bytes = b""
     form: Form | None = None
+    took_effect: bool = False
+    """Whether its verb was asked and did not refuse, whatever a fault makes of the answer."""
 
     def header(self, name: bytes) -> str:
         """The request's header called *name*, which is in lower case; empty when it was not sent."""

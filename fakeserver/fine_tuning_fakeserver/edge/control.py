@@ -18,6 +18,7 @@ from ..verbs import graders, inference, seeding, steering
 from ..version import VERSION
 from .answers import CONTROL, JSON_TYPE, Answer
 from .calls import Call
+from .faults_control import FAULT_OPERATIONS
 from .routes import Operation
 from .webhooks import WEBHOOK_OPERATIONS, WebhookBody, check_not_a_page
 
@@ -76,6 +77,7 @@ class ResetBody(Body):
     organization_class: str | None = None
     dialect: str | None = None
     webhooks: list[WebhookBody] | None = None
+    faults: list[dict[str, Any]] | None = None
 
 
 class ForeignPeerError(FakeUsageError):
@@ -107,12 +109,14 @@ def _reset(call: Call) -> Any:
     if body.run_python_graders and call.header(b"origin"):
         # A page can get at a loopback port under a name of its own; it must not come to run code here.
         raise ForeignPeerError("run_python_graders cannot be switched on by a browser")
-    changes = {name: value for name, value in body if value is not None}
+    changes = {name: value for name, value in body if value is not None and name != "faults"}
     if body.webhooks:
         check_not_a_page(call)
         changes["webhooks"] = [webhook.target() for webhook in body.webhooks]
+    faults = call.faults.parsed(body.faults)
     call.service.reset(changes)
     call.requests.clear()
+    call.faults.begin_again(faults, call.service.clock.now())
     return _state(call)
 
 
@@ -229,6 +233,7 @@ CONTROL_OPERATIONS = (
     _operation("PUT", "/_fake/replies", _set_replies),
     _operation("PUT", "/_fake/graders", _set_grader_scores),
     *WEBHOOK_OPERATIONS,
+    *FAULT_OPERATIONS,
     _operation("GET", "/_fake/requests", _list_requests),
     _operation("GET", "/_fake/fidelity", _fidelity),
     _operation("GET", "/openapi.json", _description),

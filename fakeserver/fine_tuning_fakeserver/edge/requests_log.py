@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .forms import Form
 
 ENTRIES_AT_MOST = 1000
 BODY_BYTES_AT_MOST = 64 * 1024
@@ -15,7 +18,12 @@ _SECRET = frozenset({b"authorization", b"api-key", b"cookie", b"proxy-authorizat
 
 @dataclass(slots=True)
 class Exchange:
-    """One request with its answer. `at` is virtual Unix seconds; bodies are cut at `BODY_BYTES_AT_MOST`."""
+    """One request with its answer. `at` is virtual Unix seconds; bodies are cut at `BODY_BYTES_AT_MOST`.
+
+    `status` and `answer` are what was sent: 0, and nothing, where a fault left the client without an answer.
+
+    The members with a default tell when it came and what was between it and the one before; see `Waits`.
+    """
 
     number: int
     at: float
@@ -27,6 +35,17 @@ class Exchange:
     body: bytes
     status: int
     answer: bytes
+    form: Mapping[str, Any] | None = None
+    """Of a form its fields, and of its file the name and the size; None where the body is no form."""
+    begun_at: float = 0.0
+    """When the request came, in virtual Unix seconds; `at` is when it was answered, and answering may move time."""
+    waits: Waits | None = None
+    retry_after_s: float | None = None
+    """What the answer's Retry-After said, where it is a number of seconds."""
+    fault: str | None = None
+    """The kind of the fault that hit it."""
+    took_effect: bool = False
+    """Whether the fake did what was asked, whatever a fault made of the answer."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -46,7 +65,22 @@ class Exchange:
             "body": self.body.decode(errors="replace"),
             "status": self.status,
             "answer": self.answer.decode(errors="replace"),
+            "fault": self.fault,
         }
+
+
+class Waits(NamedTuple):
+    """What is known of waiting when a request is answered: differences between two of them are pauses.
+
+    Args:
+        real_s: real seconds.
+        slept_s: virtual seconds slept through `FakeFineTuning.sleep`, as our client does under the fixture.
+        hidden: a test has put something in place of `time.sleep` and its like: who has waited cannot be seen.
+    """
+
+    real_s: float
+    slept_s: float
+    hidden: bool
 
 
 class RequestsLog:
@@ -54,6 +88,7 @@ class RequestsLog:
 
     def __init__(self) -> None:
         self.count = 0
+        self.slept_s = 0.0
         self._entries: deque[Exchange] = deque(maxlen=ENTRIES_AT_MOST)
 
     def add(self, exchange: Exchange) -> None:
@@ -70,6 +105,28 @@ class RequestsLog:
         entries = list(self._entries)  # another thread may be adding one
         found = [each for each in entries if operation in (None, each.operation) and status in (None, each.status)]
         return found if limit is None else found[max(len(found) - limit, 0) :]
+
+
+def form_fields(form: Form | None) -> dict[str, Any] | None:
+    """What is kept of a form: its texts by name, and of its file ``filename`` and ``bytes``, never the content."""
+    if form is None:
+        return None
+    fields: dict[str, Any] = {}
+    for name, part in form.parts.items():
+        if part.filename is None:
+            fields[name] = form.text(name)
+        else:
+            fields |= {"filename": part.filename, "bytes": part.content.size}
+    return fields
+
+
+def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
+    """The seconds that an answer asks its client to wait, to the millisecond if it says; None for none, or a date."""
+    known = dict(headers)
+    for name, unit_s in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        if (value := known.get(name, b"")).replace(b".", b"", 1).isdigit():
+            return float(value) * unit_s
+    return None
 
 
 def redacted(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:

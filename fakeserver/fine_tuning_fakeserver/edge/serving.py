@@ -2,13 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import struct
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from ..clock import steady
+from .lines import LINE, Line, until_gone
+
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for 0 seconds. What is closed so is reset."""
+
+_Protocol: Any = AutoHTTPProtocol  # a class that uvicorn chooses when it is imported: of httptools, or of h11
+
+
+class LineOfSocket(Line):
+    """A connection: it can be closed in the middle of anything."""
+
+    can_hang_up = True
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = False
+
+    async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+        """Let real time pass, while other requests go on."""
+        self._held = True
+        try:
+            return await super().hold(seconds, receive, pass_time)
+        finally:
+            self._held = False
+
+    def let_go(self) -> None:
+        """Hold it no longer: the server is going to stop."""
+        if self._held:
+            self._transport.close()
+
+    async def hang_up(self, receive: Receive, *, reset: bool) -> None:
+        """Close it; when uvicorn has noticed, it takes the request for one whose client has gone."""
+        if reset:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self._transport.abort()
+        else:
+            self._transport.close()
+        await until_gone(receive)
+
+
+class Protocol(_Protocol):  # type: ignore[misc]
+    """uvicorn's protocol, with the line of its connection in the scope of each request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin a connection."""
+        super().connection_made(transport)
+        self._line = LineOfSocket(transport)
+        self.app_state: dict[str, Any] = {**self.app_state, LINE: self._line}
+
+    def shutdown(self) -> None:
+        """Let the server stop."""
+        super().shutdown()
+        self._line.let_go()
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -31,9 +90,10 @@ def url_of(listener: socket.socket) -> str:
 
 
 def config(app: ASGIApp) -> uvicorn.Config:
-    """How the fake runs under uvicorn: no header of its own but the date, no wait at the end."""
+    """How the fake runs under uvicorn: no header of its own but the date, no wait at the end, and ways to hang up."""
     return uvicorn.Config(
         app,
+        http=Protocol,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -48,7 +108,8 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
     """Serve *app* for as long as the context lasts; yield the API's base URL."""
     with bind(host, port) as listener:
         server = uvicorn.Server(config(app))
-        thread = threading.Thread(target=_run, args=(server, listener), name="fake-fine-tuning", daemon=True)
+        loop = _unfrozen(server.config.get_loop_factory())  # here: it opens sockets, and soon there may be none to open
+        thread = threading.Thread(target=_run, args=(server, loop, listener), name="fake-fine-tuning", daemon=True)
         thread.start()
         try:
             yield url_of(listener)
@@ -57,5 +118,14 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
             thread.join()
 
 
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    server.run(sockets=[listener])
+def _run(server: uvicorn.Server, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+def _unfrozen(factory: Callable[[], asyncio.AbstractEventLoop] | None) -> asyncio.AbstractEventLoop:
+    """A loop whose timers no test can freeze: one that is frozen would never see that it is told to stop."""
+    loop = (factory or asyncio.new_event_loop)()
+    with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
+        loop.time = steady  # type: ignore[method-assign]
+    return loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,14 @@ from starlette.types import ASGIApp
 
 from ..domain.usage import FakeUsageError
 from .byhand import Reply, ask
+from .lines import Ending
+
+_WITHOUT_ANSWER: Mapping[Ending, tuple[str, str]] = {
+    "timeout": ("ReadTimeout", "The read operation timed out"),
+    "disconnect": ("RemoteProtocolError", "Server disconnected without sending a response."),
+    "refuse": ("ConnectError", "[Errno 111] Connection refused"),
+}
+"""What either library raises, in its own words."""
 
 
 def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:
@@ -31,7 +40,7 @@ def _transport_class(library: ModuleType) -> Any:
     async_base: Any = library.AsyncBaseTransport
 
     class FakeTransport(base, async_base):  # type: ignore[misc]
-        """Hands requests to the fake in this process."""
+        """Hands requests to the fake in this process; where a fault hits one, it raises what the library would."""
 
         def __init__(self, app: ASGIApp) -> None:
             self._app = app
@@ -45,7 +54,32 @@ def _transport_class(library: ModuleType) -> Any:
             return self._answer(request, await request.aread())
 
         def _answer(self, request: Any, body: bytes) -> Any:
-            reply: Reply = ask(self._app, request.method, request.url.raw_path, request.headers.raw, body)
-            return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
+            patience_s = request.extensions.get("timeout", {}).get("read")
+            reply = ask(self._app, request.method, request.url.raw_path, request.headers.raw, body, patience_s)
+            if reply.ending is None:
+                return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
+            if not reply.status:
+                name, text = _WITHOUT_ANSWER[reply.ending]
+                raise getattr(library, name)(text, request=request)
+            return library.Response(reply.status, headers=reply.headers, stream=Torn(reply))
+
+    class Torn(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
+        """A body that ends before its time."""
+
+        def __init__(self, reply: Reply) -> None:
+            self._body = reply.body
+            self._promised = dict(reply.headers)[b"content-length"].decode()
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield self._body
+            raise self._error()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self._body
+            raise self._error()
+
+        def _error(self) -> Any:
+            came = f"(received {len(self._body)} bytes, expected {self._promised})"
+            return library.RemoteProtocolError(f"peer closed connection without sending complete message body {came}")
 
     return FakeTransport

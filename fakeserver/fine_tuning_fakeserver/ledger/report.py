@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import errors
+from .. import errors, failures
 from ..evidence import KINDS, Evidence, backing
 from . import files, jobs, others, rewards, texts
 from .routes import EVERYWHERE, ROUTES, Claim
 from .shapes import Shape
 
 MODULES = (jobs, rewards, files, others)
+ERRORS = (errors, failures)
 SHAPES: tuple[Shape, ...] = tuple(shape for module in MODULES for shape in module.SHAPES)
 
 
@@ -42,7 +43,7 @@ def entries() -> Iterator[Entry]:
     """All there is, area by area.
 
     Raises:
-        KeyError: a constructor in `errors` does not say what backs it.
+        KeyError: a constructor in `errors` or `failures` does not say what backs it.
     """
     for operation, claims in {**ROUTES, "any route": EVERYWHERE}.items():
         for claim in claims:
@@ -59,12 +60,14 @@ def entries() -> Iterator[Entry]:
 
 
 def _of_errors() -> Iterator[tuple[str, Evidence]]:
-    for name, constructor in inspect.getmembers(errors, inspect.isfunction):
-        if constructor.__module__ != errors.__name__ or name.startswith("_"):
-            continue
-        if (evidence := backing(constructor)) is None:
-            raise KeyError(f"errors.{name} does not say what backs it: mark it with @backed(...)")
-        yield name, evidence
+    for module in ERRORS:
+        for name, constructor in inspect.getmembers(module, inspect.isfunction):
+            if constructor.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            if (evidence := backing(constructor)) is None:
+                where = module.__name__.rpartition(".")[2]
+                raise KeyError(f"{where}.{name} does not say what backs it: mark it with @backed(...)")
+            yield name, evidence
 
 
 def fidelity() -> dict[str, Any]:

@@ -138,10 +138,18 @@ ROUTES: dict[str, tuple[Claim, ...]] = {
 }
 """By the operation's name. What any route may answer besides is in `EVERYWHERE`."""
 
+_ON_DEMAND = (
+    _no(429, printed("chats that were one too many, and without quota", "2023 to 2026"), "rate limit, fault"),
+    _no(500, inferred("the guide to error codes has how it begins"), "fault"),
+    _no(503, inferred("the guide to error codes has the text"), "fault"),
+)
+"""What a route answers where the fake was told to fail. It can be told any status from 400 to 599."""
+
 EVERYWHERE: tuple[Claim, ...] = (
     _no(401, printed("an answer without a key", "2023, 2026"), "no key"),
     _no(413, inferred("the service's text for files is unknown"), "body too large"),
     _no(500, inferred("what the service says of a bug of its own is not imitated"), "bug of the fake"),
+    *_ON_DEMAND,
 )
 
 

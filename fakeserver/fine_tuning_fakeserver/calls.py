@@ -1,0 +1,190 @@
+"""The requests log, read: what was asked, of which thing, with which options, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from .edge.requests_log import BODY_BYTES_AT_MOST, Exchange, Waits
+from .edge.routes import OPERATIONS
+
+LINE_AT_MOST = 160
+"""How many characters a call has in one line of text."""
+
+_RENAMED = {"model": "model_id"}
+_OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
+_UNKNOWN_WAITS = Waits(0.0, 0.0, hidden=True)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    named = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{_RENAMED.get(match[1], match[1])}>[^/]+)", path)
+    return re.compile(named)
+
+
+_PATHS = {operation.name: _pattern(operation.path) for operation in OPERATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the fake, whoever sent it; from `FakeFineTuning.calls`.
+
+    Args:
+        number: its place among the account's requests, from 1.
+        operation: the name of what was asked for, such as ``create_job``; None where there is no such route.
+        method: the HTTP method.
+        path: the path, as the API has it: under ``/v1``.
+        ids: what the path names, and what an accepted call has made: ``job_id``, ``file_id``, ``model_id``, …
+        options: the query's and the JSON body's members, or the fields of a form with its file's ``filename`` and
+            ``bytes``. ``limit`` is a number, and ``metadata[k]=v`` are one mapping ``metadata``.
+        status: of the answer that was sent; 0 where a fault left the client without one.
+        accepted: whether the fake did what was asked. It is not the status that tells: a fault may have made something
+            else of the answer, or have answered without asking.
+        answer: the answer's JSON; None where it is none, or too long to have been kept whole.
+        at: when it was answered, in virtual Unix seconds.
+        begun_at: when it came, in virtual Unix seconds.
+        sent: method, path, query and body as they came; two calls that have these in common ask for the same.
+        user_agent: who sent it; empty where it did not say.
+        retry: how often OpenAI's SDK had sent it before.
+        retry_after_s: what the answer of a 429 asked for.
+        waits: what is known of waiting.
+        fault: the kind of the fault that hit it, if one did.
+        whole: whether the body was kept whole; its options are empty where it was not.
+    """
+
+    number: int
+    operation: str | None
+    method: str
+    path: str
+    ids: Mapping[str, str]
+    options: Mapping[str, Any]
+    status: int
+    accepted: bool
+    answer: Any
+    at: float
+    begun_at: float
+    sent: tuple[str, str, str, bytes]
+    user_agent: str = ""
+    retry: int = 0
+    retry_after_s: float | None = None
+    waits: Waits = _UNKNOWN_WAITS
+    fault: str | None = None
+    whole: bool = True
+
+    @property
+    def job_id(self) -> str | None:
+        """The job it is about, or has made; None where it is about none."""
+        return self.ids.get("job_id")
+
+    @property
+    def file_id(self) -> str | None:
+        """The file it is about, or has made; None where it is about none."""
+        return self.ids.get("file_id")
+
+    @property
+    def model_id(self) -> str | None:
+        """The model that its path names; None where it names none."""
+        return self.ids.get("model_id")
+
+    @property
+    def answered(self) -> bool:
+        """Whether the client was told that it was accepted."""
+        return self.accepted and 200 <= self.status < 300 and self.fault in (None, "delay")
+
+    def __str__(self) -> str:
+        """One line: number, operation, ids and options, status."""
+        named = {**{name: value for name, value in self.ids.items() if value in self.path}, **self.options}
+        what = " ".join([self.operation or f"{self.method} {self.path}", *map(_pair, named.items())])
+        came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
+        made = [value for value in self.ids.values() if value not in self.path]
+        end = " ".join([f" → {came}", *made, *_words(self)])
+        return f"{self.number:>4}  {_cut(what, LINE_AT_MOST - len(end))}{end}"
+
+
+def call_of(exchange: Exchange) -> Call:
+    """What *exchange* was about."""
+    answer = _json(exchange.answer)
+    headers = exchange.headers
+    return Call(
+        number=exchange.number,
+        operation=exchange.operation,
+        method=exchange.method,
+        path=exchange.path,
+        ids=_ids(exchange, answer),
+        options={**_query(exchange.query), **_body(exchange)},
+        status=exchange.status,
+        accepted=exchange.took_effect,
+        answer=answer,
+        at=exchange.at,
+        begun_at=exchange.begun_at,
+        sent=(exchange.method, exchange.path, exchange.query, exchange.body or repr(exchange.form).encode()),
+        user_agent=headers.get("user-agent", ""),
+        retry=_count(headers.get("x-stainless-retry-count", "")),
+        retry_after_s=exchange.retry_after_s,
+        waits=exchange.waits or _UNKNOWN_WAITS,
+        fault=exchange.fault,
+        whole=len(exchange.body) < BODY_BYTES_AT_MOST,
+    )
+
+
+def _ids(exchange: Exchange, answer: Any) -> dict[str, str]:
+    match = _PATHS[exchange.operation].fullmatch(exchange.path) if exchange.operation in _PATHS else None
+    found = dict(match.groupdict()) if match else {}
+    own = _OWN_IDS.get(exchange.operation or "")
+    if own and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
+        found[own] = answer["id"]
+    return found
+
+
+def _query(query: str) -> dict[str, Any]:
+    """The query's options, as a client's arguments had them."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options: dict[str, Any] = {name: value for name, value in pairs if not name.startswith("metadata")}
+    if (limit := str(options.get("limit", ""))).isdecimal() and len(limit) < 16:
+        options["limit"] = int(limit)
+    if ("metadata", "null") in pairs:
+        options["metadata"] = None
+    elif metadata := {name[9:-1]: value for name, value in pairs if name.startswith("metadata[") and name[-1] == "]"}:
+        options["metadata"] = metadata
+    return options
+
+
+def _body(exchange: Exchange) -> Mapping[str, Any]:
+    if exchange.form is not None:
+        return exchange.form
+    body = _json(exchange.body)
+    return body if isinstance(body, dict) else {}
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 9 else 0
+
+
+def _pair(item: tuple[str, Any]) -> str:
+    name, value = item
+    try:
+        return f"{name}={_cut(repr(value), LINE_AT_MOST // 2)}"
+    except RecursionError:  # JSON may be nested deeper than Python prints
+        return f"{name}=…"
+
+
+def _words(call: Call) -> list[str]:
+    """What an answer that refuses says."""
+    error = call.answer.get("error") if isinstance(call.answer, dict) and call.status >= 400 else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return [_cut(message, LINE_AT_MOST // 2)] if isinstance(message, str) else []
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(length - 1, 0)] + "…"

@@ -1,0 +1,84 @@
+"""The line to a client: what a door lets the fake do with it besides answering."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from starlette.types import Receive, Scope
+
+LINE = "fine_tuning_fakeserver.line"
+"""Where a request's scope has its line: in ``scope["state"]``, which a server copies for each request."""
+
+Ending: TypeAlias = Literal["timeout", "disconnect", "refuse"]
+"""What a client without a whole answer is left with: it has waited too long, is hung up on, or is not let in."""
+
+
+class Line:
+    """The line that a server of another make has: it can be held, and cannot be cut."""
+
+    __slots__ = ()
+
+    can_hang_up = False
+
+    async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+        """Let the client wait; False when it does not wait so long.
+
+        Here, and on a socket, these are real seconds; in this process nobody waits, and it is virtual time that
+        passes, by a call of *pass_time*.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await until_gone(receive)
+        except TimeoutError:
+            return True
+        return False
+
+    async def hang_up(self, receive: Receive, *, reset: bool) -> None:
+        """End the connection: in an orderly way, or with *reset* at once, as if nobody had ever listened."""
+        raise NotImplementedError
+
+
+class LineInProcess(Line):
+    """No connection at all: what would have become of one is noted.
+
+    Args:
+        patience_s: how many seconds the client waits for an answer; None for no limit.
+    """
+
+    __slots__ = ("ending", "patience_s")
+
+    can_hang_up = True
+
+    def __init__(self, patience_s: float | None = None) -> None:
+        self.patience_s = patience_s
+        self.ending: Ending | None = None
+
+    async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+        """Let virtual time pass, until the answer comes or the client has had enough."""
+        if self.patience_s is not None and seconds > self.patience_s:
+            pass_time(self.patience_s)
+            self.ending = "timeout"
+            return False
+        pass_time(seconds)
+        return True
+
+    async def hang_up(self, receive: Receive, *, reset: bool) -> None:
+        """Note it."""
+        self.ending = "refuse" if reset else "disconnect"
+
+
+_OF_ANOTHER_MAKE = Line()
+
+
+def line_of(scope: Scope) -> Line:
+    """The line of a request."""
+    found = scope.get("state", {}).get(LINE)
+    return found if isinstance(found, Line) else _OF_ANOTHER_MAKE
+
+
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client is gone; its request has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

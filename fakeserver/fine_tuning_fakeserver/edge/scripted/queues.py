@@ -1,0 +1,142 @@
+"""Which item answers which call: one queue for all operations, a queue for each, or a function.
+
+The rules: an item is taken in order; one that is no answer to the operation is an error that names both, and stays;
+what has run out leaves the twin to answer, or is an error when the script is strict.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from ...domain.usage import FakeUsageError
+from .items import NAMES, Said, understood
+
+
+class StrayOperation(FakeUsageError):
+    """A strict script has no answer left for what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedCall:
+    """What a script's function is told of a request.
+
+    Args:
+        operation: the name of what is asked for, such as ``create_job``.
+        ids: what the path names: ``job_id``, ``file_id``, ``model``.
+        options: the members of the query and of a JSON body, or of a form the ``filename`` and ``purpose``.
+        index: how many calls this script was asked before.
+    """
+
+    operation: str
+    ids: Mapping[str, str]
+    options: Mapping[str, Any]
+    index: int
+
+    @property
+    def job_id(self) -> str | None:
+        """The job in the path."""
+        return self.ids.get("job_id")
+
+    @property
+    def file_id(self) -> str | None:
+        """The file in the path."""
+        return self.ids.get("file_id")
+
+    @property
+    def training_file(self) -> Any:
+        """What a job is to be trained with."""
+        return self.options.get("training_file")
+
+    @property
+    def model(self) -> Any:
+        """The model in the body or in the path."""
+        return self.options.get("model", self.ids.get("model"))
+
+
+class Script:
+    """Prepared answers, in the order they are given.
+
+    Args:
+        responses: items for all operations in one queue, a mapping of operation to its own items, a function that is
+            asked about every call, or None.
+        strict: whether a call that nothing is left for is an error.
+    """
+
+    def __init__(self, responses: Any = None, *, strict: bool = False) -> None:
+        self.strict = strict
+        self._calls = 0
+        self._function: Callable[[ScriptedCall], Any] | None = None
+        self._queue: deque[Any] = deque()
+        self._queues: dict[str, deque[Any]] = {}
+        if isinstance(responses, Mapping):
+            self._queues = {_known(name): _items(items, name) for name, items in responses.items()}
+        elif callable(responses) and not isinstance(responses, type):
+            self._function = responses
+        elif responses is not None:
+            self._queue = _items(responses, "the script")
+
+    def next(self, operation: str, ids: Mapping[str, str], options: Mapping[str, Any]) -> Said:
+        """What answers this call; None leaves it to the twin.
+
+        Raises:
+            FakeUsageError: the next item is no answer to it, or strictly nothing is left.
+        """
+        call = ScriptedCall(operation, ids, options, self._calls)
+        queue = self._queues.get(operation, self._queue)
+        if self._function is None and not queue and self.strict:
+            raise StrayOperation(f"{operation} was called, and the strict script has no answer left for it")
+        item = queue[0] if queue else self._function
+        said = _resolved(understood(item, operation), call)
+        if queue:
+            queue.popleft()
+        self._calls += 1
+        return said
+
+    @property
+    def left(self) -> list[tuple[str | None, Any]]:
+        """The items that nobody has asked for yet, each with its operation, None for any."""
+        own = [(name, item) for name, queue in self._queues.items() for item in queue]
+        return [*((None, item) for item in self._queue), *own]
+
+
+def _resolved(said: Said, call: ScriptedCall) -> Said:
+    """What a function says about *call*; an error it raises is its answer."""
+    if not callable(said):
+        return said
+    try:
+        answer = said(call)
+    except FakeUsageError:
+        raise
+    except Exception as error:
+        return error
+    if callable(answer) and not isinstance(answer, type):
+        raise FakeUsageError(f"the script's function answered {call.operation} with another function, {answer!r}")
+    return understood(answer, call.operation)
+
+
+def _items(items: Any, where: str) -> deque[Any]:
+    if callable(items) and not isinstance(items, type):
+        return _Forever([items])
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise FakeUsageError(f"{where}: {items!r} is no list of answers: write [{items!r}]")
+    return deque(items)
+
+
+class _Forever(deque[Any]):
+    """A queue of one function, which is asked again and again."""
+
+    def popleft(self) -> Any:
+        """The function, which stays."""
+        return self[0]
+
+
+def _known(name: Any) -> str:
+    if name in NAMES:
+        return str(name)
+    near = get_close_matches(str(name), NAMES, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
+    raise FakeUsageError(f"a script has answers for {name!r}, which is no operation: {hint}")

@@ -1,0 +1,38 @@
+"""Answers for what is no route: an unknown path, a known one's wrong method, a slash too many."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from ..errors import invalid_url, unknown_url, wrong_method
+from . import answers
+from .answers import GATEWAY, Answer
+
+
+def redirect(scope: Scope) -> Answer | None:
+    """307 for a list of jobs with a slash at its end, to http even (recording of 2023-10)."""
+    path: str = scope["path"]
+    if path != "/v1/fine_tuning/jobs/":
+        return None
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
+    return Answer(
+        307, [(b"location", b"http://%s%s" % (host, path.rstrip("/").encode())), (b"content-length", b"0")], b""
+    )
+
+
+def refusal(methods: tuple[str, ...], method: str, path: str) -> Answer:
+    """What is answered for a path that has these *methods* only, or is not known at all."""
+    if path.startswith("/_fake") or not path.startswith("/v1"):
+        kind = "method" if methods else "route"
+        return answers.usage_answer(f"{method} {path} is no {kind} of fake-fine-tuning: the API is under /v1", 404)
+    if methods:
+        answer = answers.error_answer(wrong_method(method, path), GATEWAY)
+        answer.headers.append((b"allow", _allowed(methods)))
+        return answer
+    error = invalid_url(method, path) if path == "/v1/files/" else unknown_url(method, path)
+    return answers.error_answer(error, GATEWAY)
+
+
+def _allowed(methods: tuple[str, ...]) -> bytes:
+    """The methods of a path (inferred: RFC 9110 has a 405 name them; the headers of a recorded one are not known)."""
+    return ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])})).encode()

@@ -1,0 +1,15 @@
+"""What every part of the handle works on."""
+
+from __future__ import annotations
+
+from ..edge.requests_log import RequestsLog
+from ..service import Service
+
+
+class Core:
+    """An account and what was asked of it; `FakeFineTuning` fills both in."""
+
+    requests_log: RequestsLog
+    _service: Service
+    _reachable: bool
+    """Whether anybody could have asked anything since the account began."""

@@ -1,0 +1,40 @@
+"""What there is to tell of an account: all of it as a text, and what it refused because it made no sense."""
+
+from __future__ import annotations
+
+from ..edge.faults import Faults
+from .core import Core
+from .story import Scene, refusals, story
+
+
+class Recounting(Core):
+    """Tells people what happened."""
+
+    _faults: Faults
+    _taken: int
+    """Up to which request `take_usage_errors` has looked."""
+
+    def describe(self) -> str:
+        """What happened so far, in lines: clock, the newest jobs with their course, the newest requests, faults.
+
+        And the last request that failed as a command line, to be tried on ``fake-fine-tuning serve``. No keys are in
+        it. The text is for people and changes between versions.
+        """
+        service = self._service
+        with service.lock:
+            now, jobs = service.clock.now(), list(service.account.jobs.values())
+            faults = self._faults.armed(now)
+            pace, settings = service.account.pace, service.settings
+        return story(Scene(settings, service.born, now, pace, jobs, self.requests_log.find(), faults))
+
+    def take_usage_errors(self) -> list[str]:
+        """What clients were told with ``fake_error`` since this was asked last: no service would refuse so.
+
+        Among them are magic metadata that makes no plan, a scripted answer that fits no operation, and a path that is
+        no route of the fake. Code under test may have taken them for errors of the API, so under the fixture
+        `fake_fine_tuning` a test fails at its end unless it has taken them.
+        """
+        log = self.requests_log.find()
+        texts = [f"request {number}: {text}" for number, text in refusals(log) if number > self._taken]
+        self._taken = log[-1].number if log else self._taken
+        return texts

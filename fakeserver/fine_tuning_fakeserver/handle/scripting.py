@@ -1,0 +1,79 @@
+"""Prepared answers: what a test says that the service will say, to whatever client asks."""
+
+from __future__ import annotations
+
+from hashlib import md5
+from typing import Any, Self
+
+from ..domain.usage import FakeUsageError
+from ..edge.scripted.queues import Script
+from ..edge.scripted.stage import Scripts
+from .core import Core
+
+
+class Scripting(Core):
+    """Answers with what a test has prepared, and as the twin does when that has run out.
+
+    The handle is called with the answers, and is itself a context manager that ends the innermost script::
+
+        fake_fine_tuning(["queued", "running", "succeeded"])             # one queue, for any operations
+        fake_fine_tuning({"create_job": ["queued"], "retrieve_job": ["running", "failed"]})
+        fake_fine_tuning(lambda call: "failed" if call.operation == "retrieve_job" else None)
+        with fake_fine_tuning([RateLimitError("slow down")]): ...
+
+    An item is a status (the twin's job goes there, and what follows agrees), a dict of members on the wire, an object
+    of a client's or an SDK's, an exception of theirs, a list of items for a list, a function of a `ScriptedCall`, or
+    None for the twin's own answer. A scripted job is put into the account, its training file too, if it is not there.
+    """
+
+    _scripts: Scripts
+
+    def __call__(self, responses: Any = None, *, strict: bool = False) -> Self:
+        """Answer with *responses* from now on, before older scripts, until `stop` or the test's end.
+
+        Args:
+            responses: items in one queue for all operations; a mapping of operation to items of its own; or a
+                function that is asked about every call.
+            strict: whether a call that no answer is left for is an error, instead of the twin's to answer.
+
+        Raises:
+            FakeUsageError: *responses* are none, or are for an operation that there is not. An item that is no answer
+                to what is asked is told when it is asked, as ``{"fake_error": …}``, and is kept.
+        """
+        self._scripts.stack.append(Script(responses, strict=strict))
+        return self
+
+    def prevent_stray(self) -> Self:
+        """Let every call that no answer is left for be an error from now on."""
+        self._innermost().strict = True
+        return self
+
+    def stop(self) -> Self:
+        """End the innermost script."""
+        self._innermost()
+        self._scripts.stack.pop()
+        return self
+
+    def __enter__(self) -> Self:
+        self._innermost()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def assert_script_exhausted(self) -> Self:
+        """Fail if an answer was prepared that nobody has asked for."""
+        left = [item for script in self._scripts.stack for item in script.left]
+        lines = [f"  {operation or 'any operation'}: {item!r}" for operation, item in left]
+        assert not left, "\n".join([f"{len(left)} scripted answers were never asked for:", *lines])
+        return self
+
+    @staticmethod
+    def fake_id(name: str) -> str:
+        """A job's id that is always the same for *name*, for scripts: ``ftjob-fake-`` and twelve hexadecimal digits."""
+        return f"ftjob-fake-{md5(name.encode(), usedforsecurity=False).hexdigest()[:12]}"
+
+    def _innermost(self) -> Script:
+        if not self._scripts.stack:
+            raise FakeUsageError("there is no script: call the fake with answers first, as in fake([...])")
+        return self._scripts.stack[-1]

@@ -1,0 +1,18 @@
+"""What is kept with a test, by key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fine_tuning_fakeserver import FakeFineTuning
+
+HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
+UNPASSED = pytest.StashKey[bool]()
+"""Whether it, or its setup, has failed or was skipped."""
+FINDINGS = pytest.StashKey[list[str]]()
+
+REPORTED = "fake_fine_tuning_findings"
+"""The attribute of a report that has a test's findings: a plain list, which comes through pytest-xdist as it is."""

@@ -1,0 +1,174 @@
+"""What the fixture is told by ini keys, by `fake_fine_tuning_plan` and by marks: the closest to the test wins."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import pytest
+
+from fine_tuning_fakeserver import FakeUsageError, Settings
+from fine_tuning_fakeserver.settings import FIELDS
+
+from .hosts import Hosts
+
+MARK = "fake_fine_tuning"
+OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings")
+FINDINGS = ("off", "report", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one test is to have its fake.
+
+    Args:
+        settings: of the account, by name.
+        faults: what goes wrong from the beginning.
+        hosts: before which a guard stands; None for no guard.
+        findings: what is done about findings: nothing, a line in the summary, or failing the test.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    faults: Any = ()
+    hosts: Hosts | None = field(default_factory=Hosts)
+    findings: str = "off"
+
+
+DEFAULT = Options()
+
+
+def options_of(item: pytest.Item, plan: object = None) -> Options:
+    """The options of a test; *plan* is what the fixture `fake_fine_tuning_plan` says.
+
+    Raises:
+        FakeUsageError: what an ini key or a mark says makes no sense.
+    """
+    by_fixture = {} if plan is None else {"plan": plan}
+    given = {**_by_ini(item.config), **by_fixture, **_by_marks(item)}
+    if not given:
+        return DEFAULT
+    return checked(given)
+
+
+def checked(given: Mapping[str, Any]) -> Options:
+    """Options from arguments of the mark.
+
+    Raises:
+        FakeUsageError: there is no such option, or its value is no good.
+    """
+    if unknown := [name for name in given if name not in (*FIELDS, *OWN)]:
+        raise FakeUsageError(f"there is no option {unknown[0]!r}{_meant(unknown[0])}: {', '.join((*OWN, *FIELDS))}")
+    settings = {name: value for name, value in given.items() if name in FIELDS}
+    Settings().changed(settings)
+    guarded, allowed = (_several(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
+    hosts = Hosts(guarded, allowed)
+    guard = _one_of("guard", given.get("guard", True), (True, False))
+    findings = _one_of("findings", given.get("findings", "off"), FINDINGS)
+    return Options(settings, _faults(given.get("faults", ())), hosts if guard else None, findings)
+
+
+def check_ini(config: pytest.Config) -> None:
+    """Refuse ini keys that make no sense, before any test runs.
+
+    Raises:
+        pytest.UsageError: one does not.
+    """
+    for name, read in _READERS.items():
+        key = f"{MARK}_{name}"
+        text = config.getini(key)
+        try:
+            if text not in ("", []):
+                checked({name: read(text)})
+        except FakeUsageError as error:
+            raise pytest.UsageError(f"ini key {key}: {error}") from None
+
+
+def _by_ini(config: pytest.Config) -> dict[str, Any]:
+    texts = {name: config.getini(f"{MARK}_{name}") for name in _READERS}
+    given = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
+    if config.getoption("fine_tuning_findings") and given.get("findings", "off") == "off":
+        given["findings"] = "report"
+    return given
+
+
+def _by_marks(item: pytest.Item) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for mark in item.iter_markers(MARK):  # the closest first
+        if mark.args:
+            raise FakeUsageError(
+                f"the mark has {mark.args[0]!r} without a name: its arguments are named, as in pace='manual'"
+            )
+        given = {**mark.kwargs, **given}
+    return given
+
+
+def _meant(name: str) -> str:
+    near = get_close_matches(name, (*OWN, *FIELDS), n=1, cutoff=0.7)
+    return f", did you mean {near[0]!r}? There are" if near else "; there are"
+
+
+def _several(name: str, value: Any) -> list[Any]:
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)
+    raise FakeUsageError(f"{name} is {value!r}: a list of host names is wanted, as in ['api.example.com']")
+
+
+def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> Any:
+    if type(value) is type(known[0]) and value in known:
+        return value
+    raise FakeUsageError(f"{name} is {value!r}: one of {', '.join(map(repr, known))} is wanted")
+
+
+def _faults(given: Any) -> Any:
+    if given:
+        from fine_tuning_fakeserver.edge.faults import Faults
+
+        Faults(given)  # for its refusals; the account will have its own
+    return given
+
+
+def _plan(text: str) -> Any:
+    """A plan as it is written in an ini file.
+
+    Raises:
+        FakeUsageError: it is neither JSON nor an inline table of TOML.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass  # it may be TOML
+    try:
+        return tomllib.loads(f"plan = {text}")["plan"]
+    except ValueError:
+        example = "{outcome = 'failed', queued = '6h'}"
+        raise FakeUsageError(
+            f"plan is {text!r}: a JSON object, or an inline table as in {example}, is wanted"
+        ) from None
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise FakeUsageError(f"seed is {text!r}: a whole number is wanted") from None
+
+
+def _guard(text: str) -> bool:
+    return bool(_one_of("guard", {"true": True, "false": False}.get(text.lower(), text), (True, False)))
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "pace": str,
+    "plan": _plan,
+    "dialect": str,
+    "seed": _seed,
+    "guard": _guard,
+    "guarded_hosts": list,
+    "allowed_hosts": list,
+    "findings": str,
+}
+"""What the texts of the ini keys mean, by the option that each of them sets."""

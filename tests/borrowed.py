@@ -1,0 +1,57 @@
+"""Packages that some tests need and the development environment cannot have: each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+CACHE = Path(__file__).parents[1] / ".cache"
+STAMP = ".complete"
+INSTALL_SECONDS = 120
+
+
+class UnreachableError(Exception):
+    """The package could not be installed; the message says why."""
+
+
+def installed(name: str, *requirements: str, alone: bool = False) -> Path:
+    """A folder with these packages, installed at the first call and kept.
+
+    Args:
+        name: what the folder is called.
+        requirements: as pip takes them.
+        alone: whether what they depend on is left to the environment.
+
+    Raises:
+        UnreachableError: the registry cannot be reached.
+    """
+    folder = CACHE / name
+    if not (folder / STAMP).exists():
+        CACHE.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            _install(Path(scratch) / "new", [*requirements, *(["--no-deps"] if alone else [])])
+            shutil.rmtree(folder, ignore_errors=True)
+            (Path(scratch) / "new").rename(folder)
+    return folder
+
+
+def _install(folder: Path, arguments: list[str]) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
+    uv = ["uv", "pip", "install", "--python", sys.executable]
+    command = [*(pip if find_spec("pip") else uv), "--quiet", "--target", str(folder), *arguments]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise UnreachableError(f"{arguments[0]} cannot be installed: {said.strip().splitlines()[-1]}") from error
+    (folder / STAMP).touch()
+
+
+def path_with(*folders: Path) -> str:
+    """A PYTHONPATH on which *folders* come first."""
+    return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH")]))

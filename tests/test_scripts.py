@@ -1,0 +1,333 @@
+"""Scripts: answers that a test has prepared, for any client, and the twin that goes along with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_client import (
+    APIConnectionError,
+    APITimeoutError,
+    FileResponse,
+    FineTuningClient,
+    FineTuningEventResponse,
+    FineTuningJobResponse,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+)
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from worlds import ROWS
+
+STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+JOB = FineTuningJobResponse(
+    id="ft-1", status="succeeded", model="gpt-4o-mini", training_file="file-abc", created_at=1753000000
+)
+
+
+@pytest.fixture
+def fake() -> FakeFineTuning:
+    """A fake at the pace of a test's polling."""
+    return FakeFineTuning(pace="polls")
+
+
+@pytest.fixture
+def http(fake: FakeFineTuning) -> httpx.Client:
+    """A client without any API in it."""
+    return httpx.Client(transport=fake.transport(), base_url="http://fake/v1", headers={"authorization": "Bearer any"})
+
+
+@pytest.fixture
+def client(fake: FakeFineTuning) -> FineTuningClient:
+    """Our client, which does not repeat anything."""
+    return _client(fake)
+
+
+def _client(fake: FakeFineTuning) -> FineTuningClient:
+    http = httpx.Client(transport=fake.transport())
+    return FineTuningClient("fake", base_url="http://fake/v1", http_client=http, max_retries=0, sleep=fake.sleep)
+
+
+@pytest.fixture
+def sdk(fake: FakeFineTuning) -> Iterator[openai.OpenAI]:
+    """The official client, which does not repeat anything."""
+    transport = fake.transport(httpx2)
+    with openai.OpenAI(
+        base_url="http://fake/v1", api_key="any", http_client=httpx2.Client(transport=transport), max_retries=0
+    ) as sdk:
+        yield sdk
+
+
+def test_one_queue_answers_whatever_is_asked_in_order(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """The items of a list answer create, retrieve and cancel one after the other."""
+    fake(["queued", "running", "cancelled"])
+    job = client.create_job("file-abc", "gpt-4o-mini")
+    assert [job.status, client.retrieve_job(job.id).status, client.cancel_job(job.id).status] == [
+        "queued",
+        "running",
+        "cancelled",
+    ]
+
+
+def test_a_queue_for_each_operation(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """With a mapping, an operation takes its own items, however calls are mixed."""
+    fake({"create_job": ["queued", "failed"], "retrieve_job": ["running", "succeeded"]})
+    first = client.create_job("file-abc", "gpt-4o-mini")
+    assert client.retrieve_job(first.id).status == "running"
+    assert client.create_job("file-abc", "gpt-4o-mini").status == "failed"
+    assert client.retrieve_job(first.id).is_completed()
+
+
+def test_a_function_is_told_what_is_asked(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A function sees operation, ids, options and how often it was asked, and None leaves the answer to the twin."""
+    calls: list[Any] = []
+
+    def answer(call: Any) -> Any:
+        calls.append(call)
+        return "failed" if call.operation == "retrieve_job" else None
+
+    fake(answer)
+    file = client.upload_file(ROWS.encode(), filename="rows.jsonl")
+    job = client.create_job(file.id, "gpt-4o-mini", suffix="mine")
+    assert client.retrieve_job(job.id).has_failed()
+    upload, create, retrieve = calls
+    assert upload.options == {"purpose": "fine-tune", "filename": "rows.jsonl"}
+    assert (create.operation, create.training_file, create.model) == ("create_job", file.id, "gpt-4o-mini")
+    assert create.options["suffix"] == "mine"
+    assert (retrieve.job_id, retrieve.index, retrieve.file_id) == (job.id, 2, None)
+
+
+def test_a_scripted_job_is_the_twins_too(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A job scripted as succeeded is read back so, with events, checkpoints and a result, and cannot be cancelled."""
+    fake([JOB])
+    assert client.create_job("file-abc", "gpt-4o-mini") == client.retrieve_job("ft-1")
+    job = client.retrieve_job("ft-1")
+    assert (job.status, job.model, job.created_at) == ("succeeded", "gpt-4o-mini", 1753000000)
+    assert client.list_job_events("ft-1")[0].message == "The job has successfully completed"
+    assert len(client.list_job_checkpoints("ft-1")) == 3
+    assert client.result_metrics("ft-1")
+    assert [each.id for each in client.list_jobs()] == ["ft-1"]
+    with pytest.raises(Exception, match="succeeded"):
+        client.cancel_job("ft-1")
+
+
+@given(statuses=st.lists(st.sampled_from([*STATUSES, "pausing", "exploded"]), min_size=1, max_size=6))
+def test_any_statuses_come_in_the_order_they_are_scripted(statuses: list[str]) -> None:
+    """Whatever statuses are scripted, possible or not, known or not, they are what is read, and the last one stays."""
+    fake = FakeFineTuning(pace="manual")
+    client = _client(fake)
+    fake({"retrieve_job": statuses})
+    assert [client.retrieve_job("ft-9").status for _ in statuses] == statuses
+    assert client.retrieve_job("ft-9").status == statuses[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RateLimitError("slow down"), RateLimitError),
+        (RateLimitError("slow down", retry_after=7.0, code="rate_limit_exceeded"), RateLimitError),
+        (PermissionDeniedError, PermissionDeniedError),
+        (NotFoundError("gone", code="not_there", type="invalid_request_error"), NotFoundError),
+        (APIConnectionError("lost"), APIConnectionError),
+        (APITimeoutError, APITimeoutError),
+        (TimeoutError(), APITimeoutError),
+        (httpx.ConnectError("no"), APIConnectionError),
+        (ConnectionResetError(), APIConnectionError),
+    ],
+)
+def test_an_exception_is_what_a_client_raises(
+    error: Any, raised: type[Exception], fake: FakeFineTuning, client: FineTuningClient
+) -> None:
+    """A scripted exception is raised by the client, with its text, code and Retry-After."""
+    fake([error])
+    with pytest.raises(raised) as caught:
+        client.list_jobs()
+    assert type(caught.value) is raised
+    if isinstance(error, RateLimitError | NotFoundError) and isinstance(caught.value, RateLimitError | NotFoundError):
+        assert error.message in caught.value.message
+        assert (caught.value.code, caught.value.retry_after) == (error.code, error.retry_after)
+    assert client.list_jobs().jobs == ()
+
+
+def test_the_official_client_is_told_the_same(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
+    """What is scripted with our client's classes is raised as its own by openai's, and the other way round."""
+    response = httpx2.Response(429, request=httpx2.Request("GET", "http://fake"))
+    theirs = openai.RateLimitError("slow down", response=response, body={"message": "slow down", "code": "rate"})
+    fake([RateLimitError("wait"), APITimeoutError(), theirs, JOB])
+    with pytest.raises(openai.RateLimitError, match="wait"):
+        sdk.fine_tuning.jobs.list()
+    with pytest.raises(openai.APITimeoutError):
+        sdk.fine_tuning.jobs.list()
+    with pytest.raises(openai.RateLimitError) as caught:
+        sdk.fine_tuning.jobs.list()
+    assert caught.value.code == "rate"
+    assert sdk.fine_tuning.jobs.create(training_file="file-abc", model="gpt-4o-mini").id == "ft-1"
+
+
+def test_an_object_of_the_sdk_is_an_item(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
+    """A job as the official client read it can be scripted as the next answer."""
+    fake([JOB])
+    job = sdk.fine_tuning.jobs.create(training_file="file-abc", model="gpt-4o-mini")
+    fake([job.model_copy(update={"status": "failed"})])
+    assert sdk.fine_tuning.jobs.retrieve("ft-1").status == "failed"
+
+
+def test_lists(fake: FakeFineTuning, client: FineTuningClient, http: httpx.Client) -> None:
+    """A list operation takes a list of items, texts for events among them, or a whole page."""
+    event = FineTuningEventResponse(id="ftevent-1", message="said", created_at=5)
+    page = {"object": "list", "data": [{"status": "running", "id": "ft-7"}], "has_more": True}
+    fake([["queued", JOB], ["hello", event], page, [{"id": "m", "object": "model"}]])
+    assert [job.status for job in client.list_jobs()] == ["queued", "succeeded"]
+    assert [each.message for each in client.list_job_events("ft-1")] == ["hello", "said"]
+    jobs = client.list_jobs()
+    assert ([job.id for job in jobs], jobs.has_more) == (["ft-7"], True)
+    assert [model.id for model in client.list_models()] == ["m"]
+
+
+def test_files_and_contents(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A scripted file keeps its id for later calls, and a download can be any bytes."""
+    file = FileResponse(id="file-mine", filename="rows.jsonl", bytes=3, created_at=5, purpose="fine-tune")
+    fake({"upload_file": [file], "download_file": [b"step,train_loss\n1,0.5\n", "text"]})
+    assert client.upload_file(ROWS.encode()) == client.retrieve_file("file-mine")
+    assert client.retrieve_file("file-mine").bytes == 3
+    assert client.download_file("file-mine") == b"step,train_loss\n1,0.5\n"
+    assert client.download_file("file-mine") == b"text"
+    assert client.download_file("file-mine") == ROWS.encode()
+
+
+def test_a_file_that_is_not_there_can_be_scripted(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A scripted file is what is read of an id that the account has not."""
+    file = FileResponse(id="file-x", filename="rows.jsonl", bytes=3, created_at=5, purpose="fine-tune")
+    fake([file])
+    assert client.retrieve_file("file-x") == file
+
+
+def test_what_the_service_would_refuse_can_be_scripted(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A create that the twin would refuse gets its scripted answer, and the job is there afterwards."""
+    fake(["queued"])
+    job = client.create_job("file-abc", "no-such-model")
+    assert (job.status, job.model, job.training_file) == ("queued", "no-such-model", "file-abc")
+    assert client.retrieve_job(job.id).model == "no-such-model"
+
+
+MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
+    (
+        "running",
+        lambda client: client.list_jobs(),
+        "list_jobs wants a list of fine_tuning.job items, or a list object, and",
+    ),
+    ([JOB], lambda client: client.retrieve_job("ft-1"), "retrieve_job wants a fine_tuning.job object"),
+    (JOB, lambda client: client.retrieve_file("file-1"), "retrieve_file wants a file object, not a fine_tuning.job"),
+    (5, lambda client: client.list_models(), "which is kept, is 5"),
+    (JOB, lambda client: client.download_file("file-1"), "download_file wants text or bytes"),
+    (ValueError("x"), lambda client: client.list_jobs(), "ValueError"),
+    (lambda call: lambda call: None, lambda client: client.list_jobs(), "another function"),
+]
+
+
+@pytest.mark.parametrize(("item", "ask", "said"), MISMATCHES)
+def test_an_item_that_is_no_answer_is_an_error_of_the_test(
+    item: Any, ask: Callable[[FineTuningClient], object], said: str, fake: FakeFineTuning, client: FineTuningClient
+) -> None:
+    """An item for another operation is told as an error of the fake's own user, naming the item and the operation."""
+    fake([item])
+    with pytest.raises(Exception, match="fake-fine-tuning: ") as caught:
+        ask(client)
+    assert said in str(caught.value)
+
+
+def test_an_item_that_is_no_answer_is_kept(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """An item that does not fit the call waits for one that it fits."""
+    fake(["running"])
+    with pytest.raises(Exception, match="list_jobs wants"):
+        client.list_jobs()
+    assert client.retrieve_job("ft-1").status == "running"
+
+
+def test_a_script_that_has_run_out_leaves_the_twin(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """After the last item the twin goes on from there: a queued job runs and succeeds."""
+    fake(["queued"])
+    job = client.create_job("file-abc", "gpt-4o-mini")
+    assert client.wait_for_job(job.id).is_completed()
+
+
+@pytest.mark.parametrize("strictly", [lambda fake: fake([], strict=True), lambda fake: fake([]).prevent_stray()])
+def test_a_strict_script_lets_nothing_pass(
+    strictly: Callable[[FakeFineTuning], Any], fake: FakeFineTuning, client: FineTuningClient
+) -> None:
+    """A strict script without an answer left refuses the call, and changes nothing."""
+    strictly(fake)
+    with pytest.raises(Exception, match="list_jobs was called, and the strict script has no answer left"):
+        client.list_jobs()
+
+
+def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """The innermost script answers until its `with` ends; stopping one that is not there is an error."""
+    fake({"retrieve_job": ["failed"]})
+    with fake({"retrieve_job": ["running"]}):
+        assert client.retrieve_job("ft-1").status == "running"
+    assert client.retrieve_job("ft-1").status == "failed"
+    fake.stop()
+    with pytest.raises(FakeUsageError, match="there is no script"):
+        fake.stop()
+
+
+def test_what_is_left_is_told(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """assert_script_exhausted names the answers that nobody has asked for, and passes when there are none."""
+    fake({"retrieve_job": ["running"], "create_job": ["queued"]})
+    client.retrieve_job("ft-1")
+    with pytest.raises(AssertionError, match="1 scripted answers were never asked for:\n  create_job: 'queued'"):
+        fake.assert_script_exhausted()
+    client.create_job("file-abc", "gpt-4o-mini")
+    fake.assert_script_exhausted()
+
+
+def test_reset_forgets_scripts(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A fresh account has no script and remembers nothing that one has said."""
+    fake([JOB, "failed"])
+    client.create_job("file-abc", "gpt-4o-mini")
+    fake.reset()
+    with pytest.raises(NotFoundError):
+        client.retrieve_job("ft-1")
+
+
+@pytest.mark.parametrize("responses", ["queued", {"status": "queued"}, {"retrieve_jobs": []}, 5, {"create_job": "x"}])
+def test_what_is_no_script_is_refused_at_once(responses: Any, fake: FakeFineTuning) -> None:
+    """A text, a number, or a mapping with a key that is no operation is a usage error where it is written."""
+    with pytest.raises(FakeUsageError, match=r"is no list of answers|is no operation: did you mean|is no operation"):
+        fake(responses)
+
+
+def test_requests_are_in_the_log_with_what_was_answered(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A scripted answer, an exception and a broken connection are all in the request log."""
+    fake(["queued", RateLimitError("x"), APIConnectionError("y")])
+    client.create_job("file-abc", "gpt-4o-mini")
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"."):
+            client.retrieve_job("ft-1")
+    assert [(each.operation, each.status) for each in fake.requests] == [
+        ("create_job", 200),
+        ("retrieve_job", 429),
+        ("retrieve_job", 0),
+    ]
+
+
+def test_a_socket_is_told_the_same(fake: FakeFineTuning) -> None:
+    """Over a socket a scripted status and a lost connection arrive as in process."""
+    with fake.serving() as url, FineTuningClient("fake", base_url=url, max_retries=0) as client:
+        fake(["running", APIConnectionError("lost")])
+        assert client.retrieve_job("ft-1").status == "running"
+        with pytest.raises(APIConnectionError):
+            client.retrieve_job("ft-1")
+
+
+def test_ids_for_scripts_are_always_the_same() -> None:
+    """fake_id gives one id for one name, and it looks like a job's."""
+    assert FakeFineTuning.fake_id("file-abc") == FakeFineTuning.fake_id("file-abc") == "ftjob-fake-0e14526eaf58"
