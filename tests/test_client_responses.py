@@ -1,15 +1,35 @@
-"""Responses: predicates, unknown fields, pages."""
+"""Responses: predicates, unknown fields, pages, and whatever else the service or the fake may answer."""
 
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import MISSING, fields
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_client import FileResponse, FineTuningJobListResponse, FineTuningJobResponse
+from fine_tuning_client import (
+    APIStatusError,
+    DeletionResponse,
+    FileListResponse,
+    FileResponse,
+    FineTuningCheckpointListResponse,
+    FineTuningCheckpointResponse,
+    FineTuningClient,
+    FineTuningEventListResponse,
+    FineTuningEventResponse,
+    FineTuningJobListResponse,
+    FineTuningJobResponse,
+    ModelListResponse,
+    ModelResponse,
+)
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.domain.dialects import DIALECTS
+from worlds import BORN, ROWS, plans
 
 PREDICATES = ("is_completed", "is_running", "is_paused", "has_failed", "was_cancelled", "is_finished")
 TRUTH = {
@@ -30,7 +50,54 @@ BODY: dict[str, Any] = {
     "training_file": "f",
     "created_at": 1,
 }
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda each: st.lists(each), max_leaves=3)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(),
+    lambda each: st.lists(each, max_size=2) | st.dictionaries(st.text(max_size=5), each, max_size=2),
+    max_leaves=3,
+)
+KINDS: dict[str, st.SearchStrategy[Any]] = {"str": st.text(), "int": NUMBERS, "bool": st.booleans()}
+STATUSES = st.sampled_from([*TRUTH, "pending", "notRunning", "canceled", "canceling"]) | st.text()
+THINGS = (
+    *(FineTuningJobResponse, FineTuningEventResponse, FineTuningCheckpointResponse),
+    *(FileResponse, ModelResponse, DeletionResponse),
+)
+LISTS: dict[type[Any], type[Any]] = {
+    FineTuningJobListResponse: FineTuningJobResponse,
+    FineTuningEventListResponse: FineTuningEventResponse,
+    FineTuningCheckpointListResponse: FineTuningCheckpointResponse,
+    FileListResponse: FileResponse,
+    ModelListResponse: ModelResponse,
+}
+
+
+def bodies(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any JSON object that has what *kind* needs; of the rest it has whatever it likes, and members unknown to us."""
+    known = {each.name: each for each in fields(kind) if each.name not in {"extra", "raw", "provider"}}
+    needs = {
+        name: STATUSES if name == "status" else KINDS[str(each.type)]
+        for name, each in known.items()
+        if each.default is MISSING and each.default_factory is MISSING
+    }
+    may = {name: JSON for name in known if name not in needs}
+    return st.builds(
+        dict.__or__, st.dictionaries(st.text(), JSON, max_size=2), st.fixed_dictionaries(needs, optional=may)
+    )
+
+
+def pages(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any list object with items for *kind*."""
+    cursors = {"object": st.text(), "first_id": st.none() | st.text(), "last_id": st.none() | st.text(), "etc": JSON}
+    needs = {"data": st.lists(bodies(LISTS[kind]), max_size=2), "has_more": st.booleans()}
+    return st.fixed_dictionaries(needs, optional=cursors)
+
+
+def survives(found: Any) -> None:
+    """Hold a response to the round trip: through its own words, and through the text of JSON."""
+    written = found.to_dict()
+    for body in (written, json.loads(json.dumps(written))):
+        again = type(found).from_dict(body)
+        assert (again, again.extra, again.to_dict()) == (found, found.extra, written)
 
 
 def true_of(job: FineTuningJobResponse) -> set[str]:
@@ -60,6 +127,14 @@ def test_other_spellings_of_a_status(wire: str, status: str) -> None:
     assert (job.status, job.raw["status"]) == (status, wire)
 
 
+def test_a_files_status_is_no_jobs_status() -> None:
+    """What Azure says of a file that is not ready yet is left as it is: files are not queued."""
+    file = FileResponse.from_dict(
+        {"id": "file-1", "filename": "a", "bytes": 1, "created_at": 1, "purpose": "p", "status": "pending"}
+    )
+    assert file.status == "pending"
+
+
 def test_canceling_is_not_finished() -> None:
     """A job that is being cancelled is not finished: a wait must go on."""
     assert not true_of(FineTuningJobResponse.from_dict(BODY | {"status": "canceling"}))
@@ -75,6 +150,85 @@ def test_unknown_fields_are_kept(fields: dict[str, Any]) -> None:
     assert job.extra == {name: value for name, value in body.items() if name not in known}
     again = FineTuningJobResponse.from_dict(job.to_dict())
     assert (again, again.extra) == (job, job.extra)
+
+
+@pytest.mark.parametrize("kind", THINGS)
+@given(data=st.data())
+def test_anything_read_can_be_written_and_read_again(kind: type[Any], data: st.DataObject) -> None:
+    """Whatever the service says of a thing is kept, and is the same after being written and read again."""
+    body = data.draw(bodies(kind))
+    found = kind.from_dict(body)
+    assert found.raw == body
+    renamed = {"status": found.status} if kind is FineTuningJobResponse else {}
+    assert found.to_dict().items() >= {**body, **renamed}.items()
+    survives(found)
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@given(data=st.data())
+def test_any_page_can_be_written_and_read_again(kind: type[Any], data: st.DataObject) -> None:
+    """A page keeps its items, cursors and whatever else it has, and is the same after being written and read again."""
+    body = data.draw(pages(kind))
+    found = kind.from_dict(body)
+    assert (found.raw, [each.raw for each in found]) == (body, body["data"])
+    survives(found)
+
+
+class Heard(httpx.BaseTransport):
+    """The way to a fake, that keeps the last body."""
+
+    def __init__(self, fake: FakeFineTuning) -> None:
+        self.inner = fake.transport()
+        self.body: Any = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the fake does."""
+        response: httpx.Response = self.inner.handle_request(request)
+        self.body = json.loads(response.read())
+        return response
+
+
+class Listener:
+    """A client that holds every answer of a fake to what went over the wire."""
+
+    def __init__(self, fake: FakeFineTuning) -> None:
+        self.heard = Heard(fake)
+        http = httpx.Client(transport=self.heard, trust_env=False)
+        self.client = FineTuningClient("fake", http_client=http, max_retries=0)
+
+    def ask(self, verb: str, *args: Any, **options: Any) -> Any:
+        """Ask, and hold the answer to the body; None for a refusal."""
+        try:
+            found = getattr(self.client, verb)(*args, **options)
+        except APIStatusError:
+            return None
+        assert found.raw == self.heard.body
+        survives(found)
+        return found
+
+
+INTERVENTIONS = ("pause_job", "resume_job", "cancel_job", "delete_file", "retrieve_job")
+
+
+@given(data=st.data(), plan=plans(), dialect=st.sampled_from(sorted(DIALECTS)))
+def test_whatever_the_fake_answers_is_read(data: st.DataObject, plan: Any, dialect: str) -> None:
+    """Every answer about a job of any plan, at any time, in any dialect is read as it is, and known to the client."""
+    fake = FakeFineTuning(start=BORN, pace="manual", plan=plan, dialect=dialect, seed=data.draw(st.integers(0, 9)))
+    listener = Listener(fake)
+    file = listener.ask("upload_file", ROWS.encode(), filename="train.jsonl")
+    job = listener.ask("create_job", file.id, "gpt-4o-mini", seed=1, metadata={"a": "b"})
+    for _ in range(data.draw(st.integers(1, 4))):
+        fake.advance(data.draw(st.sampled_from([0.0, 50.0, 200.0]) | st.floats(0, 2000)))
+        verb = data.draw(st.sampled_from(INTERVENTIONS))
+        listener.ask(verb, file.id if verb == "delete_file" else job.id)
+        now = listener.ask("retrieve_job", job.id)
+        assert len(true_of(now) - {"is_finished"}) == 1
+        assert [now] == list(listener.ask("list_jobs"))
+        for lists in ("list_job_events", "list_job_checkpoints"):
+            page = listener.ask(lists, job.id, limit=3)
+            assert page.last_id == (page[-1].id if page else None)
+        assert len(listener.ask("list_files")) <= 2
+        assert now.fine_tuned_model is None or listener.ask("retrieve_model", now.fine_tuned_model)
 
 
 @pytest.mark.parametrize("name", BODY)

@@ -1,53 +1,182 @@
-"""What a type checker makes of the public API; running it shows only that it runs."""
+"""What type checkers make of the public API: a user's files, checked from outside by mypy and pyright, both strict."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, assert_type
+import ast
+import asyncio
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
+import fine_tuning_client
 from fine_tuning_client import (
+    AsyncFineTuning,
     AsyncFineTuningClient,
+    FineTuning,
     FineTuningClient,
-    FineTuningEventResponse,
-    FineTuningJobListResponse,
-    FineTuningJobResponse,
+    ProviderProfile,
+    testing,
 )
+from fine_tuning_client.client import _Client
+from fine_tuning_fakeserver import FakeFineTuning
+from typed import uses_everything
+from worlds import ROWS
 
-JOB = {"id": "ftjob-1", "status": "succeeded", "model": "m", "training_file": "f", "created_at": 1}
+HERE = Path(__file__).parent / "typed"
+RIGHT, WRONG = "uses_everything.py", "misuses.py"
 
-
-def answer(request: httpx.Request) -> httpx.Response:
-    """Answer a job, or a page of them."""
-    one = request.url.path.endswith("ftjob-1") or request.method == "POST"
-    return httpx.Response(200, json=JOB if one else {"data": [JOB], "has_more": False})
-
-
-def test_blocking_verbs_return_responses() -> None:
-    """A blocking verb is typed as returning its response, a walk as an iterator of items."""
-    client = FineTuningClient("fake", http_client=httpx.Client(transport=httpx.MockTransport(answer)))
-    assert_type(client.create_job("f", model="m", seed=1), FineTuningJobResponse)
-    page = client.list_jobs(limit=1)
-    assert_type(page, FineTuningJobListResponse)
-    assert_type(page[0], FineTuningJobResponse)
-    assert_type([job.status for job in page], list[str])
-    assert_type(client.iter_jobs(), Iterator[FineTuningJobResponse])
-    assert_type(client.wait_for_job("ftjob-1", timeout=1), FineTuningJobResponse)
+Errors = Mapping[str, set[int]]
+"""The lines with errors, by file name."""
 
 
-def test_async_verbs_return_awaitables() -> None:
-    """An async verb is typed as a coroutine, a walk as an async iterator."""
-    client = AsyncFineTuningClient("fake")
-    retrieved = assert_type(client.retrieve_job("ftjob-1"), Coroutine[Any, Any, FineTuningJobResponse])
-    retrieved.close()
-    assert_type(client.follow_job_events("ftjob-1"), AsyncIterator[FineTuningEventResponse])
+def _mypy(folder: Path) -> Errors:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
+    found = subprocess.run([*command, RIGHT, WRONG], cwd=folder, capture_output=True, text=True)
+    assert "checked 2 source files" in found.stdout, found.stdout + found.stderr
+    lines = re.findall(r"^(\w+\.py):(\d+): error:", found.stdout, re.MULTILINE)
+    return _by_file((name, int(line)) for name, line in lines)
 
 
-def test_misspelt_keywords_are_flagged() -> None:
-    """A misspelt keyword is an error for a type checker, and a TypeError."""
-    try:
-        FineTuningClient("fake").create_job("f", "m", sufix="x")  # type: ignore[call-arg]  # the point
-    except TypeError:
-        return
-    raise AssertionError("a misspelt keyword was accepted")
+def _pyright(folder: Path) -> Errors:
+    (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    report = json.loads(found.stdout)
+    assert report["summary"]["filesAnalyzed"] == 2, found.stdout
+    problems = report["generalDiagnostics"]
+    return _by_file((Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in problems)
+
+
+def _by_file(problems: Iterator[tuple[str, int]]) -> Errors:
+    lines: dict[str, set[int]] = {RIGHT: set(), WRONG: set()}
+    for name, line in problems:
+        lines[name].add(line)
+    return lines
+
+
+@pytest.fixture(scope="module", params=[_mypy, _pyright], ids=["mypy", "pyright"])
+def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    """What a type checker finds in both files, in a folder without anything else of this project's."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / RIGHT).write_bytes((HERE / RIGHT).read_bytes())
+    (folder / WRONG).write_bytes((HERE / "misuses.txt").read_bytes())  # with another suffix there: no checker's food
+    found: Errors = request.param(folder)
+    return found
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """Type checkers read a package's annotations only where there is a `py.typed`."""
+    assert Path(fine_tuning_client.__file__).with_name("py.typed").is_file()
+
+
+def test_everything_has_the_type_that_a_user_expects(errors: Errors) -> None:
+    """A strict type checker finds nothing wrong with a file that uses the whole API and says each result's type."""
+    assert errors[RIGHT] == set()
+
+
+def test_each_mistake_is_found_and_nothing_else(errors: Errors) -> None:
+    """A strict type checker complains of each line with a mistake, a missing await included, and of no other."""
+    lines = (HERE / "misuses.txt").read_text().splitlines()
+    marked = {number for number, line in enumerate(lines, 1) if "# error: " in line}
+    assert len(marked) > 15
+    assert errors[WRONG] == marked
+
+
+def _public(thing: object) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+def test_the_users_file_uses_everything() -> None:
+    """The file that is checked has every public name, every verb of all four, and every member of what is looked at."""
+    tree = ast.parse((HERE / RIGHT).read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    members = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    classes = [getattr(fine_tuning_client, name) for name in fine_tuning_client.__all__]
+    shown = [each for each in classes if isinstance(each, type) and not issubclass(each, Exception | _Client)]
+    shown.remove(ProviderProfile)  # it is made, and not looked at
+
+    assert set(fine_tuning_client.__all__) - names == set()
+    assert set().union(*map(_public, shown)) - {"NOUN", "ITEM", "index", "count"} - members == set()
+    for owner, used in _verbs_used(tree).items():
+        assert _public(owner) - used == set(), owner
+
+
+def test_the_users_file_gives_every_keyword() -> None:
+    """Every keyword of every verb is given a value that the checkers hold to its type."""
+    tree = ast.parse((HERE / RIGHT).read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = {(_called(call), each.arg) for call in calls for each in call.keywords}
+    verbs = {name: getattr(FineTuning, name) for name in _public(FineTuning)}
+    keywords = {
+        (name, each.name)
+        for name, verb in verbs.items()
+        for each in inspect.signature(verb).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    }
+    assert len(keywords) > 20
+    assert keywords - given == set()
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _verbs_used(tree: ast.Module) -> dict[object, set[str]]:
+    """The verbs that are called on each of the clients and facades."""
+    owners: dict[object, tuple[str, ...]] = {
+        FineTuning: ("FineTuning",),
+        AsyncFineTuning: ("AsyncFineTuning",),
+        FineTuningClient: ("with_a_client.ft", "clients_are_made.blocking"),
+        AsyncFineTuningClient: ("with_an_async_client.ft", "async_clients_are_made.awaited"),
+    }
+    used: dict[str, set[str]] = {}
+    for function in tree.body:
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                for name in (node.value.id, f"{getattr(function, 'name', '')}.{node.value.id}"):
+                    used.setdefault(name, set()).add(node.attr)
+    return {owner: set().union(*(used.get(name, set()) for name in names)) for owner, names in owners.items()}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Path]:
+    """A file to train on, while every client goes to a fake."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(ROWS)
+    fake = FakeFineTuning(pace="polls")
+    transport = fake.transport()
+    doors: dict[str, Any] = {
+        "http_client": httpx.Client(transport=transport),
+        "async_http_client": httpx.AsyncClient(transport=transport),
+    }
+    with testing.redirect("http://fake/v1", **doors, sleep=fake.sleep, clock=lambda: fake.now):
+        yield path
+    assert [job["status"] for job in fake.jobs] == ["succeeded", "cancelled"]
+
+
+SESSIONS: Mapping[str, Callable[[Path], object]] = {
+    "client": lambda path: uses_everything.with_a_client(FineTuningClient("fake"), path),
+    "facade": uses_everything.with_the_facade,
+    "async client": lambda path: asyncio.run(uses_everything.with_an_async_client(AsyncFineTuningClient("fake"), path)),
+    "async facade": lambda path: asyncio.run(uses_everything.with_the_async_facade(path)),
+}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_the_users_file_runs(session: str, source: Path) -> None:
+    """What the checkers have accepted runs against the fake, from upload to the model's deletion."""
+    SESSIONS[session](source)
+
+
+def test_the_users_clients_can_be_made() -> None:
+    """Every argument of the clients that the checkers have accepted is one that they take."""
+    uses_everything.clients_are_made()
+    asyncio.run(uses_everything.async_clients_are_made())

@@ -66,6 +66,19 @@ def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
     assert re.match(r"ft:gpt-4o-mini-2024-07-18:personal:my-model:\w{8} \d", printed)
 
 
+def test_the_careful_program_runs(tmp_path: Path) -> None:
+    """The README's program with check, progress, key and events, pasted as it is, follows its job to the end."""
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    fake = FakeFineTuning(pace=1e6)
+    with fake.serving() as url:
+        code = block("python", "FineTuning.check_training_file")
+        printed = run_python(code, tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="any")
+
+    assert "10 examples" in printed
+    assert printed.endswith("[info] The job has successfully completed\n")
+    assert fake.jobs[0]["metadata"] == {"idempotency_key": "nightly 2026-11-25"}
+
+
 def test_the_steering_program_runs(tmp_path: Path) -> None:
     """The README's program for steering, pasted as it is, fails its job at step 60."""
     assert run_python(block("python", "fake.plan_job"), tmp_path) == "The job failed due to an internal error. 0\n"

@@ -1,7 +1,8 @@
 """A client of OpenAI's fine-tuning API, wherever it is offered."""
 
-from fine_tuning_client.client import AsyncFineTuning, AsyncFineTuningClient, FineTuning, FineTuningClient
+from fine_tuning_client.client import AsyncFineTuningClient, FineTuningClient
 from fine_tuning_client.config import configure
+from fine_tuning_client.console import JobDisplay
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -23,6 +24,7 @@ from fine_tuning_client.errors import (
     UnsupportedOperationError,
     WaitTimeout,
 )
+from fine_tuning_client.facades import AsyncFineTuning, FineTuning
 from fine_tuning_client.pages import (
     FileListResponse,
     FineTuningCheckpointListResponse,
@@ -40,6 +42,8 @@ from fine_tuning_client.responses import (
     FineTuningJobResponse,
     ModelResponse,
 )
+from fine_tuning_client.training_file import check_training_file
+from fine_tuning_client.training_file_report import TrainingFileProblem, TrainingFileReport
 
 __all__ = [
     "NOT_GIVEN",
@@ -68,6 +72,7 @@ __all__ = [
     "FineTuningJobResponse",
     "InternalServerError",
     "JobCancelled",
+    "JobDisplay",
     "JobFailed",
     "ModelListResponse",
     "ModelResponse",
@@ -75,8 +80,11 @@ __all__ = [
     "PermissionDeniedError",
     "ProviderProfile",
     "RateLimitError",
+    "TrainingFileProblem",
+    "TrainingFileReport",
     "UnprocessableEntityError",
     "UnsupportedOperationError",
     "WaitTimeout",
+    "check_training_file",
     "configure",
 ]

@@ -1,10 +1,11 @@
-"""The clients and the facades: flows, run against a provider."""
+"""The clients: flows, run against a provider."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import replace
 from random import random
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ from fine_tuning_client.commands import Flow, Stream
 from fine_tuning_client.config import default_provider, endpoint_of, profile_of
 from fine_tuning_client.drivers import Door
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
+from fine_tuning_client.requests import positive_seconds, whole_number
 from fine_tuning_client.retries import retrying
 from fine_tuning_client.testing import Redirect
 from fine_tuning_client.transport import HttpClient, open_http, open_http_async
@@ -58,7 +60,7 @@ class _Client:
             base_url: Where the provider is.
             organization: For OpenAI accounts that are in several.
             project: The same for projects.
-            timeout: Seconds that connecting, and each read and write, may take.
+            timeout: Seconds that connecting, and each read and write, may take: a large file may take longer.
             max_retries: How often a request is repeated that failed and may be repeated.
             default_headers: Sent with each request.
             default_query: Sent with each request.
@@ -68,17 +70,19 @@ class _Client:
 
         Raises:
             ConfigurationError: There is no such provider, or the configuration cannot be read.
+            ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
         profile = provider if isinstance(provider, ProviderProfile) else None
         self._profile = profile or profile_of(str(provider or default_provider()))
         settings = {"api_key": api_key, "base_url": base_url}
         self._arguments = {**settings, "organization": organization, "project": project}
-        self._timeout = timeout
-        self._max_retries = max_retries
+        self._timeout = positive_seconds("timeout", timeout)
+        self._max_retries = whole_number("max_retries", max_retries)
         self._headers = dict(default_headers or {})
         self._query = dict(default_query or {})
         self._http = http_client
         self._kept: Any = None
+        self._origin: Self | None = None
         self._sleep = sleep or type(self)._default_sleep
         self._clock = clock or time.monotonic
 
@@ -95,6 +99,25 @@ class _Client:
             sleep=self._sleep,
             clock=self._clock,
         )
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
+        """Make a client that differs from this one in what is given, and shares its connections.
+
+        Raises:
+            ValueError: *timeout* is no time that ends, or *max_retries* below 0.
+        """
+        twin = copy(self)
+        twin._kept, twin._origin = None, self
+        if timeout is not None:
+            twin._timeout = positive_seconds("timeout", timeout)
+        if max_retries is not None:
+            twin._max_retries = whole_number("max_retries", max_retries)
+        return twin
+
+    @property
+    def _open(self) -> Any:
+        """Connections that are open, and for another to close unless they were kept by this client."""
+        return self._http or self._kept or (self._origin and self._origin._open)
 
     def _endpoint(self, there: Redirect | None) -> Endpoint:
         profile = self._profile
@@ -121,7 +144,7 @@ class FineTuningClient(_Client, BlockingVerbs):
     _default_sleep = staticmethod(time.sleep)
 
     def __enter__(self) -> Self:
-        if self._http is None and self._kept is None:
+        if self._open is None:
             self._kept = open_http(self._endpoint(testing.active()).base_url)
         return self
 
@@ -146,7 +169,7 @@ class FineTuningClient(_Client, BlockingVerbs):
     def _connected(self) -> Iterator[Door]:
         there = testing.active()
         endpoint = self._endpoint(there)
-        http = there.http_client if there else self._http or self._kept
+        http = there.http_client if there else self._open
         if http is not None:
             yield self._door(endpoint, there, http)
             return
@@ -164,7 +187,7 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     _default_sleep = staticmethod(_sleep_async)
 
     async def __aenter__(self) -> Self:
-        if self._http is None and self._kept is None:
+        if self._open is None:
             self._kept = open_http_async(self._endpoint(testing.active()).base_url)
         return self
 
@@ -190,41 +213,9 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     async def _connected(self) -> AsyncIterator[Door]:
         there = testing.active()
         endpoint = self._endpoint(there)
-        http = there.async_http_client if there else self._http or self._kept
+        http = there.async_http_client if there else self._open
         if http is not None:
             yield self._door(endpoint, there, http)
             return
         async with open_http_async(endpoint.base_url) as opened:
             yield self._door(endpoint, there, opened)
-
-
-class FineTuningFacade(BlockingVerbs):
-    """Every operation on the default provider, which is settled anew for each call."""
-
-    def using(self, provider: str | ProviderProfile) -> FineTuningClient:
-        """Make a client for one provider; the facade itself stays as it is."""
-        return FineTuningClient(provider)
-
-    def _run(self, flow: Flow[T]) -> T:
-        return FineTuningClient()._run(flow)
-
-    def _stream(self, flow: Stream[T]) -> Iterator[T]:
-        return FineTuningClient()._stream(flow)
-
-
-class AsyncFineTuningFacade(AsyncVerbs):
-    """Every operation on the default provider, awaited; settled anew for each call."""
-
-    def using(self, provider: str | ProviderProfile) -> AsyncFineTuningClient:
-        """Make a client for one provider; the facade itself stays as it is."""
-        return AsyncFineTuningClient(provider)
-
-    async def _run(self, flow: Flow[T]) -> T:
-        return await AsyncFineTuningClient()._run(flow)
-
-    def _stream(self, flow: Stream[T]) -> AsyncIterator[T]:
-        return AsyncFineTuningClient()._stream(flow)
-
-
-FineTuning = FineTuningFacade()
-AsyncFineTuning = AsyncFineTuningFacade()

@@ -6,13 +6,15 @@ outcome. Whoever drives it decides whether that blocks, is awaited, or happens i
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+OnProgress: TypeAlias = Callable[[int, int | None], object]  # bytes sent, bytes in all if known
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,13 @@ class FilePart:
 
     source: bytes | str | PathLike[str] | BinaryIO
     filename: str
+    on_progress: OnProgress | None = None
 
     def can_be_sent_again(self) -> bool:
         """Tell whether reading it once leaves something to read."""
-        return isinstance(self.source, bytes | str | PathLike) or self.source.seekable()
+        if isinstance(self.source, bytes | str | PathLike):
+            return True
+        return hasattr(self.source, "seekable") and self.source.seekable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Request:
     """Send this; the outcome is a `Reply` or a `Failure`.
 
     ``capability`` is what the provider must offer for it; ``path`` is relative to its address.
+    ``already`` finds out whether it has taken effect, after all: it gives the reply it would have had.
     """
 
     method: str
@@ -41,6 +47,7 @@ class Request:
     json: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
     file: FilePart | None = None
+    already: Callable[[], Flow[Reply | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

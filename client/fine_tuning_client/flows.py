@@ -7,7 +7,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, BinaryIO, TypeVar
 
-from fine_tuning_client.commands import Flow, Reply, Request, send
+from fine_tuning_client.commands import Flow, OnProgress, Reply, Request, send
+from fine_tuning_client.idempotence import create_once
 from fine_tuning_client.pages import (
     FileListResponse,
     FineTuningCheckpointListResponse,
@@ -48,6 +49,7 @@ def create_job(
     metadata: Mapping[str, str] | NotGiven | None = NOT_GIVEN,
     integrations: list[dict[str, Any]] | NotGiven | None = NOT_GIVEN,
     extra_body: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
 ) -> Flow[FineTuningJobResponse]:
     """Start a fine-tuning job.
 
@@ -63,10 +65,14 @@ def create_job(
         metadata: Up to 16 pairs of your own, to find the job by.
         integrations: For instance ``[{"type": "wandb", "wandb": {"project": …}}]``.
         extra_body: Fields this client does not know; they win over all others.
+        idempotency_key: At most one job is made for it, so that a create whose fate is unknown can be
+            repeated, here or by a later process: the newest job with this key in its metadata is the
+            answer, whatever became of it. Two processes that look for it at one instant find none.
 
     Raises:
         TypeError: An option is unknown or given twice.
-        ValueError: An id is empty.
+        ValueError: An id is empty, or metadata with a key in it exceeds 16 pairs of 64 and 512 characters.
+        UnsupportedOperationError: With a key, the provider does not list jobs by metadata.
         APIError: The service was not reached or refused.
     """
     given = {
@@ -80,7 +86,10 @@ def create_job(
     }
     required = {"model": named("model", model), "training_file": named("training_file", training_file)}
     body = {**required, **merged(options, given), **(extra_body or {})}
-    return (yield from _job(Request("POST", JOBS, "create", json=body)))
+    request = Request("POST", JOBS, "create", json=body)
+    if idempotency_key is None:
+        return (yield from _job(request))
+    return _as_job((yield from create_once(request, idempotency_key)))
 
 
 def list_jobs(
@@ -142,7 +151,13 @@ def list_job_checkpoints(
     return (yield from _fetch(FineTuningCheckpointListResponse, request))
 
 
-def upload_file(file: Source, purpose: str = "fine-tune", filename: str | None = None) -> Flow[FileResponse]:
+def upload_file(
+    file: Source,
+    purpose: str = "fine-tune",
+    filename: str | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Flow[FileResponse]:
     """Upload a file, in chunks.
 
     Args:
@@ -150,9 +165,14 @@ def upload_file(file: Source, purpose: str = "fine-tune", filename: str | None =
             which is sent from its beginning.
         purpose: What it is for.
         filename: Its name over there; that of the path or file unless given.
+        on_progress: Called, and never awaited, with how many bytes of the file were sent, and how
+            many there are, or None if that cannot be known. Starts anew from 0 if the upload does.
+
+    Raises:
+        TypeError: *file* is nothing of the kind, such as a file open for text; or OSError.
     """
     form = {"purpose": named("purpose", purpose)}
-    request = Request("POST", FILES, "files", form=form, file=file_part(file, filename))
+    request = Request("POST", FILES, "files", form=form, file=file_part(file, filename, on_progress))
     return (yield from _fetch(FileResponse, request))
 
 
@@ -211,7 +231,10 @@ def _fetch(kind: type[R], request: Request) -> Flow[R]:
 
 
 def _job(request: Request) -> Flow[FineTuningJobResponse]:
-    reply = yield from exchange(request)
+    return _as_job((yield from exchange(request)))
+
+
+def _as_job(reply: Reply) -> FineTuningJobResponse:
     return replace(parsed(FineTuningJobResponse, reply), provider=reply.provider)
 
 

@@ -24,10 +24,12 @@ def result_metrics(job_id: str) -> Flow[list[Row]]:
     """
     job = yield from retrieve_job(job_id)
     rows: list[Row] = []
-    for file_id in job.result_files or ():
-        content = yield from download_file(file_id)
+    files = job.result_files or []
+    if not isinstance(files, list):
+        raise FineTuningError(f"job {job.id} has no list of result files, but {files!r:.80}", job=job)
+    for file_id in files:
         try:
-            rows += table(content)
+            rows += table((yield from download_file(file_id)))
         except (ValueError, csv.Error) as error:
             raise FineTuningError(f"result file {file_id} cannot be read: {error}", job=job) from error
     return rows

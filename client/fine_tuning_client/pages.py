@@ -18,6 +18,8 @@ from fine_tuning_client.responses import (
 Item = FineTuningJobResponse | FineTuningEventResponse | FineTuningCheckpointResponse | FileResponse
 T = TypeVar("T", bound=Item | ModelResponse)
 
+ENVELOPE = ("first_id", "last_id", "object")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Response, Sequence[T], Generic[T]):
@@ -59,8 +61,8 @@ class Page(Response, Sequence[T], Generic[T]):
         data = body.get("data") if isinstance(body, Mapping) else None
         if not isinstance(data, list):
             raise ValueError(f"{cls.__name__} needs 'data' (list)")
-        envelope = {name: body[name] for name in ("first_id", "last_id", "object") if name in body}
-        extra = {name: value for name, value in body.items() if name not in {*envelope, "data", "has_more"}}
+        envelope = {name: body[name] for name in ENVELOPE if isinstance(body.get(name), str)}
+        extra = {name: value for name, value in body.items() if name not in {*ENVELOPE, "data", "has_more"}}
         items: dict[str, Any] = {cls.NOUN: [cls.ITEM.from_dict(each) for each in data]}
         return cls(**items, has_more=body.get("has_more") is True, **envelope, extra=extra, raw=body)
 

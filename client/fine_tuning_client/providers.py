@@ -12,6 +12,7 @@ from fine_tuning_client.errors import UnsupportedOperationError
 CAPABILITIES = frozenset(
     {
         "create",
+        "metadata",  # jobs keep theirs, and are listed by it
         "list",
         "retrieve",
         "cancel",
@@ -83,6 +84,7 @@ PROFILES = {
         ),
         ProviderProfile(
             "azure",
+            capabilities=CAPABILITIES - {"metadata"},  # recording: what its jobs answer for metadata is null
             key_header="api-key",
             url_suffix="/openai/v1",
             # Without it Azure complains, misleadingly, that the model cannot be fine-tuned.
@@ -95,7 +97,7 @@ PROFILES = {
             },
         ),
         # Reads no variable by itself: an address from a file must not be sent somebody else's key.
-        ProviderProfile("openai_compatible", needs_key=False),
+        ProviderProfile("openai_compatible", capabilities=CAPABILITIES - {"metadata"}, needs_key=False),
         ProviderProfile("fake", "http://127.0.0.1:4355/v1", api_key="fake-key"),
     )
 }

@@ -19,6 +19,7 @@ from fine_tuning_client.responses import Response
 R = TypeVar("R", bound=Response)
 
 SNIPPET = 200  # characters of an unreadable body that go into a message
+SENTENCES = ("message", "detail", "msg", "error", "errors", "title")  # where services put theirs, the likeliest first
 
 
 def checked(outcome: Reply | Failure) -> Reply:
@@ -49,7 +50,7 @@ def parsed(kind: type[R], reply: Reply) -> R:
 
 def response_error(reply: Reply, why: str) -> APIResponseError:
     """Make the error for a good status with a useless body."""
-    text = f"{reply.provider} answered {reply.status} with a body that cannot be used: {why}"
+    text = f"{reply.provider} answered {reply.status} with a body that cannot be used: {why}{_reference(reply)}"
     return APIResponseError(text, provider=reply.provider, request_id=reply.request_id, status_code=reply.status)
 
 
@@ -68,7 +69,7 @@ def status_error(reply: Reply) -> APIStatusError:
     message = _message(error) or _shortened(reply.content.decode("utf-8", "replace")) or "no message"
     text = f"{reply.provider} answered {reply.status}: {message}"
     return error_class(reply.status)(
-        f"{text} (request {reply.request_id})" if reply.request_id else text,
+        text + _reference(reply),
         provider=reply.provider,
         request_id=reply.request_id,
         status_code=reply.status,
@@ -78,6 +79,10 @@ def status_error(reply: Reply) -> APIStatusError:
         body=body,
         retry_after=retry_after(reply),
     )
+
+
+def _reference(reply: Reply) -> str:
+    return f" (request {reply.request_id})" if reply.request_id else ""
 
 
 def _json_or_text(content: bytes) -> Any:
@@ -96,8 +101,7 @@ def _message(error: Any, depth: int = 4) -> str:
     if depth == 0:  # what is nested deeper is no sentence
         return ""
     if isinstance(error, dict):
-        found = error.get("message") or error.get("detail") or error.get("msg")
-        return _message(found, depth - 1)
+        return _message(next((error[name] for name in SENTENCES if error.get(name)), None), depth - 1)
     if isinstance(error, list):  # FastAPI lists what is wrong, each with its place
         return "; ".join(_message(each, depth - 1) for each in error[:5])
     return _shortened(str(error)) if error is not None else ""

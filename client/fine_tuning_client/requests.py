@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from io import TextIOBase
+from math import isfinite
 from os import PathLike, fspath
 from os.path import basename
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
-from fine_tuning_client.commands import FilePart
+from fine_tuning_client.commands import FilePart, OnProgress
 
 
 class NotGiven(Enum):
@@ -47,6 +49,28 @@ def segment(what: str, value: object) -> str:
     return quote(name, safe=":")
 
 
+def positive_seconds(what: str, value: float) -> float:
+    """Check that *value* is a time that ends.
+
+    Raises:
+        ValueError: It is no number above 0, or without end.
+    """
+    if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise ValueError(f"{what} must be a finite number of seconds above 0, not {value!r}")
+    return value
+
+
+def whole_number(what: str, value: int) -> int:
+    """Check that *value* can count something.
+
+    Raises:
+        ValueError: It is no integer, or below 0.
+    """
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{what} must be a whole number from 0, not {value!r}")
+    return value
+
+
 def merged(options: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Unite keywords and the *options* mapping, leaving out what was not given.
 
@@ -81,10 +105,21 @@ def query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def file_part(source: bytes | str | PathLike[str] | BinaryIO, filename: str | None) -> FilePart:
-    """Name the file of an upload: as told, as on disk, or as the service would like it."""
+def file_part(
+    source: bytes | str | PathLike[str] | BinaryIO, filename: str | None, on_progress: OnProgress | None = None
+) -> FilePart:
+    """Name the file of an upload: as told, as on disk, or as the service would like it.
+
+    Raises:
+        TypeError: *source* is nothing that gives bytes.
+        ValueError: *filename* is given, and empty.
+    """
+    if isinstance(source, TextIOBase) or not (isinstance(source, bytes | str | PathLike) or hasattr(source, "read")):
+        raise TypeError(f"file must be a path, bytes, or a file open for reading bytes, not {source!r:.80}")
+    if filename is not None:
+        named("filename", filename)
     if filename is None and isinstance(source, str | PathLike):
         filename = basename(fspath(source))
     if filename is None and isinstance(name := getattr(source, "name", None), str):
         filename = basename(name)
-    return FilePart(source, filename or "training.jsonl")  # OpenAI insists on the ending
+    return FilePart(source, filename or "training.jsonl", on_progress)  # OpenAI insists on the ending

@@ -9,7 +9,7 @@ from typing import Any, Self
 RUNNING = frozenset({"validating_files", "queued", "running", "pausing", "resuming"})
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 
-# Azure and gateways in front of it; what they said stays in `raw`.
+# Of a job, by Azure and gateways in front of it; what they said stays in `raw`.
 SPELLINGS = {"pending": "queued", "notRunning": "queued", "canceled": "cancelled"}
 
 # A required field of another type is as good as missing; keys are annotations as written below.
@@ -59,7 +59,9 @@ def _checked(cls: type[Response], each: Field[Any], body: Mapping[str, Any]) -> 
     if _required(each) and not isinstance(value, kind):
         found = "is missing" if each.name not in body else f"is {type(value).__name__}"
         raise ValueError(f"{cls.__name__} needs {each.name!r} ({each.type}), which {found}")
-    return SPELLINGS.get(value, value) if each.name == "status" and isinstance(value, str) else value
+    if each.name == "status" and issubclass(cls, FineTuningJobResponse):
+        return SPELLINGS.get(str(value), value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
 from fine_tuning_client.commands import Command, Failure, Flow, Outcome, Reply, Request, Sleep, send
+from fine_tuning_client.errors import APIError
 from fine_tuning_client.replies import retry_after
 
 C = TypeVar("C")
@@ -39,13 +40,29 @@ def retrying(
 
 
 def _insist(request: Request, max_retries: int, draw: Callable[[], float]) -> Flow[Reply | Failure]:
-    for retry in range(max_retries):
+    retry = 0
+    while True:
         outcome = yield from send(request)
         pause = pause_before_retry(request, outcome, retry, draw())
-        if pause is None:
+        if pause is None or (retry >= max_retries and request.already is None):
             return outcome
         yield Sleep(pause)
-    return (yield from send(request))
+        fate = yield from _fate(request, outcome, max_retries, draw)
+        if fate is not None or retry >= max_retries:
+            return fate or outcome
+        retry += 1
+
+
+def _fate(
+    request: Request, outcome: Reply | Failure, max_retries: int, draw: Callable[[], float]
+) -> Flow[Reply | Failure | None]:
+    """Look whether *request* has taken effect; where that cannot be told, *outcome* is all there is."""
+    if request.already is None:
+        return None
+    try:
+        return (yield from retrying(request.already(), max_retries, draw))
+    except APIError:
+        return outcome
 
 
 def pause_before_retry(request: Request, outcome: Reply | Failure, retry: int, jitter: float) -> float | None:
@@ -60,13 +77,15 @@ def pause_before_retry(request: Request, outcome: Reply | Failure, retry: int, j
 def may_repeat(request: Request, outcome: Reply | Failure) -> bool:
     """Tell whether repeating is safe and has a chance.
 
-    Anything but a GET is repeated only if it cannot have taken effect: a second create would be a
-    second job, and a bill. 409 never: the state that conflicts does not go away by asking again.
+    Anything but a GET is repeated only if it cannot have taken effect, or if that can be found out: a
+    second create would be a second job, and a bill. 409 never: the state that conflicts does not go
+    away by asking again.
     """
+    is_safe = request.method == "GET" or request.already is not None
     if request.file is not None and not request.file.can_be_sent_again():
         return False
     if isinstance(outcome, Failure):
-        return not outcome.hopeless and (request.method == "GET" or not outcome.sent)
+        return not outcome.hopeless and (is_safe or not outcome.sent)
     if outcome.status == 429:
         return True
-    return request.method == "GET" and (outcome.status == 408 or outcome.status >= 500)
+    return is_safe and (outcome.status == 408 or outcome.status >= 500)

@@ -9,9 +9,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from fine_tuning_client.commands import Failure, FilePart, Reply, Request
+from fine_tuning_client.commands import Failure, Reply, Request
 from fine_tuning_client.config import checked_key
 from fine_tuning_client.providers import Endpoint
+from fine_tuning_client.uploads import opened
 
 if TYPE_CHECKING:
     import ssl
@@ -60,15 +61,10 @@ def _opened(request: Request, endpoint: Endpoint, key: str | None) -> Iterator[d
     arguments = addressed(request, endpoint, key)
     if request.file is None:
         yield arguments
-    elif isinstance(request.file.source, bytes) or hasattr(request.file.source, "read"):
-        yield arguments | _form(request, request.file, request.file.source)
-    else:
-        with open(request.file.source, "rb") as source:
-            yield arguments | _form(request, request.file, source)
-
-
-def _form(request: Request, part: FilePart, source: Any) -> dict[str, Any]:
-    return {"data": request.form, "files": {"file": (part.filename, source, "application/octet-stream")}}
+        return
+    with opened(request.file) as file:
+        part = (request.file.filename, file, "application/octet-stream")
+        yield arguments | {"data": request.form, "files": {"file": part}}
 
 
 def addressed(request: Request, endpoint: Endpoint, key: str | None) -> dict[str, Any]:
@@ -98,7 +94,7 @@ def addressed(request: Request, endpoint: Endpoint, key: str | None) -> dict[str
 
 def _reply(response: Any, provider: str, key: str | None) -> Reply:
     content: bytes = response.content
-    if response.status_code >= 400 and key and len(key) > 8:  # some gateways quote the key back
+    if response.status_code >= 300 and key and len(key) > 8:  # some gateways quote the key back
         content = content.replace(key.encode(), b"***")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(response.status_code, headers, content, provider)

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from fine_tuning_client import flows, metrics, waiting
 from fine_tuning_client.commands import Flow, Stream
+from fine_tuning_client.training_file import check_training_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class BlockingVerbs:
     retrieve_file = _run(flows.retrieve_file)
     delete_file = _run(flows.delete_file)
     download_file = _run(flows.download_file)
+    check_training_file = staticmethod(check_training_file)
 
     list_models = _run(flows.list_models)
     retrieve_model = _run(flows.retrieve_model)
@@ -109,6 +111,7 @@ class AsyncVerbs:
     retrieve_file = _run_async(flows.retrieve_file)
     delete_file = _run_async(flows.delete_file)
     download_file = _run_async(flows.download_file)
+    check_training_file = staticmethod(check_training_file)  # nothing is sent, so nothing is awaited
 
     list_models = _run_async(flows.list_models)
     retrieve_model = _run_async(flows.retrieve_model)

@@ -19,7 +19,7 @@ from fine_tuning_client.errors import (
 )
 from fine_tuning_client.flows import list_job_checkpoints, list_job_events, list_jobs, retrieve_job
 from fine_tuning_client.pages import Item, Page
-from fine_tuning_client.requests import NOT_GIVEN, NotGiven
+from fine_tuning_client.requests import NOT_GIVEN, NotGiven, named
 from fine_tuning_client.responses import (
     FineTuningCheckpointResponse,
     FineTuningEventResponse,
@@ -32,6 +32,7 @@ T = TypeVar("T", bound=Item)
 LONGEST_INTERVAL_S = 60.0
 GROWTH = 1.2
 PATIENCE = 5  # failed looks in a row; each has had its retries already
+LAST_WORDS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
 PASSING = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
 
 
@@ -54,13 +55,15 @@ def iter_job_checkpoints(job_id: str, *, page_size: int | None = None) -> Stream
 
 def _walk(fetch: Callable[[str | None], Flow[Page[T]]]) -> Stream[T]:
     after: str | None = None
+    asked = {after}
     while True:
         page = yield from fetch(after)
         for item in page:
             yield Emit(item)
-        if not page.has_more or page.last_id in {None, after}:  # a server may ignore our cursor
-            return
         after = page.last_id
+        if not page.has_more or after in asked:  # a server may ignore our cursor
+            return
+        asked.add(after)
 
 
 def wait_for_job(
@@ -78,7 +81,7 @@ def wait_for_job(
 
     Args:
         job_id: The job.
-        timeout: Seconds after which to give up; None waits for ever.
+        timeout: Seconds after which to give up, once a look that is under way is over; None waits for ever.
         poll_interval: Seconds between the first two looks; grows to 60.
         on_update: Called with the job whenever it has changed.
         until_paused: Let a pause end the wait, too.
@@ -120,19 +123,24 @@ def follow_job_events(
         WaitTimeout: The job goes on, but *timeout* has passed.
     """
     watch = _Watch(poll_interval, timeout, started_s=(yield from now()))
-    known = {since} if since else set()
+    known = set() if since is None else {named("since", since)}
+    is_last = False
     while True:
         fresh = yield from watch.attempt(lambda: _news(watch, job_id, known))
         for event in reversed(fresh or []):
             known.add(event.id)
             yield Emit(event)
         if fresh is not None and watch.job is not None and watch.job.is_finished():
-            return
-        yield from watch.rest(job_id)
+            if is_last or not watch.job.was_cancelled():
+                return
+            is_last = True
+            yield Sleep(LAST_WORDS_S)
+        else:
+            yield from watch.rest(job_id)
 
 
 def _news(watch: _Watch, job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]:
-    """Fetch the job, then its events: the last ones land no later than the last status."""
+    """Fetch the job, then its events: but for a cancellation's, they land no later than the last status."""
     watch.job = yield from retrieve_job(job_id)
     return (yield from _unseen(job_id, known))
 
@@ -141,15 +149,17 @@ def _unseen(job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]
     """Fetch events, newest first, back to the first one that is known."""
     fresh: dict[str, FineTuningEventResponse] = {}
     after: str | None = None
+    asked = {after}
     while True:
         page = yield from list_job_events(job_id, limit=100, after=after)
         for event in page:
             if event.id in known:
                 return list(fresh.values())
             fresh[event.id] = event
-        if not page.has_more or page.last_id in {None, after}:
-            return list(fresh.values())
         after = page.last_id
+        if not page.has_more or after in asked:
+            return list(fresh.values())
+        asked.add(after)
 
 
 def _judged(job: FineTuningJobResponse) -> FineTuningJobResponse:

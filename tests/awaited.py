@@ -1,0 +1,33 @@
+"""The async client and facade, called as the blocking ones are: one test for both."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fine_tuning_client import AsyncFineTuningClient
+
+
+class Awaited:
+    """An async client or facade whose verbs are run to their end; what it iterates is fetched whole."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._target, name)
+        return lambda *args, **options: _run(verb(*args, **options))
+
+
+def _run(result: Any) -> Any:
+    if inspect.iscoroutine(result):
+        return asyncio.run(result)
+    if isinstance(result, AsyncIterator):
+        return iter(asyncio.run(_listed(result)))
+    return Awaited(result) if isinstance(result, AsyncFineTuningClient) else result
+
+
+async def _listed(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
