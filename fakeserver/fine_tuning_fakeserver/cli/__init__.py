@@ -1,7 +1,7 @@
 """The command `fake-fine-tuning`: show the fake to a person, or serve it to a program in any language.
 
-Exit codes: 0 all went well, and `serve` was stopped; 1 the job of `demo` failed; 2 the command was used wrongly;
-130 interrupted on the way.
+Exit codes: 0 all went well, and `serve` was stopped; 1 the job of `demo` or `jobs` failed, or a service refused; 2 the
+command was used wrongly; 130 interrupted on the way. Some commands have further ones.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..version import VERSION
 
 COMMANDS = {
     "serve": "run the fake as a local server, for any language",
+    "jobs": "create, watch and steer fine-tuning jobs, with the fake or a real service",
     "demo": "run a whole fine-tuning session against the fake, here in the terminal",
     "verify": "hold the fake against recorded exchanges with the service, or these against it",
     "fidelity": "show how much of what the fake answers is backed by what",
