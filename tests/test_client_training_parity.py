@@ -33,13 +33,7 @@ PAIRS: list[Any] = [
     *({"prompt": prompt, "completion": completion} for prompt in ("", 5) for completion in ("x", None)),
     *({"prompt": ""}, {"completion": ""}, {"prompt": 1}, {"prompt": "", "completion": "", "x": 1}),
 ]
-ROWS_OF_ALL: list[Any] = [
-    {},
-    {"x": 1},
-    {"messages": [YES], "x": 1},
-    {"prompt": "", "x": 1},
-    {"preferred_output": [YES]},
-]
+ANYTHING: list[Any] = [{}, {"x": 1}, {"messages": [YES], "x": 1}, {"prompt": "", "x": 1}, {"preferred_output": [YES]}]
 TABLE: list[tuple[int, Any]] = [
     *((way, {"messages": [ASK, message, YES]}) for way in (0, 3) for message in MESSAGES),
     *((way, {"messages": messages}) for way in (0, 3) for messages in LISTS),
@@ -50,7 +44,7 @@ TABLE: list[tuple[int, Any]] = [
     *((2, {**RATED, "input": asked}) for asked in INPUTS),
     *((2, {key: value for key, value in RATED.items() if key != name}) for name in RATED),
     *((2, {**RATED, more: 1}) for more in ("x", "preferred_completion")),
-    *((way, row) for way in range(4) for row in ROWS_OF_ALL),
+    *((way, row) for way in range(4) for row in ANYTHING),
 ]
 
 

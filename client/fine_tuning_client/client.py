@@ -121,7 +121,7 @@ class _Client:
 
     def _endpoint(self, there: Redirect | None) -> Endpoint:
         profile = self._profile
-        if there is None:
+        if there is None or there.base_url is None:
             found = endpoint_of(profile, self._arguments)
         else:
             found = Endpoint(profile.name, there.base_url, there.api_key, capabilities=profile.capabilities)
@@ -169,7 +169,7 @@ class FineTuningClient(_Client, BlockingVerbs):
     def _connected(self) -> Iterator[Door]:
         there = testing.active()
         endpoint = self._endpoint(there)
-        http = there.http_client if there else self._open
+        http = there.http_client if there and there.base_url else self._open
         if http is not None:
             yield self._door(endpoint, there, http)
             return
@@ -213,7 +213,7 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     async def _connected(self) -> AsyncIterator[Door]:
         there = testing.active()
         endpoint = self._endpoint(there)
-        http = there.async_http_client if there else self._open
+        http = there.async_http_client if there and there.base_url else self._open
         if http is not None:
             yield self._door(endpoint, there, http)
             return

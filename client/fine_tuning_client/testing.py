@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Redirect:
     """Where requests go instead, and how time passes meanwhile; None leaves it to the client."""
 
-    base_url: str
+    base_url: str | None
     api_key: str = field(default="fake-key", repr=False)
     http_client: HttpClient | None = None
     async_http_client: HttpClient | None = None
@@ -36,7 +36,7 @@ def active() -> Redirect | None:
 
 @contextmanager
 def redirect(
-    base_url: str,
+    base_url: str | None,
     *,
     api_key: str = "fake-key",
     http_client: HttpClient | None = None,
@@ -49,7 +49,8 @@ def redirect(
     Who the provider is and what it offers is still checked; its key and address are not needed.
 
     Args:
-        base_url: Address of a fake, with its ``/v1``.
+        base_url: Address of a fake, with its ``/v1``; None leaves providers, their keys and their
+            addresses as they are, and changes only how time passes.
         api_key: Key to send, always as ``Authorization: Bearer``.
         http_client: Used by blocking clients, for a fake without a socket.
         async_http_client: The same for async clients.
@@ -57,7 +58,8 @@ def redirect(
             that can be awaited.
         clock: Gives the time in seconds that timeouts are measured by.
     """
-    entry = Redirect(checked_url(base_url), api_key, http_client, async_http_client, sleep, clock)
+    address = None if base_url is None else checked_url(base_url)
+    entry = Redirect(address, api_key, http_client, async_http_client, sleep, clock)
     _redirects.append(entry)
     try:
         yield entry

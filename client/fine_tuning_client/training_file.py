@@ -77,8 +77,6 @@ def _opened(file: bytes | str | PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
             yield opened
     elif isinstance(file, bytes):
         yield io.BytesIO(file)
-    elif not isinstance(file.read(0) if hasattr(file, "read") else None, bytes):
-        raise TypeError(f"file must be a path, bytes, or a file open for reading bytes, not {file!r}")
     elif file.seekable():
         position = file.tell()
         try:
@@ -248,6 +246,4 @@ def _epochs(examples: int) -> int:
 
 
 def _multiplier(base: str | None) -> float | None:
-    if base is None:
-        return None
-    return next(value for prefix, value in MULTIPLIERS.items() if base.startswith(prefix))
+    return None if base is None else next(value for name, value in MULTIPLIERS.items() if base.startswith(name))

@@ -1,0 +1,201 @@
+"""What is told of an account."""
+
+from __future__ import annotations
+
+import shlex
+
+import httpx
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.handle.story import BODY_AT_MOST, JOBS_AT_MOST, REQUESTS_AT_MOST
+from worlds import BORN, ROWS
+
+KEY = "sk-very-secret"
+
+
+def client_of(fake: FakeFineTuning) -> httpx.Client:
+    """A client that has a key."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    return httpx.Client(transport=fake.transport(), base_url="http://x.invalid/v1", headers=headers)
+
+
+def test_a_fresh_account_has_little_to_tell() -> None:
+    """There are a clock, and no jobs and no requests."""
+    assert FakeFineTuning(start=BORN, pace=60, seed=7).describe().splitlines() == [
+        "clock: 2023-11-14 22:13:20 UTC, 0.0 s after the account began; pace 60, seed 7, dialect openai-2025-09",
+        "jobs: none",
+        "requests: none",
+    ]
+
+
+def test_telling_moves_no_time_and_is_no_request() -> None:
+    """At the pace "instant", where a look ends all jobs, describing them does not."""
+    fake = FakeFineTuning()
+    fake.add_job(fake.add_file(ROWS)["id"])
+    fake.pace = "instant"
+    before = fake.now
+    assert fake.describe() == fake.describe()
+    assert (fake.now, fake.requests) == (before, [])
+
+
+def test_a_job_is_told_with_its_course() -> None:
+    """Changes of status and the last events stand in the order of their times, and nothing of the future does."""
+    fake = FakeFineTuning(start=BORN, pace="manual", plan={"queued": 10, "validating": 5, "fail_at": 3})
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="queued")["id"]
+    fake.advance_to("running")
+    running = fake.describe()
+    fake.advance_to("failed")
+    lines = fake.describe().splitlines()
+
+    assert "failed" not in running
+    assert lines[2].startswith(f"  {job}, gpt-4o-mini-2024-07-18, file-")
+    assert lines[2].endswith(": failed")
+    course = [line.split(" s  ") for line in lines[3:] if " s  " in line]
+    assert [float(at) for at, _ in course] == sorted(float(at) for at, _ in course)
+    assert [text for _, text in course if text.startswith("status")] == [
+        *("status validating_files", "status queued", "status running", "status failed")
+    ]
+    assert len([text for _, text in course if text.startswith("event")]) == 3
+
+
+def test_the_newest_are_told() -> None:
+    """Of many jobs and requests the newest are shown, and how many there are."""
+    fake = FakeFineTuning(pace="manual")
+    file = fake.add_file(ROWS)["id"]
+    jobs = [fake.add_job(file)["id"] for _ in range(JOBS_AT_MOST + 2)]
+    with client_of(fake) as client:
+        for _ in range(REQUESTS_AT_MOST + 5):
+            client.get("/models")
+    text = fake.describe()
+
+    assert f"jobs, the last {JOBS_AT_MOST} of {JOBS_AT_MOST + 2}:" in text
+    assert f"requests, the last {REQUESTS_AT_MOST} of {REQUESTS_AT_MOST + 5}:" in text
+    assert [job for job in jobs if job in text] == jobs[2:]
+    assert text.count("list_models → 200") == REQUESTS_AT_MOST
+
+
+def test_faults_are_told_with_what_they_hit() -> None:
+    """Each fault has a line: what it is for, and the requests it hit, or that it hit none."""
+    fake = FakeFineTuning()
+    fake.fail(503, on="list_models", times=2)
+    fake.disconnect(on="list_files")
+    with client_of(fake) as client:
+        client.get("/models")
+        client.get("/models")
+    lines = fake.describe().splitlines()
+    told = lines[lines.index("faults:") + 1 :]
+
+    assert told[0].startswith("  1  fail(status=503")
+    assert told[0].endswith(": hit request 1, 2")
+    assert told[1] == "  2  disconnect(on=('list_files',), times=1): never fired"
+
+
+def test_no_key_is_told() -> None:
+    """Neither in the requests nor in the command line is a key that came with one, in either header."""
+    fake = FakeFineTuning(api_keys=["other"])
+    with client_of(fake) as client:
+        client.get("/models")
+        client.get("/models", headers={"api-key": KEY})
+
+    assert fake.describe().count("→ 401") == 2
+    assert KEY not in fake.describe()
+
+
+def replayed(line: str, fake: FakeFineTuning) -> httpx.Response:
+    """The answer to a command line."""
+    words = shlex.split(line)
+    assert words[:3] == ["curl", "-sS", "-X"]
+    options = dict(zip(words[5::2], words[6::2], strict=True))
+    headers = dict(value.split(": ", 1) for name, value in zip(words[5::2], words[6::2], strict=True) if name == "-H")
+    with httpx.Client(transport=fake.transport()) as client:
+        return client.request(words[3], words[4], headers=headers, content=options.get("-d", "").encode())
+
+
+BODIES = [
+    ("POST", "/fine_tuning/jobs", {"model": "it's", "training_file": "file-ä\n$(rm)"}),
+    ("POST", "/fine_tuning/jobs", {}),
+    ("GET", "/fine_tuning/jobs?limit=x&metadata[a]=b c", None),
+    ("DELETE", "/models/ft:gpt%2F4o", None),
+    ("POST", "/fine_tuning/jobs/ftjob-none/cancel", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), BODIES)
+def test_the_command_line_asks_the_same(method: str, path: str, body: dict[str, str] | None) -> None:
+    """Its words, as a shell reads them, sent to an account that began alike, get the same refusal."""
+    fake = FakeFineTuning(seed=3)
+    with client_of(fake) as client:
+        answer = client.request(method, path, json=body)
+    line = fake.describe().splitlines()[-1].strip()
+
+    assert answer.status_code >= 400
+    assert replayed(line, FakeFineTuning(seed=3)).content == answer.content
+
+
+def test_the_command_line_says_how_to_serve() -> None:
+    """Pace, seed and dialect are those that the account began with."""
+    fake = FakeFineTuning(seed=3, pace="manual", dialect="azure-2025")
+    fake.pace = "polls"
+    with client_of(fake) as client:
+        client.get("/models/none")
+    assert "`fake-fine-tuning serve --pace manual --seed 3 --dialect azure-2025`:" in fake.describe()
+
+
+def test_a_request_that_a_fault_hit_is_told_again_only_if_there_is_no_other() -> None:
+    """The command line is of the last request that failed by itself, since the others would not fail again."""
+    fake = FakeFineTuning()
+    with client_of(fake) as client:
+        client.get("/models/none")
+        fake.fail(on="list_models")
+        client.get("/models")
+    assert "request 1 again" in fake.describe()
+
+
+def test_a_file_and_a_long_body_have_to_be_put_back() -> None:
+    """The command line names a file for an upload, and for a body too long to be pasted."""
+    fake = FakeFineTuning()
+    with client_of(fake) as client:
+        client.post("/files", data={"purpose": "nonsense"}, files={"file": ("rows.jsonl", ROWS.encode())})
+        upload = fake.describe()
+        client.post("/fine_tuning/jobs", json={"model": "x" * BODY_AT_MOST, "training_file": "file-x"})
+
+    assert "-F purpose=nonsense -F file=@rows.jsonl" in upload
+    assert fake.describe().endswith("-d @body.json")
+
+
+@given(st.floats(0, 1e11))
+def test_any_time_can_be_told(start: float) -> None:
+    """There is a description of an account that begins at any time an account can begin at."""
+    assert FakeFineTuning(start=start).describe().startswith("clock: ")
+
+
+def test_usage_errors_are_taken_once() -> None:
+    """What a client was told with `fake_error` is there until it is taken, and a new account begins without."""
+    fake = FakeFineTuning()
+    with fake.openai(max_retries=0) as client:
+        for turn in range(2):
+            with pytest.raises(openai.BadRequestError):
+                client.fine_tuning.jobs.create(
+                    training_file=fake.add_file(ROWS)["id"], model="gpt-4o-mini", metadata={"fake_outcome": "great"}
+                )
+            (error,) = fake.take_usage_errors()
+            assert error.startswith(f"request {turn + 1}: ")
+            assert "outcome is 'great'" in error
+        assert fake.take_usage_errors() == []
+        fake.reset()
+        with pytest.raises(openai.NotFoundError):
+            client.get("/../elsewhere", cast_to=object)
+        assert len(fake.take_usage_errors()) == 1
+
+
+def test_refusals_of_the_service_are_no_usage_errors() -> None:
+    """An answer that the service would give, too, is not among them."""
+    fake = FakeFineTuning()
+    with client_of(fake) as client:
+        assert client.get("/models/none").status_code == 404
+        assert client.post("/fine_tuning/jobs", content='{"fake_error": 1').status_code == 400
+    assert fake.take_usage_errors() == []
