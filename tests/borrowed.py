@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -31,12 +32,14 @@ def installed(name: str, *requirements: str, alone: bool = False) -> Path:
         UnreachableError: the registry cannot be reached.
     """
     folder = CACHE / name
-    if not (folder / STAMP).exists():
-        CACHE.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            _install(Path(scratch) / "new", [*requirements, *(["--no-deps"] if alone else [])])
-            shutil.rmtree(folder, ignore_errors=True)
-            (Path(scratch) / "new").rename(folder)
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not (folder / STAMP).exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+                _install(Path(scratch) / "new", [*requirements, *(["--no-deps"] if alone else [])])
+                shutil.rmtree(folder, ignore_errors=True)
+                (Path(scratch) / "new").rename(folder)
     return folder
 
 

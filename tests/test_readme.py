@@ -60,7 +60,7 @@ def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(ROWS)
     fake = FakeFineTuning(pace=1e6)
     with fake.serving() as url:
-        code = block("python", "FineTuning.upload_file")
+        code = block("python", 'suffix="my-model"')
         printed = run_python(code, tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="any")
 
     assert re.match(r"ft:gpt-4o-mini-2024-07-18:personal:my-model:\w{8} \d", printed)
@@ -107,6 +107,17 @@ def test_the_pytest_example_runs(pytester: pytest.Pytester) -> None:
     Path(pytester.path / "rows.jsonl").write_text(ROWS)
     pytester.makepyfile(textwrap.dedent(code_under_test) + block("python", "train_and_wait"))
     pytester.runpytest_subprocess("-W", "default").assert_outcomes(passed=4)
+
+
+def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's tests with cassettes, pasted as they are, record from the fake, and replay without a key."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makepyfile(block("python", "def test_one_test_four_ways"))
+    fake = "--fine-tuning-record-from=fake"
+    pytester.runpytest_subprocess("--fine-tuning-record=once", "--fine-tuning=record", fake).assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--fine-tuning=replay").assert_outcomes(passed=2)
+    assert len(list(pytester.path.rglob("cassettes/*/*.yaml"))) == 2
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")

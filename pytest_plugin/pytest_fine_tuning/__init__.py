@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .keys import HANDLE
+from .keys import HANDLE, UNPASSED
 
 if TYPE_CHECKING:
+    from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning, Plan
 
     from .play import Server
+    from .ways import FineTuningService
 
-__all__ = ["UnfiredFaultWarning", "fake_fine_tuning", "fake_fine_tuning_plan", "fake_fine_tuning_server"]
+__all__ = [
+    "UnfiredFaultWarning",
+    "fake_fine_tuning",
+    "fake_fine_tuning_plan",
+    "fake_fine_tuning_server",
+    "fine_tuning_cassette",
+    "fine_tuning_service",
+]
 
 MARK = "fake_fine_tuning"
 MARKER = (
@@ -37,6 +46,22 @@ INI: Mapping[str, tuple[str, Any]] = {
 }
 
 
+TAPE = "fine_tuning_cassette"
+TAPE_MARKER = (
+    f"{TAPE}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): the test "
+    "replays this cassette, or records it; any argument of use_cassette. The test has the fixture by this alone."
+)
+TAPE_INI: Mapping[str, str] = {
+    "cassette_dir": "folder for cassettes beside a test's file (default: cassettes)",
+    "max_age": "how old a cassette may be that is replayed, such as 90d",
+    "on_expiry": "what to do about an older one: fail (default), warn, rerecord",
+    "on_unplayed": "what to do about recordings that nobody asked for: ignore (default), warn, fail",
+}
+MODES = ("none", "once", "new_episodes", "all", "rewrite")
+SERVICES = ("openai", "azure", "fake")
+WAYS = ("fake", "replay", "record", "live")
+
+
 class UnfiredFaultWarning(pytest.PytestWarning):
     """A test has armed a fault that no call met: it has not tested what it says."""
 
@@ -46,6 +71,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     text = "list what code under test did wrong against the fake, although its tests pass"
     group = parser.getgroup("fake-fine-tuning")
     group.addoption("--fine-tuning-findings", action="store_true", help=text)
+    text = "how cassettes of this package are used: none (default) replays; the others record what is missing, or all"
+    group.addoption("--fine-tuning-record", choices=MODES, metavar="MODE", help=f"{text} ({', '.join(MODES)})")
+    text = "what is recorded: openai (default), azure, or fake"
+    group.addoption("--fine-tuning-record-from", choices=SERVICES, default="openai", metavar="SERVICE", help=text)
+    text = "whom tests with fine_tuning_service talk to: fake (default), replay, record, or live, which costs money"
+    group.addoption("--fine-tuning", choices=WAYS, default="fake", metavar="WAY", help=text)
+    for name, words in TAPE_INI.items():
+        parser.addini(f"fine_tuning_{name}", f"{TAPE}: {words}", "string", default="")
     for name, (words, kind) in INI.items():
         parser.addini(f"{MARK}_{name}", f"fake_fine_tuning: {words}", kind, default=[] if kind == "linelist" else "")
 
@@ -53,6 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known, and check ini keys if there are any."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", TAPE_MARKER)
     if any(config.getini(f"{MARK}_{name}") for name in INI):
         from .options import check_ini
 
@@ -61,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give marked tests the fixture, and refuse marks that make no sense."""
-    marked = [item for item in items if item.get_closest_marker(MARK)]
+    marked = [item for item in items if item.get_closest_marker(MARK) or item.get_closest_marker(TAPE)]
     if marked:
         from .marks import take_marks
 
@@ -72,6 +106,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell what the fake has seen, where a test with one has failed."""
     report = yield
+    if UNPASSED in item.stash and report.when != "teardown" and not report.passed:
+        item.stash[UNPASSED] = True
     if HANDLE in item.stash:
         from .verdicts import complete
 
@@ -126,3 +162,29 @@ def fake_fine_tuning(
 
     with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan, monkeypatch) as fake:
         yield fake
+
+
+@pytest.fixture
+def fine_tuning_cassette(
+    request: pytest.FixtureRequest, _fine_tuning_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Generator[Cassette, None, None]:
+    """The test's cassette, replayed: ``cassettes/{module}/{test}.yaml``, or what the mark names.
+
+    With ``--fine-tuning-record=MODE`` it is recorded, from the service that the code under test talks to; a test that
+    fails records nothing. While it is replayed, no key is needed, and waits of our client take no time.
+    """
+    from .ways import recorded, tape_for
+
+    tape = tape_for(request.node, request.config.getoption("fine_tuning_record"))
+    with recorded(request.node, tape, _fine_tuning_server, monkeypatch) as service:
+        assert service.cassette is not None
+        yield service.cassette
+
+
+@pytest.fixture
+def fine_tuning_service(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
+    """Whom the test talks to, by ``--fine-tuning``: the fake, a cassette, a service being recorded, or the service."""
+    from .ways import reached
+
+    with reached(request) as service:
+        yield service

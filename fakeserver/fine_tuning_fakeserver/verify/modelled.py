@@ -13,6 +13,9 @@ _PATTERNS = tuple((re.compile(re.sub(r"\{\w+\}", "[^/]+", each.path)), each) for
 FAULTS = frozenset({403, 408, 409, 429, 502, 503, 504})
 """Answers that no state of an account brings about: limits, permissions and broken connections."""
 
+LEFT_OUT = "x-fine-tuning-cassette"
+"""A header of answers in our own cassettes that have digests in place of training data."""
+
 
 def operation_of(exchange: Exchange) -> Operation | None:
     """The route that an exchange asked; None where the fake has none."""
@@ -28,6 +31,8 @@ def why_not(exchange: Exchange) -> str:
         return f"{exchange.method} {exchange.path} is no route of the fake"
     if exchange.status in FAULTS or exchange.status == 500:
         return f"an answer with {exchange.status} comes of no state that could be put in"
+    if LEFT_OUT in exchange.headers:
+        return "the cassette has digests in place of the file's content"
     return ""
 
 

@@ -17,7 +17,9 @@ KEY = "sk-recorded"
 """The key that requests are sent with: recordings hide theirs, or should."""
 
 LOST = "the recording lacks the request's body: it was written again from what the answer tells"
-WRONG_KEY = "sk-recorded-and-refused"
+WRONG_KEY = "sk-scrubbed"
+"""What our own cassettes have in place of any key: the fake quotes it as they do."""
+
 NOT_SENT = frozenset({"authorization", "content-length", "transfer-encoding", "connection", "content-encoding"})
 """Request headers that are not the recorded ones any more, or tell of the wire."""
 

@@ -1,4 +1,4 @@
-"""VCR cassettes, as vcrpy (`interactions`) and Ruby's VCR (`http_interactions`) write them."""
+"""VCR cassettes, as vcrpy and our own cassettes (`interactions`) and Ruby's VCR (`http_interactions`) write them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ..exchange import Exchange, Json, answer_of, headers_of
 from .text import bytes_of, unpacked
 
 NAMES = ("interactions", "http_interactions")
+BOUNDARY = b"cassette"
+"""What our own cassettes say of each form."""
 
 
 def exchanges(document: Json, text: str) -> Iterator[Exchange]:
@@ -29,12 +31,24 @@ def _exchange(number: int, request: Json, response: Json) -> Exchange:
         method=request["method"].upper(),
         url=request["uri"],
         request_headers=headers_of((request.get("headers") or {}).items()),
-        request_body=_bytes(request.get("body")),
+        request_body=_form(request["form"]) if "form" in request else _bytes(request.get("body")),
         status=int(status),
         headers=headers,
         body=body,
         answer=answer_of(body, headers),
     )
+
+
+def _form(parts: list[Json]) -> bytes | None:
+    """A form of our own cassettes, written again; None where digests stand for a file's content."""
+    if not all("content" in part for part in parts):
+        return None
+    lines: list[bytes] = []
+    for part in parts:
+        named = f'; filename="{part["filename"]}"' if "filename" in part else ""
+        head = f'Content-Disposition: form-data; name="{part["name"]}"{named}'
+        lines += [b"--" + BOUNDARY, head.encode(), b"", _bytes(part["content"])]
+    return b"\r\n".join([*lines, b"--" + BOUNDARY + b"--", b""])
 
 
 def _bytes(body: Any) -> bytes:

@@ -1,0 +1,180 @@
+"""What replays and records while a block of `use_cassette` lasts."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from .differing import nearest, told
+from .errors import CassetteError, CassetteMissError, CassetteStuckError
+from .exchanges import Answer, Asked, Interaction, header
+from .matching import Meaning
+from .places import is_for_api
+from .playing import OutOfAnswers, OutOfPatience, Player, step_of
+from .recording import Manner, header_of, meaning_of_sent, meaning_of_stored, text_for
+from .storing import Header, Stored
+from .training import MARKER
+from .unpacking import unpacked
+from .writing import write
+
+Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
+
+HOW_TO_RECORD = (
+    "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' records all anew"
+)
+
+
+class Cassette:
+    """What replays and records inside of `use_cassette`, which gives it."""
+
+    def __init__(
+        self,
+        path: Path,
+        mode: Mode,
+        stored: Stored | None,
+        manner: Manner,
+        hosts: frozenset[str],
+        patience: int,
+    ) -> None:
+        self.path = path
+        self.mode: Mode = mode
+        self.header: Header | None = stored.header if stored else None
+        self.play_count = 0
+        self._manner = manner
+        self._hosts = hosts
+        self._lock = threading.Lock()
+        self._old = stored.interactions if stored else ()
+        self._meanings = [meaning_of_stored(each.asked) for each in self._old]
+        pairs = zip(self._old, self._meanings, strict=True)
+        self._plays = mode in ("none", "new_episodes") or (mode == "once" and stored is not None)
+        self._player = Player([step_of(*each) for each in pairs] if self._plays else [], patience)
+        self._new: list[Interaction] = []
+        self._misses: dict[str, CassetteMissError] = {}
+        self._broken: CassetteError | None = None
+        self._scrubbed_served: set[str] = set()
+        self._last_was_played = self._plays
+
+    @property
+    def records(self) -> bool:
+        """Whether a request that is not in the cassette is sent, and recorded."""
+        return self.mode != "none" and not (self.mode == "once" and self._plays)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether nobody need wait: answers come from the cassette, as the last one did."""
+        return not self.records or (self._plays and self._last_was_played)
+
+    @property
+    def unused(self) -> list[str]:
+        """What was recorded and not asked for: a line for each. Looks that were not needed are none of them."""
+        return [self._line(index) for index in self._player.unused]
+
+    @property
+    def misses(self) -> list[CassetteMissError]:
+        """The requests that were refused, each once."""
+        return list(self._misses.values())
+
+    @property
+    def recorded(self) -> int:
+        """How many interactions have been recorded; they are written at the end of the block."""
+        return len(self._new)
+
+    def takes(self, url: str) -> bool:
+        """Whether a request to *url* is for the cassette; all others go where they were sent."""
+        return is_for_api(url, self._hosts)
+
+    def answer(self, asked: Asked) -> Answer | None:
+        """The recorded answer; None where the request is to be sent.
+
+        Raises:
+            CassetteMissError: there is none, and the mode does not allow to send it.
+        """
+        if not self._plays:
+            return None
+        with self._lock:
+            meaning = meaning_of_sent(asked)
+            index, why = self._found(meaning)
+            self._last_was_played = index is not None
+            if index is None and not self.records:
+                raise self._missed(meaning, why)
+            return None if index is None else self._played(index)
+
+    def record(self, asked: Asked, answer: Answer) -> None:
+        """Keep an interaction that has just been, until the end of the block."""
+        with self._lock:
+            try:
+                self._new.append(Interaction(asked, unpacked(answer, asked.uri)))
+            except CassetteError as error:
+                self._broken = self._broken or error
+
+    def finish(self, at: float) -> None:
+        """Write what was recorded, if anything was.
+
+        Raises:
+            CassetteError: something may not be, or cannot be, written; the file is as it was.
+        """
+        if self._broken:
+            raise self._broken
+        if not self._new:
+            return
+        old = self._kept()
+        head = header_of(self._manner, self.mode, at, self.header if old else None, self._new)
+        write(self.path, text_for(str(self.path), self._manner, head, old, self._new))
+        self.header = head
+
+    def check_misses(self) -> None:
+        """Raise what was refused: a client may have taken it for a broken connection.
+
+        Raises:
+            CassetteMissError: something was.
+        """
+        if len(self._misses) > 1:
+            raise CassetteMissError(
+                f"{len(self._misses)} requests were not in the cassette.\n" + "\n".join(self._misses)
+            )
+        for miss in self._misses.values():
+            raise miss
+
+    def scrubbed_answers(self) -> list[str]:
+        """The addresses that were answered with marks in place of training data."""
+        return sorted(self._scrubbed_served)
+
+    def _found(self, meaning: Meaning) -> tuple[int | None, OutOfAnswers | None]:
+        try:
+            return self._player.answer(meaning.key), None
+        except OutOfAnswers as why:
+            return None, why
+
+    def _played(self, index: int) -> Answer:
+        self.play_count += 1
+        answer = self._old[index].answer
+        if header(answer.headers, MARKER[0]) == MARKER[1]:
+            self._scrubbed_served.add(self._line(index))
+        return answer
+
+    def _missed(self, meaning: Meaning, why: OutOfAnswers | None) -> CassetteMissError:
+        kind = CassetteStuckError if isinstance(why, OutOfPatience) else CassetteMissError
+        said = f"{meaning.method} /{meaning.path} cannot be answered from the cassette {self.path}"
+        lines = [f"{said}: {why or 'nothing recorded matches it'}", *self._near(meaning, why), HOW_TO_RECORD]
+        error = kind("\n  ".join(lines))
+        return self._misses.setdefault(str(error), error)
+
+    def _near(self, meaning: Meaning, why: OutOfAnswers | None) -> list[str]:
+        found = None if why else nearest(self._meanings, meaning)
+        if found is None:
+            return []
+        index, differing = found
+        return [f"nearest is {self._line(index)}, which differs in", *(f"  {line}" for line in told(differing))]
+
+    def _line(self, index: int) -> str:
+        meaning = self._meanings[index]
+        return f"#{index + 1} {meaning.method} /{meaning.path} ({self._old[index].answer.status})"
+
+    def _kept(self) -> list[Interaction]:
+        """What stays of an older recording: in mode "all" it is what was not asked for again."""
+        if self.mode == "all":
+            again = {meaning_of_sent(each.asked).key for each in self._new}
+            pairs = zip(self._old, self._meanings, strict=True)
+            return [each for each, meaning in pairs if meaning.key not in again]
+        return list(self._old) if self.mode == "new_episodes" else []

@@ -1,0 +1,79 @@
+"""What a cassette holds: requests with their answers, as plain values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Names in lower case, with their values; a name may come more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form: its content, or what stands for content that is not kept.
+
+    Args:
+        rows: a mark for each row of a JSONL file.
+        digest: a mark for the whole of any other content.
+    """
+
+    name: str
+    filename: str | None = None
+    content: bytes | None = None
+    rows: tuple[str, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: a body, or the parts of a form."""
+
+    method: str
+    uri: str
+    headers: Headers = ()
+    body: bytes = b""
+    form: tuple[Part, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request got; the body is not compressed."""
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A request with its answer."""
+
+    asked: Asked
+    answer: Answer
+
+
+def header(headers: Headers, name: str) -> str:
+    """The last value of a header; empty where there is none."""
+    return next((value for each, value in reversed(headers) if each == name), "")
+
+
+def parsed(body: bytes | str) -> Any:
+    """*body* as JSON; None where it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def members(body: bytes) -> dict[str, Any]:
+    """The members of *body*; none where it is no JSON object."""
+    value = parsed(body)
+    return value if isinstance(value, dict) else {}
+
+
+def is_file(part: Part) -> bool:
+    """Whether a part is a file: it has a file's name, or the name of the member that takes one."""
+    return part.filename is not None or part.name in ("file", "data")

@@ -1,0 +1,225 @@
+"""Secrets out of requests and answers: by the name they go under, by their form, and wherever else they turn up.
+
+Headers are kept by a list of those that are known to be harmless; of all others not even the name is. What was sent as
+a secret (keys, cookies, the names of an organisation and a project) is taken out of everything that is written, in
+every spelling; so is what looks like one. A secret of fewer than `SHORT` characters is only taken out of its own
+place: as a text it may turn up anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+from .exchanges import Answer, Asked, Headers, Part
+
+SHORT = 8
+SCRUBBED = "scrubbed"
+KEY, ORGANIZATION, PROJECT, USER = "sk-scrubbed", "org-scrubbed", "proj_scrubbed", "user-scrubbed"
+MASKED = "sk-****bbed"
+"""How errors quote `KEY`: the service shows the ends of a wrong key."""
+
+BOUNDARY = "multipart/form-data; boundary=cassette"
+
+KEPT_OF_REQUESTS = frozenset({"content-type", "openai-beta"})
+KEPT_OF_ANSWERS = frozenset(
+    {
+        "content-type",
+        "content-length",
+        "content-disposition",
+        "location",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "www-authenticate",
+        "x-should-retry",
+    }
+)
+STAND_INS = {"x-request-id": "req_scrubbed", "apim-request-id": "req_scrubbed"}
+"""Headers of answers that clients look at, with what they say in cassettes."""
+
+_IDENTITIES = {"openai-organization": ORGANIZATION, "openai-project": PROJECT}
+_SECRET_HEADER = re.compile("key|token|secret|password|credential|signature|authorization|cookie")
+_SECRET_QUERY = re.compile(r"(?i)(.*[-_])?(api-?key|key|token|secret|password|sig|signature|code|credential)")
+_SECRET_MEMBER = re.compile(
+    r'(?i)("(?:[\w-]*?(?:api_?key|secret|password|passwd|credentials?|private_key|authorization|signature)'
+    r'|[\w-]*(?:access|refresh|auth|id|session|bearer)_token|sig)"\s*:\s*)"((?:[^"\\]|\\.)*)"'
+)
+_ORGANIZATION_MEMBER = re.compile(
+    r'("(?:organization_id"\s*:\s*|owned_by"\s*:\s*(?!"(?:openai[\w-]*|system|personal)")))"(?:[^"\\]|\\.)+"'
+)
+
+# What secrets look like. Each is replaced by something that does not, or by itself.
+PATTERNS = (
+    (re.compile(r"[\w-]+\*{3,}[\w-]*"), MASKED),
+    (re.compile(r"\b(?:sk|sess|rk|pk)-[A-Za-z0-9_-]{8,}"), KEY),
+    (re.compile(r"\borg-[A-Za-z0-9]{6,}"), ORGANIZATION),
+    (re.compile(r"\bproj_[A-Za-z0-9]{6,}"), PROJECT),
+    (re.compile(r"\buser-[A-Za-z0-9]{16,}"), USER),
+    (re.compile(r"\bft:([^:\s\"/]+):(?!personal:|:)[^:\s\"/]+:"), rf"ft:\1:{ORGANIZATION}:"),
+    (re.compile(r"\bft%3A([^:\s\"/%]+)%3A(?!personal%3A|%3A)[^:\s\"/%]+%3A", re.I), rf"ft%3A\1%3A{ORGANIZATION}%3A"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"), SCRUBBED),
+    (re.compile(r"(?i)\bbearer\s+[^\s\"',;\\]{6,}"), f"Bearer {SCRUBBED}"),
+    (re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,})"), SCRUBBED),
+    (re.compile(r"(?<=//)[^/\s:@\"]+:[^/\s@\"]+@"), ""),
+    (
+        re.compile(r"(?<=//)[\w-]+(?=\.(?:(?:openai|cognitiveservices|services\.ai)\.azure|blob\.core\.windows)\.)"),
+        SCRUBBED,
+    ),
+    (
+        re.compile(r"(?i)(?<=[?&])(api-?key|key|sig|signature|token|access_token|subscription-key)=[^&\s\"'\\]+"),
+        rf"\1={SCRUBBED}",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Texts that may not be written, each with what stands for it."""
+
+    texts: Mapping[str, str]
+
+    @classmethod
+    def sent(cls, asked: Iterable[Asked], answers: Iterable[Answer] = ()) -> Secrets:
+        """What requests and answers have for secrets, in the places where secrets are."""
+        found: dict[str, str] = {}
+        for each in asked:
+            found.update(_of_request(each))
+        for answer in answers:
+            found.update(_of_headers(answer.headers))
+        return cls({text: stand_in for text, stand_in in found.items() if len(text) >= SHORT})
+
+    def out_of(self, text: str) -> str:
+        """*text* without secrets."""
+        for spelling, stand_in in self._spellings():
+            text = text.replace(spelling, stand_in)
+        text = _SECRET_MEMBER.sub(rf'\1"{SCRUBBED}"', text)
+        text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', text)
+        for pattern, stand_in in PATTERNS:
+            text = pattern.sub(stand_in, text)
+        return text
+
+    def out_of_bytes(self, body: bytes) -> bytes:
+        """*body* without secrets; what is no UTF-8 stays as it is."""
+        return self.out_of(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def left_in(self, text: str) -> list[str]:
+        """The secrets that *text* still has, in any spelling."""
+        return [each for each, stand_in in self.texts.items() if each not in stand_in and _has(text, each)]
+
+    def _spellings(self) -> list[tuple[str, str]]:
+        """The longest first: one may be part of another."""
+        found = {spelling: stand_in for text, stand_in in self.texts.items() for spelling in _spelt(text)}
+        return sorted(found.items(), key=lambda each: (-len(each[0]), each[0]))
+
+
+def _has(text: str, secret: str) -> bool:
+    return any(each in text for each in _spelt(secret))
+
+
+def _spelt(text: str) -> set[str]:
+    """*text* as it may be written: plain, in a URL, in JSON, in JSON within JSON, and in base64."""
+    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    twice = {json.dumps(each)[1:-1] for each in escaped}
+    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in quoted}
+    wrapped = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("=")
+    return {text, *quoted, *lower, *escaped, *twice, wrapped}
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether what is sent under this name, in lower case, is a secret or the name of an account."""
+    return name in _IDENTITIES or _SECRET_HEADER.search(name) is not None
+
+
+def scrubbed_request(asked: Asked, secrets: Secrets, keep: Iterable[str] = ()) -> Asked:
+    """A request without secrets, and without headers that do not matter."""
+    form = None if asked.form is None else tuple(_part(part, secrets) for part in asked.form)
+    headers = _headers(asked.headers, {*KEPT_OF_REQUESTS, *keep}, secrets)
+    if form is not None:
+        headers = tuple((name, BOUNDARY if name == "content-type" else value) for name, value in headers)
+    return Asked(asked.method, _uri(asked.uri, secrets), headers, secrets.out_of_bytes(asked.body), form)
+
+
+def scrubbed_answer(answer: Answer, secrets: Secrets, keep: Iterable[str] = ()) -> Answer:
+    """An answer without secrets, and without headers that do not matter; its length is put right."""
+    headers = _headers(answer.headers, {*KEPT_OF_ANSWERS, *keep}, secrets)
+    return measured(replace(answer, headers=headers, body=secrets.out_of_bytes(answer.body)))
+
+
+def measured(answer: Answer) -> Answer:
+    """An answer that says how long it is, if it says so at all."""
+    length = str(len(answer.body))
+    headers = tuple((name, length if name == "content-length" else value) for name, value in answer.headers)
+    return replace(answer, headers=headers)
+
+
+def _part(part: Part, secrets: Secrets) -> Part:
+    name = secrets.out_of(part.name)
+    filename = None if part.filename is None else secrets.out_of(part.filename)
+    content = None if part.content is None else secrets.out_of_bytes(part.content)
+    return replace(part, name=name, filename=filename, content=content)
+
+
+def _headers(headers: Headers, kept: set[str], secrets: Secrets) -> Headers:
+    """The headers that matter; those of one name together, where the first of them was."""
+    first = {name: place for place, (name, _) in reversed(list(enumerate(headers)))}
+    found = [
+        (name, STAND_INS.get(name) or secrets.out_of(value))
+        for name, value in headers
+        if name in kept or name in STAND_INS
+    ]
+    return tuple(sorted(found, key=lambda each: first[each[0]]))
+
+
+def _uri(uri: str, secrets: Secrets) -> str:
+    """An address without credentials; that of this machine without its port, which is another each time."""
+    split = urlsplit(uri)
+    host = split.hostname or ""
+    place = "localhost" if _is_here(host) else host + (f":{split.port}" if split.port else "")
+    pairs = parse_qsl(split.query, keep_blank_values=True)
+    query = [(name, SCRUBBED if _SECRET_QUERY.fullmatch(name) else value) for name, value in pairs]
+    return secrets.out_of(urlunsplit((split.scheme, place, split.path, urlencode(query, safe="[]:,/"), "")))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _of_request(asked: Asked) -> Iterator[tuple[str, str]]:
+    split = urlsplit(asked.uri)
+    yield from _of_headers(asked.headers)
+    for name, value in parse_qsl(split.query):
+        if _SECRET_QUERY.fullmatch(name):
+            yield value, SCRUBBED
+    if split.password:
+        yield split.password, SCRUBBED
+    for found in _SECRET_MEMBER.finditer(asked.body.decode("utf-8", "replace")):
+        yield json.loads(f'"{found[2]}"', strict=False), SCRUBBED
+
+
+def _of_headers(headers: Headers) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        if name in _IDENTITIES:
+            if not value.isalpha():  # a word, such as "personal", may be meant as one elsewhere
+                yield value, _IDENTITIES[name]
+        elif is_secret_header(name) and not name.startswith("x-ratelimit"):  # …-limit-tokens
+            yield from ((each, KEY if each.startswith("sk-") else SCRUBBED) for each in _values(name, value))
+
+
+def _values(name: str, value: str) -> Iterator[str]:
+    """The secret in a header: without the scheme before it, and of cookies each."""
+    if "cookie" in name:
+        pairs = [each.partition("=")[2].strip() for each in value.split(";")]
+        yield from pairs[:1] if name == "set-cookie" else pairs
+    else:
+        yield value.strip()
+        yield value.strip().rpartition(" ")[2]

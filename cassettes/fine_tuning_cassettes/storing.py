@@ -1,0 +1,251 @@
+"""Cassettes as text: a header and interactions in YAML, made to be read and compared by people.
+
+Bodies are text as it was sent, in block style wherever YAML can hold it unchanged. The last line is ``...``: a file
+that was cut short can be told.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from .errors import CassetteFileError
+from .exchanges import Answer, Asked, Headers, Interaction, Part
+
+FORMAT = "fine_tuning_cassette"
+VERSION = 1
+END = "\n...\n"
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a cassette says of itself.
+
+    Args:
+        recorded_at: UTC, as ``2026-11-25T03:40:00Z``; empty in a cassette of plain vcrpy.
+        recorded_from: the service, or what stood for it.
+        recorded_by: the clients, as they name themselves.
+        mode: how it was recorded last.
+        training_data: whether rows and prompts are "scrubbed" or "kept".
+        about: a line on what is recorded; empty for none.
+    """
+
+    recorded_at: str = ""
+    recorded_from: str = ""
+    recorded_by: tuple[str, ...] = ()
+    mode: str = ""
+    training_data: str = "scrubbed"
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The content of a cassette."""
+
+    header: Header
+    interactions: tuple[Interaction, ...]
+
+
+def dumped(stored: Stored) -> str:
+    """*stored* as text; `loaded` gives it back."""
+    header = stored.header
+    document = {
+        FORMAT: VERSION,
+        **({"about": header.about} if header.about else {}),
+        "recorded_at": header.recorded_at,
+        "recorded_from": header.recorded_from,
+        "recorded_by": list(header.recorded_by),
+        "mode": header.mode,
+        "training_data": header.training_data,
+        "interactions": [_interaction(each) for each in stored.interactions],
+    }
+    # not the C dumper, which is not everywhere and writes other bytes
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31, explicit_end=True)
+    return text
+
+
+def loaded(text: str, name: str) -> Stored:
+    """The cassette in *text*; plain vcrpy's are read, too.
+
+    Raises:
+        CassetteFileError: it is none; the message has *name*.
+    """
+    document = _document(text, name)
+    version = document.get(FORMAT)
+    if version is None and isinstance(document.get("version"), int):
+        return Stored(Header(recorded_from="a cassette of plain vcrpy"), _interactions(document, name))
+    if version is None:
+        raise CassetteFileError(f"{name}: no cassette: its first line must be `{FORMAT}: {VERSION}`")
+    if version != VERSION:
+        raise CassetteFileError(
+            f"{name}: a cassette of version {version!r}, and this package reads version {VERSION}: "
+            "install a later fake-fine-tuning, or record it anew"
+        )
+    if not text.endswith(END):
+        raise CassetteFileError(f"{name}: it was cut short: the last line of a cassette is `...`. Record it anew")
+    return Stored(_header(document), _interactions(document, name))
+
+
+def header_in(text: str, name: str) -> Header:
+    """The header of the cassette in *text*, without reading the rest.
+
+    Raises:
+        CassetteFileError: there is none.
+    """
+    return _header(_document(text.partition("\ninteractions:")[0], name))
+
+
+def _document(text: str, name: str) -> Mapping[str, Any]:
+    if not text.strip():
+        raise CassetteFileError(f"{name}: the file is empty: delete it, and record it anew")
+    try:
+        document = yaml.load(text, _Loader)  # a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise CassetteFileError(f"{name}: no YAML, or cut short: {said}. Record it anew") from None
+    if not isinstance(document, dict):
+        raise CassetteFileError(f"{name}: no cassette: its first line must be `{FORMAT}: {VERSION}`")
+    return document
+
+
+def _header(document: Mapping[str, Any]) -> Header:
+    names = ("recorded_at", "recorded_from", "mode", "training_data", "about")
+    texts = {name: str(document.get(name, "")) for name in names}
+    return Header(**texts, recorded_by=tuple(map(str, document.get("recorded_by") or ())))
+
+
+def _interactions(document: Mapping[str, Any], name: str) -> tuple[Interaction, ...]:
+    listed = document.get("interactions")
+    if not isinstance(listed, list):
+        raise CassetteFileError(f"{name}: `interactions` must be a list")
+    return tuple(_read(each, f"{name}: interaction {number}") for number, each in enumerate(listed, 1))
+
+
+def _read(each: Any, place: str) -> Interaction:
+    try:
+        request, response = each["request"], each["response"]
+        form = None if request.get("form") is None else tuple(_read_part(part) for part in request["form"])
+        asked = Asked(
+            str(request["method"]).upper(), request["uri"], _pairs(request), _bytes(request.get("body")), form
+        )
+        status = response["status"]
+        answer = Answer(
+            int(status["code"]), status.get("message") or "", _pairs(response), _bytes(response.get("body"))
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CassetteFileError(f"{place}: it is broken: {type(error).__name__}: {error}") from None
+    return Interaction(asked, answer)
+
+
+def _read_part(part: Mapping[str, Any]) -> Part:
+    kept = part.get("content")
+    return Part(
+        str(part["name"]),
+        part.get("filename"),
+        None if kept is None else _bytes(kept),
+        tuple(map(str, part.get("rows") or ())),
+        str(part.get("digest", "")),
+    )
+
+
+def _pairs(message: Mapping[str, Any]) -> Headers:
+    """Headers, of which a name may have a list of values."""
+    listed = (
+        (name, value if isinstance(value, list) else [value]) for name, value in (message.get("headers") or {}).items()
+    )
+    return tuple((str(name).lower(), str(value)) for name, values in listed for value in values)
+
+
+def _bytes(body: Any) -> bytes:
+    """A body as it is here, or as vcrpy has it."""
+    if isinstance(body, dict):
+        return base64.b64decode(body["base64_string"]) if "base64_string" in body else _bytes(body.get("string"))
+    if isinstance(body, bytes):
+        return body
+    return b"" if body is None else cast(str, body).encode()
+
+
+def _interaction(interaction: Interaction) -> dict[str, Any]:
+    asked, answer = interaction.asked, interaction.answer
+    request: dict[str, Any] = {"method": asked.method, "uri": asked.uri}
+    if asked.headers:
+        request["headers"] = _grouped(asked.headers)
+    if asked.form is not None:
+        request["form"] = [_written_part(part) for part in asked.form]
+    elif asked.body:
+        request["body"] = _text(asked.body)
+    response = {
+        "status": {"code": answer.status, "message": answer.reason},
+        "headers": _grouped(answer.headers),
+        "body": _text(answer.body),
+    }
+    return {"request": request, "response": response}
+
+
+def _written_part(part: Part) -> dict[str, Any]:
+    written: dict[str, Any] = {"name": part.name}
+    if part.filename is not None:
+        written["filename"] = part.filename
+    if part.rows:
+        written["rows"] = list(part.rows)
+    elif part.digest:
+        written["digest"] = part.digest
+    else:
+        written["content"] = _text(part.content or b"")
+    return written
+
+
+def _grouped(headers: Headers) -> dict[str, str | list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, and lists as deep as what they are in."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+
+
+def _style(text: str) -> str | None:
+    """YAML takes some characters for the end of a line, which only quoted texts keep."""
+    if any(each in text for each in "\r\x85\u2028\u2029\ufeff"):
+        return '"'
+    return "|" if "\n" in text else None
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def check(text: str, stored: Stored, name: str) -> None:
+    """Make sure that *text* gives back what is to be stored.
+
+    Raises:
+        CassetteFileError: it does not: YAML has no way to write it.
+    """
+    if loaded(text, name) != stored:
+        raise CassetteFileError(
+            f"{name}: what was recorded cannot be written as YAML without changing it; nothing was written"
+        )

@@ -1,0 +1,61 @@
+"""Answers without their compression: what is compressed can be neither searched nor read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+
+from .errors import CassetteError
+from .exchanges import Answer, header
+
+
+def unpacked(answer: Answer, url: str) -> Answer:
+    """*answer* with its body as it is meant, and headers that say so.
+
+    Raises:
+        CassetteError: it is compressed in a way that nothing installed can undo.
+    """
+    codings = [each.strip().lower() for each in header(answer.headers, "content-encoding").split(",") if each.strip()]
+    body = answer.body
+    for coding in reversed(codings):
+        body = _without(coding, body, url)
+    if not codings:
+        return answer
+    headers = tuple(each for each in answer.headers if each[0] not in ("content-encoding", "content-length"))
+    return replace(answer, headers=(*headers, ("content-length", str(len(body)))), body=body)
+
+
+def _without(coding: str, body: bytes, url: str) -> bytes:
+    undo = _UNDO.get(coding)
+    try:
+        if undo is not None:
+            return undo(body)
+    except Exception as error:  # each library has errors of its own
+        raise CassetteError(f"the answer of {url} says that it is {coding}, and it is not: {error}") from None
+    raise CassetteError(
+        f"the answer of {url} is compressed by {coding!r}, and cannot be searched for secrets: nothing is written. "
+        "Record with the request header accept-encoding: gzip"
+    )
+
+
+def _inflate(body: bytes) -> bytes:
+    try:
+        return zlib.decompress(body)
+    except zlib.error:
+        return zlib.decompress(body, -zlib.MAX_WBITS)  # without the header that RFC 9110 wants, as some servers send it
+
+
+def _brotli(body: bytes) -> bytes:
+    plain: bytes = import_module("brotli").decompress(body)
+    return plain
+
+
+_UNDO: dict[str, Callable[[bytes], bytes]] = {
+    "identity": lambda body: body,
+    "gzip": lambda body: zlib.decompress(body, zlib.MAX_WBITS | 16),
+    "x-gzip": lambda body: zlib.decompress(body, zlib.MAX_WBITS | 16),
+    "deflate": _inflate,
+    "br": _brotli,
+}

@@ -1,0 +1,189 @@
+"""A block in which calls of the fine-tuning API are replayed from a cassette, or recorded into it."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeAlias, TypeVar, get_args
+
+from .aging import age_told, seconds_of
+from .cassette import Cassette, Mode
+from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
+from .playing import PATIENCE
+from .recording import Manner
+from .scrubbing import is_secret_header
+from .storing import Header, Stored, loaded
+from .writing import check_writable, text_of
+
+OnExpiry: TypeAlias = Literal["fail", "warn", "rerecord"]
+OnUnplayed: TypeAlias = Literal["ignore", "warn", "fail"]
+T = TypeVar("T")
+
+
+class use_cassette:  # it reads as a verb, as vcrpy's does
+    """Replay calls of the fine-tuning API from a file, or record them into it, while the block lasts.
+
+    Requests to other paths and hosts go where they were sent. Nothing is written before the block ends, nothing if it
+    raises, and never half a file.
+
+    Args:
+        path: the cassette.
+        mode: ``"none"`` replays, and refuses what is not recorded; ``"once"`` records if there is no file, and else
+            replays; ``"new_episodes"`` replays, and records what is missing; ``"all"`` sends everything, and replaces
+            what was recorded of the same requests; ``"rewrite"`` records all anew.
+        hosts: the only hosts whose requests are meant; there any base path will do. None given: all hosts, with a
+            base path that ends in a version such as ``/v1``, or in ``/openai``.
+        max_age: how old a recording may be that is replayed: seconds, a timedelta, or text such as ``"30d"``.
+        on_expiry: what to do about an older one: ``"fail"``, ``"warn"``, or ``"rerecord"`` (as mode ``"rewrite"``).
+        on_unplayed: what to do, at the end, about recordings that nobody asked for: ``"ignore"``, ``"warn"``,
+            ``"fail"``. How often a job is looked at never matters.
+        scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
+        keep_headers: names of headers to write besides the harmless ones; values are still searched for secrets.
+        recorded_from: what the cassette says it was recorded from; the default tells it by the addresses.
+        about: a line for the cassette's header on what is recorded.
+        patience: how often an unfinished job is answered without anything new, before that is an error.
+        clock: gives Unix seconds, for the age of recordings.
+
+    Raises:
+        CassetteFileError: on entering, the file is missing, broken, or cannot be written; at the end, it could not be.
+        CassetteExpiredError: the recording is older than it may be.
+        CassetteMissError: at the end, if a request was refused, whatever the client made of it.
+        CassetteUnusedError: at the end, if `on_unplayed` says so.
+        CassetteLeakError: a secret would have been written.
+        ValueError: an argument is none of what is said above.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode = "none",
+        *,
+        hosts: Iterable[str] | None = None,
+        max_age: float | str | timedelta | None = None,
+        on_expiry: OnExpiry = "fail",
+        on_unplayed: OnUnplayed = "ignore",
+        scrub_training_data: bool = True,
+        keep_headers: Iterable[str] = (),
+        recorded_from: str = "",
+        about: str = "",
+        patience: int = PATIENCE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = Path(path)
+        self._mode: Mode = _one_of("mode", mode, get_args(Mode))
+        self._hosts = _names("hosts", hosts)
+        self._max_age = None if max_age is None else seconds_of(max_age)
+        self._on_expiry = _one_of("on_expiry", on_expiry, get_args(OnExpiry))
+        self._on_unplayed = _one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
+        kept = tuple(sorted(_names("keep_headers", keep_headers)))
+        self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about)
+        self._patience = patience
+        self._clock = clock
+        self._stack = ExitStack()
+        self._cassette: Cassette | None = None
+
+    def __enter__(self) -> Cassette:
+        from .tape import playing  # vcrpy takes its time, and only who replays needs it
+
+        if self._cassette is not None:
+            raise CassetteError(f"{self._path}: this use_cassette(…) is open already, or was used before: make another")
+        cassette = self._opened()
+        if cassette.records:
+            check_writable(self._path)
+        self._cassette = cassette
+        self._stack.enter_context(playing(str(self._path), cassette))
+        return cassette
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._cassette is not None  # entered
+        self._stack.close()
+        if error is not None:
+            _note(error, self._cassette)
+            return
+        self._cassette.check_misses()
+        self._cassette.finish(self._clock())
+        self._check_played(self._cassette)
+
+    def _opened(self) -> Cassette:
+        stored = None if self._mode == "rewrite" else self._stored()
+        mode = self._mode
+        if stored and mode in ("none", "once", "new_episodes") and (old := self._expired(stored.header)):
+            if self._on_expiry == "fail":
+                raise CassetteExpiredError(old)
+            if self._on_expiry == "warn":
+                warnings.warn(old, CassetteWarning, stacklevel=3)
+            else:
+                stored, mode = None, "rewrite"
+        return Cassette(self._path, mode, stored, self._manner, self._hosts, self._patience)
+
+    def _stored(self) -> Stored | None:
+        text = text_of(self._path)
+        if text is not None:
+            return loaded(text, str(self._path))
+        if self._mode == "none":
+            raise CassetteFileError(f"{self._path}: there is no such cassette: mode='once' records it")
+        return None
+
+    def _expired(self, head: Header) -> str:
+        if self._max_age is None:
+            return ""
+        told_age = age_told(head.recorded_at, self._clock(), self._max_age)
+        return f"{self._path}: {told_age}: mode='rewrite' records it anew" if told_age else ""
+
+    def _check_played(self, cassette: Cassette) -> None:
+        if scrubbed := cassette.scrubbed_answers():
+            said = (
+                f"{self._path}: a file's content was answered with digests in place of its rows: {', '.join(scrubbed)}"
+            )
+            warnings.warn(
+                f"{said}; to replay content, record it with scrub_training_data=False", CassetteWarning, stacklevel=3
+            )
+        if self._on_unplayed == "ignore" or not cassette.unused:
+            return
+        said = f"{self._path}: recorded, and not asked for:\n  " + "\n  ".join(cassette.unused)
+        if self._on_unplayed == "fail":
+            raise CassetteUnusedError(said)
+        warnings.warn(said, CassetteWarning, stacklevel=3)
+
+
+def _note(error: BaseException, cassette: Cassette) -> None:
+    """Tell with an error that ends the block what else there is to know."""
+    for miss in cassette.misses:
+        if miss is not error:
+            error.add_note(str(miss))
+    if cassette.recorded:
+        error.add_note(
+            f"{cassette.path}: {cassette.recorded} recorded interactions were not written, as the block raised"
+        )
+
+
+def checked_headers(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of headers that may be kept.
+
+    Raises:
+        ValueError: one has a secret.
+    """
+    for name in names:
+        if is_secret_header(name):
+            raise ValueError(f"keep_headers has {name!r}: what is sent there is a secret, and is never written")
+    return names
+
+
+def _names(argument: str, names: Iterable[str] | None) -> frozenset[str]:
+    if isinstance(names, str):
+        raise ValueError(f"{argument} is {names!r}: several names are wanted, as in {argument}=[{names!r}]")
+    return frozenset(each.lower() for each in names or ())
+
+
+def _one_of(argument: str, value: T, allowed: tuple[T, ...]) -> T:
+    if value not in allowed:
+        raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(map(repr, allowed))}")
+    return value

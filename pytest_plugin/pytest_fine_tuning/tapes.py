@@ -1,0 +1,134 @@
+"""Cassettes of tests: which file, how it is used, and what becomes of it when the test is over."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
+from fine_tuning_client.testing import redirect
+
+from .keys import UNPASSED
+
+MARK = "fine_tuning_cassette"
+ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "clock"))
+"""What the mark takes besides a name: the arguments of `use_cassette`."""
+NO_KEY = "replayed-no-key-needed"
+ANYBODY = {
+    "OPENAI_API_KEY": NO_KEY,
+    "AZURE_OPENAI_API_KEY": NO_KEY,
+    "AZURE_OPENAI_ENDPOINT": "https://replayed.openai.azure.com",
+}
+"""What a client must find in the environment to be made at all; nothing is sent there."""
+SECTION = "fine-tuning cassette"
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The cassette of a test: a file, and arguments for `use_cassette`."""
+
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def tape_of(item: pytest.Item, mode: str | None = None) -> Tape:
+    """The cassette of *item*, by its marks, the closest first, then by ini keys.
+
+    Args:
+        item: the test.
+        mode: the mode that is asked for on the command line, which wins.
+
+    Raises:
+        ValueError: a mark or an ini key makes no sense.
+    """
+    names, given = _marks(item)
+    if unknown := [name for name in given if name not in (*ARGUMENTS, "session")]:
+        near = get_close_matches(unknown[0], ARGUMENTS, 1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"there is no argument {unknown[0]!r}{hint} There are: session, {', '.join(ARGUMENTS)}")
+    library = given.pop("session", None)
+    options = {**_ini(item.config), **given, **({"mode": mode} if mode and not library else {})}
+    if library and (names or options.get("mode", "none") != "none"):
+        raise ValueError(f"session={library!r} is a recording of this package's: it has no other name, and is replayed")
+    path = session(library) if library else _path(item, names[0] if names else item.name)
+    use_cassette(path, **options)  # for its refusals: nothing is opened yet
+    return Tape(path, options)
+
+
+def _marks(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
+    names: list[str] = []
+    given: dict[str, Any] = {}
+    for mark in item.iter_markers(MARK):
+        if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
+            raise ValueError(f"its arguments are {mark.args!r}: one name is wanted, and named arguments")
+        names += mark.args
+        given = {**mark.kwargs, **given}
+    return names, given
+
+
+def _ini(config: pytest.Config) -> dict[str, Any]:
+    texts = {name: config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
+    return {name: text for name, text in texts.items() if text}
+
+
+def _path(item: pytest.Item, name: str) -> Path:
+    """``cassettes/{module}/{name}.yaml`` beside the test's file, as the ecosystem has it; a path as it is."""
+    if name.endswith((".yaml", ".yml")):
+        return item.path.parent / name
+    folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
+    inside = "/".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in name.split("/"))
+    return item.path.parent / folder / item.path.stem / f"{inside or 'unnamed'}.yaml"
+
+
+@contextmanager
+def taped(item: pytest.Item, tape: Tape, monkeypatch: pytest.MonkeyPatch) -> Generator[Cassette, None, None]:
+    """Replay, or record, while the test lasts; a test that fails writes nothing."""
+    item.stash[UNPASSED] = False
+    block = use_cassette(tape.path, **tape.options)
+    with ExitStack() as stack:
+        try:
+            cassette = block.__enter__()
+        except CassetteError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        try:
+            if not cassette.records:
+                _nobody_waits(stack, monkeypatch)
+            yield cassette
+        finally:
+            _end(item, block)
+
+
+def _nobody_waits(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let our client's waits take no time, and clients be made that have no key."""
+    time = [0.0]
+
+    def sleep(seconds: float) -> None:
+        time[0] += max(seconds, 0.0)
+
+    stack.enter_context(redirect(None, sleep=sleep, clock=lambda: time[0]))
+    for name, value in ANYBODY.items():
+        if not os.environ.get(name):
+            monkeypatch.setenv(name, value)
+
+
+class _Unpassed(Exception):
+    """The test has not passed: what it has recorded is not written."""
+
+
+def _end(item: pytest.Item, block: use_cassette) -> None:
+    error = _Unpassed() if item.stash[UNPASSED] else None
+    try:
+        block.__exit__(type(error) if error else None, error, None)
+    except CassetteError as told:
+        raise pytest.fail.Exception(str(told), pytrace=False) from None
+    for note in getattr(error, "__notes__", ()):
+        item.add_report_section("teardown", SECTION, note)

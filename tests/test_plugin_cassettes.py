@@ -1,0 +1,249 @@
+"""Cassettes in a user's tests: recorded, replayed, refused; and one test in four ways."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import httpcore
+import httpx
+import httpx2
+import pytest
+import vcr  # type: ignore[import-untyped]  # it has no types
+import yaml
+
+import fine_tuning_cassettes
+import fine_tuning_fakeserver
+
+IMPORTED = (httpcore, httpx, httpx2, vcr, yaml, fine_tuning_cassettes, fine_tuning_fakeserver)
+"""What a run in this process must not import anew: extension modules cannot be, and patches would miss their mark."""
+
+CODE = """
+import openai, pytest
+from fine_tuning_client import FineTuning
+
+ROW = '{"messages": [{"role": "user", "content": "CANARY-ROW"}, {"role": "assistant", "content": "b"}]}\\n'
+
+def train():
+    file = FineTuning.upload_file((ROW * 10).encode())
+    return FineTuning.wait_for_job(FineTuning.create_job(file.id, "gpt-4o-mini").id)
+"""
+TESTS = """
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette
+def test_trains(fine_tuning_cassette):
+    assert train().is_completed()
+"""
+FROM_FAKE = ("--fine-tuning-record=once", "--fine-tuning-record-from=fake")
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no key and no address."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with a test that has a cassette."""
+    pytester.makepyfile(code_under_test=CODE, test_training=TESTS)
+    return pytester
+
+
+def cassette(project: pytest.Pytester) -> Path:
+    """Where the test's cassette is."""
+    return project.path / "cassettes" / "test_training" / "test_trains.yaml"
+
+
+def test_recorded_from_the_fake_and_replayed(project: pytest.Pytester) -> None:
+    """A test that is recorded once passes from then on without a key, without a fake and without waiting."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    text = cassette(project).read_text()
+    assert "recorded_from: fake-fine-tuning, not OpenAI" in text
+    assert "CANARY-ROW" not in text
+    project.runpytest_inprocess("--durations=0").assert_outcomes(passed=1)
+    assert cassette(project).read_text() == text
+
+
+def test_a_failing_test_records_nothing(project: pytest.Pytester) -> None:
+    """A test that fails, in its body or because of another fixture, leaves no file."""
+    failing = TESTS + "    assert False\n"
+    project.makepyfile(test_training=failing)
+    result = project.runpytest_inprocess(*FROM_FAKE)
+    result.assert_outcomes(failed=1)
+    assert not cassette(project).exists()
+    result.stdout.fnmatch_lines(["*recorded interactions were not written*"])
+
+
+def test_a_miss_fails_the_test(project: pytest.Pytester) -> None:
+    """A request that was not recorded fails the test, naming the nearest recording and what differs."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    project.makepyfile(code_under_test=CODE.replace('"gpt-4o-mini"', '"gpt-4o"'))
+    result = project.runpytest_inprocess()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*nearest is #2 POST /fine_tuning/jobs (200), which differs in*"])
+
+
+def test_a_name_and_a_path(project: pytest.Pytester) -> None:
+    """A mark can name a cassette, or a file, and the fixture comes with it."""
+    tests = TESTS.replace("fine_tuning_cassette\ndef test_trains(fine_tuning_cassette)", "MARK\ndef test_trains()")
+    for name, path in (("a b/c", "cassettes/test_training/a-b/c.yaml"), ("mine.yaml", "mine.yaml")):
+        project.makepyfile(test_training=tests.replace("MARK", f'fine_tuning_cassette("{name}")'))
+        project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+        assert (project.path / path).exists()
+
+
+def test_a_session_of_the_library(project: pytest.Pytester) -> None:
+    """A mark can name a session that this package ships."""
+    tests = """
+    import openai, pytest
+
+    @pytest.mark.fine_tuning_cassette(session="success")
+    def test_replays(fine_tuning_cassette):
+        jobs = openai.OpenAI().fine_tuning.jobs
+        created = [each for each in fine_tuning_cassette.unused if "POST /fine_tuning/jobs" in each]
+        assert created and "fake" in fine_tuning_cassette.header.recorded_from
+    """
+    project.makepyfile(test_training=tests)
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+BAD_MARKS = [
+    ("mod='once'", "there is no argument 'mod', did you mean 'mode'?"),
+    ("mode='sometimes'", "mode is 'sometimes': it must be one of 'none', 'once'"),
+    ("'a', 'b'", "one name is wanted"),
+    ("5", "one name is wanted"),
+    ("max_age='soon'", "max_age"),
+    ("session='nonsense'", "nonsense"),
+    ("'mine', session='success'", "it has no other name"),
+    ("on_unplayed='maybe'", "on_unplayed is 'maybe'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD_MARKS)
+def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, project: pytest.Pytester) -> None:
+    """A wrong argument of the mark ends the run with code 4 before any test, and says what would be right."""
+    project.makepyfile(test_training=TESTS.replace("fine_tuning_cassette\n", f"fine_tuning_cassette({arguments})\n", 1))
+    result = project.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stderr.str()
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "argument", ["--fine-tuning-record=always", "--fine-tuning-record-from=bedrock", "--fine-tuning=dead"]
+)
+def test_an_option_that_makes_no_sense_is_a_usage_error(argument: str, project: pytest.Pytester) -> None:
+    """A wrong value on the command line ends the run with code 4, and names the values there are."""
+    result = project.runpytest_subprocess(argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*invalid choice*choose from*"])
+
+
+BAD_FILES = {
+    "empty": "",
+    "no YAML": "{",
+    "another thing": "- 1\n",
+    "of a later version": "fine_tuning_cassette: 9\n...\n",
+    "cut short": "fine_tuning_cassette: 1\nrecorded_at: ''\n",
+}
+
+
+@pytest.mark.parametrize("content", BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_no_cassette_fails_the_test(content: str, project: pytest.Pytester) -> None:
+    """A broken cassette fails its test with one sentence that names the file, and no traceback of the plugin's."""
+    cassette(project).parent.mkdir(parents=True)
+    cassette(project).write_text(content)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    said = result.stdout.str()
+    assert str(cassette(project)) in said
+    assert "use_cassette" not in said.partition("short test summary")[0].replace("use_cassette(…", "")
+
+
+def test_a_cassette_that_is_not_there_fails_the_test(project: pytest.Pytester) -> None:
+    """Without a cassette and without recording, the test fails and says how to record."""
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*there is no such cassette*"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_fails_the_test_before_anything_is_sent(project: pytest.Pytester) -> None:
+    """Where the cassette cannot be written, nothing is asked, and the test says so."""
+    (project.path / "cassettes").write_text("a file, where a folder is wanted")
+    result = project.runpytest_inprocess(*FROM_FAKE)
+    result.assert_outcomes(errors=1)
+    assert "cassettes" in result.stdout.str()
+
+
+def test_age_and_what_is_not_played(project: pytest.Pytester) -> None:
+    """Ini keys set how old a cassette may be, and whether all of it must be asked for."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    text = cassette(project).read_text()
+    cassette(project).write_text(re.sub(r"recorded_at: .*", "recorded_at: '2024-01-01T00:00:00Z'", text))
+    old = ("-o", "fine_tuning_max_age=30d")
+    result = project.runpytest_inprocess(*old)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*mode='rewrite' records it anew*"])
+    loud = ("-W", "default", "-o", "fine_tuning_on_expiry=warn")
+    project.runpytest_inprocess(*old, *loud).assert_outcomes(passed=1, warnings=1)
+    project.makepyfile(test_training=TESTS.replace("assert train().is_completed()", "pass"))
+    result = project.runpytest_inprocess("-o", "fine_tuning_on_unplayed=fail")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*recorded, and not asked for*", "*POST /files*"])
+
+
+FOUR_WAYS = """
+from code_under_test import *
+
+def test_trains(fine_tuning_service):
+    assert train().is_completed()
+    print("way:", fine_tuning_service.way, fine_tuning_service.costs)
+"""
+
+
+def test_one_test_four_ways(project: pytest.Pytester) -> None:
+    """The same test passes against the fake, records, replays, and asks for a key when it is to ask the service."""
+    project.makepyfile(test_training=FOUR_WAYS)
+    for way, said in (("fake", "way: fake False"), ("record", "way: record False"), ("replay", "way: replay False")):
+        result = project.runpytest_inprocess(f"--fine-tuning={way}", "--fine-tuning-record-from=fake", "-s")
+        result.assert_outcomes(passed=1)
+        assert said in result.stdout.str()
+    result = project.runpytest_inprocess("--fine-tuning=live")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*openai is to be asked, and the environment has no OPENAI_API_KEY*"])
+    result = project.runpytest_inprocess("--fine-tuning=record")
+    result.assert_outcomes(errors=1)
+
+
+def test_the_live_way_leaves_everything_alone(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --fine-tuning=live a test sees the key and the address of its environment, and nothing stands between."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    project.makepyfile(
+        test_training="""
+        import os, pytest
+        from fine_tuning_client import APIConnectionError, FineTuning
+
+        def test_asks(fine_tuning_service):
+            assert (os.environ["OPENAI_API_KEY"], fine_tuning_service.costs) == ("sk-mine", True)
+            with pytest.raises(APIConnectionError):
+                FineTuning.with_options(max_retries=0).list_jobs()
+        """
+    )
+    project.runpytest_inprocess("--fine-tuning=live").assert_outcomes(passed=1)
+
+
+def test_modes_of_the_mark_and_the_command_line(project: pytest.Pytester) -> None:
+    """The command line's mode wins over the mark's."""
+    project.makepyfile(test_training=TESTS.replace("fine_tuning_cassette\n", "fine_tuning_cassette(mode='none')\n", 1))
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    before = cassette(project).stat().st_mtime_ns
+    project.runpytest_inprocess("--fine-tuning-record=rewrite", "--fine-tuning-record-from=fake").assert_outcomes(
+        passed=1
+    )
+    assert cassette(project).stat().st_mtime_ns > before
