@@ -16,7 +16,7 @@ from fine_tuning_cassettes.exchanges import Asked
 from fine_tuning_cassettes.forms import form_of, opened, parts_of
 from fine_tuning_cassettes.matching import Meaning, meaning_of
 from fine_tuning_cassettes.places import api_path, is_for_api
-from fine_tuning_cassettes.rows import marks_of, placeholder
+from fine_tuning_cassettes.rows import content_mark, marks_of, placeholder
 
 JSON = (("content-type", "application/json"),)
 BASES = (
@@ -267,3 +267,34 @@ def test_ids_are_read_in_any_spelling(name: str) -> None:
         return
     one, other = (api_path(f"{BASES[0]}/models/{each}") for each in (quote(safe, safe=""), quote(safe, safe=":@,+~")))
     assert one == other
+
+
+def test_fields_of_a_form_in_a_url_are_compared_decoded() -> None:
+    """``a=1&b=%20`` is ``b=+&a=1``."""
+    kind = (("content-type", "application/x-www-form-urlencoded"),)
+    one, other = (meaning_of(Asked("POST", f"{BASES[0]}/files", kind, body)) for body in (b"a=1&b=%20", b"b=+&a=1"))
+    assert one.key == other.key
+
+
+@pytest.mark.parametrize("content", [b"no rows at all", b"", b'{"a": \n'])
+def test_what_stands_for_content_without_rows_has_its_mark(content: bytes) -> None:
+    """A file that is no JSONL is one mark, which scrubbing leaves alone."""
+    assert content_mark(content).startswith("sha256:")
+    assert content_mark(placeholder(content)) == content_mark(content)
+    assert marks_of(content) is None
+
+
+def test_rows_of_any_kind_have_marks() -> None:
+    """A row need not be an object."""
+    assert [mark.split(", ", 1)[1] for mark in marks_of(b'[1]\n"a"\n') or ()] == [
+        "list, 3 characters",
+        "str, 3 characters",
+    ]
+
+
+def test_content_of_different_kinds_differs() -> None:
+    """Rows against content that has none are told as what they are."""
+    one, other = form([{"a": 1}]), form([])
+    [found] = differences(meaning_of(one), meaning_of(other))
+    assert found.where == "part 'file'"
+    assert found.asked.startswith("sha256:")

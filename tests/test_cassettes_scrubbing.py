@@ -302,7 +302,10 @@ def test_compressed_answers_are_written_plain(tmp_path: Path, coding: str, compr
     assert leaks(tmp_path) == []
 
 
-@pytest.mark.parametrize(("coding", "why"), [("zstd", "cannot be searched"), ("gzip", "and it is not")])
+@pytest.mark.parametrize(
+    ("coding", "why"),
+    [("zstd", "cannot be searched"), ("br", "'br', and cannot be searched"), ("gzip", "and it is not")],
+)
 def test_what_cannot_be_searched_is_not_written(tmp_path: Path, coding: str, why: str) -> None:
     """An answer that is compressed in an unknown way, or says what is not so, ends in an error and no file."""
 

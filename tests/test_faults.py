@@ -528,3 +528,10 @@ def test_a_fault_as_json_gives_the_fault_again(data: st.DataObject) -> None:
 
     assert set(shown) <= {"kind", *KINDS[kind], *SELECTORS}
     assert FaultSpec.of(shown, PATHS) == spec
+
+
+def test_operations_can_come_from_a_generator() -> None:
+    """Names that can be gone through once only narrow a fault as a list of them does."""
+    fake = FakeFineTuning()
+    fault = fake.fail(on=(name for name in ["create_job", "list_jobs"]))
+    assert fault.spec.on == ("create_job", "list_jobs")

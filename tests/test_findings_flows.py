@@ -90,7 +90,7 @@ def test_the_client_program_of_the_readme_has_no_findings(
     """The README's program for the client has no findings at any pace."""
     (tmp_path / "train.jsonl").write_text(ROWS)
     monkeypatch.chdir(tmp_path)
-    exec(block("FineTuning.upload_file"), {})
+    exec(block('suffix="my-model"'), {})
 
     clean(fake)
 

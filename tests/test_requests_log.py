@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
@@ -128,3 +130,11 @@ def test_old_requests_are_forgotten(http: Http) -> None:
     found = http.json("GET", "/_fake/requests")
     assert found["total"] == ENTRIES_AT_MOST + 5
     assert [found["requests"][place]["number"] for place in (0, -1)] == [6, ENTRIES_AT_MOST + 5]
+
+
+def test_many_threads_are_counted_in_order() -> None:
+    """Whoever asks at the same time, the log has every request once, in the order of their numbers."""
+    fake = FakeFineTuning()
+    with ThreadPoolExecutor(8) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
+        list(pool.map(lambda _: client.get("/models", headers={"authorization": "Bearer k"}), range(200)))
+    assert [each.number for each in fake.requests] == list(range(1, 201))

@@ -98,7 +98,7 @@ def test_a_function_is_told_what_is_asked(fake: FakeFineTuning, client: FineTuni
     job = client.create_job(file.id, "gpt-4o-mini", suffix="mine")
     assert client.retrieve_job(job.id).has_failed()
     upload, create, retrieve = calls
-    assert upload.options == {"purpose": "fine-tune", "filename": "rows.jsonl"}
+    assert upload.options == {"purpose": "fine-tune", "filename": "rows.jsonl", "bytes": len(ROWS)}
     assert (create.operation, create.training_file, create.model) == ("create_job", file.id, "gpt-4o-mini")
     assert create.options["suffix"] == "mine"
     assert (retrieve.job_id, retrieve.index, retrieve.file_id) == (job.id, 2, None)
@@ -120,12 +120,23 @@ def test_a_scripted_job_is_the_twins_too(fake: FakeFineTuning, client: FineTunin
 
 @given(statuses=st.lists(st.sampled_from([*STATUSES, "pausing", "exploded"]), min_size=1, max_size=6))
 def test_any_statuses_come_in_the_order_they_are_scripted(statuses: list[str]) -> None:
-    """Whatever statuses are scripted, possible or not, known or not, they are what is read, and the last one stays."""
+    """Whatever statuses are scripted, possible or not, known or not, they are what is read; then the twin goes on."""
     fake = FakeFineTuning(pace="manual")
     client = _client(fake)
     fake({"retrieve_job": statuses})
     assert [client.retrieve_job("ft-9").status for _ in statuses] == statuses
-    assert client.retrieve_job("ft-9").status == statuses[-1]
+    assert client.retrieve_job("ft-9").status == fake.jobs[0]["status"]
+
+
+@pytest.mark.parametrize("last", ["exploded", "queued"])
+def test_a_loop_comes_to_its_end_after_an_impossible_status(
+    last: str, fake: FakeFineTuning, client: FineTuningClient
+) -> None:
+    """A status that the twin cannot have is said once, and a loop that waits on sees the job succeed."""
+    fake({"create_job": ["running"], "retrieve_job": [last]})
+    job = client.create_job("file-abc", "gpt-4o-mini")
+    seen = [client.retrieve_job(job.id).status for _ in range(3)]
+    assert (seen[0], seen[-1]) == (last, "succeeded")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +228,7 @@ def test_what_the_service_would_refuse_can_be_scripted(fake: FakeFineTuning, cli
     assert client.retrieve_job(job.id).model == "no-such-model"
 
 
+FILE = {"filename": "x", "bytes": 1, "created_at": 1, "purpose": "fine-tune"}
 MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     (
         "running",
@@ -229,6 +241,9 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     (JOB, lambda client: client.download_file("file-1"), "download_file wants text or bytes"),
     (ValueError("x"), lambda client: client.list_jobs(), "ValueError"),
     (lambda call: lambda call: None, lambda client: client.list_jobs(), "another function"),
+    ("suceeded", lambda client: client.retrieve_job("ft-1"), "did you mean 'succeeded'?"),
+    (lambda call: {}["nope"], lambda client: client.list_jobs(), "KeyError('nope') in "),
+    (RateLimitError("x", retry_after=-1.0), lambda client: client.list_jobs(), "whose retry_after is -1.0"),
 ]
 
 
@@ -266,6 +281,111 @@ def test_a_strict_script_lets_nothing_pass(
     strictly(fake)
     with pytest.raises(Exception, match="list_jobs was called, and the strict script has no answer left"):
         client.list_jobs()
+
+
+@pytest.mark.parametrize("item", [ValueError("x"), RateLimitError("x", retry_after=-1.0), "suceeded"])
+def test_an_impossible_item_is_kept_and_told(item: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """An item that nothing can come of stays, is in the log as an error of the test's, and is told at its end."""
+    fake([item])
+    for _ in range(2):
+        with pytest.raises(Exception, match="fake-fine-tuning"):
+            client.retrieve_job("ft-1")
+    assert len(fake.take_usage_errors()) == 2
+
+
+def test_a_class_of_exceptions_that_wants_arguments(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
+    """The class alone of an exception of openai's is enough."""
+    fake([openai.RateLimitError, openai.APITimeoutError])
+    for kind in (openai.RateLimitError, openai.APITimeoutError):
+        with pytest.raises(kind):
+            sdk.fine_tuning.jobs.list()
+
+
+def test_an_exception_keeps_its_facts(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """Type, param and the Retry-After of the answer that an SDK's exception came of arrive as they are."""
+    request = httpx2.Request("GET", "http://fake")
+    response = httpx2.Response(429, request=request, headers={"retry-after": "7"})
+    fake([openai.RateLimitError("x", response=response, body={"message": "x", "type": "tokens", "param": "messages"})])
+    with pytest.raises(RateLimitError) as caught:
+        client.list_jobs()
+    assert (caught.value.type, caught.value.param, caught.value.retry_after) == ("tokens", "messages", 7.0)
+
+
+def test_an_async_function_is_refused(fake: FakeFineTuning) -> None:
+    """A coroutine function is no script, and the message says what is."""
+
+    async def answer(call: Any) -> None: ...
+
+    with pytest.raises(FakeUsageError, match="a plain function is wanted"):
+        fake(answer)
+
+
+def test_a_function_is_told_what_calls_tell(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A script's function sees the same ids and options as `FakeFineTuning.calls` has afterwards."""
+    seen: list[Any] = []
+    fake(seen.append)
+    client.upload_file(ROWS.encode())
+    client.list_jobs(limit=5, metadata={"k": "v"})
+    with pytest.raises(NotFoundError):
+        client.retrieve_model("ft:x")
+    assert [call.options for call in seen] == [call.options for call in fake.calls]
+    assert seen[2].ids == fake.calls[2].ids == {"model_id": "ft:x"}
+
+
+def test_a_listing_without_ids_is_of_the_jobs_there_are(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """Listed again and again, statuses without ids are those of the account's jobs, newest first, and make none."""
+    fake({"create_job": ["queued"], "list_jobs": [["running"], ["succeeded"]]})
+    job = client.create_job("file-abc", "gpt-4o-mini")
+    listed = [client.list_jobs().jobs for _ in range(2)]
+    assert [(each.id, each.status) for (each,) in listed] == [(job.id, "running"), (job.id, "succeeded")]
+    assert len(fake.jobs) == 1
+
+
+def test_an_id_for_a_refused_upload_is_not_kept_for_the_next(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A scripted file that the twin would refuse is answered, and its id is not given to another upload."""
+    fake({"upload_file": [{"id": "file-x", "object": "file", **FILE}]})
+    assert client.upload_file(b"no JSON").id == "file-x"
+    assert client.upload_file(ROWS.encode()).id != "file-x"
+
+
+def test_a_with_ends_its_own_script(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """Leaving a `with` ends its script and those begun inside, whatever was stopped or reset meanwhile."""
+    with fake({"retrieve_job": ["failed"]}):
+        fake({"retrieve_job": ["cancelled"]})
+    with fake(["running"]):
+        fake.reset()
+    with pytest.raises(ZeroDivisionError), fake(["running"]):
+        1 // len(fake.stop().faults)
+    with pytest.raises(NotFoundError):
+        client.retrieve_job("ft-1")
+
+
+def test_older_scripts_answer_what_the_innermost_cannot(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """An inner script without an answer leaves the call to the outer one, and does not make it less strict."""
+    fake({"retrieve_job": ["failed"]}, strict=True)
+    with fake({"create_job": ["queued"]}):
+        assert client.retrieve_job("ft-1").status == "failed"
+        with pytest.raises(Exception, match="the strict script has no answer left"):
+            client.list_jobs()
+
+
+def test_nothing_stray_without_a_script(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """prevent_stray() alone lets nothing pass."""
+    fake.prevent_stray()
+    with pytest.raises(Exception, match="the strict script has no answer left"):
+        client.list_jobs()
+
+
+def test_functions_are_never_left_over(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A function in a queue of its own is no answer that nobody has asked for; items of scripts that ended are."""
+    fake({"retrieve_job": lambda call: "running"}).assert_script_exhausted()
+    with fake(["failed"]):
+        pass
+    with pytest.raises(AssertionError, match="any operation: 'failed'"):
+        fake.assert_script_exhausted()
+    fake.reset()
+    with pytest.raises(FakeUsageError, match="there is no script"):
+        fake.assert_script_exhausted()
 
 
 def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:

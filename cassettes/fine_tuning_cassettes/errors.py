@@ -27,7 +27,7 @@ class CassetteExpiredError(CassetteError):
 class CassetteMissError(CassetteError):
     """A request is not in the cassette, and may not be sent.
 
-    Clients may wrap this (openai does, and tries again first); so the block of `use_cassette` raises it once more at
+    Clients may wrap this (openai 2 does, and tries again first); so the block of `use_cassette` raises it once more at
     its end, or adds its text as a note to what is raised anyway.
     """
 

@@ -83,6 +83,8 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         self._on_unplayed = _one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
         kept = tuple(sorted(_names("keep_headers", keep_headers)))
         self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about)
+        if patience < 1:
+            raise ValueError(f"patience is {patience!r}: at least 1 is wanted")
         self._patience = patience
         self._clock = clock
         self._stack = ExitStack()

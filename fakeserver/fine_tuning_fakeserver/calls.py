@@ -6,23 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
-import orjson
-
+from .edge.reading import RENAMED, json_of, options_of
 from .edge.requests_log import BODY_BYTES_AT_MOST, Exchange, Waits
 from .edge.routes import OPERATIONS
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
 
-_RENAMED = {"model": "model_id"}
 _OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
 _UNKNOWN_WAITS = Waits(0.0, 0.0, hidden=True)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    named = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{_RENAMED.get(match[1], match[1])}>[^/]+)", path)
+    named = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{RENAMED.get(match[1], match[1])}>[^/]+)", path)
     return re.compile(named)
 
 
@@ -107,7 +104,7 @@ class Call:
 
 def call_of(exchange: Exchange) -> Call:
     """What *exchange* was about."""
-    answer = _json(exchange.answer)
+    answer = json_of(exchange.answer)
     headers = exchange.headers
     return Call(
         number=exchange.number,
@@ -115,7 +112,7 @@ def call_of(exchange: Exchange) -> Call:
         method=exchange.method,
         path=exchange.path,
         ids=_ids(exchange, answer),
-        options={**_query(exchange.query), **_body(exchange)},
+        options=options_of(exchange.query, exchange.body, exchange.form),
         status=exchange.status,
         accepted=exchange.took_effect,
         answer=answer,
@@ -138,33 +135,6 @@ def _ids(exchange: Exchange, answer: Any) -> dict[str, str]:
     if own and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
         found[own] = answer["id"]
     return found
-
-
-def _query(query: str) -> dict[str, Any]:
-    """The query's options, as a client's arguments had them."""
-    pairs = parse_qsl(query, keep_blank_values=True)
-    options: dict[str, Any] = {name: value for name, value in pairs if not name.startswith("metadata")}
-    if (limit := str(options.get("limit", ""))).isdecimal() and len(limit) < 16:
-        options["limit"] = int(limit)
-    if ("metadata", "null") in pairs:
-        options["metadata"] = None
-    elif metadata := {name[9:-1]: value for name, value in pairs if name.startswith("metadata[") and name[-1] == "]"}:
-        options["metadata"] = metadata
-    return options
-
-
-def _body(exchange: Exchange) -> Mapping[str, Any]:
-    if exchange.form is not None:
-        return exchange.form
-    body = _json(exchange.body)
-    return body if isinstance(body, dict) else {}
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw) if raw else None
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _count(text: str) -> int:

@@ -51,6 +51,7 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         self._courier = Courier(self._service)
         self._faults = Faults(faults, self._service.born)
         self._scripts = Scripts()
+        self._entered = []
         self._app = create_app(
             self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.look
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
@@ -144,7 +144,9 @@ def _own(kind: str) -> list[str]:
 
 def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(given)
-    for name, value in given.items():
+    if isinstance(on := given.get("on"), Iterator):
+        values["on"] = list(on)  # it can be gone through once only
+    for name, value in list(values.items()):
         if name in ("seconds", "duration"):
             values[name] = durations.seconds(value, f"a fault's {name}")
             continue

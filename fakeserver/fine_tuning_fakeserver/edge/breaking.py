@@ -122,7 +122,7 @@ def _bring_nearer(ends_at: float, duration: float, service: Service) -> None:
 def _failure(spec: FaultSpec, operation: Operation, call: Call) -> Answer:
     """A refusal in the service's words, in the manner of the account's dialect."""
     answer = manners.refusal(_error(spec, call), operation, call.service.account.dialect)
-    answer.headers.extend(_retry_after(spec.retry_after))
+    answer.headers.extend(retry_after(spec.retry_after))
     if spec.kind == "rate_limit" and operation.family is INFERENCE:
         answer.headers.extend(_rate(spec))
     return answer
@@ -160,7 +160,7 @@ def _model(call: Call) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _retry_after(wait: float | str | None) -> list[Header]:
+def retry_after(wait: float | str | None) -> list[Header]:
     """Whole seconds, as RFC 9110 has them; a part of one in the header that the official SDKs read first."""
     if wait is None:
         return []

@@ -20,7 +20,7 @@ from .faults import Fault, Faults
 from .lines import line_of
 from .requests_log import Exchange, RequestsLog, Waits, capped, form_fields, redacted, retry_after
 from .routes import Operation
-from .scripted.refusals import BrokenOff
+from .scripted.refusals import BrokenOff, ScriptedRefusal
 from .scripted.stage import Scripts
 
 log = logging.getLogger("fine_tuning_fakeserver")
@@ -53,30 +53,31 @@ class Desk:
         if fault := self._faults.live and self._fault(operation, call):
             ask = lambda: refusal or self._told(operation, call)  # noqa: E731 - only a fault may ask, once
             await self._fall_short(fault, operation, call, ask, receive, send)
-        elif isinstance(answer := refusal or self._asked(operation, call), BrokenOff):
-            await self._fall_short(self._faults.once(answer.fault), operation, call, _silent, receive, send)
+        elif isinstance(answer := refusal or self._asked(operation, call), Fault):
+            await self._fall_short(answer, operation, call, _silent, receive, send)
         else:
             self._finish(operation, call, answer)
             await answer.send(send)
         self._afterwards()
 
-    def _asked(self, operation: Operation, call: Call) -> Answer | BrokenOff:
-        """What a script says, or the operation's verb."""
+    def _asked(self, operation: Operation, call: Call) -> Answer | Fault:
+        """What a script says, or the operation's verb; a fault where a script breaks the connection."""
         scripted = bool(self._scripts) and operation.family is not CONTROL
         try:
             with call.service.all_or_nothing():
                 result = self._scripts.ask(operation, call) if scripted else operation.ask(call)
-                is_said = isinstance(result, Answer | BrokenOff)
-                answer = result if is_said else manners.success(result, operation, call)
+                if isinstance(result, BrokenOff):
+                    return self._faults.once(result.fault)
+                answer = result if isinstance(result, Answer) else manners.success(result, operation, call)
         except Exception as error:
             return _refused(error, operation, call)
-        call.took_effect = not isinstance(answer, BrokenOff)
+        call.took_effect = True
         return answer
 
     def _told(self, operation: Operation, call: Call) -> Answer:
         """The same to a call that a fault has hit already: one misfortune is enough."""
         answer = self._asked(operation, call)
-        return _silent() if isinstance(answer, BrokenOff) else answer
+        return _silent() if isinstance(answer, Fault) else answer
 
     async def turn_away(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for an unknown path, which has no *methods*, or a known one's wrong method."""
@@ -131,10 +132,9 @@ class Desk:
 
     def _exchange(self, operation: Operation | None, call: Call) -> Exchange:
         """The request, counted; it has no answer yet."""
-        requests, scope = self._requests, call.scope
-        requests.count += 1
+        scope = call.scope
         return Exchange(
-            requests.count,
+            self._requests.next_number(),
             call.begun_at,
             operation.name if operation else None,
             scope["method"],
@@ -181,7 +181,10 @@ def _refused(error: Exception, operation: Operation, call: Call) -> Answer:
     if isinstance(error, FakeUsageError):
         return answers.usage_answer(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
     if isinstance(error, ApiError):
-        return manners.refusal(error, operation, call.service.account.dialect)
+        answer = manners.refusal(error, operation, call.service.account.dialect)
+        if isinstance(error, ScriptedRefusal):
+            answer.headers.extend(breaking.retry_after(error.retry_after))
+        return answer
     # a bug of the fake: loud here, and a 500 there
     log.error("fake-fine-tuning has a bug: %s %s", call.scope["method"], call.scope["path"], exc_info=error)
     return answers.error_answer(internal(f"{type(error).__name__}: {error}"), operation.family)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,20 +90,33 @@ class RequestsLog:
     def __init__(self) -> None:
         self.count = 0
         self.slept_s = 0.0
+        self.forgotten = 0
+        """How many exchanges there were that are not kept any more."""
         self._entries: deque[Exchange] = deque(maxlen=ENTRIES_AT_MOST)
+        self._lock = threading.Lock()
+
+    def next_number(self) -> int:
+        """The number of a request that has come in."""
+        with self._lock:
+            self.count += 1
+            return self.count
 
     def add(self, exchange: Exchange) -> None:
         """Keep an exchange."""
-        self._entries.append(exchange)
+        with self._lock:
+            self.forgotten += len(self._entries) == ENTRIES_AT_MOST
+            self._entries.append(exchange)
 
     def clear(self) -> None:
         """Forget all, and count from 0."""
-        self.count = 0
-        self._entries.clear()
+        with self._lock:
+            self.count = self.forgotten = 0
+            self._entries.clear()
 
     def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[Exchange]:
         """The newest *limit* exchanges of an operation, with a status; newest last."""
-        entries = list(self._entries)  # another thread may be adding one
+        with self._lock:
+            entries = sorted(self._entries, key=lambda each: each.number)  # they were added as they were answered
         found = [each for each in entries if operation in (None, each.operation) and status in (None, each.status)]
         return found if limit is None else found[max(len(found) - limit, 0) :]
 

@@ -110,7 +110,7 @@ class Asserting(Core):
 
     def _refuse_guess(self, calls: list[Call]) -> None:
         """Raise where requests that were forgotten could change the answer."""
-        if calls and (lost := calls[0].number - 1):
+        if lost := self.requests_log.forgotten:
             raise FakeUsageError(
                 f"cannot tell: the log keeps the last {len(calls)} requests, and has forgotten {lost}; "
                 f"assert earlier, or `reset()` in between"

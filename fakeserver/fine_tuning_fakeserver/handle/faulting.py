@@ -156,4 +156,4 @@ class Faulting(Core):
         self._faults.begin_again((), self._service.clock.now())
 
     def _arm(self, kind: str, aim: Aim, **own: object) -> Fault:
-        return self.arm({"kind": kind, **own, **aim})
+        return self.arm({**own, **aim, "kind": kind})

@@ -13,7 +13,7 @@ from ...domain import ids
 from ...domain.usage import FakeUsageError
 from ...errors import ApiError
 from ...service import Service
-from ...verbs import admission, jobs, seeding, steering
+from ...verbs import admission, files, jobs, seeding, steering
 from .. import manners
 from ..calls import Call
 from ..routes import Operation
@@ -50,6 +50,18 @@ def create(operation: Operation, call: Call, identifier: Any) -> str | None:
     if isinstance(identifier, str):
         seeding.name_next(service, "job", identifier)
     return str(operation.ask(call)["id"])
+
+
+def name_upload(call: Call, identifier: str) -> None:
+    """Give the file of an upload this id, unless the twin would refuse it.
+
+    Raises:
+        ApiError: it would.
+    """
+    part = call.form.parts.get("file") if call.form else None
+    if call.form and part:
+        files.check(files.Upload(part.content, part.filename or "upload", call.form.text("purpose")))
+        seeding.name_next(call.service, "file", identifier)
 
 
 def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -> str:

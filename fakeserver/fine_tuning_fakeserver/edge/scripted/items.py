@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
 from ...domain.usage import FakeUsageError
+from ...errors import ApiError
+from ...verbs.steering import STATUSES
 from ..routes import OPERATIONS
+from .refusals import BrokenOff, as_cause
 
 Json: TypeAlias = dict[str, Any]
 
@@ -32,7 +37,7 @@ _OBJECTS = {
 }
 NAMES = tuple(operation.name for operation in OPERATIONS)
 
-Said: TypeAlias = "Words | Members | Listed | Content | BaseException | Callable[[Any], Any] | None"
+Said: TypeAlias = "Words | Members | Listed | Content | ApiError | BrokenOff | Callable[[Any], Any] | None"
 
 
 class FakeResponseMismatch(FakeUsageError):
@@ -74,10 +79,12 @@ def understood(item: Any, operation: str) -> Said:
     Raises:
         FakeResponseMismatch: it answers something else.
     """
-    if item is None or isinstance(item, BaseException):
-        return item
-    if isinstance(item, type) and issubclass(item, BaseException):
-        return item()
+    if item is None:
+        return None
+    if isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException)):
+        return as_cause(item)
+    if iscoroutinefunction(item):
+        raise FakeUsageError(f"the script has {item!r}, which is async: a plain function is wanted, it is not awaited")
     if callable(item):
         taken: Callable[[Any], Any] = item
         return taken
@@ -114,7 +121,7 @@ def _listed_item(item: Any, operation: str, kind: str) -> Said:
 
 def _single(item: Any, operation: str, kind: str | None) -> Said:
     if isinstance(item, str) and kind == JOB:
-        return Words(item)
+        return Words(_spelt(item))
     values = as_json(item)
     if values is None or ("data" in values and kind != "list" and values.get("object") == "list"):
         wanted = f"a {kind} object" + (", a dict of its members, or a status" if kind == JOB else " or a dict")
@@ -123,6 +130,13 @@ def _single(item: Any, operation: str, kind: str | None) -> Said:
     if kind is not None and said is not None and said != kind:
         raise _mismatch(item, operation, f"a {kind} object, not a {said}")
     return Members(values)
+
+
+def _spelt(status: str) -> str:
+    """*status*, which may be one that nobody knows, but no slip of the pen."""
+    if status not in (*STATUSES, "canceled") and (near := get_close_matches(status, STATUSES, 1, cutoff=0.85)):
+        raise FakeUsageError(f"the script has the status {status!r}: did you mean {near[0]!r}?")
+    return status
 
 
 def as_json(item: Any) -> Json | None:

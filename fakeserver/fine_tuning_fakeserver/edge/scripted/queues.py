@@ -10,10 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from typing import Any
 
 from ...domain.usage import FakeUsageError
-from .items import NAMES, Said, understood
+from .items import NAMES, FakeResponseMismatch, Said, understood
+from .refusals import as_cause
+
+HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
 
 
 class StrayOperation(FakeUsageError):
@@ -26,8 +30,8 @@ class ScriptedCall:
 
     Args:
         operation: the name of what is asked for, such as ``create_job``.
-        ids: what the path names: ``job_id``, ``file_id``, ``model``.
-        options: the members of the query and of a JSON body, or of a form the ``filename`` and ``purpose``.
+        ids: what the path names: ``job_id``, ``file_id``, ``model_id``.
+        options: as a `Call` has them: the members of the query and of a JSON body, or the fields of a form.
         index: how many calls this script was asked before.
     """
 
@@ -54,7 +58,7 @@ class ScriptedCall:
     @property
     def model(self) -> Any:
         """The model in the body or in the path."""
-        return self.options.get("model", self.ids.get("model"))
+        return self.options.get("model", self.ids.get("model_id"))
 
 
 class Script:
@@ -75,6 +79,10 @@ class Script:
         if isinstance(responses, Mapping):
             self._queues = {_known(name): _items(items, name) for name, items in responses.items()}
         elif callable(responses) and not isinstance(responses, type):
+            if iscoroutinefunction(responses):
+                raise FakeUsageError(
+                    f"the script {responses!r} is async: a plain function is wanted, it is not awaited"
+                )
             self._function = responses
         elif responses is not None:
             self._queue = _items(responses, "the script")
@@ -83,23 +91,29 @@ class Script:
         """What answers this call; None leaves it to the twin.
 
         Raises:
-            FakeUsageError: the next item is no answer to it, or strictly nothing is left.
+            FakeUsageError: the next item is no answer to it; it stays.
         """
         call = ScriptedCall(operation, ids, options, self._calls)
         queue = self._queues.get(operation, self._queue)
-        if self._function is None and not queue and self.strict:
-            raise StrayOperation(f"{operation} was called, and the strict script has no answer left for it")
         item = queue[0] if queue else self._function
-        said = _resolved(understood(item, operation), call)
+        try:
+            said = _resolved(understood(item, operation), call)
+        except FakeResponseMismatch as error:
+            raise FakeResponseMismatch(f"{error}{HINT if queue is self._queue else ''}") from None
         if queue:
             queue.popleft()
         self._calls += 1
         return said
 
+    def has_answer(self, operation: str) -> bool:
+        """Whether an answer to *operation* is left, or a function to be asked."""
+        return self._function is not None or bool(self._queues.get(operation, self._queue))
+
     @property
     def left(self) -> list[tuple[str | None, Any]]:
         """The items that nobody has asked for yet, each with its operation, None for any."""
-        own = [(name, item) for name, queue in self._queues.items() for item in queue]
+        queues = ((name, queue) for name, queue in self._queues.items() if not isinstance(queue, _Forever))
+        own = [(name, item) for name, queue in queues for item in queue]
         return [*((None, item) for item in self._queue), *own]
 
 
@@ -112,7 +126,7 @@ def _resolved(said: Said, call: ScriptedCall) -> Said:
     except FakeUsageError:
         raise
     except Exception as error:
-        return error
+        return as_cause(error)
     if callable(answer) and not isinstance(answer, type):
         raise FakeUsageError(f"the script's function answered {call.operation} with another function, {answer!r}")
     return understood(answer, call.operation)

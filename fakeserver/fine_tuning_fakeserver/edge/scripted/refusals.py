@@ -39,15 +39,22 @@ SILENCE = BrokenOff({"kind": "delay", "seconds": 3600})
 """Longer than clients wait: the official SDK gives up after ten minutes."""
 
 
-def as_cause(error: BaseException) -> ApiError | BrokenOff:
-    """What has to come over the wire so that a client raises *error*.
+class ScriptedRefusal(ApiError):
+    """A refusal that a test has prepared; *retry_after* is what its header of that name says."""
+
+    retry_after: float | str | None = None
+
+
+def as_cause(error: BaseException | type[BaseException]) -> ApiError | BrokenOff:
+    """What has to come over the wire so that a client raises *error*, or one of this class.
 
     Raises:
         FakeUsageError: nothing that a service does makes a client raise it.
     """
     if isinstance(error, ApiError):
         return error
-    names = [each.__name__ for each in type(error).__mro__]
+    kind = error if isinstance(error, type) else type(error)
+    names = [each.__name__ for each in kind.__mro__]
     if _TIMEOUTS & set(names):
         return SILENCE
     if _CONNECTIONS & set(names):
@@ -55,31 +62,54 @@ def as_cause(error: BaseException) -> ApiError | BrokenOff:
     status = getattr(error, "status_code", 0) or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
     if not isinstance(status, int) or not 400 <= status <= 599:
         raise FakeUsageError(
-            f"the script raises {error!r}, which no answer of a service makes a client raise: an exception of a "
-            f"client's is wanted, such as {', '.join(_STATUSES)}, APITimeoutError or APIConnectionError"
-        ) from error
+            f"the script raises {error!r}{_place(error)}, which no answer of a service makes a client raise: an "
+            f"exception of a client's is wanted, such as {', '.join(_STATUSES)}, APITimeoutError or APIConnectionError"
+        )
     refusal = _refusal(error, status)
+    refusal.retry_after = _wait(error)
+    return refusal
+
+
+def _place(error: BaseException | type[BaseException]) -> str:
+    """Where it was raised, if it was: a function of a script may have a bug."""
+    trace = None if isinstance(error, type) else error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace else ""
+
+
+def _wait(error: object) -> float | str | None:
+    """What the error says of waiting, or the answer that it came of.
+
+    Raises:
+        FakeUsageError: it is no time.
+    """
+    headers = getattr(getattr(error, "response", None), "headers", {})
     wait = getattr(error, "retry_after", None)
-    if wait is None:
-        return refusal
-    said = {"message": refusal.message, "code": refusal.code, "retry_after": wait}
-    return BrokenOff({"kind": "fail", "status": status, **said})
+    wait = headers.get("retry-after") if wait is None else wait
+    if wait is None or (isinstance(wait, str) and wait.isascii() and wait.isprintable() and wait):
+        return wait
+    if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait < 10**9:
+        return float(wait)
+    raise FakeUsageError(f"the script raises {error!r}, whose retry_after is {wait!r}: seconds from 0 are wanted")
 
 
-def _refusal(error: BaseException, status: int) -> ApiError:
+def _refusal(error: BaseException | type[BaseException], status: int) -> ScriptedRefusal:
     body = getattr(error, "body", None)
     fields: Any = body.get("error", body) if isinstance(body, Mapping) else {}
     said = {name: _said(error, fields, name) for name in ("message", "type", "param", "code")}
-    return ApiError(
+    words = "" if isinstance(error, type) else str(error)
+    message = said["message"] or words or f"scripted: {status}"
+    return ScriptedRefusal(
         status,
-        said["message"] or str(error) or f"scripted: {status}",
+        message.encode(errors="replace").decode(),
         type=said["type"] or (INVALID if status < 500 else "server_error"),
         param=said["param"],
         code=said["code"],
     )
 
 
-def _said(error: BaseException, fields: Any, name: str) -> str | None:
+def _said(error: object, fields: Any, name: str) -> str | None:
     """The member of the error's body, or the error's attribute."""
     value = fields.get(name) if isinstance(fields, Mapping) else None
     value = value if value is not None else getattr(error, name, None)

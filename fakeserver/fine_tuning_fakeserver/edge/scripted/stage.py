@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
-
-import orjson
 
 from ...domain.usage import FakeUsageError
 from ...errors import ApiError
-from ...verbs import jobs, seeding
+from ...verbs import jobs
 from ..answers import Answer
 from ..calls import Call
+from ..reading import RENAMED, options_of
+from ..requests_log import form_fields
 from ..routes import Operation
 from . import acting
 from .items import Content, Json, Listed, Members, Said, Words
-from .queues import Script
-from .refusals import as_cause
+from .queues import Script, StrayOperation
+from .refusals import BrokenOff
 
 _STEERING = ("cancel_job", "pause_job", "resume_job")
 
@@ -33,40 +33,59 @@ class Scripts:
     def clear(self) -> None:
         """Forget all."""
         self.stack: list[Script] = []
+        self.ended: list[Script] = []
+        """Scripts that are over, for what is left of them."""
         self._said: dict[str, Json] = {}
         self._events = 0
 
+    def end(self, script: Script) -> None:
+        """End *script*, and those that are inside of it; nothing if it is over already."""
+        if script in self.stack:
+            place = self.stack.index(script)
+            self.ended += self.stack[place:]
+            del self.stack[place:]
+
     def ask(self, operation: Operation, call: Call) -> Any:
-        """What the innermost script says, or else the twin; a `BrokenOff` where a lost connection is scripted.
+        """What the innermost script says that has an answer, or else the twin; a `BrokenOff` for a lost connection.
 
         Raises:
             ApiError: a refusal is scripted, or it is the twin's own.
-            FakeUsageError: the script has no answer, or an impossible one.
+            FakeUsageError: the next answer is none to this, or a script is strict, and none has an answer left.
         """
-        said = self.stack[-1].next(operation.name, call.path, _options(call)) if self.stack else None
+        said = self._next(operation.name, call)
         if said is None:
-            return self._dressed(operation, operation.ask(call))
-        if isinstance(said, BaseException):
-            cause = as_cause(said)
-            if isinstance(cause, ApiError):
-                raise cause
-            return cause
+            return self._dressed(operation.ask(call))
+        if isinstance(said, ApiError):
+            raise said
+        if isinstance(said, BrokenOff):
+            return said
         if isinstance(said, Content):
             return Answer(200, [(b"content-length", b"%d" % len(said.body))], said.body)
         return self._played(said, operation, call)
 
+    def _next(self, operation: str, call: Call) -> Said:
+        for script in reversed(self.stack):
+            if script.has_answer(operation):
+                ids = {RENAMED.get(name, name): value for name, value in call.path.items()}
+                return script.next(operation, ids, _options(call))
+        if any(script.strict for script in self.stack):
+            raise StrayOperation(f"{operation} was called, and the strict script has no answer left for it")
+        return None
+
     def _played(self, said: Said, operation: Operation, call: Call) -> Any:
         if isinstance(said, Listed):
-            data = [self._item(each, operation, call) for each in said.items]
+            there = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
+            data = [self._item(each, operation, call, there) for each in said.items]
             return {"object": "list", "data": data, "has_more": False, **said.page}
         if isinstance(said, Words) or operation.name in _JOB_OPERATIONS:
             return self._job(said, operation, call, call.path.get("job_id"))
         assert isinstance(said, Members)
         return self._thing(said.values, operation, call)
 
-    def _item(self, said: Said, operation: Operation, call: Call) -> Json:
+    def _item(self, said: Said, operation: Operation, call: Call, there: Iterator[str]) -> Json:
+        """An item of a list; jobs without an id are those that are *there*, newest first, and then new ones."""
         if operation.name == "list_jobs":
-            return self._job(said, operation, call, None)
+            return self._job(said, operation, call, _id_of(said) or next(there, None))
         assert isinstance(said, Members)
         if operation.name == "list_job_events":
             self._events += 1
@@ -80,10 +99,9 @@ class Scripts:
         identifier = self._found(values, operation, call, identifier)
         reached = status is None or acting.bring(call.service, identifier, str(status))
         shown = jobs.snapshot_of(call.service, identifier)
-        lasting = {**self._said.get(identifier, {}), **values}
-        lasting.pop("status", None)
-        self._said[identifier] = lasting if reached else {**lasting, "status": status}
-        return {**shown, **self._said[identifier]}
+        self._said[identifier] = {**self._said.get(identifier, {}), **values}
+        # a status that the twin cannot have is said once: a loop that waits for another must come to its end
+        return {**shown, **self._said[identifier], **({} if reached else {"status": status})}
 
     def _found(self, values: Json, operation: Operation, call: Call, identifier: str | None) -> str:
         """The id of the job in the account that *values* tell of; it is put there if there is none."""
@@ -98,9 +116,9 @@ class Scripts:
 
     def _thing(self, values: Json, operation: Operation, call: Call) -> Json:
         """Another object: the twin's own answer with what is said of it, or only that where the twin refuses."""
-        if operation.name == "upload_file" and isinstance(values.get("id"), str):
-            seeding.name_next(call.service, "file", values["id"])
         try:
+            if operation.name == "upload_file" and isinstance(values.get("id"), str):
+                acting.name_upload(call, values["id"])
             answer = operation.ask(call)
         except ApiError:
             answer = {}
@@ -110,14 +128,12 @@ class Scripts:
             self._said[answer["id"]] = values
         return {**answer, **values}
 
-    def _dressed(self, operation: Operation, answer: Any) -> Any:
+    def _dressed(self, answer: Any) -> Any:
         """The twin's *answer*, with what scripts have said of the things in it."""
         if not self._said or not isinstance(answer, dict):
             return answer
         if isinstance(answer.get("data"), list):
             return {**answer, "data": [self._with_said(each) for each in answer["data"]]}
-        if operation.name in _STEERING:  # the twin has taken over: what was only said of its status is history
-            self._said.get(str(answer.get("id")), {}).pop("status", None)
         return self._with_said(answer)
 
     def _with_said(self, thing: Any) -> Any:
@@ -131,19 +147,11 @@ _AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queue
 """Where an operation takes a job that is scripted without a status."""
 
 
+def _id_of(said: Said) -> str | None:
+    return said.values.get("id") if isinstance(said, Members) else None
+
+
 def _options(call: Call) -> Json:
-    """The members of the query and of the body, as far as they can be read."""
-    options: Json = dict(parse_qsl(call.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    if call.form is not None:
-        return {**options, **_form(call)}
-    try:
-        body = orjson.loads(call.body or b"{}")
-    except orjson.JSONDecodeError:
-        body = {}  # the twin says what is wrong with it
-    return {**options, **body} if isinstance(body, dict) else options
-
-
-def _form(call: Call) -> Json:
-    assert call.form is not None
-    file = call.form.parts.get("file")
-    return {"purpose": call.form.text("purpose"), "filename": file.filename if file else None}
+    """What is asked for; a body that cannot be read says nothing, and the twin says what is wrong with it."""
+    query: str = call.scope["query_string"].decode("latin-1")
+    return options_of(query, call.body, form_fields(call.form))

@@ -1,0 +1,41 @@
+"""What a request asks for, in the words of a client: read in one way for scripts, assertions and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+RENAMED = {"model": "model_id"}
+"""What a path's parts are called otherwise, so that each id says of what it is."""
+
+
+def options_of(query: str, body: bytes, form: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The members of a query and of a JSON body, or the fields of a form."""
+    if form is not None:
+        return {**_query(query), **form}
+    sent = json_of(body)
+    return {**_query(query), **(sent if isinstance(sent, dict) else {})}
+
+
+def json_of(raw: bytes) -> Any:
+    """*raw* as JSON; None where it is none."""
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _query(query: str) -> dict[str, Any]:
+    """The query's options, as a client's arguments had them."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options: dict[str, Any] = {name: value for name, value in pairs if not name.startswith("metadata")}
+    if (limit := str(options.get("limit", ""))).isdecimal() and len(limit) < 16:
+        options["limit"] = int(limit)
+    if ("metadata", "null") in pairs:
+        options["metadata"] = None
+    elif metadata := {name[9:-1]: value for name, value in pairs if name.startswith("metadata[") and name[-1] == "]"}:
+        options["metadata"] = metadata
+    return options
