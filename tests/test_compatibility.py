@@ -155,18 +155,21 @@ def test_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
 
 
 RECORDING = """
+import os, requests
 from project import *
 
 @pytest.mark.vcr
 def test_beside_a_cassette(fake_fine_tuning):
     assert trained() == {all}
     assert trained_by_ours().is_completed()
+    answer = requests.get(os.environ["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer x"})
+    assert answer.json()["object"] == "list"
 """
 
 
-def test_the_fakes_traffic_is_not_recorded(tmp_path: Path) -> None:
-    """A test with a cassette of pytest-recording's and the fixture leaves no cassette with the fake's traffic."""
+@pytest.mark.parametrize("mode", ["once", "none"])
+def test_the_fakes_traffic_is_not_recorded(mode: str, tmp_path: Path) -> None:
+    """A test with a cassette of pytest-recording's and the fixture is neither recorded nor refused, by any library."""
     folder = project(tmp_path, RECORDING.replace("{all}", str(ALL)))
-    assert run(folder, "--record-mode=once", beside=["plugin-pytest-recording"]) == {"passed": 1}
-    written = "".join(path.read_text() for path in folder.rglob("*.yaml"))
-    assert "fine_tuning" not in written
+    assert run(folder, f"--record-mode={mode}", beside=["plugin-pytest-recording"]) == {"passed": 1}
+    assert list(folder.rglob("*.yaml")) == []

@@ -320,3 +320,20 @@ def test_what_is_no_host_is_refused(pattern: Any) -> None:
 def test_paths_of_azure_are_put_under_v1(target: bytes, under_v1: bytes) -> None:
     """Only the root at the beginning is changed; escapes and the query stay as they are."""
     assert placed(target) == under_v1
+
+
+def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a proxy in the environment, other libraries are refused all the same, and it is never asked."""
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    pytester.makepyfile(
+        """
+        import urllib.request, pytest
+
+        def test_asks(fake_fine_tuning):
+            for host in ("api.openai.com", "mine.openai.azure.com"):
+                with pytest.raises(Exception, match="would have left this process"):
+                    urllib.request.urlopen(f"https://{host}/v1/models")
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)

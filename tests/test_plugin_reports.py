@@ -246,3 +246,21 @@ def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=3, failed=1, errors=1)
     result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace is 'slow': 'polls', 'manual', 'instant', or *"])
     result.stdout.fnmatch_lines([*STORY, *FOUND])
+
+
+def test_a_finding_can_be_ignored_by_its_code(pytester: pytest.Pytester) -> None:
+    """Of two codes one can be left out for a test, and a code that there is not is a usage error."""
+    code = """
+        import httpx, pytest
+
+        @pytest.mark.fake_fine_tuning(findings="fail", findings_ignore=["{code}"])
+        def test_asks(fake_fine_tuning):
+            client = httpx.Client(base_url=fake_fine_tuning.base_url, headers={{"authorization": "Bearer k"}})
+            client.get("/fine_tuning/jobs", params={{"after": "1760000000"}})
+        """
+    pytester.makepyfile(code.format(code="cursor_by_time"))
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    pytester.makepyfile(code.format(code="leaked_job"))
+    pytester.runpytest_inprocess().assert_outcomes(passed=1, errors=1)
+    pytester.makepyfile(code.format(code="leaked_jobs"))
+    assert pytester.runpytest_inprocess().ret == pytest.ExitCode.USAGE_ERROR

@@ -242,7 +242,7 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     (ValueError("x"), lambda client: client.list_jobs(), "ValueError"),
     (lambda call: lambda call: None, lambda client: client.list_jobs(), "another function"),
     ("suceeded", lambda client: client.retrieve_job("ft-1"), "did you mean 'succeeded'?"),
-    (lambda call: {}["nope"], lambda client: client.list_jobs(), "KeyError('nope') in "),
+    (lambda call: dict[str, int]()["nope"], lambda client: client.list_jobs(), "KeyError('nope') in "),
     (RateLimitError("x", retry_after=-1.0), lambda client: client.list_jobs(), "whose retry_after is -1.0"),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import translate
 
 from fine_tuning_fakeserver import FakeUsageError
@@ -39,10 +39,13 @@ class Hosts:
         FakeUsageError: a pattern could match no host.
     """
 
-    def __init__(self, guarded: Iterable[str] = (), allowed: Iterable[str] = ()) -> None:
+    def __init__(self, guarded: Collection[str] = (), allowed: Collection[str] = ()) -> None:
         known = [pattern for patterns in PROVIDERS.values() for pattern in patterns]
-        self._guarded = _any_of("guarded_hosts", [*known, *guarded])
+        patterns = [*known, *guarded]
+        self._guarded = _any_of("guarded_hosts", patterns)
         self._allowed = _any_of("allowed_hosts", allowed)
+        self.unproxied = [pattern.rpartition("*")[2] for pattern in patterns if pattern not in {*allowed}]
+        """The hosts as ``NO_PROXY`` has them: whole names, and ends of names."""
 
     def __contains__(self, host: str) -> bool:
         host = host.lower().rstrip(".")

@@ -17,7 +17,7 @@ from fine_tuning_fakeserver.settings import FIELDS
 from .hosts import Hosts
 
 MARK = "fake_fine_tuning"
-OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings")
+OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")
 
 
@@ -30,12 +30,14 @@ class Options:
         faults: what goes wrong from the beginning.
         hosts: before which a guard stands; None for no guard.
         findings: what is done about findings: nothing, a line in the summary, or failing the test.
+        ignored: codes of findings that are none here.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     faults: Any = ()
     hosts: Hosts | None = field(default_factory=Hosts)
     findings: str = "off"
+    ignored: frozenset[str] = frozenset()
 
 
 DEFAULT = Options()
@@ -68,7 +70,8 @@ def checked(given: Mapping[str, Any]) -> Options:
     hosts = Hosts(guarded, allowed)
     guard = _one_of("guard", given.get("guard", True), (True, False))
     findings = _one_of("findings", given.get("findings", "off"), FINDINGS)
-    return Options(settings, _faults(given.get("faults", ())), hosts if guard else None, findings)
+    faults, ignored = _faults(given.get("faults", ())), _codes(given.get("findings_ignore", ()))
+    return Options(settings, faults, hosts if guard else None, findings, ignored)
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -114,13 +117,24 @@ def _meant(name: str) -> str:
 def _several(name: str, value: Any) -> list[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
-    raise FakeUsageError(f"{name} is {value!r}: a list of host names is wanted, as in ['api.example.com']")
+    example = "leaked_job" if name == "findings_ignore" else "api.example.com"
+    raise FakeUsageError(f"{name} is {value!r}: a list is wanted, as in [{example!r}]")
 
 
 def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     if type(value) is type(known[0]) and value in known:
         return value
     raise FakeUsageError(f"{name} is {value!r}: one of {', '.join(map(repr, known))} is wanted")
+
+
+def _codes(given: Any) -> frozenset[str]:
+    if not given:
+        return frozenset()
+    from fine_tuning_fakeserver.findings import CODES
+
+    for code in _several("findings_ignore", given):
+        _one_of("findings_ignore", code, tuple(CODES))
+    return frozenset(given)
 
 
 def _faults(given: Any) -> Any:

@@ -17,6 +17,7 @@ from fine_tuning_fakeserver.handle.doors import API_KEY, NOWHERE
 from .guard import guarding
 from .keys import FINDINGS, HANDLE, UNPASSED
 from .options import Options, options_of
+from .unrecorded import unrecorded
 from .verdicts import judge
 
 AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
@@ -62,8 +63,11 @@ def playing(
         fake.reset(faults=options.faults, **options.settings)
         for name, value in _environment(fake).items():
             monkeypatch.setenv(name, value)
+        stack.enter_context(unrecorded(fake.base_url))
         if options.hosts is not None:
             stack.enter_context(guarding(fake, options.hosts))
+            for name in ("NO_PROXY", "no_proxy"):  # behind a proxy nobody would look a host up, and meet the guard
+                monkeypatch.setenv(name, ",".join([os.environ[name], *options.hosts.unproxied]))
         stack.enter_context(
             redirect(
                 fake.base_url,
@@ -76,7 +80,7 @@ def playing(
         )
         item.stash[HANDLE], item.stash[UNPASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
-        judge(item, fake, options.findings)
+        judge(item, fake, options)
 
 
 def _options(item: pytest.Item, plan: object) -> Options:

@@ -98,7 +98,7 @@ def metadata() -> st.SearchStrategy[dict[str, str]]:
 
 
 def suffixes() -> st.SearchStrategy[str]:
-    """A suffix for a model's name: 1 to 64 letters, digits and hyphens."""
+    """A suffix for a model's name: 1 to 40 letters, digits and hyphens."""
     return st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 
 

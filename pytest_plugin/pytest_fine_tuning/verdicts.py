@@ -11,24 +11,33 @@ from fine_tuning_fakeserver.handle.story import describe_fault
 
 from .guard import lift
 from .keys import FINDINGS, HANDLE, REPORTED, UNPASSED
+from .options import Options
 
 SECTION = "fake fine-tuning"
 
 
-def judge(item: pytest.Item, fake: FakeFineTuning, findings: str) -> None:
+def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
     """Fail a test that passed although the fake did not understand it; warn of faults that never fired."""
-    if findings != "off":
-        item.stash[FINDINGS] = [str(finding) for finding in fake.findings]
+    if options.findings != "off":
+        item.stash[FINDINGS] = _found(fake, options.ignored)
     if item.stash[UNPASSED]:
         return
     if errors := fake.take_usage_errors():
         _fail("the fake was asked for what it does not know", errors, "take_usage_errors() in the test, if it is meant")
-    if findings == "fail" and (found := item.stash[FINDINGS]):
-        _fail("fine-tuning findings", found, "ignore them: @pytest.mark.fake_fine_tuning(findings='report')")
+    if options.findings == "fail" and (found := item.stash[FINDINGS]):
+        _fail("fine-tuning findings", found, "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])")
     from . import UnfiredFaultWarning  # late: it is defined where this module is imported from
 
     for fault in fake.unfired_faults:
         item.warn(UnfiredFaultWarning(f"a fault was armed that no call met: {describe_fault(fault)}"))
+
+
+def _found(fake: FakeFineTuning, ignored: frozenset[str]) -> list[str]:
+    """The findings, and what may have been missed."""
+    found = [str(finding) for finding in fake.findings if finding.code not in ignored]
+    if lost := fake.requests_log.forgotten:
+        found.append(f"the log has forgotten {lost} requests: what they would show is not known")
+    return found
 
 
 def _fail(head: str, lines: Iterable[str], way_out: str) -> None:
