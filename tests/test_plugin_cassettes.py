@@ -247,3 +247,36 @@ def test_modes_of_the_mark_and_the_command_line(project: pytest.Pytester) -> Non
         passed=1
     )
     assert cassette(project).stat().st_mtime_ns > before
+
+
+CLASSES = """
+from code_under_test import *
+
+class TestA:
+    @pytest.mark.fine_tuning_cassette
+    def test_x(self): assert train().is_completed()
+
+class TestB:
+    @pytest.mark.fine_tuning_cassette
+    def test_x(self): assert train().is_completed()
+
+@pytest.mark.fine_tuning_cassette
+@pytest.mark.parametrize("name", ["gpt 4o", "gpt-4o", "x/../../y"])
+def test_p(name): assert train().is_completed()
+"""
+
+
+def test_each_test_has_a_file_of_its_own(project: pytest.Pytester) -> None:
+    """Classes, and parameters that a file cannot be called by, lead to different files, none outside the folder."""
+    project.makepyfile(test_training=CLASSES)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=5)
+    assert len(list((project.path / "cassettes" / "test_training").glob("*.yaml"))) == 5
+    project.runpytest_inprocess().assert_outcomes(passed=5)
+
+
+def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
+    """The second test that records a file in one run fails, naming the first, instead of replacing what it recorded."""
+    project.makepyfile(test_training=CLASSES.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n'))
+    result = project.runpytest_inprocess("--fine-tuning-record=rewrite", "--fine-tuning-record-from=fake")
+    result.assert_outcomes(passed=1, errors=4)
+    result.stdout.fnmatch_lines(["*was recorded by test_training.py::TestA::test_x in this run*"])

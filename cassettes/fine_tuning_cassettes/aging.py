@@ -20,7 +20,7 @@ def seconds_of(age: float | str | timedelta) -> float:
         found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*([{''.join(UNITS)}])\s*", age)
         seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
     else:
-        seconds = float(age)
+        seconds = float(age) if isinstance(age, int | float) else 0.0
     if not seconds > 0:
         raise ValueError(f"max_age is {age!r}: seconds above 0, a timedelta, or text such as '30d' (s, m, h, d, w)")
     return seconds

@@ -21,7 +21,8 @@ from .writing import write
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
 
 HOW_TO_RECORD = (
-    "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' records all anew"
+    "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' all anew "
+    "(in pytest: --fine-tuning-record=new_episodes, or rewrite)"
 )
 
 

@@ -9,8 +9,8 @@ Recorded requests are of two kinds. *Writes* change something (POST and DELETE, 
 - **Reads wait for writes.** An answer that was recorded after a write about the same subject is not given before
   that write is asked for; until then the last answer before it holds. Once it is asked for, all answers from before
   it are passed.
-- So an answer is never followed by one recorded earlier about the same subject, and fewer or more looks than were
-  recorded both replay. A client that looks until a job is over gets there after as many looks as were recorded, or
+- So an answer to one request is never followed by an older one to it, and fewer or more looks than were recorded both
+  replay. A client that looks until a job is over gets there after as many looks as were recorded, or
   fewer if it looks at other things of the job in between.
 - **Where nothing was recorded since a write**, the state that the write itself was answered with is what a look gets.
 - **Writes play once**, in the order recorded. One that was refused (400 and above) changed nothing: it holds nobody

@@ -87,7 +87,8 @@ def _scrubbed(interactions: Sequence[Interaction], secrets: Secrets, manner: Man
 def header_of(manner: Manner, mode: str, at: float, old: Header | None, new: Iterable[Interaction]) -> Header:
     """What a cassette says of itself. What was kept of an older recording makes it as old as that."""
     new = list(new)
-    agents = {header(each.asked.headers, "user-agent") for each in new} - {""}
+    secrets = Secrets.sent([each.asked for each in new])
+    agents = {secrets.out_of(header(each.asked.headers, "user-agent")) for each in new} - {""}
     places = {NOBODY.out_of(_place(each.asked.uri)) for each in new}
     return Header(
         recorded_at=(old and old.recorded_at) or datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

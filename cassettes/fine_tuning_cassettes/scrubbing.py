@@ -13,10 +13,12 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
-from .exchanges import Answer, Asked, Headers, Part
+from .exchanges import Answer, Asked, Headers, Part, header, is_file, parsed
+from .named import is_secret, secrets_in
 
 SHORT = 8
 SCRUBBED = "scrubbed"
@@ -44,7 +46,7 @@ STAND_INS = {"x-request-id": "req_scrubbed", "apim-request-id": "req_scrubbed"}
 """Headers of answers that clients look at, with what they say in cassettes."""
 
 _IDENTITIES = {"openai-organization": ORGANIZATION, "openai-project": PROJECT}
-_SECRET_HEADER = re.compile("key|token|secret|password|credential|signature|authorization|cookie")
+_SECRET_HEADER = re.compile(r"key|token|secret|password|credential|signature|authorization|\bauth\b|cookie")
 _SECRET_QUERY = re.compile(r"(?i)(.*[-_])?(api-?key|key|token|secret|password|sig|signature|code|credential)")
 _SECRET_MEMBER = re.compile(
     r'(?i)("(?:[\w-]*?(?:api_?key|secret|password|passwd|credentials?|private_key|authorization|signature)'
@@ -72,7 +74,9 @@ PATTERNS = (
         SCRUBBED,
     ),
     (
-        re.compile(r"(?i)(?<=[?&])(api-?key|key|sig|signature|token|access_token|subscription-key)=[^&\s\"'\\]+"),
+        re.compile(
+            r"(?i)(?<=[?&])((?:[\w-]*[-_])?(?:api-?key|key|sig|signature|token|secret|password|credential))=[^&\s\"'\\]+"
+        ),
         rf"\1={SCRUBBED}",
     ),
 )
@@ -92,6 +96,7 @@ class Secrets:
             found.update(_of_request(each))
         for answer in answers:
             found.update(_of_headers(answer.headers))
+            found.update((text, SCRUBBED) for text in secrets_in(parsed(answer.body)))
         return cls({text: stand_in for text, stand_in in found.items() if len(text) >= SHORT})
 
     def out_of(self, text: str) -> str:
@@ -128,8 +133,18 @@ def _spelt(text: str) -> set[str]:
     escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     twice = {json.dumps(each)[1:-1] for each in escaped}
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in quoted}
-    wrapped = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("=")
-    return {text, *quoted, *lower, *escaped, *twice, wrapped}
+    raw = text.encode("utf-8", "surrogateescape")
+    return {text, *quoted, *lower, *escaped, *twice, *_wrapped(raw), raw.hex(), raw.hex().upper()}
+
+
+def _wrapped(raw: bytes) -> set[str]:
+    """How *raw* looks in base64, alone or within something longer: what its neighbours change is left off."""
+    found = {base64.b64encode(raw).decode().rstrip("=")}
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + raw).decode()
+        cut = text.rstrip("=")[:-1] if text.endswith("=") else text
+        found.add(cut[(0, 2, 3)[before] :])
+    return {each for each in found if len(each) >= SHORT}
 
 
 def is_secret_header(name: str) -> bool:
@@ -163,6 +178,8 @@ def _part(part: Part, secrets: Secrets) -> Part:
     name = secrets.out_of(part.name)
     filename = None if part.filename is None else secrets.out_of(part.filename)
     content = None if part.content is None else secrets.out_of_bytes(part.content)
+    if content and not is_file(part) and is_secret(part.name, content.decode("utf-8", "replace")):
+        content = SCRUBBED.encode()
     return replace(part, name=name, filename=filename, content=content)
 
 
@@ -202,8 +219,15 @@ def _of_request(asked: Asked) -> Iterator[tuple[str, str]]:
             yield value, SCRUBBED
     if split.password:
         yield split.password, SCRUBBED
-    for found in _SECRET_MEMBER.finditer(asked.body.decode("utf-8", "replace")):
+    text = asked.body.decode("utf-8", "replace")
+    for found in _SECRET_MEMBER.finditer(text):
         yield json.loads(f'"{found[2]}"', strict=False), SCRUBBED
+    yield from ((each, SCRUBBED) for each in secrets_in(parsed(asked.body)))
+    fields = [(part.name, part.content) for part in asked.form or () if part.content and not is_file(part)]
+    pairs = [(name, content.decode("utf-8", "replace")) for name, content in fields]
+    if "urlencoded" in header(asked.headers, "content-type"):
+        pairs += parse_qsl(text)
+    yield from ((value, SCRUBBED) for name, value in pairs if is_secret(name, value))
 
 
 def _of_headers(headers: Headers) -> Iterator[tuple[str, str]]:
@@ -221,5 +245,9 @@ def _values(name: str, value: str) -> Iterator[str]:
         pairs = [each.partition("=")[2].strip() for each in value.split(";")]
         yield from pairs[:1] if name == "set-cookie" else pairs
     else:
+        scheme, _, said = value.strip().rpartition(" ")
         yield value.strip()
-        yield value.strip().rpartition(" ")[2]
+        yield said
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                yield base64.b64decode(said).decode("utf-8", "replace").partition(":")[2]

@@ -134,6 +134,8 @@ def _read(each: Any, place: str) -> Interaction:
         asked = Asked(
             str(request["method"]).upper(), request["uri"], _pairs(request), _bytes(request.get("body")), form
         )
+        if not isinstance(asked.uri, str):
+            raise TypeError("uri must be text")
         status = response["status"]
         answer = Answer(
             int(status["code"]), status.get("message") or "", _pairs(response), _bytes(response.get("body"))

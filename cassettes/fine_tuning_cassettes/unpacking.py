@@ -10,6 +10,9 @@ from importlib import import_module
 from .errors import CassetteError
 from .exchanges import Answer, header
 
+SAMPLE = 4096
+"""How many characters are looked at."""
+
 
 def unpacked(answer: Answer, url: str) -> Answer:
     """*answer* with its body as it is meant, and headers that say so.
@@ -17,6 +20,8 @@ def unpacked(answer: Answer, url: str) -> Answer:
     Raises:
         CassetteError: it is compressed in a way that nothing installed can undo.
     """
+    if _is_text(answer.body):  # some libraries hand over what they have undone, and the header as it was
+        return replace(answer, headers=tuple(each for each in answer.headers if each[0] != "content-encoding"))
     codings = [each.strip().lower() for each in header(answer.headers, "content-encoding").split(",") if each.strip()]
     body = answer.body
     for coding in reversed(codings):
@@ -25,6 +30,15 @@ def unpacked(answer: Answer, url: str) -> Answer:
         return answer
     headers = tuple(each for each in answer.headers if each[0] not in ("content-encoding", "content-length"))
     return replace(answer, headers=(*headers, ("content-length", str(len(body)))), body=body)
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether *body* is plain text: what is compressed is not, from its first bytes on."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or each in "\t\r\n" for each in text[:SAMPLE])
 
 
 def _without(coding: str, body: bytes, url: str) -> bytes:

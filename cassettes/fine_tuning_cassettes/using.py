@@ -83,6 +83,9 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         self._on_unplayed = _one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
         kept = tuple(sorted(_names("keep_headers", keep_headers)))
         self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about)
+        _check_type("scrub_training_data", scrub_training_data, bool)
+        _check_type("patience", patience, int)
+        _check_type("recorded_from", recorded_from, str)
         if patience < 1:
             raise ValueError(f"patience is {patience!r}: at least 1 is wanted")
         self._patience = patience
@@ -112,6 +115,9 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             return
         self._cassette.check_misses()
         self._cassette.finish(self._clock())
+        if self._cassette.mode in ("once", "rewrite") and self._cassette.records and not self._cassette.recorded:
+            said = f"{self._path}: nothing was recorded: no request of a client that vcrpy knows went to the API"
+            warnings.warn(said, CassetteWarning, stacklevel=2)
         self._check_played(self._cassette)
 
     def _opened(self) -> Cassette:
@@ -179,8 +185,13 @@ def checked_headers(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_type(argument: str, value: object, kind: type) -> None:
+    if type(value) is not kind:
+        raise ValueError(f"{argument} is {value!r}: it must be of type {kind.__name__}")
+
+
 def _names(argument: str, names: Iterable[str] | None) -> frozenset[str]:
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable | None):
         raise ValueError(f"{argument} is {names!r}: several names are wanted, as in {argument}=[{names!r}]")
     return frozenset(each.lower() for each in names or ())
 

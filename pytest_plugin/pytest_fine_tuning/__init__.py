@@ -32,7 +32,7 @@ __all__ = [
 MARK = "fake_fine_tuning"
 MARKER = (
     f"{MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
-    "findings_ignore=, …): how the test has its fake; any of the fake's settings. The test has the fixture by this alone."
+    "findings_ignore=, …): how the test has its fake; any of the fake's settings. The fixture comes with the mark."
 )
 INI: Mapping[str, tuple[str, Any]] = {
     "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", "string"),

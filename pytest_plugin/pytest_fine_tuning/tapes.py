@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def tape_of(item: pytest.Item, mode: str | None = None) -> Tape:
     options = {**_ini(item.config), **given, **({"mode": mode} if mode and not library else {})}
     if library and (names or options.get("mode", "none") != "none"):
         raise ValueError(f"session={library!r} is a recording of this package's: it has no other name, and is replayed")
-    path = session(library) if library else _path(item, names[0] if names else item.name)
+    path = session(library) if library else _path(item, names[0] if names else None)
     use_cassette(path, **options)  # for its refusals: nothing is opened yet
     return Tape(path, options)
 
@@ -80,13 +81,34 @@ def _ini(config: pytest.Config) -> dict[str, Any]:
     return {name: text for name, text in texts.items() if text}
 
 
-def _path(item: pytest.Item, name: str) -> Path:
-    """``cassettes/{module}/{name}.yaml`` beside the test's file, as the ecosystem has it; a path as it is."""
-    if name.endswith((".yaml", ".yml")):
+def _path(item: pytest.Item, name: str | None) -> Path:
+    """``cassettes/{module}/{name}.yaml`` beside the test's file, as the ecosystem has it; a path as it is.
+
+    Raises:
+        ValueError: the name leads out of the folder.
+    """
+    if name and name.endswith((".yaml", ".yml")):
         return item.path.parent / name
+    if name and ".." in name.split("/"):
+        raise ValueError(f"the name {name!r} leads out of the folder of cassettes")
     folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
-    inside = "/".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in name.split("/"))
+    inside = "/".join(_plain(part) for part in name.split("/")) if name else _named_after(item)
     return item.path.parent / folder / item.path.stem / f"{inside or 'unnamed'}.yaml"
+
+
+def _named_after(item: pytest.Item) -> str:
+    """The test's name, its classes before it; where a file cannot be called so, no other test's file is."""
+    name = ".".join([*(each.name for each in item.listchain() if isinstance(each, pytest.Class)), item.name])
+    plain = _plain(name)
+    return (
+        plain
+        if re.sub(r"[\[\]]", "-", name).strip("-") == plain
+        else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
 @contextmanager
@@ -100,11 +122,25 @@ def taped(item: pytest.Item, tape: Tape, monkeypatch: pytest.MonkeyPatch) -> Gen
         except CassetteError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         try:
-            if not cassette.records:
+            if cassette.records:
+                _check_owner(item, tape.path)
+            else:
                 _nobody_waits(stack, monkeypatch)
             yield cassette
         finally:
             _end(item, block)
+
+
+_OWNERS: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
+
+
+def _check_owner(item: pytest.Item, path: Path) -> None:
+    """Fail a test that is about to record what another one of this run has recorded."""
+    owner = item.config.stash.setdefault(_OWNERS, {}).setdefault(path, item.nodeid)
+    if owner != item.nodeid:
+        raise pytest.fail.Exception(
+            f"{path} was recorded by {owner} in this run: give each test its own", pytrace=False
+        )
 
 
 def _nobody_waits(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
