@@ -60,6 +60,11 @@ class Jobs:
             code = int(end.code or 0)
         return Done(code, *self._capsys.readouterr())
 
+    @property
+    def uploads(self) -> int:
+        """How often a file was sent."""
+        return sum(each.method == "POST" and each.path.endswith("/files") for each in self.fake.requests)
+
     def job(self, status: str = "running", **fields: Any) -> str:
         """The id of a job in a state, put into the account."""
         file = self.fake.add_file(fields.pop("rows", ROWS))

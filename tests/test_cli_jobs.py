@@ -165,13 +165,15 @@ def test_create_sends_what_was_given(words: list[str], expected: dict[str, Any],
 
 
 def test_create_once(jobs: Jobs) -> None:
-    """Repeated with the same key, a creation is answered with the job that there is."""
+    """Repeated with the same key, a creation is answered with the job that there is, and sends no file again."""
     key = ("--idempotency-key", "run-7", "--metadata", "team=a")
     first, again = (jobs("create", "train.jsonl", *MODEL, *key) for _ in range(2))
 
     assert (first.code, again.code, first.out) == (0, 0, again.out)
     assert jobs.fake.jobs[0]["metadata"] == {"team": "a", "idempotency_key": "run-7"}
-    assert len(jobs.fake.jobs) == 1
+    assert (len(jobs.fake.jobs), jobs.uploads) == (1, 1)
+    assert "already exists" not in first.err
+    assert f"job {jobs.fake.jobs[0]['id']} already exists (" in again.err
 
 
 def test_create_by_preference(jobs: Jobs, folder: Path) -> None:

@@ -77,8 +77,12 @@ def refusing(status: int, body: Any, **headers: str) -> Callable[[httpx.Request]
     return lambda _: httpx.Response(status, content=content, headers=headers)
 
 
+MANY = [word for number in range(17) for word in ("--metadata", f"k{number}=v")]
+CLASH = ("--metadata", "idempotency_key=1", "--idempotency-key", "k")
+
 USAGE = [
-    (["train"], "invalid choice: 'train'"),
+    (["train"], "unknown verb: one of create, list, "),
+    ([KEY], "unknown verb: one of create, list, "),
     (["create", "train.jsonl"], "required: --model"),
     (["create", "train.jsonl", *MODEL, "--method", "magic"], "invalid choice: 'magic'"),
     (["create", "train.jsonl", *MODEL, "--n-epochs", "0"], "'0' is less than 1"),
@@ -94,6 +98,20 @@ USAGE = [
     (["create", "train.jsonl", *MODEL, "--n-epochs", "51"], 'n_epochs must be "auto" or 1 to 50, not 51'),
     (["create", "train.jsonl", "--model", " "], "' ' is no name"),
     (["create", "train.jsonl", *MODEL, "--idempotency-key", ""], "'' is no name"),
+    (["create", "train.jsonl", *MODEL, "--suffix", ""], "argument --suffix: '' is no name"),
+    (["create", "train.jsonl", *MODEL, "--suffix", "s" * 65], "suffix has 65 characters, and may have 64"),
+    (["create", "train.jsonl", *MODEL, "--seed", "-1"], "seed must be 0 to 2147483647, not -1"),
+    (["create", "train.jsonl", *MODEL, "--seed", "2147483648"], "seed must be 0 to 2147483647, not 2147483648"),
+    (["create", "train.jsonl", *MODEL, "--batch-size", "257"], 'batch_size must be "auto" or 1 to 256, not 257'),
+    (["create", "file-1", *MODEL, "--n-epochs", "51"], 'n_epochs must be "auto" or 1 to 50, not 51'),
+    (["create", "train.jsonl", *MODEL, *MANY], "metadata has 17 pairs, and may have 16"),
+    (["create", "train.jsonl", *MODEL, *MANY[2:], "--idempotency-key", "k"], "metadata has 17 pairs"),
+    (["create", "train.jsonl", *MODEL, "--metadata", f"{'k' * 65}=v"], "a key of metadata has 65 characters, "),
+    (["create", "train.jsonl", *MODEL, "--metadata", f"k={'v' * 513}"], "metadata 'k' has 513 characters, "),
+    (["create", "train.jsonl", *MODEL, "--idempotency-key", "k" * 513], "'idempotency_key' has 513 characters, "),
+    (["create", "train.jsonl", *MODEL, *CLASH], "give the key only as --idempotency-key"),
+    (["create", "", *MODEL], "argument FILE: '' is no name"),
+    (["create", "train.jsonl", *MODEL, "--validation-file", ""], "argument --validation-file: '' is no name"),
     (["create", "gone.jsonl", *MODEL], "there is no file gone.jsonl: a path is wanted, or the id of an uploaded file"),
     (["create", ".", *MODEL], ". is no regular file"),
     (["create", "train.jsonl", *MODEL, "--validation-file", "gone"], "there is no file gone"),
@@ -101,10 +119,19 @@ USAGE = [
     (["list", "--limit", "0"], "'0' is less than 1"),
     (["list", "--all", "--limit", "2"], "--all goes with neither --limit nor --after"),
     (["list", "--all", "--after", "ftjob-1"], "--all goes with neither --limit nor --after"),
-    (["list", "extra"], "unknown argument: 'extra'"),
+    (["list", "extra"], "one argument too many"),
+    (["list", KEY], "one argument too many"),
+    (["list", f"-k{KEY}"], "unknown argument: -k"),
+    (["--token", KEY, "list"], "unknown verb: one of create, list, "),
+    (["list", f"--token {KEY}"], "unknown argument: --token"),
+    (["list", "--after", ""], "argument --after: '' is no name"),
+    (["list", "--provider", ""], "argument --provider: '' is no name"),
+    (["--base-url", " ", "list"], "argument --base-url: ' ' is no address"),
+    (["list", "--base-url", "https://ü..x/v1"], "jobs list: the base URL "),
+    (["list", "--base-url", "https://a..b/v1"], "jobs list: "),
     (["show"], "required: ID"),
     (["show", "a/b"], "job_id must be a plain id, not 'a/b'"),
-    (["show", ""], "job_id must be a non-empty string"),
+    (["show", ""], "argument ID: '' is no name"),
     (["show", "\udcff"], "surrogates not allowed"),
     (["wait", "ftjob-1", "--timeout", "-1"], "'-1' is negative"),
     (["wait", "ftjob-1", "--timeout", "inf"], "'inf' is not finite"),
@@ -129,6 +156,25 @@ def test_wrong_usage(words: list[str], said: str, run: Run) -> None:
     assert (done.code, done.out) == (2, "")
     assert said in done.err.splitlines()[-1]
     assert done.err.splitlines()[-1].startswith("fake-fine-tuning jobs")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--suffix", "s" * 65),
+        ("--seed", "-1"),
+        ("--batch-size", "257"),
+        ("--n-epochs", "51"),
+        tuple(MANY),
+        ("--metadata", f"{'k' * 65}=v"),
+        CLASH,
+    ],
+    ids=range(7),
+)
+def test_a_wrong_argument_leaves_no_file(words: tuple[str, ...], jobs: Jobs) -> None:
+    """What is wrong with an argument of a creation is found before anything is sent."""
+    assert jobs("create", "train.jsonl", *MODEL, *words).code == 2
+    assert not jobs.fake.requests
 
 
 @pytest.mark.parametrize(
@@ -263,6 +309,7 @@ def test_a_refused_job_keeps_its_file(jobs: Jobs) -> None:
 
     assert done.code == 1
     assert f"as {file['id']}" in done.err
+    assert f"{file['id']} is uploaded: pass it as FILE next time\n" in done.err
     assert "not known whether" not in done.err
 
 
@@ -285,6 +332,34 @@ def test_following_a_service_that_goes_away(run: Run) -> None:
         "come back to it with: fake-fine-tuning jobs events ftjob-1 --follow --provider azure --base-url 'https://a b'"
         in done.err
     )
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(503), httpx.Response(429), httpx.Response(200, content="<html>")], ids=str
+)
+@pytest.mark.parametrize("words", [("events", "ftjob-1", "--follow"), ("wait", "ftjob-1")], ids=" ".join)
+def test_watching_a_service_that_stumbles(words: tuple[str, ...], answer: httpx.Response, run: Run) -> None:
+    """A service that fails, wants to be left alone, or talks nonsense ends watching with the command to come back."""
+    with answering(lambda _: answer):
+        done = run(*words)
+
+    assert done.code == 1
+    assert f"the job goes on; come back to it with: fake-fine-tuning jobs {' '.join(words)}\n" in done.err
+
+
+def test_a_key_that_is_looked_for_in_vain(run: Run) -> None:
+    """Where a service lists jobs whatever their metadata, a creation with a key sends no file."""
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.method)
+        return httpx.Response(200, json={"data": [JOB], "has_more": False})
+
+    with answering(answer):
+        done = run("create", "train.jsonl", *MODEL, "--idempotency-key", "k")
+
+    assert (done.code, done.out, sent) == (2, "", ["GET"])
+    assert "lists jobs whatever their metadata" in done.err
 
 
 def test_words_of_the_service_are_harmless(jobs: Jobs) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from commands import VARIABLES, Jobs, sent_to
+from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import main
 from worlds import BORN, ROWS
@@ -103,6 +104,78 @@ def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], jobs: Jobs) -> No
         _, err = process.communicate(timeout=20)
 
     assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("words", [(), ("--follow",)], ids=str)
+def test_an_id_that_cannot_be_printed(words: tuple[str, ...], jobs: Jobs) -> None:
+    """Where stdout takes nothing, the id of a job that was paid for is on stderr, and the exit code is 1."""
+    with open("/dev/full", "w") as full:
+        command = [COMMAND, "jobs", "create", "train.jsonl", "--model", "gpt-4o-mini", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+
+    assert done.returncode == 1
+    assert f"the job is {jobs.fake.jobs[0]['id']}" in done.stderr.splitlines()
+    assert "No space left" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [("list",), ("metrics", "--csv")], ids=" ".join)
+def test_results_that_cannot_be_written(words: tuple[str, ...], jobs: Jobs) -> None:
+    """Where stdout takes nothing, that is one line on stderr, and exit code 1."""
+    job_id = jobs.job("succeeded")
+    with open("/dev/full", "w") as full:
+        command = [COMMAND, "jobs", *words, *([job_id] if words[0] == "metrics" else [])]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
+
+
+def test_an_id_that_nobody_reads(jobs: Jobs) -> None:
+    """Where the reader of stdout is gone, the id of a job that was paid for is on stderr."""
+    read, write = os.pipe()
+    os.close(read)
+    with started("create", "train.jsonl", "--model", "gpt-4o-mini", "--follow", out=write) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=20)
+
+    assert f"the job is {jobs.fake.jobs[0]['id']}" in err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "quick"),
+    [
+        ((), {}, False),
+        (("--provider", "fake"), {}, True),
+        ((), {"FINE_TUNING_PROVIDER": "fake"}, True),
+        (("--provider", "openai"), {"FINE_TUNING_PROVIDER": "fake"}, False),
+        (("--base-url", "http://127.0.0.9:1/v1"), {}, True),
+        (("--base-url", "http://[::1]:1/v1"), {}, True),
+        (("--base-url", "http://localhost/v1"), {}, True),
+        (("--base-url", "https://example.org/v1"), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, False),
+        ((), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, True),
+        (("--provider", "azure"), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, False),
+        (("--provider", "azure"), {"AZURE_OPENAI_ENDPOINT": "http://localhost:1"}, True),
+    ],
+    ids=range(11),
+)
+def test_a_service_at_hand_is_asked_often(
+    words: tuple[str, ...], variables: dict[str, str], quick: bool, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake, or what is on this machine, is asked twice a second; a service elsewhere every five seconds at first."""
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        jobs.fake.advance("30d")
+
+    job_id = jobs.job("running")
+    with redirect(jobs.fake.base_url, sleep=sleep, clock=lambda: jobs.fake.now):
+        assert main(["jobs", "wait", job_id, *words]) == 0
+
+    assert (slept[0] < 1) is quick
 
 
 def test_a_closed_stderr_is_no_failure(jobs: Jobs) -> None:

@@ -1,12 +1,14 @@
 """`fake-fine-tuning jobs`: fine-tuning jobs from the terminal, with the fake, OpenAI, Azure, or a compatible service.
 
-Exit codes: 0 all went well; 1 the service refused or cannot be reached, or the job that was followed did not succeed;
-2 the command was used or configured wrongly; 124 the time given to `wait` ran out; 130 interrupted.
+Exit codes: 0 all went well; 1 the service refused or cannot be reached, the job that was followed did not succeed, or
+results could not be written; 2 the command was used or configured wrongly; 124 the time given to `wait` ran out; 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +17,10 @@ from typing import Any
 from .jobs_arguments import SERVICE, VERBS, Argument, Verb
 
 PROG = "fake-fine-tuning jobs"
+VERB = "VERB"
+
+FLAG = re.compile(r"--[\w-]+|-\w")
+"""The name of a flag, without a value that is glued to it."""
 
 EPILOG = """\
 The key is never an argument, as `ps` shows these: it comes from the provider's
@@ -27,8 +33,8 @@ colours; elsewhere a tab stands between columns. --json prints what the service
 said, an object a line.
 
 exit codes: 0 all went well, 1 refused or not reached, or the job that was
-followed did not succeed, 2 wrong usage or configuration, 124 the time given to
-wait ran out, 130 interrupted"""
+followed did not succeed, or results could not be written, 2 wrong usage or
+configuration, 124 the time given to wait ran out, 130 interrupted"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,9 +44,9 @@ def main(arguments: Sequence[str]) -> int:
         SystemExit: help was asked for (0), or the arguments are no good (2).
     """
     parser = _parser()
-    given, unknown = parser.parse_known_args(arguments, argparse.Namespace(provider=None, base_url=None))
+    given, unknown = _parsed(parser, arguments)
     if unknown:
-        parser.error(f"unknown argument: {_shown(unknown[0])}")
+        parser.error(_complaint(unknown[0]))
     if given.verb is None:
         parser.print_help(sys.stderr)
         return 2
@@ -50,9 +56,18 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _shown(unknown: str) -> str:
-    """An argument that nobody knows, without its value: what is meant for a key must not land in a log."""
-    return unknown.partition("=")[0] if unknown.startswith("-") else repr(unknown)
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    try:
+        return parser.parse_known_args(arguments, argparse.Namespace(provider=None, base_url=None))
+    except argparse.ArgumentError as error:
+        known = f"unknown verb: one of {', '.join(VERBS)} is wanted"
+        parser.error(known if error.argument_name == VERB else str(error))
+
+
+def _complaint(unknown: str) -> str:
+    """What to say of an argument that nobody knows, without its value: what is meant for a key must not be shown."""
+    flag = FLAG.match(unknown)
+    return f"unknown argument: {flag[0]}" if flag else "one argument too many; it is not shown, as it could be a key"
 
 
 class _NoKey(argparse.Action):
@@ -71,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{EPILOG}\n\n{PROG} VERB -h says more about one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        exit_on_error=False,  # what argparse says of an unknown verb shows it
     )
-    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", prog=PROG)
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar=VERB, prog=PROG)
     for name, verb in VERBS.items():
         _add(_verb_parser(verbs, name, verb), (*verb.arguments, *SERVICE))
     _add(parser, SERVICE)

@@ -9,10 +9,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from ..domain.methods import METHODS
 from .options import whole
 
-METHODS = ("supervised", "dpo", "reinforcement")
 AUTO: Literal["auto"] = "auto"
+UNSET = " (is a variable of the shell not set?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,14 @@ def argument(*flags: str, **settings: Any) -> Argument:
 def name(text: str) -> str:
     """What something is called."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+        raise argparse.ArgumentTypeError(f"{text!r} is no name{UNSET}")
+    return text
+
+
+def address(text: str) -> str:
+    """Where a service is; the client looks into it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no address{UNSET}")
     return text
 
 
@@ -112,24 +120,33 @@ SERVICE = (
     argument(
         "--provider",
         metavar="NAME",
+        type=name,
         default=argparse.SUPPRESS,
         help="openai, azure, openai_compatible, fake, or one of fine_tuning.toml (default: FINE_TUNING_PROVIDER, "
         "else the file's, else openai)",
     ),
-    argument("--base-url", metavar="URL", default=argparse.SUPPRESS, help="where the provider is, with its /v1"),
+    argument(
+        "--base-url",
+        metavar="URL",
+        type=address,
+        default=argparse.SUPPRESS,
+        help="where the provider is, with its /v1",
+    ),
 )
 """Suppressed defaults: either of them may stand before or after the verb."""
 
-JOB = argument("job", metavar="ID", help="id of a job (ftjob-…)")
+JOB = argument("job", metavar="ID", type=name, help="id of a job (ftjob-…)")
 JSON = argument("--json", action="store_true", help="print what the service said, an object a line")
 METADATA = argument("--metadata", metavar="K=V", type=pair, action="append", default=[])
 
 CREATE = (
-    argument("file", metavar="FILE", help="training file (JSONL), or the id of an uploaded one (file-…)"),
+    argument("file", metavar="FILE", type=name, help="training file (JSONL), or the id of an uploaded one (file-…)"),
     argument("--model", metavar="M", type=name, required=True, help="the model to start from"),
-    argument("--suffix", metavar="S", help="goes into the new model's name"),
-    argument("--validation-file", metavar="F", help="file to measure with, or the id of an uploaded one"),
-    argument("--method", choices=METHODS, help="how to train (default: left to the service, which takes supervised)"),
+    argument("--suffix", metavar="S", type=name, help="goes into the new model's name"),
+    argument("--validation-file", metavar="F", type=name, help="file to measure with, or the id of an uploaded one"),
+    argument(
+        "--method", choices=tuple(METHODS), help="how to train (default: left to the service, which takes supervised)"
+    ),
     argument("--grader", metavar="FILE", type=Path, help="JSON file with the grader that reinforcement wants"),
     argument("--n-epochs", metavar="N", type=count_or_auto, help="how often to go through the file, or auto"),
     argument("--batch-size", metavar="N", type=count_or_auto, help="examples a step, or auto"),
@@ -137,13 +154,13 @@ CREATE = (
     argument("--seed", metavar="N", type=whole, help="makes two equal jobs train equally"),
     argument(*METADATA.flags, **METADATA.settings, help="a pair to find the job by; may be repeated"),
     argument("--idempotency-key", metavar="K", type=name, help="start no second job where one was started with K"),
-    argument("--no-check", action="store_true", help="upload the file without looking into it"),
+    argument("--no-check", action="store_true", help="send it all without looking into the files and options"),
     argument("--follow", action="store_true", help="print events until the job is over; Ctrl-C leaves it running"),
 )
 
 LIST = (
     argument("--limit", metavar="N", type=count, help="how many at most (default: the service's own, 20)"),
-    argument("--after", metavar="ID", help="id of the last job already seen"),
+    argument("--after", metavar="ID", type=name, help="id of the last job already seen"),
     argument("--all", action="store_true", help="all jobs, page after page"),
     argument(*METADATA.flags, **METADATA.settings, help="only jobs with this pair; may be repeated"),
     JSON,

@@ -12,14 +12,17 @@ from typing import Any
 from fine_tuning_client import (
     APIConnectionError,
     APIResponseError,
+    FineTuningError,
     FineTuningJobResponse,
     InternalServerError,
     JobDisplay,
+    UnsupportedOperationError,
     check_training_file,
 )
 
 from .jobs_arguments import metadata_of
 from .jobs_follow import follow
+from .jobs_limits import KEY, check_limits
 from .jobs_output import note
 from .jobs_session import Session
 
@@ -29,6 +32,8 @@ TOO_FEW = "invalid_n_examples"
 
 AS_GIVEN = ("suffix", "seed", "idempotency_key")
 NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
+FILES = {"training_file": "FILE", "validation_file": "--validation-file"}
+"""The files of a job, and the arguments that name them."""
 
 
 def create(session: Session) -> int:
@@ -38,14 +43,63 @@ def create(session: Session) -> int:
     files = {name: text for name, text in wanted.items() if text}
     at_hand = {name: path for name, text in files.items() if (path := _path(text))}
     if not given.no_check:
+        check_limits(given)
         _check(given, at_hand)
-    ids = files | {name: _uploaded(session, path) for name, path in at_hand.items()}
-    job = _created(session, {**ids, "model": given.model, **options})
-    session.out.line(job.id, "bold")
-    if given.follow:
-        return follow(session, job.id)
+    job = _found(session) or _started(session, at_hand, {**files, "model": given.model, **options})
+    with _told(job.id):
+        session.out.line(job.id, "bold")
+        if given.follow:
+            return follow(session, job.id)
     note(f"it is {job.status}; follow it with: {session.command('events', job.id, '--follow')}")
     return 0
+
+
+def _found(session: Session) -> FineTuningJobResponse | None:
+    """The job that was started with the key, if there is one: for it no file need be sent again.
+
+    Raises:
+        UnsupportedOperationError: the service lists jobs without regard to their metadata.
+    """
+    key = session.given.idempotency_key
+    if key is None:
+        return None
+    for job in session.client.list_jobs(limit=1, metadata={KEY: key}):
+        if not isinstance(job.metadata, Mapping) or job.metadata.get(KEY) != key:
+            raise UnsupportedOperationError(
+                "the service lists jobs whatever their metadata, so none can be found by --idempotency-key"
+            )
+        note(f"job {job.id} already exists ({job.status})")
+        return job
+    return None
+
+
+def _started(session: Session, paths: Mapping[str, Path], fields: Mapping[str, Any]) -> FineTuningJobResponse:
+    uploaded: dict[str, str] = {}
+    with _kept(uploaded):
+        for name, path in paths.items():
+            uploaded[name] = _uploaded(session, path)
+        return _created(session, {**fields, **uploaded})
+
+
+@contextmanager
+def _kept(uploaded: Mapping[str, str]) -> Iterator[None]:
+    """Say which files are there already, where no job came of them."""
+    try:
+        yield
+    except (KeyboardInterrupt, FineTuningError, OSError, ValueError):
+        for name, file_id in uploaded.items():
+            note(f"{file_id} is uploaded: pass it as {FILES[name]} next time")
+        raise
+
+
+@contextmanager
+def _told(job_id: str) -> Iterator[None]:
+    """Say on stderr which job it is, where stdout takes nothing: it is paid for."""
+    try:
+        yield
+    except OSError:
+        note(f"the job is {job_id}")
+        raise
 
 
 def _created(session: Session, fields: Mapping[str, Any]) -> FineTuningJobResponse:
@@ -111,7 +165,10 @@ def _uploaded(session: Session, path: Path) -> str:
 
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
-    wanted = {name: getattr(given, name) for name in AS_GIVEN} | {"metadata": metadata_of(given) or None}
+    metadata = metadata_of(given)
+    if given.idempotency_key is not None and KEY in metadata:
+        raise ValueError(f"{KEY!r} in --metadata is the client's own: give the key only as --idempotency-key")
+    wanted = {name: getattr(given, name) for name in AS_GIVEN} | {"metadata": metadata or None}
     return {name: value for name, value in wanted.items() if value is not None} | _training(given)
 
 

@@ -8,9 +8,12 @@ from itertools import islice
 
 from fine_tuning_client import (
     APIConnectionError,
+    APIResponseError,
     FineTuningEventResponse,
     FineTuningJobResponse,
+    InternalServerError,
     JobDisplay,
+    RateLimitError,
     WaitTimeout,
 )
 
@@ -19,6 +22,9 @@ from .jobs_session import REFUSED, Session
 
 SHOWN = 20
 """How many events there are without being asked for more."""
+
+PASSING = (APIConnectionError, APIResponseError, InternalServerError, RateLimitError, WaitTimeout)
+"""What says nothing against the job: it goes on."""
 
 WIDTHS = (len("2023-11-14T22:13:20Z"), len("error"))
 
@@ -79,7 +85,7 @@ def _going_on(command: str) -> Iterator[None]:
     """Say how to come back, where one is torn from a job that goes on."""
     try:
         yield
-    except (KeyboardInterrupt, APIConnectionError, WaitTimeout):
+    except (KeyboardInterrupt, *PASSING):
         note(f"the job goes on; come back to it with: {command}")
         raise
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
@@ -117,5 +118,6 @@ class Output:
         self._out.flush()
 
     def abandon(self) -> None:
-        """Nobody reads any more: let what is still to be written, at the end of the process too, go nowhere."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+        """Nothing can be written any more: let what still would be, at the end of the process too, go nowhere."""
+        with suppress(OSError):  # what is no file holds nothing back
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())

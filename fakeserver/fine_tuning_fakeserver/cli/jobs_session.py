@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
 
 from fine_tuning_client import (
     APIConnectionError,
@@ -27,6 +32,8 @@ REFUSED, MISUSED, TIMED_OUT = 1, 2, 124
 POLL_S, FAKE_POLL_S = 5.0, 0.5
 
 KEYS = {"openai": "OPENAI_API_KEY", "azure": "AZURE_OPENAI_API_KEY"}
+ADDRESSES = {"openai": "OPENAI_BASE_URL", "azure": "AZURE_OPENAI_ENDPOINT"}
+"""Variables of the providers, as the client reads them."""
 
 IN_A_COMMAND = {"pass api_key or set": "set", "pass base_url": "pass --base-url"}
 """The client's advice to a program, as advice to a person."""
@@ -42,8 +49,10 @@ class Session:
 
     @property
     def poll_s(self) -> float:
-        """Seconds from the first look at a job to the second: in a fake a job is over in some."""
-        return FAKE_POLL_S if self.given.provider == "fake" else POLL_S
+        """Seconds from the first look at a job to the second: in a fake, or on this machine, it is over in some."""
+        provider = self.given.provider or os.environ.get("FINE_TUNING_PROVIDER") or "openai"
+        url = self.given.base_url or os.environ.get(ADDRESSES.get(provider, ""), "")
+        return FAKE_POLL_S if provider == "fake" or _is_here(url) else POLL_S
 
     def command(self, *words: str) -> str:
         """How to ask the same service for something else."""
@@ -62,21 +71,41 @@ def run(verb: Callable[[Session], int], given: argparse.Namespace) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         out.abandon()
         return 0
-    except (FineTuningError, OSError, ValueError) as error:
+    except (FineTuningError, OSError, ValueError, httpx.InvalidURL) as error:
         note(f"fake-fine-tuning jobs {given.verb}: {_said(error, given)}")
+        if _is_io(error):
+            out.abandon()
         return _code(error)
     return code
+
+
+def _is_here(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_io(error: Exception) -> bool:
+    """Whether something could not be read or written; where a file is named, it is the argument that is wrong."""
+    return isinstance(error, OSError) and not isinstance(error, FineTuningError) and not error.filename
 
 
 def _code(error: Exception) -> int:
     if isinstance(error, WaitTimeout):
         return TIMED_OUT
+    if _is_io(error):
+        return REFUSED
     is_refusal = isinstance(error, FineTuningError)
     return REFUSED if is_refusal and not isinstance(error, ConfigurationError | UnsupportedOperationError) else MISUSED
 
 
 def _said(error: Exception, given: argparse.Namespace) -> str:
     text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    if isinstance(error, httpx.InvalidURL):  # passes for an address until its host is encoded
+        return f"the base URL cannot be used: {text}"
     if isinstance(error, ConfigurationError):
         for program, person in IN_A_COMMAND.items():
             text = text.replace(program, person)
