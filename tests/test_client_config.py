@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,10 @@ def test_default_provider_by_the_same_order(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty variable or argument is as good as none."""
+    """An empty variable is as good as none."""
     monkeypatch.setenv("OPENAI_BASE_URL", "")
     monkeypatch.setenv("FINE_TUNING_PROVIDER", "")
-    assert endpoint("openai", api_key="sk-1", base_url="").base_url == "https://api.openai.com/v1"
+    assert endpoint("openai", api_key="sk-1").base_url == "https://api.openai.com/v1"
     assert default_provider() == "openai"
 
 
@@ -225,6 +226,9 @@ def test_a_key_may_end_in_a_newline() -> None:
         "http://u:hidden@h/v1",
         "http://h?x=hidden",
         "http://[::1",
+        "http://☃.hidden",
+        "http://ex..hidden",
+        "http://" + "hidden" * 11 + ".com",
         "//hidden",
     ],
 )
@@ -245,3 +249,102 @@ def test_keys_are_in_no_repr() -> None:
     """Neither profile nor endpoint shows a key."""
     profile = ProviderProfile("mine", "http://h/v1", api_key="sk-secret")
     assert "sk-secret" not in repr((profile, endpoint_of(profile, {})))
+
+
+def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
+    """Names in other letters, ones that end in a dot, and addresses of both kinds are taken."""
+    for host in ("bücher.example", "example.com.", "localhost:1", "127.0.0.1:1", "[::1]:1", "my_host"):
+        assert checked_url(f"http://{host}/v1/") == f"http://{host}/v1"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "wrong"),
+    [
+        ("key_env", 5, "text, not int"),
+        ("api_version", 1, "text, not int"),
+        ("organization", 5, "text, not int"),
+        ("project", ["p"], "text, not list of str"),
+        ("url", True, "text, not bool"),
+        ("driver", ["openai"], "text, not list of str"),
+        ("capabilities", 5, "a list of texts, not int"),
+        ("capabilities", "create", "a list of texts, not str"),
+        ("capabilities", [["create"]], "a list of texts, not list of list"),
+    ],
+)
+def test_a_setting_of_a_wrong_type_is_named(folder: Path, setting: str, value: Any, wrong: str) -> None:
+    """A setting of a wrong type, in code or in a file, is refused by name, with the type it is of."""
+    with pytest.raises(ConfigurationError, match=f"'openai': {setting} must be {wrong}"):
+        configure(providers={"openai": {setting: value}})
+    (folder / "fine_tuning.toml").write_text(f"[providers.openai]\n{setting} = {json.dumps(value)}")
+    with pytest.raises(ConfigurationError, match=f"'openai': {setting} must be {wrong}"):
+        profile_of("openai")
+
+
+def test_other_settings_of_a_wrong_type_are_named() -> None:
+    """A default, a key or an argument of a wrong type is refused by name."""
+    with pytest.raises(ConfigurationError, match="default_for_fine_tuning must be text, not int"):
+        configure(default_for_fine_tuning=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="api_key must be text or a function, not int"):
+        configure(providers={"openai": {"api_key": 5}})
+    with pytest.raises(ConfigurationError, match="organization must be text, not int"):
+        endpoint("openai", api_key="sk-1", organization=5)
+    configure(providers={"openai": {"api_key": lambda: "sk-1", "organization": None, "capabilities": {"list"}}})
+    assert endpoint("openai").capabilities == {"list"}
+
+
+def test_an_unknown_name_is_told_from_a_bad_driver() -> None:
+    """A name nobody knows is answered with all that are known, and an entry with what is wrong with its driver."""
+    providers = {"near": {"driver": "openai"}, "odd": {"driver": "opnai"}, "bare": {"url": "http://h/v1"}}
+    configure(providers=providers)
+    with pytest.raises(ConfigurationError, match="'nobody', expected one of azure, bare, fake, near, odd, openai"):
+        profile_of("nobody")
+    with pytest.raises(
+        ConfigurationError, match="provider 'odd' has the unknown driver 'opnai', expected one of azure"
+    ):
+        profile_of("odd")
+    with pytest.raises(ConfigurationError, match="provider 'bare' is configured without a driver, which is one of az"):
+        profile_of("bare")
+
+
+SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")
+
+
+@pytest.mark.parametrize("driver", ["openai", "azure"])
+@pytest.mark.parametrize("name", ["", "mine"])
+def test_a_file_sends_nobodys_key_to_its_address(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str, name: str
+) -> None:
+    """To an address in a file no key is sent unless it is passed, or its variable named beside the address."""
+    for secret in SECRETS:
+        monkeypatch.setenv(secret, "sk-secret")
+    text = f'[providers.{name or driver}]\ndriver = "{driver}"\nurl = "https://elsewhere/v1"\n'
+    (folder / "fine_tuning.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match="pass api_key, or name its variable by key_env beside the url"):
+        endpoint(name or driver)
+    assert endpoint(name or driver, api_key="sk-1").key == "sk-1"
+    configure(providers={name or driver: {"api_key": "sk-2"}})
+    assert endpoint(name or driver).key == "sk-2"
+
+
+def test_a_key_named_beside_an_address_is_sent_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's address gets the key of the variable that the same entry names, be it OpenAI's, and no token."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "token")
+    text = '[providers.{0}]\nurl = "https://elsewhere/v1"\nkey_env = "{1}"\n'
+    openai, azure = text.format("openai", "OPENAI_API_KEY"), text.format("azure", "AZURE_OPENAI_API_KEY")
+    (folder / "fine_tuning.toml").write_text(openai + azure)
+    assert endpoint("openai").key == "sk-openai"
+    with pytest.raises(ConfigurationError, match="pass api_key or set AZURE_OPENAI_API_KEY"):
+        endpoint("azure")
+
+
+def test_an_address_of_ones_own_gets_the_usual_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where argument, `configure()` or environment win over a file's address, the driver's own variable is read."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    (folder / "fine_tuning.toml").write_text('[providers.openai]\nurl = "https://elsewhere/v1"\n')
+    assert endpoint("openai", base_url="https://mine/v1").key == "sk-openai"
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://mine/v1")
+    assert endpoint("openai").key == "sk-openai"
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    configure(providers={"openai": {"url": "https://mine/v1"}})
+    assert endpoint("openai").key == "sk-openai"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fine_tuning_client import (
     APIConnectionError,
     APIError,
+    APIResponseError,
     APIStatusError,
     APITimeoutError,
     AsyncFineTuningClient,
@@ -45,6 +46,8 @@ FATES: dict[str, tuple[bool, Any]] = {
     "429": (False, 429),
     "html after": (True, 200),
     "garbled after": (True, httpx.DecodingError("no gzip")),
+    "busy before": (False, -503),
+    "busy after": (True, -503),
 }
 AMBIGUOUS = [fate for fate in FATES if fate.split()[0] in {"lost", "silent", "500", "503", "408"}]
 
@@ -81,7 +84,10 @@ class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
 def _made(outcome: Any, answer: httpx.Response | None) -> httpx.Response:
     if isinstance(outcome, Exception):
         raise outcome
-    return answer if outcome is None and answer else httpx.Response(outcome, text="<html>Bad Gateway</html>")
+    if outcome is None and answer:
+        return answer
+    headers = {"Retry-After": "3600"} if outcome < 0 else {}  # as a negative status says here
+    return httpx.Response(abs(outcome), text="<html>Bad Gateway</html>", headers=headers)
 
 
 def create_blocking(line: Line, *arguments: Any, **given: Any) -> FineTuningJobResponse:
@@ -147,6 +153,33 @@ def test_an_ambiguous_create_is_looked_for_and_repeated(create: Create, fate: st
     job = create(line, MODEL, idempotency_key="a")
     assert line.asked == ["GET", "POST", "GET"] + (["POST"] if fate.endswith("before") else [])
     assert [each["id"] for each in line.fake.jobs] == [job.id]
+
+
+@pytest.mark.parametrize("fate", ["html after", "garbled after", "busy after"])
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_a_create_that_cannot_be_repeated_is_looked_for(create: Create, fate: str, max_retries: int) -> None:
+    """A create whose answer cannot be read, or that is to wait long, is looked for once before anything is raised."""
+    line = Line(["answered", fate])
+    job = create(line, MODEL, idempotency_key="a", client={"max_retries": max_retries})
+    assert line.asked == ["GET", "POST", "GET"]
+    assert [each["id"] for each in line.fake.jobs] == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("fates", "error"),
+    [
+        (["busy before"], InternalServerError),
+        (["html after", "busy before"], APIResponseError),
+        (["garbled after", "busy before"], APIConnectionError),
+        (["busy after", "busy before"], InternalServerError),
+    ],
+)
+def test_a_look_that_finds_nothing_changes_nothing(create: Create, fates: list[str], error: type[Exception]) -> None:
+    """Where the look finds no job, or fails as well, what the create ended with is raised."""
+    line = Line(["answered", *fates])
+    with pytest.raises(error):
+        create(line, MODEL, idempotency_key="a")
+    assert line.asked == ["GET", "POST", "GET"]
 
 
 def test_repeating_ends(create: Create) -> None:

@@ -226,3 +226,24 @@ def test_a_report_cannot_steer_a_terminal() -> None:
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) < 300
     assert "\x1b[2" in report.problems[0].message
+
+
+def test_what_gives_no_lines_is_no_file() -> None:
+    """An object that can only be read is the promised TypeError, and one that gives lines too is read."""
+
+    class Source:
+        def __init__(self) -> None:
+            self.file = io.BytesIO(CONTENT)
+
+        def read(self, size: int = -1) -> bytes:
+            return self.file.read(size)
+
+    class Lines(Source):
+        def readline(self, size: int = -1) -> bytes:
+            return self.file.readline(size)
+
+    source: Any = Source()
+    with pytest.raises(TypeError, match="open for reading lines of bytes"):
+        check_training_file(source)
+    lines: Any = Lines()
+    assert check_training_file(lines) == check_training_file(CONTENT)

@@ -199,6 +199,16 @@ def test_a_pipe_is_sent_though_its_size_is_unknown(upload: Upload, sink: Sink, h
     assert sink.received[0] > 1000
 
 
+def test_an_unbuffered_pipe_is_sent(upload: Upload, sink: Sink) -> None:
+    """A pipe without a buffer, whose seek is an OSError of the system, arrives whole."""
+    reading, writing = os.pipe()
+    os.write(writing, b"x" * 1000)
+    os.close(writing)
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        assert upload(httpx, sink.url, pipe).id == "file-1"
+    assert sink.received[0] > 1000
+
+
 def test_whatever_can_be_read_is_sent_once(upload: Upload, sink: Sink) -> None:
     """An object that can do nothing but be read is sent, and not again: there is nothing left to read."""
 

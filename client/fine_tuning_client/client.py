@@ -12,13 +12,13 @@ from typing import Any, Self, TypeVar
 
 from fine_tuning_client import drivers, testing
 from fine_tuning_client.commands import Flow, Stream
-from fine_tuning_client.config import default_provider, endpoint_of, profile_of
+from fine_tuning_client.config import default_provider, endpoint_of, profile_of, refuse_empty
 from fine_tuning_client.drivers import Door
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
 from fine_tuning_client.requests import positive_seconds, whole_number
 from fine_tuning_client.retries import retrying
 from fine_tuning_client.testing import Redirect
-from fine_tuning_client.transport import HttpClient, open_http, open_http_async
+from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async, united
 from fine_tuning_client.verbs import AsyncVerbs, BlockingVerbs
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ class _Client:
     """What both clients are made of: a provider, and how to reach it."""
 
     _default_sleep: Callable[[float], object]
+    _wanted: str
+    _is_unfit: Callable[[HttpClient], bool]
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class _Client:
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """Say whom to talk to; nothing is sent, and no key needed, until the first operation.
+        """Say whom to talk to; nothing is sent until the first operation, nor a key needed unless by ``with``.
 
         Args:
             provider: A name (``openai``, ``azure``, ``openai_compatible``, ``fake``, or one that is
@@ -62,16 +64,19 @@ class _Client:
             project: The same for projects.
             timeout: Seconds that connecting, and each read and write, may take: a large file may take longer.
             max_retries: How often a request is repeated that failed and may be repeated.
-            default_headers: Sent with each request.
+            default_headers: Sent with each request, instead of the client's own of the same name.
             default_query: Sent with each request.
             http_client: A client of httpx or httpx2, blocking or async as this one is; you close it.
             sleep: Called with seconds, for retries and waits.
             clock: Gives seconds, for timeouts of waits.
 
         Raises:
-            ConfigurationError: There is no such provider, or the configuration cannot be read.
+            ConfigurationError: There is no such provider, the configuration cannot be read, or *provider*,
+                *api_key* or *base_url* is empty.
+            TypeError: *http_client* is async where a blocking one is wanted, or the other way round.
             ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
+        refuse_empty(provider=provider, api_key=api_key, base_url=base_url)
         profile = provider if isinstance(provider, ProviderProfile) else None
         self._profile = profile or profile_of(str(provider or default_provider()))
         settings = {"api_key": api_key, "base_url": base_url}
@@ -80,17 +85,28 @@ class _Client:
         self._max_retries = whole_number("max_retries", max_retries)
         self._headers = dict(default_headers or {})
         self._query = dict(default_query or {})
-        self._http = http_client
+        self._http = self._fitting(http_client)
         self._kept: Any = None
         self._origin: Self | None = None
         self._sleep = sleep or type(self)._default_sleep
         self._clock = clock or time.monotonic
 
+    @classmethod
+    def _fitting(cls, http_client: HttpClient | None) -> HttpClient | None:
+        """Refuse what is surely of the other kind; of a wrapper that cannot be known before it is used."""
+        if http_client is not None and cls._is_unfit(http_client):
+            raise TypeError(f"{cls.__name__} wants {cls._wanted}, not {type(http_client).__name__}")
+        return http_client
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._profile.name!r})"
 
     def using(self, provider: str | ProviderProfile) -> Self:
-        """Make a client for another provider; what may hold a secret of this one is left behind."""
+        """Make a client for another provider.
+
+        Key, address, headers and query of this one are left behind; its ``http_client`` goes along, with
+        whatever headers are set on it.
+        """
         return type(self)(
             provider,
             timeout=self._timeout,
@@ -125,8 +141,8 @@ class _Client:
             found = endpoint_of(profile, self._arguments)
         else:
             found = Endpoint(profile.name, there.base_url, there.api_key, capabilities=profile.capabilities)
-        headers, query = {**found.headers, **self._headers}, {**found.query, **self._query}
-        return replace(found, headers=headers, query=query)
+        headers = united(found.headers, self._headers)
+        return replace(found, headers=headers, query={**found.query, **self._query})
 
     def _door(self, endpoint: Endpoint, there: Redirect | None, http: HttpClient) -> Door:
         sleep = (there and there.sleep) or self._sleep
@@ -142,6 +158,8 @@ class FineTuningClient(_Client, BlockingVerbs):
     """
 
     _default_sleep = staticmethod(time.sleep)
+    _wanted = "a blocking http_client, such as httpx.Client"
+    _is_unfit = staticmethod(is_awaited)
 
     def __enter__(self) -> Self:
         if self._open is None:
@@ -185,6 +203,8 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     """
 
     _default_sleep = staticmethod(_sleep_async)
+    _wanted = "an async http_client, such as httpx.AsyncClient"
+    _is_unfit = staticmethod(is_blocking)
 
     async def __aenter__(self) -> Self:
         if self._open is None:

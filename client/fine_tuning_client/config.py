@@ -2,32 +2,26 @@
 
 The environment names the default provider in ``FINE_TUNING_PROVIDER``, and all else as the provider's
 own client does. The file is ``fine_tuning.toml`` in the working directory, or ``[tool.fine_tuning]`` in
-its ``pyproject.toml``; it is read once.
+its ``pyproject.toml``; it is read once. Whoever wrote it may not be who runs in its directory: to an address
+that it gives no key is sent but one whose variable is named beside it, by ``key_env``.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from fine_tuning_client.config_file import EMPTY, ENTRY, Config, checked, read
 from fine_tuning_client.errors import ConfigurationError
 from fine_tuning_client.providers import CAPABILITIES, PROFILES, Endpoint, Key, ProviderProfile
+from fine_tuning_client.requests import is_async
 
 DEFAULT_PROVIDER = "openai"
-FILES = (("fine_tuning.toml", ()), ("pyproject.toml", ("tool", "fine_tuning")))
-TOP = frozenset({"default_for_fine_tuning", "providers"})
-ENTRY = frozenset({"driver", "url", "key_env", "organization", "project", "api_version", "capabilities"})
 SETTINGS = ("api_key", "token", "base_url", "organization", "project", "api_version")
-
-Config = Mapping[str, Any]
-EMPTY: Config = MappingProxyType({})
 
 _configured: list[Config] = [EMPTY]  # one item; settings of a process live somewhere
 
@@ -45,10 +39,10 @@ def configure(
             ``project``, ``api_version``, ``capabilities``; and, other than in a file, ``api_key``.
 
     Raises:
-        ConfigurationError: A setting is unknown.
+        ConfigurationError: A setting is unknown, or of a wrong type.
     """
     given = {"default_for_fine_tuning": default_for_fine_tuning, "providers": providers or {}}
-    _configured[0] = _checked("configure()", given, ENTRY | {"api_key"})
+    _configured[0] = checked("configure()", given, ENTRY | {"api_key"})
 
 
 def default_provider() -> str:
@@ -69,14 +63,22 @@ def profile_of(name: str) -> ProviderProfile:
         ConfigurationError: There is none of that name.
     """
     entry = {**_entry(_file(), name), **_entry(_configured[0], name)}
-    driver = str(entry.get("driver", name))
-    if driver not in PROFILES:
-        known = ", ".join(sorted({*PROFILES, *_file().get("providers", {})}))
-        raise ConfigurationError(f"unknown provider or driver {driver!r}, expected one of {known}")
-    profile = PROFILES[driver]
+    profile = PROFILES.get(str(entry.get("driver") or name))
+    if profile is None:
+        raise _unknown(name, entry)
     if key_env := entry.get("key_env"):
         profile = replace(profile, environment={**profile.environment, "api_key": key_env}, needs_key=True)
     return replace(profile, name=name, capabilities=_capabilities(entry, profile))
+
+
+def _unknown(name: str, entry: Config) -> ConfigurationError:
+    drivers = ", ".join(sorted(PROFILES))
+    if driver := entry.get("driver"):
+        return ConfigurationError(f"provider {name!r} has the unknown driver {driver!r}, expected one of {drivers}")
+    if entry:
+        return ConfigurationError(f"provider {name!r} is configured without a driver, which is one of {drivers}")
+    known = sorted({*PROFILES, *_file().get("providers", EMPTY), *_configured[0].get("providers", EMPTY)})
+    return ConfigurationError(f"unknown provider or driver {name!r}, expected one of {', '.join(known)}")
 
 
 def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpoint:
@@ -85,7 +87,11 @@ def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpo
     Raises:
         ConfigurationError: There is no address, no key, or one that cannot be right.
     """
+    profile = _guarded(profile, arguments)
     found = {setting: _find(profile, setting, arguments) for setting in SETTINGS}
+    for setting in ("organization", "project", "api_version"):
+        if not isinstance(found[setting], str | None):
+            raise ConfigurationError(f"{setting} must be text, not {type(found[setting]).__name__}")
     key, header = _sign_in(profile, found)
     headers = {"OpenAI-Organization": found["organization"], "OpenAI-Project": found["project"]}
     return Endpoint(
@@ -100,12 +106,25 @@ def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpo
     )
 
 
+def refuse_empty(**given: object) -> None:
+    """Refuse arguments of nothing: a variable of nothing is no news, but an argument is meant.
+
+    Raises:
+        ConfigurationError: One is empty.
+    """
+    for what, value in given.items():
+        if isinstance(value, str) and not value.strip():
+            raise ConfigurationError(f"{what} is given, and empty: leave it out, or name one")
+
+
 def checked_key(key: Key) -> str | None:
     """Take a key, fetching it if need be, that fits into a header.
 
     Raises:
         ConfigurationError: It does not. The message does not show it.
     """
+    if is_async(key):
+        raise ConfigurationError("api_key must be text or a plain function: an async one is never awaited")
     text = key() if callable(key) else key
     if text is None:
         return None
@@ -124,7 +143,7 @@ def checked_url(url: str) -> str:
     url = str(url).strip()
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname or "", url) and parts.port != 0
     except ValueError:
         usable = False
     odd = " " in url or not url.isprintable()
@@ -133,15 +152,52 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_host(host: str, url: str) -> bool:
+    """Tell whether *host* can be looked up; for ASCII the resolver has the say, and else httpx, which encodes it."""
+    if not host.isascii():
+        import httpx  # slow to import, and such a host seldom
+
+        try:
+            httpx.URL(url)
+        except httpx.InvalidURL:
+            return False
+        return True
+    return bool(host.encode("idna"))  # an empty or overlong label is a UnicodeError, which is a ValueError
+
+
 def _find(profile: ProviderProfile, setting: str, arguments: Mapping[str, Any]) -> Any:
-    name = "url" if setting == "base_url" else setting
     return (
-        arguments.get(setting)
-        or _entry(_configured[0], profile.name).get(name)
-        or os.environ.get(profile.environment.get(setting, ""))
-        or _entry(_file(), profile.name).get(name)
+        _said(profile, setting, arguments)
+        or _entry(_file(), profile.name).get(_in_file(setting))
         or getattr(profile, setting, None)
     )
+
+
+def _said(profile: ProviderProfile, setting: str, arguments: Mapping[str, Any]) -> Any:
+    """Find what whoever runs this process says of a setting, be it in code or in the environment."""
+    return (
+        arguments.get(setting)
+        or _entry(_configured[0], profile.name).get(_in_file(setting))
+        or os.environ.get(profile.environment.get(setting, ""))
+    )
+
+
+def _in_file(setting: str) -> str:
+    return "url" if setting == "base_url" else setting
+
+
+def _guarded(profile: ProviderProfile, arguments: Mapping[str, Any]) -> ProviderProfile:
+    """Forget the driver's own variables of secrets where a file says whom they would be sent to."""
+    if not _entry(_file(), profile.name).get("url") or _said(profile, "base_url", arguments):
+        return profile
+    entries = _entry(_file(), profile.name), _entry(_configured[0], profile.name)
+    named = {entry.get("key_env") for entry in entries}
+    kept = {
+        setting: variable
+        for setting, variable in profile.environment.items()
+        if setting not in {"api_key", "token"} or (setting == "api_key" and variable in named)
+    }
+    return replace(profile, environment=kept)
 
 
 def _sign_in(profile: ProviderProfile, found: Mapping[str, Any]) -> tuple[Key, str]:
@@ -149,10 +205,11 @@ def _sign_in(profile: ProviderProfile, found: Mapping[str, Any]) -> tuple[Key, s
     if not key and found["token"]:
         return found["token"], "Authorization"
     if not key and profile.needs_key:
-        hint = profile.environment.get("api_key")
-        raise ConfigurationError(
-            f"no key for provider {profile.name!r}: pass api_key" + (f" or set {hint}" if hint else "")
-        )
+        variable = profile.environment.get("api_key")
+        hint = f" or set {variable}" if variable else ""
+        if not hint and _entry(_file(), profile.name).get("url"):
+            hint = ", or name its variable by key_env beside the url: a file's address is sent no other key"
+        raise ConfigurationError(f"no key for provider {profile.name!r}: pass api_key{hint}")
     # On Azure a key that must be fetched anew is an Entra token, which is a bearer token.
     return key or None, "Authorization" if callable(key) else profile.key_header
 
@@ -185,37 +242,4 @@ def _entry(config: Config, name: str) -> Config:
 
 
 def _file() -> Config:
-    return _read(Path.cwd())
-
-
-@cache
-def _read(folder: Path) -> Config:
-    for filename, keys in FILES:
-        found = _table(folder / filename, keys)
-        if found is not None:
-            return _checked(filename, found, ENTRY)
-    return EMPTY
-
-
-def _table(path: Path, keys: tuple[str, ...]) -> Any:
-    try:
-        table: Any = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {path.name}: {error}") from error
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table
-
-
-def _checked(where: str, config: Any, entry_keys: frozenset[str]) -> Config:
-    entries = config.get("providers", {}) if isinstance(config, Mapping) else None
-    if not isinstance(entries, Mapping) or not all(isinstance(each, Mapping) for each in entries.values()):
-        raise ConfigurationError(f"{where}: providers must be tables, as in [providers.openai]")
-    unknown = set(config) - TOP | {key for entry in entries.values() for key in entry} - entry_keys
-    if "api_key" in unknown:
-        raise ConfigurationError(f'{where}: no keys in a file, name a variable: key_env = "OPENAI_API_KEY"')
-    if unknown:
-        raise ConfigurationError(f"{where}: unknown settings {sorted(unknown)}")
-    return MappingProxyType(dict(config))
+    return read(Path.cwd())

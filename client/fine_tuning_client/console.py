@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 UPLOAD, TRAINING = "upload", "training"  # no ids of jobs
 BAR_WIDTH = 40
+BROKEN = (AttributeError, OSError, TypeError, ValueError)  # a stream may be less than it should be, or closed
 
 
 class JobDisplay:
@@ -112,14 +113,14 @@ class _Tolerant:
     def isatty(self) -> bool:
         try:
             return self._stream is not None and self._stream.isatty()
-        except (OSError, ValueError):
+        except BROKEN:
             return False
 
     def write(self, text: str) -> int:
         try:
             if self._stream is not None:
                 self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
-        except (OSError, ValueError):
+        except BROKEN:
             self._stream = None
         return len(text)
 
@@ -127,7 +128,9 @@ class _Tolerant:
         try:
             if self._stream is not None:
                 self._stream.flush()
-        except (OSError, ValueError):
+        except AttributeError:
+            pass  # what has no flush needs none
+        except BROKEN:
             self._stream = None
 
 

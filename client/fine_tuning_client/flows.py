@@ -17,7 +17,7 @@ from fine_tuning_client.pages import (
     ModelListResponse,
 )
 from fine_tuning_client.replies import checked, parsed
-from fine_tuning_client.requests import NOT_GIVEN, NotGiven, file_part, merged, named, query, segment
+from fine_tuning_client.requests import NOT_GIVEN, NotGiven, file_part, merged, named, query, segment, unless_none
 from fine_tuning_client.responses import (
     DeletionResponse,
     FileResponse,
@@ -107,7 +107,7 @@ def list_jobs(
         after: Id of the last job already seen.
         metadata: Only jobs with these pairs; None means only jobs without any.
     """
-    wanted = query(merged(options, {"limit": limit, "after": after, "metadata": metadata}))
+    wanted = query(merged(options, {**unless_none(limit=limit, after=after), "metadata": metadata}))
     reply = yield from exchange(Request("GET", JOBS, "list", wanted))
     page = parsed(FineTuningJobListResponse, reply)
     return replace(page, jobs=[replace(job, provider=reply.provider) for job in page])
@@ -137,7 +137,7 @@ def list_job_events(
     job_id: str, options: Options = None, *, limit: int | None = None, after: str | None = None
 ) -> Flow[FineTuningEventListResponse]:
     """Fetch one page of what happened to a job, newest first."""
-    wanted = query(merged(options, {"limit": limit, "after": after}))
+    wanted = query(merged(options, unless_none(limit=limit, after=after)))
     request = Request("GET", _of_job(job_id, "/events"), "events", wanted)
     return (yield from _fetch(FineTuningEventListResponse, request))
 
@@ -146,7 +146,7 @@ def list_job_checkpoints(
     job_id: str, options: Options = None, *, limit: int | None = None, after: str | None = None
 ) -> Flow[FineTuningCheckpointListResponse]:
     """Fetch one page of a job's checkpoints, newest first."""
-    wanted = query(merged(options, {"limit": limit, "after": after}))
+    wanted = query(merged(options, unless_none(limit=limit, after=after)))
     request = Request("GET", _of_job(job_id, "/checkpoints"), "checkpoints", wanted)
     return (yield from _fetch(FineTuningCheckpointListResponse, request))
 
@@ -169,7 +169,7 @@ def upload_file(
             many there are, or None if that cannot be known. Starts anew from 0 if the upload does.
 
     Raises:
-        TypeError: *file* is nothing of the kind, such as a file open for text; or OSError.
+        TypeError: *file* is nothing of the kind, such as a file open for text, or *on_progress* is async; or OSError.
     """
     form = {"purpose": named("purpose", purpose)}
     request = Request("POST", FILES, "files", form=form, file=file_part(file, filename, on_progress))
@@ -185,7 +185,7 @@ def list_files(
     after: str | None = None,
 ) -> Flow[FileListResponse]:
     """Fetch one page of files, newest first unless *order* is ``"asc"``."""
-    given = {"purpose": purpose, "limit": limit, "order": order, "after": after}
+    given = unless_none(purpose=purpose, limit=limit, order=order, after=after)
     request = Request("GET", FILES, "files", query(merged(options, given)))
     return (yield from _fetch(FileListResponse, request))
 

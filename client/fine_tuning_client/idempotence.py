@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fine_tuning_client.commands import Flow, Reply, Request, send
-from fine_tuning_client.errors import UnsupportedOperationError
+from fine_tuning_client.errors import APIError, APIResponseError, UnsupportedOperationError
 from fine_tuning_client.pages import FineTuningJobListResponse
 from fine_tuning_client.replies import checked, parsed
 from fine_tuning_client.requests import named
+from fine_tuning_client.responses import FineTuningJobResponse
 
 NAME = "idempotency_key"
 
@@ -35,7 +36,20 @@ def create_once(request: Request, key: str) -> Flow[Reply]:
     found = yield from look()
     if found is not None:
         return found
-    return checked((yield from send(replace(request, json=body, already=look))))
+    reply = checked((yield from send(replace(request, json=body, already=look))))
+    try:
+        parsed(FineTuningJobResponse, reply)
+    except APIResponseError:
+        return (yield from _instead_of(reply, look))
+    return reply
+
+
+def _instead_of(reply: Reply, look: Callable[[], Flow[Reply | None]]) -> Flow[Reply]:
+    """Find the job that an unreadable *reply* may be about; a look that fails says no more than the reply does."""
+    try:
+        return (yield from look()) or reply
+    except APIError:
+        return reply
 
 
 def _with_key(metadata: Any, key: str) -> dict[str, str]:

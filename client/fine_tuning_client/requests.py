@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from inspect import iscoroutinefunction
 from io import TextIOBase
-from math import isfinite
+from math import isfinite, isnan
 from os import PathLike, fspath
 from os.path import basename
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
 
 from fine_tuning_client.commands import FilePart, OnProgress
@@ -25,6 +26,10 @@ class NotGiven(Enum):
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
+T = TypeVar("T")
+
+LONGEST_SHOWN = 60  # characters of a wrong value
+
 
 def named(what: str, value: object) -> str:
     """Check that *value* can name a thing.
@@ -33,8 +38,30 @@ def named(what: str, value: object) -> str:
         ValueError: It is no string, or an empty one.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{what} must be a non-empty string, not {value!r}")
+        hint = f"; pass {type(value).__name__}.id" if isinstance(getattr(value, "id", None), str) else ""
+        raise ValueError(f"{what} must be a non-empty string, not {_brief(value)}{hint}")
     return value
+
+
+def _brief(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
+
+
+def plain_function(what: str, value: T) -> T:
+    """Check that *value* is nothing that would have to be awaited.
+
+    Raises:
+        TypeError: It is an async function, or an object that is called as one.
+    """
+    if is_async(value):
+        raise TypeError(f"{what} must not be async: it is called and never awaited")
+    return value
+
+
+def is_async(value: object) -> bool:
+    """Tell whether calling *value* is sure to give something to await."""
+    return iscoroutinefunction(value) or iscoroutinefunction(getattr(type(value), "__call__", None))  # noqa: B004
 
 
 def segment(what: str, value: object) -> str:
@@ -60,6 +87,17 @@ def positive_seconds(what: str, value: float) -> float:
     return value
 
 
+def seconds(what: str, value: float) -> float:
+    """Check that *value* is a length of time, which may be endless.
+
+    Raises:
+        ValueError: It is no number from 0.
+    """
+    if not isinstance(value, int | float) or isnan(value) or value < 0:
+        raise ValueError(f"{what} must be a number of seconds from 0, not {_brief(value)}")
+    return value
+
+
 def whole_number(what: str, value: int) -> int:
     """Check that *value* can count something.
 
@@ -82,10 +120,15 @@ def merged(options: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[
         if name not in given:
             hint = "; a field of your own goes into extra_body" if "suffix" in given else ""
             raise TypeError(f"unknown option {name!r}, expected one of {', '.join(given)}{hint}")
-        if name in values and values[name] is not None:
+        if name in values:
             raise TypeError(f"{name!r} is given twice, as a keyword and in options")
         values[name] = value
     return values
+
+
+def unless_none(**given: Any) -> dict[str, Any]:
+    """Take None for not given, as the options of a list mean it."""
+    return {name: NOT_GIVEN if value is None else value for name, value in given.items()}
 
 
 def query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -111,11 +154,12 @@ def file_part(
     """Name the file of an upload: as told, as on disk, or as the service would like it.
 
     Raises:
-        TypeError: *source* is nothing that gives bytes.
+        TypeError: *source* is nothing that gives bytes, or *on_progress* is async.
         ValueError: *filename* is given, and empty.
     """
     if isinstance(source, TextIOBase) or not (isinstance(source, bytes | str | PathLike) or hasattr(source, "read")):
         raise TypeError(f"file must be a path, bytes, or a file open for reading bytes, not {source!r:.80}")
+    plain_function("on_progress", on_progress)
     if filename is not None:
         named("filename", filename)
     if filename is None and isinstance(source, str | PathLike):

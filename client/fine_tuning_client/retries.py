@@ -44,6 +44,8 @@ def _insist(request: Request, max_retries: int, draw: Callable[[], float]) -> Fl
     while True:
         outcome = yield from send(request)
         pause = pause_before_retry(request, outcome, retry, draw())
+        if pause is None and is_in_doubt(outcome):
+            return (yield from _fate(request, outcome, max_retries, draw)) or outcome
         if pause is None or (retry >= max_retries and request.already is None):
             return outcome
         yield Sleep(pause)
@@ -74,6 +76,11 @@ def pause_before_retry(request: Request, outcome: Reply | Failure, retry: int, j
     return asked if asked is not None else backoff * (1 - jitter / 4)
 
 
+def is_in_doubt(outcome: Reply | Failure) -> bool:
+    """Tell whether a request that ended so may have taken effect all the same."""
+    return outcome.sent if isinstance(outcome, Failure) else outcome.status == 408 or outcome.status >= 500
+
+
 def may_repeat(request: Request, outcome: Reply | Failure) -> bool:
     """Tell whether repeating is safe and has a chance.
 
@@ -88,4 +95,4 @@ def may_repeat(request: Request, outcome: Reply | Failure) -> bool:
         return not outcome.hopeless and (is_safe or not outcome.sent)
     if outcome.status == 429:
         return True
-    return is_safe and (outcome.status == 408 or outcome.status >= 500)
+    return is_safe and is_in_doubt(outcome)

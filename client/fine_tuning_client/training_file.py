@@ -18,8 +18,7 @@ from fine_tuning_client.training_file_report import Stage, TrainingFileProblem, 
 # spec: 512 MB a file. That a line may have 8 MiB is inferred: there is a limit, but it is not known.
 FILE_BYTES_AT_MOST, LINE_BYTES_AT_MOST = 512 * 1024 * 1024, 8 * 1024 * 1024
 EXAMPLES_AT_LEAST = 10  # printed output of 2024-12
-EPOCHS_AT_MOST = 50  # spec
-PROBLEMS_AT_MOST = 100
+EPOCHS_AT_MOST, PROBLEMS_AT_MOST = 50, 100  # spec; and this package's own
 
 # What each method calls a file that is its own, and how the rows of one are then read.
 METHODS = {
@@ -77,7 +76,9 @@ def _opened(file: bytes | str | PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
             yield opened
     elif isinstance(file, bytes):
         yield io.BytesIO(file)
-    elif file.seekable():
+    elif not hasattr(file, "readline"):
+        raise TypeError(f"file must be a path, bytes, or a file open for reading lines of bytes, not {file!r:.80}")
+    elif hasattr(file, "seekable") and file.seekable():
         position = file.tell()
         try:
             file.seek(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from fine_tuning_client.commands import Failure, Reply, Request
 from fine_tuning_client.config import checked_key
 from fine_tuning_client.providers import Endpoint
+from fine_tuning_client.requests import is_async
 from fine_tuning_client.uploads import opened
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ class HttpClient(Protocol):
     @property
     def request(self) -> Callable[..., Any]:
         """Send a request; called as ``httpx.Client.request`` is."""
+
+
+def is_awaited(http: HttpClient) -> bool:
+    """Tell whether *http* is surely async."""
+    return is_async(http.request)
+
+
+def is_blocking(http: HttpClient) -> bool:
+    """Tell whether *http* surely blocks; a wrapper may hide what it wraps."""
+    kind = type(http)
+    return hasattr(kind, "__enter__") and not hasattr(kind, "__aenter__") and not is_awaited(http)
 
 
 def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> Reply | Failure:
@@ -76,20 +88,25 @@ def addressed(request: Request, endpoint: Endpoint, key: str | None) -> dict[str
     """
     endpoint.admit(request)
     query = urlencode([*endpoint.query.items(), *request.query])
-    headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client", **endpoint.headers}
+    headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client"}
     if key:
         headers[endpoint.key_header] = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
     arguments: dict[str, Any] = {
         "method": request.method,
         "url": f"{endpoint.base_url}{request.path}" + (f"?{query}" if query else ""),
-        "headers": headers,
         "follow_redirects": False,  # a redirect must not carry the key elsewhere
     }
     if request.json is not None:
         defaults = endpoint.create_defaults if request.capability == "create" else {}
         arguments["content"] = json.dumps({**defaults, **request.json}, allow_nan=False).encode()
         headers["Content-Type"] = "application/json"
-    return arguments
+    return arguments | {"headers": united(headers, endpoint.headers)}
+
+
+def united(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Unite headers, whose names have no case; the last of each name is sent."""
+    found = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
+    return dict(found.values())
 
 
 def _reply(response: Any, provider: str, key: str | None) -> Reply:

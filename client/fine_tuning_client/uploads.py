@@ -48,8 +48,8 @@ class Reading:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go somewhere else: to the beginning for each attempt, and to the end to learn the size."""
-        if not hasattr(self._source, "seek"):
-            raise UnsupportedOperation("a stream without seek")
+        if not hasattr(self._source, "seek") or (hasattr(self._source, "seekable") and not self._source.seekable()):
+            raise UnsupportedOperation("a stream without seek")  # an unbuffered pipe would say OSError
         self._sent = self._source.seek(offset, whence)
         return self._sent
 

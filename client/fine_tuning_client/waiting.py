@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isinf
 from typing import TypeVar
 
 from fine_tuning_client.commands import Emit, Flow, Sleep, Stream, now
@@ -19,7 +20,7 @@ from fine_tuning_client.errors import (
 )
 from fine_tuning_client.flows import list_job_checkpoints, list_job_events, list_jobs, retrieve_job
 from fine_tuning_client.pages import Item, Page
-from fine_tuning_client.requests import NOT_GIVEN, NotGiven, named
+from fine_tuning_client.requests import NOT_GIVEN, NotGiven, named, plain_function, seconds
 from fine_tuning_client.responses import (
     FineTuningCheckpointResponse,
     FineTuningEventResponse,
@@ -31,7 +32,8 @@ T = TypeVar("T", bound=Item)
 
 LONGEST_INTERVAL_S = 60.0
 GROWTH = 1.2
-PATIENCE = 5  # failed looks in a row; each has had its retries already
+PATIENCE_S = 600.0  # of failed looks in a row, by the clock or by what was slept: a clock may stand still
+MOST_FAILURES = 600  # reached first only where neither moves
 LAST_WORDS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
 PASSING = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
 
@@ -77,13 +79,13 @@ def wait_for_job(
 ) -> Flow[FineTuningJobResponse]:
     """Look at a job until it has finished, however it ends.
 
-    Interrupting the wait leaves the job alone. A few failed looks in a row do not end it.
+    Interrupting the wait leaves the job alone. Failed looks end it once they have failed for ten minutes in a row.
 
     Args:
         job_id: The job.
         timeout: Seconds after which to give up, once a look that is under way is over; None waits for ever.
         poll_interval: Seconds between the first two looks; grows to 60.
-        on_update: Called with the job whenever it has changed.
+        on_update: Called, and never awaited, with the job whenever it has changed.
         until_paused: Let a pause end the wait, too.
         raise_on_failure: Raise unless the job has succeeded.
 
@@ -91,7 +93,10 @@ def wait_for_job(
         WaitTimeout: The job goes on, but *timeout* has passed.
         JobFailed: With *raise_on_failure*.
         JobCancelled: With *raise_on_failure*.
+        TypeError: *on_update* is async.
+        ValueError: *timeout* or *poll_interval* is no time.
     """
+    plain_function("on_update", on_update)
     watch = _Watch(poll_interval, timeout, started_s=(yield from now()))
     while True:
         job = yield from watch.attempt(lambda: retrieve_job(job_id))
@@ -121,6 +126,7 @@ def follow_job_events(
 
     Raises:
         WaitTimeout: The job goes on, but *timeout* has passed.
+        ValueError: *timeout* or *poll_interval* is no time.
     """
     watch = _Watch(poll_interval, timeout, started_s=(yield from now()))
     known = set() if since is None else {named("since", since)}
@@ -183,26 +189,36 @@ class _Watch:
     timeout_s: float | None
     started_s: float
     asked_s: float = 0.0  # by a Retry-After
-    failures: int = 0
+    failures: int = 0  # in a row
+    failing_since_s: float = 0.0
+    slept_s: float = 0.0  # since then
     job: FineTuningJobResponse | None = None
 
     def __post_init__(self) -> None:
-        if self.interval_s < 0 or (self.timeout_s or 0) < 0:
-            raise ValueError("poll_interval and timeout are in seconds and cannot be negative")
+        if isinf(seconds("poll_interval", self.interval_s)):
+            raise ValueError("poll_interval must be finite, not inf")
+        if self.timeout_s is not None:
+            seconds("timeout", self.timeout_s)
 
     def attempt(self, flow: Callable[[], Flow[F]]) -> Flow[F | None]:
-        """Run a flow, forgiving what may pass by itself, a few times in a row."""
+        """Run a flow, forgiving what may pass by itself, for a while."""
         try:
             result = yield from flow()
         except APIError as error:
-            self.failures += 1
             error.job = self.job
-            if not _may_pass(error) or self.failures > PATIENCE:
+            if not _may_pass(error) or (yield from self._has_lost_patience()):
                 raise
             self.asked_s = getattr(error, "retry_after", None) or 0.0
             return None
         self.failures, self.asked_s = 0, 0.0
         return result
+
+    def _has_lost_patience(self) -> Flow[bool]:
+        time_s = yield from now()
+        if not self.failures:
+            self.failing_since_s, self.slept_s = time_s, 0.0
+        self.failures += 1
+        return self.failures > MOST_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S
 
     def rest(self, job_id: str) -> Flow[None]:
         """Sleep until the next look, or give up if there is no time for one."""
@@ -214,4 +230,5 @@ class _Watch:
                 raise WaitTimeout(f"job {job_id} is {status} after {self.timeout_s:g} s", job=self.job)
             pause = min(pause, left)
         self.interval_s = max(self.interval_s, min(LONGEST_INTERVAL_S, self.interval_s * GROWTH))
+        self.slept_s += pause
         yield Sleep(pause)
