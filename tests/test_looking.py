@@ -424,7 +424,7 @@ def test_bodies_that_cannot_be_printed(code: Code, fake: FakeFineTuning) -> None
     nested = b"[" * 1000 + b"]" * 1000
     code.send("POST", "/fine_tuning/jobs", content=b'{"training_file": "f", "model": ' + nested + b"}")
 
-    assert "   1  create_job training_file='f' model=… → 400" in failing(fake.assert_nothing_called)
+    assert "   1  create_job training_file='f' model=" in failing(fake.assert_nothing_called)
     fake.assert_no_findings()
 
 
