@@ -190,3 +190,21 @@ def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
         http.fake.grader_scores(0.5)  # type: ignore[arg-type]
     with pytest.raises(FakeUsageError, match="httpx2 is wanted"):
         http.fake.transport(threading)
+
+
+def test_a_plan_for_the_next_job_only() -> None:
+    """Two plans for the next jobs are for one each, in their order; the third job goes by the account's."""
+    fake = FakeFineTuning(pace="manual", plan={"queued": "1h"})
+    assert fake.plan_next(outcome="failed").queued == 3600
+    fake.plan_next(error="exceeded_quota")
+    file = fake.add_file(ROWS)["id"]
+    for _ in range(3):
+        fake.add_job(file, status="validating_files")
+    fake.advance("1d")
+    assert [(job["status"], job["error"].get("code")) for job in reversed(fake.jobs)] == [
+        ("failed", "invalid_training_file"),
+        ("failed", "exceeded_quota"),
+        ("succeeded", None),
+    ]
+    with pytest.raises(FakeUsageError, match="outcome"):
+        fake.plan_next(outcome="perhaps")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from .domain import ids, wire
 from .domain.dialects import dialect_named
 from .domain.job import Job, checkpoint_steps
+from .domain.plan import Plan
 from .domain.timeline import TERMINAL
 from .outbox import Outbox
 from .records import (
@@ -81,6 +82,8 @@ class Account:
         self.permissions: dict[str, Permission] = {}
         self.permissions_made = 0
         self.grader_scores: deque[float | None] = deque()
+        self.next_plans: deque[Plan] = deque()
+        """Plans that wait for the next jobs to be made, one each."""
         self.named: dict[str, deque[NextNamed]] = {kind: deque() for kind in NAMED}
         """Ids that wait for the next things to be made, see `NextNamed`."""
         self.job_shelf = Shelf()
@@ -134,6 +137,8 @@ def apply(account: Account, record: Record) -> None:
         case FileDeleted(identifier):
             _forget_file(account, identifier)
         case JobCreated(job):
+            if account.next_plans:
+                account.next_plans.popleft()
             _add_job(account, job)
             _used(account, "job", job.id)
         case JobDisturbed(identifier, act):
@@ -145,8 +150,11 @@ def apply(account: Account, record: Record) -> None:
             account.models.pop(identifier, None)
         case PaceSet(_, pace):
             account.pace = pace
-        case PlanSet(plan):
-            account.plan = plan
+        case PlanSet(plan, once):
+            if once:
+                account.next_plans.append(plan)
+            else:
+                account.plan = plan
         case UploadChanged(upload):
             account.uploads[upload.id] = upload
             _used(account, "upload", upload.id)

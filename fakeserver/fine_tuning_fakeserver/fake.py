@@ -134,6 +134,10 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
     def plan(self, plan: Plan | Mapping[str, Any]) -> None:
         steering.set_plan(self._service, plan)
 
+    def plan_next(self, **changes: Any) -> Plan:
+        """Let the next job that is made go otherwise, field by field of `Plan`; called twice, the next two."""
+        return steering.plan_next(self._service, changes)
+
     def plan_job(self, job: str, **changes: Any) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""
         plan = steering.set_job_plan(self._service, job, changes)

@@ -84,9 +84,10 @@ class PaceSet:
 
 @dataclass(frozen=True, slots=True)
 class PlanSet:
-    """Jobs created from now on go by this plan."""
+    """Jobs created from now on go by this plan; with `once` only the next one that has none waiting before it."""
 
     plan: Plan
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

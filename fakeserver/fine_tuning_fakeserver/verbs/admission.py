@@ -95,9 +95,14 @@ def _decide(account: Account, now: float, body: CreateJobBody, order: Order, fil
     identifier = new_id(account)
     seed = named.seed if named and body.seed is None else body.seed
     seed = ids.draw("job-seed", identifier) % 2**31 if seed is None else seed
-    script = decide(magic_plan(account.plan, body.metadata), order, seed, files.training, files.validation)
+    script = decide(magic_plan(plan_of_next(account), body.metadata), order, seed, files.training, files.validation)
     job = new_job(account, identifier, now, body, order, script)
     return replace(job, given=named.given) if named else job
+
+
+def plan_of_next(account: Account) -> Plan:
+    """How the next job that is made goes, unless it says so itself."""
+    return account.next_plans[0] if account.next_plans else account.plan
 
 
 def new_id(account: Account) -> str:

@@ -25,7 +25,7 @@ from ..method_bodies import MethodBody
 from ..records import NAMED, JobCreated, JobDisturbed, NextNamed
 from ..service import Service, verb
 from . import files
-from .admission import new_id, new_job
+from .admission import new_id, new_job, plan_of_next
 from .steering import STATUSES
 
 
@@ -192,7 +192,7 @@ def _undisturbed(account: Account, now: float, seed: JobSeed) -> Job:
     identifier = seed.id or new_id(account)
     number = ids.draw("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
     order = _order(body, seed)
-    script = decide(_plan(account.plan, seed), order, number, *_materials(account, seed))
+    script = decide(_plan(plan_of_next(account), seed), order, number, *_materials(account, seed))
     kept = kept_steps(script)
     for point in seed.checkpoints:
         if point.step_number not in kept:

@@ -121,6 +121,18 @@ def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Pl
 
 
 @verb
+def plan_next(service: Service, now: float, changes: Mapping[str, Any]) -> Plan:
+    """Let the next job that is made go by the account's plan with these *changes*.
+
+    Raises:
+        FakeUsageError: they make no plan.
+    """
+    plan = service.account.plan.changed(changes)
+    service.commit(PlanSet(plan, once=True))
+    return plan
+
+
+@verb
 def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping[str, Any]) -> Plan:
     """Change how a job goes on; what has happened stays.
 
