@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import orjson
 from starlette.types import Receive, Send
 
 from .. import failures
@@ -20,6 +19,7 @@ from .answers import INFERENCE, JSON_TYPE, Answer, Header, dump, usage_answer
 from .calls import Call
 from .faults import Fault
 from .lines import Line
+from .reading import json_of
 from .routes import Operation
 
 LOOKS = 4
@@ -152,10 +152,7 @@ _OF_SERVER: Mapping[int, Callable[[], ApiError]] = {500: failures.server_error, 
 
 def _model(call: Call) -> str:
     """The model that a request names, if any."""
-    try:
-        sent: Any = orjson.loads(call.body)
-    except orjson.JSONDecodeError:
-        return ""
+    sent = json_of(call.body)
     named = sent.get("model") if isinstance(sent, dict) else None
     return named if isinstance(named, str) else ""
 
