@@ -233,3 +233,31 @@ def test_the_mark_is_registered(pytester: pytest.Pytester) -> None:
     """`pytest --markers` tells what the mark takes, and the mark is no unknown one."""
     result = pytester.runpytest_inprocess("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.fake_fine_tuning(pace=, plan=, dialect=, *"])
+
+
+@pytest.mark.parametrize("text", ['[{"status": 503, "on": "list_jobs"}]', "[{status = 503, on = 'list_jobs'}]"])
+def test_faults_for_all_tests(text: str, pytester: pytest.Pytester) -> None:
+    """The ini key for faults arms them for every test, in JSON and in TOML's spelling."""
+    pytester.makepyfile(
+        """
+        import httpx
+
+        def test_asks(fake_fine_tuning):
+            with httpx.Client(base_url=fake_fine_tuning.base_url, headers={"authorization": "Bearer k"}) as client:
+                assert [client.get("/fine_tuning/jobs").status_code for _ in range(2)] == [503, 200]
+        """
+    )
+    pytester.runpytest_inprocess("-o", f"fake_fine_tuning_faults={text}").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("503", "faults is 503"), ("[{", "a JSON list, or one as in"), ('[{"kind": "x"}]', "kind is 'x'")],
+)
+def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: pytest.Pytester) -> None:
+    """A wrong value of the ini key for faults is a usage error that names the key."""
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess("-o", f"fake_fine_tuning_faults={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "fake_fine_tuning_faults" in result.stderr.str()
+    assert said in result.stderr.str()

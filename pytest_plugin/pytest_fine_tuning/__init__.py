@@ -37,6 +37,7 @@ MARKER = (
 INI: Mapping[str, tuple[str, Any]] = {
     "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", "string"),
     "plan": ("how jobs go: a JSON object or a TOML inline table", "string"),
+    "faults": ("what goes wrong: a JSON list or a TOML array of faults", "string"),
     "dialect": ("how the API speaks, such as openai-2025-09", "string"),
     "seed": ("what ids and losses are derived from", "string"),
     "guard": ("whether requests to providers end at the fake: true (default) or false", "string"),

@@ -145,23 +145,23 @@ def _faults(given: Any) -> Any:
     return given
 
 
-def _plan(text: str) -> Any:
-    """A plan as it is written in an ini file.
+def _written(name: str, wanted: str) -> Callable[[str], Any]:
+    """What reads a value as it is written in an ini file, in JSON or as TOML has it in a line.
 
-    Raises:
-        FakeUsageError: it is neither JSON nor an inline table of TOML.
+    What it gives raises FakeUsageError where the text is neither, with what is *wanted*.
     """
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass  # it may be TOML
-    try:
-        return tomllib.loads(f"plan = {text}")["plan"]
-    except ValueError:
-        example = "{outcome = 'failed', queued = '6h'}"
-        raise FakeUsageError(
-            f"plan is {text!r}: a JSON object, or an inline table as in {example}, is wanted"
-        ) from None
+
+    def read(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass  # it may be TOML
+        try:
+            return tomllib.loads(f"{name} = {text}")[name]
+        except ValueError:
+            raise FakeUsageError(f"{name} is {text!r}: {wanted}, is wanted") from None
+
+    return read
 
 
 def _seed(text: str) -> int:
@@ -177,7 +177,8 @@ def _guard(text: str) -> bool:
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "pace": str,
-    "plan": _plan,
+    "plan": _written("plan", "a JSON object, or an inline table as in {outcome = 'failed', queued = '6h'}"),
+    "faults": _written("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
     "dialect": str,
     "seed": _seed,
     "guard": _guard,
