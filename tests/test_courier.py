@@ -239,7 +239,7 @@ def test_a_reset_while_something_is_under_way() -> None:
 
 def test_given_with_the_settings(receiver: Receiver) -> None:
     """Endpoints can be there from the start, as URLs or with their fields; a reset brings them back."""
-    given = [receiver.url, {"secret": "mine", "events": [EVENTS[1]]}]
+    given: list[str | dict[str, object]] = [receiver.url, {"secret": "mine", "events": [EVENTS[1]]}]
     fake = FakeFineTuning(start=BORN, pace="manual", webhooks=given)
     for _ in range(2):
         fake.add_job(Http(fake).file(), status="failed", created_at=int(BORN) - 9000, plan={"queued": "1h"})

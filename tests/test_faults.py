@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.faults import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.domain.usage import FakeUsageError
 from fine_tuning_fakeserver.edge.faults import PATHS, Fault, Faults
@@ -420,7 +421,7 @@ def test_an_outage_lasts_its_time(http: Http) -> None:
 
 
 @pytest.mark.parametrize("pace", ["polls", "instant"])
-def test_an_outage_ends_where_looking_moves_time(pace: str) -> None:
+def test_an_outage_ends_where_looking_moves_time(pace: Pace) -> None:
     """At a pace at which looking moves time, the fourth look that is turned away is the last."""
     http = Http(FakeFineTuning(start=BORN, pace=pace))
     job = http.job()["id"]

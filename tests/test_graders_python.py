@@ -209,7 +209,7 @@ def test_the_setting_switches_it_on() -> None:
 def test_the_setting_is_checked() -> None:
     """Anything but True and False is no setting."""
     with pytest.raises(FakeUsageError, match="run_python_graders is 'yes'"):
-        FakeFineTuning(run_python_graders="yes")
+        FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
 
 
 def test_control_switches_it_on_but_for_browsers() -> None:

@@ -268,6 +268,6 @@ def test_the_same_by_hand_and_over_the_wire() -> None:
     assert seed(http, training_file="file-x", status="running") == job
     assert repr(everything(by_object)[2]) == repr(everything(http.fake)[2])
     with pytest.raises(FakeUsageError, match="field 'mood': extra inputs are not permitted"):
-        by_object.add_file(ROWS, mood="good")
+        by_object.add_file(ROWS, mood="good")  # type: ignore[call-arg]
     with pytest.raises(FakeUsageError, match="content is no UTF-8 text: "):
         by_object.add_file(b"\xff\xfe")

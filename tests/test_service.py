@@ -420,7 +420,7 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
     ]
     for fields, words in bad:
         with pytest.raises(FakeUsageError, match=words):
-            fake.plan = fields
+            fake.plan = fields  # type: ignore[assignment]  # some are misspelt
     assert fake.plan.outcome == "succeeded"
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .calls import Call
-    from .domain.plan import JobError, Plan
+    from .domain.plan import JobError, Plan, PlanFields
     from .domain.usage import FakeUsageError
     from .edge.faults import Fault
     from .edge.scripted.items import FakeResponseMismatch
     from .edge.scripted.queues import ScriptedCall, StrayOperation
     from .fake import FakeFineTuning
     from .findings import Finding
-    from .settings import Settings
+    from .settings import Settings, SettingsFields
 
 __all__ = [
     "Call",
@@ -24,8 +24,10 @@ __all__ = [
     "Finding",
     "JobError",
     "Plan",
+    "PlanFields",
     "ScriptedCall",
     "Settings",
+    "SettingsFields",
     "StrayOperation",
 ]
 
@@ -38,8 +40,10 @@ _HOMES = {
     "Finding": "findings",
     "JobError": "domain.plan",
     "Plan": "domain.plan",
+    "PlanFields": "domain.plan",
     "ScriptedCall": "edge.scripted.queues",
     "Settings": "settings",
+    "SettingsFields": "settings",
     "StrayOperation": "edge.scripted.queues",
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, Unpack
 
 from .clock import Pace, wait
 from .domain.durations import Duration
-from .domain.plan import Plan
+from .domain.plan import Plan, PlanFields
 from .domain.speech import said
 from .domain.targets import EVENTS, Target
 from .domain.usage import FakeUsageError
@@ -25,8 +25,9 @@ from .handle.meddling import Meddling
 from .handle.recounting import Recounting
 from .handle.scripting import Scripting
 from .service import Service
-from .settings import Settings
-from .verbs import graders, inference, jobs, seeding, steering, webhooks
+from .settings import Settings, SettingsFields
+from .verbs import graders, inference, jobs, seeding, seeds, steering, webhooks
+from .verbs.seeds import FileSeedFields, JobSeedFields
 
 
 class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
@@ -43,7 +44,7 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
             client = openai.OpenAI(base_url=url, api_key="any")
     """
 
-    def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Any) -> None:
+    def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
         self.requests_log = RequestsLog()
         self._urls: list[str] = []
         self._taken = 0
@@ -57,7 +58,7 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         )
         self._reachable = self._handed_out = False
 
-    def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Any) -> None:
+    def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Unpack[SettingsFields]) -> None:
         """Begin a fresh account, with the settings and the faults it was born with but for those given."""
         armed = self._faults.parsed(faults)
         self._service.reset(settings)
@@ -131,31 +132,31 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         return self._service.account.plan
 
     @plan.setter
-    def plan(self, plan: Plan | Mapping[str, Any]) -> None:
+    def plan(self, plan: Plan | PlanFields) -> None:
         steering.set_plan(self._service, plan)
 
-    def plan_next(self, **changes: Any) -> Plan:
+    def plan_next(self, **changes: Unpack[PlanFields]) -> Plan:
         """Let the next job that is made go otherwise, field by field of `Plan`; called twice, the next two."""
         return steering.plan_next(self._service, changes)
 
-    def plan_job(self, job: str, **changes: Any) -> Plan:
+    def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""
         plan = steering.set_job_plan(self._service, job, changes)
         self._courier.look()
         return plan
 
-    def add_file(self, content: str | bytes, **seed: Any) -> dict[str, Any]:
+    def add_file(self, content: str | bytes, **seed: Unpack[FileSeedFields]) -> dict[str, Any]:
         """Put a file into the account; fields of `FileSeed`. Returns it as the service would."""
         try:
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
             raise FakeUsageError(f"content is no UTF-8 text: {error}") from None
-        return self._said(seeding.seed_file(self._service, _seed(seeding.FileSeed, {"content": text, **seed})))
+        return self._said(seeding.seed_file(self._service, seeds.read(seeds.FileSeed, {"content": text, **seed})))
 
-    def add_job(self, training_file: str, **seed: Any) -> dict[str, Any]:
+    def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Returns it as the service would."""
         given = {"training_file": training_file, **seed}
-        seeded = self._said(seeding.seed_job(self._service, _seed(seeding.JobSeed, given)))
+        seeded = self._said(seeding.seed_job(self._service, seeds.read(seeds.JobSeed, given)))
         self._courier.look()
         return seeded
 
@@ -216,14 +217,3 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
     def state(self) -> dict[str, Any]:
         """A summary of the account."""
         return steering.state(self._service)
-
-
-def _seed(shape: type[Any], given: Mapping[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return shape.model_validate(given)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(str(place) for place in problem["loc"])
-        raise FakeUsageError(f"{shape.__name__}: field {field!r}: {problem['msg'].lower()}") from None

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict
 
 from .clock import Pace, checked_pace
 from .domain.dialect import RECORDED
 from .domain.dialects import dialect_named
 from .domain.models import BASE_MODELS, BaseModel
-from .domain.plan import Plan
+from .domain.plan import Plan, PlanFields
 from .domain.targets import Target, check_place
 from .domain.usage import FakeUsageError
 from .domain.wind_down import checked_class, checked_day, start_of
@@ -72,6 +72,29 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("plan",), lambda value: isinstance(value, Plan), "a Plan, or a mapping of its fields, is wanted"),
 )
 """What the settings that are easily given wrong must be."""
+
+
+class SettingsFields(TypedDict, total=False):
+    """The fields of `Settings` as keywords, each with all that it may be given as."""
+
+    seed: int
+    start: float | None
+    pace: Pace
+    plan: Plan | PlanFields
+    organization_id: str
+    organization: str
+    owner: str
+    project: str
+    api_keys: Iterable[str]
+    max_active_jobs: int | None
+    models: tuple[BaseModel, ...]
+    base64_results: bool
+    run_python_graders: bool
+    as_of: str | date | None
+    organization_class: str
+    webhooks: Iterable[Target | Mapping[str, Any] | str]
+    allow_remote_webhooks: bool
+    dialect: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from .keys import HANDLE, UNPASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
-    from fine_tuning_fakeserver import FakeFineTuning, Plan
+    from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields
 
     from .play import Server
     from .ways import FineTuningService
@@ -140,7 +140,7 @@ def fake_fine_tuning_server(_fine_tuning_server: Server) -> FakeFineTuning:
 
 
 @pytest.fixture
-def fake_fine_tuning_plan() -> Plan | Mapping[str, Any] | None:
+def fake_fine_tuning_plan() -> Plan | PlanFields | None:
     """How jobs go in tests whose mark does not say it: override this in a module or a conftest. None: as ever."""
     return None
 
@@ -149,7 +149,7 @@ def fake_fine_tuning_plan() -> Plan | Mapping[str, Any] | None:
 def fake_fine_tuning(
     request: pytest.FixtureRequest,
     _fine_tuning_server: Server,
-    fake_fine_tuning_plan: Plan | Mapping[str, Any] | None,
+    fake_fine_tuning_plan: Plan | PlanFields | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Generator[FakeFineTuning, None, None]:
     """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 from .curves import curve
 from .durations import Duration, seconds
@@ -46,6 +46,24 @@ class JobError:
     param: str | None = None
 
 
+Failure: TypeAlias = JobError | Mapping[str, str | None] | str
+"""Why a job is to fail: a code of `FAILURES`, a mapping with code, message and param, or a `JobError`."""
+
+
+class PlanFields(TypedDict, total=False):
+    """The fields of a `Plan` as keywords, and as a mapping."""
+
+    outcome: str
+    fail_at: str | int | None
+    error: Failure | None
+    validating: Duration
+    queued: Duration
+    starting: Duration
+    seconds_per_step: Duration
+    finishing: Duration
+    curve: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How a job goes. Durations are seconds, or text such as ``"90s"``; the defaults are the real service's.
@@ -70,7 +88,7 @@ class Plan:
 
     outcome: str = ""
     fail_at: str | int | None = None
-    error: JobError | None = None
+    error: Failure | None = None
     validating: Duration = 47.0
     queued: Duration = 3.0
     starting: Duration = 120.0
@@ -109,7 +127,7 @@ class Plan:
         """The error the job ends with; None where the plan is success."""
         if self.outcome == "succeeded":
             return None
-        return self.error or _named("server_error" if self.fail_step else "invalid_training_file")
+        return _job_error(self.error) or _named("server_error" if self.fail_step else "invalid_training_file")
 
     @property
     def fail_step(self) -> int | None:
@@ -123,8 +141,8 @@ FIELDS = tuple(field.name for field in fields(Plan))
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan as the control API shows it; `Plan().changed(as_json(plan))` is the plan again."""
     shown = {name: getattr(plan, name) for name in FIELDS}
-    if plan.error:
-        shown["error"] = {"code": plan.error.code, "message": plan.error.message, "param": plan.error.param}
+    if error := _job_error(plan.error):
+        shown["error"] = {"code": error.code, "message": error.message, "param": error.param}
     return shown
 
 

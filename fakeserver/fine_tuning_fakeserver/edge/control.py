@@ -14,7 +14,7 @@ from ..domain.plan import Plan
 from ..domain.usage import FakeUsageError
 from ..ledger import report
 from ..shapes import Body
-from ..verbs import graders, inference, seeding, steering
+from ..verbs import graders, inference, seeding, seeds, steering
 from ..version import VERSION
 from .answers import CONTROL, JSON_TYPE, Answer
 from .calls import Call
@@ -160,11 +160,11 @@ def _object(call: Call, where: str) -> dict[str, Any]:
 
 
 def _seed_file(call: Call) -> Any:
-    return seeding.seed_file(call.service, parse_control(seeding.FileSeed, call.body, "POST /_fake/files"))
+    return seeding.seed_file(call.service, parse_control(seeds.FileSeed, call.body, "POST /_fake/files"))
 
 
 def _seed_job(call: Call) -> Any:
-    return seeding.seed_job(call.service, parse_control(seeding.JobSeed, call.body, "POST /_fake/jobs"))
+    return seeding.seed_job(call.service, parse_control(seeds.JobSeed, call.body, "POST /_fake/jobs"))
 
 
 def _name_next(call: Call) -> Any:

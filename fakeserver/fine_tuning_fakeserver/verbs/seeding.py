@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from ..account import Account
-from ..bodies import CreateJobBody, Metadata, Suffix
+from ..bodies import CreateJobBody
 from ..content import Content
 from ..domain import ids, wire
 from ..domain.checkpoints import kept_steps
@@ -21,51 +18,12 @@ from ..domain.script import Lengths, decide
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.usage import FakeUsageError
 from ..errors import ApiError
-from ..method_bodies import MethodBody
 from ..records import NAMED, JobCreated, JobDisturbed, NextNamed
 from ..service import Service, verb
 from . import files
 from .admission import new_id, new_job, plan_of_next
+from .seeds import FileSeed, JobSeed
 from .steering import STATUSES
-
-
-class _Seed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Identifier = Annotated[str, Field(pattern=r"^[^\s/?#%]+$")]
-"""An id that a path can hold."""
-Second = Annotated[int, Field(ge=0, le=100_000_000_000)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
-
-
-class FileSeed(_Seed):
-    """A file to put into the account; `created_at` is in Unix seconds, now when left out."""
-
-    id: Identifier | None = None
-    filename: str = "seeded.jsonl"
-    purpose: str = "fine-tune"
-    content: str
-    created_at: Second | None = None
-
-
-class CheckpointSeed(_Seed):
-    """A checkpoint of a seeded job, as the service lists it."""
-
-    id: str
-    created_at: int
-    step_number: int
-    fine_tuned_model_checkpoint: str
-    metrics: dict[str, int | float | str | None]
-
-
-class HyperparametersSeed(_Seed):
-    """Hyperparameters as they are to be read back: numbers, or "auto"."""
-
-    n_epochs: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
-    learning_rate_multiplier: Annotated[int | float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
-
 
 MODELS = {
     "supervised": "gpt-4o-mini-2024-07-18",
@@ -73,37 +31,6 @@ MODELS = {
     "reinforcement": "o4-mini-2025-04-16",
 }
 """The model of a seeded job that names none, by its method."""
-
-
-class JobSeed(_Seed):
-    """A job to put into the account. What is left out is derived, as for a created job.
-
-    Members are those of the service's job object, `suffix` besides; `created_at` and `finished_at` are in Unix
-    seconds. `event_ids` are the ids of its first events, oldest first; `result_created_at` and `result_bytes` are of
-    its result file.
-    """
-
-    id: Identifier | None = None
-    model: str | None = None
-    training_file: str
-    status: str = "succeeded"
-    created_at: Second | None = None
-    finished_at: Second | None = None
-    validation_file: str | None = None
-    suffix: Suffix | None = None
-    seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    hyperparameters: HyperparametersSeed | None = None
-    method: MethodBody | None = None
-    metadata: Metadata | None = None
-    error: dict[str, Any] | str | None = None
-    fine_tuned_model: str | None = None
-    result_files: list[str] = []
-    trained_tokens: Count | None = None
-    checkpoints: list[CheckpointSeed] = []
-    event_ids: list[str | None] = []
-    result_created_at: Second | None = None
-    result_bytes: Count | None = None
-    plan: dict[str, Any] = {}
 
 
 def seed_file(service: Service, seed: FileSeed) -> wire.Json:

@@ -14,7 +14,7 @@ from ..domain.plan import Plan
 from ..domain.script import Lengths
 from ..domain.timeline import TERMINAL
 from ..domain.usage import FakeUsageError
-from ..verbs.seeding import JobSeed
+from ..verbs.seeds import JobSeed
 from .course import fitted
 from .exchange import Json
 from .facts import Facts, JobFacts

@@ -11,7 +11,7 @@ from ..edge.byhand import Reply, ask
 from ..records import FileDeleted
 from ..service import Service
 from ..settings import Settings
-from ..verbs import files, seeding, steering
+from ..verbs import files, seeding, seeds, steering
 from . import putting, synthetic
 from .exchange import Exchange, Json
 from .facts import Facts, JobFacts
@@ -104,7 +104,7 @@ class World:
             return
         seed = {"id": filler.id, "training_file": NO_FILE, "created_at": filler.created_at, "status": "cancelled"}
         try:
-            seeding.seed_job(self._service, seeding.JobSeed.model_validate(seed))
+            seeding.seed_job(self._service, seeds.JobSeed.model_validate(seed))
         except FakeUsageError as error:
             self.problems.append(f"{filler.id} could not be put in: {error}")
 

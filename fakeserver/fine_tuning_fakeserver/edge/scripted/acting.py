@@ -13,7 +13,7 @@ from ...domain import ids
 from ...domain.usage import FakeUsageError
 from ...errors import ApiError
 from ...service import Service
-from ...verbs import admission, files, jobs, seeding, steering
+from ...verbs import admission, files, jobs, seeding, seeds, steering
 from .. import manners
 from ..calls import Call
 from ..routes import Operation
@@ -28,9 +28,9 @@ _FAILS, _SUCCEEDS = {"outcome": "failed"}, {"outcome": "succeeded"}
 def ensure_file(service: Service, identifier: Any) -> str:
     """Have a training file of this id in the account; give its id, that of a new one where *identifier* is none."""
     if not isinstance(identifier, str) or not identifier:
-        return str(seeding.seed_file(service, seeding.FileSeed(content=ROWS))["id"])
+        return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
-        seeding.seed_file(service, _seed(seeding.FileSeed, {"id": identifier, "content": ROWS}))
+        seeding.seed_file(service, seeds.read(seeds.FileSeed, {"id": identifier, "content": ROWS}))
     return identifier
 
 
@@ -75,7 +75,7 @@ def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -
         seed["id"] = identifier
     for wanted in ({**given, "model": said.get("model")}, {"metadata": given.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, _seed(seeding.JobSeed, {**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeds.read(seeds.JobSeed, {**seed, **wanted}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may say what the service would refuse: then the answer says it, and the twin does not
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: that is no id a path can hold")
@@ -129,12 +129,3 @@ def event(service: Service, ordinal: int, said: dict[str, Any]) -> dict[str, Any
         "type": "message",
         **said,
     }
-
-
-def _seed(shape: Any, given: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return shape.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise FakeUsageError(str(error)) from None

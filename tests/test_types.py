@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from fine_tuning_client import (
     testing,
 )
 from fine_tuning_client.client import _Client
-from fine_tuning_fakeserver import FakeFineTuning
-from typed import uses_everything
+from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields, Settings, SettingsFields
+from fine_tuning_fakeserver.verbs.seeds import FileSeed, FileSeedFields, JobSeed, JobSeedFields
+from typed import uses_everything, uses_the_fake
 from worlds import ROWS
 
 HERE = Path(__file__).parent / "typed"
-RIGHT, WRONG = "uses_everything.py", "misuses.py"
+RIGHT, FAKE, WRONG = "uses_everything.py", "uses_the_fake.py", "misuses.py"
 
 Errors = Mapping[str, set[int]]
 """The lines with errors, by file name."""
@@ -39,8 +41,8 @@ Errors = Mapping[str, set[int]]
 
 def _mypy(folder: Path) -> Errors:
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
-    found = subprocess.run([*command, RIGHT, WRONG], cwd=folder, capture_output=True, text=True)
-    assert "checked 2 source files" in found.stdout, found.stdout + found.stderr
+    found = subprocess.run([*command, RIGHT, FAKE, WRONG], cwd=folder, capture_output=True, text=True)
+    assert "checked 3 source files" in found.stdout, found.stdout + found.stderr
     lines = re.findall(r"^(\w+\.py):(\d+): error:", found.stdout, re.MULTILINE)
     return _by_file((name, int(line)) for name, line in lines)
 
@@ -50,13 +52,13 @@ def _pyright(folder: Path) -> Errors:
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     report = json.loads(found.stdout)
-    assert report["summary"]["filesAnalyzed"] == 2, found.stdout
+    assert report["summary"]["filesAnalyzed"] == 3, found.stdout
     problems = report["generalDiagnostics"]
     return _by_file((Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in problems)
 
 
 def _by_file(problems: Iterator[tuple[str, int]]) -> Errors:
-    lines: dict[str, set[int]] = {RIGHT: set(), WRONG: set()}
+    lines: dict[str, set[int]] = {RIGHT: set(), FAKE: set(), WRONG: set()}
     for name, line in problems:
         lines[name].add(line)
     return lines
@@ -66,7 +68,8 @@ def _by_file(problems: Iterator[tuple[str, int]]) -> Errors:
 def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
     """What a type checker finds in both files, in a folder without anything else of this project's."""
     folder = tmp_path_factory.mktemp("user")
-    (folder / RIGHT).write_bytes((HERE / RIGHT).read_bytes())
+    for name in (RIGHT, FAKE):
+        (folder / name).write_bytes((HERE / name).read_bytes())
     (folder / WRONG).write_bytes((HERE / "misuses.txt").read_bytes())  # with another suffix there: no checker's food
     found: Errors = request.param(folder)
     return found
@@ -78,8 +81,8 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 
 def test_everything_has_the_type_that_a_user_expects(errors: Errors) -> None:
-    """A strict type checker finds nothing wrong with a file that uses the whole API and says each result's type."""
-    assert errors[RIGHT] == set()
+    """A strict type checker finds nothing wrong with files that use the API and say each result's type."""
+    assert errors[RIGHT] == errors[FAKE] == set()
 
 
 def test_each_mistake_is_found_and_nothing_else(errors: Errors) -> None:
@@ -174,6 +177,28 @@ SESSIONS: Mapping[str, Callable[[Path], object]] = {
 def test_the_users_file_runs(session: str, source: Path) -> None:
     """What the checkers have accepted runs against the fake, from upload to the model's deletion."""
     SESSIONS[session](source)
+
+
+def test_the_file_about_the_fake_runs() -> None:
+    """What the checkers have accepted of a test that steers the fake, the fake accepts."""
+    uses_the_fake.settings_are_given()
+    fake = FakeFineTuning(**uses_the_fake.FRESH)
+    fake.transport()
+    uses_the_fake.time_and_plans(fake, ROWS)
+
+
+KEYWORDS = (
+    (SettingsFields, {each.name for each in fields(Settings)}),
+    (PlanFields, {each.name for each in fields(Plan)}),
+    (FileSeedFields, set(FileSeed.model_fields) - {"content"}),
+    (JobSeedFields, set(JobSeed.model_fields) - {"training_file"}),
+)
+
+
+@pytest.mark.parametrize(("shown", "taken"), KEYWORDS, ids=lambda each: getattr(each, "__name__", ""))
+def test_type_checkers_are_shown_the_keywords_that_there_are(shown: type, taken: set[str]) -> None:
+    """The keywords of the fake that checkers and editors know are those that it takes."""
+    assert set(shown.__annotations__) == taken
 
 
 def test_the_users_clients_can_be_made() -> None:
