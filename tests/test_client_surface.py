@@ -60,7 +60,7 @@ def test_signatures_show_what_a_caller_gets() -> None:
     """`help()` shows a verb's result, not the flow it is made from."""
     assert inspect.signature(FineTuning.retrieve_job).return_annotation == "FineTuningJobResponse"
     walk = inspect.signature(AsyncFineTuning.iter_jobs).return_annotation
-    assert walk == "AsyncIterator[FineTuningJobResponse]"
+    assert walk == "AsyncGenerator[FineTuningJobResponse, None]"
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

@@ -1,6 +1,6 @@
 """A client of OpenAI's fine-tuning API, wherever it is offered."""
 
-from fine_tuning_client.client import AsyncFineTuningClient, FineTuningClient
+from fine_tuning_client.client import AsyncFineTuning, AsyncFineTuningClient, FineTuning, FineTuningClient
 from fine_tuning_client.config import configure
 from fine_tuning_client.console import JobDisplay
 from fine_tuning_client.errors import (
@@ -24,7 +24,6 @@ from fine_tuning_client.errors import (
     UnsupportedOperationError,
     WaitTimeout,
 )
-from fine_tuning_client.facades import AsyncFineTuning, FineTuning
 from fine_tuning_client.pages import (
     FileListResponse,
     FineTuningCheckpointListResponse,

@@ -1,13 +1,14 @@
-"""The clients: flows, run against a provider."""
+"""The clients: flows, run against a provider; and the facades, which are clients of the default one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import replace
 from random import random
+from threading import Lock
 from typing import Any, Self, TypeVar
 
 from fine_tuning_client import drivers, testing
@@ -17,7 +18,6 @@ from fine_tuning_client.drivers import Door
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
 from fine_tuning_client.requests import positive_seconds, whole_number
 from fine_tuning_client.retries import retrying
-from fine_tuning_client.testing import Redirect
 from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async, united
 from fine_tuning_client.verbs import AsyncVerbs, BlockingVerbs
 
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 async def _sleep_async(seconds: float) -> None:
-    import asyncio  # a third of this package's import time, and for blocking clients in vain
+    import anyio  # slow to import; httpx stands on it, and it sleeps under trio, too
 
-    await asyncio.sleep(seconds)
+    await anyio.sleep(seconds)
 
 
 class _Client:
@@ -57,8 +57,9 @@ class _Client:
 
         Args:
             provider: A name (``openai``, ``azure``, ``openai_compatible``, ``fake``, or one that is
-                configured), a profile, or None for the default.
-            api_key: The key, or a function that fetches one; called for each request.
+                configured), a profile, or None for what is the default at each operation.
+            api_key: The key, or a function that fetches one, called for each request; what it gives is
+                sent as a bearer token, as Azure's Entra tokens are.
             base_url: Where the provider is.
             organization: For OpenAI accounts that are in several.
             project: The same for projects.
@@ -77,8 +78,11 @@ class _Client:
             ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
         refuse_empty(provider=provider, api_key=api_key, base_url=base_url)
-        profile = provider if isinstance(provider, ProviderProfile) else None
-        self._profile = profile or profile_of(str(provider or default_provider()))
+        if isinstance(provider, ProviderProfile):  # it is an argument, and so is what it says
+            api_key, base_url = api_key or provider.api_key, base_url or provider.base_url
+        elif provider is not None:
+            provider = profile_of(str(provider))
+        self._provider = provider
         settings = {"api_key": api_key, "base_url": base_url}
         self._arguments = {**settings, "organization": organization, "project": project}
         self._timeout = positive_seconds("timeout", timeout)
@@ -87,6 +91,8 @@ class _Client:
         self._query = dict(default_query or {})
         self._http = self._fitting(http_client)
         self._kept: Any = None
+        self._entered = 0
+        self._lock = Lock()
         self._origin: Self | None = None
         self._sleep = sleep or type(self)._default_sleep
         self._clock = clock or time.monotonic
@@ -99,10 +105,14 @@ class _Client:
         return http_client
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._profile.name!r})"
+        return f"{type(self).__name__}({self._provider.name!r})" if self._provider else f"{type(self).__name__}()"
+
+    @property
+    def _profile(self) -> ProviderProfile:
+        return self._provider or profile_of(default_provider())
 
     def using(self, provider: str | ProviderProfile) -> Self:
-        """Make a client for another provider.
+        """Make a client for another provider; this one stays as it is.
 
         Key, address, headers and query of this one are left behind; its ``http_client`` goes along, with
         whatever headers are set on it.
@@ -123,7 +133,7 @@ class _Client:
             ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
         twin = copy(self)
-        twin._kept, twin._origin = None, self
+        twin._kept, twin._entered, twin._lock, twin._origin = None, 0, Lock(), self
         if timeout is not None:
             twin._timeout = positive_seconds("timeout", timeout)
         if max_retries is not None:
@@ -135,7 +145,20 @@ class _Client:
         """Connections that are open, and for another to close unless they were kept by this client."""
         return self._http or self._kept or (self._origin and self._origin._open)
 
-    def _endpoint(self, there: Redirect | None) -> Endpoint:
+    def _keep(self, opened: Callable[[str], Any]) -> Self:
+        """Keep connections until as many have let go as have come: tasks and threads may share a client."""
+        with self._lock:
+            if self._open is None:
+                self._kept = opened(self._endpoint(testing.active()).base_url)
+            self._entered += 1
+        return self
+
+    def _let_go(self) -> bool:
+        with self._lock:
+            self._entered -= 1
+            return self._entered == 0
+
+    def _endpoint(self, there: testing.redirect | None) -> Endpoint:
         profile = self._profile
         if there is None or there.base_url is None:
             found = endpoint_of(profile, self._arguments)
@@ -144,7 +167,7 @@ class _Client:
         headers = united(found.headers, self._headers)
         return replace(found, headers=headers, query={**found.query, **self._query})
 
-    def _door(self, endpoint: Endpoint, there: Redirect | None, http: HttpClient) -> Door:
+    def _door(self, endpoint: Endpoint, there: testing.redirect | None, http: HttpClient) -> Door:
         sleep = (there and there.sleep) or self._sleep
         clock = (there and there.clock) or self._clock
         return Door(endpoint, http, self._timeout, sleep, clock)
@@ -154,7 +177,7 @@ class FineTuningClient(_Client, BlockingVerbs):
     """A client of one provider; blocks.
 
     Each operation opens its own connections, unless the client is entered (``with``), which keeps
-    them, or was given an ``http_client``.
+    them until the last one that entered has left, or was given an ``http_client``.
     """
 
     _default_sleep = staticmethod(time.sleep)
@@ -162,12 +185,11 @@ class FineTuningClient(_Client, BlockingVerbs):
     _is_unfit = staticmethod(is_awaited)
 
     def __enter__(self) -> Self:
-        if self._open is None:
-            self._kept = open_http(self._endpoint(testing.active()).base_url)
-        return self
+        return self._keep(open_http)
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        if self._let_go():
+            self.close()
 
     def close(self) -> None:
         """Close the connections kept by ``with``; the next operation opens its own."""
@@ -179,7 +201,7 @@ class FineTuningClient(_Client, BlockingVerbs):
         with self._connected() as door:
             return drivers.run(retrying(flow, self._max_retries, random), door)
 
-    def _stream(self, flow: Stream[T]) -> Iterator[T]:
+    def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
         with self._connected() as door:
             yield from drivers.stream(retrying(flow, self._max_retries, random), door)
 
@@ -199,7 +221,7 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     """A client of one provider; awaited.
 
     Each operation opens its own connections, unless the client is entered (``async with``), which
-    keeps them, or was given an ``http_client``.
+    keeps them until the last one that entered has left, or was given an ``http_client``.
     """
 
     _default_sleep = staticmethod(_sleep_async)
@@ -207,12 +229,11 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     _is_unfit = staticmethod(is_blocking)
 
     async def __aenter__(self) -> Self:
-        if self._open is None:
-            self._kept = open_http_async(self._endpoint(testing.active()).base_url)
-        return self
+        return self._keep(open_http_async)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
+        if self._let_go():
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections kept by ``async with``; the next operation opens its own."""
@@ -224,9 +245,10 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
         async with self._connected() as door:
             return await drivers.run_async(retrying(flow, self._max_retries, random), door)
 
-    async def _stream(self, flow: Stream[T]) -> AsyncIterator[T]:
-        async with self._connected() as door:
-            async for item in drivers.stream_async(retrying(flow, self._max_retries, random), door):
+    async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
+        repeating = retrying(flow, self._max_retries, random)
+        async with self._connected() as door, aclosing(drivers.stream_async(repeating, door)) as items:
+            async for item in items:
                 yield item
 
     @asynccontextmanager
@@ -239,3 +261,8 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
             return
         async with open_http_async(endpoint.base_url) as opened:
             yield self._door(endpoint, there, opened)
+
+
+FineTuning = FineTuningClient()
+AsyncFineTuning = AsyncFineTuningClient()
+"""The facades: clients of whatever provider is the default at the time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TypeVar
@@ -37,7 +37,7 @@ def run(flow: Flow[T], door: Door) -> T:
         outcome = _perform(command, door)
 
 
-def stream(flow: Stream[T], door: Door) -> Iterator[T]:
+def stream(flow: Stream[T], door: Door) -> Generator[T, None, None]:
     """Drive *flow* as far as somebody iterates, blocking."""
     outcome: Outcome = None
     while True:
@@ -64,7 +64,7 @@ async def run_async(flow: Flow[T], door: Door) -> T:
         outcome = await _perform_async(command, door)
 
 
-async def stream_async(flow: Stream[T], door: Door) -> AsyncIterator[T]:
+async def stream_async(flow: Stream[T], door: Door) -> AsyncGenerator[T, None]:
     """Drive *flow* as far as somebody iterates."""
     outcome: Outcome = None
     while True:

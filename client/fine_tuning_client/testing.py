@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from fine_tuning_client.config import checked_url
 
@@ -13,40 +12,12 @@ if TYPE_CHECKING:
     from fine_tuning_client.transport import HttpClient
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Redirect:
-    """Where requests go instead, and how time passes meanwhile; None leaves it to the client."""
+@dataclass(slots=True, eq=False)
+class redirect:  # it reads as a verb: with redirect(url):
+    """Send what any client does, those made earlier included, to *base_url* while the context lasts.
 
-    base_url: str | None
-    api_key: str = field(default="fake-key", repr=False)
-    http_client: HttpClient | None = None
-    async_http_client: HttpClient | None = None
-    sleep: Callable[[float], object] | None = None
-    clock: Callable[[], float] | None = None
-
-
-# Process-wide and no ContextVar: code under test may use threads, which would not see it.
-_redirects: list[Redirect] = []
-
-
-def active() -> Redirect | None:
-    """Tell which redirect holds now: the innermost one."""
-    return _redirects[-1] if _redirects else None
-
-
-@contextmanager
-def redirect(
-    base_url: str | None,
-    *,
-    api_key: str = "fake-key",
-    http_client: HttpClient | None = None,
-    async_http_client: HttpClient | None = None,
-    sleep: Callable[[float], object] | None = None,
-    clock: Callable[[], float] | None = None,
-) -> Iterator[Redirect]:
-    """Send what any client does, those made earlier included, to *base_url*.
-
-    Who the provider is and what it offers is still checked; its key and address are not needed.
+    Who the provider is and what it offers is still checked; its key and address are not needed. What is
+    None is left to the client.
 
     Args:
         base_url: Address of a fake, with its ``/v1``; None leaves providers, their keys and their
@@ -58,10 +29,29 @@ def redirect(
             that can be awaited.
         clock: Gives the time in seconds that timeouts are measured by.
     """
-    address = None if base_url is None else checked_url(base_url)
-    entry = Redirect(address, api_key, http_client, async_http_client, sleep, clock)
-    _redirects.append(entry)
-    try:
-        yield entry
-    finally:
-        _redirects.remove(entry)  # not pop: two of them may end in another order
+
+    base_url: str | None
+    api_key: str = field(default="fake-key", repr=False, kw_only=True)
+    http_client: HttpClient | None = field(default=None, kw_only=True)
+    async_http_client: HttpClient | None = field(default=None, kw_only=True)
+    sleep: Callable[[float], object] | None = field(default=None, kw_only=True)
+    clock: Callable[[], float] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.base_url = None if self.base_url is None else checked_url(self.base_url)
+
+    def __enter__(self) -> Self:
+        _redirects.append(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _redirects.remove(self)  # not pop: two of them may end in another order
+
+
+# Process-wide and no ContextVar: code under test may use threads, which would not see it.
+_redirects: list[redirect] = []
+
+
+def active() -> redirect | None:
+    """Tell which redirect holds now: the innermost one."""
+    return _redirects[-1] if _redirects else None

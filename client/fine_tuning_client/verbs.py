@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from inspect import Parameter, signature
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -23,12 +23,12 @@ def _run(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], T]:
     return _dressed(method, flow, "{}")
 
 
-def _iterate(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], Iterator[T]]:
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        items: Iterator[T] = self._stream(flow(*args, **kwargs))
+def _iterate(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], Generator[T, None, None]]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        items: Generator[T, None, None] = self._stream(flow(*args, **kwargs))
         return items
 
-    return _dressed(method, flow, "Iterator[{}]")
+    return _dressed(method, flow, "Generator[{}, None, None]")
 
 
 def _run_async(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
@@ -39,12 +39,12 @@ def _run_async(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], Coro
     return _dressed(method, flow, "{}")
 
 
-def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        items: AsyncIterator[T] = self._stream(flow(*args, **kwargs))
+def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        items: AsyncGenerator[T, None] = self._stream(flow(*args, **kwargs))
         return items
 
-    return _dressed(method, flow, "AsyncIterator[{}]")
+    return _dressed(method, flow, "AsyncGenerator[{}, None]")
 
 
 def _dressed(method: M, flow: Callable[..., Any], returns: str) -> M:

@@ -1,13 +1,14 @@
 """A user's file: everything that `fine_tuning_client` shows, with the types that a type checker must find.
 
-It is checked by mypy and by pyright, both strict, and it runs: against the fake each of the four functions below is a
-whole session.
+It is checked by mypy and by pyright, both strict, and it runs: against the fake each of the first two functions
+below is a whole session.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Literal, assert_type
 
@@ -94,10 +95,9 @@ def with_a_client(ft: FineTuningClient, source: Path) -> None:
         extra_body={},
         idempotency_key="once",
     )
-    followed = assert_type(
-        ft.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900), Iterator[FineTuningEventResponse]
-    )
-    assert_type([event.message for event in followed], list[str])
+    with closing(ft.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900)) as followed:
+        assert_type(followed, Generator[FineTuningEventResponse, None, None])
+        assert_type([event.message for event in followed], list[str])
     done = ft.wait_for_job(job.id, poll_interval=1, on_update=JobDisplay(), raise_on_failure=True)
     assert_type(ft.result_metrics(done.id), list[dict[str, float | None]])
 
@@ -107,75 +107,15 @@ def with_a_client(ft: FineTuningClient, source: Path) -> None:
     assert_type(events[0], FineTuningEventResponse)
     points = assert_type(ft.list_job_checkpoints(job.id, limit=2, after=None), FineTuningCheckpointListResponse)
     assert_type(points[0], FineTuningCheckpointResponse)
-    assert_type(ft.iter_jobs(page_size=1, metadata=None), Iterator[FineTuningJobResponse])
-    assert_type(ft.iter_job_events(job.id, page_size=5), Iterator[FineTuningEventResponse])
-    assert_type(ft.iter_job_checkpoints(job.id, page_size=2), Iterator[FineTuningCheckpointResponse])
+    assert_type(ft.iter_jobs(page_size=1, metadata=None), Generator[FineTuningJobResponse, None, None])
+    assert_type(ft.iter_job_events(job.id, page_size=5), Generator[FineTuningEventResponse, None, None])
+    assert_type(ft.iter_job_checkpoints(job.id, page_size=2), Generator[FineTuningCheckpointResponse, None, None])
     assert_type([each.id for each in ft.iter_jobs()], list[str])
     assert_type(ft.list_jobs({"limit": 1}), FineTuningJobListResponse)
 
     assert_type(ft.list_models(), ModelListResponse)
     model = assert_type(ft.retrieve_model(done.fine_tuned_model or ""), ModelResponse)
     assert_type(ft.delete_model(model.id), DeletionResponse)
-
-
-def with_the_facade(source: Path) -> None:
-    """Go through a session with the facade."""
-    assert_type(
-        FineTuning.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto"), TrainingFileReport
-    )
-    file = assert_type(FineTuning.upload_file(source), FileResponse)
-    again = FineTuning.upload_file(source.read_bytes(), "fine-tune", filename="again.jsonl", on_progress=print)
-    assert_type(again, FileResponse)
-    assert_type(FineTuning.retrieve_file(file.id), FileResponse)
-    assert_type(FineTuning.download_file(file.id), bytes)
-    files = assert_type(FineTuning.list_files(purpose="fine-tune", limit=10, order="asc", after=None), FileListResponse)
-    assert_type(files[-1], FileResponse)
-    assert_type(FineTuning.delete_file(again.id), DeletionResponse)
-
-    job = assert_type(FineTuning.create_job(file.id, MODEL, {"suffix": "first"}), FineTuningJobResponse)
-    while job.status != "running":
-        job = assert_type(FineTuning.retrieve_job(job.id), FineTuningJobResponse)
-    assert_type(FineTuning.pause_job(job.id), FineTuningJobResponse)
-    assert_type(FineTuning.wait_for_job(job.id, until_paused=True, timeout=60), FineTuningJobResponse)
-    assert_type(FineTuning.resume_job(job.id), FineTuningJobResponse)
-    assert_type(FineTuning.cancel_job(job_id=job.id), FineTuningJobResponse)
-
-    job = FineTuning.create_job(
-        training_file=file.id,
-        model=MODEL,
-        metadata={"team": "a"},
-        hyperparameters={"n_epochs": 3, "learning_rate_multiplier": "auto"},
-        method=NOT_GIVEN,
-        suffix="mine",
-        validation_file=None,
-        seed=7,
-        integrations=NOT_GIVEN,
-        extra_body={},
-        idempotency_key="once",
-    )
-    followed = assert_type(
-        FineTuning.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900),
-        Iterator[FineTuningEventResponse],
-    )
-    assert_type([event.message for event in followed], list[str])
-    done = FineTuning.wait_for_job(job.id, poll_interval=1, on_update=JobDisplay(), raise_on_failure=True)
-    assert_type(FineTuning.result_metrics(done.id), list[dict[str, float | None]])
-
-    page = assert_type(FineTuning.list_jobs(limit=1, after=None, metadata={"team": "a"}), FineTuningJobListResponse)
-    assert_type(page[0], FineTuningJobResponse)
-    events = assert_type(FineTuning.list_job_events(job.id, limit=2, after=None), FineTuningEventListResponse)
-    assert_type(events[0], FineTuningEventResponse)
-    points = assert_type(FineTuning.list_job_checkpoints(job.id, limit=2, after=None), FineTuningCheckpointListResponse)
-    assert_type(points[0], FineTuningCheckpointResponse)
-    assert_type(FineTuning.iter_jobs(page_size=1, metadata=None), Iterator[FineTuningJobResponse])
-    assert_type(FineTuning.iter_job_events(job.id, page_size=5), Iterator[FineTuningEventResponse])
-    assert_type(FineTuning.iter_job_checkpoints(job.id, page_size=2), Iterator[FineTuningCheckpointResponse])
-    assert_type([each.id for each in FineTuning.iter_jobs()], list[str])
-    assert_type(FineTuning.list_jobs({"limit": 1}), FineTuningJobListResponse)
-
-    assert_type(FineTuning.list_models(), ModelListResponse)
-    model = assert_type(FineTuning.retrieve_model(done.fine_tuned_model or ""), ModelResponse)
-    assert_type(FineTuning.delete_model(model.id), DeletionResponse)
 
 
 async def with_an_async_client(ft: AsyncFineTuningClient, source: Path) -> None:
@@ -211,10 +151,9 @@ async def with_an_async_client(ft: AsyncFineTuningClient, source: Path) -> None:
         extra_body={},
         idempotency_key="once",
     )
-    followed = assert_type(
-        ft.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900), AsyncIterator[FineTuningEventResponse]
-    )
-    assert_type([event.message async for event in followed], list[str])
+    async with aclosing(ft.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900)) as followed:
+        assert_type(followed, AsyncGenerator[FineTuningEventResponse, None])
+        assert_type([event.message async for event in followed], list[str])
     done = await ft.wait_for_job(job.id, poll_interval=1, on_update=JobDisplay(), raise_on_failure=True)
     assert_type(await ft.result_metrics(done.id), list[dict[str, float | None]])
 
@@ -224,86 +163,15 @@ async def with_an_async_client(ft: AsyncFineTuningClient, source: Path) -> None:
     assert_type(events[0], FineTuningEventResponse)
     points = assert_type(await ft.list_job_checkpoints(job.id, limit=2, after=None), FineTuningCheckpointListResponse)
     assert_type(points[0], FineTuningCheckpointResponse)
-    assert_type(ft.iter_jobs(page_size=1, metadata=None), AsyncIterator[FineTuningJobResponse])
-    assert_type(ft.iter_job_events(job.id, page_size=5), AsyncIterator[FineTuningEventResponse])
-    assert_type(ft.iter_job_checkpoints(job.id, page_size=2), AsyncIterator[FineTuningCheckpointResponse])
+    assert_type(ft.iter_jobs(page_size=1, metadata=None), AsyncGenerator[FineTuningJobResponse, None])
+    assert_type(ft.iter_job_events(job.id, page_size=5), AsyncGenerator[FineTuningEventResponse, None])
+    assert_type(ft.iter_job_checkpoints(job.id, page_size=2), AsyncGenerator[FineTuningCheckpointResponse, None])
     assert_type([each.id async for each in ft.iter_jobs()], list[str])
     assert_type(await ft.list_jobs({"limit": 1}), FineTuningJobListResponse)
 
     assert_type(await ft.list_models(), ModelListResponse)
     model = assert_type(await ft.retrieve_model(done.fine_tuned_model or ""), ModelResponse)
     assert_type(await ft.delete_model(model.id), DeletionResponse)
-
-
-async def with_the_async_facade(source: Path) -> None:
-    """Go through a session with the async facade."""
-    assert_type(
-        AsyncFineTuning.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto"),
-        TrainingFileReport,
-    )
-    file = assert_type(await AsyncFineTuning.upload_file(source), FileResponse)
-    again = await AsyncFineTuning.upload_file(
-        source.read_bytes(), "fine-tune", filename="again.jsonl", on_progress=print
-    )
-    assert_type(again, FileResponse)
-    assert_type(await AsyncFineTuning.retrieve_file(file.id), FileResponse)
-    assert_type(await AsyncFineTuning.download_file(file.id), bytes)
-    files = assert_type(
-        await AsyncFineTuning.list_files(purpose="fine-tune", limit=10, order="asc", after=None), FileListResponse
-    )
-    assert_type(files[-1], FileResponse)
-    assert_type(await AsyncFineTuning.delete_file(again.id), DeletionResponse)
-
-    job = assert_type(await AsyncFineTuning.create_job(file.id, MODEL, {"suffix": "first"}), FineTuningJobResponse)
-    while job.status != "running":
-        job = assert_type(await AsyncFineTuning.retrieve_job(job.id), FineTuningJobResponse)
-    assert_type(await AsyncFineTuning.pause_job(job.id), FineTuningJobResponse)
-    assert_type(await AsyncFineTuning.wait_for_job(job.id, until_paused=True, timeout=60), FineTuningJobResponse)
-    assert_type(await AsyncFineTuning.resume_job(job.id), FineTuningJobResponse)
-    assert_type(await AsyncFineTuning.cancel_job(job_id=job.id), FineTuningJobResponse)
-
-    job = await AsyncFineTuning.create_job(
-        training_file=file.id,
-        model=MODEL,
-        metadata={"team": "a"},
-        hyperparameters={"n_epochs": 3, "learning_rate_multiplier": "auto"},
-        method=NOT_GIVEN,
-        suffix="mine",
-        validation_file=None,
-        seed=7,
-        integrations=NOT_GIVEN,
-        extra_body={},
-        idempotency_key="once",
-    )
-    followed = assert_type(
-        AsyncFineTuning.follow_job_events(job.id, since=None, poll_interval=1.0, timeout=900),
-        AsyncIterator[FineTuningEventResponse],
-    )
-    assert_type([event.message async for event in followed], list[str])
-    done = await AsyncFineTuning.wait_for_job(job.id, poll_interval=1, on_update=JobDisplay(), raise_on_failure=True)
-    assert_type(await AsyncFineTuning.result_metrics(done.id), list[dict[str, float | None]])
-
-    page = assert_type(
-        await AsyncFineTuning.list_jobs(limit=1, after=None, metadata={"team": "a"}), FineTuningJobListResponse
-    )
-    assert_type(page[0], FineTuningJobResponse)
-    events = assert_type(
-        await AsyncFineTuning.list_job_events(job.id, limit=2, after=None), FineTuningEventListResponse
-    )
-    assert_type(events[0], FineTuningEventResponse)
-    points = assert_type(
-        await AsyncFineTuning.list_job_checkpoints(job.id, limit=2, after=None), FineTuningCheckpointListResponse
-    )
-    assert_type(points[0], FineTuningCheckpointResponse)
-    assert_type(AsyncFineTuning.iter_jobs(page_size=1, metadata=None), AsyncIterator[FineTuningJobResponse])
-    assert_type(AsyncFineTuning.iter_job_events(job.id, page_size=5), AsyncIterator[FineTuningEventResponse])
-    assert_type(AsyncFineTuning.iter_job_checkpoints(job.id, page_size=2), AsyncIterator[FineTuningCheckpointResponse])
-    assert_type([each.id async for each in AsyncFineTuning.iter_jobs()], list[str])
-    assert_type(await AsyncFineTuning.list_jobs({"limit": 1}), FineTuningJobListResponse)
-
-    assert_type(await AsyncFineTuning.list_models(), ModelListResponse)
-    model = assert_type(await AsyncFineTuning.retrieve_model(done.fine_tuned_model or ""), ModelResponse)
-    assert_type(await AsyncFineTuning.delete_model(model.id), DeletionResponse)
 
 
 def verbs_are_coroutines(client: AsyncFineTuningClient) -> Coroutine[Any, Any, FineTuningJobResponse]:
@@ -330,6 +198,7 @@ def clients_are_made() -> None:
     with blocking as entered:
         assert_type(entered, FineTuningClient)
     assert_type(blocking.using("fake"), FineTuningClient)
+    assert_type(FineTuning, FineTuningClient)
     assert_type(FineTuning.using("fake"), FineTuningClient)
     assert_type(blocking.with_options(timeout=1, max_retries=5), FineTuningClient)
     assert_type(FineTuning.with_options(max_retries=5), FineTuningClient)
@@ -345,6 +214,7 @@ async def async_clients_are_made() -> None:
     async with awaited as entered:
         assert_type(entered, AsyncFineTuningClient)
     assert_type(awaited.using("fake"), AsyncFineTuningClient)
+    assert_type(AsyncFineTuning, AsyncFineTuningClient)
     assert_type(AsyncFineTuning.using("fake"), AsyncFineTuningClient)
     assert_type(awaited.with_options(timeout=1.5), AsyncFineTuningClient)
     assert_type(AsyncFineTuning.with_options(timeout=1), AsyncFineTuningClient)
