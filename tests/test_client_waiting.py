@@ -20,6 +20,7 @@ from fine_tuning_client import (
     JobCancelled,
     JobFailed,
     NotFoundError,
+    RateLimitError,
     WaitTimeout,
 )
 
@@ -36,6 +37,8 @@ class Service:
         self.lines: list[str] = []
         self.looks = 0
         self.broken_events = 0
+        self.retry_after = "90"
+        self.extra: Callable[[int], dict[str, Any]] = lambda looks: {}
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -56,8 +59,8 @@ class Service:
         if isinstance(status, Exception):
             raise status
         if isinstance(status, int):
-            return httpx.Response(status, headers={"retry-after": "90"} if status == 429 else {})
-        return httpx.Response(200, json=JOB | {"status": status})
+            return httpx.Response(status, headers={"retry-after": self.retry_after} if status == 429 else {})
+        return httpx.Response(200, json=JOB | {"status": status} | self.extra(self.looks))
 
     def page(self, url: str) -> httpx.Response:
         """Answer two items, older than the cursor."""
@@ -193,9 +196,48 @@ def test_lasting_trouble_ends_a_wait_where_time_stands_still(poll_interval: floa
 def test_lasting_trouble_goes_on_until_a_timeout() -> None:
     """A timeout of less than ten minutes ends a wait in which all looks fail, at that time."""
     service = Service(500)
-    with pytest.raises(WaitTimeout, match="job ftjob-1 is unknown after 300 s"):
+    with pytest.raises(WaitTimeout, match="job ftjob-1 was never seen after 300 s; the last look failed") as caught:
         service.client().wait_for_job("ftjob-1", timeout=300)
     assert service.now == 300
+    assert isinstance(caught.value.__cause__, InternalServerError)
+
+
+def test_a_timeout_of_a_job_that_was_seen_blames_no_look() -> None:
+    """A wait whose last look was fine has no cause: there is nothing wrong but the time."""
+    service = Service(500, "running")
+    with pytest.raises(WaitTimeout, match=r"job ftjob-1 is running after 12 s$") as caught:
+        service.client().wait_for_job("ftjob-1", timeout=12)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("ask", ["wait_for_job", "follow_job_events"])
+def test_no_request_is_repeated_after_a_wait_is_over(ask: str) -> None:
+    """A Retry-After that reaches beyond the wait's end does not make it longer."""
+    service = Service(429)  # which asks for 90 s
+    service.retry_after = "30"
+    client = service.client().with_options(max_retries=5)
+    with pytest.raises(WaitTimeout):
+        list(getattr(client, ask)("ftjob-1", timeout=70) or ())
+    assert service.now == 70
+
+
+def test_a_wait_is_not_put_off_for_hours() -> None:
+    """A service that asks for a day, or for ever, is looked at again after two minutes, five times."""
+    for asked in ("86400", "1e18"):
+        service = Service(429)
+        service.retry_after = asked
+        with pytest.raises(RateLimitError):
+            service.client().wait_for_job("ftjob-1")
+        assert service.naps == [120.0] * 5
+
+
+def test_every_change_is_an_update() -> None:
+    """A member that this version does not know, such as a gateway's progress, changes a job, too."""
+    service = Service("running", "running", "running", "succeeded")
+    service.extra = lambda looks: {"trained_steps": looks // 2}
+    seen: list[Any] = []
+    service.client().wait_for_job("ftjob-1", on_update=lambda job: seen.append(job.extra["trained_steps"]))
+    assert seen == [0, 1, 2]
 
 
 def test_a_missing_job_ends_a_wait_at_once() -> None:

@@ -38,6 +38,7 @@ class Request:
 
     ``capability`` is what the provider must offer for it; ``path`` is relative to its address.
     ``already`` finds out whether it has taken effect, after all: it gives the reply it would have had.
+    ``until`` is when, by the clock, nobody waits for it any more.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Request:
     form: Mapping[str, str] | None = None
     file: FilePart | None = None
     already: Callable[[], Flow[Reply | None]] | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from fine_tuning_client.commands import Command, Failure, Flow, Outcome, Reply, Request, Sleep, send
+from fine_tuning_client.commands import Command, Failure, Flow, Outcome, Reply, Request, Sleep, now, send
 from fine_tuning_client.errors import APIError
 from fine_tuning_client.replies import retry_after
 
@@ -46,13 +46,21 @@ def _insist(request: Request, max_retries: int, draw: Callable[[], float]) -> Fl
         pause = pause_before_retry(request, outcome, retry, draw())
         if pause is None and is_in_doubt(outcome):
             return (yield from _fate(request, outcome, max_retries, draw)) or outcome
-        if pause is None or (retry >= max_retries and request.already is None):
+        if (
+            pause is None
+            or (retry >= max_retries and request.already is None)
+            or (yield from _is_too_late(request, pause))
+        ):
             return outcome
         yield Sleep(pause)
         fate = yield from _fate(request, outcome, max_retries, draw)
         if fate is not None or retry >= max_retries:
             return fate or outcome
         retry += 1
+
+
+def _is_too_late(request: Request, pause: float) -> Flow[bool]:
+    return request.until is not None and (yield from now()) + pause > request.until
 
 
 def _fate(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from fine_tuning_client.commands import Emit, Flow, Sleep, Stream, now
+from fine_tuning_client.commands import Emit, Flow, Outcome, Request, Sleep, Stream, now
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -33,6 +33,7 @@ T = TypeVar("T", bound=Item)
 LONGEST_INTERVAL_S = 60.0
 GROWTH = 1.2
 PATIENCE_S = 600.0  # of failed looks in a row, by the clock or by what was slept: a clock may stand still
+LONGEST_ASKED_S = 120.0  # whoever asks for more by Retry-After is looked at again before that
 MOST_FAILURES = 600  # reached first only where neither moves
 LAST_WORDS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
 PASSING = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
@@ -83,14 +84,14 @@ def wait_for_job(
 
     Args:
         job_id: The job.
-        timeout: Seconds after which to give up, once a look that is under way is over; None waits for ever.
+        timeout: Seconds after which to give up, once a request that is under way is over; None waits for ever.
         poll_interval: Seconds between the first two looks; grows to 60.
         on_update: Called, and never awaited, with the job whenever it has changed.
         until_paused: Let a pause end the wait, too.
         raise_on_failure: Raise unless the job has succeeded.
 
     Raises:
-        WaitTimeout: The job goes on, but *timeout* has passed.
+        WaitTimeout: The job goes on, but *timeout* has passed; caused by the last look's error, if it failed.
         JobFailed: With *raise_on_failure*.
         JobCancelled: With *raise_on_failure*.
         TypeError: *on_update* is async.
@@ -101,7 +102,7 @@ def wait_for_job(
     while True:
         job = yield from watch.attempt(lambda: retrieve_job(job_id))
         if job is not None:
-            if on_update is not None and job != watch.job:
+            if on_update is not None and (watch.job is None or job.raw != watch.job.raw):
                 on_update(job)
             watch.job = job
             if job.is_finished() or (until_paused and job.is_paused()):
@@ -192,6 +193,7 @@ class _Watch:
     failures: int = 0  # in a row
     failing_since_s: float = 0.0
     slept_s: float = 0.0  # since then
+    error: APIError | None = None  # of the last look, if it failed
     job: FineTuningJobResponse | None = None
 
     def __post_init__(self) -> None:
@@ -203,15 +205,26 @@ class _Watch:
     def attempt(self, flow: Callable[[], Flow[F]]) -> Flow[F | None]:
         """Run a flow, forgiving what may pass by itself, for a while."""
         try:
-            result = yield from flow()
+            result = yield from self._in_time(flow())
         except APIError as error:
-            error.job = self.job
+            self.error, error.job = error, self.job
             if not _may_pass(error) or (yield from self._has_lost_patience()):
                 raise
-            self.asked_s = getattr(error, "retry_after", None) or 0.0
+            self.asked_s = min(getattr(error, "retry_after", None) or 0.0, LONGEST_ASKED_S)
             return None
-        self.failures, self.asked_s = 0, 0.0
+        self.failures, self.asked_s, self.error = 0, 0.0, None
         return result
+
+    def _in_time(self, flow: Flow[F]) -> Flow[F]:
+        """Let no request of a look be repeated after the wait is over."""
+        until = None if self.timeout_s is None else self.started_s + self.timeout_s
+        outcome: Outcome = None
+        while True:
+            try:
+                command = flow.send(outcome)
+            except StopIteration as done:
+                return cast(F, done.value)
+            outcome = yield replace(command, until=until) if isinstance(command, Request) else command
 
     def _has_lost_patience(self) -> Flow[bool]:
         time_s = yield from now()
@@ -226,9 +239,13 @@ class _Watch:
         if self.timeout_s is not None:
             left = self.started_s + self.timeout_s - (yield from now())
             if left <= 0:
-                status = self.job.status if self.job else "unknown"
-                raise WaitTimeout(f"job {job_id} is {status} after {self.timeout_s:g} s", job=self.job)
+                raise self._too_late(job_id, self.timeout_s) from self.error
             pause = min(pause, left)
         self.interval_s = max(self.interval_s, min(LONGEST_INTERVAL_S, self.interval_s * GROWTH))
         self.slept_s += pause
         yield Sleep(pause)
+
+    def _too_late(self, job_id: str, timeout_s: float) -> WaitTimeout:
+        seen = f"is {self.job.status}" if self.job else "was never seen"
+        why = f"; the last look failed: {self.error}" if self.error else ""
+        return WaitTimeout(f"job {job_id} {seen} after {timeout_s:g} s{why}", job=self.job)
