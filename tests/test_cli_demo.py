@@ -92,7 +92,7 @@ def test_a_configuration_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A broken configuration of the client's in this folder is one line, not a traceback."""
-    (tmp_path / "pyproject.toml").write_text("no toml")
+    (tmp_path / "pyproject.toml").write_text("[tool.fine_tuning\n")
     monkeypatch.chdir(tmp_path)
 
     assert main(["demo"]) == 2

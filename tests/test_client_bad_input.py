@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import httpx
@@ -22,6 +23,7 @@ from fine_tuning_client import (
     FineTuningClient,
     FineTuningError,
     InternalServerError,
+    NotFoundError,
 )
 
 JOB = {"id": "ftjob-1", "status": "succeeded", "model": "m", "training_file": "f", "created_at": 1}
@@ -51,6 +53,7 @@ ANSWERED: dict[str, tuple[tuple[Any, ...], dict[str, Any], bool]] = {
     "iter_jobs": ((), JOB, True),
     "iter_job_events": (("x",), EVENT, True),
     "iter_job_checkpoints": (("x",), POINT, True),
+    "iter_files": ((), FILE, True),
     "wait_for_job": (("x",), JOB, False),
     "follow_job_events": (("x",), JOB, False),
     "result_metrics": (("x",), JOB, False),
@@ -290,3 +293,66 @@ def test_a_name_that_is_none(ask: Callable[..., Any], bad: Any) -> None:
 def unreachable(request: httpx.Request) -> httpx.Response:
     """Fail the test: nothing is to be sent."""
     raise AssertionError(f"sent {request.method} {request.url}")
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "given"),
+    [
+        ("list_jobs", (), {"after": ""}),
+        ("list_jobs", ({"after": 7},), {}),
+        ("list_job_events", ("x",), {"after": JOB}),
+        ("list_files", (), {"after": " "}),
+        ("create_job", ("f", "m"), {"validation_file": ""}),
+        ("create_job", ("f", "m", {"validation_file": JOB}), {}),
+        ("retrieve_job", ("x" * 70_000,), {}),
+        ("check_training_file", (b"{}",), {"model": 5}),
+    ],
+)
+def test_an_id_anywhere_is_checked(
+    ask: Callable[..., Any], verb: str, arguments: tuple[Any, ...], given: dict[str, Any]
+) -> None:
+    """Cursors and the second file are ids, too: what is none is refused before anything is sent, without all of it."""
+    with pytest.raises(ValueError, match="must be a") as caught:
+        ask(answering(500), verb, *arguments, **given)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(("verb", "arguments"), [("list_jobs", ("ftjob-1",)), ("create_job", ("f", "m", ["suffix"]))])
+def test_options_that_are_none(ask: Callable[..., Any], verb: str, arguments: tuple[Any, ...]) -> None:
+    """Options are a mapping: an id in their place is refused by name."""
+    with pytest.raises(TypeError, match="options must be a mapping, not"):
+        ask(answering(500), verb, *arguments)
+
+
+@pytest.mark.parametrize("verb", ["upload_file", "check_training_file"])
+def test_a_file_of_text_in_disguise(ask: Callable[..., Any], verb: str) -> None:
+    """A file open for text that does not show it before it is read is told so."""
+    with NamedTemporaryFile("w+") as file:
+        file.write('{"messages": []}')
+        file.flush()
+        with pytest.raises(TypeError, match="file must be open for reading bytes: it gave str"):
+            ask(answering(200, json.dumps(FILE).encode()), verb, file)
+
+
+def test_what_came_is_told(ask: Callable[..., Any]) -> None:
+    """An error about a page of a proxy's quotes its beginning, its kind, and what it is of; the body is at hand."""
+    page = b"<!doctype html><title>Sign in</title>"
+    with pytest.raises(APIResponseError, match="it is text/html: <!doctype html><title>Sign in") as caught:
+        ask(answering(200, page, **{"content-type": "text/html"}), "retrieve_job", "x")
+    assert caught.value.body == page.decode()
+    with pytest.raises(APIStatusError, match="301: it is at http://elsewhere/, and the key goes nowhere") as moved:
+        ask(answering(301, b"", location="http://elsewhere/"), "retrieve_job", "x")
+    assert moved.value.status_code == 301
+
+
+def test_a_result_file_that_is_gone_tells_of_its_job(ask: Callable[..., Any]) -> None:
+    """Where a job was found and its file was not, the error has the job."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404) if "/files/" in request.url.path else httpx.Response(200, json=job)
+
+    job = JOB | {"result_files": ["file-gone"]}
+    with pytest.raises(NotFoundError) as caught:
+        ask(answer, "result_metrics", "x")
+    assert caught.value.job is not None
+    assert caught.value.job.id == "ftjob-1"

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from fine_tuning_client import ConfigurationError, ProviderProfile, UnsupportedOperationError, configure
+from fine_tuning_client import (
+    ConfigurationError,
+    FineTuningClient,
+    ProviderProfile,
+    UnsupportedOperationError,
+    configure,
+)
 from fine_tuning_client.commands import Request
 from fine_tuning_client.config import checked_key, checked_url, default_provider, endpoint_of, profile_of
+from fine_tuning_client.config_file import read
 from fine_tuning_client.providers import PROFILES, Endpoint
 from fine_tuning_client.transport import addressed
 
@@ -228,6 +235,7 @@ def test_a_key_may_end_in_a_newline() -> None:
         "http://[::1",
         "http://☃.hidden",
         "http://ex..hidden",
+        "http://xn--hidden/v1",
         "http://" + "hidden" * 11 + ".com",
         "//hidden",
     ],
@@ -348,3 +356,58 @@ def test_an_address_of_ones_own_gets_the_usual_key(folder: Path, monkeypatch: py
     monkeypatch.delenv("OPENAI_BASE_URL")
     configure(providers={"openai": {"url": "https://mine/v1"}})
     assert endpoint("openai").key == "sk-openai"
+
+
+def test_a_folder_that_is_gone_has_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs in a directory that has been deleted has the settings that are given otherwise."""
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert endpoint("openai", api_key="sk-1").key == "sk-1"
+    monkeypatch.chdir(tmp_path)
+
+
+def test_somebody_elses_pyproject_need_not_be_sound(folder: Path) -> None:
+    """A broken pyproject.toml is no concern of ours unless it has settings of ours."""
+    (folder / "pyproject.toml").write_text("[project\nname = ")
+    assert endpoint("openai", api_key="sk-1").key == "sk-1"
+    read.cache_clear()
+    (folder / "pyproject.toml").write_text("[tool.fine_tuning\n")
+    with pytest.raises(ConfigurationError, match=r"cannot read pyproject\.toml"):
+        endpoint("openai", api_key="sk-1")
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+def test_names_of_accounts_are_sent_as_they_are_meant(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newline at a variable's end is no part of it, and what no header can say is a wrong setting."""
+    monkeypatch.setenv(variable, "org-1\n")
+    assert list(endpoint("openai", api_key="sk-1").headers.values()) == ["org-1"]
+    monkeypatch.setenv(variable, "é")
+    with pytest.raises(ConfigurationError, match=r"header 'OpenAI-\w+' is no printable ASCII text"):
+        endpoint("openai", api_key="sk-1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "wrong"),
+    [
+        ({"Authorization": "Bearer sk-secret\n"}, "the value of header 'Authorization' is no printable ASCII text"),
+        ({"X-Team": "é"}, "'X-Team'"),
+        ({"X-Team": 1}, "'X-Team'"),
+        ({1: "1"}, "1 is no name of a header"),
+        ({"X Team": "a"}, "'X Team' is no name"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused_at_once(headers: Any, wrong: str) -> None:
+    """A header is checked before anything is sent, and its value is not shown."""
+    with pytest.raises(ConfigurationError, match=wrong) as caught:
+        FineTuningClient("fake", default_headers=headers)
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_a_name_of_a_provider_is_a_text() -> None:
+    """What `configure()` is given under a number is refused, and spoils nothing later."""
+    bad: Any = {5: {"driver": "openai"}}
+    with pytest.raises(ConfigurationError, match="providers must be tables"):
+        configure(providers=bad)
+    with pytest.raises(ConfigurationError, match="unknown provider or driver 'nobody'"):
+        profile_of("nobody")

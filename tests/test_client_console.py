@@ -345,3 +345,19 @@ def test_a_stream_of_bytes_is_no_error() -> None:
     out: Any = BytesIO()
     JobDisplay(out)(JOB)
     assert out.getvalue() == b""
+
+
+@pytest.mark.parametrize("show", ["a job", "a step"])
+def test_results_go_where_they_were_sent(show: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a bar is shown, what a program prints into a pipe comes out of it; the bar goes with the job."""
+    monkeypatch.setattr("sys.stdout", pipe := StringIO())
+    display = JobDisplay(terminal)
+    if show == "a step":
+        display.event(STEP)
+    else:
+        display(JOB)
+    print("result")
+    assert pipe.getvalue() == "result\n"
+    assert not terminal.getvalue().endswith(SHOW)
+    display(replace(JOB, status="succeeded"))
+    assert terminal.getvalue().rstrip().endswith(SHOW)

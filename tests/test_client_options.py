@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -25,7 +26,8 @@ from fine_tuning_client import (
     testing,
 )
 
-KEY = "sk-secret-0123456789"
+KEY = "sk-secret/0123456789"
+OTHER = "gateway-token-42"
 JOB = {"id": "ftjob-1", "status": "succeeded", "model": "m", "training_file": "f", "created_at": 1}
 FILE = {"id": "file-1", "filename": "a.jsonl", "bytes": 3, "created_at": 1, "purpose": "fine-tune"}
 GONE = {"id": "x", "deleted": True}
@@ -312,16 +314,22 @@ def test_a_key_is_in_no_repr_log_or_message(call: Callable[..., Any], caplog: py
         lambda request: httpx.Response(401, text=f"bad {KEY}", headers={"x-request-id": "req_1"}),
         lambda request: httpx.Response(502, text=f"<html>{KEY}</html>"),
         lambda request: httpx.Response(200, text="<html>"),
+        lambda request: httpx.Response(200, text=f"<html>{KEY}"),
+        lambda request: httpx.Response(401, text=json.dumps({"error": KEY}).replace("/", "\\/")),
+        lambda request: httpx.Response(401, text=f"who is {OTHER}?", headers={"x-request-id": KEY}),
         lambda request: httpx.Response(200, json=[KEY]),
         lambda request: httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")),
         _refuse,
     ]
     for answer in answers:
         with pytest.raises(APIError) as caught:
-            call(Service(answer), "retrieve_job")
+            call(Service(answer), "retrieve_job", default_headers={"X-Gateway-Token": OTHER})
         chain: list[BaseException | None] = [caught.value, caught.value.__cause__, caught.value.__context__]
         shown = [repr(each) + str(each) + repr(getattr(each, "request", "")) for each in chain]
-        assert KEY not in f"{shown} {getattr(caught.value, 'body', '')}"
+        told = f"{shown} {caught.value.body} {caught.value.request_id}"
+        assert KEY not in told
+        assert KEY.replace("/", "\\/") not in told
+        assert OTHER not in told
     client = FineTuningClient("openai", api_key=KEY)
     assert KEY not in f"{client!r} {client.with_options(timeout=1)!r} {client._endpoint(None)!r} {caplog.text}"
     assert caplog.text

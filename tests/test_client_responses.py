@@ -295,3 +295,12 @@ def test_responses_are_frozen() -> None:
     file = FileResponse("file-1", "a.jsonl", 2, 1, "fine-tune")
     with pytest.raises(AttributeError):
         file.id = "other"  # type: ignore[misc]  # that it is refused is the point
+
+
+def test_responses_can_be_in_sets() -> None:
+    """Equal jobs have equal hashes, whatever mappings and lists are in them; so have pages of them."""
+    body = {"id": "j", "status": "failed", "model": "m", "training_file": "f", "created_at": 1, "error": {"code": "x"}}
+    jobs = [FineTuningJobResponse.from_dict(body | {"method": {"type": "dpo"}, "result_files": []}) for _ in range(2)]
+    assert len({*jobs}) == 1
+    page = {"data": [body], "has_more": False}
+    assert len({FineTuningJobListResponse.from_dict(page), FineTuningJobListResponse.from_dict(page)}) == 1

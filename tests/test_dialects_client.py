@@ -16,6 +16,7 @@ from fine_tuning_client import (
     FineTuningClient,
     JobCancelled,
     NotFoundError,
+    UnsupportedOperationError,
 )
 from fine_tuning_fakeserver import FakeFineTuning
 from worlds import BORN, ROWS
@@ -178,3 +179,18 @@ def test_over_a_socket() -> None:
         assert url.endswith("/openai/v1")
         for address in (url, url.removesuffix("/openai/v1")):
             assert not FineTuningClient("azure", base_url=address, api_key=KEY).list_jobs()
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_listing_by_metadata_is_refused_where_it_would_list_all(name: str) -> None:
+    """Azure answers with all jobs, whatever metadata is asked for: such a list is refused before it is asked for."""
+    way = WAYS[name]
+    fake = _fake(way.provider)
+    client = way.client(fake)
+    if way.provider == "openai":
+        assert len(client.list_jobs(metadata={"team": "a"})) == 0
+        return
+    for call in (client.list_jobs, client.iter_jobs):
+        with pytest.raises(UnsupportedOperationError, match="'metadata'"):
+            list(call(metadata={"team": "a"}))
+    assert not fake.requests

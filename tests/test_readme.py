@@ -9,8 +9,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import httpx
 import pytest
 
+from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.edge.control import CONTROL_OPERATIONS
@@ -77,6 +79,24 @@ def test_the_careful_program_runs(tmp_path: Path) -> None:
     assert "10 examples" in printed
     assert printed.endswith("[info] The job has successfully completed\n")
     assert fake.jobs[0]["metadata"] == {"idempotency_key": "nightly 2026-11-25"}
+
+
+def test_the_settings_file_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's settings, pasted into a file, send the facade with the key named to the address named."""
+    (tmp_path / "fine_tuning.toml").write_text(block("toml", "[providers.gateway]"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_KEY", "sk-gateway")
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.url} {request.headers['Authorization']}")
+        return httpx.Response(200, json={"data": []})
+
+    client = FineTuningClient(http_client=httpx.Client(transport=httpx.MockTransport(answer)))
+    assert len(client.list_jobs()) == 0
+    assert seen == ["https://llm.example.com/v1/fine_tuning/jobs Bearer sk-gateway"]
+    with pytest.raises(UnsupportedOperationError):
+        client.pause_job("ftjob-1")
 
 
 def test_the_steering_program_runs(tmp_path: Path) -> None:

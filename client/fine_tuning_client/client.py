@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from fine_tuning_client import drivers, testing
 from fine_tuning_client.commands import Flow, Stream
-from fine_tuning_client.config import default_provider, endpoint_of, profile_of, refuse_empty
+from fine_tuning_client.config import checked_headers, default_provider, endpoint_of, profile_of, refuse_empty
 from fine_tuning_client.drivers import Door
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
 from fine_tuning_client.requests import positive_seconds, whole_number
@@ -73,8 +73,8 @@ class _Client:
 
         Raises:
             ConfigurationError: There is no such provider, the configuration cannot be read, or *provider*,
-                *api_key* or *base_url* is empty.
-            TypeError: *http_client* is async where a blocking one is wanted, or the other way round.
+                *api_key* or *base_url* is empty, or a header cannot be sent.
+            TypeError: *http_client* is none, or async where a blocking one is wanted, or the other way round.
             ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
         refuse_empty(provider=provider, api_key=api_key, base_url=base_url)
@@ -87,7 +87,7 @@ class _Client:
         self._arguments = {**settings, "organization": organization, "project": project}
         self._timeout = positive_seconds("timeout", timeout)
         self._max_retries = whole_number("max_retries", max_retries)
-        self._headers = dict(default_headers or {})
+        self._headers = checked_headers(default_headers or {})
         self._query = dict(default_query or {})
         self._http = self._fitting(http_client)
         self._kept: Any = None
@@ -99,8 +99,9 @@ class _Client:
 
     @classmethod
     def _fitting(cls, http_client: HttpClient | None) -> HttpClient | None:
-        """Refuse what is surely of the other kind; of a wrapper that cannot be known before it is used."""
-        if http_client is not None and cls._is_unfit(http_client):
+        """Refuse what is surely of another kind; of a wrapper that cannot be known before it is used."""
+        is_client = http_client is None or callable(getattr(http_client, "request", None))
+        if not is_client or (http_client is not None and cls._is_unfit(http_client)):
             raise TypeError(f"{cls.__name__} wants {cls._wanted}, not {type(http_client).__name__}")
         return http_client
 

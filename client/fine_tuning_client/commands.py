@@ -73,17 +73,29 @@ class Emit(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; header names are in lower case."""
+    """An answer; header names are in lower case. ``secrets`` are texts that no message may show."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
     provider: str = "openai"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def request_id(self) -> str | None:
         """The id to name when asking the provider about it."""
-        return self.headers.get("x-request-id") or self.headers.get("apim-request-id")
+        return self.hiding(self.headers.get("x-request-id") or self.headers.get("apim-request-id") or "") or None
+
+    @property
+    def text(self) -> str:
+        """The content to show to a person."""
+        return self.hiding(self.content.decode("utf-8", "replace"))
+
+    def hiding(self, text: str) -> str:
+        """Take secrets out of *text*: some gateways quote the key back, plain or as JSON writes it."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***").replace(secret.replace("/", r"\/"), "***")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 The environment names the default provider in ``FINE_TUNING_PROVIDER``, and all else as the provider's
 own client does. The file is ``fine_tuning.toml`` in the working directory, or ``[tool.fine_tuning]`` in
-its ``pyproject.toml``; it is read once. Whoever wrote it may not be who runs in its directory: to an address
-that it gives no key is sent but one whose variable is named beside it, by ``key_env``.
+its ``pyproject.toml``; it is read once. To an address that it gives no key of the environment is sent but that of
+the variable which it names beside the address, by ``key_env``; a key that is passed goes to the address there is.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from fine_tuning_client.providers import CAPABILITIES, PROFILES, Endpoint, Key, 
 from fine_tuning_client.requests import is_async
 
 DEFAULT_PROVIDER = "openai"
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 SETTINGS = ("api_key", "token", "base_url", "organization", "project", "api_version")
 
 _configured: list[Config] = [EMPTY]  # one item; settings of a process live somewhere
@@ -92,6 +94,7 @@ def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpo
     for setting in ("organization", "project", "api_version"):
         if not isinstance(found[setting], str | None):
             raise ConfigurationError(f"{setting} must be text, not {type(found[setting]).__name__}")
+        found[setting] = (found[setting] or "").strip()
     key, header = _sign_in(profile, found)
     headers = {"OpenAI-Organization": found["organization"], "OpenAI-Project": found["project"]}
     return Endpoint(
@@ -101,7 +104,7 @@ def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpo
         header,
         profile.capabilities,
         profile.create_defaults,
-        {name: value for name, value in headers.items() if value},
+        checked_headers({name: value for name, value in headers.items() if value}),
         _version(found["api_version"]),
     )
 
@@ -129,9 +132,27 @@ def checked_key(key: Key) -> str | None:
     if text is None:
         return None
     bare = text.strip() if isinstance(text, str) else ""  # variables often end in a newline
-    if not bare or not bare.isascii() or not bare.isprintable() or " " in bare:
+    if not bare or not _is_sendable(bare) or " " in bare:
         raise ConfigurationError("the API key is no printable ASCII text")
     return bare
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Take headers that can be sent.
+
+    Raises:
+        ConfigurationError: One cannot. The message does not show its value.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r:.60} is no name of a header")
+        if not isinstance(value, str) or not _is_sendable(value):
+            raise ConfigurationError(f"the value of header {name!r} is no printable ASCII text")
+    return dict(headers)
+
+
+def _is_sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def checked_url(url: str) -> str:
@@ -154,14 +175,13 @@ def checked_url(url: str) -> str:
 
 def _is_host(host: str, url: str) -> bool:
     """Tell whether *host* can be looked up; for ASCII the resolver has the say, and else httpx, which encodes it."""
-    if not host.isascii():
+    if not host.isascii() or "xn--" in host:
         import httpx  # slow to import, and such a host seldom
 
         try:
-            httpx.URL(url)
+            return bool(httpx.URL(url).host)
         except httpx.InvalidURL:
             return False
-        return True
     return bool(host.encode("idna"))  # an empty or overlong label is a UnicodeError, which is a ValueError
 
 
@@ -224,7 +244,7 @@ def _address(profile: ProviderProfile, url: str | None) -> str:
     return address if address.endswith(profile.url_suffix) else address + profile.url_suffix
 
 
-def _version(version: str | None) -> dict[str, str]:
+def _version(version: str) -> dict[str, str]:
     # A dated version names the older surface, at another path; the one used here knows v1 and preview.
     return {"api-version": version} if version and not version[0].isdigit() else {}
 
@@ -242,4 +262,7 @@ def _entry(config: Config, name: str) -> Config:
 
 
 def _file() -> Config:
-    return read(Path.cwd())
+    try:
+        return read(Path.cwd())
+    except FileNotFoundError:  # the directory has been deleted, and with it the file
+        return EMPTY

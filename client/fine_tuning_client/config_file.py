@@ -35,7 +35,10 @@ def read(folder: Path) -> Config:
 
 def _table(path: Path, keys: tuple[str, ...]) -> Any:
     try:
-        table: Any = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if not all(key in text for key in keys):  # somebody else's file, which need not even be sound
+            return None
+        table: Any = tomllib.loads(text)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -52,7 +55,7 @@ def checked(where: str, config: Any, entry_keys: frozenset[str]) -> Config:
         ConfigurationError: One is not. The message names it and the type, and shows no value.
     """
     entries = config.get("providers", {}) if isinstance(config, Mapping) else None
-    if not isinstance(entries, Mapping) or not all(isinstance(each, Mapping) for each in entries.values()):
+    if not isinstance(entries, Mapping) or not all(map(_is_entry, entries.items())):
         raise ConfigurationError(f"{where}: providers must be tables, as in [providers.openai]")
     unknown = set(config) - TOP | {key for entry in entries.values() for key in entry} - entry_keys
     if "api_key" in unknown:
@@ -64,6 +67,10 @@ def checked(where: str, config: Any, entry_keys: frozenset[str]) -> Config:
         for setting, value in entry.items():
             _check_type(f"{where}: provider {name!r}", setting, value)
     return MappingProxyType(dict(config))
+
+
+def _is_entry(pair: tuple[Any, Any]) -> bool:
+    return isinstance(pair[0], str) and isinstance(pair[1], Mapping)
 
 
 def _check_type(where: str, setting: str, value: Any) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 UPLOAD, TRAINING = "upload", "training"  # no ids of jobs
 BAR_WIDTH = 40
-BROKEN = (AttributeError, OSError, TypeError, ValueError)  # a stream may be less than it should be, or closed
 
 
 class JobDisplay:
@@ -46,6 +45,7 @@ class JobDisplay:
             self._line(" ".join(part for part in (job.id, job.status, _outcome(job)) if part))
         if job.is_finished():
             self._end(job.id)
+            self._end(TRAINING)
         else:
             self._show(job.id, f"{job.id} {job.status}")
 
@@ -113,14 +113,14 @@ class _Tolerant:
     def isatty(self) -> bool:
         try:
             return self._stream is not None and self._stream.isatty()
-        except BROKEN:
+        except Exception:  # a stream may be less than it should be, or closed
             return False
 
     def write(self, text: str) -> int:
         try:
             if self._stream is not None:
                 self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
-        except BROKEN:
+        except Exception:  # a stream may be less than it should be, or closed
             self._stream = None
         return len(text)
 
@@ -130,7 +130,7 @@ class _Tolerant:
                 self._stream.flush()
         except AttributeError:
             pass  # what has no flush needs none
-        except BROKEN:
+        except Exception:
             self._stream = None
 
 
@@ -147,7 +147,11 @@ def _bars(stream: _Tolerant) -> Progress | None:
     if console.is_dumb_terminal or not console.is_terminal:
         return None
     columns = TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn()
-    return Progress(*columns, console=console, transient=True)
+    # What others write goes above the bar where it would have hit it; results that go into a pipe stay there.
+    above: dict[str, Any] = {
+        f"redirect_{name}": _Tolerant(getattr(sys, name)).isatty() for name in ("stdout", "stderr")
+    }
+    return Progress(*columns, console=console, transient=True, **above)
 
 
 def _outcome(job: FineTuningJobResponse) -> str:

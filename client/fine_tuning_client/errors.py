@@ -3,18 +3,18 @@
 FineTuningError                  everything below; ``job`` is the last known job, if any
 ├─ ConfigurationError            unknown provider, no key, bad address, bad file
 ├─ UnsupportedOperationError     the provider has no such verb; nothing was sent
-├─ APIError                      something was sent: provider, request_id, message
+├─ APIError                      something was sent: provider, request_id, status_code, body, message
 │  ├─ APIConnectionError         no answer came back
 │  │  └─ APITimeoutError         … in time
 │  ├─ APIResponseError           an answer came back that makes no sense
-│  └─ APIStatusError             the service refused: status_code, code, type, param, body
+│  └─ APIStatusError             the service refused: code, type, param, retry_after
 │     ├─ BadRequestError         400
 │     ├─ AuthenticationError     401
 │     ├─ PermissionDeniedError   403
 │     ├─ NotFoundError           404
 │     ├─ ConflictError           409
 │     ├─ UnprocessableEntityError 422
-│     ├─ RateLimitError          429, with retry_after
+│     ├─ RateLimitError          429
 │     └─ InternalServerError     5xx
 ├─ WaitTimeout                   the wait ended, the job goes on
 ├─ JobFailed                     only with raise_on_failure=True
@@ -47,12 +47,25 @@ class UnsupportedOperationError(FineTuningError):
 
 
 class APIError(FineTuningError):
-    """A request was made and did not end well."""
+    """A request was made and did not end well.
 
-    def __init__(self, message: str = "", *, provider: str | None = None, request_id: str | None = None) -> None:
+    ``status_code`` is 0 and ``body`` None where no answer came; a body is parsed if it was JSON, else text.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        provider: str | None = None,
+        request_id: str | None = None,
+        status_code: int = 0,
+        body: Any = None,
+    ) -> None:
         super().__init__(message)
         self.provider = provider
         self.request_id = request_id
+        self.status_code = status_code
+        self.body = body
 
 
 class APIConnectionError(APIError):
@@ -66,40 +79,24 @@ class APITimeoutError(APIConnectionError):
 class APIResponseError(APIError):
     """The service accepted the request and answered something unusable."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        provider: str | None = None,
-        request_id: str | None = None,
-        status_code: int = 0,
-    ) -> None:
-        super().__init__(message, provider=provider, request_id=request_id)
-        self.status_code = status_code
-
 
 class APIStatusError(APIError):
-    """The service refused; ``body`` is its answer, parsed if it was JSON."""
+    """The service refused, in what words ``body`` says."""
 
     def __init__(
         self,
         message: str = "",
         *,
-        provider: str | None = None,
-        request_id: str | None = None,
-        status_code: int = 0,
         code: str | None = None,
         type: str | None = None,
         param: str | None = None,
-        body: Any = None,
         retry_after: float | None = None,
+        **answer: Any,
     ) -> None:
-        super().__init__(message, provider=provider, request_id=request_id)
-        self.status_code = status_code
+        super().__init__(message, **answer)
         self.code = code
         self.type = type
         self.param = param
-        self.body = body
         self.retry_after = retry_after
 
 

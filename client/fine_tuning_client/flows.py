@@ -85,7 +85,10 @@ def create_job(
         "integrations": integrations,
     }
     required = {"model": named("model", model), "training_file": named("training_file", training_file)}
-    body = {**required, **merged(options, given), **(extra_body or {})}
+    optional = merged(options, given)
+    if optional.get("validation_file") is not None:
+        named("validation_file", optional["validation_file"])
+    body = {**required, **optional, **(extra_body or {})}
     request = Request("POST", JOBS, "create", json=body)
     if idempotency_key is None:
         return (yield from _job(request))
@@ -106,9 +109,14 @@ def list_jobs(
         limit: How many at most; the service's own default is 20.
         after: Id of the last job already seen.
         metadata: Only jobs with these pairs; None means only jobs without any.
+
+    Raises:
+        UnsupportedOperationError: The provider does not list jobs by the *metadata* given.
     """
-    wanted = query(merged(options, {**unless_none(limit=limit, after=after), "metadata": metadata}))
-    reply = yield from exchange(Request("GET", JOBS, "list", wanted))
+    given = merged(options, {**unless_none(limit=limit, after=after), "metadata": metadata})
+    # A provider that knows no metadata would list all jobs, as if each had those asked for.
+    capability = "metadata" if "metadata" in given else "list"
+    reply = yield from exchange(Request("GET", JOBS, capability, query(given)))
     page = parsed(FineTuningJobListResponse, reply)
     return replace(page, jobs=[replace(job, provider=reply.provider) for job in page])
 

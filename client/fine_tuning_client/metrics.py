@@ -32,6 +32,9 @@ def result_metrics(job_id: str) -> Flow[list[Row]]:
             rows += table((yield from download_file(file_id)))
         except (ValueError, csv.Error) as error:
             raise FineTuningError(f"result file {file_id} cannot be read: {error}", job=job) from error
+        except FineTuningError as error:
+            error.job = job
+            raise
     return rows
 
 

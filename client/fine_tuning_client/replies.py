@@ -50,8 +50,15 @@ def parsed(kind: type[R], reply: Reply) -> R:
 
 def response_error(reply: Reply, why: str) -> APIResponseError:
     """Make the error for a good status with a useless body."""
-    text = f"{reply.provider} answered {reply.status} with a body that cannot be used: {why}{_reference(reply)}"
-    return APIResponseError(text, provider=reply.provider, request_id=reply.request_id, status_code=reply.status)
+    kind = reply.hiding(reply.headers.get("content-type", "")) or "of no content type"
+    came = f"{why}; it is {kind}: {_shortened(reply.text) or 'empty'}"
+    text = f"{reply.provider} answered {reply.status} with a body that cannot be used: {came}{_reference(reply)}"
+    return APIResponseError(text, **_answer(reply))
+
+
+def _answer(reply: Reply) -> dict[str, Any]:
+    body = _json_or_text(reply.text)
+    return {"provider": reply.provider, "request_id": reply.request_id, "status_code": reply.status, "body": body}
 
 
 def connection_error(failure: Failure) -> APIConnectionError:
@@ -63,20 +70,18 @@ def connection_error(failure: Failure) -> APIConnectionError:
 
 def status_error(reply: Reply) -> APIStatusError:
     """Make the error for a refusal, whatever its body looks like."""
-    body = _json_or_text(reply.content)
+    answer = _answer(reply)
+    body = answer["body"]
     error = body.get("error", body) if isinstance(body, dict) else body
     fields = error if isinstance(error, dict) else {}
-    message = _message(error) or _shortened(reply.content.decode("utf-8", "replace")) or "no message"
+    message = _message(error) or _shortened(reply.text) or _moved(reply) or "no message"
     text = f"{reply.provider} answered {reply.status}: {message}"
     return error_class(reply.status)(
         text + _reference(reply),
-        provider=reply.provider,
-        request_id=reply.request_id,
-        status_code=reply.status,
+        **answer,
         code=_text(fields.get("code")),
         type=_text(fields.get("type")),
         param=_text(fields.get("param")),
-        body=body,
         retry_after=retry_after(reply),
     )
 
@@ -85,11 +90,16 @@ def _reference(reply: Reply) -> str:
     return f" (request {reply.request_id})" if reply.request_id else ""
 
 
-def _json_or_text(content: bytes) -> Any:
+def _moved(reply: Reply) -> str:
+    place = reply.hiding(reply.headers.get("location", ""))
+    return f"it is at {place}, and the key goes nowhere but to the base URL" if place else ""
+
+
+def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return content.decode("utf-8", "replace")
+        return text
 
 
 def _text(value: Any) -> str | None:

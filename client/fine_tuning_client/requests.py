@@ -29,6 +29,7 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 T = TypeVar("T")
 
 LONGEST_SHOWN = 60  # characters of a wrong value
+LONGEST_ID = 500  # far longer than any, and short enough for a path
 
 
 def named(what: str, value: object) -> str:
@@ -68,11 +69,13 @@ def segment(what: str, value: object) -> str:
     """Encode an id as one segment of a path.
 
     Raises:
-        ValueError: The id would lead to another path than the one meant.
+        ValueError: The id would lead to another path than the one meant, or is too long for one.
     """
     name = named(what, value)
     if "/" in name or name in {".", ".."}:
-        raise ValueError(f"{what} must be a plain id, not {name!r}")
+        raise ValueError(f"{what} must be a plain id, not {_brief(name)}")
+    if len(name) > LONGEST_ID:
+        raise ValueError(f"{what} must be an id of at most {LONGEST_ID} characters: it has {len(name)}")
     return quote(name, safe=":")
 
 
@@ -113,8 +116,10 @@ def merged(options: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[
     """Unite keywords and the *options* mapping, leaving out what was not given.
 
     Raises:
-        TypeError: An option is unknown, or also given as a keyword.
+        TypeError: *options* is no mapping, or an option is unknown or also given as a keyword.
     """
+    if not isinstance(options, Mapping | None):
+        raise TypeError(f"options must be a mapping, not {_brief(options)}")
     values = {name: value for name, value in given.items() if value is not NOT_GIVEN}
     for name, value in (options or {}).items():
         if name not in given:
@@ -131,20 +136,34 @@ def unless_none(**given: Any) -> dict[str, Any]:
     return {name: NOT_GIVEN if value is None else value for name, value in given.items()}
 
 
+def in_bytes(chunk: object) -> bytes:
+    """Check that what was read from a file is bytes.
+
+    Raises:
+        TypeError: The file is open for reading text.
+    """
+    if not isinstance(chunk, bytes | bytearray):
+        raise TypeError(f"file must be open for reading bytes: it gave {type(chunk).__name__}")
+    return bytes(chunk)
+
+
 def query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Write list options as a query; a cursor or limit of None is left out.
+
+    Raises:
+        ValueError: The cursor is no id.
 
     Source:
         spec: /fine_tuning/jobs › metadata: ``metadata[k]=v``, or ``metadata=null`` for jobs without any.
     """
     pairs: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if name == "metadata" and isinstance(value, Mapping):
             pairs += [(f"{name}[{key}]", str(each)) for key, each in value.items()]
         elif name == "metadata" and value is None:
             pairs.append((name, "null"))
         elif value is not None:
-            pairs.append((name, str(value)))
+            pairs.append((name, named(name, value) if name == "after" else str(value)))
     return tuple(pairs)
 
 

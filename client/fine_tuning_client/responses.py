@@ -74,16 +74,16 @@ class FineTuningJobResponse(Response):
     training_file: str
     created_at: int
     finished_at: int | None = None
-    error: dict[str, Any] | None = None
-    hyperparameters: dict[str, Any] | None = None
-    result_files: Sequence[str] | None = None
+    error: dict[str, Any] | None = field(default=None, hash=False)
+    hyperparameters: dict[str, Any] | None = field(default=None, hash=False)
+    result_files: Sequence[str] | None = field(default=None, hash=False)
     trained_tokens: int | None = None
     fine_tuned_model: str | None = None
     validation_file: str | None = None
     seed: int | None = None
-    method: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
-    integrations: Sequence[dict[str, Any]] | None = None
+    method: dict[str, Any] | None = field(default=None, hash=False)
+    metadata: dict[str, str] | None = field(default=None, hash=False)
+    integrations: Sequence[dict[str, Any]] | None = field(default=None, hash=False)
     estimated_finish: int | None = None
     organization_id: str | None = None
     object: str = "fine_tuning.job"
@@ -123,7 +123,7 @@ class FineTuningEventResponse(Response):
     created_at: int
     level: str = "info"
     type: str = "message"
-    data: dict[str, Any] | None = None
+    data: dict[str, Any] | None = field(default=None, hash=False)
     object: str = "fine_tuning.job.event"
 
 
@@ -134,7 +134,7 @@ class FineTuningCheckpointResponse(Response):
     id: str
     step_number: int
     created_at: int
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict, hash=False)
     fine_tuned_model_checkpoint: str | None = None
     fine_tuning_job_id: str | None = None
     object: str = "fine_tuning.job.checkpoint"

@@ -12,7 +12,7 @@ from os import PathLike
 from typing import BinaryIO, Literal, NoReturn
 
 from fine_tuning_client import training_file_rows as rows
-from fine_tuning_client.requests import file_part
+from fine_tuning_client.requests import file_part, in_bytes, named
 from fine_tuning_client.training_file_report import Stage, TrainingFileProblem, TrainingFileReport
 
 # spec: 512 MB a file. That a line may have 8 MiB is inferred: there is a limit, but it is not known.
@@ -56,13 +56,15 @@ def check_training_file(
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: There is no such method, or no such number of epochs.
+        ValueError: There is no such method, or no such number of epochs, or *model* is no name.
         TypeError: The file is no such thing, or open for reading text.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if n_epochs not in (None, "auto", *range(1, EPOCHS_AT_MOST + 1)):
         raise ValueError(f'n_epochs must be "auto" or 1 to {EPOCHS_AT_MOST}, not {n_epochs!r}')
+    if model is not None:
+        named("model", model)
     check = _Check(file_part(file, None).filename, method, _base(model))
     with _opened(file) as source:
         check.read(source)
@@ -113,7 +115,7 @@ class _Check:
         number = 0
         while line := source.readline(LINE_BYTES_AT_MOST + 1):
             number += 1
-            self.size += len(line)
+            self.size += len(in_bytes(line))
             if line.strip():
                 self.examples += 1
                 self._read_row(line.removesuffix(b"\n"), number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Names, not classes: httpx is imported when first needed, and httpx2 has its own classes.
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 HOPELESS = {"UnsupportedProtocol", "LocalProtocolError", "DecodingError"}
+SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)  # in the names of headers
+SHORT = 8  # characters; a shorter text may be no secret, and stand anywhere
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -53,7 +56,7 @@ def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: fl
             response = http.request(**arguments, timeout=timeout)
         except Exception as error:
             return _failure(error, endpoint.provider)
-    return _reply(response, endpoint.provider, key)
+    return _reply(response, endpoint.provider, arguments["headers"])
 
 
 async def exchange_async(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> Reply | Failure:
@@ -64,7 +67,7 @@ async def exchange_async(request: Request, endpoint: Endpoint, http: HttpClient,
             response = await http.request(**arguments, timeout=timeout)
         except Exception as error:
             return _failure(error, endpoint.provider)
-    return _reply(response, endpoint.provider, key)
+    return _reply(response, endpoint.provider, arguments["headers"])
 
 
 @contextmanager
@@ -109,12 +112,11 @@ def united(*layers: Mapping[str, str]) -> dict[str, str]:
     return dict(found.values())
 
 
-def _reply(response: Any, provider: str, key: str | None) -> Reply:
-    content: bytes = response.content
-    if response.status_code >= 300 and key and len(key) > 8:  # some gateways quote the key back
-        content = content.replace(key.encode(), b"***")
+def _reply(response: Any, provider: str, sent: Mapping[str, str]) -> Reply:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status_code, headers, content, provider)
+    secrets = (value.rpartition(" ")[2] for name, value in sent.items() if SECRET.search(name))
+    hidden = tuple(each for each in secrets if len(each) > SHORT)
+    return Reply(response.status_code, headers, response.content, provider, hidden)
 
 
 def _failure(error: Exception, provider: str) -> Failure:

@@ -9,6 +9,7 @@ from io import BytesIO, UnsupportedOperation
 from typing import BinaryIO
 
 from fine_tuning_client.commands import FilePart, OnProgress
+from fine_tuning_client.requests import in_bytes
 
 
 @contextmanager
@@ -42,7 +43,7 @@ class Reading:
         """Give the next chunk."""
         if self._on_progress is not None:
             self._on_progress(self._sent, self._total)
-        chunk = self._source.read(size)
+        chunk = in_bytes(self._source.read(size))
         self._sent += len(chunk)
         return chunk
 

@@ -18,10 +18,11 @@ from fine_tuning_client.errors import (
     RateLimitError,
     WaitTimeout,
 )
-from fine_tuning_client.flows import list_job_checkpoints, list_job_events, list_jobs, retrieve_job
+from fine_tuning_client.flows import list_files, list_job_checkpoints, list_job_events, list_jobs, retrieve_job
 from fine_tuning_client.pages import Item, Page
 from fine_tuning_client.requests import NOT_GIVEN, NotGiven, named, plain_function, seconds
 from fine_tuning_client.responses import (
+    FileResponse,
     FineTuningCheckpointResponse,
     FineTuningEventResponse,
     FineTuningJobResponse,
@@ -54,6 +55,13 @@ def iter_job_events(job_id: str, *, page_size: int | None = 100) -> Stream[FineT
 def iter_job_checkpoints(job_id: str, *, page_size: int | None = None) -> Stream[FineTuningCheckpointResponse]:
     """Walk all checkpoints of a job, newest first, a page at a time."""
     yield from _walk(lambda after: list_job_checkpoints(job_id, limit=page_size, after=after))
+
+
+def iter_files(
+    *, page_size: int | None = None, purpose: str | None = None, order: str | None = None
+) -> Stream[FileResponse]:
+    """Walk all files, newest first unless *order* is ``"asc"``, a page at a time."""
+    yield from _walk(lambda after: list_files(limit=page_size, purpose=purpose, order=order, after=after))
 
 
 def _walk(fetch: Callable[[str | None], Flow[Page[T]]]) -> Stream[T]:

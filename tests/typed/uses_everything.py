@@ -110,6 +110,7 @@ def with_a_client(ft: FineTuningClient, source: Path) -> None:
     assert_type(ft.iter_jobs(page_size=1, metadata=None), Generator[FineTuningJobResponse, None, None])
     assert_type(ft.iter_job_events(job.id, page_size=5), Generator[FineTuningEventResponse, None, None])
     assert_type(ft.iter_job_checkpoints(job.id, page_size=2), Generator[FineTuningCheckpointResponse, None, None])
+    assert_type(ft.iter_files(page_size=2, purpose=None, order="asc"), Generator[FileResponse, None, None])
     assert_type([each.id for each in ft.iter_jobs()], list[str])
     assert_type(ft.list_jobs({"limit": 1}), FineTuningJobListResponse)
 
@@ -166,6 +167,7 @@ async def with_an_async_client(ft: AsyncFineTuningClient, source: Path) -> None:
     assert_type(ft.iter_jobs(page_size=1, metadata=None), AsyncGenerator[FineTuningJobResponse, None])
     assert_type(ft.iter_job_events(job.id, page_size=5), AsyncGenerator[FineTuningEventResponse, None])
     assert_type(ft.iter_job_checkpoints(job.id, page_size=2), AsyncGenerator[FineTuningCheckpointResponse, None])
+    assert_type(ft.iter_files(page_size=2, purpose=None, order="asc"), AsyncGenerator[FileResponse, None])
     assert_type([each.id async for each in ft.iter_jobs()], list[str])
     assert_type(await ft.list_jobs({"limit": 1}), FineTuningJobListResponse)
 
