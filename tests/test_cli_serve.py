@@ -17,10 +17,11 @@ from typing import IO
 
 import httpx
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli.access_log import AccessLog
+from fine_tuning_fakeserver.cli.steered import Steered
 from fine_tuning_fakeserver.edge.transports import transport
 
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
@@ -166,6 +167,35 @@ def test_other_machines_are_warned_of() -> None:
     assert url.startswith("http://127.0.0.1:")
     assert errors.startswith("warning: 0.0.0.0 lets other machines in")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("sent", "status"), [("Bearer secret-token", 200), ("Bearer other", 403), ("", 403)])
+def test_a_token_lets_other_machines_steer(sent: str, status: int) -> None:
+    """A container beside the server's may reset it if it sends the token, and not if it sends another or none."""
+    fake = FakeFineTuning(seed=1)
+    application = Steered(fake.app, "secret-token")
+
+    async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        await application({**scope, "client": ("172.18.0.3", 1234)}, receive, send)
+
+    with httpx.Client(transport=transport(from_elsewhere), base_url="http://fake") as client:
+        answer = client.post("/_fake/reset", json={"seed": 2}, headers={"authorization": sent} if sent else {})
+        listed = client.get("/v1/models", headers=KEY)
+
+    assert (answer.status_code, fake.settings.seed) == (status, 2 if status == 200 else 1)
+    assert listed.status_code == 200
+
+
+def test_the_token_is_given_on_the_command_line() -> None:
+    """`serve --control-token` says who may steer besides this machine, and starts as ever."""
+    with started("--host", "0.0.0.0", "--port", "0", "--quiet", "--control-token", "secret-token") as process:
+        url = line(process.stdout)
+        assert httpx.get(url.replace("/v1", "/_fake"), trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=2)
+
+    assert "answers this one and those that have the token" in errors
+    assert "secret-token" not in errors
 
 
 def logged(method: str, path: str) -> str:

@@ -47,7 +47,9 @@ def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
         assert {reply.status for reply in replies} == {200}
         return
     assert {reply.status for reply in replies} == {403}
-    message = "control answers loopback peers only; 10.0.0.1 is none"
+    message = (
+        "control answers loopback peers only; 10.0.0.1 is none: `serve --control-token` lets others in that have it"
+    )
     assert json.loads(replies[0].body) == {"fake_error": message, "message": f"fake-fine-tuning: {message}"}
     assert everything(http.fake) == before
 

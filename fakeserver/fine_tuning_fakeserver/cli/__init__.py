@@ -15,6 +15,7 @@ from ..version import VERSION
 
 COMMANDS = {
     "serve": "run the fake as a local server, for any language",
+    "exec": "run a command against a fake of its own: fake-fine-tuning exec -- npm test",
     "jobs": "create, watch and steer fine-tuning jobs, with the fake or a real service",
     "demo": "run a whole fine-tuning session against the fake, here in the terminal",
     "verify": "hold the fake against recorded exchanges with the service, or these against it",
@@ -35,12 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: help was asked for (0), or the arguments are no good (2).
     """
     parser = _parser()
-    given = parser.parse_args(argv)
-    if given.command is None:
+    words = sys.argv[1:] if argv is None else argv
+    command = parser.parse_args(words[:1]).command  # what follows is its own: argparse would take a -- out of it
+    if command is None:
         parser.print_help(sys.stderr)
         return 2
     try:
-        code: int = import_module(f".{given.command}", __name__).main(given.arguments)
+        code: int = import_module(f".{command}", __name__).main(words[1:])
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -57,5 +59,4 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     parser.add_argument("command", nargs="?", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

@@ -94,6 +94,9 @@ DIALECT = Option(
     "dialect", RECORDED.name, _checked(lambda name: dialect_named(name).name), "NAME", f"one of {', '.join(DIALECTS)}"
 )
 WEBHOOK = Option("webhook", None, _checked(_url), "URL", "tell this URL of each job that is over")
+CONTROL_TOKEN = Option(
+    "control_token", None, str, "TOKEN", "let other machines steer, too (/_fake), if they send it as a bearer token"
+)
 WEBHOOK_SECRET = Option(
     "webhook_secret", None, _checked(_secret), "SECRET", "sign webhooks with it; else one is derived"
 )

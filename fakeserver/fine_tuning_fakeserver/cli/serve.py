@@ -22,9 +22,23 @@ from ..edge.serving import bind, config, url_of
 from ..fake import FakeFineTuning
 from ..version import VERSION
 from .access_log import AccessLog
-from .options import API_KEY, AS_OF, DIALECT, HOST, ORGANIZATION, PACE, PORT, SEED, WEBHOOK, WEBHOOK_SECRET, parse
+from .options import (
+    API_KEY,
+    AS_OF,
+    CONTROL_TOKEN,
+    DIALECT,
+    HOST,
+    ORGANIZATION,
+    PACE,
+    PORT,
+    SEED,
+    WEBHOOK,
+    WEBHOOK_SECRET,
+    parse,
+)
+from .steered import Steered
 
-OPTIONS = (HOST, PORT, PACE, SEED, DIALECT, AS_OF, ORGANIZATION, WEBHOOK, WEBHOOK_SECRET)
+OPTIONS = (HOST, PORT, PACE, SEED, DIALECT, AS_OF, ORGANIZATION, WEBHOOK, WEBHOOK_SECRET, CONTROL_TOKEN)
 
 EPILOG = """\
 The first line on stdout is the base URL; from then on it answers. Two lines
@@ -52,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{parser.prog}: {_reason(error, given.host, given.port)}", file=sys.stderr)
         return 2
     with listener:
-        _serve(fake, listener, given.quiet)
+        _serve(fake, listener, given.quiet, given.control_token)
     return 0
 
 
@@ -88,8 +102,9 @@ def _reason(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool) -> None:
-    server = uvicorn.Server(config(fake.app if quiet else AccessLog(fake, sys.stderr)))
+def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
+    app = fake.app if quiet else AccessLog(fake, sys.stderr)
+    server = uvicorn.Server(config(Steered(app, token) if token else app))
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -98,11 +113,11 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool) -> None:
     # before and after: to stop a server is no failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, fake, quiet)
+    _announce(listener, fake, quiet, bool(token))
     server.run(sockets=[listener])
 
 
-def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool) -> None:
+def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
     url, dialect = _reachable(url_of(listener)), dialect_named(fake.settings.dialect)
     variable, path = dialect.manner.place
     exports = {variable: url.removesuffix("/v1") + path, dialect.manner.key_variable: API_KEY}
@@ -112,7 +127,8 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool) -> Non
     print(told(url, dialect), *lines, sep="\n", flush=True)
     host = listener.getsockname()[0]
     if not is_loopback(host):
-        print(f"warning: {host} lets other machines in; control (/_fake) answers this one only", file=sys.stderr)
+        others = "and those that have the token" if has_token else "only"
+        print(f"warning: {host} lets other machines in; control (/_fake) answers this one {others}", file=sys.stderr)
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         text = f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it"

@@ -89,7 +89,9 @@ def check_peer(operation: Operation, call: Call) -> None:
     client = call.scope.get("client")
     if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]):
         return
-    raise ForeignPeerError(f"control answers loopback peers only; {client[0]} is none")
+    raise ForeignPeerError(
+        f"control answers loopback peers only; {client[0]} is none: `serve --control-token` lets others in that have it"
+    )
 
 
 def is_loopback(host: str) -> bool:

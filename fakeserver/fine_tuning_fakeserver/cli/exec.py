@@ -1,0 +1,76 @@
+"""`fake-fine-tuning exec -- COMMAND`: run a command against a fake of its own, in any language."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ..domain.usage import FakeUsageError
+from ..fake import FakeFineTuning
+from .options import AS_OF, DIALECT, ORGANIZATION, PACE, SEED, parse
+
+OPTIONS = (PACE, SEED, DIALECT, AS_OF, ORGANIZATION)
+
+EPILOG = """\
+The command finds the fake's address and a key in its environment, under the
+names that SDKs read (OPENAI_BASE_URL and OPENAI_API_KEY; Azure's in its
+dialect); the server listens on a free port of this machine, and is gone when
+the command ends. The exit code is the command's; 2 for wrong usage, 127 where
+there is no such command."""
+
+NOT_FOUND, KILLED = 127, 128
+"""What a shell says of a command that is none, and adds to the number of the signal that ended one."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command to its end; return its exit code."""
+    parser = _parser()
+    ours, command = _split(arguments)
+    given = parse(parser, OPTIONS, ours, os.environ)
+    if not command:
+        parser.error("no command: put -- before it, as in fake-fine-tuning exec -- npm test")
+    try:
+        fake = FakeFineTuning(
+            pace=given.pace,
+            seed=given.seed,
+            dialect=given.dialect,
+            as_of=given.as_of,
+            organization_class=given.organization,
+        )
+    except FakeUsageError as error:
+        parser.error(str(error))
+    return _run(fake, command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="fake-fine-tuning exec",
+        usage="%(prog)s [options] -- COMMAND [ARGUMENT ...]",
+        description="Run a command against a fake of its own.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """What stands before the first ``--``, and what after it."""
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:place], arguments[place + 1 :]
+
+
+def _run(fake: FakeFineTuning, command: Sequence[str]) -> int:
+    with fake.serving():
+        try:
+            process = subprocess.Popen(command, env={**os.environ, **fake.env})
+        except OSError as error:
+            print(f"fake-fine-tuning exec: {command[0]}: {error.strerror}", file=sys.stderr)
+            return NOT_FOUND
+        # A terminal's Ctrl-C reaches both: whether it ends the command is the command's to say. Others are passed on.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+        signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+        code = process.wait()
+    return code if code >= 0 else KILLED - code

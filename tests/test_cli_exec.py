@@ -1,0 +1,97 @@
+"""`fake-fine-tuning exec`: a command with a fake of its own, as a CI job in any language runs one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FAKE_FINE_TUNING_")}
+
+
+def executed(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """What the command did."""
+    settings = {**ENVIRON, "PYTHONWARNINGS": "error", **environ}
+    return subprocess.run(
+        [COMMAND, "exec", *arguments], env=settings, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+TRAINS = """
+import openai
+client = openai.OpenAI()
+row = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n'
+file = client.files.create(file=("train.jsonl", row * 10), purpose="fine-tune")
+job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+print([client.fine_tuning.jobs.retrieve(job.id).status for _ in range(3)])
+"""
+
+
+def test_a_program_without_a_word_of_ours_trains() -> None:
+    """A program that makes the official client without arguments gets its fake, at the pace that was asked for."""
+    done = executed("--pace", "polls", "--", sys.executable, "-c", TRAINS, http_proxy="http://127.0.0.1:9")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['queued', 'running', 'succeeded']\n"
+
+
+def test_the_environment_is_that_of_the_dialect() -> None:
+    """A command finds Azure's variables in Azure's dialect, besides all that was there before."""
+    shown = 'echo "$AZURE_OPENAI_ENDPOINT $AZURE_OPENAI_API_KEY $MINE"'
+    done = executed("--dialect", "azure-2025", "--", "sh", "-c", shown, MINE="mine", FAKE_FINE_TUNING_SEED="3")
+
+    endpoint, key, mine = done.stdout.split()
+    assert endpoint.startswith("http://127.0.0.1:")
+    assert (key, mine, done.stderr) == ("fake-fine-tuning-key", "mine", "")
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
+    """A failed suite fails the job that runs it, with its own code, or as a shell tells of a signal."""
+    assert executed("--", "sh", "-c", script).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "no command: put -- before it"),
+        (("npm", "test"), 2, "unrecognized arguments: npm test"),
+        (("--",), 2, "no command: put -- before it"),
+        (("--pace", "fast", "--", "true"), 2, "pace is 'fast'"),
+        (("--organization", "new", "--", "true"), 2, "organization_class 'new' means nothing without as_of"),
+        (("--", "no-such-command-anywhere"), 127, "no-such-command-anywhere: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_run(arguments: tuple[str, ...], code: int, said: str) -> None:
+    """Wrong usage and a command that is none are told in a line, with a code of their own, and nothing runs."""
+    done = executed(*arguments)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_arguments_of_the_command_are_its_own() -> None:
+    """What stands behind the first ``--`` is passed on as it is, flags and further ``--`` too."""
+    done = executed("--", sys.executable, "-c", "import sys; print(sys.argv[1:])", "--pace", "--", "-h")
+
+    assert done.stdout == "['--pace', '--', '-h']\n"
+
+
+def test_being_stopped_stops_the_command() -> None:
+    """A job that is cancelled takes its command along, and leaves no server behind."""
+    script = "import signal, sys, time; print('up', flush=True); signal.pause()"
+    command = [COMMAND, "exec", "--", sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON) as process:
+        deadline = threading.Timer(20, process.kill)
+        deadline.start()
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+        deadline.cancel()
