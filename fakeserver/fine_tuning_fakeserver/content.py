@@ -7,6 +7,9 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
+from .domain import dataset
+from .domain.dataset import Dataset, NotJsonlError
+
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 
@@ -14,12 +17,13 @@ CHUNK_BYTES = 256 * 1024
 class Content:
     """Bytes that can be read any number of times; made by `ContentWriter.seal` or `Content.of`."""
 
-    __slots__ = ("__weakref__", "_bytes", "_descriptor", "size")
+    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_found", "size")
 
     def __init__(self, data: bytes, descriptor: int | None = None, size: int | None = None) -> None:
         self._bytes = data
         self._descriptor = descriptor
         self.size = len(data) if size is None else size
+        self._found: Dataset | NotJsonlError | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Content:
@@ -45,6 +49,21 @@ class Content:
                 break
         if rest:
             yield rest
+
+    def dataset(self) -> Dataset:
+        """What it holds as a training file; it is read through once, whoever asks first, and needs no lock for it.
+
+        Raises:
+            NotJsonlError: it is no training file.
+        """
+        if self._found is None:
+            try:
+                self._found = dataset.read(self.lines(dataset.LINE_BYTES_AT_MOST))
+            except NotJsonlError as error:
+                self._found = error
+        if isinstance(self._found, NotJsonlError):
+            raise NotJsonlError(str(self._found))
+        return self._found
 
     def _read(self, size: int, offset: int) -> bytes:
         if self._descriptor is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from . import tokens
@@ -55,16 +54,16 @@ def _message_fault(message: Any) -> str | None:
     if message["role"] not in _ROLES:  # inferred: the same library's next message
         allowed = ", ".join(f"'{role}'" for role in _ROLES)
         return f"No match for discriminator 'role' and value '{message['role']}' (allowed values: {allowed})"
-    return next((text for check in _MESSAGE_CHECKS if (text := check(message))), None)
+    return _content_fault(message) or _weight_fault(message)
 
 
 def _content_fault(message: dict[str, Any]) -> str | None:
     content = message.get("content")
-    calls = message["role"] == "assistant" and (message.get("tool_calls") or message.get("function_call"))
-    if content is None:
-        return None if calls else "content: field required"  # inferred
     if isinstance(content, str):
         return None
+    if content is None:
+        calls = message["role"] == "assistant" and (message.get("tool_calls") or message.get("function_call"))
+        return None if calls else "content: field required"  # inferred
     if isinstance(content, list) and content and all(_is_part(part) for part in content):
         return None
     return "content: str or a list of content parts expected"  # inferred
@@ -88,6 +87,3 @@ def _no_answer(messages: list[Any]) -> str | None:
     if any(message["role"] == "assistant" for message in messages):
         return None
     return " must have at least one message from the assistant"  # inferred from the guide
-
-
-_MESSAGE_CHECKS: tuple[Callable[[dict[str, Any]], str | None], ...] = (_content_fault, _weight_fault)

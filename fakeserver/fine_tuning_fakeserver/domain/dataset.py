@@ -73,9 +73,14 @@ def read(lines: Iterable[bytes]) -> Dataset:
 
 
 def _note_faults(faults: dict[str, str], row: dict[str, Any], number: int) -> None:
+    is_chat = False
     for name, check in _CHECKS.items():
-        if name not in faults and (found := check(row)):
+        if name in faults or (is_chat and name == REINFORCEMENT):  # a sound chat is a sound prompt
+            continue
+        if found := check(row):
             faults[name] = f"Example {number}{found}"
+        else:
+            is_chat = is_chat or name == CHAT
 
 
 def _row(line: bytes, number: int) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Call:
     begun_at: float = 0.0
     body: bytes = b""
     form: Form | None = None
+    ahead: Any = None
+    """What was made of a large body before its verb is asked, see `Operation.ahead`."""
     took_effect: bool = False
     """Whether its verb was asked and did not refuse, whatever a fault makes of the answer."""
 

@@ -191,7 +191,10 @@ def _refused(error: Exception, operation: Operation, call: Call) -> Answer:
 
 
 async def _receive(operation: Operation, call: Call, receive: Receive) -> None:
-    """Let the call in, then take its body; a refused one is heard out, so that its client gets the answer."""
+    """Let the call in, then take its body, and see to what takes long and needs no lock.
+
+    A refused one is heard out, so that its client gets the answer.
+    """
     try:
         _admit(operation, call)
     except (ApiError, FakeUsageError):
@@ -201,6 +204,8 @@ async def _receive(operation: Operation, call: Call, receive: Receive) -> None:
         call.form = await read_form(receive, call.header(b"content-type"), operation.file_bytes_at_most)
     else:
         call.body = await read_body(receive)
+    if operation.ahead and (work := operation.ahead(call)):
+        call.ahead = await line_of(call.scope).aside(work)
 
 
 def _admit(operation: Operation, call: Call) -> None:

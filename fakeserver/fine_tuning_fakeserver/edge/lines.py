@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from starlette.types import Receive, Scope
 
 LINE = "fine_tuning_fakeserver.line"
 """Where a request's scope has its line: in ``scope["state"]``, which a server copies for each request."""
+
+T = TypeVar("T")
 
 Ending: TypeAlias = Literal["timeout", "disconnect", "refuse"]
 """What a client without a whole answer is left with: it has waited too long, is hung up on, or is not let in."""
@@ -34,6 +36,14 @@ class Line:
         except TimeoutError:
             return True
         return False
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do *work* that takes long, while other requests go on; in this process, where nobody may wait, at once."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # a server that runs on another library, or none
+            return work()
+        return await asyncio.to_thread(work)
 
     async def hang_up(self, receive: Receive, *, reset: bool) -> None:
         """End the connection: in an orderly way, or with *reset* at once, as if nobody had ever listened."""
@@ -63,6 +73,10 @@ class LineInProcess(Line):
             return False
         pass_time(seconds)
         return True
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do it: there is no one else."""
+        return work()
 
     async def hang_up(self, receive: Receive, *, reset: bool) -> None:
         """Note it."""

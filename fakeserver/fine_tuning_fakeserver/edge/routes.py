@@ -15,7 +15,7 @@ from ..bodies import (
     parse,
     parse_json,
 )
-from ..errors import bad_file, missing_part
+from ..errors import ApiError, bad_file, missing_part
 from ..grader_bodies import RunGraderBody
 from ..verbs import files, graders, jobs, models, permissions, uploads
 from ..verbs.files import Download
@@ -45,6 +45,8 @@ class Operation:
     family: Family
     file_bytes_at_most: int = 0
     """How large a file the route's form may bring; 0 for a route that takes no form."""
+    ahead: Callable[[Call], Callable[[], Any] | None] | None = None
+    """What there is to do for a call before its verb is asked, if it takes long and needs no lock."""
 
 
 def _create_job(call: Call) -> Any:
@@ -88,6 +90,12 @@ def _upload_file(call: Call) -> Any:
         part.content, part.filename or "upload", call.form.text("purpose"), _expires_after(call.form.text)
     )
     return files.upload(call.service, upload)
+
+
+def _read_file_ahead(call: Call) -> Callable[[], Any] | None:
+    assert call.form is not None  # the operation takes a form
+    part = call.form.parts.get("file")
+    return files.read_ahead(part.content, call.form.text("purpose")) if part else None
 
 
 def _expires_after(text: Callable[[str], str]) -> int | None:
@@ -146,7 +154,15 @@ def _add_part(call: Call) -> Any:
 
 def _complete_upload(call: Call) -> Any:
     body = parse(CompleteUploadBody, parse_json(call.body))
-    return uploads.complete(call.service, call.path["upload_id"], body)
+    return uploads.complete(call.service, call.path["upload_id"], body, call.ahead)
+
+
+def _join_parts_ahead(call: Call) -> Callable[[], Any] | None:
+    try:
+        body = parse(CompleteUploadBody, parse_json(call.body))
+    except ApiError:  # the verb's adapter will say so
+        return None
+    return uploads.join_ahead(call.service, call.path["upload_id"], body)
 
 
 def _cancel_upload(call: Call) -> Any:
@@ -205,14 +221,14 @@ OPERATIONS = (
     Operation("revoke_permission", "DELETE", _GRANTS + "/{permission_id}", _revoke, FINE_TUNING),
     Operation("run_grader", "POST", _GRADERS + "/run", _run_grader, FINE_TUNING),
     Operation("validate_grader", "POST", _GRADERS + "/validate", _validate_grader, FINE_TUNING),
-    Operation("upload_file", "POST", "/v1/files", _upload_file, FILES, FILE_BYTES_AT_MOST),
+    Operation("upload_file", "POST", "/v1/files", _upload_file, FILES, FILE_BYTES_AT_MOST, _read_file_ahead),
     Operation("list_files", "GET", "/v1/files", _list_files, FILES),
     Operation("retrieve_file", "GET", "/v1/files/{file_id}", _of_file(files.retrieve), FILES),
     Operation("delete_file", "DELETE", "/v1/files/{file_id}", _of_file(files.delete), FILES),
     Operation("download_file", "GET", "/v1/files/{file_id}/content", _file_content, FILES),
     Operation("create_upload", "POST", "/v1/uploads", _create_upload, UPLOADS),
     Operation("add_upload_part", "POST", _UPLOAD + "/parts", _add_part, UPLOADS, PART_BYTES_AT_MOST),
-    Operation("complete_upload", "POST", _UPLOAD + "/complete", _complete_upload, UPLOADS),
+    Operation("complete_upload", "POST", _UPLOAD + "/complete", _complete_upload, UPLOADS, ahead=_join_parts_ahead),
     Operation("cancel_upload", "POST", _UPLOAD + "/cancel", _cancel_upload, UPLOADS),
     Operation("list_models", "GET", "/v1/models", lambda call: models.list_models(call.service), MODELS),
     Operation("retrieve_model", "GET", "/v1/models/{model}", _of_model(models.retrieve), MODELS),

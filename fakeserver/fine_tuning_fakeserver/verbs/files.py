@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +30,8 @@ from ..service import Service, verb
 from ..shelf import Shelf, UnknownCursorError
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+MUCH_BYTES = 64 * 1024
+"""From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
 _NOT_DOWNLOADABLE = frozenset({"assistants", "user_data"})
 _NEEDED_IN = frozenset({"validating_files", "queued"})
 """A job needs its training file until it runs (recording GetJobs: while validating; queued is inferred)."""
@@ -70,13 +73,25 @@ def check(upload: Upload, *, any_name: bool = False) -> dataset.Dataset | None:
     if extension.lower() != "jsonl" and not any_name:  # a name without one passes: SDKs send bytes as "upload"
         raise not_jsonl_name()
     try:
-        return dataset.read(upload.content.lines(dataset.LINE_BYTES_AT_MOST))
+        return upload.content.dataset()
     except dataset.NotJsonlError as error:
         raise bad_file(str(error)) from None
 
 
+def read_ahead(content: Content, purpose: str) -> Callable[[], object] | None:
+    """What reads a large file through before it is checked, which needs no lock; None where there is little to read."""
+    if purpose != "fine-tune" or content.size < MUCH_BYTES:
+        return None
+
+    def read() -> None:
+        with suppress(dataset.NotJsonlError):  # the check will say so
+            content.dataset()
+
+    return read
+
+
 def upload(service: Service, upload: Upload) -> wire.Json:
-    """Check and keep a file; the check reads it through, and needs no lock of its own."""
+    """Check and keep a file."""
     return keep(service, upload, check(upload, any_name=service.account.dialect.any_name))
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ..account import Account, next_id
 from ..bodies import CompleteUploadBody, CreateUploadBody
 from ..content import Content, ContentWriter
 from ..domain import dataset, ids, wire
-from ..errors import bad_purpose, closed_upload, incomplete_upload, unknown_upload
+from ..errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..records import FileUploaded, StoredFile, Upload, UploadChanged
 from ..service import Service, verb
-from .files import PURPOSES, new_id, stored
+from .files import MUCH_BYTES, PURPOSES, new_id, stored
 
 OPEN_FOR = 3600.0
 """Seconds in which an upload must be completed (recordings UploadsTests)."""
@@ -62,16 +63,49 @@ def add_part(service: Service, now: float, identifier: str, content: Content) ->
     return {"id": part, "object": "upload.part", "created_at": int(now), "upload_id": identifier}
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The parts of an upload as it was, in one."""
+
+    upload: Upload
+    content: Content
+
+
+def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> Callable[[], Joined | None] | None:
+    """What joins and reads large parts before the upload is completed, which needs no lock; None where it is quick.
+
+    What it gives is for `complete`: None where the parts do not add up, which that will say.
+    """
+    upload = service.account.uploads.get(identifier)
+    if upload is None or _size(upload) < MUCH_BYTES:
+        return None
+
+    def join() -> Joined | None:
+        try:
+            joined = Joined(upload, _joined(upload, body))
+        except ApiError:
+            return None
+        if upload.purpose == "fine-tune":
+            _found(joined.content)
+        return joined
+
+    return join
+
+
 @verb
-def complete(service: Service, now: float, identifier: str, body: CompleteUploadBody) -> wire.Json:
+def complete(
+    service: Service, now: float, identifier: str, body: CompleteUploadBody, ahead: Joined | None = None
+) -> wire.Json:
     """Make a file of the parts, in the order given; the file is as old as the upload (recording).
+
+    What `join_ahead` has made of them is taken if the upload is still the same.
 
     Raises:
         ApiError: the upload is unknown or over; a part is unknown or named twice; size or md5 is not what was said.
     """
     account = service.account
     upload = _pending(account, identifier, now)
-    content = _joined(upload, body)
+    content = ahead.content if ahead and ahead.upload is upload else _joined(upload, body)
     expires = upload.file_expires_after
     file = StoredFile(
         new_id(account),
@@ -116,7 +150,7 @@ def _joined(upload: Upload, body: CompleteUploadBody) -> Content:
 def _found(content: Content) -> dataset.Dataset:
     """What a job will find in the file; content that is no JSONL is no example, and fails the job."""
     try:
-        return dataset.read(content.lines(dataset.LINE_BYTES_AT_MOST))
+        return content.dataset()
     except dataset.NotJsonlError:
         return dataset.read(())
 
