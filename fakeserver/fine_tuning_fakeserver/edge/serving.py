@@ -12,15 +12,13 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..clock import steady
 from .lines import LINE, Line, until_gone
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for 0 seconds. What is closed so is reset."""
-
-_Protocol: Any = AutoHTTPProtocol  # a class that uvicorn chooses when it is imported: of httptools, or of h11
 
 
 class LineOfSocket(Line):
@@ -55,14 +53,22 @@ class LineOfSocket(Line):
         await until_gone(receive)
 
 
-class Protocol(_Protocol):  # type: ignore[misc]
-    """uvicorn's protocol, with the line of its connection in the scope of each request."""
+class Protocol(H11Protocol):
+    """uvicorn's protocol, with the line of its connection in the scope of each request.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    It is h11's, whatever else is installed: httptools loses the body of a request that offers to go on in HTTP/2, as
+    each of Java's client does.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin a connection."""
         super().connection_made(transport)
         self._line = LineOfSocket(transport)
         self.app_state: dict[str, Any] = {**self.app_state, LINE: self._line}
+
+    def _should_upgrade(self) -> bool:
+        """Leave any such offer alone, and without a word: nothing else is spoken here (RFC 9110, 7.8)."""
+        return False
 
     def shutdown(self) -> None:
         """Let the server stop."""
