@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -49,3 +50,31 @@ def test_an_offer_of_http_2_loses_no_body() -> None:
         status, answer = said(url, head + body)
 
     assert (status, json.loads(answer)["filename"]) == (200, "a")
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])
+def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
+    """A request of which most is missing keeps the server a moment at most when it stops, and nothing is said of it."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nContent-Length: 1073741824\r\n"
+        "Content-Type: multipart/form-data; boundary=B\r\n\r\n-"
+    )
+    fake = FakeFineTuning(start=BORN)
+    with contextlib.ExitStack() as stack:
+        with fake.serving() as url:
+            connection = stack.enter_context(connected(url))
+            connection.sendall(head.encode())
+            assert said(url, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
+        assert connection.recv(1) == b""
+    assert fake.requests == []
+
+
+def test_the_server_stops_though_an_answer_is_not_taken() -> None:
+    """A client that asks for much and reads nothing of it keeps the server a moment at most when it stops."""
+    fake = FakeFineTuning(start=BORN)
+    file = fake.add_file("x" * (64 << 20), purpose="batch")
+    with contextlib.ExitStack() as stack, fake.serving() as url:
+        connection = stack.enter_context(connected(url))
+        target = f"/v1/files/{file['id']}/content"
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n\r\n".encode())
+        assert connection.recv(12) == b"HTTP/1.1 200"
