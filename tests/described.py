@@ -35,7 +35,8 @@ def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
 
 def described(method: str, target: str) -> dict[str, Any] | None:
     """What the document says of a request, if anything."""
-    path = re.sub("/{2,}", "/", unquote(target.partition("?")[0]))
+    raw = re.sub("%2f", "%252F", target.partition("?")[0], flags=re.IGNORECASE)  # an encoded slash parts nothing
+    path = re.sub("/{2,}", "/", unquote(raw))
     methods = next((methods for pattern, methods in _paths() if pattern.fullmatch(path)), {})
     found: dict[str, Any] | None = methods.get(method.lower())
     return found

@@ -34,7 +34,7 @@ class Call:
         number: its place among the account's requests, from 1.
         operation: the name of what was asked for, such as ``create_job``; None where there is no such route.
         method: the HTTP method.
-        path: the path, as the API has it: under ``/v1``.
+        path: the path, as the API has it: under ``/v1``, and decoded but for a slash within a name, ``%2F``.
         ids: what the path names, and what an accepted call has made: ``job_id``, ``file_id``, ``model_id``, …
         options: the query's and the JSON body's members, or the fields of a form with its file's ``filename`` and
             ``bytes``. ``limit`` is a number, and ``metadata[k]=v`` are one mapping ``metadata``.
@@ -94,10 +94,11 @@ class Call:
 
     def __str__(self) -> str:
         """One line: number, operation, ids and options, status."""
-        named = {**{name: value for name, value in self.ids.items() if value in self.path}, **self.options}
+        path = _decoded(self.path)
+        named = {**{name: value for name, value in self.ids.items() if value in path}, **self.options}
         what = " ".join([self.operation or f"{self.method} {self.path}", *map(_pair, named.items())])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
-        made = [value for value in self.ids.values() if value not in self.path]
+        made = [value for value in self.ids.values() if value not in path]
         end = " ".join([f" → {came}", *made, *_words(self)])
         return f"{self.number:>4}  {_cut(what, LINE_AT_MOST - len(end))}{end}"
 
@@ -130,11 +131,16 @@ def call_of(exchange: Exchange) -> Call:
 
 def _ids(exchange: Exchange, answer: Any) -> dict[str, str]:
     match = _PATHS[exchange.operation].fullmatch(exchange.path) if exchange.operation in _PATHS else None
-    found = dict(match.groupdict()) if match else {}
+    found = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
     own = _OWN_IDS.get(exchange.operation or "")
     if own and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
         found[own] = answer["id"]
     return found
+
+
+def _decoded(path: str) -> str:
+    """A path, or a part of one, as it reads: only a slash within a name is still encoded."""
+    return path.replace("%2F", "/")
 
 
 def _count(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,9 @@ from .routes import OPERATIONS, Operation
 from .scripted.stage import Scripts
 
 _SLASHES = re.compile("/{2,}")
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+_INNER_SLASH = "\udc2f"
+"""While a path is routed: a slash that came encoded, and so parts no segments. No path decodes to this character."""
 
 
 def create_app(
@@ -44,7 +48,10 @@ def create_app(
 
 
 class Front:
-    """Puts paths in order before they are routed: several slashes are one (recording of 2023-10)."""
+    """Puts paths in order before they are routed.
+
+    Several slashes are one (recording of 2023-10), and one that came encoded parts nothing (RFC 3986, 2.2).
+    """
 
     def __init__(self, service: Service, router: Router) -> None:
         self._service = service
@@ -57,6 +64,10 @@ class Front:
             return
         if scope["type"] != "http":
             return
+        if b"%2" in (raw_path := scope.get("raw_path") or b""):
+            # models may have slashes in their names, which SDKs encode
+            marked = _ENCODED_SLASH.sub(_INNER_SLASH, raw_path.decode("latin-1"))
+            scope = {**scope, "path": unquote(marked)}
         if "//" in scope["path"]:
             scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
         if scope["path"].startswith(manners.PREFIXES):
@@ -79,6 +90,9 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if _INNER_SLASH in scope["path"]:
+            named = {name: value.replace(_INNER_SLASH, "/") for name, value in scope.get("path_params", {}).items()}
+            scope = {**scope, "path": scope["path"].replace(_INNER_SLASH, "%2F"), "path_params": named}
         operation = self._methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if operation:
             await self._desk.serve(operation, scope, receive, send)

@@ -1,0 +1,65 @@
+"""Paths: what is in a segment stays there, and the same path is the same however it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import openai
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from worlds import BORN, ROWS, Http
+
+
+@contextmanager
+def served(fake: FakeFineTuning) -> Generator[openai.OpenAI, None, None]:
+    """A client on a socket."""
+    with fake.serving() as url, openai.OpenAI(base_url=url, api_key="any") as client:
+        yield client
+
+
+@pytest.mark.parametrize("door", [FakeFineTuning.openai, served])
+def test_a_model_with_a_slash_in_its_name(door: object) -> None:
+    """A model whose suffix has a slash can be retrieved, shared and deleted: SDKs send the slash encoded."""
+    fake = FakeFineTuning(start=BORN, pace="instant")
+    file = fake.add_file(ROWS)
+    with door(fake) as client:  # type: ignore[operator]
+        jobs, grants = client.fine_tuning.jobs, client.fine_tuning.checkpoints.permissions
+        made = jobs.create(model="gpt-4o-mini", training_file=file["id"], suffix="team/a")
+        name = str(jobs.retrieve(made.id).fine_tuned_model)
+        assert ":team/a:" in name
+
+        assert client.models.retrieve(name).id == name
+        granted = grants.create(name, project_ids=["proj_a"]).data[0]
+        assert grants.delete(granted.id, fine_tuned_model_checkpoint=name).deleted
+        assert client.models.delete(name).deleted
+        with pytest.raises(openai.NotFoundError) as gone:
+            client.models.retrieve(name)
+
+    assert f"The model '{name}' does not exist" in gone.value.message
+    assert [call.model_id for call in fake.calls if call.model_id] == [name] * 3
+    assert fake.calls_to("grant_permissions")[0].ids == {"checkpoint": name}
+    assert f"model_id={name!r}" in str(fake.calls_to("delete_model")[0])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models/a%2Fb", "/v1/models/a%2fb", "/v1//models/a%2Fb", "/v1/m%6Fdels/%61%2Fb", "/v1/models/a%2F%2Fb"],
+)
+def test_an_encoded_slash_parts_nothing(path: str) -> None:
+    """An encoded slash is a character of a name, in either case, and however many; other codes read as ever."""
+    http = Http(FakeFineTuning(start=BORN))
+    name = "a//b" if "%2F%2F" in path else "a/b"
+
+    assert http.json("GET", path, status=404)["error"]["message"] == f"The model '{name}' does not exist"
+    assert http.fake.requests[0].operation == "retrieve_model"
+
+
+def test_an_encoded_slash_is_no_way_to_another_route() -> None:
+    """A path whose slashes are encoded is no route, and is quoted as it came."""
+    http = Http(FakeFineTuning(start=BORN))
+
+    answer = http.json("GET", "/v1/files%2Ffile-x", status=404)
+
+    assert answer["error"]["message"].startswith("Unknown request URL: GET /v1/files%2Ffile-x.")
