@@ -89,6 +89,20 @@ def test_a_file_part_without_a_name_of_its_own(http: Http) -> None:
     assert json.loads(http.send("POST", "/files", body, (KEY, FORM)).body)["filename"] == "upload"
 
 
+@pytest.mark.parametrize(("field", "path"), [("file", "/files"), ("data", "/uploads/{}/parts")])
+def test_a_file_without_a_name_may_be_large(http: Http, field: str, path: str) -> None:
+    """A file, or a part of one, may be as large without a file name as with one, and is not kept in the log either."""
+    size = 100_000
+    upload = {"filename": "a", "purpose": "batch", "bytes": size, "mime_type": "text/plain"}
+    target = path.format(http.json("POST", "/uploads", upload)["id"])
+    body = form(b"x" * size, purpose="batch").replace(
+        b'name="file"; filename="train.jsonl"', b'name="%b"' % field.encode()
+    )
+
+    assert http.send("POST", target, body, (KEY, FORM)).status == 200
+    assert http.fake.requests[-1].form == {"purpose": "batch", "bytes": size}
+
+
 def test_a_name_breaks_no_header(http: Http) -> None:
     """A name with line ends, quotes or other scripts is offered for download in printable ASCII."""
     body = form(b"x", purpose="batch").replace(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 FIELD_BYTES_AT_MOST = 64 * 1024
+FILE_PARTS = ("file", "data")
+"""The parts that are files, with a file name or without (inferred: a client may leave it out)."""
 PARTS_AT_MOST = 64
 
 _EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
@@ -114,7 +116,8 @@ class FormReader:
 
     def _end_headers(self) -> None:
         _, self._options = parse_options_header(self._headers.get("content-disposition", b""))
-        self._limit = self._file_limit if self._filename() is not None else FIELD_BYTES_AT_MOST
+        is_file = self._filename() is not None or self._part_name() in FILE_PARTS
+        self._limit = self._file_limit if is_file else FIELD_BYTES_AT_MOST
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._refusal:
@@ -130,11 +133,14 @@ class FormReader:
         if len(self.form.parts) == PARTS_AT_MOST:
             self._refusal = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
             return
-        name = self._options.get(b"name", b"").decode(errors="replace")
+        name = self._part_name()
         self.form.parts[name] = Part(name, self._filename(), self._writer.seal())
 
     def _end(self) -> None:
         self._ended = True
+
+    def _part_name(self) -> str:
+        return self._options.get(b"name", b"").decode(errors="replace")
 
     def _filename(self) -> str | None:
         """The name the file was sent under; the extended form, which some clients send, comes before the plain one."""

@@ -6,10 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from .forms import Form
+from .forms import FILE_PARTS, Form
 
 ENTRIES_AT_MOST = 1000
 BODY_BYTES_AT_MOST = 64 * 1024
@@ -127,10 +126,12 @@ def form_fields(form: Form | None) -> dict[str, Any] | None:
         return None
     fields: dict[str, Any] = {}
     for name, part in form.parts.items():
-        if part.filename is None:
-            fields[name] = form.text(name)
-        else:
+        if part.filename is not None:
             fields |= {"filename": part.filename, "bytes": part.content.size}
+        elif name in FILE_PARTS:
+            fields["bytes"] = part.content.size
+        else:
+            fields[name] = form.text(name)
     return fields
 
 
