@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from collections import Counter
@@ -209,5 +208,4 @@ def main(cases: int) -> int:
 
 
 if __name__ == "__main__":
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it says of each broken form that it is broken
     sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

@@ -56,6 +56,17 @@ def test_a_form_in_pieces(contents: list[bytes], data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
+    "preamble", [b"\r\n", b"\n", b"This is a form.\r\n", b"--A\r\n\r\n--C\r\n", b"x" * 9000 + b"\n"]
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_a_form_after_a_preamble(preamble: bytes, size: int) -> None:
+    """What comes before the first boundary, as RFC 2046 allows, is no part of the form, in whichever pieces."""
+    body = preamble + BODY
+
+    assert read(body, *range(size, len(body), size)) == read(BODY)
+
+
+@pytest.mark.parametrize(
     ("disposition", "name"),
     [
         ('filename="train.jsonl"', "train.jsonl"),

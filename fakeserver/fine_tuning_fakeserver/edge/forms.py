@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ FILE_PARTS = ("file", "data")
 """The parts that are files, with a file name or without (inferred: a client may leave it out)."""
 PARTS_AT_MOST = 64
 
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)
 _EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
 
 
@@ -61,9 +63,13 @@ class FormReader:
         self._file_limit = file_bytes_at_most
         self._limit = FIELD_BYTES_AT_MOST
         self._ended = False
+        self._delimiter = b"\n--" + boundary
+        self._preamble = b"\n"
+        self._begun = False
         self._refusal: ApiError | None = None
         try:
             self._parser = MultipartParser(boundary, self._callbacks())
+            self._parser.logger = _SILENT  # what it complains of is in the answer
         except FormParserError as error:
             raise bad_multipart(str(error)) from None
 
@@ -83,10 +89,21 @@ class FormReader:
         """Take the next chunk. After a refusal the rest is read and dropped, so that the client gets the answer."""
         if self._refusal:
             return
+        if not self._begun:
+            chunk = self._after_preamble(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             self._refusal = bad_multipart(str(error))
+
+    def _after_preamble(self, chunk: bytes) -> bytes:
+        """What there is of the form itself; a form may begin with some text for people (RFC 2046, 5.1.1)."""
+        self._preamble += chunk
+        start = self._preamble.find(self._delimiter) + 1
+        self._begun = start > 0
+        form = self._preamble[start:] if self._begun else b""
+        self._preamble = b"" if self._begun else self._preamble[-len(self._delimiter) :]
+        return form
 
     def finish(self) -> Form:
         """The whole form.
