@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -9,7 +10,8 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from worlds import BORN, ROWS, Http
+from fine_tuning_fakeserver.edge.byhand import ask
+from worlds import BORN, KEY, ROWS, Http
 
 
 @contextmanager
@@ -63,3 +65,14 @@ def test_an_encoded_slash_is_no_way_to_another_route() -> None:
     answer = http.json("GET", "/v1/files%2Ffile-x", status=404)
 
     assert answer["error"]["message"].startswith("Unknown request URL: GET /v1/files%2Ffile-x.")
+
+
+def test_a_path_with_its_origin() -> None:
+    """A target with scheme and host, as a proxy gets it, is the path in it; an origin alone is its root."""
+    http = Http(FakeFineTuning(start=BORN), is_described=False)
+    model = ask(http.fake.app, "GET", b"http://api.example.com/v1/models/gpt-4o-mini?x=1", [KEY], b"")
+    root = ask(http.fake.app, "GET", b"HTTP://api.example.com", [KEY], b"")
+
+    assert (model.status, json.loads(model.body)["id"]) == (200, "gpt-4o-mini")
+    assert [(each.path, each.query) for each in http.fake.requests] == [("/v1/models/gpt-4o-mini", "x=1"), ("/", "")]
+    assert root.status == 404

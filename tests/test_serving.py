@@ -78,3 +78,13 @@ def test_the_server_stops_though_an_answer_is_not_taken() -> None:
         target = f"/v1/files/{file['id']}/content"
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_target_with_its_origin() -> None:
+    """A request line that names scheme and host, as a proxy gets it, is answered as one that does not."""
+    headers = b"Host: x\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
+    request = b"GET http://%s/v1/models/gpt-4o-mini HTTP/1.1\r\n" + headers
+    with FakeFineTuning(start=BORN).serving() as url:
+        status, answer = said(url, request % urlsplit(url).netloc.encode())
+
+    assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")

@@ -21,6 +21,7 @@ from .scripted.stage import Scripts
 
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+_ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 _INNER_SLASH = "\udc2f"
 """While a path is routed: a slash that came encoded, and so parts no segments. No path decodes to this character."""
 
@@ -64,6 +65,10 @@ class Front:
             return
         if scope["type"] != "http":
             return
+        if origin := _ORIGIN.match(scope.get("raw_path") or b""):
+            # what a proxy is asked is for any server good enough (RFC 9112, 3.2.2)
+            path = scope["raw_path"][origin.end() :] or b"/"
+            scope = {**scope, "raw_path": path, "path": unquote(path.decode("latin-1"))}
         if b"%2" in (raw_path := scope.get("raw_path") or b""):
             # models may have slashes in their names, which SDKs encode
             marked = _ENCODED_SLASH.sub(_INNER_SLASH, raw_path.decode("latin-1"))
