@@ -76,3 +76,17 @@ def test_a_path_with_its_origin() -> None:
     assert (model.status, json.loads(model.body)["id"]) == (200, "gpt-4o-mini")
     assert [(each.path, each.query) for each in http.fake.requests] == [("/v1/models/gpt-4o-mini", "x=1"), ("/", "")]
     assert root.status == 404
+
+
+def test_a_head_moves_no_time() -> None:
+    """At the pace "polls" a HEAD tells what a GET would have told, and brings a job no further."""
+    http = Http(FakeFineTuning(start=BORN))
+    job = http.job()
+    path = f"/fine_tuning/jobs/{job['id']}"
+
+    for _ in range(3):
+        assert http.send("HEAD", path).status == 200
+        assert http.send("HEAD", f"{path}/events").status == 200
+
+    assert http.fake.now == BORN
+    assert http.json("GET", path)["status"] == "queued"

@@ -30,6 +30,7 @@ class Service:
     def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
         self.lock = threading.RLock()
         self._new_journal = journal
+        self._looks_count = True
         self._born_with = settings or Settings()
         self.reset({})
 
@@ -54,12 +55,16 @@ class Service:
         return self.account.settings
 
     @contextmanager
-    def all_or_nothing(self) -> Generator[None, None, None]:
+    def all_or_nothing(self, *, looks_count: bool = True) -> Generator[None, None, None]:
         """Hold the lock over a request; when it ends in a crash, put the account and its clock back.
 
         Refusals pass through: a verb refuses before it changes anything.
+
+        Args:
+            looks_count: whether a look at a job moves time at the pace "polls".
         """
         with self.lock:
+            self._looks_count = looks_count
             kept, mark = len(self.journal), self.clock.mark()
             try:
                 yield
@@ -68,6 +73,13 @@ class Service:
             except Exception:
                 self._put_back(kept, mark)
                 raise
+            finally:
+                self._looks_count = True
+
+    @property
+    def is_moved_by_looks(self) -> bool:
+        """Whether the look that a verb takes moves time."""
+        return self._looks_count and self.account.pace == "polls"
 
     def _put_back(self, kept: int, mark: tuple[float, float, float]) -> None:
         self.journal.keep(kept)

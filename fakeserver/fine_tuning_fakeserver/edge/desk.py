@@ -64,7 +64,7 @@ class Desk:
         """What a script says, or the operation's verb; a fault where a script breaks the connection."""
         scripted = bool(self._scripts) and operation.family is not CONTROL
         try:
-            with call.service.all_or_nothing():
+            with call.service.all_or_nothing(looks_count=call.scope["method"] != "HEAD"):
                 result = self._scripts.ask(operation, call) if scripted else operation.ask(call)
                 if isinstance(result, BrokenOff):
                     return self._faults.once(result.fault)

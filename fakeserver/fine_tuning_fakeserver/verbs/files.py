@@ -135,7 +135,7 @@ def retrieve(service: Service, now: float, identifier: str) -> wire.Json:
     account = service.account
     shown = describe(account, identifier, now)
     file = account.files.get(identifier)
-    if file and account.pace == "polls" and now < (ready := file.created_at + account.dialect.unready[1]):
+    if file and service.is_moved_by_looks and now < (ready := file.created_at + account.dialect.unready[1]):
         service.advance_clock(ready)
     return shown
 

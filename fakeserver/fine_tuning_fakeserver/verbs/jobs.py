@@ -33,7 +33,7 @@ def create(service: Service, now: float, body: CreateJobBody, own: Mapping[str, 
 def retrieve(service: Service, now: float, identifier: str) -> wire.Json:
     """One job. At the pace "polls" this moves time to its next milestone first."""
     job = find(service.account, identifier)
-    if service.account.pace == "polls":
+    if service.is_moved_by_looks:
         now = _to_next_milestone(service, job, now)
     return wire.job(job, now)
 
@@ -123,7 +123,7 @@ def list_events(service: Service, now: float, identifier: str, *, after: str | N
     job = find(service.account, identifier)
     life = job.life()
     visible = life.events(now)
-    if after is None and service.account.pace == "polls":
+    if after is None and service.is_moved_by_looks:
         if service.looked_at.get(identifier) == visible:
             visible = life.events(_to_next_milestone(service, job, now))
         service.looked_at[identifier] = visible
