@@ -186,3 +186,37 @@ def test_a_download_is_raw_bytes() -> None:
     assert reply.body == ROWS.encode()
     assert headers[b"content-type"] == b"application/octet-stream"
     assert headers[b"content-disposition"] == b'attachment; filename="train.jsonl"'
+
+
+@pytest.mark.parametrize("dialect", ["openai-2025-09", "openai-spec", "openai-2024-10", "openai-2023-11"])
+@pytest.mark.parametrize("path", ["/files", JOBS, "/models", "/models/none"])
+@pytest.mark.parametrize(("key", "indent"), [(None, 4), (b"Bearer wrong", 2)])
+def test_who_is_not_let_in_is_told_so_by_the_gateway(dialect: str, path: str, key: bytes | None, indent: int) -> None:
+    """A 401 is the same on every route: it has a newline at its end, no twin, and names no account."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"], dialect=dialect), is_described=not dialect[-1].isalpha())
+    reply = http.send("GET", path, None, [(b"authorization", key)] if key else [])
+
+    names = [name for name, _ in reply.headers]
+    headers = dict(reply.headers)
+    body = json.loads(reply.body)
+    assert (reply.status, list(body)) == (401, ["error"])
+    assert reply.body == json.dumps(body, indent=indent).encode() + b"\n"
+    assert headers[b"access-control-allow-origin"] == b"*"
+    assert (headers[b"www-authenticate"], headers[b"content-length"]) == (
+        b'Basic realm="OpenAI API"',
+        b"%d" % len(reply.body),
+    )
+    assert not {*ACCOUNT, b"x-envoy-upstream-service-time"} & set(names)
+    assert len(names) == len(set(names))
+
+
+def test_a_401_that_a_fault_sends_is_the_gateways_too() -> None:
+    """A 401 that a fault sends looks as the service's own does."""
+    fake = FakeFineTuning(start=BORN)
+    http = Http(fake)
+    fake.fail(401, on="list_files")
+
+    reply = http.send("GET", "/files")
+
+    assert list(json.loads(reply.body)) == ["error"]
+    assert not set(ACCOUNT) & set(dict(reply.headers))

@@ -18,7 +18,7 @@ INVALID = "invalid_request_error"
 
 
 class ApiError(Exception):
-    """An error answer of the service."""
+    """An error answer of the service; `indent` is how many spaces its body is indented by."""
 
     def __init__(
         self,
@@ -28,8 +28,10 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         type: str = INVALID,
+        indent: int = 2,
     ) -> None:
         super().__init__(message)
+        self.indent = indent
         self.status, self.message, self.param, self.code, self.type = status, message, param, code, type
 
     def body(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def no_key() -> ApiError:
         "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the "
         "API from your browser and are prompted for a username and password. You can obtain an API key from "
         "https://platform.openai.com/account/api-keys.",
+        indent=4,  # printed output of 2026
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from .errors import ApiError
+from .errors import INVALID, ApiError
 from .evidence import backed, inferred, printed
 
 SERVER = "server_error"
@@ -57,4 +57,4 @@ def overloaded() -> ApiError:
 def refused_with(status: int) -> ApiError:
     """Any other status from 400 to 599."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else f"Status {status}"
-    return ApiError(status, phrase, **({"type": SERVER} if status >= 500 else {}))
+    return ApiError(status, phrase, type=SERVER if status >= 500 else INVALID)

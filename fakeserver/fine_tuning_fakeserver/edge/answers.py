@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -55,6 +56,8 @@ class Answer:
     status: int
     headers: list[Header]
     body: bytes | Iterator[bytes]
+    family: Family | None = None
+    """Where it is not its route's own: an answer of the gateway, which never asked the route."""
 
     async def send(self, send: Send) -> None:
         """Send the answer as plain ASGI messages."""
@@ -84,13 +87,19 @@ def json_answer(value: Any, family: Family, status: int = 200) -> Answer:
 
 def error_answer(error: ApiError, family: Family) -> Answer:
     """An error of the API. Files errors have a twin beside ``error`` (recording: FilesTests)."""
+    if error.status == 401:
+        return _stopped(error)
     body: dict[str, Any] = {"error": error.body()}
     if family is FILES:
         body["detail"] = {"message": error.message, "code": error.code}
-    answer = json_answer(body, family, error.status)
-    if error.status == 401:
-        answer.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))  # recording of 2023-08
-    return answer
+    return json_answer(body, family, error.status)
+
+
+def _stopped(error: ApiError) -> Answer:
+    """The gateway's refusal to let a request in: the same on every route (recording of 2023-08)."""
+    body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
+    length = (b"content-length", b"%d" % len(body))
+    return Answer(error.status, [JSON_TYPE, length, (b"www-authenticate", b'Basic realm="OpenAI API"')], body, GATEWAY)
 
 
 def usage_answer(message: str, status: int = 400) -> Answer:

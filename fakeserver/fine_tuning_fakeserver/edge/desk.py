@@ -150,6 +150,8 @@ class Desk:
 
     def _complete(self, exchange: Exchange, operation: Operation | None, answer: Answer) -> None:
         """Name the request in its answer, and write the answer down."""
+        if answer.family is GATEWAY:
+            operation = None
         family = operation.family if operation else GATEWAY
         answers.identify(answer, family, self._service.account, exchange.number)
         if (dialect := self._service.account.dialect) is not RECORDED:

@@ -62,6 +62,8 @@ def refusal(error: ApiError, operation: Operation, dialect: Dialect) -> Answer:
         return error_answer(error, operation.family)
     if error.status == 401 and 401 in dialect.manner.refusals:
         return _bare(401, dialect.manner)
+    if error.status == 401:
+        return error_answer(error, operation.family)
     # a family that is only equal to the one of files has no twins
     answer = error_answer(error, operation.family if dialect.twins else replace(operation.family))
     return _ended(answer, operation, dialect.manner)

@@ -121,7 +121,8 @@ def _content(operation: Operation, status: int) -> Schema:
         shape = ANSWERS.get(operation.name)
         in_json = {"application/json": {"schema": ref(shape)}} if shape else {}
         return {**in_json, **OTHER_MEDIA.get(operation.name, {})}
-    refusal = ref(others.FILES_REFUSAL if operation.family is FILES else others.REFUSAL)
+    of_files = operation.family is FILES and status != HTTPStatus.UNAUTHORIZED  # which is the gateway's
+    refusal = ref(others.FILES_REFUSAL if of_files else others.REFUSAL)
     if status == HTTPStatus.BAD_REQUEST and operation.name in TELLS_ITS_USER:
         refusal = {"anyOf": [refusal, ref("FakeError")]}
     return {"application/json": {"schema": refusal}}
