@@ -19,11 +19,19 @@ RATED: Any = {"input": {"messages": [ASK]}, "preferred_output": [YES], "non_pref
 # Members of a message, messages, answers and inputs, sound and unsound.
 CONTENTS: list[Any] = [5, [], ["x"], [{"type": "smell"}], [{"type": "refusal"}], [{"type": "image_url"}, YES], {}]
 WEIGHTS: list[Any] = [0, 1, 1.0, True, False, 2, "1", None, []]
+INVALID: list[Any] = [
+    "<|fim_suffix|>",
+    "a <|endoftext|> <|fim_prefix|>",
+    "<|fim|>",
+    [{"type": "text", "text": "<|fim_middle|>"}],
+]
 CALLS: list[Any] = [{}, {"tool_calls": []}, {"tool_calls": [CALL]}, {"function_call": CALL["function"]}]
 MESSAGES: list[Any] = [
     *(5, None, {}, {"content": "x"}, {"role": "bot"}, {"role": []}, {"role": 1.5, "content": "x"}),
     *({"role": "developer", "content": ""}, {"role": "user"}, {"role": "user", "content": None, "tool_calls": [CALL]}),
     *({**ASK, "content": content} for content in CONTENTS),
+    *({**message, "content": content} for message in (ASK, YES) for content in INVALID),
+    {"role": "assistant", "tool_calls": [{"id": "<|fim_suffix|>"}]},
     *({**message, "weight": weight} for message in (ASK, YES) for weight in WEIGHTS),
     *({"role": "assistant", "content": None, **calls} for calls in CALLS),
 ]
@@ -44,6 +52,7 @@ TABLE: list[tuple[int, Any]] = [
     *((2, {**RATED, "input": asked}) for asked in INPUTS),
     *((2, {key: value for key, value in RATED.items() if key != name}) for name in RATED),
     *((2, {**RATED, more: 1}) for more in ("x", "preferred_completion")),
+    (2, {**RATED, "preferred_completion": [{**YES, "content": "<|fim_suffix|>"}]}),
     *((way, row) for way in range(4) for row in ANYTHING),
 ]
 

@@ -14,6 +14,11 @@ from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
 
 JUNK = (
     *("null", "true", "0", "1", "2", "1.0", "0.5", '""', '"x"', '"assistant"', '"user"', '"tool"'),
+    *(
+        '"<|fim_suffix|>"',
+        '[{"type": "text", "text": "a <|endoftext|>"}]',
+        '[{"role": "assistant", "content": "<|fim_suffix|>"}]',
+    ),
     *("[]", '["x"]', "{}", '{"type": "text"}', '{"role": "user", "content": ""}', '[{"role": "assistant"}]'),
 )
 junk = st.sampled_from(JUNK).map(json.loads)

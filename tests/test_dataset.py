@@ -65,6 +65,12 @@ FAULTS: list[tuple[Any, str]] = [
     (chat(USER, {**ANSWER, "weight": True}), ", message 2 weight: 0 or 1 expected"),
     (chat(USER, {**ANSWER, "weight": "1"}), ", message 2 weight: 0 or 1 expected"),
     (chat(USER, {"role": "system", "content": "x"}), " must have at least one message from the assistant"),
+    *(
+        (chat(USER, {**ANSWER, "content": content}), f" message contains an invalid token: {token}.")
+        for token in ("<|fim_suffix|>", "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|endofprompt|>")
+        for content in (f"a{token}<|fim_suffix|>", [{"type": "text", "text": token}])
+    ),
+    (chat({**USER, "content": "<|fim_suffix|>"}, ANSWER), " message contains an invalid token: <|fim_suffix|>."),
 ]
 
 SOUND: list[Any] = [
@@ -73,6 +79,7 @@ SOUND: list[Any] = [
     chat({"role": "system", "content": ""}, {"role": "developer", "content": "x"}, ANSWER),
     chat({"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {}}]}, ANSWER),
     chat(USER, {**ANSWER, "weight": 0}, {**ANSWER, "weight": 1}),
+    chat({**USER, "content": "<|"}, {**ANSWER, "content": "<|fim|> <| fim_suffix |> <fim_suffix>"}),
     chat(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": "5"}),
     chat(USER, {"role": "assistant", "function_call": CALL["function"]}, {"role": "function", "content": "5"}),
     chat(USER, ANSWER, tools=[], parallel_tool_calls=False, functions=[]),

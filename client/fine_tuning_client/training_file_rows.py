@@ -49,11 +49,16 @@ def _chat(row: Row) -> Iterator[Fault]:
     yield from _messages(messages, "messages")
     if isinstance(messages, list) and messages and not any(map(_is_answer, messages)):
         yield "messages", " must have at least one message from the assistant"
+    yield from _invalid_tokens(messages, "messages")
 
 
 def _reinforcement(row: Row) -> Iterator[Fault]:
     """Any further keys are for graders, which find them as ``item``."""
-    return _messages(row["messages"], "messages") if "messages" in row else iter([_missing("messages")])
+    if "messages" not in row:
+        yield _missing("messages")
+        return
+    yield from _messages(row["messages"], "messages")
+    yield from _invalid_tokens(row["messages"], "messages")
 
 
 def _completion(row: Row) -> Iterator[Fault]:
@@ -81,6 +86,11 @@ def _preference(row: Row) -> Iterator[Fault]:
         yield "input", " input must be an object with messages"
     for names in ANSWERS:
         yield from _answer(row, names)
+    if isinstance(asked, dict):
+        yield from _invalid_tokens(asked.get("messages"), "input.messages")
+    for names in ANSWERS:
+        name = names[0] if names[0] in row else names[1]
+        yield from _invalid_tokens(row[name], name)
 
 
 def _answer(row: Row, names: tuple[str, str]) -> Iterator[Fault]:
@@ -111,6 +121,13 @@ def _messages(messages: Any, path: str, where: str = "") -> Iterator[Fault]:
     for index, message in enumerate(messages):
         for text in _of_message(message):
             yield f"{path}[{index}]", f", {where}message {index + 1} {text}"
+
+
+def _invalid_tokens(messages: Any, path: str) -> Iterator[Fault]:
+    """What only models use; printed for one of these tokens, without saying whose message it was."""
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        if isinstance(message, dict) and (found := _SPECIAL.search(_text_of(message))):
+            yield f"{path}[{index}]", f" message contains an invalid token: {found[0]}."
 
 
 def _of_message(message: Any) -> Iterator[str]:
@@ -158,6 +175,7 @@ _CHECKS: dict[str, Callable[[Row], Iterator[Fault]]] = {
     COMPLETION: _completion,
 }
 
+_SPECIAL = re.compile(r"<\|(?:endoftext|fim_prefix|fim_middle|fim_suffix|endofprompt)\|>")
 # A tokenizer's split, roughly: English suffixes, words, numbers of up to three digits, runs of signs. A word counts a
 # token for nine letters, in other scripts for two; each message and each conversation costs a few more.
 LETTERS_A_TOKEN, PER_CONVERSATION, PER_MESSAGE = 9, 3, 4
@@ -184,10 +202,14 @@ def tokens_of(form: str, row: Row) -> int:
 def _in_message(message: Any) -> int:
     if not isinstance(message, dict):
         return PER_MESSAGE
+    return PER_MESSAGE + _in_text(_text_of(message))
+
+
+def _text_of(message: Row) -> str:
     content, calls = message.get("content"), _calls(message)
     parts = content if isinstance(content, list) else [{"text": content}]
     texts = [str(part.get("text") or "") for part in parts if isinstance(part, dict)]
-    return PER_MESSAGE + _in_text(" ".join([*texts, str(calls) if calls else ""]))
+    return " ".join([*texts, str(calls) if calls else ""])
 
 
 def _in_text(text: str) -> int:

@@ -21,7 +21,7 @@ def fault(row: dict[str, Any]) -> str | None:
     messages = row["messages"]
     if not isinstance(messages, list) or not messages:
         return " messages must be a non-empty list"  # inferred
-    return first_message_fault(messages) or _no_answer(messages)
+    return first_message_fault(messages) or _no_answer(messages) or invalid_token(messages)
 
 
 def tokens_of(row: dict[str, Any]) -> int:
@@ -43,6 +43,18 @@ def first_message_fault(messages: list[Any], name: str = "message") -> str | Non
     for number, message in enumerate(messages, start=1):
         if text := _message_fault(message):
             return f", {name} {number} {text}"
+    return None
+
+
+def invalid_token(messages: list[Any]) -> str | None:
+    """The complaint about the first token in *messages* that only models use; None where there is none.
+
+    Source: a printed output of 2025, for one token and without saying whose message it was. The other tokens, and
+    that nobody's message may have them, are inferred.
+    """
+    for message in messages:
+        if found := tokens.special_in(message):
+            return f" message contains an invalid token: {found}."
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import tokens
-from .chat_format import extra_key, first_message_fault
+from .chat_format import extra_key, first_message_fault, invalid_token
 
 # vendor text names the answers `…_output`, the training-data schema of 2025-05 `…_completion`; both are taken.
 _ANSWERS = (("preferred_output", "preferred_completion"), ("non_preferred_output", "non_preferred_completion"))
@@ -21,7 +21,12 @@ def fault(row: dict[str, Any]) -> str | None:
     if missing:
         return f" is missing key '{missing}'."  # inferred: the same words
     found = extra_key(row, _EXAMPLE_KEYS) or _input_fault(row["input"])
-    return found or next((text for names in _ANSWERS if (text := _answer_fault(row, names))), None)
+    found = found or next((text for names in _ANSWERS if (text := _answer_fault(row, names))), None)
+    if found:
+        return found
+    return invalid_token(
+        [*row["input"]["messages"], *(message for names in _ANSWERS for message in _answer(row, names))]
+    )
 
 
 def tokens_of(row: dict[str, Any]) -> int:

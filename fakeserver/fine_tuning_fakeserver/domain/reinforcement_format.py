@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .chat_format import first_message_fault
+from .chat_format import first_message_fault, invalid_token
 
 
 def fault(row: dict[str, Any]) -> str | None:
@@ -17,4 +17,4 @@ def fault(row: dict[str, Any]) -> str | None:
     messages = row["messages"]
     if not isinstance(messages, list) or not messages:
         return " messages must be a non-empty list"  # inferred
-    return first_message_fault(messages)
+    return first_message_fault(messages) or invalid_token(messages)
