@@ -216,6 +216,85 @@ def test_a_file_of_2023_is_processed_after_some_seconds() -> None:
     assert spoken.json("GET", f"/v1/files/{file['id']}")["status"] == "processed"
 
 
+def test_models_of_2023() -> None:
+    """In 2023-11 gpt-3.5-turbo stood for its snapshot of June, which could be named itself; in 2024-10 it was gone."""
+    spoken = Spoken(OF_2023)
+    named = [spoken.trained(model=name) for name in ("gpt-3.5-turbo", "gpt-3.5-turbo-0613")]
+    ids = {model["id"] for model in spoken.json("GET", "/v1/models")["data"]}
+    seeded = spoken.fake.add_job(named[0]["training_file"], model="gpt-3.5-turbo")
+
+    assert {job["model"] for job in (*named, seeded)} == {"gpt-3.5-turbo-0613"}
+    assert named[0]["fine_tuned_model"].startswith("ft:gpt-3.5-turbo-0613:personal::")
+    assert named[0]["hyperparameters"]["learning_rate_multiplier"] == 2
+    assert "gpt-3.5-turbo-0613" in ids
+    assert Spoken(OF_2024).job(model="gpt-3.5-turbo")["model"] == "gpt-3.5-turbo-0125"
+    assert Spoken(OF_2024).job(model="gpt-3.5-turbo-0613")["error"]["code"] == "model_not_available"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "param"),
+    [
+        ({"n_epochs": 3}, "invalid n_epochs, extra fields not permitted", "n_epochs"),
+        ({"suffix": "x" * 19}, f"invalid suffix: {'x' * 19}, ensure this value has at most 18 characters", "suffix"),
+        ({"suffix": "x" * 65}, f"invalid suffix: {'x' * 65}, ensure this value has at most 18 characters", "suffix"),
+    ],
+)
+def test_refusals_of_2023(fields: dict[str, Any], message: str, param: str) -> None:
+    """In 2023 an unknown member was refused without its value, and a suffix had room for 18 characters."""
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": None}
+
+    assert Spoken(OF_2023).job(**fields)["error"] == error
+    assert Spoken(OF_2023).job(suffix="x" * 18)["object"] == "fine_tuning.job"
+    assert Spoken(OF_2024).job(**fields).get("error") != error
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"suffix": 5}'])
+def test_odd_bodies_in_2023(body: bytes) -> None:
+    """What is no request for a job is refused in 2023, too."""
+    assert Spoken(OF_2023).send("POST", JOBS, body).status == 400
+
+
+def test_examples_were_counted_at_creation_in_2023() -> None:
+    """In 2023 a file with too few examples was refused when a job was created, of any other job later."""
+    rows = "".join(ROWS.splitlines(keepends=True)[:9])
+    answers = {}
+    for dialect in (OF_2023, OF_2024):
+        spoken = Spoken(dialect)
+        file = json.loads(spoken.send("POST", "/v1/files", form(rows.encode()), (KEY, FORM)).body)["id"]
+        answers[dialect] = spoken.send("POST", JOBS, {"model": "gpt-3.5-turbo", "training_file": file})
+
+    assert (answers[OF_2023].status, answers[OF_2024].status) == (400, 200)
+    message = json.loads(answers[OF_2023].body)["error"]["message"]
+    assert re.fullmatch(r"file-\w{24} has 9 example\(s\), but must have at least 10 examples", message)
+
+
+def test_unknown_paths_in_2023() -> None:
+    """In 2023 an unknown path was called an invalid URL; it is an unknown one since 2024."""
+    error = Spoken(OF_2023).json("GET", "/v1/nope")["error"]
+
+    assert (error["message"], error["code"]) == ("Invalid URL (GET /v1/nope)", None)
+    assert Spoken(OF_2024).json("GET", "/v1/nope")["error"]["code"] == "unknown_url"
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, [1]), (3, [1, 11, 21]), (2, [1, 11])])
+def test_steps_told_in_2023(epochs: int, steps: list[int]) -> None:
+    """In 2023-11 there was an event of steps 1, 11, 21 and so on, and pages of them met."""
+    spoken = Spoken(OF_2023)
+    file = spoken.upload()["id"]
+    job = spoken.trained(training_file=file, hyperparameters={"n_epochs": epochs, "batch_size": 1})
+    events, after = [], ""
+    while True:
+        page = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=2{after}")
+        events += page["data"]
+        if not page["has_more"]:
+            break
+        after = f"&after={page['data'][-1]['id']}"
+
+    told = [event["data"]["step"] for event in reversed(events) if event["type"] == "metrics"]
+    assert told == steps
+    assert len({event["id"] for event in events}) == len(events)
+
+
 def test_a_job_of_azure() -> None:
     """Azure leaves out what is null, says -1 for what is not decided yet, and pending for what has not begun."""
     job = Spoken(AZURE).job()

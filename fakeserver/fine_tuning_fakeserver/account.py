@@ -63,7 +63,7 @@ class Account:
         self.organization_id = settings.organization_id or ids.derived_id("org", settings.seed)
         self.project = settings.project or ids.derived_id("project", settings.seed)
         self.owner = settings.owner or settings.organization
-        self.base_models = {model.id: model for model in settings.models}
+        self.base_models = {model.id: model for model in (*settings.models, *self.dialect.models)}
         self.plan = settings.plan
         self.pace = settings.pace
         self.files: dict[str, StoredFile] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import orjson
@@ -118,8 +119,8 @@ def parse_json(raw: bytes) -> Any:
         raise not_json() from None
 
 
-def parse(shape: type[B], value: Any) -> B:
-    """*value* in the shape of *shape*.
+def parse(shape: type[B], value: Any, complaints: Mapping[str, str] = MappingProxyType({})) -> B:
+    """*value* in the shape of *shape*; *complaints* are a dialect's own, by kind.
 
     Raises:
         ApiError: it does not fit, in the service's words.
@@ -129,14 +130,16 @@ def parse(shape: type[B], value: Any) -> B:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        _refuse(error, value)
+        _refuse(error, value, complaints)
 
 
-def _refuse(error: ValidationError, value: Mapping[str, Any]) -> NoReturn:
+def _refuse(error: ValidationError, value: Mapping[str, Any], complaints: Mapping[str, str]) -> NoReturn:
     """Answer for the first thing wrong; of a union's complaints the last one names what was nearest."""
     problems = error.errors(include_url=False, include_context=False)
     name = _name(problems[0], value)
     problem = [each for each in problems if _name(each, value) == name][-1]
+    if complaint := complaints.get(problem["type"]):
+        raise invalid_field(name, f", {complaint}")
     raise refusal(name, problem["type"], _text(problem), problem["input"])
 
 

@@ -121,6 +121,12 @@ def model_not_available(model: str) -> ApiError:
     )
 
 
+@backed(printed("creation with too few examples", "2023"))
+def too_few_examples(file: str, examples: int, least: int) -> ApiError:
+    """400 for a training file that is too short; since 2024 such a job fails instead."""
+    return ApiError(400, f"{file} has {examples} example(s), but must have at least {least} examples")
+
+
 @backed(inferred("that creation is refused with a permission error was reported in 2026-05, the body was not"))
 def fine_tuning_closed() -> ApiError:
     """403 for a job of an organization for which fine-tuning has ended."""

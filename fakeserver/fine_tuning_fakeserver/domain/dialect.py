@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .ids import SHAPES, IdShape
+from .models import BaseModel
 from .timeline import KINDS, Kind
 
 ALL = ""
@@ -44,7 +45,8 @@ class Course:
         kinds: the status and the event of each moment.
         also: by moment, further ones at the same time, in this order.
         step: the message of a training step; empty: the method's own.
-        every: there is an event of every so many steps.
+        every: there is an event of every so many steps,
+        after: beginning with that of this one; 0: with the last of so many.
         all_metrics: whether a checkpoint shows whatever its step measured.
         finished: by status, the moment that ``finished_at`` tells.
         estimate_s: seconds from creation to ``estimated_finish``; 0: it is null.
@@ -57,6 +59,7 @@ class Course:
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     step: str = ""
     every: int = 1
+    after: int = 0
     all_metrics: bool = False
     finished: Mapping[str, str] = field(default_factory=lambda: {"succeeded": "trained"})
     estimate_s: int = 0
@@ -81,6 +84,7 @@ class Manner:
         json_type: the media type of JSON.
         request_id: the header that names the request, and how: as ``req``, ``hex`` or ``uuid``.
         refusals: by status, code and message of a refusal that has no other members.
+        invalid_urls: whether an unknown path is told that it is invalid, as all were before 2024.
     """
 
     root: str = "/v1"
@@ -95,6 +99,7 @@ class Manner:
     json_type: bytes = b"application/json"
     request_id: tuple[bytes, str] = (b"x-request-id", "req")
     refusals: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    invalid_urls: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +119,11 @@ class Dialect:
         twins: whether a refusal about files has a twin beside ``error``.
         own_fields: what a job may be asked for that OpenAI does not know; it is echoed.
         as_sent: members of a job that are null unless they were sent.
+        models: base models that there are besides.
+        dated: by alias, the model that it stood for.
+        suffix_at_most: how many characters a suffix may have; 0: as many as by the spec.
+        complaints: by kind, what is wrong with a member of a job, where it was said without its value.
+        counts_at_once: whether a file with too few examples is refused at creation.
     """
 
     name: str
@@ -128,6 +138,11 @@ class Dialect:
     twins: bool = False
     own_fields: tuple[str, ...] = ()
     as_sent: tuple[str, ...] = ()
+    models: tuple[BaseModel, ...] = ()
+    dated: Mapping[str, str] = field(default_factory=dict)
+    suffix_at_most: int = 0
+    complaints: Mapping[str, str] = field(default_factory=dict)
+    counts_at_once: bool = False
 
 
 RECORDED = Dialect("openai-2025-09", twins=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from .azure import AZURE_2025
 from .dialect import RECORDED, Course, Dialect, Manner, Shape
 from .ids import SHAPES
+from .models import OF_2023
 from .usage import FakeUsageError
 
 _FILES_OF_24 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
@@ -66,9 +67,17 @@ OPENAI_2023 = replace(
         _MANNER_2024,
         without=_MANNER_2024.without | {b"x-content-type-options"},
         request_id=(b"x-request-id", "hex"),
+        invalid_urls=True,  # recording: GET /v1/files/ (2023-08), printed for others
     ),
     unready=("uploaded", 3.0),
     base64_results=False,
+    course=Course(every=10, after=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
+    models=OF_2023,
+    dated={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
+    # printed outputs of 2023
+    suffix_at_most=18,
+    complaints={"extra_forbidden": "extra fields not permitted"},
+    counts_at_once=True,
 )
 
 # spec: the members of the schemas, in recorded order; what is typed as plain text or a number is left out, not null.

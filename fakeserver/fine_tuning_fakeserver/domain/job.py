@@ -145,7 +145,8 @@ class Job:
 @lru_cache(maxsize=512)
 def _life(job: Job) -> Life:
     segments, course = timeline(job.script, job.created_at, job.interventions), job.dialect.course
-    return Life(_with_also(segments, course.also) if course.also else segments, course.kinds, course.every)
+    told = _with_also(segments, course.also) if course.also else segments
+    return Life(told, course.kinds, course.every, course.after)
 
 
 def _with_also(segments: Iterable[Segment], also: Mapping[str, tuple[str, ...]]) -> tuple[Segment, ...]:

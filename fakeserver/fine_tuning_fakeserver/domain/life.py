@@ -16,11 +16,13 @@ class Life:
         segments: what happens.
         kinds: what a moment means.
         every: there is an event of every so many training steps.
+        after: the first of these; 0: it is step *every*.
     """
 
     segments: tuple[Segment, ...]
     kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS, repr=False, compare=False)
     every: int = 1
+    after: int = 0
     milestones: tuple[tuple[float, str], ...] = field(init=False)
     """Each change of status with its time, oldest first."""
 
@@ -34,7 +36,7 @@ class Life:
         count = 0
         for segment in self.segments:
             if isinstance(segment, Run):
-                count += segment.done(now) // self.every - (segment.first - 1) // self.every
+                count += self._told(segment.done(now)) - self._told(segment.first - 1)
             elif segment.at <= now and self.kinds[segment.what].text:
                 count += 1
         return count
@@ -88,9 +90,18 @@ class Life:
 
     def _events(self, segment: Segment) -> int:
         if isinstance(segment, Run):
-            return segment.last // self.every - (segment.first - 1) // self.every
+            return self._told(segment.last) - self._told(segment.first - 1)
         return 1 if self.kinds[segment.what].text else 0
 
     def _step(self, run: Run, ordinal: int) -> Moment:
-        step = ((run.first - 1) // self.every + 1 + ordinal) * self.every
+        step = (self._told(run.first - 1) + 1 + ordinal) * self.every - self._ahead
         return Moment(run.at(step), "step", step)
+
+    def _told(self, step: int) -> int:
+        """How many of the steps up to *step* have an event."""
+        return (step + self._ahead) // self.every
+
+    @property
+    def _ahead(self) -> int:
+        """By how many steps the events are ahead of those of every so many."""
+        return self.every - self.after if self.after else 0

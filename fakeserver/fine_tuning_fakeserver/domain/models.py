@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 ALL = ("supervised", "dpo", "reinforcement")
 
@@ -45,7 +47,9 @@ BASE_MODELS = (
     BaseModel("gpt-4.1-nano-2025-04-14", 1744321025, "system", _SD),
     BaseModel("gpt-4.1-nano", 1744321707, "system", _SD),
 )
-BY_ID = {model.id: model for model in BASE_MODELS}
+# recording: models_list (2023-11); the multiplier is of a printed output.
+OF_2023 = (BaseModel("gpt-3.5-turbo-0613", 1686587434, "openai", _S, 2.0),)
+BY_ID = {model.id: model for model in (*BASE_MODELS, *OF_2023)}
 
 # recording: gpt-3.5-turbo (FineTuningClientTests/MinimalRequiredParams); the others are inferred from it.
 DATED = {
@@ -72,9 +76,9 @@ SHUTDOWN_DATES = {
 }
 
 
-def dated(model: str) -> str:
-    """The name under which the service answers for *model*: an alias becomes its snapshot."""
-    return DATED.get(model, model)
+def dated(model: str, once: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The name under which the service answers for *model*: an alias becomes its snapshot, or the one of *once*."""
+    return once.get(model) or DATED.get(model, model)
 
 
 def base_of(model: str) -> str:

@@ -87,8 +87,12 @@ class Desk:
             await drop_body(receive)
         except ClientGoneError:
             return
-        own = manners.unrouted(self._service.account.dialect.manner, path)
-        answer = own or unrouted.redirect(scope) or unrouted.refusal(methods, method, path)
+        manner = self._service.account.dialect.manner
+        answer = (
+            manners.unrouted(manner, path)
+            or unrouted.redirect(scope)
+            or unrouted.refusal(methods, method, path, as_invalid=manner.invalid_urls)
+        )
         self._finish(None, call, answer)
         await answer.send(send)
 

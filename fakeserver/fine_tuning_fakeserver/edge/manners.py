@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from ..domain.dialect import ALL, RECORDED, Dialect, Manner
 from ..domain.speech import said
-from ..errors import ApiError
+from ..errors import ApiError, invalid_field
 from .answers import GATEWAY, JSON_TYPE, Answer, error_answer, json_answer
 from .calls import Call
 
@@ -91,6 +91,17 @@ def own_members(dialect: Dialect, sent: Any) -> dict[str, Any]:
     own = {name: sent.pop(name) for name in dialect.own_fields if name in sent}
     shown = {name: value[:1].lower() + value[1:] for name, value in own.items() if isinstance(value, str)}
     return {**shown, **{name: None for name in dialect.as_sent if sent.get(name) is None}}
+
+
+def check_suffix(dialect: Dialect, sent: Any) -> None:
+    """Refuse a suffix that the dialect has no room for.
+
+    Raises:
+        ApiError: it is too long (printed output of 2023-08).
+    """
+    most, suffix = dialect.suffix_at_most, sent.get("suffix") if isinstance(sent, dict) else None
+    if most and isinstance(suffix, str) and len(suffix) > most:
+        raise invalid_field("suffix", f": {suffix[:200]}, ensure this value has at most {most} characters")
 
 
 def _ended(answer: Answer, operation: Operation, manner: Manner) -> Answer:

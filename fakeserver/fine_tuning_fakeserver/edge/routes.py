@@ -52,7 +52,8 @@ class Operation:
 def _create_job(call: Call) -> Any:
     sent, dialect = parse_json(call.body), call.service.account.dialect
     own = manners.own_members(dialect, sent) if dialect.own_fields else None
-    return jobs.create(call.service, parse(CreateJobBody, sent), own)
+    manners.check_suffix(dialect, sent)
+    return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
 
 
 def _list_jobs(call: Call) -> Any:

@@ -20,8 +20,8 @@ def redirect(scope: Scope) -> Answer | None:
     )
 
 
-def refusal(methods: tuple[str, ...], method: str, path: str) -> Answer:
-    """What is answered for a path that has these *methods* only, or is not known at all."""
+def refusal(methods: tuple[str, ...], method: str, path: str, *, as_invalid: bool = False) -> Answer:
+    """What is answered for a path that has these *methods* only, or is not known at all: *as_invalid* says how."""
     if path.startswith("/_fake") or not path.startswith("/v1"):
         kind = "method" if methods else "route"
         return answers.usage_answer(f"{method} {path} is no {kind} of fake-fine-tuning: the API is under /v1", 404)
@@ -29,7 +29,7 @@ def refusal(methods: tuple[str, ...], method: str, path: str) -> Answer:
         answer = answers.error_answer(wrong_method(method, path), GATEWAY)
         answer.headers.append((b"allow", _allowed(methods)))
         return answer
-    error = invalid_url(method, path) if path == "/v1/files/" else unknown_url(method, path)
+    error = invalid_url(method, path) if as_invalid or path == "/v1/files/" else unknown_url(method, path)
     return answers.error_answer(error, GATEWAY)
 
 

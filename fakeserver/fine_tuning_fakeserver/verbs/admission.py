@@ -13,10 +13,10 @@ from ..domain.job import Job
 from ..domain.methods import Order
 from ..domain.models import base_of, dated
 from ..domain.plan import FIELDS, Plan
-from ..domain.script import Script, decide
+from ..domain.script import EXAMPLES_AT_LEAST, Script, decide
 from ..domain.timeline import TERMINAL
 from ..domain.usage import FakeUsageError
-from ..errors import model_not_available, too_many_jobs, unknown_file_of_job
+from ..errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from . import wind_down
 
 MAGIC = "fake_"
@@ -34,6 +34,7 @@ def admitted(account: Account, now: float, body: CreateJobBody) -> Job:
     wind_down.check_open(account, now)  # before what is asked is looked at (inferred)
     files = Files.of(account, body)
     order = body.order(_tunable(account, now, body))
+    _check_count(account, files.training)
     _check_limit(account, now, order.model)
     return _decide(account, now, body, order, files)
 
@@ -69,13 +70,20 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
 
     A model that does not is refused as one that cannot be trained at all (inferred).
     """
-    model = dated(body.model)
+    model = dated(body.model, account.dialect.dated)
     base = account.base_models.get(base_of(model))
     foreign = model.startswith("ft:") and model in account.base_models
     known = model in account.base_models or model in account.models or foreign
     if not known or wind_down.is_gone(account, model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
     return model
+
+
+def _check_count(account: Account, training: Material) -> None:
+    """Refuse what fails in validation elsewhere: a dialect may count the examples at once."""
+    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
+    if account.dialect.counts_at_once and examples < least:
+        raise too_few_examples(training.id, examples, least)
 
 
 def _check_limit(account: Account, now: float, model: str) -> None:

@@ -118,7 +118,7 @@ def _undisturbed(account: Account, now: float, seed: JobSeed) -> Job:
     )
     identifier = seed.id or new_id(account)
     number = ids.draw("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
-    order = _order(body, seed)
+    order = _order(account, body, seed)
     script = decide(_plan(plan_of_next(account), seed), order, number, *_materials(account, seed))
     kept = kept_steps(script)
     for point in seed.checkpoints:
@@ -127,8 +127,8 @@ def _undisturbed(account: Account, now: float, seed: JobSeed) -> Job:
     return replace(new_job(account, identifier, now, body, order, script), given=_given(seed))
 
 
-def _order(body: CreateJobBody, seed: JobSeed) -> Order:
-    order = body.order(dated(body.model))
+def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> Order:
+    order = body.order(dated(body.model, account.dialect.dated))
     if seed.hyperparameters is None:
         return order
     return replace(order, numbers=replace(order.numbers, **seed.hyperparameters.model_dump(exclude_unset=True)))
