@@ -327,3 +327,30 @@ def test_a_file_is_gone_when_its_time_has_come(http: Http) -> None:
     http.fake.advance(1)
     http.json("GET", f"/files/{file['id']}", status=404)
     assert http.json("GET", "/files")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "purpose", "kept_s"),
+    [
+        ("openai-2025-09", "batch", 2_592_000),
+        ("openai-spec", "batch", 2_592_000),
+        ("openai-2025-09", "assistants", None),
+        ("openai-2024-10", "batch", None),
+        ("azure-2025", "batch", None),
+    ],
+)
+def test_files_for_batches_end_by_themselves(dialect: str, purpose: str, kept_s: int | None) -> None:
+    """A file for a batch is gone after thirty days, uploaded at once or in parts; others, and earlier ones, stay."""
+    http = Http(FakeFineTuning(start=BORN, pace="manual", dialect=dialect), is_described=False)
+    file = json.loads(http.upload(purpose=purpose).body)
+    told = {"filename": "a", "purpose": purpose, "bytes": 1, "mime_type": "text/plain"}
+    upload = json.loads(http.send("POST", "/uploads", told).body)["id"]
+    part = json.loads(
+        http.send("POST", f"/uploads/{upload}/parts", form(b"x").replace(b'"file"', b'"data"'), (KEY, FORM)).body
+    )
+    in_parts = http.json("POST", f"/uploads/{upload}/complete", {"part_ids": [part["id"]]})["file"]
+
+    for made in (file, in_parts):
+        assert made.get("expires_at") == (kept_s and made["created_at"] + kept_s)
+    http.fake.advance(2_592_000)
+    assert len(http.json("GET", "/files")["data"]) == (0 if kept_s else 2)

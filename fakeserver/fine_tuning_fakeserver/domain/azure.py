@@ -145,6 +145,7 @@ AZURE_2025 = Dialect(
     unready=("pending", 5.0),  # recording: pending at 0 s, processed at 5 s
     result_name="results.csv",  # printed
     base64_results=False,  # inferred
+    batch_files_end=False,  # inferred: the default is OpenAI's
     own_fields=("trainingType",),
     as_sent=("method",),
 )

@@ -117,6 +117,7 @@ class Dialect:
         base64_results: whether its content is base64.
         any_name: whether a file for fine-tuning may be called anything.
         twins: whether a refusal about files has a twin beside ``error``.
+        batch_files_end: whether files for batches are gone after a while, unless they were to be kept otherwise.
         own_fields: what a job may be asked for that OpenAI does not know; it is echoed.
         as_sent: members of a job that are null unless they were sent.
         models: base models that there are besides.
@@ -136,6 +137,7 @@ class Dialect:
     base64_results: bool = True
     any_name: bool = False
     twins: bool = False
+    batch_files_end: bool = True
     own_fields: tuple[str, ...] = ()
     as_sent: tuple[str, ...] = ()
     models: tuple[BaseModel, ...] = ()

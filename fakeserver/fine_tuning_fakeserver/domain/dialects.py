@@ -50,6 +50,7 @@ OPENAI_2024 = Dialect(
     },
     ids=_FILES_OF_24,
     manner=_MANNER_2024,
+    batch_files_end=False,  # files had no ``expires_at``
     any_name=True,  # recording: files_upload_stringio (2024-04), a fine-tune file called local.path
 )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..account import RESULTS, Account, next_id, result_created_at
 from ..content import Content
 from ..domain import dataset, ids, wire
+from ..domain.dialect import Dialect
 from ..domain.job import Job
 from ..domain.plan import FAILURES, JobError
 from ..domain.script import Script
@@ -32,6 +33,7 @@ from ..shelf import Shelf, UnknownCursorError
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 MUCH_BYTES = 64 * 1024
 """From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
+BATCH_KEPT_S = 30 * 24 * 3600
 _NOT_DOWNLOADABLE = frozenset({"assistants", "user_data"})
 _NEEDED_IN = frozenset({"validating_files", "queued"})
 """A job needs its training file until it runs (recording GetJobs: while validating; queued is inferred)."""
@@ -92,7 +94,17 @@ def read_ahead(content: Content, purpose: str) -> Callable[[], object] | None:
 
 def upload(service: Service, upload: Upload) -> wire.Json:
     """Check and keep a file."""
-    return keep(service, upload, check(upload, any_name=service.account.dialect.any_name))
+    dialect = service.account.dialect
+    found = check(upload, any_name=dialect.any_name)
+    return keep(service, replace(upload, expires_after=lifetime(dialect, upload.purpose, upload.expires_after)), found)
+
+
+def lifetime(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
+    """How many seconds a file is kept that is to be kept for so many as *asked*; None for ever.
+
+    Source: spec, "by default, files with purpose=batch expire after 30 days".
+    """
+    return BATCH_KEPT_S if asked is None and purpose == "batch" and dialect.batch_files_end else asked
 
 
 @verb

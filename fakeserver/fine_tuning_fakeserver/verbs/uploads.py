@@ -13,7 +13,7 @@ from ..domain import dataset, ids, wire
 from ..errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..records import FileUploaded, StoredFile, Upload, UploadChanged
 from ..service import Service, verb
-from .files import MUCH_BYTES, PURPOSES, new_id, stored
+from .files import MUCH_BYTES, PURPOSES, lifetime, new_id, stored
 
 OPEN_FOR = 3600.0
 """Seconds in which an upload must be completed (recordings UploadsTests)."""
@@ -106,7 +106,7 @@ def complete(
     account = service.account
     upload = _pending(account, identifier, now)
     content = ahead.content if ahead and ahead.upload is upload else _joined(upload, body)
-    expires = upload.file_expires_after
+    expires = lifetime(account.dialect, upload.purpose, upload.file_expires_after)
     file = StoredFile(
         new_id(account),
         upload.filename,
