@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.domain.models import BASE_MODELS
 from worlds import BORN, ROWS, Http
 
 
@@ -208,3 +209,32 @@ def test_a_plan_for_the_next_job_only() -> None:
     ]
     with pytest.raises(FakeUsageError, match="outcome"):
         fake.plan_next(outcome="perhaps")
+
+
+@pytest.mark.parametrize("ending", ["left alone", "cancelled", "deleted"])
+def test_a_model_is_there_from_the_moment_it_is_named(ending: str) -> None:
+    """A model can be found, asked and deleted once its event can be read, seconds before the job is over."""
+    http = Http(FakeFineTuning(start=BORN, pace="manual"))
+    path = f"/fine_tuning/jobs/{http.job()['id']}"
+    http.fake.advance_to(step=100)
+    while not (named := _named(http, path)):
+        assert len(http.json("GET", "/models")["data"]) == len(BASE_MODELS)
+        http.fake.advance(1)
+
+    assert http.json("GET", path)["status"] == "running"
+    assert http.json("GET", f"/models/{named}")["id"] == named
+    ask = {"model": named, "messages": [{"role": "user", "content": "Hi"}]}
+    assert http.json("POST", "/chat/completions", ask)["model"] == named
+    if ending == "cancelled":
+        http.json("POST", f"{path}/cancel")
+    if ending == "deleted":
+        http.json("DELETE", f"/models/{named}")
+    http.fake.advance(60)
+    http.json("GET", f"/models/{named}", status=404 if ending == "deleted" else 200)
+    assert http.json("GET", path)["fine_tuned_model"] == (None if ending == "cancelled" else named)
+
+
+def _named(http: Http, path: str) -> str:
+    """The model that a job's events name; empty while none does."""
+    messages = [event["message"] for event in http.json("GET", f"{path}/events?limit=10")["data"]]
+    return next((text.partition(": ")[2] for text in messages if text.startswith("New fine-tuned model")), "")

@@ -42,7 +42,7 @@ LEGAL = {
 GENTLE = ("pause", "resume")
 TERMINAL = {"succeeded", "failed", "cancelled"}
 FOR_EVER = float("inf")
-UNTIL_LAST_EVENT = 7.0
+UNTIL_MODELS, UNTIL_LAST_EVENT = 2.0, 7.0
 """Seconds from the end of the training to the job's last event, which is its success."""
 FIXED = ("id", "object", "model", "created_at", "training_file", "seed", "metadata", "user_provided_suffix", "eval_id")
 """What a job shows from its first answer on, and for ever."""
@@ -86,16 +86,19 @@ class Job:
     """When it came to its status."""
     held: list[tuple[str, float]] = field(default_factory=list)
     has_run: bool = False
+    has_models: bool = False
+    models: set[str] = field(default_factory=set)
     answer: Json = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.since = self.now
+        self.has_models = self.status == "succeeded"
 
     @property
     def status(self) -> str:
-        """What it is doing."""
-        return self.phases[0][0]
+        """What it is doing, to others: they take a job that has made its models for one that runs."""
+        return "running" if self.phases[0][0] == "ending" else self.phases[0][0]
 
     @property
     def next(self) -> float:
@@ -106,12 +109,14 @@ class Job:
         """Let it work; what is due exactly now has happened."""
         end = self.now + seconds
         while self.next <= end:
-            self.now = self.since = self.next
+            was, self.now = self.status, self.next
             self.phases.pop(0)
-        status, left = self.phases[0]
-        self.phases[0] = (status, left - (end - self.now))
+            self.since = self.since if self.status == was else self.now
+            self.has_models = self.has_models or self.phases[0][0] == "ending"
+        phase, left = self.phases[0]
+        self.phases[0] = (phase, left - (end - self.now))
         self.now = end
-        self.has_run = self.has_run or status not in ("validating_files", "queued")
+        self.has_run = self.has_run or phase not in ("validating_files", "queued")
 
     def take(self, verb: str) -> None:
         """Do as told."""
@@ -135,7 +140,8 @@ def phases(plan: Mapping[str, Any], steps: int, is_readable: bool = True) -> lis
     start.append(("queued", plan["queued"]))
     if "fail_at" in plan:
         return [*start, ("running", work), ("failed", FOR_EVER)]
-    return [*start, ("running", work + plan["finishing"] + UNTIL_LAST_EVENT), ("succeeded", FOR_EVER)]
+    start.append(("running", work + plan["finishing"] + UNTIL_MODELS))
+    return [*start, ("ending", UNTIL_LAST_EVENT - UNTIL_MODELS), ("succeeded", FOR_EVER)]
 
 
 @dataclass(slots=True)
@@ -339,6 +345,7 @@ class Surface(RuleBasedStateMachine):
         job.pass_time(0)
         assert (answer["status"], answer["created_at"]) == (job.status, int(job.born))
         self.jobs[self.new(answer["id"])] = job
+        self.name_models(answer["id"])
         if job.status == "succeeded":
             self.bear(answer["id"])
 
@@ -411,13 +418,23 @@ class Surface(RuleBasedStateMachine):
         for identifier, job in self.jobs.items():
             was = job.status
             job.pass_time(seconds)
+            self.name_models(identifier)
             if job.status == "succeeded" != was:
                 self.bear(identifier)
         for file in [file for file, until in self.expiry.items() if until <= self.now]:
             self.files.pop(file, None)
 
+    def name_models(self, identifier: str) -> None:
+        """A job that has made its models has told their names, all of which are new."""
+        job, path = self.jobs[identifier], f"/fine_tuning/jobs/{identifier}"
+        if job.has_models and not job.models:
+            texts = [event["message"] for event in self.walk(f"{path}/events", [40])]
+            job.models = {text.rpartition(" ")[2] for text in texts if "model created: " in text or "Snapshot" in text}
+            for model in job.models:
+                self.models[self.new(model)] = self.methods_of(job.answer["model"])
+
     def bear(self, identifier: str) -> None:
-        """A job that has succeeded leaves a result file and models, all of which are found under new names."""
+        """A job that has succeeded leaves a result file under a new name, and checkpoints of the models it named."""
         job, path = self.jobs[identifier], f"/fine_tuning/jobs/{identifier}"
         answer = self.ask("GET", path)
         (result,) = answer["result_files"]
@@ -429,8 +446,7 @@ class Surface(RuleBasedStateMachine):
         points = self.walk(f"{path}/checkpoints", [1])
         assert points[0]["fine_tuned_model_checkpoint"] == answer["fine_tuned_model"]
         assert [point["step_number"] for point in points] == [*range(job.steps, 0, -10)][:3]
-        for point in points:
-            self.models[self.new(point["fine_tuned_model_checkpoint"])] = self.methods_of(answer["model"])
+        assert {point["fine_tuned_model_checkpoint"] for point in points} == job.models
 
     def methods_of(self, model: str) -> set[str]:
         """The methods by which a model learns, and so what is made of it."""

@@ -102,17 +102,24 @@ class Account:
             if identifier not in self.jobs:
                 _expire(self, identifier, now)
                 continue
-            job = self.jobs[identifier]
-            life = job.life()
-            if identifier in self.active and life.end <= now and life.status(now) in TERMINAL:
-                del self.active[identifier]
-                if life.status(now) == "succeeded":
-                    _leave(self, job)
+            if identifier in self.active:
+                self._settle_job(self.jobs[identifier], now)
         self.outbox.settle(now, self.jobs)
 
+    def _settle_job(self, job: Job, now: float) -> None:
+        life = job.life()
+        if life.happened("model", now):
+            _show_models(self, job)
+        if life.end <= now and life.status(now) in TERMINAL:
+            del self.active[job.id]
+            if life.status(now) == "succeeded":
+                _show_result(self, job)
+
     def expect(self, job: Job) -> None:
-        """Look at *job* again when its timeline, as it is now, has come to its end."""
-        heapq.heappush(self._agenda, (job.life().end, job.id))
+        """Look at *job* again when it has made its models, and when its timeline, as it is now, has come to its end."""
+        life = job.life()
+        for at in {life.end, life.time_of("model") or life.end}:
+            heapq.heappush(self._agenda, (at, job.id))
         self.outbox.expect(job)
 
     def expect_end_of(self, file: str, at: float) -> None:
@@ -240,13 +247,16 @@ def result_created_at(job: Job) -> float:
     return job.given.result_created_at or wire.finished_at(job, job.life()) + RESULT_AFTER
 
 
-def _leave(account: Account, job: Job) -> None:
-    """Make known the result file and the models of a job that has succeeded."""
-    life = job.life()
+def _show_result(account: Account, job: Job) -> None:
+    """Make known the result file of a job that has succeeded."""
     if job.result_file not in account.deleted:
         account.results[job.result_file] = job.id
         _shelve_file(account, job.result_file, RESULTS, result_created_at(job))
-    made = wire.models_at(job, life)
+
+
+def _show_models(account: Account, job: Job) -> None:
+    """Make known the models of a job whose event has named them, be it over or not (inferred)."""
+    made = wire.models_at(job, job.life())
     for step in dict.fromkeys((*checkpoint_steps(job), job.script.steps)):
         if (model := job.model_at(step, made)) not in account.deleted:
             account.models[model] = job.id
