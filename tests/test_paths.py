@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import httpx
 import openai
 import pytest
 
@@ -90,3 +91,28 @@ def test_a_head_moves_no_time() -> None:
 
     assert http.fake.now == BORN
     assert http.json("GET", path)["status"] == "queued"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_slash_too_many_leads_to_the_same_list(scheme: str) -> None:
+    """A client that follows the 307 for a slash at the end gets the page it asked for, at the same address."""
+    fake = FakeFineTuning(start=BORN)
+    jobs = [fake.add_job(fake.add_file(ROWS)["id"])["id"] for _ in range(3)]
+    base = f"{scheme}://api.example.com/v1"
+    with httpx.Client(transport=fake.transport(), headers={"authorization": "Bearer any"}) as client:
+        moved = client.get(f"{base}/fine_tuning/jobs/?limit=2&metadata%5Ba%5D=b")
+        page = client.get(f"{base}/fine_tuning/jobs/?limit=2", follow_redirects=True).json()
+
+    assert (moved.status_code, moved.headers["location"]) == (307, f"{base}/fine_tuning/jobs?limit=2&metadata%5Ba%5D=b")
+    assert [job["id"] for job in page["data"]] == jobs[:0:-1]
+
+
+def test_what_azure_makes_is_where_its_client_believes() -> None:
+    """In process the Location of what was made has the scheme of the client's address."""
+    fake = FakeFineTuning(start=BORN, dialect="azure-2025")
+    file = fake.add_file(ROWS)["id"]
+    with httpx.Client(transport=fake.transport(), headers={"api-key": "any"}) as client:
+        url = "https://x.openai.azure.com/openai/v1/fine_tuning/jobs"
+        made = client.post(url, json={"model": "gpt-4o-mini", "training_file": file})
+
+    assert made.headers["location"] == f"{url}/{made.json()['id']}"

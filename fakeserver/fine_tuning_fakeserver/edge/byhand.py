@@ -35,10 +35,12 @@ def ask(
     headers: Sequence[tuple[bytes, bytes]],
     body: bytes,
     patience_s: float | None = None,
+    scheme: str = "http",
 ) -> Reply:
     """Send one request to *app*; *target* is path and query as they stand on the wire.
 
-    The client would wait *patience_s* seconds for an answer, of a time that is not the real one; None: for ever.
+    *scheme* is that of the URL which the client believes in. It would wait *patience_s* seconds for an answer, of a
+    time that is not the real one; None: for ever.
 
     Raises:
         RuntimeError: the application waited for something else than the body, which it never does.
@@ -50,7 +52,7 @@ def ask(
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
-        "scheme": "http",
+        "scheme": scheme,
         "path": unquote(raw_path.decode("ascii")),
         "raw_path": raw_path,
         "query_string": query,

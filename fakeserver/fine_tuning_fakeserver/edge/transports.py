@@ -55,7 +55,8 @@ def _transport_class(library: ModuleType) -> Any:
 
         def _answer(self, request: Any, body: bytes) -> Any:
             patience_s = request.extensions.get("timeout", {}).get("read")
-            reply = ask(self._app, request.method, request.url.raw_path, request.headers.raw, body, patience_s)
+            url, headers = request.url, request.headers.raw
+            reply = ask(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
             if reply.ending is None:
                 return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
             if not reply.status:

@@ -10,14 +10,17 @@ from .answers import GATEWAY, Answer
 
 
 def redirect(scope: Scope) -> Answer | None:
-    """307 for a list of jobs with a slash at its end, to http even (recording of 2023-10)."""
+    """307 for a list of jobs with a slash at its end (recording of 2023-10).
+
+    DIVERGES: the recorded one leads from https to http; here it stays where it is, and keeps the query.
+    """
     path: str = scope["path"]
     if path != "/v1/fine_tuning/jobs/":
         return None
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
-    return Answer(
-        307, [(b"location", b"http://%s%s" % (host, path.rstrip("/").encode())), (b"content-length", b"0")], b""
-    )
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    where = b"%s://%s%s%s" % (scope["scheme"].encode(), host, path.rstrip("/").encode(), query)
+    return Answer(307, [(b"location", where), (b"content-length", b"0")], b"")
 
 
 def refusal(methods: tuple[str, ...], method: str, path: str, *, as_invalid: bool = False) -> Answer:
