@@ -273,3 +273,42 @@ def test_scopes_of_other_kinds(fake: FakeFineTuning) -> None:
 
     assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert told(fake, {"type": "websocket"}) == []
+
+
+IN_JSON = [
+    JOBS,
+    "/uploads",
+    "/fine_tuning/alpha/graders/run",
+    "/fine_tuning/alpha/graders/validate",
+    "/chat/completions",
+]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=B", "text/json", "json"]
+)
+@pytest.mark.parametrize("path", [*IN_JSON, "/completions", "/uploads/x/complete"])
+def test_json_under_another_type(http: Http, path: str, kind: str) -> None:
+    """A body that says it is no JSON is refused in the service's words, whatever is in it."""
+    reply = http.send("POST", path, {}, (KEY, (b"content-type", kind.encode())))
+
+    text = f"Unsupported content type: '{kind}'. This API method only accepts 'application/json' requests, but you "
+    text += f"specified the header 'Content-Type: {kind}'. Please try again with a supported content type."
+    told = {"message": text, "type": "invalid_request_error", "param": None, "code": "unsupported_content_type"}
+    assert (reply.status, json.loads(reply.body)) == (400, {"error": told})
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON", "", None])
+def test_json_under_its_own_type(http: Http, kind: str | None) -> None:
+    """JSON is taken with a charset, in any case, and without a type."""
+    headers = [] if kind is None else [(b"content-type", kind.encode())]
+    body = {"model": "gpt-4o-mini", "training_file": http.file()}
+
+    assert http.send("POST", JOBS, body, (KEY, *headers)).status == 200
+
+
+def test_what_needs_no_body_minds_no_type(http: Http) -> None:
+    """A call that brings nothing is taken under any type, as clients send it."""
+    job = http.job()["id"]
+
+    assert http.send("POST", f"{JOBS}/{job}/cancel", b"", (KEY, (b"content-type", b"text/plain"))).status == 200

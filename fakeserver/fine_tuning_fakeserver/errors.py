@@ -95,6 +95,16 @@ def not_json() -> ApiError:
     )
 
 
+@backed(printed("answers to JSON under another type: openai/openai-openapi issues 194 and 502", "2024-02"))
+def unsupported_type(content_type: str) -> ApiError:
+    """400 for a body that says it is something else than JSON."""
+    text = (
+        f"Unsupported content type: '{content_type}'. This API method only accepts 'application/json' requests, "
+        f"but you specified the header 'Content-Type: {content_type}'. Please try again with a supported content type."
+    )
+    return ApiError(400, text, code="unsupported_content_type")
+
+
 @backed(inferred("the service's text for files is unknown"))
 def too_large(limit: int) -> ApiError:
     """413 for a body past a limit."""

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
-from ..bodies import JSON_BYTES_AT_MOST, refusal
-from ..errors import ApiError, no_key, too_large, wrong_key
+from ..bodies import JSON_BYTES_AT_MOST, parse_json, refusal
+from ..errors import ApiError, no_key, too_large, unsupported_type, wrong_key
 from ..service import Service
 from .forms import Form, FormReader
 from .requests_log import RequestsLog
@@ -48,6 +48,18 @@ class Call:
     def query(self) -> dict[str, str]:
         """The query, decoded; of two values the last counts."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+def sent_json(call: Call) -> Any:
+    """The JSON that a call brings; a body of no type is taken for it (inferred), and so is one with a charset.
+
+    Raises:
+        ApiError: the body says that it is something else, or it does not parse.
+    """
+    content_type = call.header(b"content-type")
+    if content_type.partition(";")[0].strip().lower() not in ("", "application/json"):
+        raise unsupported_type(content_type)
+    return parse_json(call.body)
 
 
 async def read_body(receive: Receive, limit: int = JSON_BYTES_AT_MOST) -> bytes:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from ..bodies import parse, parse_json
+from ..bodies import parse
 from ..verbs import inference
 from .answers import Answer
-from .calls import Call
+from .calls import Call, sent_json
 
 
 class _AskBody(BaseModel):
@@ -52,7 +52,7 @@ class CompletionBody(_AskBody):
 
 def chat(call: Call) -> Any:
     """A chat completion, whole or as it comes."""
-    body = parse(ChatBody, parse_json(call.body))
+    body = parse(ChatBody, sent_json(call))
     reply = inference.ask(call.service, "chatcmpl-", body.model, body.messages, body.n or 1)
     if not body.stream:
         return inference.chat(reply)
@@ -64,7 +64,7 @@ def chat(call: Call) -> Any:
 
 def complete(call: Call) -> Any:
     """A completion of the older kind; of several prompts the last counts."""
-    body = parse(CompletionBody, parse_json(call.body))
+    body = parse(CompletionBody, sent_json(call))
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
     reply = inference.ask(call.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
     return inference.completion(reply)

@@ -13,7 +13,6 @@ from ..bodies import (
     CreatePermissionsBody,
     CreateUploadBody,
     parse,
-    parse_json,
 )
 from ..errors import ApiError, bad_file, missing_part
 from ..grader_bodies import RunGraderBody
@@ -21,7 +20,7 @@ from ..verbs import files, graders, jobs, models, permissions, uploads
 from ..verbs.files import Download
 from . import inference, manners
 from .answers import FILES, FINE_TUNING, INFERENCE, MODEL_DELETED, MODELS, UPLOADS, Answer, Family
-from .calls import Call, choice_of, limit_of, metadata_of
+from .calls import Call, choice_of, limit_of, metadata_of, sent_json
 
 # spec: default pages are 20 jobs, 20 events, 10 checkpoints, 10000 files. A script was seen to ask for 300 events;
 # the upper bounds are inferred.
@@ -50,7 +49,7 @@ class Operation:
 
 
 def _create_job(call: Call) -> Any:
-    sent, dialect = parse_json(call.body), call.service.account.dialect
+    sent, dialect = sent_json(call), call.service.account.dialect
     own = manners.own_members(dialect, sent) if dialect.own_fields else None
     manners.check_suffix(dialect, sent)
     return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
@@ -143,7 +142,7 @@ def _file_content(call: Call) -> Answer:
 
 
 def _create_upload(call: Call) -> Any:
-    return uploads.create(call.service, parse(CreateUploadBody, parse_json(call.body)))
+    return uploads.create(call.service, parse(CreateUploadBody, sent_json(call)))
 
 
 def _add_part(call: Call) -> Any:
@@ -154,13 +153,13 @@ def _add_part(call: Call) -> Any:
 
 
 def _complete_upload(call: Call) -> Any:
-    body = parse(CompleteUploadBody, parse_json(call.body))
+    body = parse(CompleteUploadBody, sent_json(call))
     return uploads.complete(call.service, call.path["upload_id"], body, call.ahead)
 
 
 def _join_parts_ahead(call: Call) -> Callable[[], Any] | None:
     try:
-        body = parse(CompleteUploadBody, parse_json(call.body))
+        body = parse(CompleteUploadBody, sent_json(call))
     except ApiError:  # the verb's adapter will say so
         return None
     return uploads.join_ahead(call.service, call.path["upload_id"], body)
@@ -171,7 +170,7 @@ def _cancel_upload(call: Call) -> Any:
 
 
 def _grant(call: Call) -> Any:
-    body = parse(CreatePermissionsBody, parse_json(call.body))
+    body = parse(CreatePermissionsBody, sent_json(call))
     return permissions.grant(call.service, call.path["checkpoint"], body.project_ids)
 
 
@@ -192,11 +191,11 @@ def _revoke(call: Call) -> Any:
 
 
 def _run_grader(call: Call) -> Any:
-    return graders.run(call.service, graders.body_of(RunGraderBody, parse_json(call.body)))
+    return graders.run(call.service, graders.body_of(RunGraderBody, sent_json(call)))
 
 
 def _validate_grader(call: Call) -> Any:
-    return graders.validate(call.service, parse_json(call.body))
+    return graders.validate(call.service, sent_json(call))
 
 
 def _of_model(verb: Callable[..., Any]) -> Callable[[Call], Any]:
