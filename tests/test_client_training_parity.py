@@ -35,6 +35,7 @@ MESSAGES: list[Any] = [
     *({**message, "weight": weight} for message in (ASK, YES) for weight in WEIGHTS),
     *({"role": "assistant", "content": None, **calls} for calls in CALLS),
 ]
+FUNCTIONS: list[Any] = [[], [{}], [{}] * 128, [{}] * 129, None, {}]
 LISTS: list[Any] = [[], {}, None, "x", [ASK], [YES], [YES, YES], YES]
 INPUTS: list[Any] = [[], None, {}, {"messages": []}, {"messages": [ASK], "functions": 1}]
 PAIRS: list[Any] = [
@@ -45,6 +46,7 @@ ANYTHING: list[Any] = [{}, {"x": 1}, {"messages": [YES], "x": 1}, {"prompt": "",
 TABLE: list[tuple[int, Any]] = [
     *((way, {"messages": [ASK, message, YES]}) for way in (0, 3) for message in MESSAGES),
     *((way, {"messages": messages}) for way in (0, 3) for messages in LISTS),
+    *((way, {"messages": [ASK, YES], "functions": functions}) for way in (0, 3) for functions in FUNCTIONS),
     *((1, row) for row in PAIRS),
     *((2, {**RATED, "input": {"messages": [ASK, message]}}) for message in MESSAGES),
     *((2, {**RATED, "preferred_output": [message]}) for message in MESSAGES),

@@ -38,6 +38,7 @@ PARTS = "content: str or a list of content parts expected"
 FAULTS: list[tuple[Any, str]] = [
     ({"prompt": "p"}, " is missing key 'messages'."),
     (chat(USER, ANSWER, weight=1), ' contains an extra "weight".'),
+    *((chat(USER, ANSWER, functions=[{}] * n), " functions must be a list of 1 to 128") for n in (0, 129)),
     ({"messages": []}, " messages must be a non-empty list"),
     ({"messages": "text"}, " messages must be a non-empty list"),
     ({"messages": None}, " messages must be a non-empty list"),
@@ -82,7 +83,9 @@ SOUND: list[Any] = [
     chat({**USER, "content": "<|"}, {**ANSWER, "content": "<|fim|> <| fim_suffix |> <fim_suffix>"}),
     chat(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": "5"}),
     chat(USER, {"role": "assistant", "function_call": CALL["function"]}, {"role": "function", "content": "5"}),
-    chat(USER, ANSWER, tools=[], parallel_tool_calls=False, functions=[]),
+    chat(USER, ANSWER, tools=[], parallel_tool_calls=False),
+    chat(USER, ANSWER, functions=None),
+    *(chat(USER, ANSWER, functions=[{}] * n) for n in (1, 128)),
 ]
 
 

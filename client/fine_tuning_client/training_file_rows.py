@@ -22,6 +22,7 @@ PAIR = ("prompt", "completion")
 CHAT_KEYS = ("messages", "tools", "parallel_tool_calls", "functions")
 PREFERENCE_KEYS = ("input", *(name for names in ANSWERS for name in names))
 INPUT_KEYS = ("messages", "tools", "parallel_tool_calls")
+FUNCTIONS_AT_MOST = 128
 ROLES = ("system", "user", "assistant", "tool", "function", "developer")
 PARTS = ("text", "image_url", "refusal")
 
@@ -46,6 +47,9 @@ def _chat(row: Row) -> Iterator[Fault]:
         return
     messages = row["messages"]
     yield from _extras(row, CHAT_KEYS)
+    functions = row.get("functions")
+    if isinstance(functions, list) and not 1 <= len(functions) <= FUNCTIONS_AT_MOST:
+        yield "functions", f" functions must be a list of 1 to {FUNCTIONS_AT_MOST}"
     yield from _messages(messages, "messages")
     if isinstance(messages, list) and messages and not any(map(_is_answer, messages)):
         yield "messages", " must have at least one message from the assistant"

@@ -8,6 +8,7 @@ from . import tokens
 
 # spec: the chat training-data schema of 2025-05; a further key is refused (printed output of 2025).
 _EXAMPLE_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
+FUNCTIONS_AT_MOST = 128
 _ROLES = ("system", "user", "assistant", "tool", "function", "developer")
 _PARTS = ("text", "image_url", "refusal")
 
@@ -16,8 +17,8 @@ def fault(row: dict[str, Any]) -> str | None:
     """What is wrong with the example, worded to follow "Example N"; None when nothing is."""
     if "messages" not in row:
         return " is missing key 'messages'."  # recorded in printed outputs
-    if extra := extra_key(row, _EXAMPLE_KEYS):
-        return extra
+    if found := extra_key(row, _EXAMPLE_KEYS) or _functions_fault(row):
+        return found
     messages = row["messages"]
     if not isinstance(messages, list) or not messages:
         return " messages must be a non-empty list"  # inferred
@@ -44,6 +45,13 @@ def first_message_fault(messages: list[Any], name: str = "message") -> str | Non
         if text := _message_fault(message):
             return f", {name} {number} {text}"
     return None
+
+
+def _functions_fault(row: dict[str, Any]) -> str | None:
+    functions = row.get("functions")
+    if not isinstance(functions, list) or 1 <= len(functions) <= FUNCTIONS_AT_MOST:
+        return None
+    return f" functions must be a list of 1 to {FUNCTIONS_AT_MOST}"  # spec: 1 to 128; the words are inferred
 
 
 def invalid_token(messages: list[Any]) -> str | None:
