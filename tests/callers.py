@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import httpx
 import httpx2
 import openai
+import pytest
 
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
@@ -38,9 +40,9 @@ class Code:
         """Close."""
         self.http.__exit__(*error)
 
-    def upload(self, filename: str = "train.jsonl") -> str:
+    def upload(self, filename: str = "train.jsonl", rows: str = ROWS, **also: str) -> str:
         """The id of a file that was uploaded."""
-        form = {"files": {"file": (filename, ROWS.encode())}, "data": {"purpose": "fine-tune"}}
+        form = {"files": {"file": (filename, rows.encode())}, "data": {"purpose": "fine-tune", **also}}
         return str(self.send("POST", "/files", **form)["id"])
 
     def create(self, **body: Any) -> Any:
@@ -56,6 +58,13 @@ class Code:
     def look(self, job: Any) -> Any:
         """Retrieve a job."""
         return self.about(job, method="GET")
+
+
+def at_work(monkeypatch: pytest.MonkeyPatch, idle_s: float = 0.0) -> None:
+    """Let each request take a millisecond of work and *idle_s* of rest, however slow the machine is."""
+    real, busy = count(1), count(1)
+    monkeypatch.setattr("fine_tuning_fakeserver.edge.desk.elapsed", lambda: next(real) * (0.001 + idle_s))
+    monkeypatch.setattr("fine_tuning_fakeserver.edge.desk.busy", lambda: next(busy) * 0.001)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from callers import MODEL, Code, official, redirected
+from callers import MODEL, Code, at_work, official, redirected
 from fine_tuning_client import FineTuning, RateLimitError
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
@@ -21,8 +22,9 @@ JOBS = "/fine_tuning/jobs"
 
 
 @pytest.fixture
-def code() -> Iterator[Code]:
+def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
     """Code under test, on a fake whose clock stands still."""
+    at_work(monkeypatch)
     with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
         yield found
 
@@ -91,6 +93,38 @@ def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
     assert found(fake) == [("ignored_has_more", (10,))]
 
 
+def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> None:
+    """The same list with a filter is another: that it was answered whole excuses nothing. One list is one finding."""
+    many_jobs(fake)
+    for _ in range(3):
+        code.send("GET", JOBS)
+    code.send("GET", f"{JOBS}?metadata[owner]=me")
+
+    assert found(fake) == [("ignored_has_more", (1, 2, 3))]
+
+
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, used: int) -> None:
+    """Who goes on with one job of the page has found it, and left off; who goes on with two takes them all."""
+    many_jobs(fake)
+    page = code.send("GET", JOBS)["data"]
+    for job, model in zip(page[:used], ("id", "fine_tuned_model"), strict=False):
+        code.send("GET", f"/models/{job[model]}" if model != "id" else f"{JOBS}/{job['id']}")
+
+    assert found(fake) == ([] if used == 1 else [("ignored_has_more", (1,))])
+
+
+def test_a_gap_that_the_fake_makes_is_fine(code: Code, fake: FakeFineTuning) -> None:
+    """At the pace "polls" a look moves time past many events: who misses them could not have seen them."""
+    fake.pace, fake.plan = "polls", {"starting": 0, "seconds_per_step": 1}
+    job = code.create(training_file=fake.add_file(ROWS * 5)["id"])
+    for _ in range(5):
+        code.about(job, "/events", "GET")
+        code.look(job)
+
+    assert found(fake) == []
+
+
 def follow(code: Code, fake: FakeFineTuning, query: str = "", looks: int = 3) -> None:
     """Follow a job's events by their newest page, a minute of training from one to the next."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
@@ -131,7 +165,7 @@ def test_our_client_follows_without_a_gap(fake: FakeFineTuning) -> None:
 
 
 @pytest.mark.parametrize(
-    "after", ["1700000000", "1700000000.5", "2026-01-01T00:00:00Z", "2026-01-01", "file-x", "ft:x"]
+    "after", ["1700000000", "1700000000.5", "1.76e+09", "2026-01-01T00:00:00Z", "2026-01-01", "file-x", "ft:x"]
 )
 def test_a_cursor_that_is_no_cursor_is_found(code: Code, fake: FakeFineTuning, after: str) -> None:
     """A time or the id of another kind of thing for a cursor is found, in every list that has pages."""
@@ -140,6 +174,14 @@ def test_a_cursor_that_is_no_cursor_is_found(code: Code, fake: FakeFineTuning, a
         code.send("GET", path, params={"after": after})
 
     assert found(fake) == [("cursor_by_time", (number,)) for number in (1, 2, 3)]
+
+
+def test_a_cursor_that_is_tried_again_is_one_finding(code: Code, fake: FakeFineTuning) -> None:
+    """The same mistake at the same list is one finding, however often it is made."""
+    for after in ("1700000000", "1700000001"):
+        code.send("GET", JOBS, params={"after": after})
+
+    assert found(fake) == [("cursor_by_time", (1, 2))]
 
 
 def test_cursors_of_the_right_kind_are_fine(code: Code, fake: FakeFineTuning) -> None:
@@ -173,6 +215,7 @@ def test_automatic_retries_of_the_official_client_are_found(fake: FakeFineTuning
         client.fine_tuning.jobs.create(model=MODEL, training_file=file)
 
     assert found(fake) == [("create_retried_blindly", (1, 2))]
+    assert "OpenAI(max_retries=0)" in fake.findings[0].hint
 
 
 @pytest.mark.parametrize("fault", ["disconnect", "truncate", "malformed"])
@@ -185,6 +228,44 @@ def test_a_create_again_after_a_lost_answer_is_found(code: Code, fake: FakeFineT
     code.send("POST", JOBS, json=body)
 
     assert found(fake) == [("create_retried_blindly", (1, 2))]
+
+
+def test_retries_of_several_creates_at_once_are_found(code: Code, fake: FakeFineTuning) -> None:
+    """Creates that fail and are sent again in turn are found, one by one, whatever others list in between."""
+    fake.fail(500, on="create_job", times=3)
+    files = [fake.add_file(ROWS)["id"] for _ in range(3)]
+    with Code(fake, "another") as other:
+        for file in (*files, *files):
+            code.create(training_file=file)
+            other.send("GET", f"{JOBS}?limit=1")
+
+    assert found(fake) == [("create_retried_blindly", (number, number + 6)) for number in (1, 3, 5)]
+
+
+def test_a_create_again_with_the_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Who repeats upload and create after a 500 asks for the same job, and once is enough to say so."""
+    fake.fail(500, on="create_job", times=2)
+    for _ in range(3):
+        code.create(training_file=code.upload())
+    assert found(fake) == [("leaked_file", (*numbers(1, 4), 6)), ("create_retried_blindly", (2, 4, 6))]
+
+    fake.reset()
+    fake.fail(500, on="create_job")
+    one, other = code.upload(), code.upload()
+    code.create(training_file=one)
+    code.create(training_file=other)
+    assert [each for each, _ in found(fake)] == ["leaked_file"]
+
+
+def test_two_that_ask_once_each_do_not_retry(code: Code, fake: FakeFineTuning) -> None:
+    """The same body from two clients is no retry."""
+    fake.fail(500, on="create_job")
+    file = fake.add_file(ROWS)["id"]
+    with Code(fake, "another") as other:
+        for each in (code, other):
+            each.create(training_file=file)
+
+    assert found(fake) == []
 
 
 @pytest.mark.parametrize("way", ["listed", "another", "refused", "limited", "no connection", "in time"])
@@ -261,6 +342,35 @@ def test_a_loop_of_refusals_without_a_pause_is_found(code: Code, fake: FakeFineT
 
     code.create(training_file=file)
     assert found(fake) == [("hot_loop_on_429", numbers(1, REFUSALS_TOO_MANY))]
+
+
+@pytest.mark.parametrize("paths", [("/models", "/files", JOBS), (JOBS, "/files")])
+def test_a_loop_over_several_requests_is_found(code: Code, fake: FakeFineTuning, paths: tuple[str, ...]) -> None:
+    """Three refusals of the same request are found also where others are asked for in between, once a request."""
+    fake.rate_limit(times=None, retry_after=20)
+    for _ in range(REFUSALS_TOO_MANY):
+        assert found(fake) == []
+        for path in paths:
+            code.send("GET", path)
+
+    each = len(paths)
+    assert found(fake) == [("hot_loop_on_429", numbers(1, 3 * each)[first::each]) for first in range(each)]
+    assert "again 2 times, the first after 0.00" in fake.findings[0].message
+
+
+def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> None:
+    """Five tasks that ask for the same before any of them has been refused have not come too soon."""
+    fake.rate_limit(on="list_jobs", times=None, retry_after=20)
+
+    async def session() -> None:
+        headers = {"authorization": "Bearer any"}
+        transport = fake.transport()
+        async with httpx.AsyncClient(transport=transport, base_url="http://fake/v1", headers=headers) as http:
+            await asyncio.gather(*(http.get(JOBS) for _ in range(5)))
+
+    asyncio.run(session())
+    assert len(fake.calls) == 5
+    assert found(fake) == []
 
 
 def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTuning) -> None:

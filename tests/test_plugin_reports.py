@@ -189,7 +189,7 @@ import httpx
 
 def poll_on(fake):
     job = train(fake, "succeeded")
-    for _ in range(8):
+    for _ in range(24):
         openai.OpenAI().fine_tuning.jobs.retrieve(job)
 
 def test_polls_on(fake_fine_tuning):
@@ -202,7 +202,10 @@ def test_polls_on_and_may(fake_fine_tuning):
 def test_does_nothing(fake_fine_tuning): pass
 """
 )
-FOUND = ["*fine-tuning findings*", "test_*.py::test_polls_on", "  no_terminal_check (*", "      stop at every status*"]
+FOUND = [
+    *("*fine-tuning findings*", "test_*.py::test_polls_on", "  no_terminal_check (*", "      stop at every status*"),
+    *("         1  retrieve_job job_id=*", "        24  retrieve_job job_id=*"),
+]
 
 
 def test_findings_are_listed_on_demand(pytester: pytest.Pytester) -> None:

@@ -138,3 +138,28 @@ def test_many_threads_are_counted_in_order() -> None:
     with ThreadPoolExecutor(8) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
         list(pool.map(lambda _: client.get("/models", headers={"authorization": "Bearer k"}), range(200)))
     assert [each.number for each in fake.requests] == list(range(1, 201))
+
+
+def test_callers_are_told_apart() -> None:
+    """A connection is one caller, and so is a thread in process; another one is another."""
+    fake = FakeFineTuning()
+    with fake.serving() as url:
+        for _ in range(2):
+            with httpx.Client(base_url=url, headers={"authorization": "Bearer k"}) as client:
+                for _ in range(2):
+                    client.get("/models")
+    with ThreadPoolExecutor(1) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
+        list(pool.map(lambda _: client.get("/models"), range(2)))
+        client.get("/models")
+    callers = [each.caller for each in fake.requests]
+
+    assert [callers.index(caller) for caller in callers] == [0, 0, 2, 2, 4, 4, 6]
+
+
+def test_a_path_is_kept_as_it_was_sent() -> None:
+    """What a path has escaped is there, and what the dialect has before it, besides the path as it is read."""
+    fake = FakeFineTuning(dialect="azure-2025")
+    with httpx.Client(transport=fake.transport(), base_url="http://fake") as client:
+        client.get("/openai/models/a%2Fb?api-version=1", headers={"api-key": "k"})
+
+    assert (fake.requests[0].raw_path, fake.requests[0].path) == (b"/openai/models/a%2Fb", "/v1/models/a/b")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from .edge.routes import OPERATIONS
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
+
+NUMBERS_AT_MOST = 6
 
 _OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
 _UNKNOWN_WAITS = Waits(0.0, 0.0, hidden=True)
@@ -51,6 +53,7 @@ class Call:
         waits: what is known of waiting.
         fault: the kind of the fault that hit it, if one did.
         whole: whether the body was kept whole; its options are empty where it was not.
+        caller: the connection it came by, in process the thread and task: those of one caller came one after another.
     """
 
     number: int
@@ -71,6 +74,7 @@ class Call:
     waits: Waits = _UNKNOWN_WAITS
     fault: str | None = None
     whole: bool = True
+    caller: str = ""
 
     @property
     def job_id(self) -> str | None:
@@ -126,6 +130,7 @@ def call_of(exchange: Exchange) -> Call:
         waits=exchange.waits or _UNKNOWN_WAITS,
         fault=exchange.fault,
         whole=len(exchange.body) < BODY_BYTES_AT_MOST,
+        caller=exchange.caller,
     )
 
 
@@ -160,6 +165,20 @@ def _words(call: Call) -> list[str]:
     error = call.answer.get("error") if isinstance(call.answer, dict) and call.status >= 400 else None
     message = error.get("message") if isinstance(error, dict) else None
     return [_cut(message, LINE_AT_MOST // 2)] if isinstance(message, str) else []
+
+
+def printable(text: str) -> str:
+    """*text* on one line, what a terminal would obey escaped as Python does."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def numbered(numbers: Sequence[int]) -> str:
+    """Request numbers in words; of many only how many there are, and from where to where."""
+    if len(numbers) == 1:
+        return f"request {numbers[0]}"
+    if len(numbers) > NUMBERS_AT_MOST:
+        return f"{len(numbers)} requests, {numbers[0]} to {numbers[-1]}"
+    return f"requests {', '.join(map(str, numbers))}"
 
 
 def _cut(text: str, length: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -48,6 +49,20 @@ def elapsed() -> float:
 def steady() -> float:
     """Real seconds since some moment, which no test stops that freezes time, except on Windows."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) if sys.platform != "win32" else time.monotonic()
+
+
+def busy() -> float:
+    """Seconds that this process has worked since some moment: who sleeps does not."""
+    return time.process_time()
+
+
+def at_work() -> str:
+    """Which thread, and which of asyncio's tasks, is at work: one of them does one thing after another."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs here
+        task = None
+    return f"{threading.get_ident()}/{id(task) if task else ''}"
 
 
 def sleep_is_replaced() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
-from ..clock import elapsed, sleep_is_replaced
+from ..clock import at_work, busy, elapsed, sleep_is_replaced
 from ..domain.dialect import RECORDED
 from ..domain.usage import FakeUsageError
 from ..errors import ApiError, internal
@@ -150,6 +150,8 @@ class Desk:
             b"",
             form=form_fields(call.form),
             begun_at=call.begun_at,
+            raw_path=scope.get("raw_path") or b"",
+            caller=_caller(scope),
         )
 
     def _complete(self, exchange: Exchange, operation: Operation | None, answer: Answer) -> None:
@@ -163,7 +165,7 @@ class Desk:
         exchange.at = self._service.clock.now()
         exchange.status = answer.status
         exchange.answer = capped(answer.body) if isinstance(answer.body, bytes) else b""
-        exchange.waits = Waits(elapsed(), self._requests.slept_s, sleep_is_replaced())
+        exchange.waits = Waits(elapsed(), self._requests.slept_s, sleep_is_replaced(), busy())
         exchange.retry_after_s = retry_after(answer.headers) if answer.status == 429 else None
 
 
@@ -176,6 +178,12 @@ async def _heard(operation: Operation, call: Call, receive: Receive) -> Answer |
     except Exception as error:
         return _refused(error, operation, call)
     return None
+
+
+def _caller(scope: Scope) -> str:
+    """The connection that a request came by, or who is at work where it came by none."""
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else at_work()
 
 
 def _silent() -> Answer:

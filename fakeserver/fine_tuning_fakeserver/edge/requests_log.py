@@ -46,6 +46,10 @@ class Exchange:
     """The kind of the fault that hit it."""
     took_effect: bool = False
     """Whether the fake did what was asked, whatever a fault made of the answer."""
+    raw_path: bytes = b""
+    """The path as it was sent: not decoded, and where the dialect has it."""
+    caller: str = ""
+    """The connection it came by, in process the thread and task: those of one caller came one after another."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -76,11 +80,13 @@ class Waits(NamedTuple):
         real_s: real seconds.
         slept_s: virtual seconds slept through `FakeFineTuning.sleep`, as our client does under the fixture.
         hidden: a test has put something in place of `time.sleep` and its like: who has waited cannot be seen.
+        busy_s: seconds that this process has worked.
     """
 
     real_s: float
     slept_s: float
     hidden: bool
+    busy_s: float = 0.0
 
 
 class RequestsLog:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-NUMBERS_AT_MOST = 6
+from ..calls import Call, numbered, printable
+
+CALLS_AT_MOST = 3
+"""Of more calls than these a finding shows the first and the last."""
+
+FINDINGS_AT_MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +21,33 @@ class Finding:
     Args:
         code: which rule found it, a key of `CODES`.
         message: what was done, to what.
-        requests: the numbers of the requests that show it, in order.
+        calls: those that show it, in order.
         hint: what would have been right.
     """
 
     code: str
     message: str
-    requests: tuple[int, ...]
+    calls: tuple[Call, ...] = field(hash=False)
     hint: str
 
+    @property
+    def requests(self) -> tuple[int, ...]:
+        """The numbers of its calls."""
+        return tuple(call.number for call in self.calls)
+
     def __str__(self) -> str:
-        """Code, request numbers and message, and the hint on a line of its own."""
-        return f"{self.code} ({_numbers(self.requests)}): {self.message}\n    {self.hint}"
+        """Code, request numbers and message; the hint, and the calls, on lines of their own."""
+        head = f"{self.code} ({numbered(self.requests)}): {printable(self.message)}"
+        few = len(self.calls) <= CALLS_AT_MOST
+        shown = self.calls if few else (self.calls[0], self.calls[-1])
+        return "\n    ".join([head, printable(self.hint), *map(str, shown)])
+
+
+def told(findings: Sequence[Finding]) -> list[str]:
+    """The first of *findings*, and how many more there are of which code."""
+    rest = Counter(finding.code for finding in findings[FINDINGS_AT_MOST:])
+    more = ", ".join(f"{count} {code}" for code, count in rest.items())
+    return [*map(str, findings[:FINDINGS_AT_MOST]), *([f"and more: {more}"] if rest else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +55,15 @@ class Facts:
     """What the account knows at the end.
 
     Args:
-        over: ids of jobs that have ended.
+        over: the jobs that have ended, each with when, in virtual Unix seconds.
+        paused: ids of jobs that are held.
         files: ids of uploaded files that there are.
         used_files: ids of files that a job was created with.
         has_webhooks: whether anybody is told when a job is over.
     """
 
-    over: frozenset[str] = frozenset()
+    over: Mapping[str, float] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     used_files: frozenset[str] = frozenset()
     has_webhooks: bool = False
-
-
-def _numbers(requests: tuple[int, ...]) -> str:
-    if len(requests) == 1:
-        return f"request {requests[0]}"
-    if len(requests) > NUMBERS_AT_MOST:
-        return f"{len(requests)} requests, {requests[0]} to {requests[-1]}"
-    return f"requests {', '.join(map(str, requests))}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from statistics import median
 
 from ..calls import Call
 
-HOT_REAL_S, HOT_VIRTUAL_S = 0.05, 1.0
-"""A pause shorter than both is none: nobody sleeps so little on purpose, whatever the pace."""
+PAUSE_REAL_S, PAUSE_VIRTUAL_S = 0.05, 1.0
+"""A pause that is as long as either is one, whatever the pace."""
+
+IDLE_S = 0.008
+"""A process that does nothing for so long, again and again, sleeps: tests set poll intervals of 10 ms."""
 
 
 def paused_for(first: Call, second: Call) -> float | None:
@@ -20,18 +25,31 @@ def paused_for(first: Call, second: Call) -> float | None:
     real_s = second.waits.real_s - first.waits.real_s
     if first.waits.hidden or second.waits.hidden or real_s <= 0:
         return None
-    return max(real_s, _virtual(first, second))
+    return max(real_s, virtual_s(first, second))
 
 
-def is_hot(first: Call, second: Call) -> bool:
-    """Whether there certainly was no pause between two calls."""
+def virtual_s(first: Call, second: Call) -> float:
+    """Virtual seconds from the answer to one call until the next one came."""
+    return max(second.begun_at - first.at, second.waits.slept_s - first.waits.slept_s)
+
+
+def has_paused(first: Call, second: Call) -> bool:
+    """Whether there certainly was a pause between two calls."""
     known = paused_for(first, second) is not None
     real_s = second.waits.real_s - first.waits.real_s
-    return known and real_s < HOT_REAL_S and _virtual(first, second) < HOT_VIRTUAL_S
+    return virtual_s(first, second) >= PAUSE_VIRTUAL_S or (known and real_s >= PAUSE_REAL_S)
 
 
-def _virtual(first: Call, second: Call) -> float:
-    return max(second.begun_at - first.at, second.waits.slept_s - first.waits.slept_s)
+def may_be_hot(first: Call, second: Call) -> bool:
+    """Whether one caller made no pause between two calls, unless it was a short one."""
+    known = paused_for(first, second) is not None
+    return known and first.caller == second.caller and not has_paused(first, second)
+
+
+def is_busy(run: Sequence[Call]) -> bool:
+    """Whether there were no short pauses either: the process mostly worked. A machine that falters now and then may."""
+    idle = ((two.real_s - one.real_s) - (two.busy_s - one.busy_s) for one, two in pairwise(call.waits for call in run))
+    return median(idle) < IDLE_S
 
 
 def runs(calls: Iterable[Call], joined: Callable[[Call, Call], bool]) -> list[Sequence[Call]]:

@@ -26,7 +26,14 @@ class Sighting:
     job_id: str
     status: str
     error: str | None = None
-    """The code of the job's error, where it has one."""
+    """The code of the job's error, where it has one that is a text."""
+
+    @property
+    def ended(self) -> str:
+        """How the job had ended, in words."""
+        if self.status == "failed" and self.error:
+            return f"had failed ({self.error})"
+        return {"cancelled": "had been cancelled"}.get(self.status, f"had {self.status}")
 
 
 def sightings(calls: Sequence[Call]) -> list[Sighting]:
@@ -37,10 +44,15 @@ def sightings(calls: Sequence[Call]) -> list[Sighting]:
 def looks(calls: Sequence[Call]) -> dict[str, list[Sighting]]:
     """By job, the sightings of those who asked for just that job."""
     found: dict[str, list[Sighting]] = {}
-    for sighting in sightings(calls):
-        if sighting.call.operation == "retrieve_job":
-            found.setdefault(sighting.job_id, []).append(sighting)
+    for sighting in sightings([call for call in calls if call.operation == "retrieve_job"]):
+        found.setdefault(sighting.job_id, []).append(sighting)
     return found
+
+
+def data_of(call: Call) -> list[Any]:
+    """The items of the list that was answered."""
+    data = call.answer.get("data") if isinstance(call.answer, dict) else None
+    return data if isinstance(data, list) else []
 
 
 def _of(call: Call) -> Iterator[Sighting]:
@@ -49,11 +61,14 @@ def _of(call: Call) -> Iterator[Sighting]:
     if call.operation in _OF_ONE:
         yield from _seen(call, call.answer)
     elif call.operation == "list_jobs":
-        for job in call.answer.get("data") or ():
+        for job in data_of(call):
             yield from _seen(call, job)
 
 
 def _seen(call: Call, job: Any) -> Iterator[Sighting]:
+    if not isinstance(job, dict):  # a script may say anything
+        return
     identifier, status, error = (job.get(name) for name in ("id", "status", "error"))
+    code = error.get("code") if isinstance(error, dict) else None
     if isinstance(identifier, str) and isinstance(status, str):
-        yield Sighting(call, identifier, status, error.get("code") if isinstance(error, dict) else None)
+        yield Sighting(call, identifier, status, code if isinstance(code, str) else None)

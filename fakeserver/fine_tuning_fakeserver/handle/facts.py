@@ -14,7 +14,8 @@ def facts(service: Service) -> Facts:
     with service.lock:
         now, jobs = service.clock.now(), list(service.account.jobs.values())
         return Facts(
-            over=frozenset(job.id for job in jobs if job.life().status(now) in TERMINAL),
+            over={job.id: job.life().end for job in jobs if job.life().status(now) in TERMINAL},
+            paused=frozenset(job.id for job in jobs if job.life().status(now) == "paused"),
             files=frozenset(service.account.files) - service.account.deleted,
             used_files=frozenset(file for job in jobs for file in (job.training_file, job.validation_file) if file),
             has_webhooks=bool(endpoints),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from ..domain.usage import FakeUsageError
-from ..findings import CODES, Finding, find
+from ..findings import CODES, Finding, find, told
 from .asserting import Asserting
 from .facts import facts
 from .fields import nearest
@@ -103,7 +103,7 @@ class Looking(Asserting):
         ignored = _codes(ignore)
         if found := [finding for finding in self.findings if finding.code not in ignored]:
             count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *map(str, found)]))
+            raise AssertionError("\n".join([f"{count}:", *told(found)]))
         self._refuse_guess(self.calls)
         return self
 
