@@ -225,13 +225,37 @@ def test_findings_are_not_listed_unasked(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*fine-tuning findings*")
 
 
-def test_findings_can_fail_tests(pytester: pytest.Pytester) -> None:
-    """With the ini key on "fail" a test with findings fails at its end, and the summary lists them, too."""
+def test_findings_can_fail_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the ini key on "fail" a test with findings fails at its end, and both summaries name them."""
+    monkeypatch.setenv("COLUMNS", "120")
     pytester.makeini("[pytest]\nfake_fine_tuning_findings = fail")
     pytester.makepyfile(LEAVING)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_polls_on*", "fine-tuning findings:", *FOUND])
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_polls_on*", "no_terminal_check: fine-tuning findings", "  no_terminal_check (*"]
+    )
+    result.stdout.fnmatch_lines([*FOUND, "ERROR *::test_polls_on - Failed: no_terminal_check*"])
+
+
+def test_a_long_test_is_warned_of_and_passes(pytester: pytest.Pytester) -> None:
+    """More requests than the log keeps are no finding: a clean test passes, and the summary has a warning."""
+    pytester.makepyfile(
+        """
+        import httpx, pytest
+
+        @pytest.mark.fake_fine_tuning(findings="fail")
+        def test_asks_much(fake_fine_tuning):
+            headers = {"authorization": "Bearer any"}
+            door = fake_fine_tuning.transport()
+            with httpx.Client(base_url="http://x/v1", transport=door, headers=headers) as client:
+                for _ in range(1001):
+                    client.get("/models/gpt-4o-mini")
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  warning: the log has forgotten 1 request, in which there may be more to find"])
 
 
 BADLY_MARKED = """

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.findings import told
 from fine_tuning_fakeserver.handle.story import describe_fault
 
 from .guard import lift
@@ -14,34 +15,42 @@ from .keys import FINDINGS, HANDLE, REPORTED, UNPASSED
 from .options import Options
 
 SECTION = "fake fine-tuning"
+ERRORS_AT_MOST = 10
 
 
 def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
     """Fail a test that passed although the fake did not understand it; warn of faults that never fired."""
+    found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = _found(fake, options.ignored)
+        item.stash[FINDINGS] = [*told(found), *_unknown(fake)]
     if item.stash[UNPASSED]:
         return
     if errors := fake.take_usage_errors():
-        _fail("the fake was asked for what it does not know", errors, "take_usage_errors() in the test, if it is meant")
-    if options.findings == "fail" and (found := item.stash[FINDINGS]):
-        _fail("fine-tuning findings", found, "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])")
+        shown = [
+            *errors[:ERRORS_AT_MOST],
+            *([f"and {more} more"] if (more := len(errors) - ERRORS_AT_MOST) > 0 else []),
+        ]
+        _fail("the fake was asked for what it does not know:", shown, "take_usage_errors() in the test, if it is meant")
+    if options.findings == "fail" and found:
+        codes = ", ".join(dict.fromkeys(each.code for each in found))
+        way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
+        _fail(f"{codes}: fine-tuning findings", told(found), way_out)  # codes first: pytest -q cuts a long line
     from . import UnfiredFaultWarning  # late: it is defined where this module is imported from
 
     for fault in fake.unfired_faults:
         item.warn(UnfiredFaultWarning(f"a fault was armed that no call met: {describe_fault(fault)}"))
 
 
-def _found(fake: FakeFineTuning, ignored: frozenset[str]) -> list[str]:
-    """The findings, and what may have been missed."""
-    found = [str(finding) for finding in fake.findings if finding.code not in ignored]
-    if lost := fake.requests_log.forgotten:
-        found.append(f"the log has forgotten {lost} requests: what they would show is not known")
-    return found
+def _unknown(fake: FakeFineTuning) -> list[str]:
+    """A warning where findings may have been missed: no finding, since nobody did anything wrong."""
+    lost = fake.requests_log.forgotten
+    count = "1 request" if lost == 1 else f"{lost} requests"
+    return [f"warning: the log has forgotten {count}, in which there may be more to find"] if lost else []
 
 
 def _fail(head: str, lines: Iterable[str], way_out: str) -> None:
-    pytest.fail("\n".join([f"{head}:", *(f"  {line}" for line in lines), f"({way_out})"]), pytrace=False)
+    indented = (f"  {line}".replace("\n", "\n  ") for line in lines)
+    pytest.fail("\n".join([head, *indented, f"({way_out})"]), pytrace=False)
 
 
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
