@@ -49,8 +49,11 @@ STORY = [
     "   *s     3  cancel_job job_id='ftjob-*' → 400*",
     "faults:",
     "  1  rate_limit(*on=('list_jobs',)*): hit request 2",
-    "request 3 again, in another terminal than `fake-fine-tuning serve --pace polls --seed 0`:",
-    "  curl -sS -X POST http://127.0.0.1:4355/v1/fine_tuning/jobs/ftjob-*/cancel -H 'Authorization: Bearer any'",
+    "request 3 again, in another terminal than `fake-fine-tuning serve`:",
+    '  curl * http://127.0.0.1:4355/_fake/reset --data-raw \'{*"pace": "manual"*}\'',
+    '  curl * http://127.0.0.1:4355/_fake/files --data-raw \'{"id": "file-*}\'',
+    '  curl * http://127.0.0.1:4355/_fake/jobs --data-raw \'{"id": "ftjob-*"status": "succeeded"}\'',
+    "  curl -sS --globoff -X POST http://127.0.0.1:4355/v1/fine_tuning/jobs/ftjob-*/cancel *: Bearer any'",
 ]
 STORY = [line.replace("[", "[[]") for line in STORY]
 

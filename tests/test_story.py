@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
+import json
+from typing import Any
 
 import httpx
 import openai
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callers import MODEL
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.handle.story import BODY_AT_MOST, JOBS_AT_MOST, REQUESTS_AT_MOST
+from fine_tuning_fakeserver.handle.story import JOBS_AT_MOST, REFUSALS_AT_MOST, REQUESTS_AT_MOST
 from worlds import BORN, ROWS
 
 KEY = "sk-very-secret"
@@ -91,8 +93,44 @@ def test_faults_are_told_with_what_they_hit() -> None:
     told = lines[lines.index("faults:") + 1 :]
 
     assert told[0].startswith("  1  fail(status=503")
-    assert told[0].endswith(": hit request 1, 2")
+    assert told[0].endswith(": hit requests 1, 2")
     assert told[1] == "  2  disconnect(on=('list_files',), times=1): never fired"
+
+
+def test_a_fault_that_hit_much_is_told_in_a_line() -> None:
+    """Of many requests that a fault hit it is told how many they were, and of many refusals the newest."""
+    fake = FakeFineTuning()
+    fake.fail(503, on="list_models", times=None)
+    with client_of(fake) as client:
+        for _ in range(300):
+            client.get("/models")
+        for _ in range(REFUSALS_AT_MOST + 2):
+            client.get("/../nowhere")
+    lines = fake.describe().splitlines()
+
+    assert [line for line in lines if line.endswith(": hit 300 requests, 1 to 300")]
+    heading = f"refused by the fake itself, the last {REFUSALS_AT_MOST} of {REFUSALS_AT_MOST + 2}:"
+    assert lines[lines.index(heading) + REFUSALS_AT_MOST].startswith("  request 312: ")
+    assert len(lines) < 60
+
+
+def test_no_control_character_is_told() -> None:
+    """What a terminal would obey is escaped wherever it comes from: path, query, body, form, fault, refusal."""
+    evil = "\x1b[31m\n\u202e\ud800"
+    fake = FakeFineTuning()
+    fake.fail(400, message=evil.replace("\ud800", ""), on="list_models")
+    with client_of(fake) as client:
+        client.get("/models")
+        client.get("/models/%1b%5d0;pwned%07")
+        client.get("/%1b%5d0;pwned%07?x=%ED%A0%80")
+        client.post("/fine_tuning/jobs", content=json.dumps({"model": evil, "training_file": evil}))
+        assert "pwned" in fake.describe()
+        client.post("/files", data={"purpose": "\x1b"}, files={"file": ("\x07.jsonl", b"x")})
+        told = [fake.describe()]
+        client.post("/fine_tuning/jobs", content=b"\x1b\xff\x00")
+    for text in [*told, fake.describe()]:
+        text.encode()
+        assert all(line.isprintable() for line in text.splitlines())
 
 
 def test_no_key_is_told() -> None:
@@ -106,66 +144,25 @@ def test_no_key_is_told() -> None:
     assert KEY not in fake.describe()
 
 
-def replayed(line: str, fake: FakeFineTuning) -> httpx.Response:
-    """The answer to a command line."""
-    words = shlex.split(line)
-    assert words[:3] == ["curl", "-sS", "-X"]
-    options = dict(zip(words[5::2], words[6::2], strict=True))
-    headers = dict(value.split(": ", 1) for name, value in zip(words[5::2], words[6::2], strict=True) if name == "-H")
-    with httpx.Client(transport=fake.transport()) as client:
-        return client.request(words[3], words[4], headers=headers, content=options.get("-d", "").encode())
-
-
-BODIES = [
-    ("POST", "/fine_tuning/jobs", {"model": "it's", "training_file": "file-ä\n$(rm)"}),
-    ("POST", "/fine_tuning/jobs", {}),
-    ("GET", "/fine_tuning/jobs?limit=x&metadata[a]=b c", None),
-    ("DELETE", "/models/ft:gpt%2F4o", None),
-    ("POST", "/fine_tuning/jobs/ftjob-none/cancel", None),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "body"), BODIES)
-def test_the_command_line_asks_the_same(method: str, path: str, body: dict[str, str] | None) -> None:
-    """Its words, as a shell reads them, sent to an account that began alike, get the same refusal."""
-    fake = FakeFineTuning(seed=3)
-    with client_of(fake) as client:
-        answer = client.request(method, path, json=body)
-    line = fake.describe().splitlines()[-1].strip()
-
-    assert answer.status_code >= 400
-    assert replayed(line, FakeFineTuning(seed=3)).content == answer.content
-
-
-def test_the_command_line_says_how_to_serve() -> None:
-    """Pace, seed and dialect are those that the account began with."""
-    fake = FakeFineTuning(seed=3, pace="manual", dialect="azure-2025")
-    fake.pace = "polls"
-    with client_of(fake) as client:
-        client.get("/models/none")
-    assert "`fake-fine-tuning serve --pace manual --seed 3 --dialect azure-2025`:" in fake.describe()
-
-
-def test_a_request_that_a_fault_hit_is_told_again_only_if_there_is_no_other() -> None:
-    """The command line is of the last request that failed by itself, since the others would not fail again."""
+def test_no_key_in_a_query_or_a_body_is_told() -> None:
+    """A key that came as a parameter or a member, however deep, is neither in a line, a refusal nor the curl lines."""
     fake = FakeFineTuning()
+    wandb = {"type": "wandb", "wandb": {"project": "p", "api_key": KEY}}
+    bodies: list[dict[str, Any]] = [
+        {"integrations": [wandb]},
+        {"integrations": [wandb], "note": "\n" * 3, "api_key": KEY + "2"},
+        {"metadata": {"fake_outcome": KEY, "password": KEY}},
+    ]
     with client_of(fake) as client:
-        client.get("/models/none")
-        fake.fail(on="list_models")
-        client.get("/models")
-    assert "request 1 again" in fake.describe()
-
-
-def test_a_file_and_a_long_body_have_to_be_put_back() -> None:
-    """The command line names a file for an upload, and for a body too long to be pasted."""
-    fake = FakeFineTuning()
-    with client_of(fake) as client:
-        client.post("/files", data={"purpose": "nonsense"}, files={"file": ("rows.jsonl", ROWS.encode())})
-        upload = fake.describe()
-        client.post("/fine_tuning/jobs", json={"model": "x" * BODY_AT_MOST, "training_file": "file-x"})
-
-    assert "-F purpose=nonsense -F file=@rows.jsonl" in upload
-    assert fake.describe().endswith("-d @body.json")
+        client.get(f"/models/none?api-key={KEY}&limit=x&token={KEY}%2F2")
+        told = [fake.describe()]
+        for body in bodies:
+            client.post("/fine_tuning/jobs", json={"model": MODEL, "training_file": fake.add_file(ROWS)["id"], **body})
+            told.append(fake.describe())
+    assert not any(KEY in text for text in told)
+    assert all("keys that were sent are left out" in text for text in told)
+    assert not any(KEY in str(call) for call in fake.calls)
+    assert not any(KEY in text for text in fake.take_usage_errors())
 
 
 @given(st.floats(0, 1e11))

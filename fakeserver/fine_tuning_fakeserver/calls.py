@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from .edge.reading import RENAMED, json_of, options_of
 from .edge.requests_log import BODY_BYTES_AT_MOST, Exchange, Waits
@@ -15,6 +17,10 @@ LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
 
 NUMBERS_AT_MOST = 6
+
+SECRET = re.compile(r"(^|[-_.])(api[-_]?key|token|secret|password|authorization)$", re.IGNORECASE)
+SECRET_AT_LEAST = 4
+"""A text that is shorter is no secret, and is found everywhere."""
 
 _OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
 _UNKNOWN_WAITS = Waits(0.0, 0.0, hidden=True)
@@ -96,15 +102,21 @@ class Call:
         """Whether the client was told that it was accepted."""
         return self.accepted and 200 <= self.status < 300 and self.fault in (None, "delay")
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What came under a name such as ``api_key``: it is never shown."""
+        return frozenset(_secrets(self.options))
+
     def __str__(self) -> str:
-        """One line: number, operation, ids and options, status."""
-        path = _decoded(self.path)
+        """One line: number, operation, ids and options, status; without keys, and without control characters."""
+        path, secrets = _decoded(self.path), self.secrets
         named = {**{name: value for name, value in self.ids.items() if value in path}, **self.options}
-        what = " ".join([self.operation or f"{self.method} {self.path}", *map(_pair, named.items())])
+        pairs = (_pair(name, value, secrets) for name, value in named.items())
+        what = " ".join([self.operation or f"{self.method} {self.path}", *pairs])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
         made = [value for value in self.ids.values() if value not in path]
-        end = " ".join([f" → {came}", *made, *_words(self)])
-        return f"{self.number:>4}  {_cut(what, LINE_AT_MOST - len(end))}{end}"
+        end = printable(" ".join([f" → {came}", *made, *_words(self)]))
+        return f"{self.number:>4}  {_cut(printable(what), LINE_AT_MOST - len(end))}{end}"
 
 
 def call_of(exchange: Exchange) -> Call:
@@ -152,10 +164,9 @@ def _count(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 9 else 0
 
 
-def _pair(item: tuple[str, Any]) -> str:
-    name, value = item
+def _pair(name: str, value: Any, secrets: Iterable[str]) -> str:
     try:
-        return f"{name}={_cut(repr(value), LINE_AT_MOST // 2)}"
+        return f"{name}={_cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)}"
     except RecursionError:  # JSON may be nested deeper than Python prints
         return f"{name}=…"
 
@@ -164,7 +175,28 @@ def _words(call: Call) -> list[str]:
     """What an answer that refuses says."""
     error = call.answer.get("error") if isinstance(call.answer, dict) and call.status >= 400 else None
     message = error.get("message") if isinstance(error, dict) else None
-    return [_cut(message, LINE_AT_MOST // 2)] if isinstance(message, str) else []
+    return [_cut(redacted(message, call.secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """The texts in JSON that are named as a secret is, however deep."""
+    left = [value]
+    while left:
+        members = left.pop()
+        pairs = members.items() if isinstance(members, dict) else [("", each) for each in members]
+        for name, each in pairs:
+            if isinstance(each, str) and len(each) >= SECRET_AT_LEAST and SECRET.search(str(name)):
+                yield each
+            elif isinstance(each, dict | list):
+                left.append(each)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """*text* without *secrets*, as they are or as JSON or an address spells them."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        for spelt in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]):
+            text = text.replace(spelt, "[redacted]")
+    return text
 
 
 def printable(text: str) -> str:

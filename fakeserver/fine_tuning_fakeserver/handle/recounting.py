@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from ..edge.faults import Faults
+from ..edge.scripted.stage import Scripts
 from .core import Core
-from .story import Scene, refusals, story
+from .scene import Scene
+from .story import refusals, story
 
 
 class Recounting(Core):
     """Tells people what happened."""
 
     _faults: Faults
+    _scripts: Scripts
     _taken: int
     """Up to which request `take_usage_errors` has looked."""
 
     def describe(self) -> str:
         """What happened so far, in lines: clock, the newest jobs with their course, the newest requests, faults.
 
-        And the last request that failed as a command line, to be tried on ``fake-fine-tuning serve``. No keys are in
-        it. The text is for people and changes between versions.
+        And the last request that failed, or else the last that changed something, as command lines to be tried on
+        ``fake-fine-tuning serve``. No keys are in it. The text is for people and changes between versions.
         """
         service = self._service
         with service.lock:
             now, jobs = service.clock.now(), list(service.account.jobs.values())
             faults = self._faults.armed(now)
             pace, settings = service.account.pace, service.settings
-        return story(Scene(settings, service.born, now, pace, jobs, self.requests_log.find(), faults))
+            files = dict(service.account.files)
+        is_scripted = bool(self._scripts or self._scripts.ended)
+        return story(
+            Scene(settings, service.born, now, pace, jobs, self.requests_log.find(), faults, files, is_scripted)
+        )
 
     def take_usage_errors(self) -> list[str]:
         """What clients were told with ``fake_error`` since this was asked last: no service would refuse so.
