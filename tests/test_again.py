@@ -110,10 +110,14 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
     "a suffix that is too long": (lambda fake, http: create(fake, http, suffix="x" * 100), {}),
     "no room": (crowd, {"max_active_jobs": 1}),
     "the end of the service": (create, {"as_of": "2027-02-01"}),
+    "a month after it": (lambda fake, http: (fake.advance("30d"), create(fake, http)), {"as_of": "2027-01-05"}),
+    "the end of time": (lambda fake, http: (fake.advance(9), http.get("/models/none")), {"start": 1e11}),
     "a fault": (fail_and_list, {}),
     "brackets": (send("GET", f"{JOBS}?limit=x&metadata[a]=b c{{1,2}}"), {}),
     "an escaped path": (send("GET", "/models/a%20b%2Fc%3Fd%23e%1b%E2%82%AC"), {}),
     "a path with dots": (send("GET", "/../v1/./models/none"), {}),
+    "no header for a key": (lambda fake, http: httpx.Client(transport=fake.transport()).get("http://x/v1/models"), {}),
+    "a form without a file": (send("POST", "/files", files={"purpose": (None, "fine-tune")}), {}),
     "no key": (send("GET", "/models", headers={"Authorization": ""}), {}),
     "no key that can be read": (send("GET", "/models", headers={"Authorization": "Basic zzz"}), {}),
     "a quote": (send("POST", JOBS, json={"model": "it's", "training_file": "file-ä$(rm)"}), {}),
@@ -219,6 +223,8 @@ def test_what_is_not_brought_back_is_told() -> None:
         "(2000 bytes) has to be put back first; not there: 1 other job and 2 other files; "
         "what a script has said is not said"
     )
+    form = {"data": {"purpose": "a\nb"}, "files": {"file": ("x", b"x")}}
+    assert "control characters in its form are told escaped" in told_by(send("POST", "/files", **form))[2]
     assert told_by(send("GET", "/models"), api_keys=["other"])[2] == "mind: the key is another"
     assert told_by(send("POST", "/files", content=b"", headers={"content-type": "multipart/x"}))[2] == (
         "mind: its form could not be read, and is not kept"

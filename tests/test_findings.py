@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from fine_tuning_fakeserver.findings import CODES, Finding
 from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
 from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
+from fine_tuning_fakeserver.findings.sightings import sightings
 from worlds import BORN, ROWS
 
 
@@ -354,6 +356,7 @@ def test_a_model_that_is_none_without_a_job_is_no_finding(code: Code, fake: Fake
     code.send("GET", "/models/None")
     code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
     code.send("GET", "/models/nonesuch")
+    code.create(model="")
     code.send("POST", "/chat/completions", json={"messages": []})
 
     assert found(fake) == []
@@ -417,6 +420,14 @@ def test_the_same_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) 
     code.look(code.create(training_file=code.upload()))
     code.create(training_file=code.upload(rows=ROWS * 2))
     assert found(fake) == []
+
+
+@pytest.mark.parametrize("data", [5, None, ["x", 1, None], [{"id": 7, "status": "failed"}], [{"id": "x"}]], ids=str)
+def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, data: Any) -> None:
+    """A list may have anything for its jobs, or none: what is no job is not seen."""
+    code.send("GET", "/fine_tuning/jobs")
+
+    assert sightings([replace(fake.calls[0], answer={"data": data, "has_more": True})]) == []
 
 
 @pytest.mark.parametrize("error", ["boom", {"code": 400, "message": "bad"}, {"code": ["x"]}, {"code": None}], ids=str)
