@@ -122,6 +122,7 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
     "no key that can be read": (send("GET", "/models", headers={"Authorization": "Basic zzz"}), {}),
     "a quote": (send("POST", JOBS, json={"model": "it's", "training_file": "file-ä$(rm)"}), {}),
     "several lines": (send("POST", JOBS, content='{\n "model": "100%\\\\é\'"\n}'.encode(), headers=JSON), {}),
+    "a body like an option": (send("POST", JOBS, content=b"-v\n"), {}),
     "any bytes": (send("POST", JOBS, content=bytes(range(256))), {}),
     "another type": (send("POST", JOBS, content=b"model=x", headers={"content-type": "text/plain"}), {}),
     "a body that names a file": (send("POST", JOBS, content=b"@/etc/hostname"), {}),

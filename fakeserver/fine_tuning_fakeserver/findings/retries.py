@@ -31,12 +31,12 @@ def create_retried_blindly(own: Sequence[Call], facts: Facts) -> Iterator[Findin
     """
     for chain in chained(_blind(own)):
         by_itself = any(call.retry for call in chain)
-        switch = "OpenAI(max_retries=0)" if by_itself else "no automatic retries of the create"
+        way = "use OpenAI(max_retries=0) for creates" if by_itself else "switch off automatic retries of the create"
         yield Finding(
             "create_retried_blindly",
             f"the same job was asked for again after {_outcome(chain[0])}, which may have created it",
             chain,
-            f"list jobs first (by a key of your own in metadata), and have {switch}",
+            f"list jobs first (by a key of your own in metadata), and {way}",
         )
 
 

@@ -100,6 +100,8 @@ def _printf(content: bytes) -> str:
     """A command that brings *content* into a pipe, whatever bytes it has."""
     text = content.decode(errors="surrogateescape")
     safe = "".join(sign if sign.isprintable() and sign not in "\\%'" else _octal(sign) for sign in text)
+    if safe.startswith("-"):  # printf would take it for an option
+        safe = _octal("-") + safe[1:]
     return f"printf '{safe}' | "
 
 
