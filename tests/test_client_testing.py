@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -148,7 +148,24 @@ def test_async_clients_are_redirected(wrap: Callable[[list[float]], Callable[[fl
     assert naps == [5.0]
 
 
-def awaited_append(naps: list[float]) -> Callable[[float], object]:
+def test_async_clients_sleep_by_a_sleep_of_their_own() -> None:
+    """Where a redirect has a sleep for async clients, they await that one, and blocking clients the other."""
+    naps, awaited = list[float](), list[float]()
+    fake = Fake("running")
+    doors: dict[str, Any] = {"http_client": fake.http, "async_http_client": fake.async_http}
+
+    def finish(job: object) -> None:
+        fake.status = "failed" if fake.status == "running" else "running"
+
+    with testing.redirect("http://fake/v1", **doors, sleep=naps.append, async_sleep=awaited_append(awaited)):
+        asyncio.run(AsyncFineTuningClient("openai").wait_for_job("ftjob-1", poll_interval=1.0, on_update=finish))
+        fake.status = "running"
+        FineTuningClient("openai").wait_for_job("ftjob-1", poll_interval=2.0, on_update=finish)
+
+    assert (naps, awaited) == ([2.0], [1.0])
+
+
+def awaited_append(naps: list[float]) -> Callable[[float], Coroutine[Any, Any, None]]:
     """Make a sleep that must be awaited."""
 
     async def sleep(seconds: float) -> None:

@@ -34,6 +34,7 @@ class _Client:
     """What both clients are made of: a provider, and how to reach it."""
 
     _default_sleep: Callable[[float], object]
+    _sleep_there: Callable[[testing.redirect], Callable[[float], object] | None]
     _wanted: str
     _is_unfit: Callable[[HttpClient], bool]
 
@@ -169,7 +170,7 @@ class _Client:
         return replace(found, headers=headers, query={**found.query, **self._query})
 
     def _door(self, endpoint: Endpoint, there: testing.redirect | None, http: HttpClient) -> Door:
-        sleep = (there and there.sleep) or self._sleep
+        sleep = (there and self._sleep_there(there)) or self._sleep
         clock = (there and there.clock) or self._clock
         return Door(endpoint, http, self._timeout, sleep, clock)
 
@@ -182,6 +183,7 @@ class FineTuningClient(_Client, BlockingVerbs):
     """
 
     _default_sleep = staticmethod(time.sleep)
+    _sleep_there = staticmethod(lambda there: there.sleep)
     _wanted = "a blocking http_client, such as httpx.Client"
     _is_unfit = staticmethod(is_awaited)
 
@@ -226,6 +228,7 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     """
 
     _default_sleep = staticmethod(_sleep_async)
+    _sleep_there = staticmethod(lambda there: there.async_sleep or there.sleep)
     _wanted = "an async http_client, such as httpx.AsyncClient"
     _is_unfit = staticmethod(is_blocking)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +27,8 @@ class redirect:  # it reads as a verb: with redirect(url):
         async_http_client: The same for async clients.
         sleep: Called with seconds instead of sleeping; async clients await what it returns, if
             that can be awaited.
+        async_sleep: The same for async clients only, which then do not call *sleep*. A wait in which
+            other tasks are to have their turn must be awaited.
         clock: Gives the time in seconds that timeouts are measured by.
     """
 
@@ -35,6 +37,7 @@ class redirect:  # it reads as a verb: with redirect(url):
     http_client: HttpClient | None = field(default=None, kw_only=True)
     async_http_client: HttpClient | None = field(default=None, kw_only=True)
     sleep: Callable[[float], object] | None = field(default=None, kw_only=True)
+    async_sleep: Callable[[float], Awaitable[object]] | None = field(default=None, kw_only=True)
     clock: Callable[[], float] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

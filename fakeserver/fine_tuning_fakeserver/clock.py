@@ -75,6 +75,13 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
+async def async_wait(seconds: float) -> None:
+    """Let real time pass, and other tasks have their turn, also in no time; under asyncio and trio."""
+    from anyio import sleep  # httpx needs it anyway, and few tests are async
+
+    await sleep(seconds)
+
+
 class VirtualClock:
     """Virtual time: ``base + rate * (real - real_base)``. A rate of 0 stands still.
 

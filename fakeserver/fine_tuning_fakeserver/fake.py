@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Unpack
 
-from .clock import Pace, wait
+from .clock import Pace, async_wait, wait
 from .domain.durations import Duration
 from .domain.plan import Plan, PlanFields
 from .domain.speech import said
@@ -108,11 +108,20 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         In virtual time, which passes at once; at the pace "polls" it is the next look that moves it, unless nothing is
         ahead of any job (one is paused, say), when a client's timeout must still come. At a numeric pace, in real time.
         """
+        if real_s := self._rest(seconds):
+            wait(real_s)
+
+    async def async_sleep(self, seconds: float) -> None:
+        """The same for an async client: other tasks have their turn, also where no real time passes."""
+        await async_wait(self._rest(seconds))
+
+    def _rest(self, seconds: float) -> float:
+        """Let virtual time pass as *seconds* of a client's sleep do; return how many real ones are left to sleep."""
         self.requests_log.slept_s += max(seconds, 0)
-        if isinstance(self.pace, str):
-            steering.rest(self._service, seconds)
-        else:
-            wait(max(seconds, 0) / self.pace)
+        if not isinstance(self.pace, str):
+            return max(seconds, 0) / self.pace
+        steering.rest(self._service, seconds)
+        return 0.0
 
     def advance_to(self, status: str | None = None, job: str | None = None, *, step: int | None = None) -> float:
         """Move time to where a job has a status or has done a step; return the new time.

@@ -155,9 +155,10 @@ def fake_fine_tuning(
     """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.
 
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client that is made without arguments talks to the fake;
-    every client of `fine_tuning_client` does, and its waits cost no real time. Requests of httpx and httpx2 to a known
-    provider are answered by the fake, too; those of other libraries are refused. The account is emptied before the
-    test, not after it: what a failed test left can be looked at, and is told in its report.
+    every client of `fine_tuning_client` does, and its waits cost no real time, except at a numeric pace. Requests of
+    httpx and httpx2 to a known provider are answered by the fake, too; those of other libraries are refused. The
+    account is emptied before the test, not after it: what a failed test left can be looked at, and is told in its
+    report.
     """
     from .play import playing
 

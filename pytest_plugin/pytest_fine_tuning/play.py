@@ -75,6 +75,7 @@ def playing(
                 http_client=server.http_client,
                 async_http_client=server.async_http_client,
                 sleep=fake.sleep,
+                async_sleep=fake.async_sleep,
                 clock=lambda: fake.now,
             )
         )

@@ -82,7 +82,7 @@ def _fake(server: Server, monkeypatch: pytest.MonkeyPatch) -> Generator[FakeFine
     monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", API_KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with redirect(None, sleep=fake.sleep, clock=lambda: fake.now):
+    with redirect(None, sleep=fake.sleep, async_sleep=fake.async_sleep, clock=lambda: fake.now):
         yield fake
 
 
