@@ -261,3 +261,84 @@ def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "fake_fine_tuning_faults" in result.stderr.str()
     assert said in result.stderr.str()
+
+
+def test_a_mark_on_one_parameter_holds_for_that_one(pytester: pytest.Pytester) -> None:
+    """Of a parametrized test only the case that is marked has the fixture; so with the mark of a cassette."""
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        MARKED = [pytest.param(name, marks=getattr(pytest.mark, name)(**arguments)) for name, arguments in [
+            ("fake_fine_tuning", {}), ("fine_tuning_cassette", {"session": "success"})]]
+
+        @pytest.mark.parametrize("name", [*MARKED, None])
+        def test_marked(request, name):
+            found = {"fake_fine_tuning", "fine_tuning_cassette"} & set(request.fixturenames)
+            assert found == ({name} if name else set())
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_what_outlives_a_marked_test_is_made_without_the_fake(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's and a module's fixtures are made before the mark's, and do not keep the fake's environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "mine")
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def settings():
+            return os.environ["OPENAI_API_KEY"]
+
+        @pytest.fixture(scope="module", autouse=True)
+        def module():
+            assert os.environ["OPENAI_API_KEY"] == "mine"
+
+        @pytest.mark.fake_fine_tuning
+        def test_marked(settings):
+            assert settings == "mine" != os.environ["OPENAI_API_KEY"]
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_a_marked_test_can_parametrize_its_plan(pytester: pytest.Pytester) -> None:
+    """The mark alone lets a test parametrize `fake_fine_tuning_plan`."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.fake_fine_tuning
+        @pytest.mark.parametrize("fake_fine_tuning_plan", [{"outcome": "failed"}, {}])
+        def test_marked(request, fake_fine_tuning_plan):
+            wanted = fake_fine_tuning_plan.get("outcome", "succeeded")
+            assert request.getfixturevalue("fake_fine_tuning").plan.outcome == wanted
+
+        @pytest.mark.fake_fine_tuning
+        @pytest.mark.parametrize("fake_fine_tuning_plan", [{"outcome": "failed"}])
+        def test_silent(): pass
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
+    """A run whose tests are marked for the fake does not load cassettes."""
+    pytester.makepyfile(
+        """
+        import sys
+        import pytest
+
+        @pytest.mark.fake_fine_tuning
+        def test_marked():
+            assert {"yaml", "fine_tuning_cassettes"}.isdisjoint(sys.modules)
+        """
+    )
+    plain = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:schemathesis")
+    pytester.runpytest_subprocess(*plain).assert_outcomes(passed=1)

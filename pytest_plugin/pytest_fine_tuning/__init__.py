@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .keys import HANDLE, UNPASSED
+from .keys import HANDLE, MARK, TAPE, UNPASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -29,7 +29,6 @@ __all__ = [
     "fine_tuning_service",
 ]
 
-MARK = "fake_fine_tuning"
 MARKER = (
     f"{MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
     "findings_ignore=, …): how the test has its fake; any of the fake's settings. The fixture comes with the mark."
@@ -45,9 +44,8 @@ INI: Mapping[str, tuple[str, Any]] = {
     "allowed_hosts": ("hosts that may be asked all the same", "linelist"),
     "findings": ("what is done about findings: off (default), report, fail", "string"),
 }
+PLAN = "fake_fine_tuning_plan"
 
-
-TAPE = "fine_tuning_cassette"
 TAPE_MARKER = (
     f"{TAPE}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): the test "
     "replays this cassette, or records it; any argument of use_cassette. The test has the fixture by this alone."
@@ -92,6 +90,13 @@ def pytest_configure(config: pytest.Config) -> None:
         from .options import check_ini
 
         check_ini(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a marked test parametrize the plan, as one can that names the fixture."""
+    if PLAN not in metafunc.fixturenames and metafunc.definition.get_closest_marker(MARK):
+        metafunc.fixturenames.append(PLAN)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""What is kept with a test, by key."""
+"""Names that several modules share: of the marks, and what is kept with a test, by key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import pytest
 
 if TYPE_CHECKING:
     from fine_tuning_fakeserver import FakeFineTuning
+
+MARK = "fake_fine_tuning"
+TAPE = "fine_tuning_cassette"
+"""The marks. Each is called as the fixture that comes with it."""
 
 HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
 UNPASSED = pytest.StashKey[bool]()

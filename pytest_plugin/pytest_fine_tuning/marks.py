@@ -1,4 +1,4 @@
-"""Marks, looked at when tests are collected."""
+"""Marks, looked at when tests are collected. What reads a mark is imported where there is one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
-from fine_tuning_cassettes import CassetteError
-from fine_tuning_fakeserver import FakeUsageError
+from .keys import MARK, TAPE
 
-from .options import MARK, options_of
-from .tapes import MARK as TAPE
-from .tapes import tape_of
-
-CHECKS: Mapping[str, Callable[[pytest.Item], object]] = {MARK: options_of, TAPE: tape_of}
-"""What makes sense of each mark; the fixture of the same name comes with it."""
 INSTEAD = {TAPE: "fine_tuning_service"}
 """A fixture that takes the mark's place: it uses the cassette when it is told to."""
 
@@ -34,10 +27,43 @@ def take_marks(items: Iterable[pytest.Item]) -> None:
 
 def _take(item: pytest.Item, mark: str) -> None:
     if isinstance(item, pytest.Function) and not {mark, INSTEAD.get(mark)} & set(item.fixturenames):
-        item.fixturenames.insert(0, mark)
+        place = _first_of_function(item)
+        # a new list: pytest's own is shared by all that one function is parametrized to
+        item.fixturenames = [*item.fixturenames[:place], mark, *item.fixturenames[place:]]
     if hasattr(item.config, "workerinput"):
         return
     try:
         CHECKS[mark](item)
-    except (CassetteError, FakeUsageError, ValueError) as error:
+    except ValueError as error:
         raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
+
+
+def _first_of_function(item: pytest.Function) -> int:
+    """The place of the first fixture that is the test's alone.
+
+    Those before it outlive the test, and must not keep what is only there while the test runs.
+    """
+    known = item._fixtureinfo.name2fixturedefs
+    lasting = (name in known and known[name][-1].scope != "function" for name in item.fixturenames)
+    return next((place for place, lasts in enumerate(lasting) if not lasts), len(item.fixturenames))
+
+
+def _check_options(item: pytest.Item) -> None:
+    from .options import options_of
+
+    options_of(item)
+
+
+def _check_tape(item: pytest.Item) -> None:
+    from fine_tuning_cassettes import CassetteError
+
+    from .tapes import tape_of
+
+    try:
+        tape_of(item)
+    except CassetteError as error:
+        raise ValueError(error) from None
+
+
+CHECKS: Mapping[str, Callable[[pytest.Item], object]] = {MARK: _check_options, TAPE: _check_tape}
+"""What makes sense of each mark, or raises ValueError; the fixture of the same name comes with it."""

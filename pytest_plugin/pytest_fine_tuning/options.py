@@ -15,8 +15,8 @@ from fine_tuning_fakeserver import FakeUsageError, Settings
 from fine_tuning_fakeserver.settings import FIELDS
 
 from .hosts import Hosts
+from .keys import MARK
 
-MARK = "fake_fine_tuning"
 OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")
 

@@ -18,9 +18,9 @@ import pytest
 from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
 from fine_tuning_client.testing import redirect
 
+from .keys import TAPE as MARK
 from .keys import UNPASSED
 
-MARK = "fine_tuning_cassette"
 ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "clock"))
 """What the mark takes besides a name: the arguments of `use_cassette`."""
 NO_KEY = "replayed-no-key-needed"
