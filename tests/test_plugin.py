@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -73,6 +74,35 @@ def test_the_environment_is_put_back(pytester: pytest.Pytester, monkeypatch: pyt
         """
     )
     pytester.runpytest_inprocess().assert_outcomes(passed=2)
+
+
+def test_undoing_patches_leaves_the_fakes_environment(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test's own `monkeypatch` neither takes the fake's variables away nor leaves them behind, in either order."""
+    monkeypatch.setenv("OPENAI_API_KEY", "mine")
+    pytester.makepyfile(
+        """
+        import os
+        from fine_tuning_fakeserver.handle.doors import API_KEY
+
+        def test_undone(fake_fine_tuning, monkeypatch):
+            monkeypatch.undo()
+            assert os.environ["OPENAI_API_KEY"] == API_KEY
+
+        def test_changed(monkeypatch, fake_fine_tuning):
+            monkeypatch.setenv("OPENAI_API_KEY", "other")
+
+        def test_changed_the_other_way_round(fake_fine_tuning, monkeypatch):
+            assert os.environ["OPENAI_API_KEY"] == API_KEY
+            monkeypatch.setenv("OPENAI_API_KEY", "other")
+
+        def test_after():
+            assert os.environ["OPENAI_API_KEY"] == "mine"
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=4)
+    assert os.environ["OPENAI_API_KEY"] == "mine"
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest.Pytester) -> None:

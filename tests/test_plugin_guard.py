@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
+import contextlib
+import http.client
+import http.server
+import os
 import socket
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,7 +205,11 @@ def places() -> list[Any]:
     return [
         *(library.HTTPTransport.handle_request for library in (httpx, httpx2)),
         *(library.AsyncHTTPTransport.handle_async_request for library in (httpx, httpx2)),
-        socket.getaddrinfo,
+        http.client.HTTPConnection.putrequest,
+        http.client.HTTPConnection.set_tunnel,
+        _socket.getaddrinfo,
+        socket.gethostbyname,
+        socket.gethostbyname_ex,
     ]
 
 
@@ -247,6 +257,9 @@ def test_a_cassette_in_the_test_plays_first(fake: FakeFineTuning, tmp_path: Path
     fake.assert_nothing_called()
 
 
+TAKEN_BEFORE = socket.getaddrinfo
+
+
 async def connect() -> None:
     """Connect as aiohttp does."""
     await asyncio.open_connection("api.openai.com", 443)
@@ -258,6 +271,13 @@ ELSE: dict[str, Callable[[str], object]] = {
     "sockets": lambda url: socket.create_connection(("api.openai.com", 443)),
     "bytes": lambda url: socket.getaddrinfo(b"API.openai.com.", 443),
     "asyncio": lambda url: asyncio.run(connect()),
+    "proxied": lambda url: requests.get(url, proxies={"https": "http://127.0.0.1:9"}, timeout=1),
+    "http proxied": lambda url: requests.get(
+        url.replace("https", "http"), proxies={"http": "http://127.0.0.1:9"}, timeout=1
+    ),
+    "by name": lambda url: socket.gethostbyname("api.openai.com"),
+    "by name, all": lambda url: socket.gethostbyname_ex("api.openai.com"),
+    "taken before": lambda url: TAKEN_BEFORE("api.openai.com", 443),
 }
 
 
@@ -274,6 +294,50 @@ def test_names_that_are_nobodys_business_are_looked_up(fake: FakeFineTuning) -> 
     """This machine is found, by name, by address and by nothing, with any of the arguments."""
     assert socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
     assert socket.getaddrinfo(None, 80)
+    assert socket.gethostbyname("localhost")
+    assert socket.gethostbyname("")
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    """The port of a server on this machine that answers everything with 204."""
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_connection_that_was_open_before_is_refused(answering: int) -> None:
+    """A session of requests sends a guarded host nothing more over a connection that it has kept."""
+    fake, url = FakeFineTuning(), f"http://localhost:{answering}/v1/models"
+    with requests.Session() as session, fake.reached_at("http://a.invalid/v1"):
+        session.get(url)
+        with guarding(fake, Hosts(guarded=["localhost"])), pytest.raises(StrayRequestError):
+            session.get(url)
+        assert session.get(url).status_code == 204
+
+
+def test_a_refusal_is_not_forgotten(fake: FakeFineTuning) -> None:
+    """A request that was refused is told with the usage errors, once, and described, though its error was swallowed."""
+    for _ in range(2):
+        with contextlib.suppress(StrayRequestError):
+            requests.get(f"{OPENAI}/models")
+    assert "api.openai.com would have left" in fake.describe()
+    (told,) = fake.take_usage_errors()
+    assert "api.openai.com would have left" in told
+    assert fake.take_usage_errors() == []
 
 
 @pytest.mark.parametrize(
@@ -334,6 +398,99 @@ def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypat
             for host in ("api.openai.com", "mine.openai.azure.com"):
                 with pytest.raises(Exception, match="would have left this process"):
                     urllib.request.urlopen(f"https://{host}/v1/models")
+            assert len(fake_fine_tuning.take_usage_errors()) == 2
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("guarded", "allowed", "unproxied", "proxied"),
+    [
+        ((), (), {"api.openai.com", ".api.openai.com", ".openai.azure.com"}, {".api.aws", ".example.com"}),
+        ((), ("eu.api.openai.com",), {"api.openai.com"}, {".api.openai.com"}),
+        ((), ("*.openai.com",), {".openai.azure.com"}, {"api.openai.com", ".api.openai.com"}),
+        (("llm-*.example.com", "One.Example.com"), (), {"one.example.com"}, {".example.com"}),
+    ],
+)
+def test_which_hosts_no_proxy_is_asked_for(
+    guarded: tuple[str, ...], allowed: tuple[str, ...], unproxied: set[str], proxied: set[str]
+) -> None:
+    """Those that ``NO_PROXY`` can name without naming others, and without one that is allowed."""
+    names = set(Hosts(guarded=guarded, allowed=allowed).unproxied)
+    assert unproxied <= names
+    assert not proxied & names
+
+
+def test_no_proxy_for_anybody_stays_so(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ``NO_PROXY`` spares all hosts, it does so under the fixture; a list keeps its entries."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "mine.example.com")
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_spared(fake_fine_tuning):
+            assert os.environ["NO_PROXY"] == "*"
+            assert {"127.0.0.1", "mine.example.com", "api.openai.com"} <= set(os.environ["no_proxy"].split(","))
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    assert os.environ["NO_PROXY"] == "*"
+
+
+FORKING = """
+import multiprocessing
+import httpx
+import httpx2
+import openai
+import pytest
+from concurrent.futures import ProcessPoolExecutor
+from fine_tuning_client import AsyncFineTuning, FineTuning
+
+ROWS = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n' * 10
+HEADERS = {"Authorization": "Bearer any"}
+OPENAI = "https://api.openai.com/v1"
+
+
+def official():
+    return openai.OpenAI().fine_tuning.jobs.list().object
+
+
+def elsewhere():
+    return openai.OpenAI(base_url=OPENAI).models.list().object
+
+
+def old():
+    return httpx.get(f"{OPENAI}/models", headers=HEADERS).json()["object"]
+
+
+def ours():
+    return FineTuning.upload_file(ROWS).purpose
+
+
+def awaited():
+    import asyncio
+
+    async def ask():
+        async with httpx2.AsyncClient(headers=HEADERS) as client:
+            answer = await client.get(f"{OPENAI}/models")
+        return answer.json()["object"], (await AsyncFineTuning.list_jobs()).jobs
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(("work", "said", "operations"), [
+    (official, "list", ["list_jobs"]), (elsewhere, "list", ["list_models"]), (old, "list", ["list_models"]),
+    (ours, "fine-tune", ["upload_file"]), (awaited, ("list", ()), ["list_models", "list_jobs"])])
+def test_forked(fake_fine_tuning, work, said, operations):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        assert pool.submit(work).result(timeout=30) == said
+    assert [call.operation for call in fake_fine_tuning.calls] == operations
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
+def test_a_forked_process_asks_the_account_of_its_parent(pytester: pytest.Pytester) -> None:
+    """Whatever client asks in a process that was forked off, and wherever, its requests are in the fake's own log."""
+    pytester.makepyfile(FORKING)
+    pytester.runpytest_subprocess(timeout=60).assert_outcomes(passed=5)

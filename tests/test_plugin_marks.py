@@ -143,15 +143,15 @@ def test_the_guard_can_be_left_out(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nfake_fine_tuning_guard = false")
     pytester.makepyfile(
         """
-        import socket
+        import _socket
         import httpx
         import openai
         import pytest
 
-        BEFORE = httpx.HTTPTransport.handle_request, socket.getaddrinfo
+        BEFORE = httpx.HTTPTransport.handle_request, _socket.getaddrinfo
 
         def test_without(fake_fine_tuning):
-            assert (httpx.HTTPTransport.handle_request, socket.getaddrinfo) == BEFORE
+            assert (httpx.HTTPTransport.handle_request, _socket.getaddrinfo) == BEFORE
             assert openai.OpenAI().models.list().data
 
         @pytest.mark.fake_fine_tuning(guard=True)

@@ -176,13 +176,40 @@ def test_later(fake_fine_tuning): pass
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_swallowed*",
-            "the fake was asked for what it does not know:",
+            "refused, as no service would:",
             "  request 1: *outcome is 'great': one of succeeded, failed",
             "*take_usage_errors()*",
             "refused by the fake itself:",
             "  request 1: *outcome is 'great': one of succeeded, failed",
         ]
     )
+
+
+def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) -> None:
+    """Code that swallowed the guard's refusal does not pass, unless the test took it."""
+    pytester.makepyfile(
+        """
+        import socket
+
+        def ask():
+            try:
+                socket.getaddrinfo("api.openai.com", 443)
+            except RuntimeError:
+                pass
+
+        def test_swallowed(fake_fine_tuning):
+            ask()
+
+        def test_taken(fake_fine_tuning):
+            ask()
+            assert len(fake_fine_tuning.take_usage_errors()) == 1
+
+        def test_later(fake_fine_tuning): pass
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["refused, as no service would:", "  a request to api.openai.com would have left *"])
 
 
 LEAVING = (

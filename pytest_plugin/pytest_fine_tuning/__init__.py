@@ -155,19 +155,18 @@ def fake_fine_tuning(
     request: pytest.FixtureRequest,
     _fine_tuning_server: Server,
     fake_fine_tuning_plan: Plan | PlanFields | None,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Generator[FakeFineTuning, None, None]:
     """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.
 
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client that is made without arguments talks to the fake;
     every client of `fine_tuning_client` does, and its waits cost no real time, except at a numeric pace. Requests of
-    httpx and httpx2 to a known provider are answered by the fake, too; those of other libraries are refused. The
-    account is emptied before the test, not after it: what a failed test left can be looked at, and is told in its
-    report.
+    httpx and httpx2 to a known provider are answered by the fake, too; those of other libraries are refused, as far
+    as they use Python's own modules (`guard` says what that leaves out). The account is emptied before the test, not
+    after it: what a failed test left can be looked at, and is told in its report.
     """
     from .play import playing
 
-    with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan, monkeypatch) as fake:
+    with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan) as fake:
         yield fake
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 
 from fine_tuning_fakeserver import FakeUsageError
+from fine_tuning_fakeserver.edge.manners import ELSEWHERE
 
 PROVIDERS = {
     "OpenAI, and its regions (platform.openai.com, data residency)": ("api.openai.com", "*.api.openai.com"),
@@ -25,7 +26,6 @@ PROVIDERS = {
 another kind of job (Telnyx), and gateways that everybody runs for himself (LiteLLM), are not among them."""
 
 _NAME = re.compile(r"[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?")
-_ELSEWHERE = re.compile(r"(?:/api/projects/[^/]+)?/openai(?:/v1)?(?=/)")
 
 
 class Hosts:
@@ -44,12 +44,21 @@ class Hosts:
         patterns = [*known, *guarded]
         self._guarded = _any_of("guarded_hosts", patterns)
         self._allowed = _any_of("allowed_hosts", allowed)
-        self.unproxied = [pattern.rpartition("*")[2] for pattern in patterns if pattern not in {*allowed}]
-        """The hosts as ``NO_PROXY`` has them: whole names, and ends of names."""
+        self.unproxied = [
+            pattern.removeprefix("*")
+            for pattern in map(str.lower, patterns)
+            if "*" not in pattern[1:] and not any(_meet(pattern, each.lower()) for each in allowed)
+        ]
+        """The hosts as ``NO_PROXY`` can have them, which are whole names and ends of names; none that is allowed."""
 
     def __contains__(self, host: str) -> bool:
         host = host.lower().rstrip(".")
         return bool(self._guarded.fullmatch(host)) and not self._allowed.fullmatch(host)
+
+
+def _meet(pattern: str, other: str) -> bool:
+    """Whether some host matches both."""
+    return fnmatchcase(pattern, other) or fnmatchcase(other, pattern)
 
 
 def _any_of(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
@@ -66,4 +75,6 @@ def _any_of(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
 def placed(target: bytes) -> bytes:
     """*target*, a path with its query, under ``/v1``, where it is under one of Azure's roots; else as it is."""
     path, mark, query = target.decode("ascii").partition("?")
-    return f"{_ELSEWHERE.sub('/v1', path, count=1) if _ELSEWHERE.match(path) else path}{mark}{query}".encode("ascii")
+    match = ELSEWHERE.fullmatch(path)
+    under_v1 = f"/v1{match['rest']}" if match else path
+    return f"{under_v1}{mark}{query}".encode("ascii")

@@ -9,11 +9,14 @@ import pytest
 if TYPE_CHECKING:
     from fine_tuning_fakeserver import FakeFineTuning
 
+    from .environment import Environment
+
 MARK = "fake_fine_tuning"
 TAPE = "fine_tuning_cassette"
 """The marks. Each is called as the fixture that comes with it."""
 
 HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
+ENVIRONMENT: pytest.StashKey[Environment] = pytest.StashKey()
 UNPASSED = pytest.StashKey[bool]()
 """Whether it, or its setup, has failed or was skipped."""
 FINDINGS = pytest.StashKey[list[str]]()

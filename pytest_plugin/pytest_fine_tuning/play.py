@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,13 +15,17 @@ from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.handle.doors import API_KEY, NOWHERE
 
+from .environment import Environment
 from .guard import guarding
-from .keys import FINDINGS, HANDLE, UNPASSED
+from .keys import ENVIRONMENT, FINDINGS, HANDLE, UNPASSED
 from .options import Options, options_of
 from .unrecorded import unrecorded
 from .verdicts import judge
 
 AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
+SPARED = ("NO_PROXY", "no_proxy")
+NONE_KEPT = httpx.Limits(max_keepalive_connections=0)
+"""For a connection that nobody is there to close."""
 
 
 class Server:
@@ -28,8 +33,10 @@ class Server:
 
     def __init__(self) -> None:
         self.fake = FakeFineTuning()
-        self.http_client = httpx.Client(transport=self.fake.transport(), trust_env=False)
-        self.async_http_client = httpx.AsyncClient(transport=self.fake.transport(), trust_env=False)
+        self.process = os.getpid()
+        """The process whose tests have the account; one that it forks has a copy."""
+        self.http_client = httpx.Client(transport=Way(self), trust_env=False)
+        self.async_http_client = httpx.AsyncClient(transport=Way(self), trust_env=False)
         self._stack = ExitStack()
         self._stack.callback(self.http_client.close)
         self._is_open = False
@@ -51,23 +58,43 @@ class Server:
         self._stack.close()
 
 
+class Way(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """The way to the account: in this process; over the socket from one that was forked off, which has a copy."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._near = server.fake.transport()
+
+    @property
+    def _is_near(self) -> bool:
+        return os.getpid() == self._server.process
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of a blocking client."""
+        way = self._near if self._is_near else httpx.HTTPTransport(limits=NONE_KEPT)
+        response: httpx.Response = way.handle_request(request)
+        return response
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of an async client."""
+        way = self._near if self._is_near else httpx.AsyncHTTPTransport(limits=NONE_KEPT)
+        response: httpx.Response = await way.handle_async_request(request)
+        return response
+
+
 @contextmanager
-def playing(
-    item: pytest.Item, server: Server, plan: object, monkeypatch: pytest.MonkeyPatch
-) -> Generator[FakeFineTuning, None, None]:
+def playing(item: pytest.Item, server: Server, plan: object) -> Generator[FakeFineTuning, None, None]:
     """A fresh account for *item*, with all that leads to it; in the end, what came of it is judged."""
-    options, fake = _options(item, plan), server.fake
+    options, fake, server.process = _options(item, plan), server.fake, os.getpid()
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
         fake.reset(faults=options.faults, **options.settings)
-        for name, value in _environment(fake).items():
-            monkeypatch.setenv(name, value)
+        environment = item.stash[ENVIRONMENT] = Environment(_variables(fake, options))
+        stack.callback(environment.put_back)
         stack.enter_context(unrecorded(fake.base_url))
         if options.hosts is not None:
             stack.enter_context(guarding(fake, options.hosts))
-            for name in ("NO_PROXY", "no_proxy"):  # behind a proxy nobody would look a host up, and meet the guard
-                monkeypatch.setenv(name, ",".join([os.environ[name], *options.hosts.unproxied]))
         stack.enter_context(
             redirect(
                 fake.base_url,
@@ -91,8 +118,13 @@ def _options(item: pytest.Item, plan: object) -> Options:
         raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
 
 
-def _environment(fake: FakeFineTuning) -> dict[str, str]:
+def _variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
     """The dialect's variables, OpenAI's in any case, and Azure's where they would lead elsewhere."""
     openai = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": API_KEY}
-    azure = dict(zip(AZURE, ("/".join(fake.base_url.split("/")[:3]), API_KEY), strict=True))
-    return {**openai, **{name: azure[name] for name in AZURE if name in os.environ}, **fake.env}
+    place = urlsplit(fake.base_url)
+    azure = dict(zip(AZURE, (f"{place.scheme}://{place.netloc}", API_KEY), strict=True))
+    variables = {**openai, **{name: azure[name] for name in AZURE if name in os.environ}, **fake.env}
+    unproxied = options.hosts.unproxied if options.hosts else []
+    # behind a proxy nobody would look a host up, and meet the guard
+    spared = {name: ",".join([variables[name], *unproxied]) for name in SPARED if variables[name] != "*"}
+    return {**variables, **spared}

@@ -11,7 +11,7 @@ from fine_tuning_fakeserver.findings import told
 from fine_tuning_fakeserver.handle.story import describe_fault
 
 from .guard import lift
-from .keys import FINDINGS, HANDLE, REPORTED, UNPASSED
+from .keys import ENVIRONMENT, FINDINGS, HANDLE, REPORTED, UNPASSED
 from .options import Options
 
 SECTION = "fake fine-tuning"
@@ -30,7 +30,7 @@ def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
             *errors[:ERRORS_AT_MOST],
             *([f"and {more} more"] if (more := len(errors) - ERRORS_AT_MOST) > 0 else []),
         ]
-        _fail("the fake was asked for what it does not know:", shown, "take_usage_errors() in the test, if it is meant")
+        _fail("refused, as no service would:", shown, "take_usage_errors() in the test, if it is meant")
     if options.findings == "fail" and found:
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
@@ -57,6 +57,7 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Put into *report* what there is to say of its phase."""
     if report.when == "teardown":
         lift()
+        item.stash[ENVIRONMENT].put_back_again()
         setattr(report, REPORTED, item.stash[FINDINGS])
     elif not report.passed:
         item.stash[UNPASSED] = True

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 PREFIXES = ("/openai/", "/api/projects/")
 """How paths begin that may be another name of one under ``/v1``."""
 
-_ELSEWHERE = re.compile(r"(?:/api/projects/[^/]+)?/openai(?P<version>/v1)?(?P<rest>/.*)")
+ELSEWHERE = re.compile(r"(?:/api/projects/[^/]+)?/openai(?P<version>/v1)?(?P<rest>/.*)")
+"""Such a path: what it is under ``/v1`` is its rest."""
 
 
 def placed(scope: Scope, manner: Manner) -> Scope:
     """*scope* with its path under ``/v1``, where the manner knows the path; as it was where it does not."""
-    match = _ELSEWHERE.fullmatch(scope["path"]) if manner.version_wanted else None
+    match = ELSEWHERE.fullmatch(scope["path"]) if manner.version_wanted else None
     if match is None or not (match["version"] or b"api-version=" in scope["query_string"]):
         return scope
     return {**scope, "path": f"/v1{match['rest']}"}

@@ -98,6 +98,7 @@ class RequestsLog:
         self.forgotten = 0
         """How many exchanges there were that are not kept any more."""
         self._entries: deque[Exchange] = deque(maxlen=ENTRIES_AT_MOST)
+        self._notes: dict[str, None] = {}
         self._lock = threading.Lock()
 
     def next_number(self) -> int:
@@ -112,9 +113,27 @@ class RequestsLog:
             self.forgotten += len(self._entries) == ENTRIES_AT_MOST
             self._entries.append(exchange)
 
+    def note(self, text: str) -> None:
+        """Keep what the fake's own user did wrong, where no answer tells it; once, however often it is said."""
+        with self._lock:
+            self._notes[text] = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noted, oldest first."""
+        with self._lock:
+            return list(self._notes)
+
+    def take_notes(self) -> list[str]:
+        """The same, and forget it."""
+        with self._lock:
+            notes, self._notes = list(self._notes), {}
+            return notes
+
     def clear(self) -> None:
         """Forget all, and count from 0."""
         with self._lock:
+            self._notes = {}
             self.count = self.forgotten = 0
             self._entries.clear()
 

@@ -30,18 +30,23 @@ class Recounting(Core):
             pace, settings = service.account.pace, service.settings
             files = dict(service.account.files)
         is_scripted = bool(self._scripts or self._scripts.ended)
-        return story(
+        text = story(
             Scene(settings, service.born, now, pace, jobs, self.requests_log.find(), faults, files, is_scripted)
+        )
+        notes = self.requests_log.notes
+        return "\n".join(
+            [text, *(["refused, and no answer tells it:"] if notes else []), *(f"  {note}" for note in notes)]
         )
 
     def take_usage_errors(self) -> list[str]:
         """What clients were told with ``fake_error`` since this was asked last: no service would refuse so.
 
-        Among them are magic metadata that makes no plan, a scripted answer that fits no operation, and a path that is
-        no route of the fake. Code under test may have taken them for errors of the API, so under the fixture
-        `fake_fine_tuning` a test fails at its end unless it has taken them.
+        Among them are magic metadata that makes no plan, a scripted answer that fits no operation, and a path outside
+        of ``/v1``; also where a fault has kept the answer from the client. Under the fixture `fake_fine_tuning` they
+        are joined by requests that the guard refused. Code under test may have taken them for errors of the API, or
+        swallowed them, so there a test fails at its end unless it has taken them.
         """
         log = self.requests_log.find()
         texts = [f"request {number}: {text}" for number, text in refusals(log) if number > self._taken]
         self._taken = log[-1].number if log else self._taken
-        return texts
+        return [*texts, *self.requests_log.take_notes()]
