@@ -9,6 +9,7 @@ import httpx
 import httpx2
 import openai
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,6 +181,76 @@ def test_the_official_client_is_told_the_same(fake: FakeFineTuning, sdk: openai.
         sdk.fine_tuning.jobs.list()
     assert caught.value.code == "rate"
     assert sdk.fine_tuning.jobs.create(training_file="file-abc", model="gpt-4o-mini").id == "ft-1"
+
+
+TRANSPORT = ["ConnectError", "ConnectTimeout", "PoolTimeout", "WriteTimeout", "ReadTimeout", "ReadError", "WriteError"]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+@pytest.mark.parametrize("timeout", [5, None])
+@pytest.mark.parametrize("name", [*TRANSPORT, "RemoteProtocolError"])
+def test_an_exception_of_a_transport_is_raised_as_itself(
+    name: str, timeout: float | None, library: Any, fake: FakeFineTuning
+) -> None:
+    """What is scripted with either library's class is raised in process as the class of the client's own, with its
+    text, and is no error of the test's.
+    """
+    transport = fake.transport(library)
+    with library.Client(transport=transport, base_url="http://fake/v1", timeout=timeout) as client:
+        for error in (getattr(httpx, name)("mine"), getattr(httpx2, name)):
+            fake([error])
+            with pytest.raises(getattr(library, name)) as caught:
+                client.get("/models", headers={"authorization": "Bearer any"})
+            assert type(caught.value) is getattr(library, name)
+            assert isinstance(error, type) or str(caught.value) == "mine"
+    assert fake.take_usage_errors() == []
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("no"), ConnectionRefusedError()])
+def test_what_was_never_sent_is_sent_again(error: Exception, fake: FakeFineTuning) -> None:
+    """A create whose connection was refused is repeated by a client that repeats only what cannot have taken effect."""
+    http = httpx.Client(transport=fake.transport())
+    client = FineTuningClient("fake", base_url="http://fake/v1", http_client=http, sleep=fake.sleep)
+    fake({"create_job": [error]})
+    assert client.create_job(fake.add_file(ROWS)["id"], "gpt-4o-mini").id
+    assert [call.status for call in fake.calls_to("create_job")] == [0, 200]
+
+
+@pytest.mark.parametrize("error", [requests.Timeout(), requests.ReadTimeout, requests.ConnectTimeout()])
+def test_a_timeout_of_requests_is_one(error: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A timeout that is scripted with the class of requests is a timeout to any client."""
+    fake([error])
+    with pytest.raises(APITimeoutError):
+        client.list_jobs()
+
+
+@pytest.mark.parametrize("library", [httpx, requests], ids=["httpx", "requests"])
+def test_an_error_that_has_an_answer_is_that_answer(library: Any, fake: FakeFineTuning, http: httpx.Client) -> None:
+    """What `raise_for_status` has raised comes with the status, the body and the Retry-After of its response."""
+    request = httpx.Request("GET", "http://x")
+    response = httpx.Response(503, request=request, html="<p>down</p>", headers={"retry-after": "9"})
+    errors = {
+        httpx: httpx.HTTPStatusError("boom", request=request, response=response),
+        requests: requests.HTTPError("boom", response=response),
+    }
+    fake([errors[library]])
+    answer = http.get("/models")
+    assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "<p>down</p>", "9")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not fake.calls[0].accepted
+
+
+def test_an_answer_without_a_body_is_in_the_services_words(fake: FakeFineTuning, http: httpx.Client) -> None:
+    """An error whose response is empty, or was never read, is answered with its status and an error object."""
+    request = httpx.Request("GET", "http://x")
+    unread = httpx.Response(429, request=request, stream=httpx.ByteStream(b"x"))
+    fake([httpx.HTTPStatusError("m", request=request, response=each) for each in (httpx.Response(503), unread)])
+    assert [
+        (each.status_code, each.json()["error"]["message"]) for each in (http.get("/models"), http.get("/files"))
+    ] == [
+        (503, "m"),
+        (429, "m"),
+    ]
 
 
 def test_an_object_of_the_sdk_is_an_item(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:

@@ -21,6 +21,8 @@ class Reply:
     chunks: list[bytes] = field(default_factory=list)
     ending: Ending | None = None
     """What a fault leaves the client with instead of an answer or, where there is a status, of the rest of it."""
+    called: tuple[tuple[str, ...], str] = ((), "")
+    """What the client is to raise then, if its library has it: the name of an exception, and of its bases; its text."""
 
     @property
     def body(self) -> bytes:
@@ -64,7 +66,7 @@ def ask(
     }
     reply = Reply()
     _run(app, scope, body, reply)
-    reply.ending = line.ending
+    reply.ending, reply.called = line.ending, line.called
     if method == "HEAD":
         reply.chunks.clear()  # a server does the same
         reply.ending = None if reply.status else reply.ending  # and of nothing, nothing is missing

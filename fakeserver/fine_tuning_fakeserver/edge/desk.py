@@ -67,6 +67,7 @@ class Desk:
             with call.service.all_or_nothing(looks_count=call.scope["method"] != "HEAD"):
                 result = self._scripts.ask(operation, call) if scripted else operation.ask(call)
                 if isinstance(result, BrokenOff):
+                    line_of(call.scope).call_it(result.names, result.text)
                     return self._faults.once(result.fault)
                 answer = result if isinstance(result, Answer) else manners.success(result, operation, call)
         except Exception as error:
@@ -197,6 +198,9 @@ def _refused(error: Exception, operation: Operation, call: Call) -> Answer:
     if isinstance(error, ApiError):
         answer = manners.refusal(error, operation, call.service.account.dialect)
         if isinstance(error, ScriptedRefusal):
+            if error.page:
+                media, body = error.page
+                answer = Answer(error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body)
             answer.headers.extend(breaking.retry_after(error.retry_after))
         return answer
     # a bug of the fake: loud here, and a 500 there

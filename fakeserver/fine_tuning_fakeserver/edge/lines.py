@@ -24,6 +24,12 @@ class Line:
 
     can_hang_up = False
 
+    def call_it(self, names: tuple[str, ...], text: str) -> None:
+        """Name what the client is to raise, when it gets no answer: the first of *names* that its library has.
+
+        That can be had in this process only; over a socket a client sees what it sees.
+        """
+
     async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
         """Let the client wait; False when it does not wait so long.
 
@@ -57,18 +63,25 @@ class LineInProcess(Line):
         patience_s: how many seconds the client waits for an answer; None for no limit.
     """
 
-    __slots__ = ("ending", "patience_s")
+    __slots__ = ("called", "ending", "patience_s")
 
     can_hang_up = True
 
     def __init__(self, patience_s: float | None = None) -> None:
         self.patience_s = patience_s
         self.ending: Ending | None = None
+        self.called: tuple[tuple[str, ...], str] = ((), "")
+
+    def call_it(self, names: tuple[str, ...], text: str) -> None:
+        """Note it."""
+        self.called = (names, text)
 
     async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
         """Let virtual time pass, until the answer comes or the client has had enough."""
-        if self.patience_s is not None and seconds > self.patience_s:
-            pass_time(self.patience_s)
+        # a script that names what the client raises does not wait for one that would wait for ever
+        patience_s = 0.0 if self.patience_s is None and self.called[0] else self.patience_s
+        if patience_s is not None and seconds > patience_s:
+            pass_time(patience_s)
             self.ending = "timeout"
             return False
         pass_time(seconds)

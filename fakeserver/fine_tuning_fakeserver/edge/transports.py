@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import cache
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +33,15 @@ def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:
     return _transport_class(library)(app)
 
 
+def _error(library: ModuleType, reply: Reply, ending: Ending) -> Callable[..., Exception]:
+    """What *library* raises where there is no answer: what a script has named, if that is its own, or the usual."""
+    names, text = reply.called
+    usual, words = _WITHOUT_ANSWER[ending]
+    kinds = [kind for name in names if isinstance(kind := getattr(library, name, None), type)]
+    own = next((kind for kind in kinds if issubclass(kind, library.TransportError)), None)
+    return partial(own, text or words) if own else partial(getattr(library, usual), words)
+
+
 @cache
 def _transport_class(library: ModuleType) -> Any:
     """The class is made per library, since each of them checks for its own base classes."""
@@ -60,8 +69,7 @@ def _transport_class(library: ModuleType) -> Any:
             if reply.ending is None:
                 return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
             if not reply.status:
-                name, text = _WITHOUT_ANSWER[reply.ending]
-                raise getattr(library, name)(text, request=request)
+                raise _error(library, reply, reply.ending)(request=request)
             return library.Response(reply.status, headers=reply.headers, stream=Torn(reply))
 
     class Torn(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]

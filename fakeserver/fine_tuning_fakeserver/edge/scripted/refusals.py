@@ -7,7 +7,7 @@ may script an exception of the client it uses, and every other client is told th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...domain.usage import FakeUsageError
@@ -23,26 +23,47 @@ _STATUSES = {
     "RateLimitError": 429,
     "InternalServerError": 500,
 }
-_TIMEOUTS = {"APITimeoutError", "TimeoutException", "TimeoutError"}
-_CONNECTIONS = {"APIConnectionError", "TransportError", "ConnectionError"}
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenOff:
-    """No plain answer: the fault that a client is to meet, as a mapping of its fields."""
+    """No plain answer.
+
+    Args:
+        fault: what a client is to meet, as a mapping of a fault's fields.
+        names: what the scripted exception is called, and its bases; in process, httpx and httpx2 raise the first of
+            these that they have.
+        text: what it says.
+    """
 
     fault: Mapping[str, Any]
+    names: tuple[str, ...] = ()
+    text: str = ""
 
 
 HUNG_UP = BrokenOff({"kind": "disconnect"})
+REFUSED = BrokenOff({"kind": "refuse"})
 SILENCE = BrokenOff({"kind": "delay", "seconds": 3600})
 """Longer than clients wait: the official SDK gives up after ten minutes."""
 
+_BROKEN: Mapping[str, BrokenOff] = {
+    **dict.fromkeys(("APITimeoutError", "TimeoutException", "TimeoutError", "Timeout"), SILENCE),
+    **dict.fromkeys(("ConnectError", "ConnectionRefusedError", "NewConnectionError"), REFUSED),
+    **dict.fromkeys(("APIConnectionError", "TransportError", "ConnectionError"), HUNG_UP),
+}
+"""By the name of an exception's class, or of a base of it; the first that fits counts."""
+
 
 class ScriptedRefusal(ApiError):
-    """A refusal that a test has prepared; *retry_after* is what its header of that name says."""
+    """A refusal that a test has prepared.
+
+    Attributes:
+        retry_after: what its header of that name says.
+        page: media type and body of the answer, where they are not the service's.
+    """
 
     retry_after: float | str | None = None
+    page: tuple[bytes, bytes] | None = None
 
 
 def as_cause(error: BaseException | type[BaseException]) -> ApiError | BrokenOff:
@@ -55,19 +76,35 @@ def as_cause(error: BaseException | type[BaseException]) -> ApiError | BrokenOff
         return error
     kind = error if isinstance(error, type) else type(error)
     names = [each.__name__ for each in kind.__mro__]
-    if _TIMEOUTS & set(names):
-        return SILENCE
-    if _CONNECTIONS & set(names):
-        return HUNG_UP
-    status = getattr(error, "status_code", 0) or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
+    if broken := next((_BROKEN[name] for name in _BROKEN if name in names), None):
+        return replace(broken, names=tuple(names), text="" if isinstance(error, type) else str(error))
+    status = _status(error) or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
     if not isinstance(status, int) or not 400 <= status <= 599:
         raise FakeUsageError(
             f"the script raises {error!r}{_place(error)}, which no answer of a service makes a client raise: an "
             f"exception of a client's is wanted, such as {', '.join(_STATUSES)}, APITimeoutError or APIConnectionError"
         )
     refusal = _refusal(error, status)
-    refusal.retry_after = _wait(error)
+    refusal.retry_after, refusal.page = _wait(error), _page(error)
     return refusal
+
+
+def _status(error: object) -> Any:
+    """The status that the error says, or the answer that it came of."""
+    return getattr(error, "status_code", 0) or getattr(getattr(error, "response", None), "status_code", 0)
+
+
+def _page(error: object) -> tuple[bytes, bytes] | None:
+    """Media type and body of the answer that the error came of, where it says nothing of them itself."""
+    response = getattr(error, "response", None)
+    if response is None or hasattr(error, "body"):
+        return None
+    try:
+        content = response.content
+    except Exception:  # it was never read
+        return None
+    media = response.headers.get("content-type", "text/plain; charset=utf-8")
+    return (media.encode("latin-1", "replace"), content) if isinstance(content, bytes) and content else None
 
 
 def _place(error: BaseException | type[BaseException]) -> str:
