@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -308,9 +309,10 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     ),
     ([JOB], lambda client: client.retrieve_job("ft-1"), "retrieve_job wants a fine_tuning.job object"),
     (JOB, lambda client: client.retrieve_file("file-1"), "retrieve_file wants a file object, not a fine_tuning.job"),
-    (5, lambda client: client.list_models(), "which is kept, is 5"),
+    (5, lambda client: client.list_models(), "is 5, which is kept; None lets the twin answer"),
     (JOB, lambda client: client.download_file("file-1"), "download_file wants text or bytes"),
     (ValueError("x"), lambda client: client.list_jobs(), "ValueError"),
+    (lambda call: "running", lambda client: client.list_jobs(), "and the script's next answer is 'running' (request"),
     (lambda call: lambda call: None, lambda client: client.list_jobs(), "another function"),
     ("suceeded", lambda client: client.retrieve_job("ft-1"), "did you mean 'succeeded'?"),
     (lambda call: dict[str, int]()["nope"], lambda client: client.list_jobs(), "KeyError('nope') in "),
@@ -468,6 +470,50 @@ def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:
     fake.stop()
     with pytest.raises(FakeUsageError, match="there is no script"):
         fake.stop()
+
+
+def test_a_whole_job_says_what_it_is_now(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A job as it stood, with another status, is that answer; later ones have a model and an end when there are."""
+    job = client.create_job(fake.add_file(ROWS)["id"], "gpt-4o-mini")
+    fake({"retrieve_job": [{**fake.jobs[0], "status": "running"}, {**fake.jobs[0], "user_provided_suffix": "mine"}]})
+    assert client.retrieve_job(job.id).status == "running"
+    assert client.retrieve_job(job.id).fine_tuned_model is None
+    done = client.wait_for_job(job.id)
+    assert done.fine_tuned_model
+    assert (done.finished_at or 0) > done.created_at
+    assert done.raw["user_provided_suffix"] == "mine"
+
+
+def test_null_is_said_once(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A job that is scripted as succeeded without a model has none in that answer, and one in the next."""
+    fake({"retrieve_job": [{"status": "succeeded", "fine_tuned_model": None}]})
+    assert [client.retrieve_job("ft-1").fine_tuned_model is None for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "endless", [itertools.repeat("running"), (status for _ in itertools.count() for status in ["running", "queued"])]
+)
+def test_answers_may_never_end(endless: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """An iterable without an end answers as often as it is asked, and takes no more of it than that."""
+    fake({"retrieve_job": endless})
+    assert {client.retrieve_job("ft-1").status for _ in range(20)} <= {"running", "queued"}
+
+
+def test_answers_that_are_made_as_they_are_asked_for(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A generator's answers are taken one by one, what it has left is told, and its own error is the test's."""
+
+    def answers() -> Iterator[str]:
+        yield "queued"
+        yield "running"
+        raise KeyError("mine")
+
+    fake({"retrieve_job": answers()})
+    assert client.retrieve_job("ft-1").status == "queued"
+    with pytest.raises(AssertionError, match="retrieve_job: 'running'"):
+        fake.assert_script_exhausted()
+    assert client.retrieve_job("ft-1").status == "running"
+    with pytest.raises(Exception, match=r"cannot be had: KeyError\('mine'\)"):
+        client.retrieve_job("ft-1")
 
 
 def test_what_is_left_is_told(fake: FakeFineTuning, client: FineTuningClient) -> None:

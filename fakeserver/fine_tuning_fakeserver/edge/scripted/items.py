@@ -41,7 +41,7 @@ Said: TypeAlias = "Words | Members | Listed | Content | ApiError | BrokenOff | C
 
 
 class FakeResponseMismatch(FakeUsageError):
-    """The next item of a script is no answer to the operation that was asked for; the item is kept."""
+    """What a script has next, an item or what its function says, is no answer to the operation that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +156,4 @@ def as_json(item: Any) -> Json | None:
 def _mismatch(item: Any, operation: str, wanted: str) -> FakeResponseMismatch:
     shown = repr(item)
     shown = shown if len(shown) <= 80 else shown[:79] + "…"
-    return FakeResponseMismatch(f"{operation} wants {wanted}, and the script's next item, which is kept, is {shown}")
+    return FakeResponseMismatch(f"{operation} wants {wanted}, and the script's next answer is {shown}")

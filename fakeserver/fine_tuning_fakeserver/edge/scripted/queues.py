@@ -7,10 +7,11 @@ what has run out leaves the twin to answer, or is an error when the script is st
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import iscoroutinefunction
+from itertools import islice
 from typing import Any
 
 from ...domain.usage import FakeUsageError
@@ -99,7 +100,8 @@ class Script:
         try:
             said = _resolved(understood(item, operation), call)
         except FakeResponseMismatch as error:
-            raise FakeResponseMismatch(f"{error}{HINT if queue is self._queue else ''}") from None
+            kept = "" if callable(item) else f", which is kept{HINT if queue is self._queue else ''}"
+            raise FakeResponseMismatch(f"{error}{kept}") from None
         if queue:
             queue.popleft()
         self._calls += 1
@@ -113,8 +115,7 @@ class Script:
     def left(self) -> list[tuple[str | None, Any]]:
         """The items that nobody has asked for yet, each with its operation, None for any."""
         queues = ((name, queue) for name, queue in self._queues.items() if not isinstance(queue, _Forever))
-        own = [(name, item) for name, queue in queues for item in queue]
-        return [*((None, item) for item in self._queue), *own]
+        return [(name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue]
 
 
 def _resolved(said: Said, call: ScriptedCall) -> Said:
@@ -137,7 +138,23 @@ def _items(items: Any, where: str) -> deque[Any]:
         return _Forever([items])
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
         raise FakeUsageError(f"{where}: {items!r} is no list of answers: write [{items!r}]")
-    return deque(items)
+    return deque(items) if isinstance(items, Sized) else _Pulled(items)
+
+
+class _Pulled(deque[Any]):
+    """A queue of what is made as it is asked for, and may never end; it has the next item, once somebody asks."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        super().__init__()
+        self._items = iter(items)
+
+    def __bool__(self) -> bool:
+        if not len(self):
+            try:
+                self.extend(islice(self._items, 1))
+            except Exception as error:
+                raise FakeUsageError(f"the script's next answer cannot be had: {error!r}") from None
+        return len(self) > 0
 
 
 class _Forever(deque[Any]):

@@ -99,9 +99,9 @@ class Scripts:
         identifier = self._found(values, operation, call, identifier)
         reached = status is None or acting.bring(call.service, identifier, str(status))
         shown = jobs.snapshot_of(call.service, identifier)
-        self._said[identifier] = {**self._said.get(identifier, {}), **values}
+        self._said[identifier] = {**self._said.get(identifier, {}), **_lasting(values, shown)}
         # a status that the twin cannot have is said once: a loop that waits for another must come to its end
-        return {**shown, **self._said[identifier], **({} if reached else {"status": status})}
+        return {**shown, **self._said[identifier], **values, **({} if reached else {"status": status})}
 
     def _found(self, values: Json, operation: Operation, call: Call, identifier: str | None) -> str:
         """The id of the job in the account that *values* tell of; it is put there if there is none."""
@@ -125,7 +125,7 @@ class Scripts:
         if not isinstance(answer, dict):
             raise FakeUsageError(f"{operation.name} cannot be scripted with a dict: {values!r}")
         if isinstance(answer.get("id"), str) and operation.name in _MAKING:
-            self._said[answer["id"]] = values
+            self._said[answer["id"]] = _lasting(values, answer)
         return {**answer, **values}
 
     def _dressed(self, answer: Any) -> Any:
@@ -145,6 +145,14 @@ _JOB_OPERATIONS = ("create_job", "retrieve_job", *_STEERING)
 _MAKING = ("upload_file", "retrieve_file")
 _AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
 """Where an operation takes a job that is scripted without a status."""
+
+
+def _lasting(values: Json, shown: Json) -> Json:
+    """What of *values* later answers must say, too: what the twin would not say by itself, and is there at all.
+
+    A whole job as it stood at a time has members that the twin goes on from, or is yet to fill.
+    """
+    return {name: value for name, value in values.items() if value is not None and value != shown.get(name)}
 
 
 def _id_of(said: Said) -> str | None:
