@@ -117,6 +117,20 @@ def test_ids_that_name_nothing(http: Http, identifier: str) -> None:
         assert error["code"] == "model_not_found"
 
 
+@pytest.mark.parametrize("dialect", ["openai-2025-09", "azure-2025"])
+@pytest.mark.parametrize("path", ["/embeddings", "/responses/resp_1", "/vector_stores/vs_1/files"])
+def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect: str) -> None:
+    """A path of the API that the fake has not is told as its user's error; one that nobody has, as the service does."""
+    fake = FakeFineTuning(start=BORN, dialect=dialect)
+    http = Http(fake, is_described=False)
+    said = http.json("POST", path, {}, status=404)["fake_error"]
+    assert f"POST /v1{path} is of the API, but not of fake-fine-tuning, which has fine-tuning, files" in said
+    for unknown in ("/engines", "/embedding", "/files/a/b/c"):
+        assert "fake_error" not in http.json("POST", unknown, {}, status=404)
+    (told,) = fake.take_usage_errors()
+    assert said in told
+
+
 LISTS = ["/files", JOBS, f"{JOBS}/JOB/events", f"{JOBS}/JOB/checkpoints"]
 BAD_LIMITS = {
     "0": "input should be greater than or equal to 1",

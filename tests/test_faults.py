@@ -536,3 +536,26 @@ def test_operations_can_come_from_a_generator() -> None:
     fake = FakeFineTuning()
     fault = fake.fail(on=(name for name in ["create_job", "list_jobs"]))
     assert fault.spec.on == ("create_job", "list_jobs")
+
+
+@pytest.mark.parametrize("fault", [{"kind": "disconnect"}, {"kind": "malformed"}, {"kind": "truncate", "bytes": 3}])
+def test_an_error_of_the_test_is_told_though_its_answer_was_lost(http: Http, fault: dict[str, Any]) -> None:
+    """A create that made no sense is a usage error, also where an applied fault kept the answer from the client."""
+    file = http.file()
+    http.fake.arm({**fault, "on": "create_job", "applied": True})
+    body = {"model": "gpt-4o-mini", "training_file": file, "metadata": {"fake_outcom": "failed"}}
+    http.send("POST", JOBS, json.dumps(body).encode())
+    (told,) = http.fake.take_usage_errors()
+    assert told.startswith("request 2: ")
+    assert "fake_outcom" in told
+    assert http.fake.jobs == []
+
+
+@pytest.mark.parametrize("fault", [{"kind": "truncate"}, {"kind": "delay", "seconds": 1}])
+def test_an_error_that_its_answer_tells_is_told_once(http: Http, fault: dict[str, Any]) -> None:
+    """Where the client got the answer, or enough of it, the usage error is not told twice."""
+    file = http.file()
+    http.fake.arm({**fault, "on": "create_job", "applied": True})
+    body = {"model": "gpt-4o-mini", "training_file": file, "metadata": {"fake_outcom": "failed"}}
+    http.send("POST", JOBS, json.dumps(body).encode())
+    assert len(http.fake.take_usage_errors()) == 1

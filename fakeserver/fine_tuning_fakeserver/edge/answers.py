@@ -107,6 +107,11 @@ def usage_answer(message: str, status: int = 400) -> Answer:
     return json_answer({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
 
 
+def is_usage_answer(body: bytes) -> bool:
+    """Whether *body*, or its beginning, is that of a usage answer."""
+    return b'"fake_error"' in body[:32]
+
+
 def identify(answer: Answer, family: Family, account: Account, ordinal: int) -> None:
     """Add the headers that name the service's version, the account and the request."""
     if family is CONTROL:

@@ -39,6 +39,8 @@ class Call:
     """What was made of a large body before its verb is asked, see `Operation.ahead`."""
     took_effect: bool = False
     """Whether its verb was asked and did not refuse, whatever a fault makes of the answer."""
+    usage_error: str = ""
+    """What its user did wrong, which is answered, unless a fault makes something else of the answer."""
 
     def header(self, name: bytes) -> str:
         """The request's header called *name*, which is in lower case; empty when it was not sent."""

@@ -90,7 +90,8 @@ class Desk:
             return
         manner = self._service.account.dialect.manner
         answer = (
-            manners.unrouted(manner, path)
+            unrouted.beyond(methods, method, path)
+            or manners.unrouted(manner, path)
             or unrouted.redirect(scope)
             or unrouted.refusal(methods, method, path, as_invalid=manner.invalid_urls)
         )
@@ -124,6 +125,8 @@ class Desk:
         broken = await breaking.carry_out(fault, operation, call, ask, line, receive)
         self._complete(exchange, operation, broken.answer)
         exchange.took_effect = call.took_effect
+        if call.usage_error and not answers.is_usage_answer(exchange.answer):
+            self._requests.note(f"request {exchange.number}: {call.usage_error}")
         await broken.send(line, receive, send)
 
     def _finish(self, operation: Operation | None, call: Call, answer: Answer) -> None:
@@ -194,6 +197,7 @@ def _silent() -> Answer:
 
 def _refused(error: Exception, operation: Operation, call: Call) -> Answer:
     if isinstance(error, FakeUsageError):
+        call.usage_error = str(error)
         return answers.usage_answer(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
     if isinstance(error, ApiError):
         answer = manners.refusal(error, operation, call.service.account.dialect)

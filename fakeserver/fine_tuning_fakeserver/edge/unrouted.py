@@ -8,6 +8,22 @@ from ..errors import invalid_url, unknown_url, wrong_method
 from . import answers
 from .answers import GATEWAY, Answer
 
+_ELSEWHERE = (
+    *("assistants", "audio", "batches", "chatkit", "containers", "conversations", "embeddings", "evals", "images"),
+    *("moderations", "organization", "projects", "realtime", "responses", "skills", "threads", "vector_stores"),
+    "videos",
+)
+"""What the service has besides, by the first part of its paths under ``/v1`` (spec: OpenAI's document)."""
+_HERE = "fine-tuning, files, uploads, models, /v1/chat/completions and /v1/completions"
+
+
+def beyond(methods: tuple[str, ...], method: str, path: str) -> Answer | None:
+    """The answer for what the service has and the fake has not: never one that the service could have given."""
+    root, _, rest = path.lstrip("/").partition("/")
+    if methods or root != "v1" or rest.partition("/")[0] not in _ELSEWHERE:
+        return None
+    return answers.usage_answer(f"{method} {path} is of the API, but not of fake-fine-tuning, which has {_HERE}", 404)
+
 
 def redirect(scope: Scope) -> Answer | None:
     """307 for a list of jobs with a slash at its end (recording of 2023-10).
