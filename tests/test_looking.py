@@ -12,9 +12,9 @@ import pytest
 from callers import MODEL, Code, official
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.calls import Call
+from fine_tuning_fakeserver.edge.operations import NAMES
 from fine_tuning_fakeserver.edge.requests_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
 from fine_tuning_fakeserver.edge.routes import OPERATIONS
-from fine_tuning_fakeserver.handle.fields import NAMES
 from worlds import BORN, ROWS
 
 

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from ..calls import Call, call_of
 from ..domain.usage import FakeUsageError
+from ..edge.operations import check_operation
 from .core import Core
-from .fields import check_fields, check_operation
+from .fields import check_fields
 from .matching import Predicate, Question, question_of
 from .telling import failure, often, what
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 
 from ..bodies import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody
-from ..domain.usage import FakeUsageError
-from ..edge.routes import OPERATIONS
+from ..domain.usage import FakeUsageError, nearest
 from ..grader_bodies import RunGraderBody
-
-NAMES = tuple(operation.name for operation in OPERATIONS)
 
 _PAGE = ("after", "limit")
 _OWN: Mapping[str, Collection[str]] = {
@@ -43,17 +39,6 @@ _OWN: Mapping[str, Collection[str]] = {
 """The fields of each operation; the two that ask a model take any, since the fake reads but a few of theirs."""
 
 
-def check_operation(name: object) -> str:
-    """*name*, which must be an operation.
-
-    Raises:
-        FakeUsageError: there is none called so.
-    """
-    if isinstance(name, str) and name in NAMES:
-        return name
-    raise FakeUsageError(f"there is no operation {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}")
-
-
 def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> None:
     """Refuse a field that no call of *operation* could have, and that none had: *also* are those that were seen.
 
@@ -68,9 +53,3 @@ def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> N
             raise FakeUsageError(
                 f"{operation} has no field {name!r}{nearest(name, known)}; there are {', '.join(known)}"
             )
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """``: did you mean 'x'?``, or nothing where nothing is near."""
-    near = get_close_matches(str(name), list(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else ""

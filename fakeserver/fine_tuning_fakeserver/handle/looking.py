@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-from ..domain.usage import FakeUsageError
+from ..domain.usage import FakeUsageError, nearest
 from ..findings import CODES, Finding, find, told
 from .asserting import Asserting
 from .facts import facts
-from .fields import nearest
 from .matching import Predicate, Question, question_of
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ..calls import Call
 from ..domain.usage import FakeUsageError
-from .fields import check_operation
+from ..edge.operations import check_operation
 
 Predicate: TypeAlias = Callable[[Call], object]
 

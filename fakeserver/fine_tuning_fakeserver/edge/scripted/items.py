@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
-from ...domain.usage import FakeUsageError
+from ...domain.usage import FakeUsageError, nearest
 from ...errors import ApiError
 from ...verbs.steering import STATUSES
-from ..routes import OPERATIONS
 from .refusals import BrokenOff, as_cause
 
 Json: TypeAlias = dict[str, Any]
@@ -35,7 +33,6 @@ _OBJECTS = {
     "create_chat_completion": "chat.completion",
     "create_completion": "text_completion",
 }
-NAMES = tuple(operation.name for operation in OPERATIONS)
 
 Said: TypeAlias = "Words | Members | Listed | Content | ApiError | BrokenOff | Callable[[Any], Any] | None"
 
@@ -134,8 +131,8 @@ def _single(item: Any, operation: str, kind: str | None) -> Said:
 
 def _spelt(status: str) -> str:
     """*status*, which may be one that nobody knows, but no slip of the pen."""
-    if status not in (*STATUSES, "canceled") and (near := get_close_matches(status, STATUSES, 1, cutoff=0.85)):
-        raise FakeUsageError(f"the script has the status {status!r}: did you mean {near[0]!r}?")
+    if status not in (*STATUSES, "canceled") and (meant := nearest(status, STATUSES, likeness=0.85)):
+        raise FakeUsageError(f"the script has the status {status!r}{meant}")
     return status
 
 

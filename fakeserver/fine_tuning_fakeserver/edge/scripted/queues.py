@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
-from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from itertools import islice
 from typing import Any
 
 from ...domain.usage import FakeUsageError
-from .items import NAMES, FakeResponseMismatch, Said, understood
+from ..operations import check_operation
+from .items import FakeResponseMismatch, Said, understood
 from .refusals import as_cause
 
 HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
@@ -78,7 +78,7 @@ class Script:
         self._queue: deque[Any] = deque()
         self._queues: dict[str, deque[Any]] = {}
         if isinstance(responses, Mapping):
-            self._queues = {_known(name): _items(items, name) for name, items in responses.items()}
+            self._queues = {check_operation(name): _items(items, name) for name, items in responses.items()}
         elif callable(responses) and not isinstance(responses, type):
             if iscoroutinefunction(responses):
                 raise FakeUsageError(
@@ -163,11 +163,3 @@ class _Forever(deque[Any]):
     def popleft(self) -> Any:
         """The function, which stays."""
         return self[0]
-
-
-def _known(name: Any) -> str:
-    if name in NAMES:
-        return str(name)
-    near = get_close_matches(str(name), NAMES, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(NAMES)}"
-    raise FakeUsageError(f"a script has answers for {name!r}, which is no operation: {hint}")
