@@ -164,14 +164,21 @@ def test_the_guard_can_be_left_out(pytester: pytest.Pytester) -> None:
 
 BAD = [
     ("'manual'", "the mark has 'manual' without a name: its arguments are named, as in pace='manual'"),
-    ("paces='manual'", "there is no option 'paces', did you mean 'pace'? There are: *"),
-    ("clocks=1", "there is no option 'clocks'; there are: faults, *pace*"),
+    ("paces='manual'", "there is no option 'paces': did you mean 'pace'?; there are *"),
+    ("clocks=1", "there is no option 'clocks'; there are faults, *pace*"),
     ("pace='slow'", "pace is 'slow': 'polls', 'manual', 'instant', or a positive number of *"),
     ("plan={'outcome': 'great'}", "outcome is 'great': one of succeeded, failed"),
     ("plan=7", "plan is 7: a Plan, or a mapping of its fields, is wanted"),
     ("dialect='welsh'", "*'welsh'*openai-2025-09*"),
     ("seed='x'", "seed is 'x': a whole number of at most 64 bits is wanted"),
     ("faults=7", "faults is 7: a collection of mappings is wanted"),
+    ("faults=''", "faults is '': a collection of mappings is wanted"),
+    ("faults=0", "faults is 0: a collection of mappings is wanted"),
+    ("faults=False", "faults is False: a collection of mappings is wanted"),
+    ("faults=None", "faults is None: a list is wanted, which can be gone through again and again"),
+    ("faults=iter([])", "faults is <list_iterator *>: a list is wanted, which can be gone through again and again"),
+    ("faults=[{'on': iter(['list_jobs'])}]", "faults[0]['on'] is <list_iterator *>: a list is wanted, which can be *"),
+    ("faults=[{'on': []}]", "a fault's on is [], which is no operation; None is for all of them"),
     ("faults=[{'kind': 'fial'}]", "a fault's kind is 'fial': did you mean 'fail'? *"),
     ("guard='no'", "guard is 'no': one of True, False is wanted"),
     ("guard=1", "guard is 1: one of True, False is wanted"),
@@ -342,3 +349,41 @@ def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
     )
     plain = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:schemathesis")
     pytester.runpytest_subprocess(*plain).assert_outcomes(passed=1)
+
+
+def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
+    """pytest's own table in a TOML file may have numbers and booleans as such, and faults and plans as texts."""
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest]
+        fake_fine_tuning_seed = 7
+        fake_fine_tuning_pace = 60
+        fake_fine_tuning_guard = false
+        fake_fine_tuning_plan = "{outcome = 'failed'}"
+        fake_fine_tuning_guarded_hosts = ["a.example.com"]
+        """
+    )
+    pytester.makepyfile(
+        """
+        from pytest_fine_tuning.guard import _guards
+
+        def test_settings(fake_fine_tuning):
+            assert (fake_fine_tuning.settings.seed, fake_fine_tuning.pace) == (7, 60)
+            assert fake_fine_tuning.plan.outcome == "failed"
+            assert _guards == []
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("key", "value", "said"), [("seed", "1.5", "expects one of"), ("pace", "0", "pace is 0: ")])
+def test_values_of_toml_that_make_no_sense_stop_the_run(
+    pytester: pytest.Pytester, key: str, value: str, said: str
+) -> None:
+    """One that is of another kind, or is none, is a usage error that names the key."""
+    pytester.makepyprojecttoml(f"[tool.pytest]\nfake_fine_tuning_{key} = {value}")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == CONFIG
+    assert f"fake_fine_tuning_{key}" in result.stderr.str()
+    assert said in result.stderr.str()

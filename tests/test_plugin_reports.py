@@ -145,6 +145,23 @@ def test_without(fake_fine_tuning): pass
     assert pytester.runpytest_inprocess("-W", "error").parseoutcomes() == {"passed": 3, "skipped": 1, "errors": 1}
 
 
+def test_faults_that_never_fired_are_told_at_once(pytester: pytest.Pytester) -> None:
+    """Where warnings are errors the test fails with all of its faults, cleared ones too, and none of our own code."""
+    pytester.makepyfile(
+        """
+        def test_unfired(fake_fine_tuning):
+            fake_fine_tuning.fail(503, on="create_job")
+            fake_fine_tuning.clear_faults()
+            fake_fine_tuning.fail(500, on="list_jobs")
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=1, errors=1)
+    lines = ["UnfiredFaultWarning: faults were armed that no call met:", "  1*'create_job'*", "  1*'list_jobs'*"]
+    result.stdout.fnmatch_lines(lines, consecutive=True)
+    result.stdout.no_fnmatch_line("*verdicts.py*")
+
+
 def test_a_request_that_the_fake_did_not_understand_fails_the_test(pytester: pytest.Pytester) -> None:
     """Code that swallowed a `fake_error` does not pass, unless the test took it; a test that failed fails once."""
     pytester.makepyfile(

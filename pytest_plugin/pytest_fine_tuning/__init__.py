@@ -34,12 +34,12 @@ MARKER = (
     "findings_ignore=, …): how the test has its fake; any of the fake's settings. The fixture comes with the mark."
 )
 INI: Mapping[str, tuple[str, Any]] = {
-    "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", "string"),
+    "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", str | int | float),
     "plan": ("how jobs go: a JSON object or a TOML inline table", "string"),
     "faults": ("what goes wrong: a JSON list or a TOML array of faults", "string"),
     "dialect": ("how the API speaks, such as openai-2025-09", "string"),
-    "seed": ("what ids and losses are derived from", "string"),
-    "guard": ("whether requests to providers end at the fake: true (default) or false", "string"),
+    "seed": ("what ids and losses are derived from", str | int),
+    "guard": ("whether requests to providers end at the fake: true (default) or false", str | bool),
     "guarded_hosts": ("more hosts that are never asked", "linelist"),
     "allowed_hosts": ("hosts that may be asked all the same", "linelist"),
     "findings": ("what is done about findings: off (default), report, fail", "string"),
@@ -79,14 +79,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, words in TAPE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{TAPE}: {words}", "string", default="")
     for name, (words, kind) in INI.items():
-        parser.addini(f"{MARK}_{name}", f"fake_fine_tuning: {words}", kind, default=[] if kind == "linelist" else "")
+        _add_ini(parser, f"{MARK}_{name}", f"fake_fine_tuning: {words}", kind)
+
+
+def _add_ini(parser: pytest.Parser, name: str, words: str, kind: Any) -> None:
+    default: Any = [] if kind == "linelist" else ""
+    try:
+        parser.addini(name, words, kind, default=default)
+    except (AssertionError, TypeError, ValueError):  # before pytest 9.2, which has types, all of them are texts
+        parser.addini(name, words, "string", default=default)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known, and check ini keys if there are any."""
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", TAPE_MARKER)
-    if any(config.getini(f"{MARK}_{name}") for name in INI):
+    if any(config.getini(f"{MARK}_{name}") not in ("", []) for name in INI):
         from .options import check_ini
 
         check_ini(config)

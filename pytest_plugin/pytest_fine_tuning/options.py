@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import pytest
 
 from fine_tuning_fakeserver import FakeUsageError, Settings
+from fine_tuning_fakeserver.clock import checked_pace
+from fine_tuning_fakeserver.domain.usage import nearest
 from fine_tuning_fakeserver.settings import FIELDS
 
 from .hosts import Hosts
@@ -63,7 +64,10 @@ def checked(given: Mapping[str, Any]) -> Options:
         FakeUsageError: there is no such option, or its value is no good.
     """
     if unknown := [name for name in given if name not in (*FIELDS, *OWN)]:
-        raise FakeUsageError(f"there is no option {unknown[0]!r}{_meant(unknown[0])}: {', '.join((*OWN, *FIELDS))}")
+        known = (*OWN, *FIELDS)
+        raise FakeUsageError(
+            f"there is no option {unknown[0]!r}{nearest(unknown[0], known, 0.7)}; there are {', '.join(known)}"
+        )
     settings = {name: value for name, value in given.items() if name in FIELDS}
     Settings().changed(settings)
     guarded, allowed = (_several(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
@@ -109,11 +113,6 @@ def _by_marks(item: pytest.Item) -> dict[str, Any]:
     return given
 
 
-def _meant(name: str) -> str:
-    near = get_close_matches(name, (*OWN, *FIELDS), n=1, cutoff=0.7)
-    return f", did you mean {near[0]!r}? There are" if near else "; there are"
-
-
 def _several(name: str, value: Any) -> list[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
@@ -138,11 +137,23 @@ def _codes(given: Any) -> frozenset[str]:
 
 
 def _faults(given: Any) -> Any:
-    if given:
-        from fine_tuning_fakeserver.edge.faults import Faults
+    if given == ():
+        return given
+    from fine_tuning_fakeserver.edge.faults import Faults
 
-        Faults(given)  # for its refusals; the account will have its own
+    for name, value in {"faults": given, **_aims(given)}.items():
+        if value is None or isinstance(value, Iterator):
+            raise FakeUsageError(f"{name} is {value!r}: a list is wanted, which can be gone through again and again")
+    Faults(given)  # for its refusals; the account will have its own
     return given
+
+
+def _aims(faults: Any) -> dict[str, Any]:
+    """What each of *faults* says that it is for, where it says so."""
+    known = enumerate(faults) if isinstance(faults, list | tuple) else ()
+    return {
+        f"faults[{place}]['on']": each["on"] for place, each in known if isinstance(each, Mapping) and each.get("on")
+    }
 
 
 def _written(name: str, wanted: str) -> Callable[[str], Any]:
@@ -164,19 +175,19 @@ def _written(name: str, wanted: str) -> Callable[[str], Any]:
     return read
 
 
-def _seed(text: str) -> int:
+def _seed(text: str | int) -> int:
     try:
         return int(text)
     except ValueError:
         raise FakeUsageError(f"seed is {text!r}: a whole number is wanted") from None
 
 
-def _guard(text: str) -> bool:
-    return bool(_one_of("guard", {"true": True, "false": False}.get(text.lower(), text), (True, False)))
+def _guard(text: str | bool) -> bool:
+    return bool(_one_of("guard", {"true": True, "false": False}.get(str(text).lower(), text), (True, False)))
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    "pace": str,
+    "pace": checked_pace,
     "plan": _written("plan", "a JSON object, or an inline table as in {outcome = 'failed', queued = '6h'}"),
     "faults": _written("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
     "dialect": str,

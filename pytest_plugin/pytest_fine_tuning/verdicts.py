@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeFineTuning, Fault
 from fine_tuning_fakeserver.findings import told
 from fine_tuning_fakeserver.handle.story import describe_fault
 
@@ -35,10 +35,20 @@ def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
         _fail(f"{codes}: fine-tuning findings", told(found), way_out)  # codes first: pytest -q cuts a long line
+    if faults := fake.unfired_faults:
+        _warn(item, faults)
+
+
+def _warn(item: pytest.Item, faults: Sequence[Fault]) -> None:
     from . import UnfiredFaultWarning  # late: it is defined where this module is imported from
 
-    for fault in fake.unfired_faults:
-        item.warn(UnfiredFaultWarning(f"a fault was armed that no call met: {describe_fault(fault)}"))
+    lines = [describe_fault(fault) for fault in faults]
+    head = "a fault was armed that no call met:" if len(lines) == 1 else "faults were armed that no call met:"
+    warning = UnfiredFaultWarning(f"{head} {lines[0]}" if len(lines) == 1 else "\n  ".join([head, *lines]))
+    try:
+        item.warn(warning)
+    except UnfiredFaultWarning:  # warnings are errors
+        pytest.fail(f"{type(warning).__name__}: {warning}", pytrace=False)
 
 
 def _unknown(fake: FakeFineTuning) -> list[str]:

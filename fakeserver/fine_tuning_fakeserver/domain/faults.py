@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from . import durations
-from .usage import FakeUsageError
+from .usage import FakeUsageError, nearest
 
 Raw: TypeAlias = bytes  # a fault has a field that is called so
 
@@ -123,9 +122,7 @@ def _one_of(what: str, value: object, known: Iterable[str]) -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    nearest = get_close_matches(value, names, 1) if isinstance(value, str) else []
-    meant = f"did you mean {nearest[0]!r}? " if nearest else ""
-    raise FakeUsageError(f"{what} is {value!r}: {meant}there are {', '.join(names)}")
+    raise FakeUsageError(f"{what} is {value!r}{nearest(value, names) or ':'} there are {', '.join(names)}")
 
 
 def _fields(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +151,10 @@ def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if not fits(value):
             raise FakeUsageError(f"a fault's {name} is {value!r}: {wanted}")
     if "on" in values:
-        on = values["on"] or ()
-        values["on"] = (on,) if isinstance(on, str) else tuple(on)
+        on = values["on"]
+        values["on"] = () if on is None else (on,) if isinstance(on, str) else tuple(on)
+        if on is not None and not values["on"]:
+            raise FakeUsageError(f"a fault's on is {given['on']!r}, which is no operation; None is for all of them")
     return values
 
 

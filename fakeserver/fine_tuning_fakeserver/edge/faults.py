@@ -92,9 +92,20 @@ class Faults:
         """Forget all faults and arm these."""
         with self._lock:
             self._armed: list[Fault] = []
+            self._spared: list[Fault] = []
             self.live = []
         for spec in specs:
             self.arm(spec, now)
+
+    def disarm(self, now: float) -> None:
+        """Forget all faults; but those that have hit nothing are still `unfired`."""
+        unfired = self.unfired(now)
+        self.begin_again((), now)
+        self._spared = unfired
+
+    def unfired(self, now: float) -> list[Fault]:
+        """Faults that have hit nothing, disarmed ones too."""
+        return [*self._spared, *(fault for fault in self.armed(now) if not fault.fired)]
 
     def arm(self, spec: FaultSpec, now: float) -> Fault:
         """Let this go wrong from now on, in virtual Unix seconds."""

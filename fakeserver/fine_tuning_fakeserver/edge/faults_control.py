@@ -45,7 +45,7 @@ def _list(call: Call) -> Any:
 
 
 def _clear(call: Call) -> Any:
-    call.faults.begin_again((), call.service.clock.now())
+    call.faults.disarm(call.service.clock.now())
     return _list(call)
 
 

@@ -148,12 +148,12 @@ class Faulting(Core):
 
     @property
     def unfired_faults(self) -> list[Fault]:
-        """The faults that have hit nothing: of no use to a test that arms them."""
-        return [fault for fault in self.faults if not fault.fired]
+        """The faults that have hit nothing, cleared ones too: of no use to a test that arms them."""
+        return self._faults.unfired(self._service.clock.now())
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more, and forget what did."""
-        self._faults.begin_again((), self._service.clock.now())
+        """Let nothing go wrong any more, and forget what did; what never did is still among `unfired_faults`."""
+        self._faults.disarm(self._service.clock.now())
 
     def _arm(self, kind: str, aim: Aim, **own: object) -> Fault:
         return self.arm({**own, **aim, "kind": kind})
