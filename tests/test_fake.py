@@ -238,3 +238,27 @@ def _named(http: Http, path: str) -> str:
     """The model that a job's events name; empty while none does."""
     messages = [event["message"] for event in http.json("GET", f"{path}/events?limit=10")["data"]]
     return next((text.partition(": ")[2] for text in messages if text.startswith("New fine-tuned model")), "")
+
+
+def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
+    """After `begin_anew` a reset, by hand or by a control call, has its settings and faults, not those before."""
+    http = Http(FakeFineTuning(seed=3), is_described=False)
+    http.fake.begin_anew(seed=7, pace="manual", faults=[{"status": 503, "on": "list_jobs"}])
+    for reset in (lambda: None, http.fake.reset, lambda: http.json("POST", "/_fake/reset", {})):
+        reset()
+        assert (http.fake.settings.seed, http.fake.pace, len(http.fake.faults)) == (7, "manual", 1)
+        http.fake.pace = "polls"
+        http.fake.clear_faults()
+    http.fake.begin_anew()
+    assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (0, "polls", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "here"), [("clock", "now"), ("plan_all", "plan ="), ("asgi_app", "app"), ("deliveries", "webhook_deliv")]
+)
+def test_what_others_call_otherwise(name: str, here: str) -> None:
+    """A name that the fake has not is an AttributeError, and one that others have for a thing says what it is here."""
+    with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*`{here}"):
+        getattr(FakeFineTuning(), name)
+    with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
+        _ = FakeFineTuning().nonsense  # type: ignore[attr-defined]

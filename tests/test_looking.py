@@ -360,6 +360,46 @@ def test_a_reset_closes_what_is_no_longer_open() -> None:
     fake.assert_nothing_called()
 
 
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        lambda fake: fake.assert_job_cancelled("ftjob-typo", times=0),
+        lambda fake: fake.assert_job_retrieved("ftjob-typo", times=0),
+        lambda fake: fake.assert_not_called("cancel_job", job_id="ftjob-typo"),
+        lambda fake: fake.assert_not_called("cancel_job", job_id=None),
+        lambda fake: fake.assert_job_not_created(job_id="ftjob-typo"),
+        lambda fake: fake.assert_file_deleted("file-typo", times=0),
+    ],
+)
+def test_that_nothing_happened_to_what_never_was_says_nothing(
+    assertion: Callable[[FakeFineTuning], object], code: Code, fake: FakeFineTuning
+) -> None:
+    """An assertion that a thing which there is not was left alone is an error that names those there are."""
+    job = code.create()
+    with pytest.raises(FakeUsageError, match=r"there is no (job|file) .*the newest are: (ftjob|file)-"):
+        assertion(fake)
+    fake.assert_job_cancelled(job["id"], times=0).assert_not_called("cancel_job", job_id=job["id"])
+    fake.assert_file_deleted(job["training_file"], times=0)
+
+
+def test_an_id_that_was_asked_for_in_vain_can_be_asserted(code: Code, fake: FakeFineTuning) -> None:
+    """What calls named, and what was deleted, can be told not to have been called otherwise."""
+    code.about({"id": "ftjob-none"}, method="GET")
+    fake.assert_not_called("cancel_job", job_id="ftjob-none")
+    fake.delete_file(file := fake.add_file(ROWS)["id"])
+    fake.assert_not_called("download_file", file_id=file)
+
+
+def test_a_retired_fake_asserts_nothing(fake: FakeFineTuning) -> None:
+    """Once what it was for is over a fake refuses to assert, until it is reset."""
+    fake.transport()
+    fake.retire()
+    with pytest.raises(FakeUsageError, match="the test that this fake was for is over"):
+        fake.assert_nothing_called()
+    fake.reset()
+    fake.assert_nothing_called()
+
+
 def test_what_the_log_has_forgotten_is_not_guessed(code: Code, fake: FakeFineTuning) -> None:
     """Once requests are forgotten, an assertion whose answer they could change says that it cannot tell."""
     code.create(suffix="old")
@@ -369,7 +409,10 @@ def test_what_the_log_has_forgotten_is_not_guessed(code: Code, fake: FakeFineTun
     fake.assert_called("retrieve_model")
     failing(lambda: fake.assert_not_called("retrieve_model"))
     failing(lambda: fake.assert_called("retrieve_model", times=3))
-    failing(fake.assert_nothing_called)
+    assert f"there were {ENTRIES_AT_MOST + 1}\n" in failing(fake.assert_nothing_called)
+    said = failing(lambda: fake.assert_called("retrieve_model", times=3))
+    assert f"happened at least {ENTRIES_AT_MOST} times" in said
+    assert f"recorded, the last 20 of {ENTRIES_AT_MOST + 1}:" in said
     unknown: list[Callable[[], object]] = [
         fake.assert_job_created,
         lambda: fake.assert_job_created(suffix="old"),

@@ -369,3 +369,75 @@ def test_importing_the_plugin_imports_pytest_and_nothing_heavy() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["pytest_fine_tuning", "pytest_fine_tuning.keys"]
+
+
+def test_after_its_test_a_handle_is_of_no_use(pytester: pytest.Pytester) -> None:
+    """A handle that was kept asserts nothing in a later test; the server's own does, once it was reset."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from fine_tuning_fakeserver import FakeUsageError
+
+        kept = []
+
+        def test_keeps(fake_fine_tuning):
+            kept.append(fake_fine_tuning)
+
+        def test_without_the_fixture():
+            for name in ("assert_nothing_called", "assert_no_jobs_created", "assert_no_findings"):
+                with pytest.raises(FakeUsageError, match="is over"):
+                    getattr(kept[0], name)()
+
+        def test_with_the_server(fake_fine_tuning_server):
+            fake_fine_tuning_server.reset()
+            fake_fine_tuning_server.assert_nothing_called()
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_reset_in_a_test_comes_back_to_the_mark(pytester: pytest.Pytester) -> None:
+    """What the mark says holds after `reset()`, and not in the next test."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.fake_fine_tuning(pace="manual", seed=7)
+        def test_marked(fake_fine_tuning):
+            fake_fine_tuning.reset()
+            assert (fake_fine_tuning.pace, fake_fine_tuning.settings.seed) == ("manual", 7)
+
+        def test_unmarked(fake_fine_tuning):
+            fake_fine_tuning.reset()
+            assert (fake_fine_tuning.pace, fake_fine_tuning.settings.seed) == ("polls", 0)
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_webhooks_end_with_their_test(pytester: pytest.Pytester) -> None:
+    """The thread that was to send a webhook again does not outlive the test."""
+    pytester.makepyfile(
+        """
+        import threading
+
+        ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n' * 10
+        threads = []
+
+        def sending():
+            return [thread for thread in threading.enumerate() if thread.name == "fake-fine-tuning webhooks"]
+
+        def test_sends(fake_fine_tuning):
+            fake_fine_tuning.pace = 1
+            fake_fine_tuning.add_webhook("http://127.0.0.1:9/hook")
+            fake_fine_tuning.add_job(fake_fine_tuning.add_file(ROWS)["id"], status="failed")
+            fake_fine_tuning.deliver_webhooks()
+            assert sending()
+            threads.extend(sending())
+
+        def test_later():
+            threads[0].join(timeout=30)
+            assert not sending()
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)

@@ -449,9 +449,16 @@ def test_nothing_stray_without_a_script(fake: FakeFineTuning, client: FineTuning
         client.list_jobs()
 
 
-def test_functions_are_never_left_over(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A function in a queue of its own is no answer that nobody has asked for; items of scripts that ended are."""
-    fake({"retrieve_job": lambda call: "running"}).assert_script_exhausted()
+def test_functions_that_were_asked_are_not_left_over(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """A function is left over while nobody has asked it, and never after that; items of scripts that ended are."""
+    fake({"retrieve_job": lambda call: "running"})
+    with fake(lambda call: None):
+        with pytest.raises(AssertionError, match=r"retrieve_job: <function .*\n  any operation: <function") as caught:
+            fake.assert_script_exhausted()
+        assert "2 scripted answers" in str(caught.value)
+        client.list_jobs()
+    client.retrieve_job("ft-1")
+    fake.assert_script_exhausted()
     with fake(["failed"]):
         pass
     with pytest.raises(AssertionError, match="any operation: 'failed'"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .clock import Pace, async_wait, wait
 from .domain.durations import Duration
@@ -28,6 +28,13 @@ from .service import Service
 from .settings import Settings, SettingsFields
 from .verbs import graders, inference, jobs, seeding, seeds, steering, webhooks
 from .verbs.seeds import FileSeedFields, JobSeedFields
+
+_CALLED_HERE = {
+    "asgi_app": "the ASGI application is `app`",
+    "clock": "the time is `now`; it moves by `advance`, `advance_to` and `pace`",
+    "deliveries": "what webhooks were told is `webhook_deliveries`",
+    "plan_all": "how all jobs go is set by `plan = {…}`; `plan_next` and `plan_job` are for one",
+}
 
 
 class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
@@ -56,7 +63,7 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         self._app = create_app(
             self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.look
         )
-        self._reachable = self._handed_out = False
+        self._reachable = self._handed_out = self._retired = False
 
     def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Unpack[SettingsFields]) -> None:
         """Begin a fresh account, with the settings and the faults it was born with but for those given."""
@@ -65,8 +72,28 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         self.requests_log.clear()
         self._taken = 0
         self._scripts.clear()
-        self._reachable = self._handed_out or bool(self._urls)
+        self._reachable, self._retired = self._handed_out or bool(self._urls), False
         self._faults.begin_again(armed, self._service.born)
+        self._courier.begin_again()
+
+    def begin_anew(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
+        """Be as a fake that is made with these arguments: also a later `reset` comes back to them."""
+        armed, born_with = self._faults.parsed(faults), Settings().changed(settings)
+        self._service.be_born_with(born_with)
+        self._faults.be_born_with(armed)
+        self.reset()
+
+    def retire(self) -> None:
+        """Be of no use to assertions any more, until `reset`: what it was for is over. No webhook is sent, either."""
+        self._retired = True
+        self._courier.stop()
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> Any:
+            """What others call otherwise is named with what it is called here."""
+            hint = f": {_CALLED_HERE[name]}" if name in _CALLED_HERE else ""
+            raise AttributeError(f"FakeFineTuning has no {name!r}{hint}", name=name, obj=self)
 
     @property
     def settings(self) -> Settings:
@@ -180,7 +207,10 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
 
     @property
     def webhooks(self) -> list[Endpoint]:
-        """The webhooks there are, oldest first; each with its id, URL, secret and events."""
+        """The webhooks there are, oldest first; each with its id, URL, secret and events.
+
+        What they were told is in `webhook_deliveries`.
+        """
         return webhooks.list_endpoints(self._service)
 
     @property

@@ -49,6 +49,10 @@ class Service:
             self.looked_at: dict[str, int] = {}
             """Pace "polls": how many events of a job were visible when it was last listed."""
 
+    def be_born_with(self, settings: Settings) -> None:
+        """Let `reset` come back to these *settings* from now on."""
+        self._born_with = settings
+
     @property
     def settings(self) -> Settings:
         """What the account was born with."""

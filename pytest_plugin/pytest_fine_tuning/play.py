@@ -89,7 +89,8 @@ def playing(item: pytest.Item, server: Server, plan: object) -> Generator[FakeFi
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
-        fake.reset(faults=options.faults, **options.settings)
+        fake.begin_anew(faults=options.faults, **options.settings)
+        stack.callback(fake.retire)
         environment = item.stash[ENVIRONMENT] = Environment(_variables(fake, options))
         stack.callback(environment.put_back)
         stack.enter_context(unrecorded(fake.base_url))

@@ -78,7 +78,7 @@ def _fake(server: Server, monkeypatch: pytest.MonkeyPatch) -> Generator[FakeFine
     from fine_tuning_fakeserver.handle.doors import API_KEY
 
     fake = server.fake
-    fake.reset()
+    fake.begin_anew()
     monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", API_KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

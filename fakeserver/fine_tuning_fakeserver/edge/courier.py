@@ -33,10 +33,27 @@ class Courier:
         self._asked = self._answered = 0
         """How many times it was told to look; up to which of these all that was due has been tried."""
         self._thread: threading.Thread | None = None
+        self._is_stopped = False
+
+    def begin_again(self) -> None:
+        """Forget what there was to send: the account is a new one."""
+        self._wake(is_stopped=False)
+
+    def stop(self) -> None:
+        """Send nothing more, and end the thread as soon as nothing is on its way."""
+        self._wake(is_stopped=True)
+
+    def _wake(self, *, is_stopped: bool) -> None:
+        with self._changed:
+            self._is_stopped = is_stopped
+            self._asked += self._thread is not None  # it looks again, and finds nothing
+            self._changed.notify_all()
 
     def look(self) -> None:
         """Send what is due, soon; this waits for nothing."""
-        if not self._service.account.outbox.endpoints or webhooks.next_errand(self._service) is None:
+        if self._is_stopped or not self._service.account.outbox.endpoints:
+            return
+        if webhooks.next_errand(self._service) is None:
             return
         with self._changed:
             self._asked += 1
@@ -70,7 +87,7 @@ class Courier:
     def _go(self, client: httpx.Client) -> bool:
         """Do one errand, or wait for the next; False when there is none."""
         asked = self._asked
-        errand = webhooks.next_errand(self._service)
+        errand = None if self._is_stopped else webhooks.next_errand(self._service)
         if errand and errand.delivery:
             webhooks.tried(self._service, errand, errand.delivery, _attempt(client, errand.delivery))
             return True

@@ -88,6 +88,10 @@ class Faults:
             raise FakeUsageError(f"faults is {given!r}: a collection of mappings is wanted")
         return [FaultSpec.of(each, PATHS) for each in given]
 
+    def be_born_with(self, specs: list[FaultSpec]) -> None:
+        """Let `parsed` have these for None from now on."""
+        self._born_with = specs
+
     def begin_again(self, specs: Iterable[FaultSpec], now: float) -> None:
         """Forget all faults and arm these."""
         with self._lock:

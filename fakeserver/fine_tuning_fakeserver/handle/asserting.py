@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from typing import Any, Self
 
 from ..calls import Call, call_of
-from ..domain.usage import FakeUsageError
+from ..domain.usage import FakeUsageError, nearest
 from ..edge.operations import check_operation
 from .core import Core
 from .fields import check_fields
 from .matching import Predicate, Question, question_of
-from .telling import failure, often, what
+from .telling import count, failure, often, what
+
+__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
+"""pytest shows the test's own line where an assertion fails, and not what is in here."""
 
 
 class Asserting(Core):
@@ -69,7 +73,7 @@ class Asserting(Core):
     def assert_nothing_called(self) -> Self:
         """Fail if there was any request at all."""
         if calls := self._look():
-            raise AssertionError(failure(f"expected no request: there were {len(calls)}", calls))
+            raise AssertionError(failure(f"expected no request: there were {count(calls)}", calls))
         return self
 
     def _expect(self, noun: str, question: Question, times: int | None = None) -> Self:
@@ -79,11 +83,14 @@ class Asserting(Core):
         if found == _checked(times) if times is not None else found:
             if times is not None:
                 self._refuse_guess(calls)
+            if not found:
+                self._refuse_unknown(question, calls)
             return self
         if times is None or found < times:
             self._refuse_guess(calls)
         wanted = "at least once" if times is None else often(times)
-        head = f"{what(noun, question.fields, question.predicate)}: expected {wanted}, happened {often(found)}"
+        happened = f"{'at least ' if self.requests_log.forgotten else ''}{often(found)}"
+        head = f"{what(noun, question.fields, question.predicate)}: expected {wanted}, happened {happened}"
         raise AssertionError(failure(head, calls, question if times is None or found < times else None))
 
     def _exclude(self, noun: str, question: Question) -> Self:
@@ -91,6 +98,7 @@ class Asserting(Core):
         calls = self._look(question)
         if not (found := question.meant(calls)):
             self._refuse_guess(calls)
+            self._refuse_unknown(question, calls)
             return self
         numbers = ", ".join(str(call.number) for call in found)
         head = f"{what(noun, question.fields, question.predicate)}: expected never, happened in request {numbers}"
@@ -99,6 +107,10 @@ class Asserting(Core):
     def _look(self, question: Question | None = None) -> list[Call]:
         """All calls that are known, once it is certain that the question makes sense."""
         calls = self.calls
+        if self._retired:
+            raise FakeUsageError(
+                "the test that this fake was for is over: assert within it, or `reset()` before another"
+            )
         if not self._reachable:
             raise FakeUsageError(
                 "nobody could have reached this fake: use `serving()`, `transport()` or `app`, or the fixture "
@@ -108,6 +120,17 @@ class Asserting(Core):
             own = (name for call in calls if call.operation == question.operation for name in call.options)
             check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.own_fields])
         return calls
+
+    def _refuse_unknown(self, question: Question, calls: list[Call]) -> None:
+        """Raise where nothing happened to a thing that there never was: that says nothing."""
+        account = self._service.account
+        there: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
+        for name, value in question.fields.items():
+            seen = (call.ids.get(name) for call in calls)
+            if name not in there or value in there[name] or value in account.deleted or value in seen:
+                continue
+            kind, newest = name.removesuffix("_id"), ", ".join(there[name][-3:]) or "none"
+            raise FakeUsageError(f"there is no {kind} {value!r}{nearest(value, there[name])}; the newest are: {newest}")
 
     def _refuse_guess(self, calls: list[Call]) -> None:
         """Raise where requests that were forgotten could change the answer."""

@@ -13,3 +13,5 @@ class Core:
     _service: Service
     _reachable: bool
     """Whether anybody could have asked anything since the account began."""
+    _retired: bool
+    """Whether what the account was for is over."""

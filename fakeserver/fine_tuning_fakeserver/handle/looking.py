@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import methodcaller
 from typing import Any, Self
 
 from ..domain.usage import FakeUsageError, nearest
@@ -10,6 +11,9 @@ from ..findings import CODES, Finding, find, told
 from .asserting import Asserting
 from .facts import facts
 from .matching import Predicate, Question, question_of
+
+__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
+"""pytest shows the test's own line where an assertion fails, and not what is in here."""
 
 
 class Looking(Asserting):
@@ -47,7 +51,7 @@ class Looking(Asserting):
 
     def assert_job_not_cancelled(self, job_id: str | None = None) -> Self:
         """Fail if this job, or any, was cancelled by a call."""
-        return self._exclude("job cancelled", _about("cancel_job", job_id=self._known(job_id)))
+        return self._exclude("job cancelled", _about("cancel_job", job_id=job_id))
 
     def assert_job_paused(self, job_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this job, or any, was paused by a call."""
@@ -105,14 +109,6 @@ class Looking(Asserting):
             raise AssertionError("\n".join([f"{count}:", *told(found)]))
         self._refuse_guess(self.calls)
         return self
-
-    def _known(self, job_id: str | None) -> str | None:
-        """*job_id*, of a job that there is: that an unknown one was not cancelled says nothing."""
-        if job_id is None or job_id in self._service.account.jobs:
-            return job_id
-        known = list(self._service.account.jobs)
-        there = ", ".join(known[-3:]) or "none"
-        raise FakeUsageError(f"there is no job {job_id!r}{nearest(job_id, known)}; the newest are: {there}")
 
 
 def _about(operation: str, **identifier: str | None) -> Question:

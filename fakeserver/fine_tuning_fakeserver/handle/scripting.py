@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from hashlib import md5
+from operator import methodcaller
 from typing import Any, Self
 
 from ..domain.usage import FakeUsageError
 from ..edge.scripted.queues import Script
 from ..edge.scripted.stage import Scripts
 from .core import Core
+
+__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
+"""pytest shows the test's own line where an assertion fails, and not what is in here."""
 
 
 class Scripting(Core):
@@ -66,7 +70,9 @@ class Scripting(Core):
         self._scripts.end(self._entered.pop())
 
     def assert_script_exhausted(self) -> Self:
-        """Fail if an answer was prepared that nobody has asked for; those of scripts that are over count, too.
+        """Fail if an answer was prepared that nobody has asked for, or a function was never asked.
+
+        Those of scripts that are over count, too.
 
         Raises:
             FakeUsageError: there never was a script.
@@ -76,7 +82,8 @@ class Scripting(Core):
             self._innermost()
         left = [item for script in scripts for item in script.left]
         lines = [f"  {operation or 'any operation'}: {item!r}" for operation, item in left]
-        assert not left, "\n".join([f"{len(left)} scripted answers were never asked for:", *lines])
+        if left:
+            raise AssertionError("\n".join([f"{len(left)} scripted answers were never asked for:", *lines]))
         return self
 
     @staticmethod

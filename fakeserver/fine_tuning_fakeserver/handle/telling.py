@@ -25,8 +25,13 @@ def recorded(calls: Sequence[Call]) -> list[str]:
     shown = calls[-SHOWN_AT_MOST:]
     if not shown:
         return ["recorded: no request at all"]
-    of_all = f", the last {len(shown)} of {len(calls)}" if len(shown) < len(calls) else ""
+    of_all = f", the last {len(shown)} of {count(calls)}" if len(shown) < count(calls) else ""
     return [f"recorded{of_all}:", *map(str, shown)]
+
+
+def count(calls: Sequence[Call]) -> int:
+    """How many calls there were: *calls* are the newest of them, and older ones may be forgotten."""
+    return calls[-1].number if calls else 0
 
 
 def what(noun: str, fields: Mapping[str, Any], predicate: object) -> str:

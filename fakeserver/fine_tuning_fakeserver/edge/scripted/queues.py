@@ -113,9 +113,10 @@ class Script:
 
     @property
     def left(self) -> list[tuple[str | None, Any]]:
-        """The items that nobody has asked for yet, each with its operation, None for any."""
-        queues = ((name, queue) for name, queue in self._queues.items() if not isinstance(queue, _Forever))
-        return [(name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue]
+        """The items, and functions, that nobody has asked for yet, each with its operation; None for any."""
+        queues = ((name, queue) for name, queue in self._queues.items() if not getattr(queue, "was_asked", False))
+        unasked = [(None, self._function)] if self._function and not self._calls else []
+        return [*unasked, *((name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue)]
 
 
 def _resolved(said: Said, call: ScriptedCall) -> Said:
@@ -160,6 +161,9 @@ class _Pulled(deque[Any]):
 class _Forever(deque[Any]):
     """A queue of one function, which is asked again and again."""
 
+    was_asked = False
+
     def popleft(self) -> Any:
         """The function, which stays."""
+        self.was_asked = True
         return self[0]
