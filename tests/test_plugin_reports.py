@@ -93,6 +93,58 @@ def test_it(broken): pass
     result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_models → 200"])
 
 
+def test_what_fails_at_the_end_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
+    """A fixture that fails after the test, and a verdict of the plugin's own, have the section, too; once."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+@pytest.fixture
+def checked(fake_fine_tuning):
+    yield fake_fine_tuning
+    fake_fine_tuning.assert_job_created()
+
+def test_checked(checked):
+    openai.OpenAI().models.list()
+
+@pytest.mark.fake_fine_tuning(findings="fail")
+def test_finding(fake_fine_tuning):
+    with pytest.raises(openai.BadRequestError):
+        openai.OpenAI().fine_tuning.jobs.list(after="1760000000")
+
+def test_both(checked):
+    assert False
+"""
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=2, failed=1, errors=3)
+    result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_models → 200"])
+    result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_jobs after=*"])
+    assert result.stdout.str().count("- fake fine-tuning -") == 3
+
+
+def test_a_failed_assertion_shows_the_test_only(pytester: pytest.Pytester) -> None:
+    """Of an assertion that fails, or makes no sense, no line of this package is shown."""
+    pytester.makepyfile(
+        """
+        def test_created(fake_fine_tuning):
+            fake_fine_tuning.assert_job_created(model="x")
+
+        def test_reached(fake_fine_tuning):
+            fake_fine_tuning([]).assert_nothing_called().assert_called_in_order("list_jobs")
+
+        def test_scripted(fake_fine_tuning):
+            fake_fine_tuning(["failed"]).assert_script_exhausted()
+
+        def test_senseless(fake_fine_tuning):
+            fake_fine_tuning.assert_job_not_cancelled("ftjob-typo")
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines([">*assert_job_created(model=*", "E*AssertionError: job created with model='x'*"])
+    result.stdout.no_fnmatch_line("*handle/*")
+
+
 def test_a_section_can_be_hidden(pytester: pytest.Pytester) -> None:
     """It obeys `--show-capture`, as captured output does."""
     pytester.makepyfile("def test_failing(fake_fine_tuning): assert False")

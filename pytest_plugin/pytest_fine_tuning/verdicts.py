@@ -69,9 +69,7 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
         lift()
         item.stash[ENVIRONMENT].put_back_again()
         setattr(report, REPORTED, item.stash[FINDINGS])
-    elif not report.passed:
-        item.stash[UNPASSED] = True
-    if report.failed and report.when != "teardown":
+    if report.failed and (report.when != "teardown" or not item.stash[UNPASSED]):  # told once
         report.sections.append((SECTION, _told(item.stash[HANDLE])))
 
 
