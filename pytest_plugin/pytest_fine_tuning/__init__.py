@@ -147,7 +147,10 @@ def _fine_tuning_server() -> Generator[Server, None, None]:
 
 @pytest.fixture(scope="session")
 def fake_fine_tuning_server(_fine_tuning_server: Server) -> FakeFineTuning:
-    """The fake of the session, on a free loopback port; use `fake_fine_tuning`, which empties it for each test."""
+    """The fake of the session, on a free loopback port.
+
+    Use `fake_fine_tuning`, which empties it for each test; a test that uses this alone calls `reset` first.
+    """
     _fine_tuning_server.open()
     return _fine_tuning_server.fake
 
