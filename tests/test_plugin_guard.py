@@ -257,6 +257,19 @@ def test_a_cassette_in_the_test_plays_first(fake: FakeFineTuning, tmp_path: Path
     fake.assert_nothing_called()
 
 
+def test_a_cassette_around_the_guard_is_no_way_around_it(tmp_path: Path) -> None:
+    """While a cassette of vcrpy's is open, which has its own connections, a guard is laid, refuses, and is lifted."""
+    before, fake = places(), FakeFineTuning()
+    with (
+        fake.reached_at("http://a.invalid/v1"),
+        vcr.use_cassette(str(tmp_path / "x.yaml"), record_mode="all"),
+        guarding(fake, Hosts()),
+        pytest.raises(StrayRequestError),
+    ):
+        requests.get(f"{OPENAI}/models", proxies={"https": "http://127.0.0.1:9"})
+    assert places() == before
+
+
 TAKEN_BEFORE = socket.getaddrinfo
 
 

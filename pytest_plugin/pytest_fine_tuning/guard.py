@@ -149,7 +149,8 @@ def _places() -> Generator[tuple[Any, str, Callable[[Function], Function]], None
         if library:
             yield library.HTTPTransport, "handle_request", _sync(library)
             yield library.AsyncHTTPTransport, "handle_async_request", _async(library)
-    connection = http.client.HTTPConnection
+    connection: Any = http.client.HTTPConnection
+    connection = getattr(connection, "_baseclass", connection)  # vcrpy's stands in its place while a cassette is open
     yield connection, "putrequest", _request  # also over a connection that is open, or to a proxy
     yield connection, "set_tunnel", _tunnel
     yield _socket, "getaddrinfo", _lookup  # under `socket.getaddrinfo`, of which somebody may have taken hold
