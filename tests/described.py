@@ -22,7 +22,7 @@ UNROUTED = {404, 405}
 @cache
 def document() -> Any:
     """The document, as the fake serves it."""
-    return json.loads(ask(FakeFineTuning().app, "GET", b"/openapi.json", [], b"").body)
+    return json.loads(ask(FakeFineTuning().asgi_app, "GET", b"/openapi.json", [], b"").body)
 
 
 @cache

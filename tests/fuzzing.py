@@ -122,7 +122,7 @@ IDS = {"training_file": "rows", "validation_file": "rows", "model": "model"}
 def _upload(fake: FakeFineTuning) -> str:
     """The id of a pending upload of one byte."""
     body = b'{"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}'
-    reply = ask(fake.app, "POST", b"/v1/uploads", [(b"authorization", b"Bearer " + KEY.encode())], body)
+    reply = ask(fake.asgi_app, "POST", b"/v1/uploads", [(b"authorization", b"Bearer " + KEY.encode())], body)
     return str(json.loads(reply.body)["id"])
 
 
@@ -144,7 +144,7 @@ def loaded(seed: int, examples: int, phases: tuple[str, ...]) -> Any:
         }
     )
     world = World.of(seed)
-    schema = schemathesis.openapi.from_asgi("/openapi.json", world.fake.app, config=config)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", world.fake.asgi_app, config=config)
     schema.hooks.register_hook_with_name(world.path, "map_path_parameters")
     schema.hooks.register_hook_with_name(world.body, "map_body")
     schema.hooks.register_hook_with_name(_is_failure, "filter_failure")

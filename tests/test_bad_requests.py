@@ -256,7 +256,7 @@ def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any])
     async def send(message: Any) -> None:
         said.append(message)
 
-    coroutine: Any = fake.app(scope, receive, send)
+    coroutine: Any = fake.asgi_app(scope, receive, send)
     with pytest.raises(StopIteration):
         coroutine.send(None)
     assert not left

@@ -173,7 +173,7 @@ def test_other_machines_are_warned_of() -> None:
 def test_a_token_lets_other_machines_steer(sent: str, status: int) -> None:
     """A container beside the server's may reset it if it sends the token, and not if it sends another or none."""
     fake = FakeFineTuning(seed=1)
-    application = Steered(fake.app, "secret-token")
+    application = Steered(fake.asgi_app, "secret-token")
 
     async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         await application({**scope, "client": ("172.18.0.3", 1234)}, receive, send)

@@ -29,7 +29,7 @@ def from_peer(fake: FakeFineTuning, peer: str, method: str, path: str) -> Reply:
     """The answer to a request of a peer with this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await fake.app({**scope, "client": (peer, 12345)}, receive, send)
+        await fake.asgi_app({**scope, "client": (peer, 12345)}, receive, send)
 
     return ask(app, method, path.encode(), [], b"")
 

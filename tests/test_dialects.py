@@ -36,7 +36,7 @@ class Spoken:
     def send(self, method: str, path: str, body: Any = b"", headers: Any = (KEY,)) -> Reply:
         """One request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return ask(self.fake.app, method, path.encode(), list(headers), raw)
+        return ask(self.fake.asgi_app, method, path.encode(), list(headers), raw)
 
     def json(self, method: str, path: str, body: Any = b"") -> Any:
         """The JSON answer of a request."""
@@ -70,9 +70,9 @@ def test_a_dialect_is_a_setting(dialect: str) -> None:
     fake = FakeFineTuning()
     fake.reset(dialect=dialect)
     assert fake.settings.dialect == dialect
-    assert ask(fake.app, "POST", b"/_fake/reset", [], b"{}").status == 200
+    assert ask(fake.asgi_app, "POST", b"/_fake/reset", [], b"{}").status == 200
     assert fake.settings.dialect == "openai-2025-09"
-    ask(fake.app, "POST", b"/_fake/reset", [], json.dumps({"dialect": dialect}).encode())
+    ask(fake.asgi_app, "POST", b"/_fake/reset", [], json.dumps({"dialect": dialect}).encode())
     assert fake.settings.dialect == dialect
 
 

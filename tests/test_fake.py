@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
+from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.models import BASE_MODELS
 from worlds import BORN, ROWS, Http
 
@@ -253,12 +254,33 @@ def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
     assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (0, "polls", [])
 
 
-@pytest.mark.parametrize(
-    ("name", "here"), [("clock", "now"), ("plan_all", "plan ="), ("asgi_app", "app"), ("deliveries", "webhook_deliv")]
-)
+@pytest.mark.parametrize(("name", "here"), [("app", "asgi_app"), ("deliveries", "webhook_deliveries")])
 def test_what_others_call_otherwise(name: str, here: str) -> None:
     """A name that the fake has not is an AttributeError, and one that others have for a thing says what it is here."""
     with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*`{here}"):
         getattr(FakeFineTuning(), name)
     with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
         _ = FakeFineTuning().nonsense  # type: ignore[attr-defined]
+
+
+def test_a_plan_for_all_changes_what_it_says() -> None:
+    """`plan_all` changes fields of the plan for all jobs and leaves the others, where setting `plan` begins anew."""
+    fake = FakeFineTuning(plan={"queued": "1h"})
+    assert fake.plan_all(seconds_per_step=5) == fake.plan == Plan(queued=3600, seconds_per_step=5)
+    fake.plan = {"finishing": 1}
+    assert fake.plan == Plan(finishing=1)
+
+
+@pytest.mark.parametrize(("pace", "passed"), [("manual", 90.0), ("polls", 0.0)])
+def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
+    """Code that is given the fake's clock for `time` sleeps and measures in virtual time, and finds all else there."""
+    fake = FakeFineTuning(start=BORN, pace=pace)
+    fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    clock = fake.clock
+    begun = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()
+    clock.sleep(90)
+    after = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()
+    scales = (1, 1, 1, 10**9, 10**9)
+    assert [(b - a) / scale for a, b, scale in zip(begun, after, scales, strict=True)] == [passed] * 5
+    assert begun[0] == BORN
+    assert clock.strftime("%Y", clock.gmtime(clock.time())) == "2023"

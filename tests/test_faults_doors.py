@@ -381,7 +381,7 @@ def test_a_server_of_another_make(fake: FakeFineTuning, kind: str) -> None:
         arm(fake, kind)
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app=fake.app)
+        transport = httpx.ASGITransport(app=fake.asgi_app)
         async with httpx.AsyncClient(transport=transport, base_url="http://fake/v1", headers=HEADERS) as client:
             return await client.get(f"files/{file}")
 

@@ -142,7 +142,7 @@ def test_another_servers_large_file() -> None:
     """The application takes a large file behind any ASGI server."""
 
     async def upload() -> httpx.Response:
-        transport = httpx.ASGITransport(FakeFineTuning(start=BORN).app)
+        transport = httpx.ASGITransport(FakeFineTuning(start=BORN).asgi_app)
         async with httpx.AsyncClient(base_url="http://x/v1", headers=HEADERS, transport=transport) as client:
             return await client.post("/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", MANY)})
 

@@ -339,7 +339,7 @@ def test_nothing_passes_on_a_fake_that_nobody_could_reach(assertion: Callable[[F
 
     transported, handed_out, served = FakeFineTuning(), FakeFineTuning(), FakeFineTuning()
     transported.transport()
-    assert callable(handed_out.app)
+    assert callable(handed_out.asgi_app)
     with served.serving():
         assertion(served)
     for fake in (transported, handed_out, served):

@@ -134,7 +134,7 @@ class Http:
         """One request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         target = path if path.startswith(("/_fake", "/v1", "/openapi", "/health", "/ready")) else f"/v1{path}"
-        reply = ask(self.fake.app, method, target.encode(), list(headers), raw)
+        reply = ask(self.fake.asgi_app, method, target.encode(), list(headers), raw)
         if self.is_described and target.startswith("/v1"):
             check(method, target, reply)
         return reply

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Unpack
 
-from .clock import Pace, async_wait, wait
-from .domain.durations import Duration
 from .domain.plan import Plan, PlanFields
 from .domain.speech import said
 from .domain.targets import EVENTS, Target
@@ -24,20 +22,19 @@ from .handle.looking import Looking
 from .handle.meddling import Meddling
 from .handle.recounting import Recounting
 from .handle.scripting import Scripting
+from .handle.timing import Timing
 from .service import Service
 from .settings import Settings, SettingsFields
 from .verbs import graders, inference, jobs, seeding, seeds, steering, webhooks
 from .verbs.seeds import FileSeedFields, JobSeedFields
 
 _CALLED_HERE = {
-    "asgi_app": "the ASGI application is `app`",
-    "clock": "the time is `now`; it moves by `advance`, `advance_to` and `pace`",
+    "app": "the ASGI application is `asgi_app`",
     "deliveries": "what webhooks were told is `webhook_deliveries`",
-    "plan_all": "how all jobs go is set by `plan = {…}`; `plan_next` and `plan_job` are for one",
 }
 
 
-class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
+class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, Looking):
     """A fake of the fine-tuning API with one account.
 
     Args:
@@ -106,63 +103,6 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
         return self._service.born
 
     @property
-    def now(self) -> float:
-        """Virtual time, in Unix seconds."""
-        return self._service.clock.now()
-
-    @property
-    def pace(self) -> Pace:
-        """How virtual time passes: "polls", "manual", "instant", or virtual seconds a real second. Can be set."""
-        return self._service.account.pace
-
-    @pace.setter
-    def pace(self, pace: Pace) -> None:
-        self._service.set_pace(pace)
-        self._courier.look()
-
-    def advance(self, duration: Duration) -> float:
-        """Move time forward by ``90``, ``"90s"`` or a timedelta; return the new time. Works at every pace.
-
-        Webhooks that come due are tried before this returns, as by `deliver_webhooks`.
-        """
-        now = steering.advance(self._service, duration)
-        self._courier.deliver()
-        return now
-
-    def sleep(self, seconds: float) -> None:
-        """Wait as a client does that polls.
-
-        In virtual time, which passes at once; at the pace "polls" it is the next look that moves it, unless nothing is
-        ahead of any job (one is paused, say), when a client's timeout must still come. At a numeric pace, in real time.
-        """
-        if real_s := self._rest(seconds):
-            wait(real_s)
-
-    async def async_sleep(self, seconds: float) -> None:
-        """The same for an async client: other tasks have their turn, also where no real time passes."""
-        await async_wait(self._rest(seconds))
-
-    def _rest(self, seconds: float) -> float:
-        """Let virtual time pass as *seconds* of a client's sleep do; return how many real ones are left to sleep."""
-        self.requests_log.slept_s += max(seconds, 0)
-        if not isinstance(self.pace, str):
-            return max(seconds, 0) / self.pace
-        steering.rest(self._service, seconds)
-        return 0.0
-
-    def advance_to(self, status: str | None = None, job: str | None = None, *, step: int | None = None) -> float:
-        """Move time to where a job has a status or has done a step; return the new time.
-
-        Without *job* it is the newest unfinished one.
-
-        Raises:
-            FakeUsageError: there is no such job, or it never gets there.
-        """
-        now = steering.advance_to(self._service, status, job, step)
-        self._courier.deliver()
-        return now
-
-    @property
     def plan(self) -> Plan:
         """How jobs go that have no plan of their own. Can be set, to a `Plan` or a mapping of its fields."""
         return self._service.account.plan
@@ -170,6 +110,10 @@ class FakeFineTuning(Doors, Faulting, Meddling, Scripting, Recounting, Looking):
     @plan.setter
     def plan(self, plan: Plan | PlanFields) -> None:
         steering.set_plan(self._service, plan)
+
+    def plan_all(self, **changes: Unpack[PlanFields]) -> Plan:
+        """Let all jobs that are made from now on go otherwise, field by field of `Plan`; the rest of `plan` stays."""
+        return steering.set_plan(self._service, self.plan.changed(changes))
 
     def plan_next(self, **changes: Unpack[PlanFields]) -> Plan:
         """Let the next job that is made go otherwise, field by field of `Plan`; called twice, the next two."""

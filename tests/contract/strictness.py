@@ -71,7 +71,7 @@ def in_state(state: str, dialect: str) -> tuple[FakeFineTuning, str]:
 
 def _send(fake: FakeFineTuning, method: str, path: str, body: Any = None) -> Any:
     raw = b"" if body is None else json.dumps(body).encode()
-    reply = ask(fake.app, method, f"/v1{path}".encode(), [(b"authorization", f"Bearer {KEY}".encode())], raw)
+    reply = ask(fake.asgi_app, method, f"/v1{path}".encode(), [(b"authorization", f"Bearer {KEY}".encode())], raw)
     assert reply.status == 200, reply.body
     return json.loads(reply.body)
 

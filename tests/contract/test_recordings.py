@@ -75,8 +75,8 @@ def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
         fake.add_file(ROWS, id=job["training_file"])
         told = {name: job[name] for name in SAME_AS_ASKED}
         fake.add_job(**told, suffix=job["user_provided_suffix"], status="validating_files")
-        deleted = ask(fake.app, "DELETE", f"/v1/files/{job['training_file']}".encode(), PAIRS, b"")
-        reply = ask(fake.app, "GET", f"/v1/fine_tuning/jobs/{job['id']}".encode(), PAIRS, b"")
+        deleted = ask(fake.asgi_app, "DELETE", f"/v1/files/{job['training_file']}".encode(), PAIRS, b"")
+        reply = ask(fake.asgi_app, "GET", f"/v1/fine_tuning/jobs/{job['id']}".encode(), PAIRS, b"")
 
         assert (deleted.status, reply.body) == (200, written(job))
     assert len(failed) == 3

@@ -41,6 +41,8 @@ def time_and_plans(fake: FakeFineTuning, rows: str) -> None:
     fake.plan = Plan(error={"code": "odd", "message": "Odd."}, validating=1, starting="2s", finishing=3.5)
     assert_type(fake.plan, Plan)
     assert_type(fake.plan.failure, JobError | None)
+    assert_type(fake.plan_all(finishing=3), Plan)
+    assert_type(fake.clock.monotonic(), float)
     assert_type(fake.plan_next(outcome="succeeded", queued=1), Plan)
     file = fake.add_file(rows, filename="a.jsonl", purpose="fine-tune", created_at=None)
     assert_type(file, dict[str, Any])

@@ -20,7 +20,7 @@ class AccessLog:
 
     def __init__(self, fake: FakeFineTuning, out: TextIO) -> None:
         self._fake = fake
-        self._app: ASGIApp = fake.app
+        self._app: ASGIApp = fake.asgi_app
         self._out = out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

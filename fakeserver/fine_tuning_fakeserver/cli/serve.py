@@ -103,7 +103,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
-    app = fake.app if quiet else AccessLog(fake, sys.stderr)
+    app = fake.asgi_app if quiet else AccessLog(fake, sys.stderr)
     server = uvicorn.Server(config(Steered(app, token) if token else app))
 
     def stop(number: int, frame: object) -> None:

@@ -113,7 +113,7 @@ class Asserting(Core):
             )
         if not self._reachable:
             raise FakeUsageError(
-                "nobody could have reached this fake: use `serving()`, `transport()` or `app`, or the fixture "
+                "nobody could have reached this fake: use `serving()`, `transport()` or `asgi_app`, or the fixture "
                 "`fake_fine_tuning`, before asserting what was asked of it"
             )
         if question:

@@ -32,7 +32,7 @@ class Doors(Core):
     _handed_out: bool
 
     @property
-    def app(self) -> ASGIApp:
+    def asgi_app(self) -> ASGIApp:
         """The ASGI application, for a server of your own."""
         self._reachable = self._handed_out = True
         return self._app
@@ -41,7 +41,7 @@ class Doors(Core):
         """A transport of httpx, or of the module given (httpx2), that answers in this process without a socket."""
         from ..edge.transports import transport
 
-        return transport(self.app, library)
+        return transport(self.asgi_app, library)
 
     @contextmanager
     def serving(self, host: str = "127.0.0.1", port: int = 0) -> Generator[str, None, None]:

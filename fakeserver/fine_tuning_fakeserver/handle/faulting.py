@@ -40,7 +40,7 @@ class Faulting(Core):
     A call is hit by one fault, the oldest of those that are for it, when its request has been read; every method
     takes the fields of `Aim` as keywords. Calls that are hit are in the request log. Control calls never fail.
 
-    Over a server that is not the fake's own (`app` under another one), delays are real and hanging up is not to be
+    Over a server that is not the fake's own (`asgi_app` under another one), delays are real and hanging up is not to be
     had: a fault that would do so answers 502 with a ``fake_error``.
     """
 
