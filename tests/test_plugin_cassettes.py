@@ -280,3 +280,139 @@ def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--fine-tuning-record=rewrite", "--fine-tuning-record-from=fake")
     result.assert_outcomes(passed=1, errors=4)
     result.stdout.fnmatch_lines(["*was recorded by test_training.py::TestA::test_x in this run*"])
+
+
+MARKED = """
+from code_under_test import *
+
+@pytest.mark.fake_fine_tuning(plan={"outcome": "failed"}, guard=True)
+def test_trains(fine_tuning_service):
+    assert train().has_failed()
+    print("way:", fine_tuning_service.way)
+"""
+
+
+def test_the_mark_of_the_fake_brings_no_fake_where_it_is_not_asked(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --fine-tuning=live the mark fake_fine_tuning changes nothing: the service is asked, with its own key."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    project.makepyfile(
+        test_training="""
+        import os, pytest
+        from fine_tuning_client import APIConnectionError, FineTuning
+
+        @pytest.mark.fake_fine_tuning(plan={"outcome": "failed"})
+        def test_asks(fine_tuning_service):
+            assert os.environ["OPENAI_API_KEY"] == "sk-mine"
+            with pytest.raises(APIConnectionError):
+                FineTuning.with_options(max_retries=0).list_jobs()
+        """
+    )
+    project.runpytest_inprocess("--fine-tuning=live").assert_outcomes(passed=1)
+
+
+def test_the_mark_of_the_fake_says_how_it_is_recorded(project: pytest.Pytester) -> None:
+    """A plan in the mark holds against the fake, when the fake is recorded, and so in what is replayed."""
+    project.makepyfile(test_training=MARKED)
+    for way in ("fake", "record", "replay"):
+        result = project.runpytest_inprocess(f"--fine-tuning={way}", "--fine-tuning-record-from=fake", "-s")
+        result.assert_outcomes(passed=1)
+        assert f"way: {way}" in result.stdout.str()
+
+
+def test_the_mark_of_the_fake_says_how_a_cassette_is_recorded(project: pytest.Pytester) -> None:
+    """Beside the mark of a cassette, that of the fake gives its options for recording, and never plays."""
+    mark = '@pytest.mark.fake_fine_tuning(plan={"outcome": "failed"})\n@pytest.mark.fine_tuning_cassette\n'
+    tests = TESTS.replace("@pytest.mark.fine_tuning_cassette\n", mark).replace("is_completed", "has_failed")
+    project.makepyfile(test_training=tests)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    project.makepyfile(test_training=tests + "    assert fine_tuning_cassette.play_count == 3\n")
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("tests", "arguments", "said"),
+    [
+        (TESTS, (), "a cassette cannot be used by a test that has the fixture fake_fine_tuning"),
+        (MARKED, ("--fine-tuning=live",), "--fine-tuning=live cannot be used by a test that has the fixture"),
+        (MARKED, ("--fine-tuning=replay",), "--fine-tuning=replay cannot be used by a test that has the fixture"),
+    ],
+)
+def test_the_fake_does_not_answer_in_place_of_a_cassette(
+    tests: str, arguments: tuple[str, ...], said: str, project: pytest.Pytester
+) -> None:
+    """A test that has the fake by autouse, and is to ask somebody else, fails at set-up with a sentence."""
+    autouse = "\n@pytest.fixture(autouse=True)\ndef always(fake_fine_tuning): pass\n"
+    project.makepyfile(test_training=tests + autouse)
+    result = project.runpytest_inprocess(*arguments)
+    result.assert_outcomes(errors=1)
+    assert said in result.stdout.str()
+
+
+AZURE = """
+import openai, pytest
+
+@pytest.mark.fine_tuning_cassette
+def test_trains():
+    client = openai.AzureOpenAI(api_version="2024-10-21", max_retries=0)
+    assert client.fine_tuning.jobs.list().data == []
+"""
+
+
+def test_recording_from_the_fake_takes_azures_clients_along(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says of Azure leads to the fake, too, while the fake is recorded."""
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "mine")
+    project.makepyfile(test_training=AZURE)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    assert "uri: http://localhost/openai/fine_tuning/jobs" in cassette(project).read_text()
+
+
+def test_recording_from_the_fake_asks_nobody_else(project: pytest.Pytester) -> None:
+    """A client with an address of its own is refused while the fake is recorded, whatever it makes of the refusal."""
+    project.makepyfile(
+        test_training="""
+        import httpx, pytest
+
+        @pytest.mark.fine_tuning_cassette
+        def test_trains():
+            try:
+                httpx.get("http://127.0.0.1:1/v1/models")
+            except Exception as error:
+                assert not isinstance(error, httpx.ConnectError)
+        """
+    )
+    result = project.runpytest_inprocess(*FROM_FAKE)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*GET 127.0.0.1:1 would be recorded, and it is not whom the recording is to be from*"])
+    assert not cassette(project).exists()
+
+
+def test_a_cassette_is_not_added_to_from_a_fresh_fake(project: pytest.Pytester) -> None:
+    """The fake knows nothing of jobs that are replayed: new episodes of it are refused, not recorded as 404."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    result = project.runpytest_inprocess("--fine-tuning-record=new_episodes", "--fine-tuning-record-from=fake")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*cannot be added to from the fake*--fine-tuning-record=rewrite*"])
+
+
+def test_an_end_that_fails_writes_nothing(project: pytest.Pytester) -> None:
+    """A fixture that fails after a passed test leaves no cassette, whether it was set up before or after it."""
+    for fixtures in ("fine_tuning_cassette, late", "late, fine_tuning_cassette"):
+        tests = TESTS.replace("test_trains(fine_tuning_cassette)", f"test_trains({fixtures})")
+        project.makepyfile(test_training=tests + "\n@pytest.fixture\ndef late():\n    yield\n    assert False\n")
+        result = project.runpytest_inprocess(*FROM_FAKE)
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(["*recorded interactions were not written*"])
+        assert not cassette(project).exists()
+
+
+def test_a_missing_key_is_the_only_thing_that_is_told(project: pytest.Pytester) -> None:
+    """Where the service cannot be asked for want of a key, nobody is told that nothing was recorded."""
+    result = project.runpytest_inprocess("--fine-tuning-record=once", "-W", "always")
+    result.assert_outcomes(errors=1)
+    assert "nothing was recorded" not in result.stdout.str()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from .differing import nearest, told
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
@@ -42,6 +44,8 @@ class Cassette:
         self.mode: Mode = mode
         self.header: Header | None = stored.header if stored else None
         self.play_count = 0
+        self.may_ask: Callable[[str], bool] = lambda url: True
+        """Whether a request to this address, which is to be recorded, may be sent."""
         self._manner = manner
         self._hosts = hosts
         self._lock = threading.Lock()
@@ -91,15 +95,19 @@ class Cassette:
         Raises:
             CassetteMissError: there is none, and the mode does not allow to send it.
         """
+        if self.records and not self.may_ask(asked.uri):
+            raise self._strayed(asked)
         if not self._plays:
             return None
         with self._lock:
             meaning = meaning_of_sent(asked)
             index, why = self._found(meaning)
             self._last_was_played = index is not None
-            if index is None and not self.records:
+            if index is not None:
+                return self._played(index)
+            if not self.records:
                 raise self._missed(meaning, why)
-            return None if index is None else self._played(index)
+            return None
 
     def record(self, asked: Asked, answer: Answer) -> None:
         """Keep an interaction that has just been, until the end of the block."""
@@ -115,8 +123,6 @@ class Cassette:
         Raises:
             CassetteError: something may not be, or cannot be, written; the file is as it was.
         """
-        if self._broken:
-            raise self._broken
         if not self._new:
             return
         old = self._kept()
@@ -124,12 +130,15 @@ class Cassette:
         write(self.path, text_for(str(self.path), self._manner, head, old, self._new))
         self.header = head
 
-    def check_misses(self) -> None:
+    def check(self) -> None:
         """Raise what was refused: a client may have taken it for a broken connection.
 
         Raises:
-            CassetteMissError: something was.
+            CassetteMissError: something is not in the cassette.
+            CassetteError: something could not be recorded.
         """
+        if self._broken:
+            raise self._broken
         if len(self._misses) > 1:
             raise CassetteMissError(
                 f"{len(self._misses)} requests were not in the cassette.\n" + "\n".join(self._misses)
@@ -153,6 +162,15 @@ class Cassette:
         if header(answer.headers, MARKER[0]) == MARKER[1]:
             self._scrubbed_served.add(self._line(index))
         return answer
+
+    def _strayed(self, asked: Asked) -> CassetteError:
+        place = urlsplit(asked.uri).netloc
+        error = CassetteError(
+            f"{self.path}: {asked.method} {place} would be recorded, and it is not whom the recording is to be from: "
+            "give this client the address in OPENAI_BASE_URL"
+        )
+        self._broken = self._broken or error
+        return error
 
     def _missed(self, meaning: Meaning, why: OutOfAnswers | None) -> CassetteMissError:
         kind = CassetteStuckError if isinstance(why, OutOfPatience) else CassetteMissError

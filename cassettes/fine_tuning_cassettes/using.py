@@ -92,35 +92,54 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         self._clock = clock
         self._stack = ExitStack()
         self._cassette: Cassette | None = None
+        self._is_used = False
+
+    def opened(self) -> Cassette:
+        """The cassette, read and checked, before anything is patched; entering the block uses the same one."""
+        if self._cassette is not None:
+            raise CassetteError(f"{self._path}: this use_cassette(…) is open already, or was used before: make another")
+        cassette = self._read()
+        if cassette.records:
+            check_writable(self._path)
+        self._cassette = cassette
+        return cassette
 
     def __enter__(self) -> Cassette:
         from .tape import playing  # vcrpy takes its time, and only who replays needs it
 
-        if self._cassette is not None:
-            raise CassetteError(f"{self._path}: this use_cassette(…) is open already, or was used before: make another")
-        cassette = self._opened()
-        if cassette.records:
-            check_writable(self._path)
-        self._cassette = cassette
+        cassette = self._cassette if self._cassette and not self._is_used else self.opened()
+        self._is_used = True
         self._stack.enter_context(playing(str(self._path), cassette))
         return cassette
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._cassette is not None  # entered
+        self.close()
+        self.finish(error)
+
+    def close(self) -> None:
+        """Stop replaying and recording; nothing is written yet."""
         self._stack.close()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Do what is due at the end: after an *error*, tell with it what else there is; else check, then write.
+
+        Raises:
+            CassetteError: as the class says.
+        """
+        assert self._cassette is not None  # entered
         if error is not None:
             _note(error, self._cassette)
             return
-        self._cassette.check_misses()
+        self._cassette.check()
+        self._check_played(self._cassette)
         self._cassette.finish(self._clock())
         if self._cassette.mode in ("once", "rewrite") and self._cassette.records and not self._cassette.recorded:
             said = f"{self._path}: nothing was recorded: no request of a client that vcrpy knows went to the API"
-            warnings.warn(said, CassetteWarning, stacklevel=2)
-        self._check_played(self._cassette)
+            warnings.warn(said, CassetteWarning, stacklevel=3)
 
-    def _opened(self) -> Cassette:
+    def _read(self) -> Cassette:
         stored = None if self._mode == "rewrite" else self._stored()
         mode = self._mode
         if stored and mode in ("none", "once", "new_episodes") and (old := self._expired(stored.header)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .keys import HANDLE, MARK, TAPE, UNPASSED
+from .keys import HANDLE, MARK, TAPE, TAPES, UNPASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -129,6 +129,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Write what a test has recorded, after all of its fixtures have ended well."""
+    passed = False
+    try:
+        result = yield
+        passed = not item.stash.get(UNPASSED, False)
+    finally:
+        if TAPES in item.stash:
+            from .tapes import settle
+
+            settle(item, passed)
+    return result
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the findings."""
     from .summary import summarize
@@ -182,9 +197,7 @@ def fake_fine_tuning(
 
 
 @pytest.fixture
-def fine_tuning_cassette(
-    request: pytest.FixtureRequest, _fine_tuning_server: Server, monkeypatch: pytest.MonkeyPatch
-) -> Generator[Cassette, None, None]:
+def fine_tuning_cassette(request: pytest.FixtureRequest) -> Generator[Cassette, None, None]:
     """The test's cassette, replayed: ``cassettes/{module}/{test}.yaml``, or what the mark names.
 
     With ``--fine-tuning-record=MODE`` it is recorded, from the service that the code under test talks to; a test that
@@ -193,7 +206,7 @@ def fine_tuning_cassette(
     from .ways import recorded, tape_for
 
     tape = tape_for(request.node, request.config.getoption("fine_tuning_record"))
-    with recorded(request.node, tape, _fine_tuning_server, monkeypatch) as service:
+    with recorded(request, tape) as service:
         assert service.cassette is not None
         yield service.cassette
 

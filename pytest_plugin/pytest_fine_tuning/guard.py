@@ -10,8 +10,8 @@ asks `socket`, the host has no address. That leaves what has its own way to the 
 by themselves (pycurl, grpc, uvloop), an address that was looked up before, a socket that is connected by name
 (``socket.connect``), and a connection of aiohttp's that is open already or goes through a proxy of its own.
 
-A transport that a client was given is asked first, and so is what patches transports while the guard is active; what
-was patched before it sees only requests to other hosts.
+A transport that a client was given is asked first, and so is what patches transports while the guard is active, vcrpy
+included; what was patched before it sees only requests to other hosts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import _socket
 import http.client
 import os
 import socket
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -153,9 +154,20 @@ def _places() -> Generator[tuple[Any, str, Callable[[Function], Function]], None
     connection = getattr(connection, "_baseclass", connection)  # vcrpy's stands in its place while a cassette is open
     yield connection, "putrequest", _request  # also over a connection that is open, or to a proxy
     yield connection, "set_tunnel", _tunnel
+    yield from _kept_by_vcrpy()
     yield _socket, "getaddrinfo", _lookup  # under `socket.getaddrinfo`, of which somebody may have taken hold
     yield socket, "gethostbyname", _lookup
     yield socket, "gethostbyname_ex", _lookup
+
+
+def _kept_by_vcrpy() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
+    """The functions that vcrpy keeps, and calls for what it does not play: past any detour laid since."""
+    kept: Any = sys.modules.get("vcr.patch")
+    for library in map(_imported, LIBRARIES if kept else ()):
+        name = f"_{library.__name__.title()}" if library else ""
+        if library and hasattr(kept, f"{name}HttpTransport_handle_request"):
+            yield kept, f"{name}HttpTransport_handle_request", _sync(library)
+            yield kept, f"{name}AsyncHttpTransport_handle_async_request", _async(library)
 
 
 def _imported(name: str) -> ModuleType | None:

@@ -8,8 +8,11 @@ import pytest
 
 from .keys import MARK, TAPE
 
-INSTEAD = {TAPE: "fine_tuning_service"}
-"""A fixture that takes the mark's place: it uses the cassette when it is told to."""
+INSTEAD: Mapping[str, frozenset[str]] = {
+    MARK: frozenset({"fine_tuning_service", TAPE}),
+    TAPE: frozenset({"fine_tuning_service"}),
+}
+"""Fixtures that take the mark's place: they use the fake, or the cassette, when they are told to, and as it says."""
 
 
 def take_marks(items: Iterable[pytest.Item]) -> None:
@@ -26,7 +29,7 @@ def take_marks(items: Iterable[pytest.Item]) -> None:
 
 
 def _take(item: pytest.Item, mark: str) -> None:
-    if isinstance(item, pytest.Function) and not {mark, INSTEAD.get(mark)} & set(item.fixturenames):
+    if isinstance(item, pytest.Function) and _brings(item, mark):
         place = _first_of_function(item)
         # a new list: pytest's own is shared by all that one function is parametrized to
         item.fixturenames = [*item.fixturenames[:place], mark, *item.fixturenames[place:]]
@@ -36,6 +39,12 @@ def _take(item: pytest.Item, mark: str) -> None:
         CHECKS[mark](item)
     except ValueError as error:
         raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
+
+
+def _brings(item: pytest.Function, mark: str) -> bool:
+    """Whether the fixture comes with the mark, and nothing has it yet or stands for it."""
+    names = {*item.fixturenames, *(TAPE for _ in item.iter_markers(TAPE))} if mark == MARK else {*item.fixturenames}
+    return not names & {mark, *INSTEAD[mark]}
 
 
 def _first_of_function(item: pytest.Function) -> int:

@@ -83,8 +83,13 @@ class Way(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 @contextmanager
-def playing(item: pytest.Item, server: Server, plan: object) -> Generator[FakeFineTuning, None, None]:
-    """A fresh account for *item*, with all that leads to it; in the end, what came of it is judged."""
+def playing(
+    item: pytest.Item, server: Server, plan: object, in_process: bool = True
+) -> Generator[FakeFineTuning, None, None]:
+    """A fresh account for *item*, with all that leads to it; in the end, what came of it is judged.
+
+    Our client's requests stay *in_process*; where they are to be recorded, they must not.
+    """
     options, fake, server.process = _options(item, plan), server.fake, os.getpid()
     with ExitStack() as stack:
         if not server.open():
@@ -100,8 +105,8 @@ def playing(item: pytest.Item, server: Server, plan: object) -> Generator[FakeFi
             redirect(
                 fake.base_url,
                 api_key=API_KEY,
-                http_client=server.http_client,
-                async_http_client=server.async_http_client,
+                http_client=server.http_client if in_process else None,
+                async_http_client=server.async_http_client if in_process else None,
                 sleep=fake.sleep,
                 async_sleep=fake.async_sleep,
                 clock=lambda: fake.now,

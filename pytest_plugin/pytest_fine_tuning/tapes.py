@@ -19,7 +19,7 @@ from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
 from fine_tuning_client.testing import redirect
 
 from .keys import TAPE as MARK
-from .keys import UNPASSED
+from .keys import TAPES, UNPASSED
 
 ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "clock"))
 """What the mark takes besides a name: the arguments of `use_cassette`."""
@@ -111,24 +111,31 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
-@contextmanager
-def taped(item: pytest.Item, tape: Tape, monkeypatch: pytest.MonkeyPatch) -> Generator[Cassette, None, None]:
-    """Replay, or record, while the test lasts; a test that fails writes nothing."""
-    item.stash[UNPASSED] = False
+def opened(item: pytest.Item, tape: Tape) -> tuple[use_cassette, Cassette]:
+    """The cassette of *item*, read, and the block that will use it; one that cannot be used fails the test."""
     block = use_cassette(tape.path, **tape.options)
+    try:
+        cassette = block.opened()
+    except CassetteError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+    if cassette.records:
+        _check_owner(item, tape.path)
+    return block, cassette
+
+
+@contextmanager
+def taped(
+    item: pytest.Item, block: use_cassette, cassette: Cassette, monkeypatch: pytest.MonkeyPatch
+) -> Generator[None, None, None]:
+    """Replay, or record, while the test lasts; `settle` is what writes."""
+    item.stash[UNPASSED] = False
     with ExitStack() as stack:
-        try:
-            cassette = block.__enter__()
-        except CassetteError as error:
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
-        try:
-            if cassette.records:
-                _check_owner(item, tape.path)
-            else:
-                _nobody_waits(stack, monkeypatch)
-            yield cassette
-        finally:
-            _end(item, block)
+        if not cassette.records:
+            _nobody_waits(stack, monkeypatch)
+        block.__enter__()
+        stack.callback(block.close)
+        item.stash.setdefault(TAPES, []).append(block)
+        yield
 
 
 _OWNERS: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
@@ -160,11 +167,17 @@ class _Unpassed(Exception):
     """The test has not passed: what it has recorded is not written."""
 
 
-def _end(item: pytest.Item, block: use_cassette) -> None:
-    error = _Unpassed() if item.stash[UNPASSED] else None
-    try:
-        block.__exit__(type(error) if error else None, error, None)
-    except CassetteError as told:
-        raise pytest.fail.Exception(str(told), pytrace=False) from None
-    for note in getattr(error, "__notes__", ()):
-        item.add_report_section("teardown", SECTION, note)
+def settle(item: pytest.Item, passed: bool) -> None:
+    """Write what *item* has recorded, if it has *passed*, and tell what there is to tell."""
+    for block in item.stash[TAPES]:
+        if not passed:
+            error = _Unpassed()
+            block.finish(error)
+            for note in getattr(error, "__notes__", ()):
+                item.add_report_section("teardown", SECTION, note)
+            continue
+        try:
+            block.finish()
+        except CassetteError as told:
+            raise pytest.fail.Exception(str(told), pytrace=False) from None
+    del item.stash[TAPES]

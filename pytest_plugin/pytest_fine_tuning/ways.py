@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from fine_tuning_cassettes import CassetteError
-from fine_tuning_client.testing import redirect
 
-from .tapes import Tape, tape_of, taped
+from .tapes import Tape, opened, tape_of, taped
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning
-
-    from .play import Server
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -52,37 +50,42 @@ class FineTuningService:
 
 
 @contextmanager
-def recorded(
-    item: pytest.Item, tape: Tape, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> Generator[FineTuningService, None, None]:
-    """A cassette for *item*; what it records comes from whom ``--fine-tuning-record-from`` says."""
-    source = item.config.getoption("fine_tuning_record_from")
+def recorded(request: pytest.FixtureRequest, tape: Tape) -> Generator[FineTuningService, None, None]:
+    """A cassette for a test; what it records comes from whom ``--fine-tuning-record-from`` says."""
+    check_alone(request, "a cassette")
+    source = request.config.getoption("fine_tuning_record_from")
     if source == "fake":
         tape = replace(tape, options={"recorded_from": FROM_FAKE, **tape.options})
-    with taped(item, tape, monkeypatch) as cassette:
-        if not cassette.records:
-            yield FineTuningService("replay", None, cassette)
-        elif source == "fake":
-            with _fake(server, monkeypatch) as fake:
-                yield FineTuningService("record", fake, cassette)
-        else:
+    block, cassette = opened(request.node, tape)
+    with ExitStack() as stack:
+        fake = None
+        if cassette.records and source == "fake":
+            fake = stack.enter_context(_fake(request, cassette))
+        elif cassette.records:
             check_keys(source)
-            yield FineTuningService("record", None, cassette)
+        stack.enter_context(taped(request.node, block, cassette, request.getfixturevalue("monkeypatch")))
+        yield FineTuningService("record" if cassette.records else "replay", fake, cassette)
 
 
 @contextmanager
-def _fake(server: Server, monkeypatch: pytest.MonkeyPatch) -> Generator[FakeFineTuning, None, None]:
-    """The fake, to be recorded: over a socket, as whatever else is recorded."""
+def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeFineTuning, None, None]:
+    """The fake as the test's mark wants it, to be recorded: over a socket, and nobody else in its place."""
+    from .options import options_of
+    from .play import playing
+
+    server, plan = (request.getfixturevalue(name) for name in ("_fine_tuning_server", "fake_fine_tuning_plan"))
     if not server.open():
         raise pytest.fail.Exception("recording from the fake needs a socket on this machine", pytrace=False)
-    from fine_tuning_fakeserver.handle.doors import API_KEY
-
-    fake = server.fake
-    fake.begin_anew()
-    monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
-    monkeypatch.setenv("OPENAI_API_KEY", API_KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with redirect(None, sleep=fake.sleep, async_sleep=fake.async_sleep, clock=lambda: fake.now):
+    if cassette.header:
+        raise pytest.fail.Exception(
+            f"{cassette.path} cannot be added to from the fake: a fresh account knows nothing of what is replayed. "
+            f"Record all of it anew: --fine-tuning-record=rewrite, or delete the file",
+            pytrace=False,
+        )
+    with playing(request.node, server, plan, in_process=False) as fake:
+        guarded = options_of(request.node, plan).hosts or ()
+        own = urlsplit(fake.base_url).netloc
+        cassette.may_ask = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
         yield fake
 
 
@@ -92,14 +95,25 @@ def reached(request: pytest.FixtureRequest) -> Generator[FineTuningService, None
     way = request.config.getoption("fine_tuning")
     if way == "fake":
         yield FineTuningService(way, request.getfixturevalue("fake_fine_tuning"))
-    elif way == "live":
+        return
+    check_alone(request, f"--fine-tuning={way}")
+    if way == "live":
         check_keys("azure" if os.environ.get("AZURE_OPENAI_ENDPOINT") else "openai")
         yield FineTuningService(way)
     else:
-        tape = tape_for(request.node, "rewrite" if way == "record" else "none")
-        server, patch = (request.getfixturevalue(name) for name in ("_fine_tuning_server", "monkeypatch"))
-        with recorded(request.node, tape, server, patch) as service:
+        with recorded(request, tape_for(request.node, "rewrite" if way == "record" else "none")) as service:
             yield service
+
+
+def check_alone(request: pytest.FixtureRequest, what: str) -> None:
+    """Fail the test if it has `fake_fine_tuning`, too: the fake would answer everything."""
+    if "fake_fine_tuning" in request.fixturenames:
+        raise pytest.fail.Exception(
+            f"{what} cannot be used by a test that has the fixture fake_fine_tuning, perhaps by autouse: the fake "
+            "would answer in its place. Take the fixture away; @pytest.mark.fake_fine_tuning(…) alone says how the "
+            "fake is, where it is asked",
+            pytrace=False,
+        )
 
 
 def check_keys(source: str) -> None:
