@@ -416,3 +416,37 @@ def test_a_missing_key_is_the_only_thing_that_is_told(project: pytest.Pytester) 
     result = project.runpytest_inprocess("--fine-tuning-record=once", "-W", "always")
     result.assert_outcomes(errors=1)
     assert "nothing was recorded" not in result.stdout.str()
+
+
+VCR = """
+import importlib, sys
+import httpx, pytest, requests
+
+def record(path, *urls):
+    import vcr
+    with vcr.use_cassette(str(path)):
+        for url in urls:
+            httpx.get(url, headers={"authorization": "Bearer any"})
+    return path.exists() and path.read_text().count("uri:")
+"""
+
+
+def test_vcrpy_records_nothing_of_the_fake_however_late_it_comes(project: pytest.Pytester) -> None:
+    """A cassette of vcrpy, imported and opened inside a test, has none of what the fake answers at either address."""
+    project.makepyfile(
+        test_training=VCR
+        + """
+def test_late(fake_fine_tuning, tmp_path):
+    assert "vcr" not in sys.modules
+    assert not record(tmp_path / "c.yaml", fake_fine_tuning.base_url + "/models", "https://api.openai.com/v1/models")
+    assert len(fake_fine_tuning.requests) == 2
+
+def test_again(fake_fine_tuning, tmp_path):
+    assert not record(tmp_path / "c.yaml", fake_fine_tuning.base_url + "/models", "https://api.openai.com/v1/models")
+    assert len(fake_fine_tuning.requests) == 2
+
+def test_others(fake_fine_tuning_server, tmp_path):
+    assert record(tmp_path / "c.yaml", fake_fine_tuning_server.base_url + "/models") == 1
+"""
+    )
+    project.runpytest_subprocess("-p", "no:schemathesis").assert_outcomes(passed=3)

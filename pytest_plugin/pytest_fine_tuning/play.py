@@ -98,7 +98,7 @@ def playing(
         stack.callback(fake.retire)
         environment = item.stash[ENVIRONMENT] = Environment(_variables(fake, options))
         stack.callback(environment.put_back)
-        stack.enter_context(unrecorded(fake.base_url))
+        stack.enter_context(unrecorded(fake.base_url, options.hosts))
         if options.hosts is not None:
             stack.enter_context(guarding(fake, options.hosts))
         stack.enter_context(
