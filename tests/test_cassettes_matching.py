@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_cassettes.differing import differences, nearest, told
-from fine_tuning_cassettes.exchanges import Asked
+from fine_tuning_cassettes.exchanges import Asked, Part
 from fine_tuning_cassettes.forms import form_of, opened, parts_of
 from fine_tuning_cassettes.matching import Meaning, meaning_of
 from fine_tuning_cassettes.places import api_path, is_for_api
@@ -164,7 +164,7 @@ def test_the_version_of_azures_api_does_not_count() -> None:
     ("url", "path"),
     [
         ("https://api.openai.com/v1/files/file-1/content?x=1", "files/file-1/content"),
-        ("https://r.openai.azure.com/openai/deployments/d/chat/completions", "chat/completions"),
+        ("https://r.openai.azure.com/openai/deployments/d/chat/completions", "deployments/d/chat/completions"),
         ("https://x/v1//fine_tuning//jobs/", "fine_tuning/jobs"),
         ("https://x/v1/models/ft%3Ax%3Ay", "models/ft:x:y"),
     ],
@@ -238,6 +238,15 @@ def test_a_miss_names_a_part_that_only_one_has() -> None:
     ]
 
 
+def test_a_miss_tells_parts_of_one_name_apart() -> None:
+    """Of two fields with one name the one that differs is told, whichever it is."""
+    one, other = (
+        meaning_of(Asked("POST", f"{BASES[0]}/files", (), b"", tuple(Part("x[]", None, each) for each in parts)))
+        for parts in ((b"a", b"c"), (b"b", b"c"))
+    )
+    assert [str(each) for each in differences(one, other)] == ['part \'x[]\': recorded "a", asked "b"']
+
+
 def test_the_nearest_is_the_one_with_the_fewest_differences() -> None:
     """Another body is nearer than another path."""
     recorded = [
@@ -298,3 +307,12 @@ def test_content_of_different_kinds_differs() -> None:
     [found] = differences(meaning_of(one), meaning_of(other))
     assert found.where == "part 'file'"
     assert found.asked.startswith("sha256:")
+
+
+def test_a_deployment_means_something() -> None:
+    """Where Azure has the model in the path, another one is another request."""
+    one, other = (
+        Asked("POST", f"https://r.openai.azure.com/openai/deployments/{name}/chat/completions", JSON, b'{"n": 1}')
+        for name in ("base", "tuned")
+    )
+    assert meaning_of(one).key != meaning_of(other).key

@@ -237,6 +237,12 @@ def test_inference_changes_nothing() -> None:
     assert [tape.ask("POST", "/chat/completions") for _ in range(2)] == [["hi"], ["hi"]]
 
 
+def test_questions_do_not_move_each_other() -> None:
+    """Two prompts have their own answers in their own order, in whatever order they are asked again."""
+    tape = Tape(*(call("POST", f"/chat/completions?{name}=1", [f"{name}{n}"]) for n in (1, 2) for name in "ab"))
+    assert [tape.ask("POST", f"/chat/completions?{name}=1") for name in "baab"] == [["b1"], ["a1"], ["a2"], ["b2"]]
+
+
 def test_what_was_deleted_is_not_shown_any_more() -> None:
     """A file is not looked at from before its deletion, when nothing was recorded after it."""
     gone = call("DELETE", "/files/file-1", {"object": "file", "id": "file-1", "deleted": True})
@@ -261,6 +267,33 @@ def test_nobody_waits_for_ever_for_a_write() -> None:
     tape.looks(5)
     with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
         tape.looks(1)
+
+
+def test_nobody_waits_for_ever_in_a_list() -> None:
+    """Who looks at the events of a job that was never recorded as over is told that nothing will come."""
+    tape = Tape(looked("running"), call("GET", f"{JOBS}/ftjob-a/events", ["one"]), patience=5)
+    for _ in range(5):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+    with pytest.raises(OutOfPatience, match="given 5 times, and none later was recorded"):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+
+
+def test_nobody_waits_for_ever_for_a_file() -> None:
+    """A file that was recorded as uploaded only is never processed."""
+    tape = Tape(call("GET", "/files/file-1", {"object": "file", "id": "file-1", "status": "uploaded"}), patience=5)
+    assert [tape.ask("GET", "/files/file-1") for _ in range(5)] == ["uploaded"] * 5
+    with pytest.raises(OutOfPatience, match="given 5 times"):
+        tape.ask("GET", "/files/file-1")
+
+
+def test_nobody_waits_for_ever_in_a_list_for_a_write() -> None:
+    """Events that were recorded after a cancel do not come without it, and that is told."""
+    events = [call("GET", f"{JOBS}/ftjob-a/events", [each]) for each in ("first", "cancelled")]
+    tape = Tape(events[0], did("cancel", "cancelled"), events[1], patience=5)
+    for _ in range(5):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+    with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
 
 
 def test_one_may_look_for_ever_at_what_is_over() -> None:

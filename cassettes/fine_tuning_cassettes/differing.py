@@ -96,17 +96,21 @@ def _values(recorded: Any, asked: Any, pointer: str) -> Iterator[Difference]:
 
 
 def _forms(recorded: list[dict[str, Any]], asked: list[dict[str, Any]]) -> Iterator[Difference]:
-    ours, theirs = ({part["name"]: part for part in parts} for parts in (recorded, asked))
-    for name in sorted({*ours, *theirs}):
-        if name not in ours or name not in theirs:
-            one, other = ("a part" if name in parts else "nothing" for parts in (ours, theirs))
-            yield Difference(f"part {name!r}", one, other)
-        else:
-            yield from _parts(ours[name], theirs[name])
+    for name in sorted({part["name"] for part in (*recorded, *asked)}):
+        ours, theirs = ([part for part in parts if part["name"] == name] for parts in (recorded, asked))
+        for one, other in zip_longest(ours, theirs):
+            if one and other:
+                yield from _parts(one, other)
+            else:
+                yield Difference(_part_named(name), "a part" if one else "nothing", "a part" if other else "nothing")
+
+
+def _part_named(name: str) -> str:
+    return f"part {name!r}" if name else "body"
 
 
 def _parts(recorded: dict[str, Any], asked: dict[str, Any]) -> Iterator[Difference]:
-    where = f"part {recorded['name']!r}"
+    where = _part_named(recorded["name"])
     if recorded["filename"] != asked["filename"]:
         yield Difference(f"{where}, file name", repr(recorded["filename"]), repr(asked["filename"]))
     if "rows" in recorded and "rows" in asked:

@@ -4,7 +4,7 @@ CassetteError
 ├─ CassetteFileError     a file that cannot be read or written, or is no cassette
 ├─ CassetteExpiredError  a recording older than it may be
 ├─ CassetteMissError     a request that is not in the cassette
-│  └─ CassetteStuckError   a job is asked for again and again, and the recording goes no further
+│  └─ CassetteStuckError   the same is asked for again and again, and the recording goes no further
 ├─ CassetteUnusedError   a recording that nobody asked for
 └─ CassetteLeakError     a secret was about to be written
 """
@@ -33,7 +33,7 @@ class CassetteMissError(CassetteError):
 
 
 class CassetteStuckError(CassetteMissError):
-    """An unfinished job is asked for again and again, while the recording has nothing later to answer with."""
+    """The same is asked for again and again, while the recording has nothing later to answer with."""
 
 
 class CassetteUnusedError(CassetteError):

@@ -24,8 +24,11 @@ CHANGE_NOTHING = ("fine_tuning/alpha/graders", "chat/completions", "completions"
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
-_BASE = re.compile(r"(/.*)?/(v\d+\w*|openai|openai/deployments/[^/]+)")
+_BASE = re.compile(r"(/.*?)?/((?:openai/)?v\d+\w*|openai)")
 """What comes before: ``/v1``, ``/openai``, ``/openai/v1``, ``/gateway/v1`` … but not ``/api`` of some other service."""
+
+_DEPLOYMENT = re.compile(r"^deployments/[^/]+/")
+"""Azure's choice of a model, where others have it in the body: it is no part of the base, it means something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,16 @@ def is_for_api(url: str, hosts: Collection[str] = ()) -> bool:
     return _after(split.path, versioned=True) is not None
 
 
+def without_base(path: str) -> str:
+    """*path* with no more of its base than the last part, which says the version: what is before may be anything."""
+    segments = [segment for segment in path.split("/") if segment]
+    start = _start(segments, versioned=True) or _start(segments, versioned=False)
+    if not start:
+        return path
+    base = _BASE.fullmatch("".join(f"/{segment}" for segment in segments[:start]))
+    return "/".join(["", *([base[2]] if base else []), *segments[start:]])
+
+
 def api_path(url: str) -> str | None:
     """The path from the API's base on, whatever that is, spelt in one way; None where there is none."""
     path = urlsplit(url).path
@@ -58,18 +71,26 @@ def api_path(url: str) -> str | None:
 
 def _after(path: str, versioned: bool) -> str | None:
     segments = [segment for segment in path.split("/") if segment]
+    start = _start(segments, versioned)
+    if start is None:
+        return None
+    return "/".join(quote(unquote(segment), safe=":@,+~") for segment in segments[start:])
+
+
+def _start(segments: list[str], versioned: bool) -> int | None:
+    """Which of the segments of a path is the first after the API's base."""
     for start in range(len(segments)):
         base = "".join(f"/{segment}" for segment in segments[:start])
         if _collection("/".join(segments[start:])) and (not versioned or _BASE.fullmatch(base)):
-            return "/".join(quote(unquote(segment), safe=":@,+~") for segment in segments[start:])
+            return start
     return None
 
 
 def subject_of(path: str) -> Subject:
     """What *path* is about, as `api_path` spells it."""
+    path = _DEPLOYMENT.sub("", path)
     collection = _collection(path) or path
-    rest = path[len(collection) :].strip("/").split("/")
-    return Subject(collection, "" if collection in CHANGE_NOTHING else unquote(rest[0]))
+    return Subject(collection, unquote(path[len(collection) :].strip("/").split("/")[0]))
 
 
 def changes(method: str, path: str) -> bool:
@@ -83,4 +104,5 @@ def is_content(path: str) -> bool:
 
 
 def _collection(path: str) -> str | None:
+    path = _DEPLOYMENT.sub("", path)
     return next((each for each in COLLECTIONS if path == each or path.startswith(each + "/")), None)

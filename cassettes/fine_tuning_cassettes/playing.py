@@ -1,7 +1,8 @@
 """Which recorded answer a request gets: the policy of replay, pure.
 
 Recorded requests are of two kinds. *Writes* change something (POST and DELETE, but for inference and graders);
-*reads* change nothing. Each is about a subject: one job with its events and checkpoints, one file, a list.
+*reads* change nothing. Each is about a subject: one job with its events and checkpoints, one file, a list; of inference
+and graders, what is asked.
 
 - **Reads walk forward and hold.** The same request gets the recorded answers in their order, then the last of them
   again and again. What is about one subject walks together: who has seen events of step 90 does not see the job
@@ -15,7 +16,8 @@ Recorded requests are of two kinds. *Writes* change something (POST and DELETE, 
 - **Where nothing was recorded since a write**, the state that the write itself was answered with is what a look gets.
 - **Writes play once**, in the order recorded. One that was refused (400 and above) changed nothing: it holds nobody
   up, and the last refusal is repeated.
-- **Nobody waits for ever.** An unfinished job that is given `patience` times without anything new is an error.
+- **Nobody waits for ever.** The same answer is an error after `patience` times where the job or file is not over in it,
+  where a later one waits for a write, and in lists of a job that was never recorded as over.
 
 A write is about a read's subject if it is about the same thing, about anything of the collection that is listed, or
 about something whose id an answer about that subject names: deleting a file is about the jobs that train on it.
@@ -24,19 +26,24 @@ about something whose id an answer about that subject names: deleting a file is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from .exchanges import Interaction, members, parsed
 from .matching import Meaning
-from .places import Subject, changes, subject_of
+from .places import CHANGE_NOTHING, Subject, changes, subject_of
 from .rows import texts_in
 
-FINISHED = frozenset({"succeeded", "failed", "cancelled", "canceled"})
+DONE = {
+    "fine_tuning.job": frozenset({"succeeded", "failed", "cancelled", "canceled"}),
+    "file": frozenset({"processed", "error", "deleted", None}),
+}
+"""Statuses of what is over, by its kind; nobody waits for anything else."""
 PATIENCE = 100
-"""How often an unfinished job is answered without anything new."""
+"""How often what is not over is answered without anything new."""
 
 
 class OutOfAnswers(Exception):
@@ -44,7 +51,7 @@ class OutOfAnswers(Exception):
 
 
 class OutOfPatience(OutOfAnswers):
-    """The same unfinished job has been given too often."""
+    """The same answer has been given too often to somebody who waits for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ class Step:
         ids: what a write is about: ids in its path, and of what it made.
         names: texts that its answer has.
         state_of: the key of the request that would look at what a write answers.
-        unfinished: whether the answer shows a job that is not over.
+        unfinished: whether the answer shows a job, or a file, that is not over.
+        over: whether it shows one that is.
     """
 
     key: str
@@ -69,6 +77,7 @@ class Step:
     names: frozenset[str] = frozenset()
     state_of: str = ""
     unfinished: bool = False
+    over: bool = False
     deletes: bool = False
 
 
@@ -76,7 +85,11 @@ def step_of(interaction: Interaction, meaning: Meaning) -> Step:
     """What the policy needs to know of a recorded interaction."""
     said = members(interaction.answer.body)
     subject = subject_of(meaning.path)
+    if subject.collection in CHANGE_NOTHING:
+        subject = replace(subject, id=meaning.key)
     is_write = changes(meaning.method, meaning.path)
+    kind, status = str(said.get("object")), said.get("status")
+    status = status if isinstance(status, str | None) else ""
     made = {said.get("id"), (said.get("file") or {}).get("id")} if is_write and _is_nested(said) else set()
     return Step(
         key=meaning.key,
@@ -86,9 +99,34 @@ def step_of(interaction: Interaction, meaning: Meaning) -> Step:
         ids=frozenset(each for each in {subject.id, *made} if isinstance(each, str) and each),
         names=frozenset(texts_in(parsed(interaction.answer.body))),
         state_of=_look_at(said) if is_write else "",
-        unfinished=said.get("object") == "fine_tuning.job" and said.get("status") not in FINISHED,
+        unfinished=kind in DONE and status not in DONE[kind],
+        over=kind in DONE and status in DONE[kind],
         deletes=meaning.method == "DELETE",
     )
+
+
+def kept_of(old: Sequence[Interaction], meanings: Sequence[Meaning], again: Container[str]) -> list[Interaction]:
+    """What stays of an older recording where what has a key in *again* was recorded anew.
+
+    What names something that a replaced write made goes with it: that job, or file, is another one now.
+    """
+    kept = list(zip(old, meanings, strict=True))
+    gone = [each for each in kept if each[1].key in again]
+    while gone:
+        kept = [each for each in kept if each not in gone]
+        made = set().union(*(_made(*each) for each in gone))
+        gone = [each for each in kept if any(_names(each[0], name) for name in made)]
+    return [each for each, _ in kept]
+
+
+def _made(interaction: Interaction, meaning: Meaning) -> frozenset[str]:
+    step = step_of(interaction, meaning)
+    return step.ids - {step.subject.id}
+
+
+def _names(interaction: Interaction, name: str) -> bool:
+    asked = interaction.asked
+    return name in unquote(asked.uri) or name.encode() in asked.body or name.encode() in interaction.answer.body
 
 
 def _is_nested(said: dict[str, Any]) -> bool:
@@ -185,11 +223,17 @@ class Player:
         return last
 
     def _lose_patience(self, key: str, subject: Subject, index: int) -> None:
-        given = self._given[key]
-        if not self._steps[index].unfinished or given[-self._patience :] != [index] * self._patience:
+        if self._given[key][-self._patience :] != [index] * self._patience:
             return
         ahead = next((each for each in self._about[subject] if each > index and each not in self._written), None)
-        raise OutOfPatience(_why_stuck(self._patience, ahead, self._at[key][-1] > index))
+        is_held = ahead is not None and self._at[key][-1] > index
+        if is_held or self._steps[index].unfinished or self._is_endless(subject):
+            raise OutOfPatience(_why_stuck(self._patience, ahead if is_held else None))
+
+    def _is_endless(self, subject: Subject) -> bool:
+        """Whether a job was looked at, and never recorded as over."""
+        about = [step for step in self._steps if step.subject == subject]
+        return any(step.unfinished for step in about) and not any(step.over for step in about)
 
     @cached_property
     def _about(self) -> dict[Subject, list[int]]:
@@ -211,9 +255,9 @@ def _concerns(write: Step, subject: Subject, names: Iterable[str]) -> bool:
     return write.subject == subject or subject.id in write.ids or not write.ids.isdisjoint(names)
 
 
-def _why_stuck(patience: int, ahead: int | None, more: bool) -> str:
-    said = f"the same answer, of a job that is not over, was given {patience} times"
-    if ahead is not None and more:
+def _why_stuck(patience: int, ahead: int | None) -> str:
+    said = f"the same answer, which is not the end of anything, was given {patience} times"
+    if ahead is not None:
         return f"{said}: later answers were recorded after the write #{ahead + 1}, which has not been asked for"
     return f"{said}, and none later was recorded"
 
