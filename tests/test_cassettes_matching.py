@@ -316,3 +316,19 @@ def test_a_deployment_means_something() -> None:
         for name in ("base", "tuned")
     )
     assert meaning_of(one).key != meaning_of(other).key
+
+
+@pytest.mark.parametrize("kind", ["application/jsonl", "application/octet-stream", "text/plain", "application/json"])
+def test_what_is_no_json_counts_as_a_file(kind: str) -> None:
+    """Rows that are sent as they are, without a form, are never kept as they stand, whatever they are called."""
+    row = json.dumps({"messages": [{"role": "user", "content": "secret"}]})
+    found = opened(Asked("POST", f"{BASES[0]}/files", (("content-type", kind),), f"{row}\n{row}\n".encode()))
+    assert found.body == b""
+    assert "secret" not in str(meaning_of(found))
+    assert "rows" in meaning_of(found).body["form"][0]
+
+
+def test_one_row_is_told_from_json_by_what_it_is_called() -> None:
+    """A file of one row is JSON, too, and is a file all the same if its type says so."""
+    assert opened(Asked("POST", f"{BASES[0]}/files", (("content-type", "application/jsonl"),), b'{"a": 1}')).form
+    assert opened(Asked("POST", f"{BASES[0]}/files", JSON, b'{"a": 1}')).form is None

@@ -113,6 +113,31 @@ def test_all_replaces_what_is_asked_again(path: Path, service: Service) -> None:
     assert bodies(path) == {f"{URL}/models/n": '{"number":2}', f"{URL}/models/m": '{"number":3}'}
 
 
+def test_all_lets_go_of_what_was_made_before(tmp_path: Path) -> None:
+    """However often a job is recorded in mode "all", the cassette has one job, its file, and the newest date."""
+
+    def session(run: int) -> None:
+        def say(request: httpx.Request) -> httpx.Response:
+            kind = "file" if request.url.path.endswith("/files") else "fine_tuning.job"
+            return httpx.Response(200, json={"object": kind, "id": f"{kind[:4]}-{run}", "status": "succeeded"})
+
+        with httpx.Client(transport=httpx.MockTransport(say)) as client:
+            file = client.post(f"{URL}/files", files={"file": ("a.jsonl", b"{}")}).json()["id"]
+            job = client.post(f"{URL}/fine_tuning/jobs", json={"training_file": file}).json()["id"]
+            client.get(f"{URL}/fine_tuning/jobs/{job}")
+
+    for run in range(3):
+        with use_cassette(tmp_path / "c.yaml", "all", clock=iter([AT + run * DAY]).__next__) as cassette:
+            session(run)
+    assert [each.removeprefix(URL) for each in bodies(tmp_path / "c.yaml")] == [
+        "/files",
+        "/fine_tuning/jobs",
+        "/fine_tuning/jobs/fine-2",
+    ]
+    assert cassette.header
+    assert cassette.header.recorded_at == "2025-10-11T08:53:20Z"
+
+
 def test_rewrite_begins_anew(path: Path, service: Service) -> None:
     """In mode "rewrite" nothing of the old file stays."""
     with use_cassette(path, "rewrite") as cassette:
@@ -287,11 +312,17 @@ def test_an_old_recording_can_be_warned_of(path: Path, service: Service) -> None
 
 def test_an_old_recording_can_be_recorded_anew(path: Path, service: Service) -> None:
     """With on_expiry="rerecord" the file is as new as now, and has what was asked now."""
-    with use_cassette(path, max_age="10s", on_expiry="rerecord", clock=lambda: AT + 11) as cassette:
+    with use_cassette(path, "once", max_age="10s", on_expiry="rerecord", clock=lambda: AT + 11) as cassette:
         assert service.ask("/models/m") == {"number": 3}
     assert cassette.header
     assert cassette.header.recorded_at == "2025-10-09T08:53:31Z"
     assert bodies(path) == {f"{URL}/models/m": '{"number":3}'}
+
+
+def test_a_mode_that_never_sends_never_records_anew(path: Path) -> None:
+    """In mode "none" a recording that is too old is refused, also where it might be recorded anew otherwise."""
+    with pytest.raises(CassetteExpiredError, match="may be 10 s old"):
+        use_cassette(path, max_age="10s", on_expiry="rerecord", clock=lambda: AT + 11).__enter__()
 
 
 def test_a_recording_that_does_not_tell_its_age_is_refused(path: Path) -> None:
@@ -313,6 +344,33 @@ def test_what_nobody_asked_for_can_be_an_error(path: Path, service: Service) -> 
         service.ask("/models/m")
     with pytest.raises(CassetteUnusedError, match="not asked for"), use_cassette(path, on_unplayed="fail"):
         service.ask("/models/m")
+
+
+def test_what_nobody_asked_for_stops_the_writing(path: Path, service: Service) -> None:
+    """With on_unplayed="fail" a recording that was not needed is an error before anything new is written."""
+    before = path.read_bytes()
+    with pytest.raises(CassetteUnusedError), use_cassette(path, "new_episodes", on_unplayed="fail"):
+        service.ask("/models/new")
+    assert path.read_bytes() == before
+
+
+def test_a_miss_names_the_test_that_recorded(tmp_path: Path, service: Service) -> None:
+    """A cassette that is another test's says whose it is, in its header and where it does not fit."""
+    with use_cassette(tmp_path / "c.yaml", "once", test="test_a.py::test_b") as cassette:
+        service.ask("/models/m")
+    assert cassette.header
+    assert cassette.header.test == "test_a.py::test_b"
+    missed = pytest.raises(CassetteMissError, match=r"it was recorded by test_a\.py::test_b")
+    with missed, use_cassette(tmp_path / "c.yaml"):
+        service.ask("/models/n")
+
+
+def test_a_miss_in_a_session_of_the_package_says_what_it_has(service: Service) -> None:
+    """Sessions that come with the package are only read: a miss tells what they are of, not how to replace them."""
+    missed = pytest.raises(CassetteMissError, match=r"is only read\. It has: A job is cancelled")
+    with missed as caught, use_cassette(fine_tuning_cassettes.session("cancel")):
+        service.ask("/models/n")
+    assert HOW_TO_RECORD not in str(caught.value)
 
 
 def test_the_header_tells_where_it_comes_from(path: Path) -> None:
@@ -355,6 +413,10 @@ def test_a_missing_cassette_says_how_to_record_it(tmp_path: Path) -> None:
         ({"max_age": 0}, "max_age is 0: seconds above 0"),
         ({"hosts": "localhost"}, r"several names are wanted, as in hosts=\['localhost'\]"),
         ({"patience": 0}, "patience is 0: at least 1"),
+        ({"keep_headers": [5]}, "keep_headers has 5: names are texts"),
+        ({"hosts": ["api.openai.com:443"]}, "hosts has 'api.openai.com:443': a host's name is wanted"),
+        ({"hosts": ["https://api.openai.com"]}, "a host's name is wanted, without scheme, port and path"),
+        ({"about": 5}, "about is 5: it must be of type str"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], why: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+import vcr  # type: ignore[import-untyped]  # it has no types
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +116,15 @@ def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
         ),
         ("version: 1\ninteractions: [x]\n", "interaction 1: it is broken"),
         (TEXT.replace("code: 200", "code: fine"), "interaction 1: it is broken: ValueError"),
+        (TEXT.replace("code: 200", "code: 99999"), "status is 99999, and must be one from 100 to 599"),
+        (TEXT.replace("message: OK", "message: 5"), "message is 5, and must be text"),
+        (TEXT.replace("uri: https:", "uri: http://["), "interaction 1: it is broken: ValueError"),
+        (TEXT.replace("api.openai.com/v1/", "api.openai.com:99999/v1/"), "Port out of range"),
+        (TEXT.replace("recorded_by:\n  - OpenAI/Python 3.57.0", "recorded_by: 5"), "`recorded_by` is 5"),
+        (
+            TEXT.replace("method: GET", "method: GET\n      form: [{name: file, filename: 5, content: a}]"),
+            "filename is 5, and must be text",
+        ),
         (TEXT.replace("headers:\n        content", "headers: 3\n      content"), "interaction 1: it is broken"),
     ],
 )
@@ -160,6 +172,33 @@ def test_a_cassette_of_plain_vcrpy_is_replayed(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"version": 1, "interactions": [{"request": asked, "response": answer}]}))
     with use_cassette(path):
         assert httpx.get(f"{URL}/models/m").json() == {"id": "old"}
+
+
+def test_uploads_and_compressed_answers_of_plain_vcrpy_are_replayed(tmp_path: Path) -> None:
+    """A form that vcrpy kept as text matches any client's, and a compressed answer is read as it is meant."""
+    path, url = tmp_path / "c.yaml", f"{URL}/files"
+
+    def say(request: httpx.Request) -> httpx.Response:
+        body = gzip.compress(b'{"id": "file-1"}')
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(body))
+
+    def send(client: httpx.Client) -> str:
+        return str(client.post(url, files={"file": ("a.jsonl", b'{"a": 1}\n')}).json()["id"])
+
+    with httpx.Client(transport=httpx.MockTransport(say)) as client, vcr.use_cassette(str(path)):
+        send(client)
+    assert loaded(path.read_text(), "c").interactions[0].answer.body == b'{"id": "file-1"}'
+    with use_cassette(path), httpx.Client() as client:
+        assert send(client) == "file-1"
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace(b"\n", b"\r\n"), lambda text: b"\xef\xbb\xbf" + text])
+def test_a_checkout_may_end_lines_otherwise(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    """A cassette that git has given other ends of lines, or an editor a mark at its beginning, replays as before."""
+    path = tmp_path / "c.yaml"
+    path.write_bytes(change(TEXT.encode()))
+    with use_cassette(path):
+        assert httpx.get(f"{URL}/models/m").content == b'{\n  "id": "m"\n}\n'
 
 
 def test_what_yaml_would_change_is_not_written() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 from .differing import nearest, told
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
 from .exchanges import Answer, Asked, Interaction, header
+from .library import FOLDER
 from .matching import Meaning
 from .places import is_for_api
-from .playing import OutOfAnswers, OutOfPatience, Player, step_of
-from .recording import Manner, header_of, meaning_of_sent, meaning_of_stored, text_for
+from .playing import OutOfAnswers, OutOfPatience, Player, kept_of, step_of
+from .recording import Manner, header_of, meaning_of_request, text_for
 from .storing import Header, Stored
 from .training import MARKER
 from .unpacking import unpacked
@@ -50,11 +52,14 @@ class Cassette:
         self._hosts = hosts
         self._lock = threading.Lock()
         self._old = stored.interactions if stored else ()
-        self._meanings = [meaning_of_stored(each.asked) for each in self._old]
+        self._meanings = [meaning_of_request(each.asked) for each in self._old]
+        self._aliases = {replace(each, told="").key: each.key for each in self._meanings}
+        """What requests mean in which what was scrubbed comes back, as ids from answers do."""
         pairs = zip(self._old, self._meanings, strict=True)
         self._plays = mode in ("none", "new_episodes") or (mode == "once" and stored is not None)
         self._player = Player([step_of(*each) for each in pairs] if self._plays else [], patience)
         self._new: list[Interaction] = []
+        self._asked_again: list[Asked] = []
         self._misses: dict[str, CassetteMissError] = {}
         self._broken: CassetteError | None = None
         self._scrubbed_served: set[str] = set()
@@ -64,6 +69,16 @@ class Cassette:
     def records(self) -> bool:
         """Whether a request that is not in the cassette is sent, and recorded."""
         return self.mode != "none" and not (self.mode == "once" and self._plays)
+
+    @property
+    def plays(self) -> bool:
+        """Whether what is in the cassette is answered from it."""
+        return self._plays
+
+    @property
+    def is_of_azure(self) -> bool:
+        """Whether there is a request to Azure in it, by the path that only Azure has."""
+        return any("/openai/" in urlsplit(each.asked.uri).path for each in self._old)
 
     @property
     def replaying(self) -> bool:
@@ -100,10 +115,11 @@ class Cassette:
         if not self._plays:
             return None
         with self._lock:
-            meaning = meaning_of_sent(asked)
+            meaning = meaning_of_request(asked)
             index, why = self._found(meaning)
             self._last_was_played = index is not None
             if index is not None:
+                self._asked_again += [asked] if self.records else []
                 return self._played(index)
             if not self.records:
                 raise self._missed(meaning, why)
@@ -127,7 +143,7 @@ class Cassette:
             return
         old = self._kept()
         head = header_of(self._manner, self.mode, at, self.header if old else None, self._new)
-        write(self.path, text_for(str(self.path), self._manner, head, old, self._new))
+        write(self.path, text_for(str(self.path), self._manner, head, old, self._new, self._asked_again))
         self.header = head
 
     def check(self) -> None:
@@ -151,8 +167,9 @@ class Cassette:
         return sorted(self._scrubbed_served)
 
     def _found(self, meaning: Meaning) -> tuple[int | None, OutOfAnswers | None]:
+        keys = (meaning.key, self._aliases.get(meaning.key, ""))
         try:
-            return self._player.answer(meaning.key), None
+            return next((at for at in map(self._player.answer, keys) if at is not None), None), None
         except OutOfAnswers as why:
             return None, why
 
@@ -175,9 +192,16 @@ class Cassette:
     def _missed(self, meaning: Meaning, why: OutOfAnswers | None) -> CassetteMissError:
         kind = CassetteStuckError if isinstance(why, OutOfPatience) else CassetteMissError
         said = f"{meaning.method} /{meaning.path} cannot be answered from the cassette {self.path}"
-        lines = [f"{said}: {why or 'nothing recorded matches it'}", *self._near(meaning, why), HOW_TO_RECORD]
+        lines = [f"{said}: {why or 'nothing recorded matches it'}", *self._near(meaning, why), *self._advice()]
         error = kind("\n  ".join(lines))
         return self._misses.setdefault(str(error), error)
+
+    def _advice(self) -> list[str]:
+        """What this is a recording of, and how to record what it has not."""
+        head = self.header or Header()
+        if self.path.parent == FOLDER:
+            return [f"this session comes with fine_tuning_cassettes, and is only read. It has: {head.about}"]
+        return [*([f"it was recorded by {head.test}"] if head.test else []), HOW_TO_RECORD]
 
     def _near(self, meaning: Meaning, why: OutOfAnswers | None) -> list[str]:
         found = None if why else nearest(self._meanings, meaning)
@@ -193,7 +217,6 @@ class Cassette:
     def _kept(self) -> list[Interaction]:
         """What stays of an older recording: in mode "all" it is what was not asked for again."""
         if self.mode == "all":
-            again = {meaning_of_sent(each.asked).key for each in self._new}
-            pairs = zip(self._old, self._meanings, strict=True)
-            return [each for each, meaning in pairs if meaning.key not in again]
+            again = {meaning_of_request(each.asked).key for each in self._new}
+            return kept_of(self._old, self._meanings, again)
         return list(self._old) if self.mode == "new_episodes" else []

@@ -28,13 +28,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: a body, or the parts of a form."""
+    """A request: a body, or the parts of a form.
+
+    Args:
+        meaning: a digest of what it meant before it was scrubbed, in a cassette that does not tell it otherwise.
+    """
 
     method: str
     uri: str
     headers: Headers = ()
     body: bytes = b""
     form: tuple[Part, ...] | None = None
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ def parsed(body: bytes | str) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def unescaped(text: str) -> str:
+    """What stands between the quotes of a text in JSON; itself where it is none."""
+    value = parsed(f'"{text}"')
+    return value if isinstance(value, str) else text
 
 
 def members(body: bytes) -> dict[str, Any]:

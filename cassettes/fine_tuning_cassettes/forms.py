@@ -1,24 +1,31 @@
-"""Multipart forms, read into parts."""
+"""Multipart forms, read into parts; and whatever is no JSON, which counts as a file."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from email.message import Message
 from email.parser import HeaderParser
 from urllib.parse import unquote
 
-from .exchanges import Asked, Part, header
+from .exchanges import Asked, Part, header, parsed
 
 FORM = "multipart/form-data"
 
 
+_JSON = re.compile(r"(application|text)/([\w.-]+\+)?json|")
+_FIELDS = "application/x-www-form-urlencoded"
+
+
 def opened(asked: Asked) -> Asked:
-    """A request with its form as parts; what says that it is a form and is none counts as one file."""
+    """A request with its form as parts; what is neither a form, nor its like in a URL, nor JSON counts as one file."""
     kind = header(asked.headers, "content-type")
-    if asked.form is not None or not kind.lower().startswith(FORM):
+    media = kind.partition(";")[0].strip().lower()
+    if asked.form is not None or not asked.body.strip():
         return asked
-    parts = parts_of(kind, asked.body)
-    return replace(asked, body=b"", form=(Part("", "", asked.body),) if parts is None else parts)
+    if media == _FIELDS or (_JSON.fullmatch(media) and parsed(asked.body) is not None):
+        return asked
+    return replace(asked, body=b"", form=parts_of(kind, asked.body) or (Part("", "", asked.body),))
 
 
 def parts_of(content_type: str, body: bytes) -> tuple[Part, ...] | None:

@@ -2,8 +2,8 @@
 
 Headers are kept by a list of those that are known to be harmless; of all others not even the name is. What was sent as
 a secret (keys, cookies, the names of an organisation and a project) is taken out of everything that is written, in
-every spelling; so is what looks like one. A secret of fewer than `SHORT` characters is only taken out of its own
-place: as a text it may turn up anywhere.
+every spelling; so is what looks like one. A secret of fewer than `SHORT` characters, or that is a word, is only taken
+out of its own place: as a text it may turn up anywhere.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from .exchanges import Answer, Asked, Headers, Part, header, is_file, parsed
-from .named import is_secret, secrets_in
+from .forms import FORM
+from .named import SCRUBBED, is_secret, names_secret, secrets_in, secrets_in_text, without_named
+from .places import without_base
+from .shapes import ENDS, KEY, MASKED, ORGANIZATION, PATTERNS, PROJECT, REQUEST, USER
 
 SHORT = 8
-SCRUBBED = "scrubbed"
-KEY, ORGANIZATION, PROJECT, USER = "sk-scrubbed", "org-scrubbed", "proj_scrubbed", "user-scrubbed"
-MASKED = "sk-****bbed"
-"""How errors quote `KEY`: the service shows the ends of a wrong key."""
-
 BOUNDARY = "multipart/form-data; boundary=cassette"
 
 KEPT_OF_REQUESTS = frozenset({"content-type", "openai-beta"})
@@ -42,47 +41,19 @@ KEPT_OF_ANSWERS = frozenset(
         "x-should-retry",
     }
 )
-STAND_INS = {"x-request-id": "req_scrubbed", "apim-request-id": "req_scrubbed"}
+STAND_INS = {"x-request-id": REQUEST, "apim-request-id": REQUEST}
 """Headers of answers that clients look at, with what they say in cassettes."""
+STANDING = frozenset({KEY, ORGANIZATION, PROJECT, USER, REQUEST, MASKED, SCRUBBED})
+"""What stands for something else is no secret."""
 
 _IDENTITIES = {"openai-organization": ORGANIZATION, "openai-project": PROJECT}
-_SECRET_HEADER = re.compile(r"key|token|secret|password|credential|signature|authorization|\bauth\b|cookie")
-_SECRET_QUERY = re.compile(r"(?i)(.*[-_])?(api-?key|key|token|secret|password|sig|signature|code|credential)")
-_SECRET_MEMBER = re.compile(
-    r'(?i)("(?:[\w-]*?(?:api_?key|secret|password|passwd|credentials?|private_key|authorization|signature)'
-    r'|[\w-]*(?:access|refresh|auth|id|session|bearer)_token|sig)"\s*:\s*)"((?:[^"\\]|\\.)*)"'
-)
 _ORGANIZATION_MEMBER = re.compile(
-    r'("(?:organization_id"\s*:\s*|owned_by"\s*:\s*(?!"(?:openai[\w-]*|system|personal)")))"(?:[^"\\]|\\.)+"'
-)
-
-# What secrets look like. Each is replaced by something that does not, or by itself.
-PATTERNS = (
-    (re.compile(r"[\w-]+\*{3,}[\w-]*"), MASKED),
-    (re.compile(r"\b(?:sk|sess|rk|pk)-[A-Za-z0-9_-]{8,}"), KEY),
-    (re.compile(r"\borg-[A-Za-z0-9]{6,}"), ORGANIZATION),
-    (re.compile(r"\bproj_[A-Za-z0-9]{6,}"), PROJECT),
-    (re.compile(r"\buser-[A-Za-z0-9]{16,}"), USER),
-    (re.compile(r"\bft:([^:\s\"/]+):(?!personal:|:)[^:\s\"/]+:"), rf"ft:\1:{ORGANIZATION}:"),
-    (re.compile(r"\bft%3A([^:\s\"/%]+)%3A(?!personal%3A|%3A)[^:\s\"/%]+%3A", re.I), rf"ft%3A\1%3A{ORGANIZATION}%3A"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"), SCRUBBED),
-    (re.compile(r"(?i)\bbearer\s+[^\s\"',;\\]{6,}"), f"Bearer {SCRUBBED}"),
-    (re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,})"), SCRUBBED),
-    (re.compile(r"(?<=//)[^/\s:@\"]+:[^/\s@\"]+@"), ""),
-    (
-        re.compile(r"(?<=//)[\w-]+(?=\.(?:(?:openai|cognitiveservices|services\.ai)\.azure|blob\.core\.windows)\.)"),
-        SCRUBBED,
-    ),
-    (
-        re.compile(
-            r"(?i)(?<=[?&])((?:[\w-]*[-_])?(?:api-?key|key|sig|signature|token|secret|password|credential))=[^&\s\"'\\]+"
-        ),
-        rf"\1={SCRUBBED}",
-    ),
+    r'("(?:organization_id"\s*:\s*|entity"\s*:\s*|owned_by"\s*:\s*(?!"(?:openai[\w-]*|system|personal)")))'
+    r'"((?:[^"\\]|\\.)++)"'
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Secrets:
     """Texts that may not be written, each with what stands for it."""
 
@@ -97,14 +68,15 @@ class Secrets:
         for answer in answers:
             found.update(_of_headers(answer.headers))
             found.update((text, SCRUBBED) for text in secrets_in(parsed(answer.body)))
-        return cls({text: stand_in for text, stand_in in found.items() if len(text) >= SHORT})
+        kept = {text: stand_in for text, stand_in in found.items() if len(text) >= SHORT and not _is_word(text)}
+        return cls({text: stand_in for text, stand_in in kept.items() if text not in (*STANDING, stand_in)})
 
     def out_of(self, text: str) -> str:
         """*text* without secrets."""
-        for spelling, stand_in in self._spellings():
+        for spelling, stand_in in self._spellings:
             text = text.replace(spelling, stand_in)
-        text = _SECRET_MEMBER.sub(rf'\1"{SCRUBBED}"', text)
-        text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', text)
+        text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', without_named(text))
+        text = ENDS.sub(self._masked, text)
         for pattern, stand_in in PATTERNS:
             text = pattern.sub(stand_in, text)
         return text
@@ -117,10 +89,23 @@ class Secrets:
         """The secrets that *text* still has, in any spelling."""
         return [each for each, stand_in in self.texts.items() if each not in stand_in and _has(text, each)]
 
+    def _masked(self, found: re.Match[str]) -> str:
+        """`MASKED` for a key of which the ends are shown; two asterisks, and dots, stand between other words, too."""
+        start, between, end = found.groups()
+        is_known = any(each.startswith(start) and each.endswith(end) for each in self.texts)
+        is_key = between.startswith("***") or (start.startswith(("sk-", "sess-")) and len(end) > 1)
+        return MASKED if is_known or is_key else found[0]
+
+    @cached_property
     def _spellings(self) -> list[tuple[str, str]]:
         """The longest first: one may be part of another."""
         found = {spelling: stand_in for text, stand_in in self.texts.items() for spelling in _spelt(text)}
         return sorted(found.items(), key=lambda each: (-len(each[0]), each[0]))
+
+
+def _is_word(text: str) -> bool:
+    """Whether a secret is a word, such as "personal" or "training", which may be meant as one elsewhere."""
+    return text.isalpha() and len(text) < 2 * SHORT and text[1:].islower()
 
 
 def _has(text: str, secret: str) -> bool:
@@ -149,7 +134,7 @@ def _wrapped(raw: bytes) -> set[str]:
 
 def is_secret_header(name: str) -> bool:
     """Whether what is sent under this name, in lower case, is a secret or the name of an account."""
-    return name in _IDENTITIES or _SECRET_HEADER.search(name) is not None
+    return name in _IDENTITIES or names_secret(name)
 
 
 def scrubbed_request(asked: Asked, secrets: Secrets, keep: Iterable[str] = ()) -> Asked:
@@ -157,7 +142,10 @@ def scrubbed_request(asked: Asked, secrets: Secrets, keep: Iterable[str] = ()) -
     form = None if asked.form is None else tuple(_part(part, secrets) for part in asked.form)
     headers = _headers(asked.headers, {*KEPT_OF_REQUESTS, *keep}, secrets)
     if form is not None:
-        headers = tuple((name, BOUNDARY if name == "content-type" else value) for name, value in headers)
+        headers = tuple(
+            (name, BOUNDARY if name == "content-type" and value.lower().startswith(FORM) else value)
+            for name, value in headers
+        )
     return Asked(asked.method, _uri(asked.uri, secrets), headers, secrets.out_of_bytes(asked.body), form)
 
 
@@ -176,11 +164,16 @@ def measured(answer: Answer) -> Answer:
 
 def _part(part: Part, secrets: Secrets) -> Part:
     name = secrets.out_of(part.name)
-    filename = None if part.filename is None else secrets.out_of(part.filename)
+    filename = None if part.filename is None else secrets.out_of(_base_name(part.filename))
     content = None if part.content is None else secrets.out_of_bytes(part.content)
     if content and not is_file(part) and is_secret(part.name, content.decode("utf-8", "replace")):
         content = SCRUBBED.encode()
     return replace(part, name=name, filename=filename, content=content)
+
+
+def _base_name(filename: str) -> str:
+    """The name of a file without the folders that it was in."""
+    return filename.replace("\\", "/").rpartition("/")[2]
 
 
 def _headers(headers: Headers, kept: set[str], secrets: Secrets) -> Headers:
@@ -200,8 +193,8 @@ def _uri(uri: str, secrets: Secrets) -> str:
     host = split.hostname or ""
     place = "localhost" if _is_here(host) else host + (f":{split.port}" if split.port else "")
     pairs = parse_qsl(split.query, keep_blank_values=True)
-    query = [(name, SCRUBBED if _SECRET_QUERY.fullmatch(name) else value) for name, value in pairs]
-    return secrets.out_of(urlunsplit((split.scheme, place, split.path, urlencode(query, safe="[]:,/"), "")))
+    query = urlencode([(name, SCRUBBED if is_secret(name, value) else value) for name, value in pairs], safe="[]:,/")
+    return secrets.out_of(urlunsplit((split.scheme, place, without_base(split.path), query, "")))
 
 
 def _is_here(host: str) -> bool:
@@ -215,14 +208,16 @@ def _of_request(asked: Asked) -> Iterator[tuple[str, str]]:
     split = urlsplit(asked.uri)
     yield from _of_headers(asked.headers)
     for name, value in parse_qsl(split.query):
-        if _SECRET_QUERY.fullmatch(name):
+        if is_secret(name, value):
             yield value, SCRUBBED
     if split.password:
         yield split.password, SCRUBBED
     text = asked.body.decode("utf-8", "replace")
-    for found in _SECRET_MEMBER.finditer(text):
-        yield json.loads(f'"{found[2]}"', strict=False), SCRUBBED
-    yield from ((each, SCRUBBED) for each in secrets_in(parsed(asked.body)))
+    yield from ((each, SCRUBBED) for each in (*secrets_in_text(text), *secrets_in(parsed(asked.body))))
+    yield from ((found[2], ORGANIZATION) for found in _ORGANIZATION_MEMBER.finditer(text))
+    for part in asked.form or ():
+        if part.filename and part.filename != _base_name(part.filename):
+            yield part.filename, _base_name(part.filename)
     fields = [(part.name, part.content) for part in asked.form or () if part.content and not is_file(part)]
     pairs = [(name, content.decode("utf-8", "replace")) for name, content in fields]
     if "urlencoded" in header(asked.headers, "content-type"):
@@ -233,9 +228,10 @@ def _of_request(asked: Asked) -> Iterator[tuple[str, str]]:
 def _of_headers(headers: Headers) -> Iterator[tuple[str, str]]:
     for name, value in headers:
         if name in _IDENTITIES:
-            if not value.isalpha():  # a word, such as "personal", may be meant as one elsewhere
-                yield value, _IDENTITIES[name]
-        elif is_secret_header(name) and not name.startswith("x-ratelimit"):  # …-limit-tokens
+            yield value, _IDENTITIES[name]
+        elif name in STAND_INS:
+            yield value, STAND_INS[name]
+        elif is_secret_header(name):
             yield from ((each, KEY if each.startswith("sk-") else SCRUBBED) for each in _values(name, value))
 
 

@@ -6,15 +6,15 @@ that was cut short can be told.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from .errors import CassetteFileError
-from .exchanges import Answer, Asked, Headers, Interaction, Part
+from .exchanges import Headers, Interaction, Part
+from .reading import from_vcrpy, interaction_in
 
 FORMAT = "fine_tuning_cassette"
 VERSION = 1
@@ -34,6 +34,7 @@ class Header:
         mode: how it was recorded last.
         training_data: whether rows and prompts are "scrubbed" or "kept".
         about: a line on what is recorded; empty for none.
+        test: the test that recorded it; empty if none did.
     """
 
     recorded_at: str = ""
@@ -42,6 +43,7 @@ class Header:
     mode: str = ""
     training_data: str = "scrubbed"
     about: str = ""
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def dumped(stored: Stored) -> str:
     document = {
         FORMAT: VERSION,
         **({"about": header.about} if header.about else {}),
+        **({"test": header.test} if header.test else {}),
         "recorded_at": header.recorded_at,
         "recorded_from": header.recorded_from,
         "recorded_by": list(header.recorded_by),
@@ -71,7 +74,7 @@ def dumped(stored: Stored) -> str:
 
 
 def loaded(text: str, name: str) -> Stored:
-    """The cassette in *text*; plain vcrpy's are read, too.
+    """The cassette in *text*; plain vcrpy's are read, too, their forms and compressed bodies as if they were ours.
 
     Raises:
         CassetteFileError: it is none; the message has *name*.
@@ -79,7 +82,8 @@ def loaded(text: str, name: str) -> Stored:
     document = _document(text, name)
     version = document.get(FORMAT)
     if version is None and isinstance(document.get("version"), int):
-        return Stored(Header(recorded_from="a cassette of plain vcrpy"), _interactions(document, name))
+        found = map(from_vcrpy, _interactions(document, name))
+        return Stored(Header(recorded_from="a cassette of plain vcrpy"), tuple(found))
     if version is None:
         raise CassetteFileError(f"{name}: no cassette: its first line must be `{FORMAT}: {VERSION}`")
     if version != VERSION:
@@ -89,7 +93,7 @@ def loaded(text: str, name: str) -> Stored:
         )
     if not text.endswith(END):
         raise CassetteFileError(f"{name}: it was cut short: the last line of a cassette is `...`. Record it anew")
-    return Stored(_header(document), _interactions(document, name))
+    return Stored(_header(document, name), _interactions(document, name))
 
 
 def header_in(text: str, name: str) -> Header:
@@ -98,7 +102,7 @@ def header_in(text: str, name: str) -> Header:
     Raises:
         CassetteFileError: there is none.
     """
-    return _header(_document(text.partition("\ninteractions:")[0], name))
+    return _header(_document(text.partition("\ninteractions:")[0], name), name)
 
 
 def _document(text: str, name: str) -> Mapping[str, Any]:
@@ -114,68 +118,26 @@ def _document(text: str, name: str) -> Mapping[str, Any]:
     return document
 
 
-def _header(document: Mapping[str, Any]) -> Header:
-    names = ("recorded_at", "recorded_from", "mode", "training_data", "about")
-    texts = {name: str(document.get(name, "")) for name in names}
-    return Header(**texts, recorded_by=tuple(map(str, document.get("recorded_by") or ())))
+def _header(document: Mapping[str, Any], name: str) -> Header:
+    names = ("recorded_at", "recorded_from", "mode", "training_data", "about", "test")
+    by = document.get("recorded_by") or []
+    if not isinstance(by, list):
+        raise CassetteFileError(f"{name}: `recorded_by` is {by!r}, and must be a list")
+    return Header(**{each: str(document.get(each, "")) for each in names}, recorded_by=tuple(map(str, by)))
 
 
 def _interactions(document: Mapping[str, Any], name: str) -> tuple[Interaction, ...]:
     listed = document.get("interactions")
     if not isinstance(listed, list):
         raise CassetteFileError(f"{name}: `interactions` must be a list")
-    return tuple(_read(each, f"{name}: interaction {number}") for number, each in enumerate(listed, 1))
-
-
-def _read(each: Any, place: str) -> Interaction:
-    try:
-        request, response = each["request"], each["response"]
-        form = None if request.get("form") is None else tuple(_read_part(part) for part in request["form"])
-        asked = Asked(
-            str(request["method"]).upper(), request["uri"], _pairs(request), _bytes(request.get("body")), form
-        )
-        if not isinstance(asked.uri, str):
-            raise TypeError("uri must be text")
-        status = response["status"]
-        answer = Answer(
-            int(status["code"]), status.get("message") or "", _pairs(response), _bytes(response.get("body"))
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CassetteFileError(f"{place}: it is broken: {type(error).__name__}: {error}") from None
-    return Interaction(asked, answer)
-
-
-def _read_part(part: Mapping[str, Any]) -> Part:
-    kept = part.get("content")
-    return Part(
-        str(part["name"]),
-        part.get("filename"),
-        None if kept is None else _bytes(kept),
-        tuple(map(str, part.get("rows") or ())),
-        str(part.get("digest", "")),
-    )
-
-
-def _pairs(message: Mapping[str, Any]) -> Headers:
-    """Headers, of which a name may have a list of values."""
-    listed = (
-        (name, value if isinstance(value, list) else [value]) for name, value in (message.get("headers") or {}).items()
-    )
-    return tuple((str(name).lower(), str(value)) for name, values in listed for value in values)
-
-
-def _bytes(body: Any) -> bytes:
-    """A body as it is here, or as vcrpy has it."""
-    if isinstance(body, dict):
-        return base64.b64decode(body["base64_string"]) if "base64_string" in body else _bytes(body.get("string"))
-    if isinstance(body, bytes):
-        return body
-    return b"" if body is None else cast(str, body).encode()
+    return tuple(interaction_in(each, f"{name}: interaction {number}") for number, each in enumerate(listed, 1))
 
 
 def _interaction(interaction: Interaction) -> dict[str, Any]:
     asked, answer = interaction.asked, interaction.answer
     request: dict[str, Any] = {"method": asked.method, "uri": asked.uri}
+    if asked.meaning:
+        request["meaning"] = asked.meaning
     if asked.headers:
         request["headers"] = _grouped(asked.headers)
     if asked.form is not None:

@@ -16,6 +16,7 @@ from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]  #
 from .errors import CassetteError
 from .exchanges import Answer, Asked, Headers
 from .forms import opened
+from .unpacking import unpacked_request
 
 
 class Deck(Protocol):
@@ -84,7 +85,7 @@ def playing(path: str, deck: Deck) -> AbstractContextManager[Any]:
 
 def _asked(request: VcrRequest) -> Asked:
     headers = tuple((str(name).lower(), str(value)) for name, value in request.headers.items())
-    return opened(Asked(request.method.upper(), request.uri, headers, _body(request)))
+    return opened(unpacked_request(Asked(request.method.upper(), request.uri, headers, _body(request))))
 
 
 def _body(request: VcrRequest) -> bytes:

@@ -1,14 +1,15 @@
-"""Answers without their compression: what is compressed can be neither searched nor read."""
+"""Bodies without their compression: what is compressed can be neither searched nor read."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 
 from .errors import CassetteError
-from .exchanges import Answer, header
+from .exchanges import Answer, Asked, header
 
 SAMPLE = 4096
 """How many characters are looked at."""
@@ -30,6 +31,14 @@ def unpacked(answer: Answer, url: str) -> Answer:
         return answer
     headers = tuple(each for each in answer.headers if each[0] not in ("content-encoding", "content-length"))
     return replace(answer, headers=(*headers, ("content-length", str(len(body)))), body=body)
+
+
+def unpacked_request(asked: Asked) -> Asked:
+    """*asked* with its body as it is meant; what cannot be undone stays, and will count as a file."""
+    answer = Answer(0, "", asked.headers, asked.body)
+    with suppress(CassetteError):
+        answer = unpacked(answer, asked.uri)
+    return replace(asked, headers=answer.headers, body=answer.body)
 
 
 def _is_text(body: bytes) -> bool:

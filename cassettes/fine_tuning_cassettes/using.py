@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -21,9 +22,15 @@ from .scrubbing import is_secret_header
 from .storing import Header, Stored, loaded
 from .writing import check_writable, text_of
 
+HOW_TO_BEGIN = (
+    "mode='once' records it (in pytest: --fine-tuning-record=once, and with fine_tuning_service --fine-tuning=record; "
+    "where the fake will do, --fine-tuning-record-from=fake besides)"
+)
 OnExpiry: TypeAlias = Literal["fail", "warn", "rerecord"]
 OnUnplayed: TypeAlias = Literal["ignore", "warn", "fail"]
 T = TypeVar("T")
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:]+:[0-9a-f:.]+")
+"""A name, or an address of IPv6, which has no colon and port behind it as a name would."""
 
 
 class use_cassette:  # it reads as a verb, as vcrpy's does
@@ -40,14 +47,16 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         hosts: the only hosts whose requests are meant; there any base path will do. None given: all hosts, with a
             base path that ends in a version such as ``/v1``, or in ``/openai``.
         max_age: how old a recording may be that is replayed: seconds, a timedelta, or text such as ``"30d"``.
-        on_expiry: what to do about an older one: ``"fail"``, ``"warn"``, or ``"rerecord"`` (as mode ``"rewrite"``).
+        on_expiry: what to do about an older one: ``"fail"``, ``"warn"``, or ``"rerecord"`` (as mode ``"rewrite"``; in
+            mode ``"none"``, which never sends anything, as ``"fail"``).
         on_unplayed: what to do, at the end, about recordings that nobody asked for: ``"ignore"``, ``"warn"``,
             ``"fail"``. How often a job is looked at never matters.
         scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
         keep_headers: names of headers to write besides the harmless ones; values are still searched for secrets.
         recorded_from: what the cassette says it was recorded from; the default tells it by the addresses.
         about: a line for the cassette's header on what is recorded.
-        patience: how often an unfinished job is answered without anything new, before that is an error.
+        patience: how often the same answer is given to somebody who waits for another, before that is an error.
+        test: the test that records, for the cassette's header.
         clock: gives Unix seconds, for the age of recordings.
 
     Raises:
@@ -73,19 +82,21 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         recorded_from: str = "",
         about: str = "",
         patience: int = PATIENCE,
+        test: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = Path(path)
         self._mode: Mode = _one_of("mode", mode, get_args(Mode))
-        self._hosts = _names("hosts", hosts)
+        self._hosts = _host_names(hosts)
         self._max_age = None if max_age is None else seconds_of(max_age)
         self._on_expiry = _one_of("on_expiry", on_expiry, get_args(OnExpiry))
         self._on_unplayed = _one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
         kept = tuple(sorted(_names("keep_headers", keep_headers)))
-        self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about)
+        self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about, test)
         _check_type("scrub_training_data", scrub_training_data, bool)
         _check_type("patience", patience, int)
-        _check_type("recorded_from", recorded_from, str)
+        for argument, text in (("recorded_from", recorded_from), ("about", about), ("test", test)):
+            _check_type(argument, text, str)
         if patience < 1:
             raise ValueError(f"patience is {patience!r}: at least 1 is wanted")
         self._patience = patience
@@ -143,10 +154,10 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         stored = None if self._mode == "rewrite" else self._stored()
         mode = self._mode
         if stored and mode in ("none", "once", "new_episodes") and (old := self._expired(stored.header)):
-            if self._on_expiry == "fail":
+            if self._on_expiry == "fail" or (self._on_expiry == "rerecord" and mode == "none"):
                 raise CassetteExpiredError(old)
             if self._on_expiry == "warn":
-                warnings.warn(old, CassetteWarning, stacklevel=3)
+                warnings.warn(old, CassetteWarning, stacklevel=4)
             else:
                 stored, mode = None, "rewrite"
         return Cassette(self._path, mode, stored, self._manner, self._hosts, self._patience)
@@ -156,7 +167,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         if text is not None:
             return loaded(text, str(self._path))
         if self._mode == "none":
-            raise CassetteFileError(f"{self._path}: there is no such cassette: mode='once' records it")
+            raise CassetteFileError(f"{self._path}: there is no such cassette: {HOW_TO_BEGIN}")
         return None
 
     def _expired(self, head: Header) -> str:
@@ -212,7 +223,19 @@ def _check_type(argument: str, value: object, kind: type) -> None:
 def _names(argument: str, names: Iterable[str] | None) -> frozenset[str]:
     if isinstance(names, str) or not isinstance(names, Iterable | None):
         raise ValueError(f"{argument} is {names!r}: several names are wanted, as in {argument}=[{names!r}]")
-    return frozenset(each.lower() for each in names or ())
+    given = list(names or ())
+    if wrong := [each for each in given if not isinstance(each, str)]:
+        raise ValueError(f"{argument} has {wrong[0]!r}: names are texts")
+    return frozenset(each.lower() for each in given)
+
+
+def _host_names(hosts: Iterable[str] | None) -> frozenset[str]:
+    names = _names("hosts", hosts)
+    if wrong := sorted(each for each in names if not _HOST.fullmatch(each)):
+        raise ValueError(
+            f"hosts has {wrong[0]!r}: a host's name is wanted, without scheme, port and path, as in 'api.openai.com'"
+        )
+    return names
 
 
 def _one_of(argument: str, value: T, allowed: tuple[T, ...]) -> T:

@@ -11,13 +11,13 @@ from .errors import CassetteFileError
 
 
 def text_of(path: Path) -> str | None:
-    """The text of a file; None where there is none.
+    """The text of a file, lines ended as they were written, whatever git made of that; None where there is none.
 
     Raises:
         CassetteFileError: it cannot be read as text.
     """
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
