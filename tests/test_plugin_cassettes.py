@@ -63,6 +63,7 @@ def test_recorded_from_the_fake_and_replayed(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     text = cassette(project).read_text()
     assert "recorded_from: fake-fine-tuning, not OpenAI" in text
+    assert "test: test_training.py::test_trains" in text
     assert "CANARY-ROW" not in text
     project.runpytest_inprocess("--durations=0").assert_outcomes(passed=1)
     assert cassette(project).read_text() == text
@@ -108,7 +109,8 @@ def test_a_session_of_the_library(project: pytest.Pytester) -> None:
         assert created and "fake" in fine_tuning_cassette.header.recorded_from
     """
     project.makepyfile(test_training=tests)
-    project.runpytest_inprocess().assert_outcomes(passed=1)
+    never_old = ("-o", "fine_tuning_max_age=1s", "-o", "fine_tuning_on_expiry=rerecord")
+    project.runpytest_inprocess(*never_old).assert_outcomes(passed=1)
 
 
 BAD_MARKS = [
@@ -120,6 +122,11 @@ BAD_MARKS = [
     ("session='nonsense'", "nonsense"),
     ("'mine', session='success'", "it has no other name"),
     ("on_unplayed='maybe'", "on_unplayed is 'maybe'"),
+    ("keep_headers=[5]", "keep_headers has 5: names are texts"),
+    ("about=5", "about is 5: it must be of type str"),
+    ("hosts=['api.openai.com:443']", "a host's name is wanted, without scheme, port and path"),
+    ("session='success', max_age='1d'", "and never old"),
+    ("'a')\n@pytest.mark.fine_tuning_cassette('b'", "there are two marks"),
 ]
 
 
@@ -168,7 +175,9 @@ def test_a_cassette_that_is_not_there_fails_the_test(project: pytest.Pytester) -
     """Without a cassette and without recording, the test fails and says how to record."""
     result = project.runpytest_inprocess()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*there is no such cassette*"])
+    result.stdout.fnmatch_lines(
+        ["*there is no such cassette*--fine-tuning-record=once*--fine-tuning-record-from=fake*"]
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write everywhere")
@@ -450,3 +459,36 @@ def test_others(fake_fine_tuning_server, tmp_path):
 """
     )
     project.runpytest_subprocess("-p", "no:schemathesis").assert_outcomes(passed=3)
+
+
+def test_new_episodes_wait_for_nothing_that_is_played(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While answers come from the cassette, our client's waits take no time, also where new ones may be recorded."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    slow = "    def wake(seconds): raise AssertionError('slept')\n    monkeypatch.setattr('time.sleep', wake)\n"
+    tests = TESTS.replace("(fine_tuning_cassette):\n", f"(fine_tuning_cassette, monkeypatch):\n{slow}")
+    project.makepyfile(test_training=tests)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key")
+    project.runpytest_inprocess("--fine-tuning-record=new_episodes").assert_outcomes(passed=1)
+
+
+def test_azure_is_in_the_environment_only_where_it_is_in_the_cassette(project: pytest.Pytester) -> None:
+    """A client that goes by AZURE_OPENAI_ENDPOINT is led to Azure only by a cassette of Azure."""
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    look = "import os; print('at:', os.environ.get('AZURE_OPENAI_ENDPOINT'))"
+    tests = TESTS.replace("assert train().is_completed()", look)
+    project.makepyfile(test_training=tests)
+    result = project.runpytest_inprocess("-s")
+    result.stdout.fnmatch_lines(["*at: None*"])
+
+
+def test_two_tests_may_share_what_neither_adds_to(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With new_episodes, tests that replay one cassette and ask nothing new are nobody's business."""
+    shared = TESTS.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n', 1)
+    project.makepyfile(test_training=shared)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    second = shared.partition("@pytest")[2].replace("test_trains", "test_again")
+    project.makepyfile(test_training=f"{shared}\n@pytest{second}")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key")
+    project.runpytest_inprocess("--fine-tuning-record=new_episodes").assert_outcomes(passed=2)

@@ -70,11 +70,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     text = "list what code under test did wrong against the fake, although its tests pass"
     group = parser.getgroup("fake-fine-tuning")
     group.addoption("--fine-tuning-findings", action="store_true", help=text)
-    text = "how cassettes of this package are used: none (default) replays; the others record what is missing, or all"
+    text = (
+        "how tests with fine_tuning_cassette use their cassettes, whatever --fine-tuning says: none (default) replays; "
+        "the others record what is missing, or all"
+    )
     group.addoption("--fine-tuning-record", choices=MODES, metavar="MODE", help=f"{text} ({', '.join(MODES)})")
-    text = "what is recorded: openai (default), azure, or fake"
+    text = "what is recorded, by either: openai (default), azure, or fake"
     group.addoption("--fine-tuning-record-from", choices=SERVICES, default="openai", metavar="SERVICE", help=text)
-    text = "whom tests with fine_tuning_service talk to: fake (default), replay, record, or live, which costs money"
+    text = (
+        "whom tests with fine_tuning_service talk to, whatever --fine-tuning-record says: fake (default), replay, "
+        "record (all of the cassette), or live; the last two cost money, unless it is the fake that is recorded"
+    )
     group.addoption("--fine-tuning", choices=WAYS, default="fake", metavar="WAY", help=text)
     for name, words in TAPE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{TAPE}: {words}", "string", default="")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from fine_tuning_cassettes import use_cassette
+    from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
 
     from .environment import Environment
@@ -20,8 +20,8 @@ HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
 ENVIRONMENT: pytest.StashKey[Environment] = pytest.StashKey()
 UNPASSED = pytest.StashKey[bool]()
 """Whether it, or its setup, has failed or was skipped."""
-TAPES = pytest.StashKey[list["use_cassette"]]()
-"""The blocks whose recordings are written once everything of the test has passed, its fixtures' ends too."""
+TAPES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
+"""Blocks with their cassettes, which are written once everything of the test has passed, its fixtures' ends too."""
 FINDINGS = pytest.StashKey[list[str]]()
 
 REPORTED = "fake_fine_tuning_findings"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,15 +22,17 @@ from fine_tuning_client.testing import redirect
 from .keys import TAPE as MARK
 from .keys import TAPES, UNPASSED
 
-ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "clock"))
+ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock"))
 """What the mark takes besides a name: the arguments of `use_cassette`."""
 NO_KEY = "replayed-no-key-needed"
-ANYBODY = {
-    "OPENAI_API_KEY": NO_KEY,
+ANYBODY = {"OPENAI_API_KEY": NO_KEY}
+ANYBODY_AT_AZURE = {
+    **ANYBODY,
     "AZURE_OPENAI_API_KEY": NO_KEY,
     "AZURE_OPENAI_ENDPOINT": "https://replayed.openai.azure.com",
 }
 """What a client must find in the environment to be made at all; nothing is sent there."""
+AGE = ("max_age", "on_expiry")
 SECTION = "fine-tuning cassette"
 
 
@@ -57,20 +60,27 @@ def tape_of(item: pytest.Item, mode: str | None = None) -> Tape:
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"there is no argument {unknown[0]!r}{hint} There are: session, {', '.join(ARGUMENTS)}")
     library = given.pop("session", None)
-    options = {**_ini(item.config), **given, **({"mode": mode} if mode and not library else {})}
-    if library and (names or options.get("mode", "none") != "none"):
-        raise ValueError(f"session={library!r} is a recording of this package's: it has no other name, and is replayed")
+    if library and (names or given.get("mode", "none") != "none" or set(AGE) & set(given)):
+        raise ValueError(
+            f"session={library!r} is a recording of this package's: it has no other name, is replayed, and never old"
+        )
+    ini = {name: text for name, text in _ini(item.config).items() if not library or name not in AGE}
+    options = {**ini, **given, **({"mode": mode} if mode and not library else {})}
     path = session(library) if library else _path(item, names[0] if names else None)
     use_cassette(path, **options)  # for its refusals: nothing is opened yet
-    return Tape(path, options)
+    return Tape(path, {**options, "test": item.nodeid})
 
 
 def _marks(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
     names: list[str] = []
     given: dict[str, Any] = {}
-    for mark in item.iter_markers(MARK):
+    named: dict[object, str] = {}
+    for node, mark in item.iter_markers_with_node(MARK):
         if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
             raise ValueError(f"its arguments are {mark.args!r}: one name is wanted, and named arguments")
+        for name in mark.args:
+            if named.setdefault(node, name) != name:
+                raise ValueError(f"there are two marks, for {name!r} and {named[node]!r}: a test has one cassette")
         names += mark.args
         given = {**mark.kwargs, **given}
     return names, given
@@ -118,7 +128,7 @@ def opened(item: pytest.Item, tape: Tape) -> tuple[use_cassette, Cassette]:
         cassette = block.opened()
     except CassetteError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
-    if cassette.records:
+    if cassette.records and not cassette.plays:
         _check_owner(item, tape.path)
     return block, cassette
 
@@ -130,11 +140,13 @@ def taped(
     """Replay, or record, while the test lasts; `settle` is what writes."""
     item.stash[UNPASSED] = False
     with ExitStack() as stack:
+        if cassette.plays:
+            stack.enter_context(_waiting(cassette))
         if not cassette.records:
-            _nobody_waits(stack, monkeypatch)
+            _anybody(cassette, monkeypatch)
         block.__enter__()
         stack.callback(block.close)
-        item.stash.setdefault(TAPES, []).append(block)
+        item.stash.setdefault(TAPES, []).append((block, cassette))
         yield
 
 
@@ -150,15 +162,23 @@ def _check_owner(item: pytest.Item, path: Path) -> None:
         )
 
 
-def _nobody_waits(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let our client's waits take no time, and clients be made that have no key."""
-    time = [0.0]
+def _waiting(cassette: Cassette) -> redirect:
+    """Let our client's waits take no time while it is answered from the cassette."""
+    passed = [0.0]
+    really = time.monotonic if cassette.records else float
 
     def sleep(seconds: float) -> None:
-        time[0] += max(seconds, 0.0)
+        if cassette.replaying:
+            passed[0] += max(seconds, 0.0)
+        else:
+            time.sleep(max(seconds, 0.0))
 
-    stack.enter_context(redirect(None, sleep=sleep, clock=lambda: time[0]))
-    for name, value in ANYBODY.items():
+    return redirect(None, sleep=sleep, clock=lambda: really() + passed[0])
+
+
+def _anybody(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients be made that have no key."""
+    for name, value in (ANYBODY_AT_AZURE if cassette.is_of_azure else ANYBODY).items():
         if not os.environ.get(name):
             monkeypatch.setenv(name, value)
 
@@ -169,7 +189,9 @@ class _Unpassed(Exception):
 
 def settle(item: pytest.Item, passed: bool) -> None:
     """Write what *item* has recorded, if it has *passed*, and tell what there is to tell."""
-    for block in item.stash[TAPES]:
+    blocks = item.stash[TAPES]
+    del item.stash[TAPES]
+    for block, cassette in blocks:
         if not passed:
             error = _Unpassed()
             block.finish(error)
@@ -177,7 +199,8 @@ def settle(item: pytest.Item, passed: bool) -> None:
                 item.add_report_section("teardown", SECTION, note)
             continue
         try:
+            if cassette.plays and cassette.recorded:
+                _check_owner(item, cassette.path)
             block.finish()
         except CassetteError as told:
             raise pytest.fail.Exception(str(told), pytrace=False) from None
-    del item.stash[TAPES]

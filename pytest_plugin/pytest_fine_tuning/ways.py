@@ -76,7 +76,7 @@ def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeF
     server, plan = (request.getfixturevalue(name) for name in ("_fine_tuning_server", "fake_fine_tuning_plan"))
     if not server.open():
         raise pytest.fail.Exception("recording from the fake needs a socket on this machine", pytrace=False)
-    if cassette.header:
+    if cassette.plays:
         raise pytest.fail.Exception(
             f"{cassette.path} cannot be added to from the fake: a fresh account knows nothing of what is replayed. "
             f"Record all of it anew: --fine-tuning-record=rewrite, or delete the file",
