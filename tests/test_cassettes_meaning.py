@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from fine_tuning_cassettes import use_cassette
-from fine_tuning_cassettes.exchanges import Asked, Part
+from fine_tuning_cassettes.exchanges import Answer, Asked, Interaction, Part
 from fine_tuning_cassettes.recording import meaning_of_request
 from fine_tuning_cassettes.scrubbing import Secrets
-from fine_tuning_cassettes.storing import loaded
+from fine_tuning_cassettes.storing import Header, Stored, dumped, loaded
 
 URL = "https://api.openai.com/v1"
 SAID = "the CANARY row says that the launch code is 1234"
@@ -196,3 +197,44 @@ def test_rows_are_not_searched_for_secrets(tmp_path: Path, monkeypatch: pytest.M
     assert meaning_of_request(asked).body["form"][0]["rows"]
     replays(tmp_path / "c.yaml", lambda: Service().post("/files", files={"file": ("a.jsonl", content[:2000])}))
     assert searched[0] < 5000
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions"])
+def test_rows_that_a_stream_quotes_in_pieces_are_taken_out(tmp_path: Path, path: str) -> None:
+    """A row that comes word by word is not written, and the rest of the stream is replayed as it was."""
+
+    def piece(word: str) -> dict[str, Any]:
+        return {"delta": {"content": word}} if path.startswith("/chat") else {"text": word}
+
+    words = ["It", " is", *(f" {word}" for word in SAID.split()), "."]
+    events = [{"choices": [{"index": 0, **piece(word)}]} for word in words]
+    stream = "".join(f"data: {json.dumps(each)}\n\n" for each in events) + "data: [DONE]\n\n"
+
+    def say(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/files"):
+            return httpx.Response(200, json={"object": "file", "id": "file-1"})
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=stream)
+
+    def ask(client: httpx.Client) -> str:
+        return client.post(URL + path, json={"stream": True}).text
+
+    with httpx.Client(transport=httpx.MockTransport(say)) as client:
+        with use_cassette(tmp_path / "c.yaml", "once"):
+            client.post(f"{URL}/files", files=UPLOAD)
+            ask(client)
+        with use_cassette(tmp_path / "c.yaml"):
+            replayed = ask(client)
+    assert "CANARY" not in replayed
+    assert "It is [training data]." in replayed
+    assert replayed.count("data: {") == len(events)
+    assert replayed.endswith("data: [DONE]\n\n")
+
+
+def test_marks_are_written_as_yaml_writes_them() -> None:
+    """The short way that marks of rows are written gives the bytes that any text of YAML has."""
+    rows = tuple(f"sha256:{'0a' * 16}, {shape}, 7 characters" for shape in ("messages user ?", "list", "3 members"))
+    asked = Asked("POST", f"{URL}/files", (), b"", (Part("file", "a.jsonl", None, rows),))
+    stored = Stored(Header(), (Interaction(asked, Answer(200, "OK", (), b"")),))
+    plain = yaml.dump(list(rows), width=2**31).splitlines()
+    assert [line.strip() for line in dumped(stored).splitlines() if "sha256" in line] == plain
+    assert loaded(dumped(stored), "c.yaml") == stored

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from .exchanges import Interaction, parsed, unescaped
 from .rows import is_mark
 from .scrubbing import measured
+from .streams import joined, rejoined
 from .training import is_data
 
 RUN = 16
@@ -90,7 +91,7 @@ class Quotations:
             cleared = self.without(value, whole=name in _TOLD)
             return found[0] if cleared == value else json.dumps(cleared)
 
-        return _changed(body, put, self.without)
+        return _changed(rejoined(body, self.without), put, self.without)
 
     def without(self, text: str, whole: bool = True) -> str:
         """*text* without quotations, short ones only where they may be *whole* texts."""
@@ -118,6 +119,7 @@ def _said_in(interaction: Interaction) -> Iterator[tuple[str, str]]:
 
     bodies = [interaction.asked.body, *([] if is_data(interaction.answer) else [interaction.answer.body])]
     for body in bodies:
+        found += [("content", text) for text in joined(body)]
         _changed(body, take, take_line)
     yield from found
 
