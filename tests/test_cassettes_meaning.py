@@ -238,3 +238,12 @@ def test_marks_are_written_as_yaml_writes_them() -> None:
     plain = yaml.dump(list(rows), width=2**31).splitlines()
     assert [line.strip() for line in dumped(stored).splitlines() if "sha256" in line] == plain
     assert loaded(dumped(stored), "c.yaml") == stored
+
+
+def test_what_a_cassette_says_of_itself_tells_no_secret(tmp_path: Path) -> None:
+    """A test in a folder that has an organisation's name is recorded, and named without it."""
+    service = Service(headers={"openai-organization": "acme-inc"})
+    with use_cassette(tmp_path / "c.yaml", "once", test="acme-inc/test_a.py::test_b", about="of acme-inc"):
+        service.get("/models/a")
+    assert "test: org-scrubbed/test_a.py::test_b" in (tmp_path / "c.yaml").read_text()
+    assert "acme" not in (tmp_path / "c.yaml").read_text()

@@ -78,7 +78,8 @@ def text_for(
     """
     everything = [Interaction(each.asked, unpacked(each.answer, each.asked.uri)) for each in (*old, *new)]
     secrets = Secrets.sent([*(each.asked for each in everything), *played], [each.answer for each in everything])
-    stored = Stored(header_, tuple(_written(everything, played, secrets, manner)))
+    head = replace(header_, about=secrets.out_of(header_.about), test=secrets.out_of(header_.test))
+    stored = Stored(head, tuple(_written(everything, played, secrets, manner)))
     text = dumped(stored)
     check(text, stored, name)
     if secrets.left_in(text):
