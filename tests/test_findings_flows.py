@@ -154,14 +154,23 @@ def test_a_careful_session_of_the_official_client_has_no_findings() -> None:
     clean(fake)
 
 
-def test_a_full_log_is_looked_through_quickly() -> None:
-    """All rules together take less than two seconds for a log that is full of lists of events."""
+def test_a_full_log_takes_no_longer_a_request_than_a_short_one() -> None:
+    """All rules together work in proportion to the log, also where it is full of lists of events."""
+    assert worked(1000) < 2.5 * 4 * worked(250)  # were it by the square, four times as many would work 16 times as long
+
+
+def worked(requests: int) -> float:
+    """Seconds that this process works on looking through a log of lists; what else the machine does is no matter."""
     fake = FakeFineTuning(pace="manual", start=BORN)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     with httpx.Client(transport=fake.transport(), headers={"authorization": "Bearer any"}) as http:
-        for _ in range(1000):
+        for _ in range(requests):
             http.get(f"http://fake/v1/fine_tuning/jobs/{job['id']}/events?limit=20")
+    return min(once(fake) for _ in range(5))  # the least: now and then memory is tidied up on the way
 
-    began = time.perf_counter()
+
+def once(fake: FakeFineTuning) -> float:
+    """Seconds that this process works on the findings."""
+    began = time.process_time()
     assert fake.findings == []
-    assert time.perf_counter() - began < 2
+    return time.process_time() - began

@@ -103,7 +103,7 @@ def test_the_whole_answer(http: Http) -> None:
     }
     wanted = {"reward": 1.0, "metadata": metadata, "sub_rewards": {}, "model_grader_token_usage_per_model": {}}
     assert reply.body.decode() == json.dumps(wanted, indent=2)
-    assert 0 < metadata["execution_time"] < 1
+    assert 0 < metadata["execution_time"] < 60  # seconds
 
 
 def test_the_same_request_gives_the_same_bytes(http: Http) -> None:
