@@ -291,6 +291,61 @@ def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*was recorded by test_training.py::TestA::test_x in this run*"])
 
 
+SHARED = """
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette("one")
+def test_first():
+    train()
+    assert False, "on purpose"
+
+@pytest.mark.fine_tuning_cassette("one")
+def test_second(): assert train().is_completed()
+"""
+
+
+def test_who_has_written_nothing_is_in_nobodys_way(project: pytest.Pytester) -> None:
+    """Where the first test of a cassette has failed, and so recorded nothing, the second records it."""
+    project.makepyfile(test_training=SHARED)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1, failed=1)
+
+
+ASYNC = """
+import asyncio
+from code_under_test import *
+from fine_tuning_client import AsyncFineTuning
+
+@pytest.mark.fine_tuning_cassette
+def test_trains():
+    turns = []
+
+    async def others():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async def train():
+        task = asyncio.create_task(others())
+        file = await AsyncFineTuning.upload_file((ROW * 10).encode())
+        job = await AsyncFineTuning.create_job(file.id, "gpt-4o-mini")
+        before = len(turns)
+        job = await AsyncFineTuning.wait_for_job(job.id)
+        task.cancel()
+        return job, len(turns) - before
+
+    job, seen = asyncio.run(train())
+    assert job.is_completed()
+    assert seen >= 2
+"""
+
+
+def test_other_tasks_have_their_turn_while_a_wait_is_replayed(project: pytest.Pytester) -> None:
+    """An async wait yields at each of its sleeps, though none of them takes time."""
+    project.makepyfile(test_training=ASYNC)
+    for arguments in (FROM_FAKE, ()):
+        project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+
+
 MARKED = """
 from code_under_test import *
 

@@ -53,7 +53,7 @@ class Cassette:
         self._lock = threading.Lock()
         self._old = stored.interactions if stored else ()
         self._meanings = [meaning_of_request(each.asked) for each in self._old]
-        self._aliases = {replace(each, told="").key: each.key for each in self._meanings}
+        self._aliases = {replace(each, told="").key: each.key for each in self._meanings if each.told}
         """What requests mean in which what was scrubbed comes back, as ids from answers do."""
         pairs = zip(self._old, self._meanings, strict=True)
         self._plays = mode in ("none", "new_episodes") or (mode == "once" and stored is not None)
@@ -167,7 +167,8 @@ class Cassette:
         return sorted(self._scrubbed_served)
 
     def _found(self, meaning: Meaning) -> tuple[int | None, OutOfAnswers | None]:
-        keys = (meaning.key, self._aliases.get(meaning.key, ""))
+        alias = self._aliases.get(meaning.key)
+        keys = [meaning.key] if alias is None else [meaning.key, alias]
         try:
             return next((at for at in map(self._player.answer, keys) if at is not None), None), None
         except OutOfAnswers as why:

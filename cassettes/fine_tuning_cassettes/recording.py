@@ -120,11 +120,9 @@ def header_of(manner: Manner, mode: str, at: float, old: Header | None, new: Ite
     secrets = Secrets.sent([each.asked for each in new])
     agents = {_EMAIL.sub(SCRUBBED, secrets.out_of(header(each.asked.headers, "user-agent"))) for each in new} - {""}
     places = {NOBODY.out_of(_place(each.asked.uri)) for each in new}
-    is_added = old is not None and mode == "new_episodes"
+    kept = old if mode == "new_episodes" else None
     return Header(
-        recorded_at=old.recorded_at
-        if old is not None and is_added
-        else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        recorded_at=(kept and kept.recorded_at) or datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         recorded_from=manner.recorded_from or _joined(places | ({old.recorded_from} if old else set())),
         recorded_by=tuple(sorted(agents | set(old.recorded_by if old else ()))),
         mode=mode,

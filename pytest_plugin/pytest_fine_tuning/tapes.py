@@ -18,6 +18,7 @@ import pytest
 
 from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
 from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver.clock import async_wait, wait
 
 from .keys import TAPE as MARK
 from .keys import TAPES, UNPASSED
@@ -155,7 +156,7 @@ _OWNERS: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
 
 def _check_owner(item: pytest.Item, path: Path) -> None:
     """Fail a test that is about to record what another one of this run has recorded."""
-    owner = item.config.stash.setdefault(_OWNERS, {}).setdefault(path, item.nodeid)
+    owner = item.config.stash.get(_OWNERS, {}).get(path, item.nodeid)
     if owner != item.nodeid:
         raise pytest.fail.Exception(
             f"{path} was recorded by {owner} in this run: give each test its own", pytrace=False
@@ -165,15 +166,22 @@ def _check_owner(item: pytest.Item, path: Path) -> None:
 def _waiting(cassette: Cassette) -> redirect:
     """Let our client's waits take no time while it is answered from the cassette."""
     passed = [0.0]
-    really = time.monotonic if cassette.records else float
+
+    def rest(seconds: float) -> float:
+        """How many real seconds are left to sleep."""
+        if not cassette.replaying:
+            return max(seconds, 0.0)
+        passed[0] += max(seconds, 0.0)
+        return 0.0
 
     def sleep(seconds: float) -> None:
-        if cassette.replaying:
-            passed[0] += max(seconds, 0.0)
-        else:
-            time.sleep(max(seconds, 0.0))
+        if real_s := rest(seconds):
+            wait(real_s)
 
-    return redirect(None, sleep=sleep, clock=lambda: really() + passed[0])
+    def clock() -> float:
+        return passed[0] + (time.monotonic() if cassette.records else 0.0)
+
+    return redirect(None, sleep=sleep, async_sleep=lambda seconds: async_wait(rest(seconds)), clock=clock)
 
 
 def _anybody(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,5 +210,7 @@ def settle(item: pytest.Item, passed: bool) -> None:
             if cassette.plays and cassette.recorded:
                 _check_owner(item, cassette.path)
             block.finish()
+            if cassette.recorded:
+                item.config.stash.setdefault(_OWNERS, {})[cassette.path] = item.nodeid
         except CassetteError as told:
             raise pytest.fail.Exception(str(told), pytrace=False) from None

@@ -32,7 +32,7 @@ def unrecorded(url: str, hosts: Hosts | None) -> Generator[None, None, None]:
         else:
             ahead = _Ahead(lambda module: _patch(stack, module, url, hosts))
             sys.meta_path.insert(0, ahead)
-            stack.callback(ahead.leave)
+            stack.callback(ahead.end)
         yield
 
 
@@ -63,6 +63,7 @@ class _Ahead(MetaPathFinder):
 
     def __init__(self, then: Callable[[ModuleType], None]) -> None:
         self._then = then
+        self._is_over = False
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -80,7 +81,13 @@ class _Ahead(MetaPathFinder):
     def _run(self, loader: Any, module: ModuleType) -> None:
         del loader.exec_module  # it is its class's again
         loader.exec_module(module)
-        self._then(module)
+        if not self._is_over:
+            self._then(module)
+
+    def end(self) -> None:
+        """Do nothing any more, also where somebody's import is still under way."""
+        self._is_over = True
+        self.leave()
 
     def leave(self) -> None:
         """Find nothing any more."""
