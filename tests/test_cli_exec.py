@@ -41,14 +41,17 @@ def test_a_program_without_a_word_of_ours_trains() -> None:
     assert done.stdout == "['queued', 'running', 'succeeded']\n"
 
 
-def test_the_environment_is_that_of_the_dialect() -> None:
-    """A command finds Azure's variables in Azure's dialect, besides all that was there before."""
-    shown = 'echo "$AZURE_OPENAI_ENDPOINT $AZURE_OPENAI_API_KEY $MINE"'
-    done = executed("--dialect", "azure-2025", "--", "sh", "-c", shown, MINE="mine", FAKE_FINE_TUNING_SEED="3")
+@pytest.mark.parametrize(("dialect", "provider"), [("azure-2025", "azure"), ("openai-2025-09", "openai")])
+def test_no_variable_leads_elsewhere(dialect: str, provider: str) -> None:
+    """In any dialect all names that SDKs and our client read lead to the fake, whatever was there before."""
+    names = ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT", "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
+    shown = " ".join(f"${name}" for name in (*names, "FINE_TUNING_PROVIDER", "MINE"))
+    before = dict.fromkeys((*names, "FINE_TUNING_PROVIDER"), "https://real.example")
+    done = executed("--dialect", dialect, "--", "sh", "-c", f'echo "{shown}"', MINE="mine", **before)
 
-    endpoint, key, mine = done.stdout.split()
-    assert endpoint.startswith("http://127.0.0.1:")
-    assert (key, mine, done.stderr) == ("fake-fine-tuning-key", "mine", "")
+    *addresses, key, other_key, named, mine = done.stdout.split()
+    assert all(address.startswith("http://127.0.0.1:") for address in addresses)
+    assert (key, other_key, named, mine) == ("fake-fine-tuning-key",) * 2 + (provider, "mine")
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137)])

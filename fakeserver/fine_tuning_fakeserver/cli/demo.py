@@ -21,7 +21,7 @@ from fine_tuning_client import (
 
 from ..domain.plan import Plan
 from ..fake import FakeFineTuning
-from .options import API_KEY
+from ..handle.doors import API_KEY
 from .screen import Screen
 
 EXAMPLE = Path(__file__).with_name("bicycle_workshop.jsonl")

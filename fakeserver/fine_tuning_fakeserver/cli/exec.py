@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from ..domain.usage import FakeUsageError
 from ..fake import FakeFineTuning
+from ..handle.doors import API_KEY
 from .options import AS_OF, DIALECT, ORGANIZATION, PACE, SEED, parse
 
 OPTIONS = (PACE, SEED, DIALECT, AS_OF, ORGANIZATION)
 
 EPILOG = """\
 The command finds the fake's address and a key in its environment, under the
-names that SDKs read (OPENAI_BASE_URL and OPENAI_API_KEY; Azure's in its
-dialect); the server listens on a free port of this machine, and is gone when
-the command ends. The exit code is the command's; 2 for wrong usage, 127 where
-there is no such command."""
+names that SDKs read, OpenAI's and Azure's; the server listens on a free port
+of this machine, and is gone when the command ends. Sleeps of the command are
+real: a pace such as 3600 makes them worth more. The exit code is the
+command's; 2 for wrong usage, 127 where there is no such command."""
 
 NOT_FOUND, KILLED = 127, 128
 """What a shell says of a command that is none, and adds to the number of the signal that ended one."""
@@ -63,14 +66,32 @@ def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _run(fake: FakeFineTuning, command: Sequence[str]) -> int:
+    stops: list[int] = []
+    # A terminal's Ctrl-C reaches both: whether it ends the command is the command's to say. The other is passed on.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.signal(signal.SIGTERM, lambda number, frame: stops.append(number))  # until there is somebody to pass it to
+    program = shutil.which(command[0]) or command[0]  # Windows runs npm.cmd for npm only by its whole name
     with fake.serving():
         try:
-            process = subprocess.Popen(command, env={**os.environ, **fake.env})
+            process = subprocess.Popen([program, *command[1:]], env={**os.environ, **_variables(fake)})
         except OSError as error:
             print(f"fake-fine-tuning exec: {command[0]}: {error.strerror}", file=sys.stderr)
             return NOT_FOUND
-        # A terminal's Ctrl-C reaches both: whether it ends the command is the command's to say. Others are passed on.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+        if stops:
+            process.terminate()
         code = process.wait()
     return code if code >= 0 else KILLED - code
+
+
+def _variables(fake: FakeFineTuning) -> dict[str, str]:
+    """The fake's address under every name that leads to a service: a real key beside it must lead to none."""
+    own, place = fake.env, urlsplit(fake.base_url)
+    every = {
+        "OPENAI_BASE_URL": fake.base_url,
+        "OPENAI_API_KEY": API_KEY,
+        "AZURE_OPENAI_ENDPOINT": f"{place.scheme}://{place.netloc}",
+        "AZURE_OPENAI_API_KEY": API_KEY,
+        "FINE_TUNING_PROVIDER": "azure" if "AZURE_OPENAI_ENDPOINT" in own else "openai",
+    }
+    return {**every, **own}

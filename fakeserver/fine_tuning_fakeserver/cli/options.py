@@ -73,9 +73,6 @@ def _secret(text: str) -> str:
     return Target(secret=text).secret or text
 
 
-API_KEY = "fake-fine-tuning-key"
-"""What a command gives a client for a key. Any would do; this one could never spend money."""
-
 HOST = Option("host", "127.0.0.1", str, "ADDRESS", "address to listen on")
 PORT = Option("port", 4355, port, "PORT", "port to listen on, 0 for a free one", ("-p",))
 PACE = Option("pace", 60, _checked(checked_pace), "PACE", f"virtual seconds a real second, or {', '.join(PACES)}")

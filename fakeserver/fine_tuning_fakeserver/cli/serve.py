@@ -20,10 +20,10 @@ from ..edge.control import is_loopback
 from ..edge.manners import told
 from ..edge.serving import bind, config, url_of
 from ..fake import FakeFineTuning
+from ..handle.doors import API_KEY
 from ..version import VERSION
 from .access_log import AccessLog
 from .options import (
-    API_KEY,
     AS_OF,
     CONTROL_TOKEN,
     DIALECT,
