@@ -98,6 +98,17 @@ def upload(content: bytes = ROWS.encode(), *, expiring: bool = False) -> Program
 
 
 JSON = {"content-type": "application/json"}
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+NAMELESS = f"""--x\r
+Content-Disposition: form-data; name="purpose"\r
+\r
+fine-tune\r
+--x\r
+Content-Disposition: form-data; name="file"\r
+\r
+{ROWS}\r
+--x--\r
+""".encode()
 PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
     "cancel what is over": (about("succeeded", "/cancel"), {}),
     "resume what failed": (about("failed", "/resume"), {"seed": 5}),
@@ -128,6 +139,7 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
     "a body that names a file": (send("POST", JOBS, content=b"@/etc/hostname"), {}),
     "an upload": (upload(), {}),
     "an upload that expires": (upload(expiring=True), {}),
+    "an upload without a file name": (send("POST", "/files", content=NAMELESS, headers=FORM), {}),
 }
 
 

@@ -284,3 +284,10 @@ def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
     assert [(b - a) / scale for a, b, scale in zip(begun, after, scales, strict=True)] == [passed] * 5
     assert begun[0] == BORN
     assert clock.strftime("%Y", clock.gmtime(clock.time())) == "2023"
+
+
+def test_an_error_within_the_fake_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attribute error in a property of the fake is told as what it is, and not as a property that is missing."""
+    monkeypatch.setattr(FakeFineTuning, "boom", property(lambda fake: fake.plan.nothing_like_it), raising=False)
+    with pytest.raises(AttributeError, match="'Plan' object has no attribute 'nothing_like_it'"):
+        _ = FakeFineTuning().boom  # type: ignore[attr-defined]

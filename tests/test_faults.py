@@ -443,6 +443,16 @@ def test_an_outage_stays_where_time_does() -> None:
     assert http.fake.now == BORN
 
 
+def test_asking_for_the_head_brings_no_end_of_an_outage_nearer() -> None:
+    """A HEAD that is turned away moves no time, at whatever pace."""
+    http = Http(FakeFineTuning(start=BORN, pace="polls"))
+    job = http.job()["id"]
+    http.fake.outage("1h")
+
+    assert http.send("HEAD", f"{JOBS}/{job}").status == 503
+    assert http.fake.now == BORN
+
+
 BAD: list[tuple[Any, str]] = [
     (5, "a fault is 5: a mapping is wanted, as in {'status': 500, 'on': 'list_jobs'}"),
     ({"kind": "delai"}, "a fault's kind is 'delai': did you mean 'delay'? there are fail, rate_limit, "),

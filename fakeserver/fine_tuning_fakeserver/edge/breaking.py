@@ -79,7 +79,7 @@ async def carry_out(
         return Broken(_no_answer(), "hung up" if spec.kind == "disconnect" else "reset")
     if spec.kind == "malformed":
         return Broken(_page(spec))
-    if fault.ends_at is not None and operation.name == "retrieve_job":
+    if fault.ends_at is not None and operation.name == "retrieve_job" and call.scope["method"] != "HEAD":
         _bring_nearer(fault.ends_at, spec.duration or 0.0, call.service)
     return Broken(_failure(spec, operation, call))
 

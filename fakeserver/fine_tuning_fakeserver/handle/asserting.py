@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from operator import methodcaller
 from typing import Any, Self
 
 from ..calls import Call, call_of
 from ..domain.usage import FakeUsageError, nearest
 from ..edge.operations import check_operation
-from .core import Core
+from .core import HIDDEN, Core
 from .fields import check_fields
 from .matching import Predicate, Question, question_of
 from .telling import count, failure, often, what
 
-__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
-"""pytest shows the test's own line where an assertion fails, and not what is in here."""
+__tracebackhide__ = HIDDEN
 
 
 class Asserting(Core):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
+
+from ..domain.usage import FakeUsageError
 from ..edge.requests_log import RequestsLog
 from ..service import Service
+
+HIDDEN = methodcaller("errisinstance", (AssertionError, FakeUsageError))
+"""A module's ``__tracebackhide__``: pytest shows the test's own line where an assertion fails, not what is in there."""
 
 
 class Core:

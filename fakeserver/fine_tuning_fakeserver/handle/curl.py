@@ -83,17 +83,19 @@ def _form(exchange: Exchange, form: Any, scene: Scene, amiss: list[str]) -> tupl
     if not all(text.isprintable() for pair in texts.items() for text in pair):
         amiss.append("control characters in its form are told escaped")
     words = [word for name, value in texts.items() for word in ("--form-string", f"{name}={value}")]
-    if "filename" not in form:
+    if "bytes" not in form:
         return "", words
     file = scene.files.get(call_of(exchange).file_id or "")
-    before, place = "", "@./upload"
+    before, place = "", "./upload"
     if file and file.content.size <= CONTENT_AT_MOST:
-        before, place = _printf(file.content.read()), "@-"
+        before, place = _printf(file.content.read()), "-"
     else:
         amiss.append(f"put the file that was sent ({form['bytes']} bytes) into ./upload first")
-    named = form["filename"].replace("\\", "\\\\").replace('"', '\\"')
     part = "data" if exchange.operation == "add_upload_part" else "file"
-    return before, [*words, "-F", f'{part}={place};filename="{named}"']
+    if "filename" not in form:
+        return before, [*words, "-F", f"{part}=<{place}"]  # so curl sends no file name
+    named = form["filename"].replace("\\", "\\\\").replace('"', '\\"')
+    return before, [*words, "-F", f'{part}=@{place};filename="{named}"']
 
 
 def _printf(content: bytes) -> str:

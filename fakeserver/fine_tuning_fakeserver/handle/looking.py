@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import methodcaller
 from typing import Any, Self
 
 from ..domain.usage import FakeUsageError, nearest
 from ..findings import CODES, Finding, find, told
 from .asserting import Asserting
+from .core import HIDDEN
 from .facts import facts
 from .matching import Predicate, Question, question_of
 
-__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
-"""pytest shows the test's own line where an assertion fails, and not what is in here."""
+__tracebackhide__ = HIDDEN
 
 
 class Looking(Asserting):

@@ -42,9 +42,10 @@ class Recounting(Core):
         """What clients were told with ``fake_error`` since this was asked last: no service would refuse so.
 
         Among them are magic metadata that makes no plan, a scripted answer that fits no operation, and a path outside
-        of ``/v1``; also where a fault has kept the answer from the client. Under the fixture `fake_fine_tuning` they
-        are joined by requests that the guard refused. Code under test may have taken them for errors of the API, or
-        swallowed them, so there a test fails at its end unless it has taken them.
+        of ``/v1`` or of a part of the API that the fake has not; also where a fault has kept the answer from the
+        client. Under the fixture `fake_fine_tuning` they are joined by requests that the guard refused. Code under test
+        may have taken them for errors of the API, or swallowed them, so there a test fails at its end unless it has
+        taken them.
         """
         log = self.requests_log.find()
         texts = [f"request {number}: {text}" for number, text in refusals(log) if number > self._taken]

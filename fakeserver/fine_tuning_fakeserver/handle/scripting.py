@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from hashlib import md5
-from operator import methodcaller
 from typing import Any, Self
 
 from ..domain.usage import FakeUsageError
 from ..edge.scripted.queues import Script
 from ..edge.scripted.stage import Scripts
-from .core import Core
+from .core import HIDDEN, Core
 
-__tracebackhide__ = methodcaller("errisinstance", (AssertionError, FakeUsageError))
-"""pytest shows the test's own line where an assertion fails, and not what is in here."""
+__tracebackhide__ = HIDDEN
 
 
 class Scripting(Core):

@@ -10,10 +10,12 @@ from ..calls import call_of, numbered, printable, redacted
 from ..clock import Pace
 from ..domain import progress
 from ..domain.job import Job
+from ..edge.answers import is_usage_answer
 from ..edge.faults import Fault
 from ..edge.requests_log import Exchange
 from .again import again
 from .scene import Scene
+from .telling import of_all
 
 JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20
 REFUSALS_AT_MOST = 10
@@ -42,7 +44,7 @@ def refusals(exchanges: Iterable[Exchange]) -> list[tuple[int, str]]:
 
 
 def _own_text(exchange: Exchange) -> str:
-    if b'"fake_error"' not in exchange.answer[:32]:
+    if not is_usage_answer(exchange.answer):
         return ""
     call = call_of(exchange)
     whole = isinstance(call.answer, dict)
@@ -68,7 +70,7 @@ def _jobs(scene: Scene) -> list[str]:
     if not scene.jobs:
         return ["jobs: none"]
     shown = scene.jobs[-JOBS_AT_MOST:]
-    return [f"jobs{_of_all(len(shown), len(scene.jobs))}:", *(line for job in shown for line in _job(job, scene))]
+    return [f"jobs{of_all(len(shown), len(scene.jobs))}:", *(line for job in shown for line in _job(job, scene))]
 
 
 def _job(job: Job, scene: Scene) -> list[str]:
@@ -93,11 +95,7 @@ def _requests(scene: Scene) -> list[str]:
         return ["requests: none"]
     shown = scene.exchanges[-REQUESTS_AT_MOST:]
     lines = (f"  {_offset(each.at, scene)}  {call_of(each)}" for each in shown)
-    return [f"requests{_of_all(len(shown), scene.exchanges[-1].number)}:", *lines]
-
-
-def _of_all(shown: int, count: int) -> str:
-    return f", the last {shown} of {count}" if shown < count else ""
+    return [f"requests{of_all(len(shown), scene.exchanges[-1].number)}:", *lines]
 
 
 def _faults(faults: Sequence[Fault]) -> list[str]:
@@ -118,4 +116,4 @@ def _refused(exchanges: Sequence[Exchange]) -> list[str]:
         return []
     shown = found[-REFUSALS_AT_MOST:]
     lines = (f"  request {number}: {text}" for number, text in shown)
-    return [f"refused by the fake itself{_of_all(len(shown), len(found))}:", *lines]
+    return [f"refused by the fake itself{of_all(len(shown), len(found))}:", *lines]

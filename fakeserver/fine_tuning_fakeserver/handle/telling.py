@@ -25,8 +25,12 @@ def recorded(calls: Sequence[Call]) -> list[str]:
     shown = calls[-SHOWN_AT_MOST:]
     if not shown:
         return ["recorded: no request at all"]
-    of_all = f", the last {len(shown)} of {count(calls)}" if len(shown) < count(calls) else ""
-    return [f"recorded{of_all}:", *map(str, shown)]
+    return [f"recorded{of_all(len(shown), count(calls))}:", *map(str, shown)]
+
+
+def of_all(shown: int, there_are: int) -> str:
+    """That of all there are only the last are shown, if so."""
+    return f", the last {shown} of {there_are}" if shown < there_are else ""
 
 
 def count(calls: Sequence[Call]) -> int:
