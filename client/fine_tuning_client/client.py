@@ -155,10 +155,15 @@ class _Client:
             self._entered += 1
         return self
 
-    def _let_go(self) -> bool:
+    def _let_go(self) -> Any:
+        """Leave; give the connections that nobody holds any more, for the caller to close."""
         with self._lock:
             self._entered -= 1
-            return self._entered == 0
+            return None if self._entered else self._taken()
+
+    def _taken(self) -> Any:
+        kept, self._kept = self._kept, None
+        return kept
 
     def _endpoint(self, there: testing.redirect | None) -> Endpoint:
         profile = self._profile
@@ -191,13 +196,12 @@ class FineTuningClient(_Client, BlockingVerbs):
         return self._keep(open_http)
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._let_go():
-            self.close()
+        if (kept := self._let_go()) is not None:
+            kept.close()
 
     def close(self) -> None:
         """Close the connections kept by ``with``; the next operation opens its own."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
+        if (kept := self._taken()) is not None:
             kept.close()
 
     def _run(self, flow: Flow[T]) -> T:
@@ -236,13 +240,12 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
         return self._keep(open_http_async)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._let_go():
-            await self.aclose()
+        if (kept := self._let_go()) is not None:
+            await kept.aclose()
 
     async def aclose(self) -> None:
         """Close the connections kept by ``async with``; the next operation opens its own."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
+        if (kept := self._taken()) is not None:
             await kept.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:

@@ -225,8 +225,9 @@ class _Watch:
 
     def _in_time(self, flow: Flow[F]) -> Flow[F]:
         """Let no request of a look be repeated after the wait is over."""
-        until = None if self.timeout_s is None else self.started_s + self.timeout_s
-        outcome: Outcome = None
+        if self.timeout_s is None:
+            return (yield from flow)
+        until, outcome = self.started_s + self.timeout_s, cast(Outcome, None)
         while True:
             try:
                 command = flow.send(outcome)
