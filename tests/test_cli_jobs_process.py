@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -57,9 +57,21 @@ def jobs(
         yield jobs
 
 
-def started(*words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """The command as a process."""
-    return subprocess.Popen([COMMAND, "jobs", *words], stdout=out, stderr=err, text=True)
+HEARS_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""A process that is begun in the background may be told to ignore an interrupt, and hands that on."""
+
+
+@contextmanager
+def started(*words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process, which is over when the context is."""
+    command = [sys.executable, "-c", HEARS_CTRL_C, COMMAND, "jobs", *words]
+    with subprocess.Popen(command, stdout=out, stderr=err, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_an_interrupt_leaves_a_followed_job_running(jobs: Jobs) -> None:
