@@ -55,10 +55,8 @@ def busy() -> float:
 
 def at_work() -> str:
     """Which thread, and which of asyncio's tasks, is at work: one of them does one thing after another."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop runs here
-        task = None
+    loop = asyncio._get_running_loop()  # None where there is none, which asking for the task takes long to say
+    task = asyncio.current_task(loop) if loop else None
     return f"{threading.get_ident()}/{id(task) if task else ''}"
 
 

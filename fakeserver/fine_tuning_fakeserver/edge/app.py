@@ -65,11 +65,12 @@ class Front:
             return
         if scope["type"] != "http":
             return
-        if origin := _ORIGIN.match(scope.get("raw_path") or b""):
+        raw_path: bytes = scope.get("raw_path") or b"/"
+        if not raw_path.startswith(b"/") and (origin := _ORIGIN.match(raw_path)):
             # what a proxy is asked is for any server good enough (RFC 9112, 3.2.2)
-            path = scope["raw_path"][origin.end() :] or b"/"
-            scope = {**scope, "raw_path": path, "path": unquote(path.decode("latin-1"))}
-        if b"%2" in (raw_path := scope.get("raw_path") or b""):
+            raw_path = raw_path[origin.end() :] or b"/"
+            scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("latin-1"))}
+        if b"%2" in raw_path:
             # models may have slashes in their names, which SDKs encode
             marked = _ENCODED_SLASH.sub(_INNER_SLASH, raw_path.decode("latin-1"))
             scope = {**scope, "path": unquote(marked)}
