@@ -575,3 +575,15 @@ def test_a_socket_is_told_the_same(fake: FakeFineTuning) -> None:
 def test_ids_for_scripts_are_always_the_same() -> None:
     """fake_id gives one id for one name, and it looks like a job's."""
     assert FakeFineTuning.fake_id("file-abc") == FakeFineTuning.fake_id("file-abc") == "ftjob-fake-0e14526eaf58"
+
+
+@pytest.mark.parametrize("identifier", [["a"], {"a": 1}, 7])
+@pytest.mark.parametrize(("method", "script"), [("GET", "list_jobs"), ("POST", "create_job")])
+def test_an_id_is_a_text(fake: FakeFineTuning, http: httpx.Client, method: str, script: str, identifier: Any) -> None:
+    """A job whose scripted id is no text is an error of the test's, and no bug of the fake's."""
+    item = {"id": identifier, "status": "running"}
+    fake({script: [[item] if script == "list_jobs" else item]})
+    body = {"model": "gpt-4o-mini", "training_file": fake.add_file(ROWS)["id"]}
+    answer = http.request(method, "/fine_tuning/jobs", json=body if method == "POST" else None)
+
+    assert (answer.status_code, answer.json()["fake_error"]) == (400, f"a job's id is {identifier!r}: a text is wanted")

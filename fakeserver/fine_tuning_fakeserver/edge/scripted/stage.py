@@ -106,6 +106,8 @@ class Scripts:
     def _found(self, values: Json, operation: Operation, call: Call, identifier: str | None) -> str:
         """The id of the job in the account that *values* tell of; it is put there if there is none."""
         identifier = identifier or values.get("id")
+        if not isinstance(identifier, str | None):
+            raise FakeUsageError(f"a job's id is {identifier!r}: a text is wanted")
         creating, service = operation.name == "create_job", call.service
         if creating and identifier not in service.account.jobs:
             if made := acting.create(operation, call, identifier):
