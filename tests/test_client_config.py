@@ -395,6 +395,7 @@ def test_names_of_accounts_are_sent_as_they_are_meant(variable: str, monkeypatch
         ({"X-Team": 1}, "'X-Team'"),
         ({1: "1"}, "1 is no name of a header"),
         ({"X Team": "a"}, "'X Team' is no name"),
+        (5, "headers must be a mapping of names to values, not int"),
     ],
 )
 def test_headers_that_cannot_be_sent_are_refused_at_once(headers: Any, wrong: str) -> None:

@@ -143,6 +143,8 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ConfigurationError: One cannot. The message does not show its value.
     """
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     for name, value in headers.items():
         if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r:.60} is no name of a header")
