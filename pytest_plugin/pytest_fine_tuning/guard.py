@@ -44,6 +44,11 @@ class StrayRequestError(RuntimeError):
     """Something was about to ask a provider over the network, while the fixture `fake_fine_tuning` was active."""
 
 
+def over_socket(library: ModuleType, kind: str) -> Any:
+    """A transport of *library* whose connections nobody has to close; *kind* is the name of its class."""
+    return getattr(library, kind)(limits=library.Limits(max_keepalive_connections=0))
+
+
 class Guard:
     """Stands before hosts, for one fake."""
 
@@ -78,7 +83,7 @@ class Guard:
     def way(self, library: ModuleType, kind: str) -> Any:
         """What takes requests of *library* to the fake; *kind* is the name of its own class of transports."""
         if self.is_copy:
-            return getattr(library, kind)(limits=library.Limits(max_keepalive_connections=0))
+            return over_socket(library, kind)
         if library.__name__ not in self._transports:
             self._transports[library.__name__] = self._fake.transport(library)
         return self._transports[library.__name__]

@@ -16,7 +16,7 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.handle.doors import API_KEY, NOWHERE
 
 from .environment import Environment
-from .guard import guarding
+from .guard import guarding, over_socket
 from .keys import ENVIRONMENT, FINDINGS, HANDLE, UNPASSED
 from .options import Options, options_of
 from .unrecorded import unrecorded
@@ -24,8 +24,6 @@ from .verdicts import judge
 
 AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
 SPARED = ("NO_PROXY", "no_proxy")
-NONE_KEPT = httpx.Limits(max_keepalive_connections=0)
-"""For a connection that nobody is there to close."""
 
 
 class Server:
@@ -71,13 +69,13 @@ class Way(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of a blocking client."""
-        way = self._near if self._is_near else httpx.HTTPTransport(limits=NONE_KEPT)
+        way = self._near if self._is_near else over_socket(httpx, "HTTPTransport")
         response: httpx.Response = way.handle_request(request)
         return response
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of an async client."""
-        way = self._near if self._is_near else httpx.AsyncHTTPTransport(limits=NONE_KEPT)
+        way = self._near if self._is_near else over_socket(httpx, "AsyncHTTPTransport")
         response: httpx.Response = await way.handle_async_request(request)
         return response
 

@@ -127,6 +127,11 @@ def read(shape: type[S], given: Mapping[str, Any]) -> S:
     try:
         return shape.model_validate(given)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(str(place) for place in problem["loc"])
-        raise FakeUsageError(f"{shape.__name__}: field {field!r}: {problem['msg'].lower()}") from None
+        field, text = first_problem(error)
+        raise FakeUsageError(f"{shape.__name__}: field {field!r}: {text}") from None
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The first field that is no good, by its path, and what is wrong with it."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    return ".".join(str(place) for place in problem["loc"]), problem["msg"].lower()

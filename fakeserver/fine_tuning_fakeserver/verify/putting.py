@@ -14,7 +14,7 @@ from ..domain.plan import Plan
 from ..domain.script import Lengths
 from ..domain.timeline import TERMINAL
 from ..domain.usage import FakeUsageError
-from ..verbs.seeds import JobSeed
+from ..verbs.seeds import JobSeed, first_problem
 from .course import fitted
 from .exchange import Json
 from .facts import Facts, JobFacts
@@ -51,9 +51,8 @@ def seed_of(job: JobFacts) -> JobSeed:
     try:
         return JobSeed.model_validate(told)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(str(place) for place in problem["loc"])
-        raise FakeUsageError(f"member {field}: {problem['msg'].lower()}") from None
+        field, text = first_problem(error)
+        raise FakeUsageError(f"member {field}: {text}") from None
 
 
 def timeless(seed: JobSeed) -> JobSeed:
