@@ -27,8 +27,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.edge.byhand import ask
-from fine_tuning_fakeserver.edge.serving import bind, config
+from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.server import bind, config
 
 ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
 KEY = [(b"authorization", b"Bearer sk-bench")]

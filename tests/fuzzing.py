@@ -23,9 +23,9 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.edge.byhand import ask
-from fine_tuning_fakeserver.verbs.seeding import MODELS
-from worlds import ROWS
+from fine_tuning_fakeserver.control.seeding import MODELS
+from fine_tuning_fakeserver.web.in_process import ask
+from strategies import ROWS
 
 KEY = "sk-right"
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

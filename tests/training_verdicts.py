@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fine_tuning_client import check_training_file
 from fine_tuning_fakeserver import FakeFineTuning
-from worlds import BORN, GRADER, Http
+from strategies import BORN, GRADER, Http
 
 NAME = "train.jsonl"
 METHODS: list[tuple[Any, str]] = [

@@ -1,5 +1,6 @@
 """Sessions of fine-tuning, recorded and replayed: your own, and a library of them."""
 
+from .bundled import session, sessions, training_file
 from .cassette import Cassette, Mode
 from .errors import (
     CassetteError,
@@ -11,9 +12,8 @@ from .errors import (
     CassetteUnusedError,
     CassetteWarning,
 )
-from .library import session, sessions, training_file
-from .storing import Header
-from .using import OnExpiry, OnUnplayed, use_cassette
+from .use_cassette import OnExpiry, OnUnplayed, use_cassette
+from .yaml_format import Header
 
 __all__ = [
     "Cassette",

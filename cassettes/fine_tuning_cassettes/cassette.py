@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from .differing import nearest, told
+from .api_paths import is_for_api
+from .body_decoding import unpacked
+from .bundled import FOLDER
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
-from .exchanges import Answer, Asked, Interaction, header
-from .library import FOLDER
-from .matching import Meaning
-from .places import is_for_api
-from .playing import OutOfAnswers, OutOfPatience, Player, kept_of, step_of
-from .recording import Manner, header_of, meaning_of_request, text_for
-from .storing import Header, Stored
-from .training import MARKER
-from .unpacking import unpacked
-from .writing import write
+from .files import write
+from .messages import Answer, Asked, Interaction, header
+from .mismatch import nearest, told
+from .record import Manner, header_of, meaning_of_request, text_for
+from .replay_policy import OutOfAnswers, OutOfPatience, Player, kept_of, step_of
+from .request_matching import Meaning
+from .training_data import MARKER
+from .yaml_format import Header, Stored
 
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
 

@@ -8,7 +8,7 @@ from email.message import Message
 from email.parser import HeaderParser
 from urllib.parse import unquote
 
-from .exchanges import Asked, Part, header, parsed
+from .messages import Asked, Part, header, parsed
 
 FORM = "multipart/form-data"
 

@@ -1,8 +1,8 @@
 """A client of OpenAI's fine-tuning API, wherever it is offered."""
 
+from fine_tuning_client.arguments import NOT_GIVEN
 from fine_tuning_client.client import AsyncFineTuning, AsyncFineTuningClient, FineTuning, FineTuningClient
 from fine_tuning_client.config import configure
-from fine_tuning_client.console import JobDisplay
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -24,23 +24,21 @@ from fine_tuning_client.errors import (
     UnsupportedOperationError,
     WaitTimeout,
 )
-from fine_tuning_client.pages import (
-    FileListResponse,
-    FineTuningCheckpointListResponse,
-    FineTuningEventListResponse,
-    FineTuningJobListResponse,
-    ModelListResponse,
-)
-from fine_tuning_client.providers import ProviderProfile
-from fine_tuning_client.requests import NOT_GIVEN
-from fine_tuning_client.responses import (
+from fine_tuning_client.job_display import JobDisplay
+from fine_tuning_client.models import (
     DeletionResponse,
+    FileListResponse,
     FileResponse,
+    FineTuningCheckpointListResponse,
     FineTuningCheckpointResponse,
+    FineTuningEventListResponse,
     FineTuningEventResponse,
+    FineTuningJobListResponse,
     FineTuningJobResponse,
+    ModelListResponse,
     ModelResponse,
 )
+from fine_tuning_client.providers import ProviderProfile
 from fine_tuning_client.training_file import check_training_file
 from fine_tuning_client.training_file_report import TrainingFileProblem, TrainingFileReport
 

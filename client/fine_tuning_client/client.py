@@ -11,15 +11,15 @@ from random import random
 from threading import Lock
 from typing import Any, Self, TypeVar
 
-from fine_tuning_client import drivers, testing
-from fine_tuning_client.commands import Flow, Stream
+from fine_tuning_client import runners, testing
+from fine_tuning_client.arguments import positive_seconds, whole_number
 from fine_tuning_client.config import checked_headers, default_provider, endpoint_of, profile_of, refuse_empty
-from fine_tuning_client.drivers import Door
+from fine_tuning_client.effects import Flow, Stream
+from fine_tuning_client.methods import AsyncVerbs, BlockingVerbs
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
-from fine_tuning_client.requests import positive_seconds, whole_number
 from fine_tuning_client.retries import retrying
+from fine_tuning_client.runners import Door
 from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async, united
-from fine_tuning_client.verbs import AsyncVerbs, BlockingVerbs
 
 T = TypeVar("T")
 
@@ -206,11 +206,11 @@ class FineTuningClient(_Client, BlockingVerbs):
 
     def _run(self, flow: Flow[T]) -> T:
         with self._connected() as door:
-            return drivers.run(retrying(flow, self._max_retries, random), door)
+            return runners.run(retrying(flow, self._max_retries, random), door)
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
         with self._connected() as door:
-            yield from drivers.stream(retrying(flow, self._max_retries, random), door)
+            yield from runners.stream(retrying(flow, self._max_retries, random), door)
 
     @contextmanager
     def _connected(self) -> Iterator[Door]:
@@ -250,11 +250,11 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
 
     async def _run(self, flow: Flow[T]) -> T:
         async with self._connected() as door:
-            return await drivers.run_async(retrying(flow, self._max_retries, random), door)
+            return await runners.run_async(retrying(flow, self._max_retries, random), door)
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
         repeating = retrying(flow, self._max_retries, random)
-        async with self._connected() as door, aclosing(drivers.stream_async(repeating, door)) as items:
+        async with self._connected() as door, aclosing(runners.stream_async(repeating, door)) as items:
             async for item in items:
                 yield item
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fine_tuning_client.arguments import is_async
 from fine_tuning_client.config_file import EMPTY, ENTRY, Config, checked, read
 from fine_tuning_client.errors import ConfigurationError
 from fine_tuning_client.providers import CAPABILITIES, PROFILES, Endpoint, Key, ProviderProfile
-from fine_tuning_client.requests import is_async
 
 DEFAULT_PROVIDER = "openai"
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token

@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fine_tuning_client.responses import FineTuningJobResponse
+    from fine_tuning_client.models import FineTuningJobResponse
 
 
 class FineTuningError(Exception):

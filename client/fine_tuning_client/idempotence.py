@@ -8,12 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fine_tuning_client.commands import Flow, Reply, Request, send
+from fine_tuning_client.arguments import named
+from fine_tuning_client.effects import Flow, Reply, Request, send
 from fine_tuning_client.errors import APIError, APIResponseError, UnsupportedOperationError
-from fine_tuning_client.pages import FineTuningJobListResponse
-from fine_tuning_client.replies import checked, parsed
-from fine_tuning_client.requests import named
-from fine_tuning_client.responses import FineTuningJobResponse
+from fine_tuning_client.models import FineTuningJobListResponse, FineTuningJobResponse
+from fine_tuning_client.reply_parsing import checked, parsed
 
 NAME = "idempotency_key"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 
-from fine_tuning_client.commands import Flow
+from fine_tuning_client.effects import Flow
 from fine_tuning_client.errors import FineTuningError
-from fine_tuning_client.flows import download_file, retrieve_job
+from fine_tuning_client.operations import download_file, retrieve_job
 
 Row = dict[str, float | None]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fine_tuning_client.commands import Request
+from fine_tuning_client.effects import Request
 from fine_tuning_client.errors import UnsupportedOperationError
 
 CAPABILITIES = frozenset(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from fine_tuning_client.commands import Command, Failure, Flow, Outcome, Reply, Request, Sleep, now, send
+from fine_tuning_client.effects import Command, Failure, Flow, Outcome, Reply, Request, Sleep, now, send
 from fine_tuning_client.errors import APIError
-from fine_tuning_client.replies import retry_after
+from fine_tuning_client.reply_parsing import retry_after
 
 C = TypeVar("C")
 T = TypeVar("T")

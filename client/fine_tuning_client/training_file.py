@@ -12,7 +12,7 @@ from os import PathLike
 from typing import BinaryIO, Literal, NoReturn
 
 from fine_tuning_client import training_file_rows as rows
-from fine_tuning_client.requests import file_part, in_bytes, named
+from fine_tuning_client.arguments import file_part, in_bytes, named
 from fine_tuning_client.training_file_report import Stage, TrainingFileProblem, TrainingFileReport
 
 # spec: 512 MB a file. That a line may have 8 MiB is inferred: there is a limit, but it is not known.

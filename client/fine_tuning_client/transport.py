@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from fine_tuning_client.commands import Failure, Reply, Request
+from fine_tuning_client.arguments import is_async
 from fine_tuning_client.config import checked_key
+from fine_tuning_client.effects import Failure, Reply, Request
 from fine_tuning_client.providers import Endpoint
-from fine_tuning_client.requests import is_async
-from fine_tuning_client.uploads import opened
+from fine_tuning_client.upload_progress import opened
 
 if TYPE_CHECKING:
     import ssl

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import TypeVar, cast
 
-from fine_tuning_client.commands import Emit, Flow, Outcome, Request, Sleep, Stream, now
+from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, named, plain_function, seconds
+from fine_tuning_client.effects import Emit, Flow, Outcome, Request, Sleep, Stream, now
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -18,15 +19,15 @@ from fine_tuning_client.errors import (
     RateLimitError,
     WaitTimeout,
 )
-from fine_tuning_client.flows import list_files, list_job_checkpoints, list_job_events, list_jobs, retrieve_job
-from fine_tuning_client.pages import Item, Page
-from fine_tuning_client.requests import NOT_GIVEN, NotGiven, named, plain_function, seconds
-from fine_tuning_client.responses import (
+from fine_tuning_client.models import (
     FileResponse,
     FineTuningCheckpointResponse,
     FineTuningEventResponse,
     FineTuningJobResponse,
+    Item,
+    Page,
 )
+from fine_tuning_client.operations import list_files, list_job_checkpoints, list_job_events, list_jobs, retrieve_job
 
 F = TypeVar("F")
 T = TypeVar("T", bound=Item)

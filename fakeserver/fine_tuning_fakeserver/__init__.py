@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .calls import Call
     from .domain.plan import JobError, Plan, PlanFields
-    from .domain.usage import FakeUsageError
-    from .edge.faults import Fault
-    from .edge.scripted.items import FakeResponseMismatch
-    from .edge.scripted.queues import ScriptedCall, StrayOperation
-    from .fake import FakeFineTuning
+    from .fake.fake_fine_tuning import FakeFineTuning
     from .findings import Finding
     from .settings import Settings, SettingsFields
+    from .usage_errors import FakeUsageError
+    from .web.fault_injector import Fault
+    from .web.recorded_calls import Call
+    from .web.scripting.items import FakeResponseMismatch
+    from .web.scripting.script import ScriptedCall, StrayOperation
 
 __all__ = [
     "Call",
@@ -32,19 +32,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Call": "calls",
-    "FakeFineTuning": "fake",
-    "FakeResponseMismatch": "edge.scripted.items",
-    "FakeUsageError": "domain.usage",
-    "Fault": "edge.faults",
+    "Call": "web.recorded_calls",
+    "FakeFineTuning": "fake.fake_fine_tuning",
+    "FakeResponseMismatch": "web.scripting.items",
+    "FakeUsageError": "usage_errors",
+    "Fault": "web.fault_injector",
     "Finding": "findings",
     "JobError": "domain.plan",
     "Plan": "domain.plan",
     "PlanFields": "domain.plan",
-    "ScriptedCall": "edge.scripted.queues",
+    "ScriptedCall": "web.scripting.script",
     "Settings": "settings",
     "SettingsFields": "settings",
-    "StrayOperation": "edge.scripted.queues",
+    "StrayOperation": "web.scripting.script",
 }
 
 

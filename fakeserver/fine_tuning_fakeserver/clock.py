@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from .domain.usage import FakeUsageError
+from .usage_errors import FakeUsageError
 
 Pace: TypeAlias = Literal["polls", "manual", "instant"] | float
 PACES = ("polls", "manual", "instant")

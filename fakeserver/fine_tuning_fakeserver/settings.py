@@ -9,13 +9,12 @@ from datetime import date
 from typing import Any, TypedDict
 
 from .clock import Pace, checked_pace
-from .domain.dialect import RECORDED
-from .domain.dialects import dialect_named
-from .domain.models import BASE_MODELS, BaseModel
+from .domain.base_models import BASE_MODELS, BaseModel, checked_class, checked_day, start_of
+from .domain.dialects.dialect import RECORDED
+from .domain.dialects.registry import dialect_named
 from .domain.plan import Plan, PlanFields
-from .domain.targets import Target, check_place
-from .domain.usage import FakeUsageError
-from .domain.wind_down import checked_class, checked_day, start_of
+from .domain.webhook_events import Target, check_place
+from .usage_errors import FakeUsageError
 
 LATEST = 1e11
 """The last Unix second at which an account can start, some 3000 years from now."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .keys import HANDLE, MARK, TAPE, TAPES, UNPASSED
+from .stash import HANDLE, MARK, TAPE, TAPES, UNPASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields
 
-    from .play import Server
-    from .ways import FineTuningService
+    from .fixture import Server
+    from .service_modes import FineTuningService
 
 __all__ = [
     "UnfiredFaultWarning",
@@ -117,7 +117,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give marked tests the fixture, and refuse marks that make no sense."""
     marked = [item for item in items if item.get_closest_marker(MARK) or item.get_closest_marker(TAPE)]
     if marked:
-        from .marks import take_marks
+        from .markers import take_marks
 
         take_marks(marked)
 
@@ -129,7 +129,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if UNPASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[UNPASSED] = True
     if HANDLE in item.stash:
-        from .verdicts import complete
+        from .reporting import complete
 
         complete(item, report)
     return report
@@ -144,7 +144,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         passed = not item.stash.get(UNPASSED, False)
     finally:
         if TAPES in item.stash:
-            from .tapes import settle
+            from .cassettes import settle
 
             settle(item, passed)
     return result
@@ -152,14 +152,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the findings."""
-    from .summary import summarize
+    from .reporting import summarize
 
     summarize(terminalreporter)
 
 
 @pytest.fixture(scope="session")
 def _fine_tuning_server() -> Generator[Server, None, None]:
-    from .play import Server
+    from .fixture import Server
 
     server = Server()
     yield server
@@ -196,7 +196,7 @@ def fake_fine_tuning(
     as they use Python's own modules (`guard` says what that leaves out). The account is emptied before the test, not
     after it: what a failed test left can be looked at, and is told in its report.
     """
-    from .play import playing
+    from .fixture import playing
 
     with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan) as fake:
         yield fake
@@ -209,7 +209,7 @@ def fine_tuning_cassette(request: pytest.FixtureRequest) -> Generator[Cassette, 
     With ``--fine-tuning-record=MODE`` it is recorded, from the service that the code under test talks to; a test that
     fails records nothing. While it is replayed, no key is needed, and waits of our client take no time.
     """
-    from .ways import recorded, tape_for
+    from .service_modes import recorded, tape_for
 
     tape = tape_for(request.node, request.config.getoption("fine_tuning_record"))
     with recorded(request, tape) as service:
@@ -220,7 +220,7 @@ def fine_tuning_cassette(request: pytest.FixtureRequest) -> Generator[Cassette, 
 @pytest.fixture
 def fine_tuning_service(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
     """Whom the test talks to, by ``--fine-tuning``: the fake, a cassette, a service being recorded, or the service."""
-    from .ways import reached
+    from .service_modes import reached
 
     with reached(request) as service:
         yield service

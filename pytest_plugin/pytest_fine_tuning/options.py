@@ -12,11 +12,11 @@ import pytest
 
 from fine_tuning_fakeserver import FakeUsageError, Settings
 from fine_tuning_fakeserver.clock import checked_pace
-from fine_tuning_fakeserver.domain.usage import nearest
 from fine_tuning_fakeserver.settings import FIELDS
+from fine_tuning_fakeserver.usage_errors import nearest
 
-from .hosts import Hosts
-from .keys import MARK
+from .providers import Hosts
+from .stash import MARK
 
 OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")
@@ -139,7 +139,7 @@ def _codes(given: Any) -> frozenset[str]:
 def _faults(given: Any) -> Any:
     if given == ():
         return given
-    from fine_tuning_fakeserver.edge.faults import Faults
+    from fine_tuning_fakeserver.web.fault_injector import Faults
 
     for name, value in {"faults": given, **_aims(given)}.items():
         if value is None or isinstance(value, Iterator):

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import borrowed
-from borrowed import UnreachableError
+import other_environments
+from other_environments import UnreachableError
 
 __all__ = ["UnreachableError", "installed", "outcomes"]
 
@@ -29,12 +29,12 @@ def installed() -> Path:
     Raises:
         UnreachableError: the registry cannot be reached.
     """
-    return borrowed.installed(f"openai-{VERSION}", f"openai=={VERSION}")
+    return other_environments.installed(f"openai-{VERSION}", f"openai=={VERSION}")
 
 
 def outcomes(base_url: str) -> dict[str, str]:
     """Run the contract with openai 2 in a process of its own; by part, the empty string or a traceback."""
-    environment = {**os.environ, "PYTHONPATH": borrowed.path_with(installed(), REPO / "tests")}
+    environment = {**os.environ, "PYTHONPATH": other_environments.path_with(installed(), REPO / "tests")}
     command = [sys.executable, "-W", "error", "-m", "tests.contract.openai2", base_url]
     ended = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
     if ended.returncode:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fine_tuning_fakeserver.verify.exchange import Exchange as Exchange
 from fine_tuning_fakeserver.verify.readers import files_in, read
+from fine_tuning_fakeserver.verify.recording import Exchange as Exchange
 
 DOTNET = Path(__file__).parents[2].parent / "shared" / "recordings" / "openai-dotnet"
 ABSENT = f"the recordings of the real service are not here: {DOTNET} is no folder"

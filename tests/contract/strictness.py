@@ -14,8 +14,8 @@ from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain.dialect import RECORDED
-from fine_tuning_fakeserver.edge.byhand import ask
+from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED
+from fine_tuning_fakeserver.web.in_process import ask
 
 from .session import IN_PROCESS, KEY, ROWS, http_library
 

@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.edge.byhand import ask
+from fine_tuning_fakeserver.web.in_process import ask
 
 from . import session
 from .session import KEY, ROWS

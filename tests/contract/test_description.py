@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from described import check
-from fine_tuning_fakeserver.edge.byhand import Reply
+from fine_tuning_fakeserver.web.in_process import Reply
+from openapi_checks import check
 
 from .recordings import ABSENT, DOTNET, Exchange, exchanges
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fine_tuning_fakeserver.verify.dated import AUTO, verify_as
+from fine_tuning_fakeserver.verify.dialect_dates import AUTO, verify_as
 from fine_tuning_fakeserver.verify.readers import files_in, read
 from fine_tuning_fakeserver.verify.replay import Row
 from fine_tuning_fakeserver.verify.report import totals

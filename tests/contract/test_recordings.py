@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.edge.byhand import Reply, ask
-from fine_tuning_fakeserver.verify.exchange import Exchange, Recording
-from fine_tuning_fakeserver.verify.facts import gather
-from fine_tuning_fakeserver.verify.lost import LostBodies
+from fine_tuning_fakeserver.verify.inferred_state import gather
+from fine_tuning_fakeserver.verify.missing_bodies import LostBodies
 from fine_tuning_fakeserver.verify.readers import files_in, read
+from fine_tuning_fakeserver.verify.recording import Exchange, Recording
 from fine_tuning_fakeserver.verify.replay import KEY
-from fine_tuning_fakeserver.verify.world import World
+from fine_tuning_fakeserver.verify.replay_account import World
+from fine_tuning_fakeserver.web.in_process import Reply, ask
 
 from .recordings import ABSENT, DOTNET
 from .session import ROWS

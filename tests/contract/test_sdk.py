@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.edge.serving import bind
+from fine_tuning_fakeserver.web.server import bind
 
 from . import openai2, session, strictness
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fine_tuning_fakeserver.verify.exchange import NoRecordingError
 from fine_tuning_fakeserver.verify.readers import files_in, read
+from fine_tuning_fakeserver.verify.recording import NoRecordingError
 from fine_tuning_fakeserver.verify.replay import Verified, verify
 from fine_tuning_fakeserver.verify.report import totals
 

@@ -11,18 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fine_tuning_client import (
-    BadRequestError,
-    FileResponse,
-    FineTuningClient,
-    FineTuningError,
-    FineTuningJobResponse,
-)
+from fine_tuning_client import BadRequestError, FileResponse, FineTuningClient, FineTuningError, FineTuningJobResponse
 
 from ..domain.plan import Plan
-from ..fake import FakeFineTuning
-from ..handle.doors import API_KEY
-from .screen import Screen
+from ..fake.clients import API_KEY
+from ..fake.fake_fine_tuning import FakeFineTuning
+from .demo_output import Screen
 
 EXAMPLE = Path(__file__).with_name("bicycle_workshop.jsonl")
 MODEL = "gpt-4o-mini-2024-07-18"

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from ..domain.usage import FakeUsageError
-from ..fake import FakeFineTuning
-from ..handle.doors import API_KEY
+from ..fake.clients import API_KEY
+from ..fake.fake_fine_tuning import FakeFineTuning
+from ..usage_errors import FakeUsageError
 from .options import AS_OF, DIALECT, ORGANIZATION, PACE, SEED, parse
 
 OPTIONS = (PACE, SEED, DIALECT, AS_OF, ORGANIZATION)

@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..edge.routes import OPERATIONS
 from ..evidence import KINDS
-from ..ledger import report
+from ..fidelity import report
+from ..web.endpoints import OPERATIONS
 
 BEGIN, END = "<!-- routes: scripts/ledger writes this table -->", "<!-- routes end -->"
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..clock import PACES, checked_pace
-from ..domain.dialect import RECORDED
-from ..domain.dialects import DIALECTS, dialect_named
-from ..domain.targets import Target
-from ..domain.usage import FakeUsageError
-from ..domain.wind_down import CLOSED_FROM, checked_class, checked_day
+from ..domain.base_models import CLOSED_FROM, checked_class, checked_day
+from ..domain.dialects.dialect import RECORDED
+from ..domain.dialects.registry import DIALECTS, dialect_named
+from ..domain.webhook_events import Target
+from ..usage_errors import FakeUsageError
 
 T = TypeVar("T")
 

@@ -9,34 +9,95 @@ import shlex
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from typing import Any, TextIO
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..domain.dialects import dialect_named
-from ..domain.usage import FakeUsageError
-from ..edge.control import is_loopback
-from ..edge.manners import told
-from ..edge.serving import bind, config, url_of
-from ..fake import FakeFineTuning
-from ..handle.doors import API_KEY
+from ..domain.dialects.registry import dialect_named
+from ..fake.clients import API_KEY
+from ..fake.fake_fine_tuning import FakeFineTuning
+from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from .access_log import AccessLog
-from .options import (
-    AS_OF,
-    CONTROL_TOKEN,
-    DIALECT,
-    HOST,
-    ORGANIZATION,
-    PACE,
-    PORT,
-    SEED,
-    WEBHOOK,
-    WEBHOOK_SECRET,
-    parse,
-)
-from .steered import Steered
+from ..web.control_endpoints import is_loopback
+from ..web.dialect_adapter import told
+from ..web.server import bind, config, url_of
+from .options import AS_OF, CONTROL_TOKEN, DIALECT, HOST, ORGANIZATION, PACE, PORT, SEED, WEBHOOK, WEBHOOK_SECRET, parse
+
+
+class AccessLog:
+    """The fake's application, with each of its answers written to *out*; no header is, so no key is.
+
+    A line has the time, the virtual time since the account's birth, the answer's status, how long it took, and the
+    request: ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
+    """
+
+    def __init__(self, fake: FakeFineTuning, out: TextIO) -> None:
+        self._fake = fake
+        self._app: ASGIApp = fake.asgi_app
+        self._out = out
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, then write its line."""
+        status = "---"  # the client went away before there was an answer
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        began = time.perf_counter()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            if scope["type"] == "http":
+                self._write(f"{status} {1000 * (time.perf_counter() - began):7.1f} ms  {_request(scope)}")
+
+    def _write(self, text: str) -> None:
+        age = timedelta(seconds=int(self._fake.now - self._fake.born))
+        try:
+            print(f"{datetime.now():%H:%M:%S} +{age} {text}", file=self._out, flush=True)
+        except OSError:
+            pass  # nobody reads the log any more, which is no reason to fail the request
+
+
+def _request(scope: Scope) -> str:
+    path, query = scope["raw_path"], scope["query_string"]  # as sent: what is escaped there cannot harm a terminal
+    target = path + b"?" + query if query else path
+    return f"{scope['method']} {target.decode('ascii', 'backslashreplace')}"
+
+
+CONTROL = "/_fake"
+HERE = ("127.0.0.1", 0)
+
+
+class Steered:
+    """Takes whoever sends the token with a control call for somebody on this machine.
+
+    Args:
+        app: the fake's.
+        token: sent as ``Authorization: Bearer …``.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._wanted = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith(CONTROL) and self._knows(scope):
+            scope = {**scope, "client": HERE}
+        await self._app(scope, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return compare_digest(sent, self._wanted)
+
 
 OPTIONS = (HOST, PORT, PACE, SEED, DIALECT, AS_OF, ORGANIZATION, WEBHOOK, WEBHOOK_SECRET, CONTROL_TOKEN)
 

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..domain.dialect import RECORDED
-from ..domain.dialects import DIALECTS
-from ..domain.usage import FakeUsageError
+from ..domain.dialects.dialect import RECORDED
+from ..domain.dialects.registry import DIALECTS
+from ..usage_errors import FakeUsageError
 from ..verify import report
-from ..verify.dated import AUTO, verify_as
-from ..verify.exchange import NoRecordingError, Recording, RecordingError
+from ..verify.dialect_dates import AUTO, verify_as
 from ..verify.readers import files_in, read
+from ..verify.recording import NoRecordingError, Recording, RecordingError
 from ..verify.replay import Verified
 
 EPILOG = """\

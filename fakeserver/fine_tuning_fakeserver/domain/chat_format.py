@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import tokens
+from . import token_estimate
 
 # spec: the chat training-data schema of 2025-05; a further key is refused (printed output of 2025).
 _EXAMPLE_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
@@ -28,7 +28,7 @@ def fault(row: dict[str, Any]) -> str | None:
 def tokens_of(row: dict[str, Any]) -> int:
     """Estimate the tokens of the example."""
     messages = row.get("messages")
-    return tokens.in_messages(messages) if isinstance(messages, list) else 0
+    return token_estimate.in_messages(messages) if isinstance(messages, list) else 0
 
 
 def extra_key(row: dict[str, Any], known: frozenset[str]) -> str | None:
@@ -61,7 +61,7 @@ def invalid_token(messages: list[Any]) -> str | None:
     that nobody's message may have them, are inferred.
     """
     for message in messages:
-        if found := tokens.special_in(message):
+        if found := token_estimate.special_in(message):
             return f" message contains an invalid token: {found}."
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import tokens
+from . import token_estimate
 from .chat_format import extra_key
 
 _KEYS = ("prompt", "completion")  # spec: the training-data schema of 2025-05
@@ -22,4 +22,4 @@ def fault(row: dict[str, Any]) -> str | None:
 
 def tokens_of(row: dict[str, Any]) -> int:
     """Estimate the tokens of the example."""
-    return sum(tokens.in_text(row[key]) for key in _KEYS if isinstance(row.get(key), str))
+    return sum(token_estimate.in_text(row[key]) for key in _KEYS if isinstance(row.get(key), str))

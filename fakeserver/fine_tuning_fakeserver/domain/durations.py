@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import TypeAlias
 
-from .usage import FakeUsageError
+from ..usage_errors import FakeUsageError
 
 Duration: TypeAlias = float | int | str | timedelta
 

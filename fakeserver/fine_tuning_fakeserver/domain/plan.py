@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypedDict
 
-from .curves import curve
+from ..usage_errors import FakeUsageError
 from .durations import Duration, seconds
-from .usage import FakeUsageError
+from .loss_curves import curve
 
 OUTCOMES = ("succeeded", "failed")
 VALIDATION = "validation"
@@ -77,7 +77,7 @@ class Plan:
         starting: from ``running`` until the first step begins.
         seconds_per_step: how long one training step takes.
         finishing: from the last step to ``finished_at``.
-        curve: a name of `fine_tuning_fakeserver.domain.curves.CURVES`, or CSV rows ``train_loss[,valid_loss]``;
+        curve: a name of `fine_tuning_fakeserver.domain.loss_curves.CURVES`, or CSV rows ``train_loss[,valid_loss]``;
             where rewards are told instead, a loss of x is a reward of exp(-x).
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import tokens
+from . import token_estimate
 from .chat_format import extra_key, first_message_fault, invalid_token
 
 # vendor text names the answers `…_output`, the training-data schema of 2025-05 `…_completion`; both are taken.
@@ -33,7 +33,7 @@ def tokens_of(row: dict[str, Any]) -> int:
     """Estimate the tokens of the example: the conversation, and both answers."""
     asked = row.get("input")
     parts = [asked.get("messages") if isinstance(asked, dict) else None, *(_answer(row, names) for names in _ANSWERS)]
-    return sum(tokens.in_messages(part) for part in parts if isinstance(part, list))
+    return sum(token_estimate.in_messages(part) for part in parts if isinstance(part, list))
 
 
 def _answer(row: dict[str, Any], names: tuple[str, str]) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..calls import Call
+from ..web.recorded_calls import Call
 from .finding import Facts, Finding
-from .sameness import FILES, is_anew, uploads_of
-from .sightings import UNDER_WAY, looks, sightings
+from .observed_jobs import UNDER_WAY, looks, sightings
+from .similar_calls import FILES, is_anew, uploads_of
 
 WAITED_LOOKS = 5
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ..calls import Call
+from ..web.recorded_calls import Call
+from .call_gaps import has_paused, is_busy, may_be_hot, runs, virtual_s
 from .finding import Facts, Finding
-from .pauses import has_paused, is_busy, may_be_hot, runs, virtual_s
-from .sameness import grouped
-from .sightings import OWN_CLIENT, TERMINAL, UNDER_WAY, looks, sightings
+from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, looks, sightings
+from .similar_calls import grouped
 
 HOT_LOOKS = 20
 ROUNDS_TOO_MANY = 5

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..calls import Call
+from ..web.recorded_calls import Call
+from .call_gaps import has_paused, is_busy, may_be_hot, paused_for, runs
 from .finding import Facts, Finding
-from .pauses import has_paused, is_busy, may_be_hot, paused_for, runs
-from .sameness import chained, grouped, is_same_job, uploads_of
-from .sightings import OWN_CLIENT
+from .observed_jobs import OWN_CLIENT
+from .similar_calls import chained, grouped, is_same_job, uploads_of
 
 REFUSALS_TOO_MANY = 3
 _SPOILS = ("truncate", "malformed")

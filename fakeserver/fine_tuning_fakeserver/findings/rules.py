@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from ..calls import Call
+from ..web.recorded_calls import Call
 from .finding import Facts, Finding
 from .leaks import leaked_file, leaked_job
-from .lists import cursor_by_time, ignored_has_more
-from .models import ignored_job_error, read_model_before_success
+from .model_use import ignored_job_error, read_model_before_success
+from .pagination import cursor_by_time, ignored_has_more
 from .polling import no_terminal_check, polled_without_pause, unknown_status_crashed
 from .retries import create_retried_blindly, hot_loop_on_429
-from .sameness import grouped
+from .similar_calls import grouped
 
 log = logging.getLogger("fine_tuning_fakeserver")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..edge.byhand import Reply
-from .exchange import Exchange, parsed
+from ..web.in_process import Reply
+from .recording import Exchange, parsed
 
 Verdict: TypeAlias = Literal["exact", "same shape", "differs", "not applicable"]
 

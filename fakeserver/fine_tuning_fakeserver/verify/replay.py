@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .compare import Comparison, compare
-from .exchange import Exchange, Recording
-from .facts import gather
-from .lost import LostBodies
-from .modelled import why_not
-from .world import World
+from .inferred_state import gather
+from .missing_bodies import LostBodies
+from .recording import Exchange, Recording
+from .replay_account import World
+from .route_of import why_not
 
 KEY = "sk-recorded"
 """The key that requests are sent with: recordings hide theirs, or should."""

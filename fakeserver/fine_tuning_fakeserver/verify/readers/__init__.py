@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from ..exchange import Exchange, NoRecordingError, Recording, RecordingError
+from ..recording import Exchange, NoRecordingError, Recording, RecordingError
 from . import har, proxy, vcr
-from .text import json_of, yaml_of
+from .decoding import json_of, yaml_of
 
 FORMATS = "test-proxy JSON (Entries), a VCR cassette (interactions, http_interactions) or a HAR file (log.entries)"
 SUFFIXES = (".json", ".yaml", ".yml", ".har")

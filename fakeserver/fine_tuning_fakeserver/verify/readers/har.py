@@ -6,8 +6,8 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from ..exchange import Exchange, Json, answer_of, headers_of
-from .text import bytes_of
+from ..recording import Exchange, Json, answer_of, headers_of
+from .decoding import bytes_of
 
 
 def exchanges(document: Json, text: str) -> Iterator[Exchange]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ..exchange import Exchange, Json, answer_of, headers_of
+from ..recording import Exchange, Json, answer_of, headers_of
 
 
 def exchanges(document: Json, text: str) -> Iterator[Exchange]:

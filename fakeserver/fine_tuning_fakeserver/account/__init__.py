@@ -1,0 +1,1 @@
+"""State: records in, account out."""

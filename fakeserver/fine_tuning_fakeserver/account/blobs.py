@@ -1,0 +1,110 @@
+"""The bytes of a file: in memory while small, on disk past a threshold."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+
+from ..domain import training_files
+from ..domain.training_files import Dataset, NotJsonlError
+
+IN_MEMORY_AT_MOST = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
+
+
+class Content:
+    """Bytes that can be read any number of times; made by `ContentWriter.seal` or `Content.of`."""
+
+    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_found", "size")
+
+    def __init__(self, data: bytes, descriptor: int | None = None, size: int | None = None) -> None:
+        self._bytes = data
+        self._descriptor = descriptor
+        self.size = len(data) if size is None else size
+        self._found: Dataset | NotJsonlError | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """The content of *data*, which is in memory already."""
+        return cls(data)
+
+    def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+        """All bytes, in pieces of at most *size*."""
+        for offset in range(0, self.size, size):
+            yield self._read(size, offset)
+
+    def read(self) -> bytes:
+        """All bytes at once."""
+        return b"".join(self.chunks())
+
+    def lines(self, at_most: int) -> Iterator[bytes]:
+        """The lines, without their line feeds; one that is longer than *at_most* bytes is cut, and the last."""
+        rest = b""
+        for chunk in self.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
+            if len(rest) > at_most:
+                break
+        if rest:
+            yield rest
+
+    def dataset(self) -> Dataset:
+        """What it holds as a training file; it is read through once, whoever asks first, and needs no lock for it.
+
+        Raises:
+            NotJsonlError: it is no training file.
+        """
+        if self._found is None:
+            try:
+                self._found = training_files.read(self.lines(training_files.LINE_BYTES_AT_MOST))
+            except NotJsonlError as error:
+                self._found = error
+        if isinstance(self._found, NotJsonlError):
+            raise NotJsonlError(str(self._found))
+        return self._found
+
+    def _read(self, size: int, offset: int) -> bytes:
+        if self._descriptor is None:
+            return self._bytes[offset : offset + size]
+        return os.pread(self._descriptor, size, offset)
+
+
+class ContentWriter:
+    """Takes bytes as they come, and moves to an unnamed file on disk once they are many."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._memory = bytearray()
+        self._descriptor: int | None = None
+        self._release: weakref.finalize[[int], ContentWriter] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Append *data*."""
+        self.size += len(data)
+        self._memory += data
+        if len(self._memory) > IN_MEMORY_AT_MOST:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._descriptor is None:
+            with tempfile.TemporaryFile() as file:
+                self._descriptor = os.dup(file.fileno())
+            self._release = weakref.finalize(self, os.close, self._descriptor)
+        view = memoryview(self._memory)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        view.release()
+        self._memory = bytearray()
+
+    def seal(self) -> Content:
+        """What was written, as content; the writer is spent."""
+        if self._descriptor is None:
+            return Content.of(bytes(self._memory))
+        self._flush()
+        content = Content(b"", self._descriptor, self.size)
+        if self._release:
+            self._release.detach()
+        weakref.finalize(content, os.close, self._descriptor)
+        return content

@@ -1,0 +1,250 @@
+"""Records: one immutable value for every accepted change, with the ids and times that were decided.
+
+Deciding and applying are two steps. The service decides; `account.apply` is the only thing that changes an
+account. The same records give the same account, byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ..clock import Pace
+from ..domain.jobs import NOTHING_GIVEN, Given, Job
+from ..domain.plan import Plan
+from ..domain.timeline import Intervention
+from ..domain.training_files import Dataset
+from ..domain.webhook_events import Attempt, Endpoint
+from .blobs import Content
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that was uploaded or seeded; `dataset` is what a fine-tune file holds. Times are Unix seconds."""
+
+    id: str
+    filename: str
+    purpose: str
+    content: Content
+    created_at: float
+    expires_at: float | None = None
+    dataset: Dataset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileUploaded:
+    """A file came into the account."""
+
+    file: StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class FileDeleted:
+    """A file, stored or derived, was deleted."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCreated:
+    """A job was accepted, with everything decided about it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class JobDisturbed:
+    """Somebody intervened in a job."""
+
+    id: str
+    act: Intervention
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDeleted:
+    """A fine-tuned model was deleted."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockAdvanced:
+    """Virtual time jumped to `to`, in Unix seconds."""
+
+    to: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaceSet:
+    """Virtual time goes on in another way from `at`, in Unix seconds."""
+
+    at: float
+    pace: Pace
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSet:
+    """Jobs created from now on go by this plan; with `once` only the next one that has none waiting before it."""
+
+    plan: Plan
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextNamed:
+    """The next thing of a kind that is made gets this id instead of a derived one; a job more that is given, too."""
+
+    kind: str
+    id: str
+    seed: int | None = None
+    given: Given = NOTHING_GIVEN
+
+
+NAMED = ("file", "job", "upload", "part")
+"""The kinds of things whose next id can be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that comes in parts; `parts` are in order of arrival, `size` is what they must add up to.
+
+    `expires_at` is the upload's own end, `file_expires_after` the file's; seconds both.
+    """
+
+    id: str
+    filename: str
+    purpose: str
+    size: int
+    created_at: float
+    expires_at: float
+    file_expires_after: int | None = None
+    status: Literal["pending", "completed", "cancelled"] = "pending"
+    parts: tuple[tuple[str, Content], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadChanged:
+    """An upload was begun, got a part, was completed or cancelled: this is how it is from now on."""
+
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A project may use a checkpoint's model."""
+
+    id: str
+    created_at: float
+    checkpoint: str
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionGranted:
+    """A permission was granted."""
+
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRevoked:
+    """A permission was deleted."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepliesSet:
+    """Models answer with these texts, in this order, before they make up their own."""
+
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A model answered; `scripted` when it took a text from the script."""
+
+    at: float
+    scripted: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraderScoresSet:
+    """Models that judge give these numbers from now on, one each time they are asked; None: no number."""
+
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraderScoreGiven:
+    """A model that judges was asked, and gave the first of the numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAdded:
+    """An endpoint is told of jobs from now on."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRemoved:
+    """An endpoint was taken away at `at`, in Unix seconds."""
+
+    at: float
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTried:
+    """A delivery was sent, or was not to be sent and counts as arrived."""
+
+    id: str
+    attempt: Attempt
+
+
+Record: TypeAlias = (
+    FileUploaded
+    | FileDeleted
+    | JobCreated
+    | JobDisturbed
+    | ModelDeleted
+    | ClockAdvanced
+    | PaceSet
+    | PlanSet
+    | NextNamed
+    | UploadChanged
+    | PermissionGranted
+    | PermissionRevoked
+    | RepliesSet
+    | Answered
+    | GraderScoresSet
+    | GraderScoreGiven
+    | WebhookAdded
+    | WebhookRemoved
+    | WebhookTried
+)
+
+
+def time_of(record: Record) -> float | None:
+    """When the change was accepted, in Unix seconds; None where it is the same at any time."""
+    match record:
+        case FileUploaded(file):
+            return file.created_at
+        case JobCreated(job):
+            return job.created_at
+        case JobDisturbed(_, act):
+            return act.at
+        case UploadChanged(upload):
+            return upload.created_at
+        case Answered(at, _):
+            return at
+        case PermissionGranted(permission):
+            return permission.created_at
+        case WebhookAdded(endpoint):
+            return endpoint.created_at
+        case WebhookTried(_, attempt):
+            return attempt.at
+        case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _):
+            return at
+    return None

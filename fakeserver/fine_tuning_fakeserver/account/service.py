@@ -1,0 +1,203 @@
+"""The service: one account, its clock and its journal behind one lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from ..api_errors import ApiError
+from ..clock import Pace, VirtualClock, checked_pace, real_now
+from ..settings import Settings
+from ..usage_errors import FakeUsageError
+from .account import Account, apply
+from .records import ClockAdvanced, PaceSet, Record, time_of
+
+
+class Journal(Protocol):
+    """Keeps an account's records in the order in which they were accepted."""
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Keep *records*, all or none."""
+        ...
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first *count* records."""
+        ...
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        ...
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, oldest first."""
+        ...
+
+
+class MemoryJournal:
+    """A journal that ends with the process."""
+
+    def __init__(self) -> None:
+        self._records: list[Record] = []
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Keep *records*."""
+        self._records.extend(records)
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first *count* records."""
+        del self._records[count:]
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, oldest first."""
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service:
+    """An account that can be asked and changed, one verb at a time.
+
+    A verb decides: it may refuse, and returns what is answered. What it accepts it commits as records, all at its
+    end, so that a verb that fails leaves the account as it was.
+    """
+
+    def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
+        self.lock = threading.RLock()
+        self._new_journal = journal
+        self._looks_count = True
+        self._born_with = settings or Settings()
+        self.reset({})
+
+    def reset(self, changes: Mapping[str, Any]) -> None:
+        """Begin a fresh account, with the settings that the service was born with but for *changes*.
+
+        Raises:
+            FakeUsageError: there is no such setting, or its value is no good.
+        """
+        settings = self._born_with.changed(changes)
+        with self.lock:
+            self.journal = self._new_journal()
+            self.born = real_now() if settings.begins is None else settings.begins
+            self.account = Account(settings, self.born)
+            self.clock = VirtualClock(self.born, _rate(settings.pace))
+            self.looked_at: dict[str, int] = {}
+            """Pace "polls": how many events of a job were visible when it was last listed."""
+
+    def be_born_with(self, settings: Settings) -> None:
+        """Let `reset` come back to these *settings* from now on."""
+        self._born_with = settings
+
+    @property
+    def settings(self) -> Settings:
+        """What the account was born with."""
+        return self.account.settings
+
+    @contextmanager
+    def all_or_nothing(self, *, looks_count: bool = True) -> Generator[None, None, None]:
+        """Hold the lock over a request; when it ends in a crash, put the account and its clock back.
+
+        Refusals pass through: a verb refuses before it changes anything.
+
+        Args:
+            looks_count: whether a look at a job moves time at the pace "polls".
+        """
+        with self.lock:
+            self._looks_count = looks_count
+            kept, mark = len(self.journal), self.clock.mark()
+            try:
+                yield
+            except (ApiError, FakeUsageError):
+                raise
+            except Exception:
+                self._put_back(kept, mark)
+                raise
+            finally:
+                self._looks_count = True
+
+    @property
+    def is_moved_by_looks(self) -> bool:
+        """Whether the look that a verb takes moves time."""
+        return self._looks_count and self.account.pace == "polls"
+
+    def _put_back(self, kept: int, mark: tuple[float, float, float]) -> None:
+        self.journal.keep(kept)
+        self.account = Account(self.settings, self.born)
+        self.clock.return_to(mark)
+        self.looked_at.clear()
+        for record in self.journal:
+            self._live_through(record)
+        self.account.settle(self.clock.now())
+
+    def _live_through(self, record: Record) -> None:
+        """Change the account as *record* did, after all that had come to be by then."""
+        if (at := time_of(record)) is not None:
+            self.account.settle(at)
+        apply(self.account, record)
+
+    def begin(self) -> float:
+        """Read the time, once a verb, and make known what has come to be by now."""
+        if self.account.pace == "instant":
+            end = self.account.last_end()
+            if end > self.clock.now():
+                self.advance_clock(end)
+        now = self.clock.now()
+        self.account.settle(now)
+        return now
+
+    def commit(self, *records: Record) -> None:
+        """Accept *records*: keep them, then apply them."""
+        self.journal.append(records)
+        for record in records:
+            apply(self.account, record)
+
+    def advance_clock(self, to: float) -> float:
+        """Jump to *to*, in Unix seconds, and make known what has come to be; return the new time."""
+        self.clock.move_to(to)
+        self.commit(ClockAdvanced(to))
+        self.account.settle(to)
+        return to
+
+    def set_pace(self, pace: object) -> None:
+        """Let time pass in another way from now on.
+
+        Raises:
+            FakeUsageError: there is no such pace.
+        """
+        with self.lock:
+            chosen = checked_pace(pace)
+            self.commit(PaceSet(self.begin(), chosen))
+            self.clock.run_at(_rate(chosen))
+
+    def replay(self, records: Iterable[Record]) -> None:
+        """Accept *records* of another account of the same settings: the same answers, byte for byte."""
+        with self.lock:
+            for record in records:
+                if (at := time_of(record)) is not None:
+                    self.clock.move_to(at)
+                if isinstance(record, PaceSet):
+                    self.clock.run_at(_rate(record.pace))
+                self.journal.append([record])
+                self._live_through(record)
+
+
+def _rate(pace: Pace) -> float:
+    return 0.0 if isinstance(pace, str) else float(pace)
+
+
+def verb(function: Callable[Concatenate[Service, float, P], T]) -> Callable[Concatenate[Service, P], T]:
+    """Make *function* a verb: it holds the lock, and is given the time, read once."""
+
+    @wraps(function)
+    def locked(service: Service, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with service.lock:
+            return function(service, service.begin(), *args, **kwargs)
+
+    return locked

@@ -1,0 +1,1 @@
+"""What only the owner of a fake can do: steer time, seed files and jobs."""

@@ -1,0 +1,1 @@
+"""Dialects of the API, as data."""

@@ -1,0 +1,151 @@
+"""Azure's dialect, as its SDKs' public test recordings of 2025-04 to 2026-02 and printed outputs show it.
+
+What neither shows is marked as inferred. A paused job has no result file here (DIVERGES: Azure's has one), and its
+resumption makes no checkpoint of the first step.
+"""
+
+from __future__ import annotations
+
+from ..ids import HEX, SHAPES, IdShape
+from ..timeline import KINDS, Kind
+from .dialect import ALL, Course, Dialect, Manner, Shape
+
+_HEX_IDS = {
+    **SHAPES,
+    "job": IdShape("ftjob-", 32, HEX),
+    "event": IdShape("ftevent-", 32, HEX, masked=10),
+    "checkpoint": IdShape("ftchkpt-", 32, HEX),
+    "file": IdShape("file-", 32, HEX),
+}
+
+# recording: what is null with OpenAI is absent here, numbers that are not known yet are -1, whole floats are integers.
+_NUMBERS = Shape(
+    words={name: {"auto": -1} for name in ("n_epochs", "batch_size", "beta", "eval_interval", "eval_samples")},
+    whole=True,
+)
+_OF_METHOD = Shape(within={"hyperparameters": _NUMBERS})
+_JOB = (
+    *("hyperparameters", "suffix", "seed", "method", "trainingType", "error", "status", "model", "fine_tuned_model"),
+    *("training_file", "validation_file", "result_files", "finished_at", "trained_tokens", "estimated_finish"),
+    *("id", "created_at", "object"),
+)
+_ABSENT = frozenset({*_JOB, "data", "expires_at"})
+_STATUSES = {"validating_files": "pending", "queued": "pending"}
+_METRICS = (
+    *("step", "train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy"),
+    *("full_valid_loss", "full_valid_mean_token_accuracy"),
+)
+
+
+def _job(statuses: dict[str, str]) -> Shape:
+    return Shape(
+        members=_JOB,
+        sources={"suffix": "user_provided_suffix"},
+        words={"status": statuses},
+        empties={"result_files": None, "error": None},
+        absent=_ABSENT,
+        within={
+            "hyperparameters": _NUMBERS,
+            "method": Shape(within={"supervised": _OF_METHOD, "dpo": _OF_METHOD, "reinforcement": _OF_METHOD}),
+        },
+    )
+
+
+_PAGE = Shape(members=("has_more", "data", "object"), within={"data": None})
+_SHAPES = {
+    "fine_tuning.job": _job(_STATUSES),
+    # recording: a pause is answered with "pausing", a resumption with "resuming"; that the next look finds a job
+    # paused, or pending, is inferred
+    "pause_job": _job({"paused": "pausing"}),
+    "resume_job": _job({"queued": "resuming"}),
+    "fine_tuning.job.event": Shape(
+        members=("id", "created_at", "level", "message", "data", "type", "object"),  # where data stands is inferred
+        empties={"data": None},
+        absent=_ABSENT,
+        within={"data": Shape(members=_METRICS, whole=True)},
+    ),
+    "fine_tuning.job.checkpoint": Shape(
+        members=(
+            *("id", "created_at", "fine_tuned_model_checkpoint", "step_number", "metrics", "fine_tuning_job_id"),
+            "object",
+        ),
+        within={"metrics": Shape(members=_METRICS, whole=True)},
+    ),
+    "file": Shape(
+        members=("status", "bytes", "purpose", "filename", "id", "created_at", "expires_at", "object"),
+        absent=_ABSENT,
+    ),
+    "upload": Shape(within={"file": None}),
+    **dict.fromkeys(("list_jobs", "list_job_events", "list_job_checkpoints", "list_files"), _PAGE),
+}
+
+_COURSE = Course(
+    # printed: "Job enqueued …", "Job succeeded.", "Model Evaluation Passed.", "Completed results file: …", "Training
+    # tokens billed: …", in this order; "Job started." and "Job canceled." by the older route. The rest is inferred.
+    kinds={
+        **KINDS,
+        "created": Kind("validating_files", "Job enqueued. Waiting for jobs ahead to complete.", data=False),
+        "validating": Kind(),
+        "validated": Kind("queued"),
+        "started": Kind("running", "Job started.", data=False),
+        "trained": Kind(None, "Job succeeded.", data=False),
+        "checkpoint": Kind(),
+        "model": Kind(None, "Model Evaluation Passed.", data=False),
+        "completed": Kind("succeeded", "Completed results file: {result}", data=False),
+        "billed": Kind(None, "Training tokens billed: {billed}", data=False),
+        "failed": Kind("failed", "{error}", "error", data=False),
+        "stopping": Kind(None, "Job canceled.", data=False),
+        "paused": Kind("paused", "Job paused.", data=False),
+        "resumed": Kind("queued", "Job resumed.", data=False),
+    },
+    also={"completed": ("billed",)},
+    step="Step {step}: training loss={train_loss}",
+    every=10,
+    all_metrics=True,
+    # recording: succeeded (the time of the last event) and cancelled; failed is inferred
+    finished={"succeeded": "completed", "cancelled": "cancelled", "failed": "failed"},
+    estimate_s=900,  # recording: of new jobs; that it stays so is inferred
+    at_once=("learning_rate_multiplier",),
+    model="{base}.ft-{hex}{dashed}",
+)
+
+_MANNER = Manner(
+    root="/openai/v1",
+    place=("AZURE_OPENAI_ENDPOINT", ""),
+    key_variable="AZURE_OPENAI_API_KEY",
+    version_wanted=True,
+    key_header=b"api-key",
+    made=frozenset({"create_job", "upload_file"}),
+    without=frozenset(
+        {
+            *(b"openai-organization", b"openai-project", b"openai-processing-ms", b"openai-version"),
+            *(b"access-control-allow-origin", b"access-control-expose-headers"),
+        }
+    ),
+    headers={ALL: ((b"x-ms-region", b"East US 2"),)},
+    json_type=b"application/json; charset=utf-8",
+    request_id=(b"apim-request-id", "uuid"),
+    # inferred: texts that users print; that a path without a version is as one that is no route, too
+    refusals={
+        401: (
+            "401",
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key "
+            "for an active subscription and use a correct regional API endpoint for your resource.",
+        ),
+        404: ("404", "Resource not found"),
+    },
+)
+
+AZURE_2025 = Dialect(
+    "azure-2025",
+    shapes=_SHAPES,
+    ids=_HEX_IDS,
+    course=_COURSE,
+    manner=_MANNER,
+    unready=("pending", 5.0),  # recording: pending at 0 s, processed at 5 s
+    result_name="results.csv",  # printed
+    base64_results=False,  # inferred
+    batch_files_end=False,  # inferred: the default is OpenAI's
+    own_fields=("trainingType",),
+    as_sent=("method",),
+)

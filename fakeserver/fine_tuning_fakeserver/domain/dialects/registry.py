@@ -1,0 +1,115 @@
+"""The dialects that there are: OpenAI's by date, OpenAI's as documented, and Azure's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ...usage_errors import FakeUsageError
+from ..base_models import OF_2023
+from ..ids import SHAPES
+from .azure import AZURE_2025
+from .dialect import RECORDED, Course, Dialect, Manner, Shape
+
+_FILES_OF_24 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
+_FILE = ("object", "id", "purpose", "filename", "bytes", "created_at", "status", "status_details")
+
+# recording: ruby-openai finetunes_list (2023-11) has these 14 members, finetunes_create (2024-10) the four below, too.
+_JOB_2023 = (
+    *("object", "id", "model", "created_at", "finished_at", "fine_tuned_model", "organization_id", "result_files"),
+    *("status", "validation_file", "training_file", "hyperparameters", "trained_tokens", "error"),
+)
+_JOB_2024 = (*_JOB_2023, "user_provided_suffix", "seed", "estimated_finish", "integrations")
+_METRICS = (
+    *("step", "train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy"),
+    *("full_valid_loss", "full_valid_mean_token_accuracy"),
+)
+_CHECKPOINT = "fine_tuning.job.checkpoint"
+# checkpoint metrics: a printed output of 2024-08 has no type
+_UNTYPED = Shape(within={"metrics": Shape(members=_METRICS)})
+_IN_UPLOAD = Shape(within={"file": None})
+
+_ANY_ORIGIN = ((b"access-control-allow-origin", b"*"),)
+_MODELS = ("list_models", "retrieve_model")
+# recording: models_retrieve (2024-04), models_list (2023-11), newline and headers; finetunes_create (2024-10) has
+# nosniff, the other headers were not there before 2025.
+_MANNER_2024 = Manner(
+    newline=dict.fromkeys(_MODELS, True),
+    headers=dict.fromkeys(_MODELS, _ANY_ORIGIN),
+    without=frozenset({b"openai-project", b"x-envoy-upstream-service-time", b"access-control-expose-headers"}),
+)
+OPENAI_2024 = Dialect(
+    "openai-2024-10",
+    shapes={
+        "fine_tuning.job": Shape(members=_JOB_2024),
+        _CHECKPOINT: _UNTYPED,
+        "file": Shape(members=_FILE),
+        "upload": _IN_UPLOAD,
+        # recording: files_delete (2023-11); when the order changed is not known
+        "file deleted": Shape(members=("object", "id", "deleted")),
+    },
+    ids=_FILES_OF_24,
+    manner=_MANNER_2024,
+    batch_files_end=False,  # files had no ``expires_at``
+    any_name=True,  # recording: files_upload_stringio (2024-04), a fine-tune file called local.path
+)
+
+# recordings of 2023-11: error null, files "uploaded" for some seconds (files_retrieve at 0 s, files_delete_retrieve
+# at 3 s), plain result files (the guides of then), request ids of 32 hex digits, no nosniff.
+OPENAI_2023 = replace(
+    OPENAI_2024,
+    name="openai-2023-11",
+    shapes={
+        **OPENAI_2024.shapes,
+        "fine_tuning.job": Shape(members=_JOB_2023, empties={"error": None}),
+        "list_files": Shape(members=("object", "has_more", "data"), within={"data": None}),
+    },
+    manner=replace(
+        _MANNER_2024,
+        without=_MANNER_2024.without | {b"x-content-type-options"},
+        request_id=(b"x-request-id", "hex"),
+        invalid_urls=True,  # recording: GET /v1/files/ (2023-08), printed for others
+    ),
+    unready=("uploaded", 3.0),
+    base64_results=False,
+    course=Course(every=10, after=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
+    models=OF_2023,
+    dated={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
+    # printed outputs of 2023
+    suffix_at_most=18,
+    complaints={"extra_forbidden": "extra fields not permitted"},
+    counts_at_once=True,
+)
+
+# spec: the members of the schemas, in recorded order; what is typed as plain text or a number is left out, not null.
+# The enum of a job's status has no "paused"; it stays, as the spec's own example of POST …/pause answers it.
+OPENAI_SPEC = Dialect(
+    "openai-spec",
+    shapes={
+        "fine_tuning.job": Shape(
+            members=(*_JOB_2023, "seed", "estimated_finish", "integrations", "metadata", "method"),
+            empties={"error": None, "hyperparameters": {}},
+            within={"integrations": Shape(within={"wandb": Shape(members=("project", "name", "entity", "tags"))})},
+        ),
+        "fine_tuning.job.event": Shape(absent=frozenset({"data"})),
+        _CHECKPOINT: _UNTYPED,
+        "file": Shape(absent=frozenset({"expires_at", "status_details"})),
+        "upload": _IN_UPLOAD,
+    },
+    course=Course(all_metrics=True),
+)
+
+DIALECTS: Mapping[str, Dialect] = {
+    dialect.name: dialect for dialect in (RECORDED, OPENAI_SPEC, OPENAI_2024, OPENAI_2023, AZURE_2025)
+}
+
+
+def dialect_named(name: object) -> Dialect:
+    """The dialect of this name.
+
+    Raises:
+        FakeUsageError: there is none.
+    """
+    if not isinstance(name, str) or name not in DIALECTS:
+        raise FakeUsageError(f"dialect is {name!r}: there are {', '.join(DIALECTS)}")
+    return DIALECTS[name]

@@ -1,0 +1,207 @@
+"""Graders as request bodies: their shapes, for jobs that learn by reward and for the graders' own routes.
+
+That a further member is refused is inferred: the spec leaves graders open, creation refused one wherever it was seen.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from ..request_base import Body
+
+SOURCE_CHARACTERS_AT_MOST = 256 * 1024
+"""Vendor text gives a python grader's source 256 kB; that it is refused by its length is inferred."""
+
+Number = int | Annotated[float, Field(allow_inf_nan=False)]
+Metric = Literal[
+    "cosine", "fuzzy_match", "bleu", "gleu", "meteor", "rouge_1", "rouge_2", "rouge_3", "rouge_4", "rouge_5", "rouge_l"
+]
+
+
+class TextItem(Body):
+    """A text in a model's input: EvalItemContentText, EvalItemContentOutputText."""
+
+    type: Literal["input_text", "output_text"]
+    text: str
+
+
+class ImageItem(Body):
+    """An image in a model's input."""
+
+    type: Literal["input_image"]
+    image_url: str
+    detail: str | None = None
+
+
+class AudioData(Body):
+    """The sound of an `AudioItem`, in base64."""
+
+    data: str
+    format: Literal["mp3", "wav"]
+
+
+class AudioItem(Body):
+    """A sound in a model's input."""
+
+    type: Literal["input_audio"]
+    input_audio: AudioData
+
+
+def _kind_of_item(value: Any) -> str:
+    return "text" if isinstance(value, str) else "object"
+
+
+Item = Annotated[TextItem | ImageItem | AudioItem, Field(discriminator="type")]
+ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_kind_of_item)]
+
+
+def _kind_of_content(value: Any) -> str:
+    return "list" if isinstance(value, list) else _kind_of_item(value)
+
+
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[list[ItemOrText], Tag("list")],
+    Discriminator(_kind_of_content),
+]
+
+
+class EvalItem(Body):
+    """One message to the model that judges. Source: spec EvalItem."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Content
+    type: Literal["message"] = "message"
+
+    def texts(self) -> list[str]:
+        """The texts among its content, which may have templates in them."""
+        content = self.content if isinstance(self.content, list) else [self.content]
+        return [each if isinstance(each, str) else each.text for each in content if isinstance(each, str | TextItem)]
+
+
+class StringCheck(Body):
+    """Two texts compared. Source: spec GraderStringCheck."""
+
+    type: Literal["string_check"]
+    name: str
+    input: str
+    reference: str
+    operation: Literal["eq", "ne", "like", "ilike"]
+
+
+class TextSimilarity(Body):
+    """How like two texts are. Source: spec GraderTextSimilarity."""
+
+    type: Literal["text_similarity"]
+    name: str
+    input: str
+    reference: str
+    evaluation_metric: Metric
+
+
+class Python(Body):
+    """A function ``grade(sample, item)``. Source: spec GraderPython."""
+
+    type: Literal["python"]
+    name: str | None = None  # spec: required; a published output of the live service has one that was left out
+    source: Annotated[str, Field(max_length=SOURCE_CHARACTERS_AT_MOST)]
+    image_tag: str | None = None
+
+
+class SamplingParams(Body):
+    """How the model that judges is sampled. Source: spec, ``max_completions_tokens`` spelt so."""
+
+    seed: int | None = None
+    top_p: Number | None = 1
+    temperature: Number | None = None
+    max_completions_tokens: Annotated[int, Field(ge=1)] | None = None
+    # spec ReasoningEffort
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class ScoreModel(Body):
+    """A model that gives a number in `range`. Source: spec GraderScoreModel."""
+
+    type: Literal["score_model"]
+    name: str
+    model: str
+    input: list[EvalItem]
+    sampling_params: SamplingParams | None = None
+    range: list[Number] = Field([0, 1], min_length=2, max_length=2)
+
+
+class LabelModel(Body):
+    """A model that gives a label; only inside `Multi`. Source: spec GraderLabelModel."""
+
+    type: Literal["label_model"]
+    name: str
+    model: str
+    input: list[EvalItem]
+    labels: list[str]
+    passing_labels: list[str]
+
+
+Part = Annotated[
+    StringCheck | TextSimilarity | Python | ScoreModel | LabelModel,
+    Field(discriminator="type"),
+]
+"""A grader inside `Multi`."""
+
+
+def _kind_of_graders(value: Any) -> str:
+    if isinstance(value, list):
+        return "list"
+    one = isinstance(value, BaseModel) or (isinstance(value, dict) and isinstance(value.get("type"), str))
+    return "one" if one else "map"
+
+
+Graders = Annotated[
+    Annotated[dict[str, Part], Tag("map")] | Annotated[list[Part], Tag("list")] | Annotated[Part, Tag("one")],
+    Discriminator(_kind_of_graders),
+]
+
+
+class Multi(Body):
+    """Several graders whose rewards make one. Source: spec GraderMulti.
+
+    The spec's schema has one grader, its example a list, its guides a map by name: all three are taken.
+    """
+
+    type: Literal["multi"]
+    name: str | None = None  # spec: required; vendor text's own request has none
+    graders: Graders
+    calculate_output: str
+
+    def parts(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
+        """The graders inside by the names that `calculate_output` has for them: those of the map, else their own."""
+        if isinstance(self.graders, dict):
+            return self.graders
+        listed = self.graders if isinstance(self.graders, list) else [self.graders]
+        return {part.name or part.type: part for part in listed}
+
+
+Grader = Annotated[
+    StringCheck | TextSimilarity | Python | ScoreModel | Multi,
+    Field(discriminator="type"),
+]
+"""A grader of a job, or of the graders' routes; a label_model is none of these."""
+
+
+class RunGraderBody(Body):
+    """``POST …/graders/run``. Source: spec RunGraderRequest."""
+
+    grader: Grader
+    item: dict[str, Any] | None = None
+    model_sample: str
+
+
+class ValidateGraderBody(Body):
+    """``POST …/graders/validate``. Source: spec ValidateGraderRequest."""
+
+    grader: Grader
+
+
+def as_sent(grader: BaseModel) -> dict[str, Any]:
+    """The grader as it came, nothing filled in; members in the order of the spec."""
+    return grader.model_dump(mode="json", exclude_unset=True)

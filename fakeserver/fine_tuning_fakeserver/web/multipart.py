@@ -1,0 +1,168 @@
+"""Multipart forms, read synchronously from the chunks that arrive; large files go to disk as they come."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from ..account.blobs import Content, ContentWriter
+from ..api_errors import ApiError, bad_multipart, too_large
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+FIELD_BYTES_AT_MOST = 64 * 1024
+FILE_PARTS = ("file", "data")
+"""The parts that are files, with a file name or without (inferred: a client may leave it out)."""
+PARTS_AT_MOST = 64
+
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)
+_EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a form, with the file name it was sent under, if any."""
+
+    name: str
+    filename: str | None
+    content: Content
+
+
+@dataclass(slots=True)
+class Form:
+    """The parts of a form, by name; of two parts with one name the last counts."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """The part called *name* as text; empty when it was not sent."""
+        part = self.parts.get(name)
+        return part.content.read().decode(errors="replace") if part else ""
+
+
+class FormReader:
+    """Reads one form: `feed` the chunks, then `finish`."""
+
+    def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
+        self.form = Form()
+        self._headers: dict[str, bytes] = {}
+        self._options: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+        self._writer = ContentWriter()
+        self._file_limit = file_bytes_at_most
+        self._limit = FIELD_BYTES_AT_MOST
+        self._ended = False
+        self._delimiter = b"\n--" + boundary
+        self._preamble = b"\n"
+        self._begun = False
+        self._refusal: ApiError | None = None
+        try:
+            self._parser = MultipartParser(boundary, self._callbacks())
+            self._parser.logger = _SILENT  # what it complains of is in the answer
+        except FormParserError as error:
+            raise bad_multipart(str(error)) from None
+
+    def _callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_name,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next chunk. After a refusal the rest is read and dropped, so that the client gets the answer."""
+        if self._refusal:
+            return
+        if not self._begun:
+            chunk = self._after_preamble(chunk)
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            self._refusal = bad_multipart(str(error))
+
+    def _after_preamble(self, chunk: bytes) -> bytes:
+        """What there is of the form itself; a form may begin with some text for people (RFC 2046, 5.1.1)."""
+        self._preamble += chunk
+        start = self._preamble.find(self._delimiter) + 1
+        self._begun = start > 0
+        form = self._preamble[start:] if self._begun else b""
+        self._preamble = b"" if self._begun else self._preamble[-len(self._delimiter) :]
+        return form
+
+    def finish(self) -> Form:
+        """The whole form.
+
+        Raises:
+            ApiError: the form is broken, cut off, or too large.
+        """
+        if self._refusal:
+            raise self._refusal
+        if not self._ended:
+            raise bad_multipart("the body ends before the closing boundary")
+        return self.form
+
+    def _begin_part(self) -> None:
+        self._headers = {}
+        self._writer = ContentWriter()
+
+    def _add_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[self._name.decode("latin-1").lower()] = self._value
+        self._name = self._value = b""
+
+    def _end_headers(self) -> None:
+        _, self._options = parse_options_header(self._headers.get("content-disposition", b""))
+        is_file = self._filename() is not None or self._part_name() in FILE_PARTS
+        self._limit = self._file_limit if is_file else FIELD_BYTES_AT_MOST
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if self._refusal:
+            return
+        self._writer.write(data[start:end])
+        if self._writer.size > self._limit:
+            self._refusal = too_large(self._limit)
+            self._writer = ContentWriter()
+
+    def _end_part(self) -> None:
+        if self._refusal:
+            return
+        if len(self.form.parts) == PARTS_AT_MOST:
+            self._refusal = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
+            return
+        name = self._part_name()
+        self.form.parts[name] = Part(name, self._filename(), self._writer.seal())
+
+    def _end(self) -> None:
+        self._ended = True
+
+    def _part_name(self) -> str:
+        return self._options.get(b"name", b"").decode(errors="replace")
+
+    def _filename(self) -> str | None:
+        """The name the file was sent under; the extended form, which some clients send, comes before the plain one."""
+        disposition = self._headers.get("content-disposition", b"").decode("latin-1")
+        if extended := _EXTENDED_NAME.search(disposition):
+            return unquote(extended[2], encoding=extended[1], errors="replace")
+        plain = self._options.get(b"filename")
+        return None if plain is None else plain.decode(errors="replace")

@@ -1,0 +1,131 @@
+"""Answers as bytes: two-space indentation, floats spelt as the service spells them, headers as recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+from starlette.types import Send
+
+from ..account.account import Account
+from ..api_errors import ApiError
+from ..domain import ids
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What answers of one group of routes have in common.
+
+    Args:
+        newline: whether the body ends with one.
+        identity: whether the answer names organisation and project.
+        upstream: whether the answer says how long the service behind the gateway took.
+        headers: further headers.
+    """
+
+    newline: bool
+    identity: bool
+    upstream: bool = False
+    headers: tuple[Header, ...] = ()
+
+
+# recording: openai-dotnet 2025-09 (fine_tuning, models) and 2026-05 (files), header by header; what belongs to the
+# content delivery network in front of the service (cf-*, alt-svc, server, cookies) is not the API's and left out.
+_ANY_ORIGIN = (b"access-control-allow-origin", b"*")
+FINE_TUNING = Family(newline=False, identity=True, upstream=True)
+FILES = Family(newline=True, identity=True, headers=(_ANY_ORIGIN, (b"access-control-expose-headers", b"CF-Ray")))
+UPLOADS = Family(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+MODELS = Family(newline=False, identity=False, upstream=True)
+MODEL_DELETED = Family(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+INFERENCE = Family(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
+GATEWAY = Family(newline=True, identity=False, headers=(_ANY_ORIGIN,))
+CONTROL = Family(newline=True, identity=False)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a request gets: a status, headers, and a body in one piece or in many."""
+
+    status: int
+    headers: list[Header]
+    body: bytes | Iterator[bytes]
+    family: Family | None = None
+    """Where it is not its route's own: an answer of the gateway, which never asked the route."""
+
+    async def send(self, send: Send) -> None:
+        """Send the answer as plain ASGI messages."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        if isinstance(self.body, bytes):
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        for chunk in self.body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def dump(value: Any, newline: bool = False) -> bytes:
+    """JSON as the service writes it; small floats are spelt as orjson spells them, too, and not as Python does.
+
+    Source: recording GetCheckpoints, ``4.76837158203125e-6`` and ``0.00001180739673145581``; only with these is its
+    body as long as its Content-Length says.
+    """
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | (orjson.OPT_APPEND_NEWLINE if newline else 0))
+
+
+def json_answer(value: Any, family: Family, status: int = 200) -> Answer:
+    """An answer with a JSON body."""
+    body = dump(value, family.newline)
+    return Answer(status, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
+
+
+def error_answer(error: ApiError, family: Family) -> Answer:
+    """An error of the API. Files errors have a twin beside ``error`` (recording: FilesTests)."""
+    if error.status == 401:
+        return _stopped(error)
+    body: dict[str, Any] = {"error": error.body()}
+    if family is FILES:
+        body["detail"] = {"message": error.message, "code": error.code}
+    return json_answer(body, family, error.status)
+
+
+def _stopped(error: ApiError) -> Answer:
+    """The gateway's refusal to let a request in: the same on every route (recording of 2023-08)."""
+    body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
+    length = (b"content-length", b"%d" % len(body))
+    return Answer(error.status, [JSON_TYPE, length, (b"www-authenticate", b'Basic realm="OpenAI API"')], body, GATEWAY)
+
+
+def usage_answer(message: str, status: int = 400) -> Answer:
+    """An error of the fake's own user, which no service would send; ``message`` is where SDKs look for a text."""
+    return json_answer({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
+
+
+def is_usage_answer(body: bytes) -> bool:
+    """Whether *body*, or its beginning, is that of a usage answer."""
+    return b'"fake_error"' in body[:32]
+
+
+def identify(answer: Answer, family: Family, account: Account, ordinal: int) -> None:
+    """Add the headers that name the service's version, the account and the request."""
+    if family is CONTROL:
+        return
+    request, noise = ids.request_id(account.settings.seed, ordinal)
+    spent = b"%d" % (20 + noise % 400)  # milliseconds, derived: same seed, same bytes
+    headers = answer.headers
+    if family.identity:
+        headers.append((b"openai-organization", account.settings.organization.encode()))
+        headers.append((b"openai-project", account.project.encode()))
+    headers.append((b"openai-processing-ms", spent))
+    headers.append((b"openai-version", b"2020-10-01"))
+    headers.append((b"x-content-type-options", b"nosniff"))
+    if family.upstream:
+        headers.append((b"x-envoy-upstream-service-time", spent))
+    headers.append((b"x-request-id", request.encode()))
+    headers.extend(family.headers)

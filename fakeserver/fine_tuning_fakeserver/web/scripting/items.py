@@ -1,0 +1,156 @@
+"""What may be scripted as the answer to an operation, and what it is on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import Any, TypeAlias
+
+from ...api_errors import ApiError
+from ...control.steering import STATUSES
+from ...usage_errors import FakeUsageError, nearest
+from .exceptions import BrokenOff, as_cause
+
+Json: TypeAlias = dict[str, Any]
+
+JOB = "fine_tuning.job"
+_OF_JOB = ("create_job", "retrieve_job", "cancel_job", "pause_job", "resume_job")
+_LISTED = {
+    "list_jobs": JOB,
+    "list_job_events": "fine_tuning.job.event",
+    "list_job_checkpoints": "fine_tuning.job.checkpoint",
+    "list_files": "file",
+    "list_models": "model",
+    "list_permissions": "checkpoint.permission",
+}
+_OBJECTS = {
+    **dict.fromkeys(_OF_JOB, JOB),
+    **dict.fromkeys(("upload_file", "retrieve_file", "delete_file"), "file"),
+    **dict.fromkeys(("retrieve_model", "delete_model"), "model"),
+    **dict.fromkeys(("create_upload", "complete_upload", "cancel_upload"), "upload"),
+    "add_upload_part": "upload.part",
+    "create_chat_completion": "chat.completion",
+    "create_completion": "text_completion",
+}
+
+Said: TypeAlias = "Words | Members | Listed | Content | ApiError | BrokenOff | Callable[[Any], Any] | None"
+
+
+class FakeResponseMismatch(FakeUsageError):
+    """What a script has next, an item or what its function says, is no answer to the operation that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A job, said by its status."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An object, said by members of it; the twin fills in the rest."""
+
+    values: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page: items, each said in its own way, and what else the page has."""
+
+    items: tuple[Said, ...]
+    page: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a file."""
+
+    body: bytes
+
+
+def understood(item: Any, operation: str) -> Said:
+    """*item*, taken as the answer to *operation*.
+
+    Raises:
+        FakeResponseMismatch: it answers something else.
+    """
+    if item is None:
+        return None
+    if isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException)):
+        return as_cause(item)
+    if iscoroutinefunction(item):
+        raise FakeUsageError(f"the script has {item!r}, which is async: a plain function is wanted, it is not awaited")
+    if callable(item):
+        taken: Callable[[Any], Any] = item
+        return taken
+    if operation == "download_file":
+        return _content(item, operation)
+    if operation in _LISTED:
+        return _listed(item, operation)
+    return _single(item, operation, _OBJECTS.get(operation))
+
+
+def _content(item: Any, operation: str) -> Content:
+    if isinstance(item, str | bytes):
+        return Content(item.encode() if isinstance(item, str) else item)
+    raise _mismatch(item, operation, "text or bytes")
+
+
+def _listed(item: Any, operation: str) -> Listed:
+    kind = _LISTED[operation]
+    wanted = f"a list of {kind} items, or a list object"
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes) and not hasattr(item, "to_dict"):
+        return Listed(tuple(_listed_item(each, operation, kind) for each in item))
+    page = as_json(item)
+    if page is None or not isinstance(page.get("data"), list):
+        raise _mismatch(item, operation, wanted)
+    items = tuple(_listed_item(each, operation, kind) for each in page["data"])
+    return Listed(items, {name: value for name, value in page.items() if name != "data"})
+
+
+def _listed_item(item: Any, operation: str, kind: str) -> Said:
+    if kind == "fine_tuning.job.event" and isinstance(item, str):
+        return Members({"message": item})
+    return _single(item, operation, kind)
+
+
+def _single(item: Any, operation: str, kind: str | None) -> Said:
+    if isinstance(item, str) and kind == JOB:
+        return Words(_spelt(item))
+    values = as_json(item)
+    if values is None or ("data" in values and kind != "list" and values.get("object") == "list"):
+        wanted = f"a {kind} object" + (", a dict of its members, or a status" if kind == JOB else " or a dict")
+        raise _mismatch(item, operation, wanted)
+    said = values.get("object", kind)
+    if kind is not None and said is not None and said != kind:
+        raise _mismatch(item, operation, f"a {kind} object, not a {said}")
+    return Members(values)
+
+
+def _spelt(status: str) -> str:
+    """*status*, which may be one that nobody knows, but no slip of the pen."""
+    if status not in (*STATUSES, "canceled") and (meant := nearest(status, STATUSES, likeness=0.85)):
+        raise FakeUsageError(f"the script has the status {status!r}{meant}")
+    return status
+
+
+def as_json(item: Any) -> Json | None:
+    """*item* as a JSON object, if it is one: a mapping, or an object of a client's or an SDK's.
+
+    What such an object leaves at None is taken as not said: its class has it for whatever the service left out.
+    """
+    if isinstance(item, Mapping):
+        return dict(item)
+    write = getattr(item, "to_dict", None)
+    if isinstance(item, type) or not callable(write):
+        return None
+    written: Mapping[str, Any] = write()
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def _mismatch(item: Any, operation: str, wanted: str) -> FakeResponseMismatch:
+    shown = repr(item)
+    shown = shown if len(shown) <= 80 else shown[:79] + "…"
+    return FakeResponseMismatch(f"{operation} wants {wanted}, and the script's next answer is {shown}")

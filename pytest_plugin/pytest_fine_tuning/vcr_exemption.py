@@ -1,0 +1,95 @@
+"""The fake's own traffic is nobody's cassette: cassettes of vcrpy, a user's or another plugin's, do not see it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
+
+from .providers import Hosts
+
+VCR = "vcr.cassette"
+
+
+@contextmanager
+def unrecorded(url: str, hosts: Hosts | None) -> Generator[None, None, None]:
+    """While this lasts, vcrpy records nothing that the fake answers.
+
+    Requests to the host and port of *url* are neither played nor refused, either. Those to *hosts*, which end at the
+    fake, too, may be played: that is asked before. Where vcrpy is not imported, as in most runs, this waits until it
+    is.
+    """
+    with ExitStack() as stack:
+        if VCR in sys.modules:
+            _patch(stack, sys.modules[VCR], url, hosts)
+        else:
+            ahead = _Ahead(lambda module: _patch(stack, module, url, hosts))
+            sys.meta_path.insert(0, ahead)
+            stack.callback(ahead.end)
+        yield
+
+
+def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: Hosts | None) -> None:
+    """Answer for the cassette what vcrpy's patches of HTTP libraries ask it: three things, each about a request."""
+    place, kind = urlsplit(url).netloc, module.Cassette
+    plays, takes, keeps = kind.can_play_response_for, kind.filter_request, kind.append
+
+    def is_ours(request: Any) -> bool:
+        return bool(urlsplit(request.uri).netloc == place)
+
+    def append(tape: Any, asked: Any, answer: Any) -> None:
+        is_guarded = hosts is not None and (urlsplit(asked.uri).hostname or "") in hosts
+        if not is_ours(asked) and not is_guarded:
+            keeps(tape, asked, answer)
+
+    detours: dict[str, Callable[..., Any]] = {
+        "can_play_response_for": lambda tape, asked: not is_ours(asked) and plays(tape, asked),
+        "filter_request": lambda tape, asked: None if is_ours(asked) else takes(tape, asked),
+        "append": append,
+    }
+    for name, detour in detours.items():
+        stack.enter_context(mock.patch.object(kind, name, detour))
+
+
+class _Ahead(MetaPathFinder):
+    """Does something with vcrpy's cassettes as soon as they have been imported."""
+
+    def __init__(self, then: Callable[[ModuleType], None]) -> None:
+        self._then = then
+        self._is_over = False
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module as everybody else finds it, with what is to be done after it has run; nothing for all others."""
+        if name != VCR:
+            return None
+        self.leave()
+        spec = find_spec(name)
+        loader: Any = spec and spec.loader
+        if loader is not None:
+            loader.exec_module = lambda module: self._run(loader, module)
+        return spec
+
+    def _run(self, loader: Any, module: ModuleType) -> None:
+        del loader.exec_module  # it is its class's again
+        loader.exec_module(module)
+        if not self._is_over:
+            self._then(module)
+
+    def end(self) -> None:
+        """Do nothing any more, also where somebody's import is still under way."""
+        self._is_over = True
+        self.leave()
+
+    def leave(self) -> None:
+        """Find nothing any more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)

@@ -1,0 +1,173 @@
+"""Cassettes between clients: what one has recorded over a socket, all others replay without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+
+from cassette_clients import CALLERS, KEY, MODEL, ROWS
+from contract.openai2 import VERSION, UnreachableError, installed
+from fine_tuning_cassettes import use_cassette
+from fine_tuning_client import FineTuningClient
+from fine_tuning_fakeserver import FakeFineTuning
+
+SEEN = ["queued", "running", "succeeded"]
+ELSEWHERE = "https://ours.openai.azure.com/openai/v1"
+"""Another host, scheme, port and base path than anything was recorded at."""
+
+FOUR = ["validating_files", "queued", "running", "succeeded"]
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeFineTuning, str]]:
+    """A fake on a socket."""
+    fake = FakeFineTuning(seed=1, start=1_700_000_000)
+    with fake.serving() as url:
+        yield fake, url
+
+
+@pytest.fixture(scope="module")
+def recordings(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A cassette by each client."""
+    fake, url = served
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, call in CALLERS.items():
+        fake.reset()
+        with use_cassette(folder / f"{name}.yaml", "once") as cassette:
+            assert call(url) == SEEN
+        assert cassette.recorded == 5
+    return {name: folder / f"{name}.yaml" for name in CALLERS}
+
+
+@pytest.mark.parametrize("recorder", CALLERS)
+@pytest.mark.parametrize("player", CALLERS)
+def test_each_client_replays_what_any_other_has_recorded(
+    recordings: dict[str, Path], recorder: str, player: str
+) -> None:
+    """A recording of one client answers every request of another, to another host and base path."""
+    with use_cassette(recordings[recorder], on_unplayed="fail") as cassette:
+        assert CALLERS[player](ELSEWHERE) == SEEN
+    assert cassette.play_count == 5
+
+
+def by_openai_2(path: Path, mode: str, url: str) -> Any:
+    """What openai 2 saw, in a process of its own."""
+    try:
+        folder = installed()
+    except UnreachableError as error:
+        pytest.skip(str(error))
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        str(Path(__file__).parents[1] / "cassette_clients.py"),
+        str(path),
+        mode,
+        url,
+    ]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_openai_2_replays_what_openai_3_has_recorded(recordings: dict[str, Path]) -> None:
+    """The SDK on httpx is answered from a cassette of the SDK on httpx2."""
+    told = by_openai_2(recordings["openai"], "none", ELSEWHERE)
+    assert told == {"version": VERSION, "seen": SEEN, "play_count": 5}
+
+
+def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
+    """The SDK on httpx2 is answered from a cassette of the SDK on httpx."""
+    fake, url = served
+    fake.reset()
+    by_openai_2(tmp_path / "two.yaml", "once", url)
+    with use_cassette(tmp_path / "two.yaml") as cassette:
+        assert CALLERS["openai"](ELSEWHERE) == SEEN
+    assert cassette.play_count == 5
+
+
+@pytest.fixture(scope="module")
+def four_looks(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A cassette with four looks at a job, each at another status; and the job."""
+    fake, url = served
+    fake.reset(pace="manual")
+    job = str(fake.add_job(fake.add_file(ROWS)["id"], status="validating_files")["id"])
+    path = tmp_path_factory.mktemp("looks") / "four.yaml"
+    with use_cassette(path, "once"), httpx.Client() as client:
+        for status in FOUR:
+            fake.advance_to(status, job)
+            headers = {"authorization": f"Bearer {KEY}"}
+            assert client.get(f"{url}/fine_tuning/jobs/{job}", headers=headers).json()["status"] == status
+    return path, job
+
+
+@pytest.mark.parametrize("looks", [1, 4, 9])
+@pytest.mark.parametrize("client", ["openai", "ours"])
+def test_fewer_or_more_looks_than_recorded_replay(four_looks: tuple[Path, str], client: str, looks: int) -> None:
+    """Of four recorded looks, one gets the first; nine get all four, and the last again."""
+    path, job = four_looks
+    with use_cassette(path):
+        assert [look(client, job) for _ in range(looks)] == (FOUR + ["succeeded"] * 5)[:looks]
+
+
+def look(client: str, job: str) -> str:
+    """The status of a job, by a client of its own."""
+    if client == "ours":
+        return str(FineTuningClient(base_url=ELSEWHERE, api_key=KEY).retrieve_job(job).status)
+    with openai.OpenAI(base_url=ELSEWHERE, api_key=KEY) as sdk:
+        return sdk.fine_tuning.jobs.retrieve(job).status
+
+
+def test_a_client_that_waits_for_the_end_comes_to_it(four_looks: tuple[Path, str]) -> None:
+    """Waiting for a job takes as many looks as were recorded, and ends."""
+    path, job = four_looks
+    with use_cassette(path) as cassette:
+        client = FineTuningClient(base_url=ELSEWHERE, api_key=KEY, sleep=lambda seconds: None)
+        assert client.wait_for_job(job).is_completed()
+    assert cassette.play_count == 4
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_tasks_that_look_at_once_share_the_recording(four_looks: tuple[Path, str], library: Any) -> None:
+    """Of eight concurrent looks each gets a recorded status, together all four, and the last at the end."""
+    path, job = four_looks
+
+    async def look_often() -> list[str]:
+        async with library.AsyncClient() as client:
+            answers = await asyncio.gather(
+                *(client.get(f"{ELSEWHERE}/fine_tuning/jobs/{job}", timeout=5) for _ in range(8))
+            )
+        return [answer.json()["status"] for answer in answers]
+
+    with use_cassette(path):
+        seen = asyncio.run(look_often())
+    assert sorted(seen) == sorted(FOUR + ["succeeded"] * 4)
+
+
+def test_the_async_sdk_records_and_replays(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
+    """What `AsyncOpenAI` has recorded, it replays."""
+    fake, url = served
+    fake.reset()
+
+    async def create(address: str) -> str:
+        async with openai.AsyncOpenAI(base_url=address, api_key=KEY, max_retries=0) as client:
+            file = await client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
+            return (await client.fine_tuning.jobs.create(model=MODEL, training_file=file.id)).id
+
+    with use_cassette(tmp_path / "async.yaml", "once"):
+        recorded = asyncio.run(create(url))
+    with use_cassette(tmp_path / "async.yaml"):
+        assert asyncio.run(create(ELSEWHERE)) == recorded

@@ -1,0 +1,319 @@
+"""The policy of replay: which recorded answer a request gets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_cassettes.messages import Answer, Asked, Interaction
+from fine_tuning_cassettes.replay_policy import OutOfAnswers, OutOfPatience, Player, Step, step_of
+from fine_tuning_cassettes.request_matching import meaning_of
+
+BASE = "http://x/v1"
+JOBS = "/fine_tuning/jobs"
+OVER = ("succeeded", "failed", "cancelled")
+
+
+def call(method: str, path: str, answer: Any = None, status: int = 200) -> Interaction:
+    """A recorded interaction."""
+    return Interaction(Asked(method, BASE + path), Answer(status, "", (), json.dumps(answer).encode()))
+
+
+def job(status: str, name: str = "ftjob-a", **more: Any) -> dict[str, Any]:
+    """A job as it is answered."""
+    return {"object": "fine_tuning.job", "id": name, "status": status, **more}
+
+
+def looked(status: str, name: str = "ftjob-a", **more: Any) -> Interaction:
+    """A look at a job."""
+    return call("GET", f"{JOBS}/{name}", job(status, name, **more))
+
+
+def did(verb: str, status: str, name: str = "ftjob-a") -> Interaction:
+    """A job that is cancelled, paused or resumed."""
+    return call("POST", f"{JOBS}/{name}/{verb}", job(status, name))
+
+
+class Tape:
+    """Asks a player, and tells what the answers say."""
+
+    def __init__(self, *recorded: Interaction, patience: int = 100) -> None:
+        self._recorded = recorded
+        self.player = Player([step(each) for each in recorded], patience)
+
+    def ask(self, method: str, path: str) -> Any:
+        """The status of the job in the answer, or the whole answer; None where nothing was recorded."""
+        index = self.player.answer(meaning_of(Asked(method, BASE + path)).key)
+        answer = None if index is None else json.loads(self._recorded[index].answer.body)
+        return answer["status"] if isinstance(answer, dict) and "status" in answer else answer
+
+    def looks(self, count: int, name: str = "ftjob-a") -> list[Any]:
+        """What so many looks at a job tell."""
+        return [self.ask("GET", f"{JOBS}/{name}") for _ in range(count)]
+
+    def do(self, verb: str, name: str = "ftjob-a") -> Any:
+        """Cancel, pause or resume a job."""
+        return self.ask("POST", f"{JOBS}/{name}/{verb}")
+
+
+def step(interaction: Interaction) -> Step:
+    """What the policy knows of an interaction."""
+    return step_of(interaction, meaning_of(interaction.asked))
+
+
+phases = st.lists(st.lists(st.sampled_from(["queued", "running"]), max_size=4), min_size=1, max_size=5)
+
+
+@given(phases, st.data())
+def test_looks_never_go_back_nor_past_a_write(recorded: list[list[str]], data: st.DataObject) -> None:
+    """Whatever was recorded between writes and however often one looks: time only goes forward, and not ahead of one's
+    own writes; and who looks often enough sees all of it.
+    """
+    tape, places = written(recorded)
+    player, last = Player([step(each) for each in tape]), -1
+    for phase, at in enumerate(places):
+        looks = data.draw(st.integers(0, 2 * len(at) + 2)) if any(places[: phase + 1]) else 0
+        given_now = [answered(player, "GET", f"{JOBS}/ftjob-a") for _ in range(looks)]
+        assert given_now == sorted(given_now)
+        assert all(index >= last for index in given_now)
+        allowed = [index for each in places[: phase + 1] for index in each] + writes_before(tape, places, phase)
+        assert set(given_now) <= set(allowed)
+        assert given_now[: len(at)] == at[:looks]
+        last = given_now[-1] if given_now else last
+        if phase + 1 < len(places):
+            last = answered(player, "POST", f"{JOBS}/ftjob-a/{verb_of(phase)}")
+
+
+def written(recorded: list[list[str]]) -> tuple[list[Interaction], list[list[int]]]:
+    """Looks at a job in several phases, with a write between each two; and where the looks of each phase are."""
+    tape: list[Interaction] = []
+    places: list[list[int]] = []
+    for phase, statuses in enumerate(recorded):
+        places.append([len(tape) + number for number in range(len(statuses))])
+        tape += [looked(status, at=number) for number, status in enumerate(statuses)]
+        if phase + 1 < len(recorded):
+            tape.append(did(verb_of(phase), "queued"))
+    return tape, places
+
+
+def verb_of(phase: int) -> str:
+    """Writes alternate."""
+    return "resume" if phase % 2 else "pause"
+
+
+def writes_before(tape: list[Interaction], places: list[list[int]], phase: int) -> list[int]:
+    """Where the writes are that end the phases before this one."""
+    posts = [index for index, each in enumerate(tape) if each.asked.method == "POST"]
+    return posts[:phase]
+
+
+def answered(player: Player, method: str, path: str) -> int:
+    """Which interaction answers a request that was recorded."""
+    index = player.answer(meaning_of(Asked(method, BASE + path)).key)
+    assert index is not None
+    return index
+
+
+@given(st.lists(st.sampled_from(["queued", "running"]), max_size=6), st.sampled_from(OVER))
+def test_waiting_for_the_end_takes_as_many_looks_as_were_recorded(statuses: list[str], end: str) -> None:
+    """A loop that looks until a job is over ends, after exactly the recorded looks."""
+    tape = Tape(*(looked(status, at=number) for number, status in enumerate([*statuses, end])))
+    seen: list[str] = []
+    while not seen or seen[-1] not in OVER:
+        seen += tape.looks(1)
+    assert seen == [*statuses, end]
+    assert tape.looks(3) == [end] * 3
+
+
+def test_a_look_after_a_write_shows_what_was_recorded_after_it() -> None:
+    """One look before the cancel instead of two: the next one shows the job cancelled, not running."""
+    tape = Tape(looked("queued"), looked("running"), did("cancel", "cancelled"), looked("cancelled"))
+    assert tape.looks(1) == ["queued"]
+    assert tape.do("cancel") == "cancelled"
+    assert tape.looks(2) == ["cancelled", "cancelled"]
+
+
+def test_looks_wait_for_a_write() -> None:
+    """Looks before the cancel hold the last status before it, however many they are."""
+    tape = Tape(looked("queued"), looked("running"), did("cancel", "cancelled"), looked("cancelled"))
+    assert tape.looks(4) == ["queued", "running", "running", "running"]
+
+
+def test_a_look_where_none_was_recorded_since_a_write_shows_what_the_write_told() -> None:
+    """Nobody looked after the cancel when it was recorded: a look tells what the cancel was answered with."""
+    tape = Tape(looked("queued"), did("cancel", "cancelled"))
+    tape.looks(1)
+    tape.do("cancel")
+    assert tape.looks(2) == ["cancelled", "cancelled"]
+
+
+def test_what_belongs_to_a_job_goes_forward_together() -> None:
+    """Who has seen the last events does not see the job queued after that."""
+    events = [call("GET", f"{JOBS}/ftjob-a/events", ["first"]), call("GET", f"{JOBS}/ftjob-a/events", ["last"])]
+    tape = Tape(looked("queued"), events[0], looked("running"), looked("succeeded"), events[1])
+    assert tape.looks(1) == ["queued"]
+    assert [tape.ask("GET", f"{JOBS}/ftjob-a/events") for _ in range(3)] == [["first"], ["last"], ["last"]]
+    assert tape.looks(1) == ["succeeded"]
+
+
+@given(st.permutations(["a", "a", "a", "b", "b", "b"]))
+def test_two_jobs_do_not_move_each_other(order: list[str]) -> None:
+    """In whatever order two jobs are looked at, each shows its own statuses in their order."""
+    statuses = ["queued", "running", "succeeded"]
+    tape = Tape(*(looked(status, name) for status in statuses for name in ("ftjob-a", "ftjob-b")))
+    seen: dict[str, list[str]] = {"a": [], "b": []}
+    for name in order:
+        seen[name] += tape.looks(1, f"ftjob-{name}")
+    assert seen == {"a": statuses, "b": statuses}
+
+
+def test_a_write_to_another_job_holds_nobody_up() -> None:
+    """A job comes to its end though the cancel of another one, recorded before that, was not asked for."""
+    tape = Tape(looked("queued"), did("cancel", "cancelled", "ftjob-b"), looked("succeeded"))
+    assert tape.looks(2) == ["queued", "succeeded"]
+
+
+def test_deleting_a_file_is_a_write_to_the_jobs_that_name_it() -> None:
+    """A job that failed because its file was deleted does not fail before the file is deleted."""
+    with_file = {"training_file": "file-1"}
+    gone = call("DELETE", "/files/file-1", {"object": "file", "id": "file-1", "deleted": True})
+    tape = Tape(looked("queued", **with_file), gone, looked("failed", **with_file))
+    assert tape.looks(3) == ["queued"] * 3
+    tape.ask("DELETE", "/files/file-1")
+    assert tape.looks(1) == ["failed"]
+
+
+def test_a_list_waits_for_what_is_made_in_it() -> None:
+    """The list with the second job is not shown before that job is created."""
+    lists = [call("GET", JOBS, {"data": [job("queued")]}), call("GET", JOBS, {"data": ["two"]})]
+    tape = Tape(call("POST", JOBS, job("queued")), lists[0], call("POST", f"{JOBS}?b=1", job("queued", "b")), lists[1])
+    tape.ask("POST", JOBS)
+    assert [len(tape.ask("GET", JOBS)["data"]) for _ in range(2)] == [1, 1]
+    tape.ask("POST", f"{JOBS}?b=1")
+    assert tape.ask("GET", JOBS)["data"] == ["two"]
+
+
+def test_reads_do_not_need_the_writes_before_them() -> None:
+    """A job that was created in the recording can be looked at by code that has its id from elsewhere."""
+    tape = Tape(call("POST", JOBS, job("validating_files")), looked("queued"), looked("succeeded"))
+    assert tape.looks(2) == ["queued", "succeeded"]
+
+
+def test_a_write_plays_once() -> None:
+    """Creating a second job, where one was recorded, is no match."""
+    tape = Tape(call("POST", JOBS, job("queued")))
+    assert tape.ask("POST", JOBS) == "queued"
+    with pytest.raises(OutOfAnswers, match="recorded once, has been asked once"):
+        tape.ask("POST", JOBS)
+
+
+def test_a_refusal_is_repeated() -> None:
+    """A client that tries again more often than the recorded one is refused again."""
+    tape = Tape(call("POST", JOBS, {"error": {}}, 429))
+    assert [tape.ask("POST", JOBS) for _ in range(3)] == [{"error": {}}] * 3
+
+
+def test_a_refusal_that_was_followed_by_success_is_played_in_order() -> None:
+    """After a recorded 429 comes the recorded 200."""
+    tape = Tape(call("POST", JOBS, {"error": {}}, 429), call("POST", JOBS, job("queued")))
+    assert [tape.ask("POST", JOBS) for _ in range(2)] == [{"error": {}}, "queued"]
+
+
+def test_a_refused_write_holds_nobody_up() -> None:
+    """A cancel that was answered with 400 changed nothing: looks go past it."""
+    refused = call("POST", f"{JOBS}/ftjob-a/cancel", {"error": {}}, 400)
+    tape = Tape(looked("running"), refused, looked("succeeded"))
+    assert tape.looks(2) == ["running", "succeeded"]
+
+
+def test_inference_changes_nothing() -> None:
+    """A completion is repeated as a look is, and holds nobody up."""
+    tape = Tape(looked("running"), call("POST", "/chat/completions", ["hi"]), looked("succeeded"))
+    assert tape.looks(2) == ["running", "succeeded"]
+    assert [tape.ask("POST", "/chat/completions") for _ in range(2)] == [["hi"], ["hi"]]
+
+
+def test_questions_do_not_move_each_other() -> None:
+    """Two prompts have their own answers in their own order, in whatever order they are asked again."""
+    tape = Tape(*(call("POST", f"/chat/completions?{name}=1", [f"{name}{n}"]) for n in (1, 2) for name in "ab"))
+    assert [tape.ask("POST", f"/chat/completions?{name}=1") for name in "baab"] == [["b1"], ["a1"], ["a2"], ["b2"]]
+
+
+def test_what_was_deleted_is_not_shown_any_more() -> None:
+    """A file is not looked at from before its deletion, when nothing was recorded after it."""
+    gone = call("DELETE", "/files/file-1", {"object": "file", "id": "file-1", "deleted": True})
+    tape = Tape(call("GET", "/files/file-1", {"object": "file", "id": "file-1"}), gone)
+    tape.ask("GET", "/files/file-1")
+    tape.ask("DELETE", "/files/file-1")
+    with pytest.raises(OutOfAnswers, match="deleted by now"):
+        tape.ask("GET", "/files/file-1")
+
+
+def test_nobody_waits_for_ever_for_what_was_not_recorded() -> None:
+    """A job that was never recorded as over ends the wait with an error."""
+    tape = Tape(looked("queued"), looked("running"), patience=5)
+    assert tape.looks(6) == ["queued", *["running"] * 5]
+    with pytest.raises(OutOfPatience, match="given 5 times, and none later was recorded"):
+        tape.looks(1)
+
+
+def test_nobody_waits_for_ever_for_a_write() -> None:
+    """Who waits for a status that came after a cancel, and does not cancel, is told which write is missing."""
+    tape = Tape(looked("running"), did("cancel", "cancelled"), looked("cancelled"), patience=5)
+    tape.looks(5)
+    with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
+        tape.looks(1)
+
+
+def test_nobody_waits_for_ever_in_a_list() -> None:
+    """Who looks at the events of a job that was never recorded as over is told that nothing will come."""
+    tape = Tape(looked("running"), call("GET", f"{JOBS}/ftjob-a/events", ["one"]), patience=5)
+    for _ in range(5):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+    with pytest.raises(OutOfPatience, match="given 5 times, and none later was recorded"):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+
+
+def test_nobody_waits_for_ever_for_a_file() -> None:
+    """A file that was recorded as uploaded only is never processed."""
+    tape = Tape(call("GET", "/files/file-1", {"object": "file", "id": "file-1", "status": "uploaded"}), patience=5)
+    assert [tape.ask("GET", "/files/file-1") for _ in range(5)] == ["uploaded"] * 5
+    with pytest.raises(OutOfPatience, match="given 5 times"):
+        tape.ask("GET", "/files/file-1")
+
+
+def test_nobody_waits_for_ever_in_a_list_for_a_write() -> None:
+    """Events that were recorded after a cancel do not come without it, and that is told."""
+    events = [call("GET", f"{JOBS}/ftjob-a/events", [each]) for each in ("first", "cancelled")]
+    tape = Tape(events[0], did("cancel", "cancelled"), events[1], patience=5)
+    for _ in range(5):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+    with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
+        tape.ask("GET", f"{JOBS}/ftjob-a/events")
+
+
+def test_one_may_look_for_ever_at_what_is_over() -> None:
+    """The end of a job is given as often as anybody likes."""
+    tape = Tape(looked("succeeded"), patience=5)
+    assert tape.looks(50) == ["succeeded"] * 50
+
+
+def test_unused_is_what_nobody_asked_for() -> None:
+    """Looks that were not needed are used; a write that was not repeated and a page that was not read are not."""
+    tape = Tape(
+        looked("queued"),
+        looked("succeeded"),
+        call("GET", f"{JOBS}/ftjob-a/events", []),
+        did("cancel", "cancelled"),
+    )
+    tape.looks(1)
+    assert tape.player.unused == [2, 3]
+
+
+def test_what_was_not_recorded_has_no_answer() -> None:
+    """A request that is not in the recording gets nothing, whatever else there is."""
+    assert Tape(looked("queued")).ask("GET", f"{JOBS}/ftjob-b") is None

@@ -1,0 +1,127 @@
+"""Hypothesis holds the offline check of a training file to the fake, on files of every format, sound and broken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fine_tuning_client import check_training_file
+from fine_tuning_fakeserver.domain import training_files
+from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
+
+JUNK = (
+    *("null", "true", "0", "1", "2", "1.0", "0.5", '""', '"x"', '"assistant"', '"user"', '"tool"'),
+    *(
+        '"<|fim_suffix|>"',
+        '[{"type": "text", "text": "a <|endoftext|>"}]',
+        '[{"role": "assistant", "content": "<|fim_suffix|>"}]',
+    ),
+    *("[]", '["x"]', "{}", '{"type": "text"}', '{"role": "user", "content": ""}', '[{"role": "assistant"}]'),
+)
+junk = st.sampled_from(JUNK).map(json.loads)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+contents = texts | st.lists(st.builds(lambda text: {"type": "text", "text": text}, texts), min_size=1, max_size=2)
+asks = st.builds(
+    lambda role, content: {"role": role, "content": content}, st.sampled_from(["system", "user", "tool"]), contents
+)
+answers = st.builds(lambda content: {"role": "assistant", "content": content}, contents) | st.builds(
+    lambda content, more: {"role": "assistant", "content": content, **more},
+    contents,
+    st.sampled_from([{"weight": 0}, {"weight": 1}, {"tool_calls": [CALL]}, {"function_call": CALL["function"]}]),
+)
+talks = st.lists(asks, min_size=1, max_size=2)
+chats = st.builds(lambda talk, answer: {"messages": [*talk, answer]}, talks, answers)
+preferences = st.builds(
+    lambda talk, good, bad, names: {"input": {"messages": talk}, names[0]: [good], names[1]: [bad]},
+    *(talks, answers, answers),
+    st.sampled_from(
+        [("preferred_output", "non_preferred_output"), ("preferred_completion", "non_preferred_completion")]
+    ),
+)
+rewarded = st.builds(lambda talk, text: {"messages": talk, "answer": text}, talks, texts)
+pairs = st.builds(lambda prompt, completion: {"prompt": prompt, "completion": completion}, texts, texts)
+FORMATS: list[st.SearchStrategy[Any]] = [chats, preferences, rewarded, pairs]
+
+
+def spots(value: Any) -> list[tuple[Any, Any]]:
+    """Every place inside a value: what holds it, and under which key."""
+    keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+    inner = [spot for key in keys if isinstance(value[key], dict | list) for spot in spots(value[key])]
+    return [(value, key) for key in keys] + inner
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, row: Any) -> Any:
+    """A row with something in it replaced, left out or added."""
+    row = json.loads(json.dumps(row))
+    for _ in range(draw(st.integers(1, 3))):
+        if not (found := spots(row)):
+            break
+        holder, key = draw(st.sampled_from(found))
+        act = draw(st.sampled_from(["replace", "drop", "add"]))
+        if act == "drop":
+            del holder[key]
+        elif act == "replace" or isinstance(holder, list):
+            holder[key] = draw(junk)
+        else:
+            holder[draw(st.sampled_from(["weight", "x", "tools", "role", "messages", "input"]))] = draw(junk)
+    return row
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[bytes, tuple[Any, str]]:
+    """A training file, sound or with a few rows or lines that are not, and a way to train, for which it mostly is."""
+    way = draw(st.sampled_from(METHODS))
+    row = draw(st.sampled_from([FORMATS[METHODS.index(way)]] * 3 + FORMATS))
+    rows = draw(st.lists(row, min_size=10, max_size=11) | st.lists(row, max_size=11))
+    as_ascii = draw(st.booleans())
+    lines = [json.dumps(each, ensure_ascii=as_ascii).encode() for each in rows]
+    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+        odd = st.sampled_from(ODD_LINES) | row.flatmap(_spoiled_line) | row.flatmap(_spoiled_line) | st.binary()
+        lines.insert(draw(st.integers(0, len(lines))), draw(odd))
+    ends = draw(st.sampled_from([b"\n", b"\n", b"\r\n", b"\n\n"]))
+    return ends.join(lines) + draw(st.sampled_from([b"", b"\n"])), way
+
+
+def _spoiled_line(row: Any) -> st.SearchStrategy[bytes]:
+    return spoiled(row).map(lambda each: json.dumps(each).encode())
+
+
+names = st.sampled_from([NAME] * 12 + ["TRAIN.JSONL", "upload", "train.json", "a.jsonl.gz"])
+epochs = st.sampled_from(["auto", 1, 3, 50])
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), names, epochs)
+def test_the_check_foretells_what_the_fake_says(
+    case: tuple[bytes, tuple[Any, str]], filename: str, n_epochs: Any
+) -> None:
+    """A file is found sound exactly when the fake takes it and trains with it; the first problem is the fake's."""
+    content, way = case
+    agree(content, way, filename, n_epochs)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_tokens_are_those_of_the_fake(case: tuple[bytes, tuple[Any, str]]) -> None:
+    """Examples and tokens of any file that can be uploaded, foretold without its method's rules, are the fake's."""
+    content, (method, model) = case
+    try:
+        found = training_files.read(content.split(b"\n"))
+    except training_files.NotJsonlError:
+        return
+    report = check_training_file(content, method=method, model=model)
+    assert (report.examples, report.tokens) == (found.examples, found.tokens)
+
+
+@given(texts)
+@example("it's we'll I'LL 'sample don't 's_ __ 1234567 a1b x² --…—")
+@example("internationalisation ınternationalısatıon naïve 東京タワー ’s ſ 'ſ ١٢٣٤ ___é")
+def test_a_text_has_the_tokens_that_the_fake_counts(text: str) -> None:
+    """The tokens of a text are the fake's, whatever its script."""
+    row = {"prompt": text, "completion": text.upper()}
+    content = json.dumps(row).encode()
+    assert check_training_file(content).tokens == training_files.read([content]).tokens

@@ -1,0 +1,83 @@
+"""A downstream project: somebody else's code and tests, run as its owner would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+import other_environments
+
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "openai-2.54.0": ("openai==2.54.0",),
+    "plugin-pytest-asyncio": ("pytest-asyncio",),
+    "plugin-pytest-randomly": ("pytest-randomly",),
+    "plugin-pytest-recording": ("pytest-recording",),
+    "plugin-cassetter": ("cassetter",),
+    "plugin-time-machine": ("time-machine",),
+    "plugin-freezegun": ("freezegun", "python-dateutil", "six"),
+}
+"""Each has a folder of its own: two of them cannot be loaded together, and none is to be loaded in our own runs."""
+
+ENOUGH = """
+import httpx, pytest
+from fine_tuning_client import FineTuning
+
+ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n'
+
+
+def trained():
+    import openai
+
+    client = openai.OpenAI()
+    file = client.files.create(file=("train.jsonl", (ROW * 10).encode()), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+    seen = [job.status]
+    while job.status not in ("succeeded", "failed", "cancelled"):
+        job = client.fine_tuning.jobs.retrieve(job.id)
+        seen.append(job.status)
+    return seen
+
+
+def trained_by_ours():
+    file = FineTuning.upload_file((ROW * 10).encode())
+    return FineTuning.wait_for_job(FineTuning.create_job(file.id, "gpt-4o-mini").id)
+"""
+
+
+def project(folder: Path, tests: str, **files: str) -> Path:
+    """A downstream project in *folder*."""
+    (folder / "project.py").write_text(ENOUGH)
+    (folder / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
+    (folder / "test_project.py").write_text(tests)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    beside: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Run the project's tests with these packages in reach; how many passed, failed, …"""
+    try:
+        folders = [
+            other_environments.installed(name, *PACKAGES[name], alone=name.startswith("plugin-")) for name in beside
+        ]
+    except other_environments.UnreachableError as error:
+        pytest.skip(str(error))
+    variables = {**os.environ, "PYTHONPATH": other_environments.path_with(*folders), **(environment or {})}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    ended = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    if ended.returncode not in (0, 1):
+        raise AssertionError(ended.stdout + ended.stderr)
+    found = pytest.RunResult.parse_summary_nouns(ended.stdout.splitlines())
+    if ended.returncode:
+        print(ended.stdout[-4000:])
+    return {noun: count for noun, count in found.items() if noun != "seconds"}

@@ -1,0 +1,144 @@
+"""`fake-fine-tuning demo`, and what lies in `examples/`: a session from beginning to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import demo, main
+from fine_tuning_fakeserver.cli.demo_output import Screen
+
+COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
+EXAMPLES = Path(__file__).parents[3] / "examples"
+STATUSES = ["validating_files", "queued", "running", "succeeded"]
+
+
+def shown_at(shown: str, parts: list[str]) -> list[int]:
+    """Where *parts* stand in what was shown; -1 for what does not."""
+    return [shown.find(part) for part in parts]
+
+
+def test_a_session_ends_with_the_model() -> None:
+    """Without a terminal the session runs to its end at once, says no bad word, and its last line is the model."""
+    environ = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, timeout=30, env=environ)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("ft:gpt-4o-mini-2024-07-18:personal:demo:")
+    assert "\x1b" not in done.stdout
+    places = shown_at(done.stdout, [*STATUSES, "train_loss", "└──", "ckpt-step-"])
+    assert places == sorted(places)
+    assert -1 not in places
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal there is a live bar with step and loss, within 80 columns."""
+    monkeypatch.setattr(demo, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(demo, "PACE", 500.0)
+    monkeypatch.setattr(demo, "TRAINING_AT_MOST_S", 0.2)
+    out = StringIO()
+
+    assert demo.run(demo.EXAMPLE, Screen(Console(file=out, force_terminal=True, width=80))) == 0
+    assert "━" in out.getvalue()
+    assert "/90  loss " in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.jsonl", None, "No such file"),
+        ("empty.jsonl", "", "File is empty."),
+        ("prose.jsonl", "Dear reader", "Line 1 is not a dictionary"),
+        ("notes.txt", "{}", "Must be .jsonl"),
+    ],
+)
+def test_a_file_that_is_no_good(
+    name: str, content: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is missing or refused is one line on stderr with its name and the reason, and exit code 2."""
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+
+    assert main(["demo", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert f"{path}: " in shown.err
+    assert said in shown.err
+
+
+def test_a_job_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Data that the service would refuse in the job ends with status, code and message, and exit code 1."""
+    path = tmp_path / "few.jsonl"
+    path.write_text('{"messages": [{"role": "assistant", "content": "Hello."}]}\n' * 3)
+
+    assert main(["demo", str(path)]) == 1
+    shown = capsys.readouterr().out
+    places = shown_at(shown, ["validating_files", "failed", "invalid_n_examples", "must have at least 10 examples"])
+    assert places == sorted(places)
+    assert -1 not in places
+
+
+def test_a_configuration_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken configuration of the client's in this folder is one line, not a traceback."""
+    (tmp_path / "pyproject.toml").write_text("[tool.fine_tuning\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["demo"]) == 2
+    assert "cannot read pyproject.toml" in capsys.readouterr().err
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """A name that looks like markup or an emoji is shown letter by letter."""
+    out = StringIO()
+    Screen(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
+
+    assert out.getvalue() == "uploaded  file-[bold]1  :smile:.jsonl\n"
+
+
+def test_any_stdout_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever stream somebody has put in the place of stdout can be written to."""
+    out = StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    path = tmp_path / "few.jsonl"
+    path.write_text('{"messages": [{"role": "assistant", "content": "Hello."}]}')
+
+    assert main(["demo", str(path)]) == 1
+    assert "failed" in out.getvalue()
+
+
+def test_there_is_one_example() -> None:
+    """The training file in `examples/` is the one that an installed demo uses."""
+    assert (EXAMPLES / demo.EXAMPLE.name).read_bytes() == demo.EXAMPLE.read_bytes()
+
+
+def test_the_example_is_a_good_one() -> None:
+    """The example has 12 to 20 chats of one assistant, each with an answer, no two alike."""
+    rows = [json.loads(line)["messages"] for line in demo.EXAMPLE.read_text("utf-8").splitlines()]
+
+    assert 12 <= len(rows) <= 20
+    assert len({json.dumps(row) for row in rows}) == len(rows)
+    assert len({row[0]["content"] for row in rows}) == 1
+    assert all(row[0]["role"] == "system" and row[-1]["role"] == "assistant" for row in rows)
+
+
+def test_the_script_of_the_official_sdk_runs() -> None:
+    """`examples/session.py` gets from a file to a model, with nothing but the two variables."""
+    with FakeFineTuning(pace="instant").serving() as url:
+        environ = {**os.environ, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "any", "PYTHONWARNINGS": "error"}
+        script = str(EXAMPLES / "session.py")
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, env=environ)
+
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1].startswith("ft:gpt-4o-mini-2024-07-18:personal:workshop:")

@@ -1,0 +1,442 @@
+"""`fake-fine-tuning jobs` against the fake, over a socket: what each verb does and writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fine_tuning_client import check_training_file
+from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import main
+from fine_tuning_fakeserver.cli.jobs.arguments import VERBS
+from jobs_command import VARIABLES, Done, Jobs, sent_to
+from strategies import BORN, GRADER, ROWS
+
+MODEL = ("--model", "gpt-4o-mini")
+BORN_AT = "2023-11-14T22:13:20Z"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a training file, and nothing in the environment."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-in-the-environment")
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeFineTuning]:
+    """One fake on a socket for all tests here; each begins it anew."""
+    fake = FakeFineTuning(start=BORN)
+    with fake.serving():
+        yield fake
+
+
+@pytest.fixture
+def jobs(server: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
+    """The command, with a fresh account."""
+    server.reset()
+    with sent_to(server, capsys) as jobs:
+        yield jobs
+
+
+def parsed(done: Done) -> list[Any]:
+    """The results as JSON lines."""
+    return [json.loads(line) for line in done.lines]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, jobs: Jobs) -> None:
+    """``-h`` after a verb is that verb's help: what it does and each of its arguments, at most 80 columns wide."""
+    done = jobs(verb, "-h")
+
+    assert done.code == 0
+    assert done.out.startswith(f"usage: fake-fine-tuning jobs {verb} ")
+    assert VERBS[verb].help[1:] in done.out
+    assert all(argument.flags[-1] in done.out or "metavar" in argument.settings for argument in VERBS[verb].arguments)
+    assert max(map(len, done.lines)) <= 80
+
+
+def test_without_a_verb_there_is_help(jobs: Jobs) -> None:
+    """Without a verb one is told which there are and where keys belong, and that it was a mistake."""
+    done = jobs()
+
+    assert (done.code, done.out) == (2, "")
+    assert all(f"    {verb} " in done.err for verb in VERBS)
+    assert "never an argument" in done.err
+
+
+def test_create_uploads_and_starts(jobs: Jobs) -> None:
+    """The job's id is all there is on stdout; stderr has the file's id and the command to follow the job."""
+    done = jobs("create", "train.jsonl", *MODEL, "--provider", "fake")
+    (job,) = jobs.fake.jobs
+
+    assert (done.code, done.out) == (0, f"{job['id']}\n")
+    assert f"uploaded train.jsonl as {job['training_file']}\n" in done.err
+    assert done.err.endswith(f"fake-fine-tuning jobs events {job['id']} --follow --provider fake\n")
+
+
+def test_create_looks_into_the_file_first(jobs: Jobs, folder: Path) -> None:
+    """A file that the service would not train with is told of, line by line, and nothing is sent."""
+    (folder / "bad.jsonl").write_text(ROWS + '{"messages": []}\n\x1b[2J\n')
+    done = jobs("create", "bad.jsonl", *MODEL)
+    last = "nothing was sent because of bad.jsonl; --no-check sends it all the same"
+
+    assert (done.code, done.out) == (2, "")
+    assert "line 11: " in done.err
+    assert "line 12: " in done.err
+    assert done.err.splitlines()[-1] == f"fake-fine-tuning jobs create: {last}"
+    assert "\x1b" not in done.err
+    assert not jobs.fake.requests
+
+
+def test_create_without_a_look(jobs: Jobs, folder: Path) -> None:
+    """With --no-check the service is the judge."""
+    (folder / "few.jsonl").write_text(ROWS.splitlines(keepends=True)[0])
+    done = jobs("create", "few.jsonl", *MODEL, "--no-check", "--follow")
+
+    assert done.code == 1
+    assert "has failed: invalid_n_examples: " in done.err
+
+
+def test_create_says_what_will_be_trained(jobs: Jobs, folder: Path) -> None:
+    """What training comes to is told before it begins; a file of one row will do to measure with."""
+    (folder / "one.jsonl").write_text(ROWS.splitlines(keepends=True)[0])
+    tokens = check_training_file("train.jsonl").tokens
+    done = jobs("create", "train.jsonl", "--validation-file", "one.jsonl", *MODEL, "--n-epochs", "3")
+
+    assert done.code == 0
+    assert done.err.splitlines()[:2] == [
+        f"checked train.jsonl: 10 examples, about {3 * tokens:,} trained tokens",
+        "checked one.jsonl: 1 example",
+    ]
+
+
+def test_create_takes_the_id_of_a_file(jobs: Jobs) -> None:
+    """A file that is there already, in the service, is not sent again."""
+    files = [jobs.fake.add_file(ROWS)["id"] for _ in range(2)]
+    done = jobs("create", files[0], *MODEL, "--validation-file", files[1])
+
+    assert done.code == 0
+    assert [exchange.operation for exchange in jobs.fake.requests] == ["create_job"]
+    assert jobs.sent("create_job") == [{"model": "gpt-4o-mini", "training_file": files[0], "validation_file": files[1]}]
+
+
+def test_a_file_at_hand_beats_an_id(jobs: Jobs, folder: Path) -> None:
+    """A file here is meant even if its name could be an id."""
+    (folder / "file-1.jsonl").write_text(ROWS)
+
+    assert jobs("create", "file-1.jsonl", *MODEL).code == 0
+    assert jobs.fake.jobs[0]["training_file"] != "file-1.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--suffix", "mine", "--seed", "0"], {"suffix": "mine", "seed": 0}),
+        (["--metadata", "a=b", "--metadata", "c=d=e"], {"metadata": {"a": "b", "c": "d=e"}}),
+        (
+            ["--n-epochs", "3", "--batch-size", "auto", "--learning-rate-multiplier", "0.5"],
+            {"hyperparameters": {"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 0.5}},
+        ),
+        (["--learning-rate-multiplier", "auto"], {"hyperparameters": {"learning_rate_multiplier": "auto"}}),
+        (["--method", "supervised"], {"method": {"type": "supervised"}}),
+        (
+            ["--method", "supervised", "--n-epochs", "2"],
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}},
+        ),
+    ],
+)
+def test_create_sends_what_was_given(words: list[str], expected: dict[str, Any], jobs: Jobs) -> None:
+    """Each option is sent as the API has it, and nothing else is."""
+    assert jobs("create", "train.jsonl", *MODEL, *words).code == 0
+    (body,) = jobs.sent("create_job")
+    assert body == {"model": "gpt-4o-mini", "training_file": body["training_file"], **expected}
+
+
+def test_create_once(jobs: Jobs) -> None:
+    """Repeated with the same key, a creation is answered with the job that there is, and sends no file again."""
+    key = ("--idempotency-key", "run-7", "--metadata", "team=a")
+    first, again = (jobs("create", "train.jsonl", *MODEL, *key) for _ in range(2))
+
+    assert (first.code, again.code, first.out) == (0, 0, again.out)
+    assert jobs.fake.jobs[0]["metadata"] == {"team": "a", "idempotency_key": "run-7"}
+    assert (len(jobs.fake.jobs), jobs.uploads) == (1, 1)
+    assert "already exists" not in first.err
+    assert f"job {jobs.fake.jobs[0]['id']} already exists (" in again.err
+
+
+def test_create_by_preference(jobs: Jobs, folder: Path) -> None:
+    """A preference job is created with its method and its numbers."""
+    answers = {name: [{"role": "assistant", "content": name}] for name in ("preferred_output", "non_preferred_output")}
+    row = {"input": {"messages": [{"role": "user", "content": "Hi"}]}, **answers}
+    (folder / "pairs.jsonl").write_text(f"{json.dumps(row)}\n" * 10)
+
+    assert jobs("create", "pairs.jsonl", *MODEL, "--method", "dpo", "--n-epochs", "1", "--follow").code == 0
+    assert jobs.fake.jobs[0]["method"]["dpo"]["hyperparameters"]["n_epochs"] == 1
+
+
+def test_create_by_reinforcement(jobs: Jobs, folder: Path) -> None:
+    """A reinforcement job is created with the grader of a file."""
+    row = {"messages": [{"role": "user", "content": "Hi"}], "answer": "Hello"}
+    (folder / "tasks.jsonl").write_text(f"{json.dumps(row)}\n" * 10)
+    (folder / "grader.json").write_text(json.dumps(GRADER))
+    files = ("tasks.jsonl", "--validation-file", "tasks.jsonl", "--grader", "grader.json")
+
+    assert jobs("create", *files, "--model", "o4-mini", "--method", "reinforcement").code == 0
+    assert jobs.fake.jobs[0]["method"]["reinforcement"]["grader"]["name"] == GRADER["name"]
+
+
+def test_create_and_follow(jobs: Jobs) -> None:
+    """Following, stdout has the job's id, its events from the first to the last, and its model's name."""
+    done = jobs("create", "train.jsonl", *MODEL, "--follow")
+    (job,) = jobs.fake.jobs
+
+    assert (done.code, done.lines[0], done.lines[-1]) == (0, job["id"], job["fine_tuned_model"])
+    assert done.cells[1] == [BORN_AT, "info", f"Created fine-tuning job: {job['id']}"]
+    assert done.cells[-2][2] == "The job has successfully completed"
+    assert [cells[0] for cells in done.cells[1:-1]] == sorted(cells[0] for cells in done.cells[1:-1])
+
+
+def test_following_a_job_that_fails(jobs: Jobs) -> None:
+    """A job that fails ends with code and reason on stderr, and exit code 1."""
+    jobs.fake.plan = {"fail_at": 3, "error": "server_error"}
+    done = jobs("create", "train.jsonl", *MODEL, "--follow")
+
+    assert done.code == 1
+    assert f"job {jobs.fake.jobs[0]['id']} has failed: server_error: " in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+def test_list(jobs: Jobs) -> None:
+    """Without a terminal there are a heading and a line a job, newest first, with a tab between cells."""
+    ids = [jobs.job("succeeded"), jobs.job("running")]
+    done = jobs("list")
+
+    assert done.cells[0] == ["ID", "STATUS", "CREATED", "MODEL"]
+    assert [cells[0] for cells in done.cells[1:]] == ids[::-1]
+    assert [cells[1] for cells in done.cells[1:]] == ["running", "succeeded"]
+    assert done.cells[2][3].startswith("ft:gpt-4o-mini")
+    assert (done.cells[1][3], done.err) == ("gpt-4o-mini-2024-07-18", "")
+
+
+def test_list_page_by_page(jobs: Jobs) -> None:
+    """A page says where the next one begins; --all needs no more than one call."""
+    ids = [jobs.job() for _ in range(3)][::-1]
+    first = jobs("list", "--limit", "2")
+    rest = jobs("list", "--after", ids[1], "--json")
+
+    assert [cells[0] for cells in first.cells[1:]] == ids[:2]
+    assert first.err == f"there are more: --after {ids[1]}, or --all\n"
+    assert [job["id"] for job in parsed(rest)] == ids[2:]
+    assert [job["id"] for job in parsed(jobs("list", "--all", "--json"))] == ids
+
+
+def test_list_by_metadata(jobs: Jobs) -> None:
+    """Pairs choose jobs, in a page as well as in all of them."""
+    wanted = jobs.job(metadata={"team": "a", "run": "1"})
+    jobs.job(metadata={"team": "a", "run": "2"})
+    pairs = ("--metadata", "team=a", "--metadata", "run=1")
+
+    assert [each[0] for each in jobs("list", *pairs).cells[1:]] == [wanted]
+    assert [each[0] for each in jobs("list", "--all", *pairs).cells[1:]] == [wanted]
+
+
+def test_an_empty_list(jobs: Jobs) -> None:
+    """Without jobs there is nothing on stdout, and a word on stderr."""
+    assert jobs("list") == Done(0, "", "no jobs\n")
+    assert jobs("list", "--json") == Done(0, "", "")
+
+
+def test_show(jobs: Jobs) -> None:
+    """A job is shown a member a line; what the service did not say is left out."""
+    job_id = jobs.job("succeeded", metadata={"a": "b", "c": "d"}, hyperparameters={"n_epochs": 3})
+    shown = dict(jobs("show", job_id).cells)
+
+    assert (shown["id"], shown["status"], shown["metadata"]) == (job_id, "succeeded", "a=b, c=d")
+    assert shown["method"] == "supervised"
+    assert shown["hyperparameters"].startswith("n_epochs=3, ")
+    assert shown["created_at"].endswith("Z")
+    assert not {"error", "validation_file", "estimated_finish"} & set(shown)
+
+
+def test_show_for_a_machine(jobs: Jobs) -> None:
+    """``--json`` is what the service said, all of it, in one line."""
+    job_id = jobs.job()
+    (job,) = parsed(jobs("show", job_id, "--json"))
+
+    assert job == jobs.fake.jobs[0]
+
+
+def test_events(jobs: Jobs) -> None:
+    """There are the newest twenty events, or as many as asked for, the newest last."""
+    job_id = jobs.job("succeeded")
+    known = jobs("events", job_id, "--limit", "1000")
+
+    assert len(known.lines) > 100
+    assert known.cells[0][2] == f"Created fine-tuning job: {job_id}"
+    assert jobs("events", job_id).lines == known.lines[-20:]
+    assert jobs("events", job_id, "--limit", "2").lines == known.lines[-2:]
+    assert [event["message"] for event in parsed(jobs("events", job_id, "--limit", "2", "--json"))] == [
+        cells[2] for cells in known.cells[-2:]
+    ]
+
+
+def test_events_followed_by_a_machine(jobs: Jobs) -> None:
+    """Followed as JSON, stdout has events and nothing else, each once."""
+    job_id = jobs.job("queued")
+    done = jobs("events", job_id, "--follow", "--json")
+    ids = [event["id"] for event in parsed(done)]
+
+    assert done.code == 0
+    assert len(ids) == len(set(ids)) > 100
+    assert {event["object"] for event in parsed(done)} == {"fine_tuning.job.event"}
+
+
+def test_events_followed_from_the_newest(jobs: Jobs) -> None:
+    """With a limit, following begins with that many of the events there are."""
+    jobs.fake.pace = "manual"
+    job_id = jobs.job("running")
+    before = jobs("events", job_id, "--limit", "1000").lines
+    after = jobs("events", job_id, "--follow", "--limit", "2").lines
+
+    assert after[:2] == before[-2:]
+    assert after[-2].endswith("The job has successfully completed")
+
+
+def test_checkpoints(jobs: Jobs) -> None:
+    """Checkpoints are shown in the order of training, with their numbers and the model of each."""
+    job_id = jobs.job("succeeded")
+    done = jobs("checkpoints", job_id)
+    steps = [int(cells[0]) for cells in done.cells[1:]]
+
+    assert done.cells[0][:2] == ["STEP", "TRAIN_LOSS"]
+    assert done.cells[0][-1] == "MODEL"
+    assert steps == sorted(steps) == [each["step_number"] for each in parsed(jobs("checkpoints", job_id, "--json"))]
+    assert all(cells[-1].startswith("ft:") for cells in done.cells[1:])
+
+
+def test_no_checkpoints(jobs: Jobs) -> None:
+    """A job without checkpoints says so on stderr."""
+    job_id = jobs.job("queued")
+
+    assert jobs("checkpoints", job_id) == Done(0, "", f"job {job_id} has no checkpoints\n")
+
+
+def test_pause_resume_cancel(jobs: Jobs) -> None:
+    """Each of the three does its work and says the status that came of it."""
+    jobs.fake.pace = "manual"
+    job_id = jobs.job("running")
+    said = [jobs(verb, job_id).cells for verb in ("pause", "resume", "cancel")]
+
+    assert said == [[[job_id, "paused"]], [[job_id, "queued"]], [[job_id, "cancelled"]]]
+
+
+def test_wait(jobs: Jobs) -> None:
+    """Waiting tells each status on the way on stderr, and ends with the model's name, alone on stdout."""
+    jobs.fake.pace = "manual"
+    job_id = jobs.job("queued")
+    done = jobs("wait", job_id)
+    statuses = ("queued", "running")
+
+    assert (done.code, done.out) == (0, f"{jobs.fake.jobs[0]['fine_tuned_model']}\n")
+    assert done.err.splitlines() == [f"{job_id} {status}" for status in statuses]
+
+
+def test_wait_runs_out(jobs: Jobs) -> None:
+    """A wait that runs out is told from a failure, and from a success, by its exit code."""
+    job_id = jobs.job("paused")
+    done = jobs("wait", job_id, "--timeout", "12")
+
+    assert (done.code, done.out) == (124, "")
+    assert done.err.splitlines() == [
+        f"{job_id} paused",
+        f"it is paused until: fake-fine-tuning jobs resume {job_id}",
+        f"the job goes on; come back to it with: fake-fine-tuning jobs wait {job_id}",
+        f"fake-fine-tuning jobs wait: job {job_id} is paused after 12 s",
+    ]
+
+
+@pytest.mark.parametrize(("provider", "naps"), [("openai", [5.0]), ("fake", [0.5])])
+@pytest.mark.parametrize("verb", [("wait",), ("events", "--follow")])
+def test_a_fake_is_looked_at_more_often(verb: tuple[str, ...], provider: str, naps: list[float], jobs: Jobs) -> None:
+    """In a fake, where a job takes seconds, one looks ten times as often as in a service."""
+    job_id, slept = jobs.job("queued"), list[float]()
+    with redirect(jobs.fake.base_url, sleep=slept.append):
+        assert jobs(*verb, job_id, "--provider", provider).code == 0
+
+    assert slept == naps
+
+
+@pytest.mark.parametrize("verb", [("wait",), ("events", "--follow")])
+def test_watching_a_cancelled_job(verb: tuple[str, ...], jobs: Jobs) -> None:
+    """A job that was cancelled ends with exit code 1."""
+    job_id = jobs.job("cancelled")
+    done = jobs(*verb, job_id)
+
+    assert done.code == 1
+    assert done.err.endswith(f"job {job_id} was cancelled\n")
+
+
+def test_metrics(jobs: Jobs) -> None:
+    """The numbers of all steps are lines with tabs, or CSV that reads the same."""
+    job_id = jobs.job("succeeded")
+    done = jobs("metrics", job_id)
+    rows = list(csv.DictReader(StringIO(jobs("metrics", job_id, "--csv").out)))
+
+    assert done.cells[0][:2] == ["step", "train_loss"]
+    assert [row["step"] for row in rows] == [cells[0] for cells in done.cells[1:]]
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, len(rows) + 1)]
+    assert float(rows[0]["train_loss"]) > float(rows[-1]["train_loss"]) > 0
+    assert {row["valid_loss"] for row in rows} == {""}
+
+
+def test_no_metrics_yet(jobs: Jobs) -> None:
+    """A job without a result file says so, with its status and exit code 1."""
+    job_id = jobs.job("queued")
+    jobs.fake.pace = "manual"
+
+    assert jobs("metrics", job_id) == Done(
+        1, "", f"job {job_id} is queued and has no metrics: they come when it has succeeded\n"
+    )
+
+
+def test_azure(capsys: pytest.CaptureFixture[str]) -> None:
+    """Under another provider the same command goes from a file to a model."""
+    fake = FakeFineTuning(start=BORN, dialect="azure-2025")
+    with fake.serving(), sent_to(fake, capsys) as jobs:
+        done = jobs("create", "train.jsonl", *MODEL, "--follow", "--provider", "azure")
+        (listed,) = jobs("list", "--provider", "azure").cells[1:]
+
+    assert done.code == 0
+    assert done.lines[-1].startswith("gpt-4o-mini-2024-07-18.ft-")
+    assert listed[:2] == [done.lines[0], "succeeded"]
+    assert {exchange.operation for exchange in jobs.fake.requests} > {"upload_file", "create_job", "list_jobs"}
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "fake", "openai_compatible"])
+def test_the_address_and_the_key(
+    provider: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is the one given, before or after the verb, and the key is the environment's, or none is needed."""
+    fake = FakeFineTuning(start=BORN, pace="instant", dialect="azure-2025" if provider == "azure" else "openai-2025-09")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "sk-azure")
+    if provider == "openai_compatible":
+        Path("fine_tuning.toml").write_text('[providers.openai_compatible]\nkey_env = "OPENAI_API_KEY"\n')
+    with fake.serving() as url:
+        service = ["--provider", provider, "--base-url", url]
+        created = main(["jobs", *service, "create", "train.jsonl", *MODEL])
+        followed = main(["jobs", "events", fake.jobs[0]["id"], "--follow", *service])
+
+    assert (created, followed) == (0, 0)
+    assert capsys.readouterr().out.splitlines()[-1] == fake.jobs[0]["fine_tuned_model"]

@@ -1,0 +1,441 @@
+"""`fake-fine-tuning jobs` where something is wrong: one line, an exit code, no traceback, and no key."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import main
+from jobs_command import VARIABLES, Done, Jobs, answering, sent_to
+from strategies import BORN, ROWS
+
+KEY = "sk-a-secret-of-the-environment"
+MODEL = ("--model", "gpt-4o-mini")
+HOSTILE = "\x1b]0;pwned\x07\x9b2J[bold red]x[/] :smile:\n\t\u202efile-gone"
+ESCAPED = r"\x1b]0;pwned\x07\x9b2J[bold red]x[/] :smile:\n\t\u202efile-gone"
+JOB = {"id": "ftjob-1", "status": "running", "model": "m", "training_file": "f", "created_at": 1}
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a training file, and a key in the environment."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command, sent wherever its arguments say; no run of it may show the key, or a traceback."""
+
+    def run(*words: str) -> Done:
+        try:
+            code = main(["jobs", *words])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        done = Done(code, *capsys.readouterr())
+        assert "Traceback" not in done.err
+        assert KEY not in done.out + done.err
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeFineTuning]:
+    """One fake on a socket for all tests here; each begins it anew."""
+    fake = FakeFineTuning(start=BORN)
+    with fake.serving():
+        yield fake
+
+
+@pytest.fixture
+def jobs(server: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
+    """The command, with a fresh account."""
+    server.reset()
+    with sent_to(server, capsys) as jobs:
+        yield jobs
+
+
+def refusing(status: int, body: Any, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
+    """A service that answers everything with a status."""
+    content = body if isinstance(body, str) else json.dumps(body)
+    return lambda _: httpx.Response(status, content=content, headers=headers)
+
+
+MANY = [word for number in range(17) for word in ("--metadata", f"k{number}=v")]
+CLASH = ("--metadata", "idempotency_key=1", "--idempotency-key", "k")
+
+USAGE = [
+    (["train"], "unknown verb: one of create, list, "),
+    ([KEY], "unknown verb: one of create, list, "),
+    (["create", "train.jsonl"], "required: --model"),
+    (["create", "train.jsonl", *MODEL, "--method", "magic"], "invalid choice: 'magic'"),
+    (["create", "train.jsonl", *MODEL, "--n-epochs", "0"], "'0' is less than 1"),
+    (["create", "train.jsonl", *MODEL, "--batch-size", "many"], "'many' is no whole number"),
+    (["create", "train.jsonl", *MODEL, "--learning-rate-multiplier", "nan"], "'nan' is not finite"),
+    (["create", "train.jsonl", *MODEL, "--learning-rate-multiplier", "0"], "'0' is not above 0"),
+    (["create", "train.jsonl", *MODEL, "--learning-rate-multiplier", "x"], "'x' is no number"),
+    (["create", "train.jsonl", *MODEL, "--metadata", "team"], "'team' is no KEY=VALUE"),
+    (["create", "train.jsonl", *MODEL, "--metadata", "=a"], "'=a' is no KEY=VALUE"),
+    (["create", "train.jsonl", *MODEL, "--metadata", "a=1", "--metadata", "a=2"], "--metadata has 'a' twice"),
+    (["create", "train.jsonl", *MODEL, "--grader", "g.json"], "--grader FILE goes with --method reinforcement"),
+    (["create", "train.jsonl", *MODEL, "--method", "reinforcement"], "--grader FILE goes with --method"),
+    (["create", "train.jsonl", *MODEL, "--n-epochs", "51"], 'n_epochs must be "auto" or 1 to 50, not 51'),
+    (["create", "train.jsonl", "--model", " "], "' ' is no name"),
+    (["create", "train.jsonl", *MODEL, "--idempotency-key", ""], "'' is no name"),
+    (["create", "train.jsonl", *MODEL, "--suffix", ""], "argument --suffix: '' is no name"),
+    (["create", "train.jsonl", *MODEL, "--suffix", "s" * 65], "suffix has 65 characters, and may have 64"),
+    (["create", "train.jsonl", *MODEL, "--seed", "-1"], "seed must be 0 to 2147483647, not -1"),
+    (["create", "train.jsonl", *MODEL, "--seed", "2147483648"], "seed must be 0 to 2147483647, not 2147483648"),
+    (["create", "train.jsonl", *MODEL, "--batch-size", "257"], 'batch_size must be "auto" or 1 to 256, not 257'),
+    (["create", "file-1", *MODEL, "--n-epochs", "51"], 'n_epochs must be "auto" or 1 to 50, not 51'),
+    (["create", "train.jsonl", *MODEL, *MANY], "metadata has 17 pairs, and may have 16"),
+    (["create", "train.jsonl", *MODEL, *MANY[2:], "--idempotency-key", "k"], "metadata has 17 pairs"),
+    (["create", "train.jsonl", *MODEL, "--metadata", f"{'k' * 65}=v"], "a key of metadata has 65 characters, "),
+    (["create", "train.jsonl", *MODEL, "--metadata", f"k={'v' * 513}"], "metadata 'k' has 513 characters, "),
+    (["create", "train.jsonl", *MODEL, "--idempotency-key", "k" * 513], "'idempotency_key' has 513 characters, "),
+    (["create", "train.jsonl", *MODEL, *CLASH], "give the key only as --idempotency-key"),
+    (["create", "", *MODEL], "argument FILE: '' is no name"),
+    (["create", "train.jsonl", *MODEL, "--validation-file", ""], "argument --validation-file: '' is no name"),
+    (["create", "gone.jsonl", *MODEL], "there is no file gone.jsonl: a path is wanted, or the id of an uploaded file"),
+    (["create", ".", *MODEL], ". is no regular file"),
+    (["create", "train.jsonl", *MODEL, "--validation-file", "gone"], "there is no file gone"),
+    (["create", "x" * 300, *MODEL], "File name too long"),
+    (["list", "--limit", "0"], "'0' is less than 1"),
+    (["list", "--all", "--limit", "2"], "--all goes with neither --limit nor --after"),
+    (["list", "--all", "--after", "ftjob-1"], "--all goes with neither --limit nor --after"),
+    (["list", "extra"], "one argument too many"),
+    (["list", KEY], "one argument too many"),
+    (["list", f"-k{KEY}"], "unknown argument: -k"),
+    (["--token", KEY, "list"], "unknown verb: one of create, list, "),
+    (["list", f"--token {KEY}"], "unknown argument: --token"),
+    (["list", "--after", ""], "argument --after: '' is no name"),
+    (["list", "--provider", ""], "argument --provider: '' is no name"),
+    (["--base-url", " ", "list"], "argument --base-url: ' ' is no address"),
+    (["list", "--base-url", "https://ü..x/v1"], "jobs list: the base URL "),
+    (["list", "--base-url", "https://a..b/v1"], "jobs list: "),
+    (["show"], "required: ID"),
+    (["show", "a/b"], "job_id must be a plain id, not 'a/b'"),
+    (["show", ""], "argument ID: '' is no name"),
+    (["show", "\udcff"], "surrogates not allowed"),
+    (["wait", "ftjob-1", "--timeout", "-1"], "'-1' is negative"),
+    (["wait", "ftjob-1", "--timeout", "inf"], "'inf' is not finite"),
+    (["list", "--provider", "nobody"], "unknown provider or driver 'nobody', expected one of azure"),
+    (["list", "--base-url", "localhost:1"], "the base URL must look like https://host/v1"),
+    (["list", "--base-url", f"https://me:{KEY}@host/v1"], "without password or query"),
+    (["list", "--provider", "azure"], "no key for provider 'azure': set AZURE_OPENAI_API_KEY"),
+    (["list", "--provider", "openai_compatible"], "no address for provider 'openai_compatible': pass --base-url"),
+    (["list", "--api-key", KEY], "a key is no argument"),
+    (["--api-key", KEY, "list"], "a key is no argument"),
+    (["list", f"--key={KEY}"], "a key is no argument"),
+    (["list", "--token", KEY], "unknown argument: --token"),
+    (["list", f"--token={KEY}"], "unknown argument: --token"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), USAGE, ids=range(len(USAGE)))
+def test_wrong_usage(words: list[str], said: str, run: Run) -> None:
+    """What cannot be meant is said in one line, with exit code 2, nothing on stdout, and without a request."""
+    done = run(*words)
+
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err.splitlines()[-1]
+    assert done.err.splitlines()[-1].startswith("fake-fine-tuning jobs")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--suffix", "s" * 65),
+        ("--seed", "-1"),
+        ("--batch-size", "257"),
+        ("--n-epochs", "51"),
+        tuple(MANY),
+        ("--metadata", f"{'k' * 65}=v"),
+        CLASH,
+    ],
+    ids=range(7),
+)
+def test_a_wrong_argument_leaves_no_file(words: tuple[str, ...], jobs: Jobs) -> None:
+    """What is wrong with an argument of a creation is found before anything is sent."""
+    assert jobs("create", "train.jsonl", *MODEL, *words).code == 2
+    assert not jobs.fake.requests
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "g.json is no JSON: "),
+        ("[" * 100_000, "g.json is no JSON: "),
+        ("[]", "g.json is no grader: a JSON object is wanted"),
+        (None, "g.json: No such file"),
+    ],
+)
+def test_a_grader_that_is_none(content: str | None, said: str, run: Run, folder: Path) -> None:
+    """A grader's file that cannot be used is named, with the reason."""
+    if content is not None:
+        (folder / "g.json").write_text(content)
+    done = run("create", "train.jsonl", *MODEL, "--method", "reinforcement", "--grader", "g.json")
+
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key one is told the variable to set."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    assert run("list") == Done(2, "", "fake-fine-tuning jobs list: no key for provider 'openai': set OPENAI_API_KEY\n")
+
+
+@pytest.mark.parametrize("content", ["no toml", '[providers.openai]\napi_key = "sk"', "[providers]\nopenai = 1"])
+def test_a_configuration_that_is_no_good(content: str, run: Run, folder: Path) -> None:
+    """A broken configuration in this folder is one line that names it."""
+    (folder / "fine_tuning.toml").write_text(content)
+    done = run("list")
+
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "fine_tuning.toml" in done.err
+
+
+def test_what_a_provider_does_not_offer(run: Run, folder: Path) -> None:
+    """A verb that a provider does not have is a wrong use of it."""
+    (folder / "fine_tuning.toml").write_text('[providers.fake]\ncapabilities = ["list"]\n')
+    done = run("pause", "ftjob-1", "--provider", "fake")
+
+    assert done.code == 2
+    assert "provider 'fake' does not support 'pause', only list" in done.err
+
+
+def test_a_job_that_is_not_there(jobs: Jobs) -> None:
+    """An unknown job is named, with where to find the known ones; exit code 1."""
+    for verb in ("show", "events", "checkpoints", "cancel", "pause", "resume", "wait", "metrics"):
+        done = jobs(verb, "ftjob-none")
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(
+            f"fake-fine-tuning jobs {verb}: openai answered 404: Could not find fine tune: ftjob-"
+        )
+        assert done.err.endswith("; `fake-fine-tuning jobs list` shows the jobs there are\n")
+
+
+def test_a_key_that_is_not_accepted(run: Run) -> None:
+    """A refused key is a refusal: the variable to look at is named, the key is not shown."""
+    with FakeFineTuning(api_keys=["sk-another"]).serving() as url:
+        done = run("list", "--base-url", url)
+
+    assert done.code == 1
+    assert "openai answered 401: " in done.err
+    assert done.err.endswith("is OPENAI_API_KEY right?\n")
+
+
+@pytest.mark.parametrize(("flags", "advice"), [([], "`fake-fine-tuning serve` starts one"), (None, "is {url} right?")])
+def test_nobody_there(flags: list[str] | None, advice: str, run: Run) -> None:
+    """A service that cannot be reached is exit code 1, and advice that fits."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    with redirect(url, sleep=lambda _: None):
+        done = run("list", "--provider", "fake", *(["--base-url", url] if flags is None else flags))
+
+    assert done.code == 1
+    assert "no answer from fake: " in done.err
+    assert done.err.endswith(f"{advice.format(url=url)}\n")
+
+
+REFUSALS = [
+    (403, {"error": {"message": "closed for your organization"}}, "closed for your organization"),
+    (403, f"the key {KEY} may not", "the key *** may not"),
+    (429, {"error": {"message": "too many"}}, "too many"),
+    (500, "<html>\n<h1>Oops</h1>", "<h1>Oops</h1>"),
+    (302, "", "no message"),
+    (200, "<html>", "a body that cannot be used"),
+    (200, [], "a body that cannot be used"),
+    (200, {"data": [{"id": KEY}]}, "a body that cannot be used"),
+    (400, {"error": {"message": HOSTILE}}, r"\x1b]0;pwned\x07\x9b2J[bold red]x[/] :smile: \u202efile-gone"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "said"), REFUSALS, ids=range(len(REFUSALS)))
+def test_refusals(status: int, body: Any, said: str, run: Run) -> None:
+    """Whatever a service answers that is no success is one line with exit code 1, harmless and without the key."""
+    with answering(refusing(status, body), KEY):
+        done = run("list")
+
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(httpx.ReadError("lost"), 1), (httpx.ReadTimeout("slow"), 1), (None, 1), (KeyboardInterrupt(), 130)],
+)
+def test_a_job_that_may_be_there(error: BaseException | None, code: int, run: Run) -> None:
+    """Where the answer to a creation is lost, one is told to look before trying again; it is not sent twice."""
+    created = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal created
+        created += 1
+        if error:
+            raise error
+        return httpx.Response(502)
+
+    with answering(answer):
+        done = run("create", "file-1", *MODEL)
+
+    assert (done.code, done.out, created) == (code, "", 1)
+    assert "it is not known whether there is a job now" in done.err
+    assert "look with: fake-fine-tuning jobs list\n" in done.err
+
+
+def test_a_refused_job_keeps_its_file(jobs: Jobs) -> None:
+    """Where the file was taken and the job was not, the file's id is told: it need not be sent again."""
+    done = jobs("create", "train.jsonl", "--model", "gpt-none")
+    (file,) = jobs.fake.files
+
+    assert done.code == 1
+    assert f"as {file['id']}" in done.err
+    assert f"{file['id']} is uploaded: pass it as FILE next time\n" in done.err
+    assert "not known whether" not in done.err
+
+
+def test_following_a_service_that_goes_away(run: Run) -> None:
+    """A service that is gone for long ends following with the command to come back."""
+    looks = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal looks
+        looks += 1
+        if looks > 2:
+            raise httpx.ConnectError("gone")
+        return httpx.Response(200, json=JOB | {"data": [], "has_more": False})
+
+    with answering(answer):
+        done = run("events", "ftjob-1", "--follow", "--provider", "azure", "--base-url", "https://a b")
+
+    assert done.code == 1
+    assert (
+        "come back to it with: fake-fine-tuning jobs events ftjob-1 --follow --provider azure --base-url 'https://a b'"
+        in done.err
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(503), httpx.Response(429), httpx.Response(200, content="<html>")], ids=str
+)
+@pytest.mark.parametrize("words", [("events", "ftjob-1", "--follow"), ("wait", "ftjob-1")], ids=" ".join)
+def test_watching_a_service_that_stumbles(words: tuple[str, ...], answer: httpx.Response, run: Run) -> None:
+    """A service that fails, wants to be left alone, or talks nonsense ends watching with the command to come back."""
+    with answering(lambda _: answer):
+        done = run(*words)
+
+    assert done.code == 1
+    assert f"the job goes on; come back to it with: fake-fine-tuning jobs {' '.join(words)}\n" in done.err
+
+
+def test_a_key_that_is_looked_for_in_vain(run: Run) -> None:
+    """Where a service lists jobs whatever their metadata, a creation with a key sends no file."""
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.method)
+        return httpx.Response(200, json={"data": [JOB], "has_more": False})
+
+    with answering(answer):
+        done = run("create", "train.jsonl", *MODEL, "--idempotency-key", "k")
+
+    assert (done.code, done.out, sent) == (2, "", ["GET"])
+    assert "lists jobs whatever their metadata" in done.err
+
+
+def test_words_of_the_service_are_harmless(jobs: Jobs) -> None:
+    """What could move a cursor or break a line is escaped, and markup is text, in results as well as on stderr."""
+    jobs.fake.plan = {"fail_at": 1, "error": {"code": "x", "message": HOSTILE}}
+    job_id = jobs.job("queued", metadata={"note": HOSTILE})
+    shown = jobs("show", job_id)
+    followed = jobs("events", job_id, "--follow")
+
+    assert f"metadata\tnote={ESCAPED}" in shown.lines
+    assert ESCAPED in followed.out
+    assert followed.err == f"job {job_id} has failed: x: {ESCAPED}\n"
+    assert json.loads(jobs("show", job_id, "--json").out)["metadata"] == {"note": HOSTILE}
+    assert not re.search(r"[^\n\t -~]", shown.out + followed.out)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "said"),
+    [(0, "1970-01-01T00:00:00Z"), (1.5, "1970-01-01T00:00:01Z"), (10**20, "1" + "0" * 20), (True, "True")],
+)
+def test_any_time_can_be_shown(created_at: Any, said: str, run: Run) -> None:
+    """A time that is none of this world is shown as the service gave it."""
+    with answering(refusing(200, JOB | {"created_at": created_at})):
+        assert f"created_at\t{said}" in run("show", "ftjob-1").lines
+
+
+@pytest.mark.parametrize(
+    "odd", [{"error": "text"}, {"method": {"type": []}}, {"method": 3, "hyperparameters": [1]}, {"metadata": "x"}]
+)
+def test_odd_members_can_be_shown(odd: dict[str, Any], run: Run) -> None:
+    """A member of a kind that no service should send does not hide the others."""
+    with answering(refusing(200, JOB | odd)):
+        done = run("show", "ftjob-1")
+
+    assert (done.code, done.lines[0]) == (0, "id\tftjob-1")
+
+
+def test_a_checkpoint_that_says_nothing(run: Run) -> None:
+    """A checkpoint without metrics is a line with what there is."""
+    points = [{"id": str(step), "step_number": step, "created_at": 1, "metrics": None} for step in (2, 1)]
+    with answering(refusing(200, {"data": points, "has_more": False})):
+        assert run("checkpoints", "ftjob-1").lines == ["STEP\tMODEL", "1\t-", "2\t-"]
+
+
+def test_hyperparameters_of_a_method(run: Run) -> None:
+    """Where a job has its hyperparameters in its method only, they are found there."""
+    method = {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.1, "n_epochs": "auto"}}}
+    with answering(refusing(200, JOB | {"method": method})):
+        assert run("show", "ftjob-1").lines[3:5] == ["method\tdpo", "hyperparameters\tbeta=0.1, n_epochs=auto"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(None, "no reason given"), ("text", "text"), ({}, "no reason given"), ({"message": "m", "code": None}, "m")],
+)
+def test_a_failure_is_explained_whatever_the_error_is(error: Any, reason: str, run: Run) -> None:
+    """A failed job with an odd error is a failed job all the same."""
+    with answering(refusing(200, JOB | {"status": "failed", "error": error})):
+        done = run("wait", "ftjob-1")
+
+    assert (done.code, done.err.splitlines()[-1]) == (1, f"job ftjob-1 has failed: {reason}")
+
+
+def test_a_header_that_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that fits into no header is wrong usage, not a crash."""
+    monkeypatch.setenv("OPENAI_ORG_ID", "örg")
+
+    assert run("list", "--base-url", "http://127.0.0.1:9/v1").code == 2
+
+
+@pytest.mark.parametrize("key", ["sk-with-ümlaut-inside", "two words-of-a-key"])
+def test_a_key_that_is_none(key: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that cannot be one is refused without being shown."""
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    done = run("list")
+
+    assert done.code == 2
+    assert "the API key is no printable ASCII text" in done.err
+    assert key not in done.err

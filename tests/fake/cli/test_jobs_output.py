@@ -1,0 +1,60 @@
+"""What `fake-fine-tuning jobs` writes is harmless, and numbers in it lose nothing."""
+
+from __future__ import annotations
+
+import math
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_fakeserver.cli.jobs.output import Output, moment, plain
+from fine_tuning_fakeserver.cli.jobs.show import _spelled
+
+ANYTHING = st.text() | st.none() | st.integers() | st.lists(st.text()) | st.text(st.characters(categories=["Cs", "Cc"]))
+
+
+@given(ANYTHING)
+def test_any_text_becomes_printable(value: object) -> None:
+    """Whatever the service says ends as text that can be printed, and not as nothing."""
+    assert plain(value)
+    assert plain(value).isprintable()
+
+
+@given(st.text().filter(str.isprintable).filter(bool))
+def test_printable_text_stays_as_it_is(text: str) -> None:
+    """What can be printed is not touched."""
+    assert plain(text) == text
+
+
+@given(st.lists(ANYTHING, min_size=1, max_size=4))
+def test_a_row_is_a_line_of_as_many_cells(cells: list[object]) -> None:
+    """In a pipe no cell can break its line, or make it look like more cells."""
+    out = StringIO()
+    Output(out).row(cells, ())
+
+    assert out.getvalue().count("\n") == 1
+    assert out.getvalue().count("\t") == len(cells) - 1
+
+
+@given(st.floats())
+def test_a_number_loses_nothing(number: float) -> None:
+    """A number reads back as the same number."""
+    again = float(_spelled(number))
+
+    assert again == number or (math.isnan(again) and math.isnan(number))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1.0, "1"), (0.25, "0.25"), (-0.5, "-0.5"), (1e300, "1e+300"), (None, "")]
+)
+def test_a_number_is_short(number: float | None, text: str) -> None:
+    """A whole number is written without a point; what was not measured is nothing."""
+    assert _spelled(number) == text
+
+
+@given(st.integers() | st.floats() | st.text() | st.booleans() | st.none())
+def test_any_time_is_text(at: object) -> None:
+    """Whatever a service gives for a time can be shown."""
+    assert moment(at).isprintable()

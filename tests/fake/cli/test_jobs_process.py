@@ -1,0 +1,299 @@
+"""`fake-fine-tuning jobs` as a process of its own: signals, pipes, exit codes; and in a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import main
+from jobs_command import VARIABLES, Jobs, sent_to
+from strategies import BORN, ROWS
+
+COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
+KEY = "sk-a-secret-of-the-environment"
+HOSTILE = "\x1b[2J[red]x[/] :smile:"
+
+
+class Terminal(StringIO):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeFineTuning]:
+    """One fake on a socket for all tests here, whose time stands still; each begins it anew."""
+    fake = FakeFineTuning(start=BORN, pace="manual")
+    with fake.serving():
+        yield fake
+
+
+@pytest.fixture
+def jobs(
+    server: FakeFineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Jobs]:
+    """A fresh account, a folder with a training file, and an environment for processes."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    server.reset()
+    with sent_to(server, capsys) as jobs:
+        yield jobs
+
+
+HEARS_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""A process that is begun in the background may be told to ignore an interrupt, and hands that on."""
+
+
+@contextmanager
+def started(*words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process, which is over when the context is."""
+    command = [sys.executable, "-c", HEARS_CTRL_C, COMMAND, "jobs", *words]
+    with subprocess.Popen(command, stdout=out, stderr=err, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_an_interrupt_leaves_a_followed_job_running(jobs: Jobs) -> None:
+    """Ctrl-C ends following with 130 and the command to come back, and the job does not notice."""
+    with started("create", "train.jsonl", "--model", "gpt-4o-mini", "--follow", "--provider", "openai") as process:
+        assert process.stdout is not None
+        job_id, first, _ = (process.stdout.readline().strip() for _ in range(3))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert first.endswith(f"Created fine-tuning job: {job_id}")
+    assert process.returncode == 130
+    assert err.splitlines()[-1:] == [
+        f"the job goes on; come back to it with: fake-fine-tuning jobs events {job_id} --follow --provider openai"
+    ]
+    assert jobs.fake.jobs[0]["status"] == "validating_files"
+
+
+def test_an_interrupt_leaves_a_job_that_is_waited_for_running(jobs: Jobs) -> None:
+    """Ctrl-C ends a wait with 130 and the command to come back, and nothing on stdout."""
+    job_id = jobs.job("running")
+    with started("wait", job_id) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"{job_id} running\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (130, "")
+    assert err == f"the job goes on; come back to it with: fake-fine-tuning jobs wait {job_id}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("events",), ("events", "--follow"), ("metrics", "--csv"), ("show", "--json")], ids=" ".join
+)
+def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], jobs: Jobs) -> None:
+    """Where nobody reads any more, the command ends without a word, and without having failed."""
+    job_id = jobs.job("succeeded")
+    read, write = os.pipe()
+    os.close(read)
+    with started(*words, job_id, out=write) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("words", [(), ("--follow",)], ids=str)
+def test_an_id_that_cannot_be_printed(words: tuple[str, ...], jobs: Jobs) -> None:
+    """Where stdout takes nothing, the id of a job that was paid for is on stderr, and the exit code is 1."""
+    with open("/dev/full", "w") as full:
+        command = [COMMAND, "jobs", "create", "train.jsonl", "--model", "gpt-4o-mini", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+
+    assert done.returncode == 1
+    assert f"the job is {jobs.fake.jobs[0]['id']}" in done.stderr.splitlines()
+    assert "No space left" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [("list",), ("metrics", "--csv")], ids=" ".join)
+def test_results_that_cannot_be_written(words: tuple[str, ...], jobs: Jobs) -> None:
+    """Where stdout takes nothing, that is one line on stderr, and exit code 1."""
+    job_id = jobs.job("succeeded")
+    with open("/dev/full", "w") as full:
+        command = [COMMAND, "jobs", *words, *([job_id] if words[0] == "metrics" else [])]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
+
+
+def test_an_id_that_nobody_reads(jobs: Jobs) -> None:
+    """Where the reader of stdout is gone, the id of a job that was paid for is on stderr."""
+    read, write = os.pipe()
+    os.close(read)
+    with started("create", "train.jsonl", "--model", "gpt-4o-mini", "--follow", out=write) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=20)
+
+    assert f"the job is {jobs.fake.jobs[0]['id']}" in err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "quick"),
+    [
+        ((), {}, False),
+        (("--provider", "fake"), {}, True),
+        ((), {"FINE_TUNING_PROVIDER": "fake"}, True),
+        (("--provider", "openai"), {"FINE_TUNING_PROVIDER": "fake"}, False),
+        (("--base-url", "http://127.0.0.9:1/v1"), {}, True),
+        (("--base-url", "http://[::1]:1/v1"), {}, True),
+        (("--base-url", "http://localhost/v1"), {}, True),
+        (("--base-url", "https://example.org/v1"), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, False),
+        ((), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, True),
+        (("--provider", "azure"), {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, False),
+        (("--provider", "azure"), {"AZURE_OPENAI_ENDPOINT": "http://localhost:1"}, True),
+    ],
+    ids=range(11),
+)
+def test_a_service_at_hand_is_asked_often(
+    words: tuple[str, ...], variables: dict[str, str], quick: bool, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake, or what is on this machine, is asked twice a second; a service elsewhere every five seconds at first."""
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        jobs.fake.advance("30d")
+
+    job_id = jobs.job("running")
+    with redirect(jobs.fake.base_url, sleep=sleep, clock=lambda: jobs.fake.now):
+        assert main(["jobs", "wait", job_id, *words]) == 0
+
+    assert (slept[0] < 1) is quick
+
+
+def test_a_closed_stderr_is_no_failure(jobs: Jobs) -> None:
+    """Where nobody reads stderr, the results come all the same."""
+    read, write = os.pipe()
+    os.close(read)
+    with started("create", "train.jsonl", "--model", "gpt-4o-mini", err=write) as process:
+        os.close(write)
+        out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (0, f"{jobs.fake.jobs[0]['id']}\n")
+
+
+def test_streams_that_were_never_open(jobs: Jobs) -> None:
+    """Without stdout and stderr the work is done all the same, and notes do not end up among results."""
+    closed = subprocess.run(f"{COMMAND} jobs create train.jsonl --model gpt-4o-mini >&- 2>&-", shell=True, timeout=20)
+    done = subprocess.run(f"{COMMAND} jobs list 2>&-", shell=True, capture_output=True, text=True, timeout=20)
+
+    assert (closed.returncode, done.returncode) == (0, 0)
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["ID", jobs.fake.jobs[0]["id"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("list",), 0), (("show", "ftjob-none"), 1), (("list", "--provider", "azure"), 2)]
+)
+def test_exit_codes(words: tuple[str, ...], code: int, jobs: Jobs) -> None:
+    """A process ends with the command's code, at most a line on stderr, and never shows the key."""
+    jobs.job("running")
+    done = subprocess.run([COMMAND, "jobs", *words], capture_output=True, text=True, timeout=20)
+
+    assert (done.returncode, done.stderr.count("\n")) == (code, min(code, 1))
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_any_encoding_will_do(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an encoding lacks is escaped."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    job_id = jobs.job(metadata={"town": "Zürich"})
+    done = subprocess.run([COMMAND, "jobs", "show", job_id], capture_output=True, text=True, timeout=20)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "metadata\ttown=Z\\xfcrich\n" in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Help of the verbs imports no client, server or terminal library."""
+    code = (
+        "import sys\n"
+        "from fine_tuning_fakeserver.cli import main\n"
+        "try: main(['jobs', 'create', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print({'fine_tuning_client', 'uvicorn', 'starlette', 'pydantic', 'httpx', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run a verb with a terminal, one that has colours, in the place of stdout; its lines."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def lines(*words: str) -> list[str]:
+        with redirect_stdout(Terminal()) as shown:
+            assert main(["jobs", *words]) == 0
+        return shown.getvalue().splitlines()
+
+    return lines
+
+
+def test_columns_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
+    """In a terminal there are columns and colours, and a line is never broken or cut."""
+    succeeded, running = jobs.job("succeeded", suffix="a" * 60), jobs.job("running")
+    heading, first, second = terminal("list")
+
+    assert heading.startswith(f"\x1b[1mID\x1b[0m{' ' * (len(running) - 2)}  \x1b[1mSTATUS\x1b[0m     ")
+    assert first.startswith(f"{running}  \x1b[36mrunning\x1b[0m    2023-11-14T")
+    assert second.startswith(f"{succeeded}  \x1b[32msucceeded\x1b[0m  2023-11-14T")
+    assert second.endswith(next(job["fine_tuned_model"] for job in jobs.fake.jobs if job["id"] == succeeded))
+
+
+def test_words_of_the_service_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
+    """In a terminal, too, control characters are escaped, and neither markup nor emoji codes mean anything."""
+    shown = "\n".join(terminal("show", jobs.job("running", metadata={"note": HOSTILE})))
+
+    assert r"note=\x1b[2J[red]x[/] :smile:" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_a_chart_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
+    """Metrics in a terminal are the last step's numbers, and a chart of the loss."""
+    lines = terminal("metrics", jobs.job("succeeded"))
+
+    assert lines[0].split() == ["step", "100"]
+    assert lines[1].split()[0] == "train_loss"
+    assert any("└──" in line for line in lines)
+
+
+def test_no_colour_where_none_is_wanted(
+    jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_COLOR takes the colours away, and leaves the columns."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    job_id = jobs.job("succeeded")
+
+    assert terminal("list")[1].startswith(f"{job_id}  succeeded  ")

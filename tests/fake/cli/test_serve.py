@@ -1,0 +1,226 @@
+"""`fake-fine-tuning serve` as a person or a CI job meets it: a process, its output and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+from collections.abc import Generator
+from io import StringIO
+
+import httpx
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli.serve import AccessLog, Steered
+from fine_tuning_fakeserver.web.transports import transport
+from serve_process import KEY, line, started
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[tuple[str, list[str]], None, None]:
+    """A quiet server: its base URL, and the lines of stdout after it."""
+    with started("--port", "0", "--pace", "polls", "--seed", "7", "-q") as process:
+        url, *exports = (line(process.stdout) for _ in range(3))
+        yield url, exports
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=5)
+        assert errors == ""
+
+
+def test_the_first_line_is_the_base_url(server: tuple[str, list[str]]) -> None:
+    """The first line on stdout is the base URL of the API, on loopback, and it answers."""
+    url, _ = server
+
+    assert url.startswith("http://127.0.0.1:")
+    assert url.endswith("/v1")
+    assert httpx.get(f"{url}/fine_tuning/jobs", headers=KEY, trust_env=False).json()["data"] == []
+
+
+def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
+    """A shell that is given the export lines has the two variables that SDKs read, and the key is accepted."""
+    url, exports = server
+    script = "\n".join([*exports, 'echo "$OPENAI_BASE_URL $OPENAI_API_KEY"'])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    exported, key = done.stdout.split()
+
+    assert exported == url
+    answer = httpx.get(f"{url}/models", headers={"authorization": f"Bearer {key}"}, trust_env=False)
+    assert answer.status_code == 200
+
+
+def test_the_flags_reach_the_account(server: tuple[str, list[str]]) -> None:
+    """Pace and seed are those of the command line."""
+    url, _ = server
+    state = httpx.get(url.replace("/v1", "/_fake"), trust_env=False).text
+
+    assert '"pace": "polls"' in state
+    assert '"seed": 7' in state
+
+
+def test_a_dialect_has_its_own_address() -> None:
+    """A server that speaks Azure's dialect prints Azure's base URL, and the variables that Azure's clients read."""
+    with started("--port", "0", "-q", "--dialect", "azure-2025") as process:
+        url, endpoint, key = (line(process.stdout) for _ in range(3))
+        listed = httpx.get(f"{url}/fine_tuning/jobs", headers={"api-key": key.partition("=")[2]}, trust_env=False)
+        process.send_signal(signal.SIGINT)
+
+    assert url.endswith("/openai/v1")
+    assert endpoint == f"export AZURE_OPENAI_ENDPOINT={url.removesuffix('/openai/v1')}"
+    assert key.startswith("export AZURE_OPENAI_API_KEY=")
+    assert listed.json()["data"] == []
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(stop: signal.Signals) -> None:
+    """Ctrl-C and a container's stop end it within two seconds with 0 and no word, though a client is connected."""
+    with started(FAKE_FINE_TUNING_PORT="0") as process, httpx.Client(headers=KEY, trust_env=False) as client:
+        url = line(process.stdout)
+        client.get(f"{url}/models")
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=2)
+
+    assert process.returncode == 0
+    told, logged = errors.splitlines()
+    assert "pace 60" in told
+    assert logged.endswith("GET /v1/models")
+
+
+def test_it_stops_before_it_is_up() -> None:
+    """An interrupt right after the first line is a clean end, too."""
+    with started("--port", "0") as process:
+        line(process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=2)
+
+    assert (process.returncode, "Traceback" in errors) == (0, False)
+
+
+def test_a_taken_port() -> None:
+    """A port that is taken is one line on stderr with the port and a way out, and exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with started("--port", port) as process:
+            out, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, out) == (2, "")
+    assert errors.count("\n") == 1
+    assert f"port {port} on 127.0.0.1 is taken" in errors
+    assert "--port" in errors
+
+
+def test_an_address_of_another_machine() -> None:
+    """An address that is not this machine's is one line on stderr that names it, and exit code 2."""
+    with started("--host", "192.0.2.1", "--port", "0") as process:
+        out, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, out) == (2, "")
+    assert errors.startswith("fake-fine-tuning serve: cannot listen on 192.0.2.1 port 0: ")
+    assert errors.count("\n") == 1
+
+
+def test_other_machines_are_warned_of() -> None:
+    """On all addresses the URL is one that can be connected to, and a warning says who gets in, even with -q."""
+    with started("--host", "0.0.0.0", "--port", "0", "--quiet") as process:
+        url = line(process.stdout)
+        assert httpx.get(f"{url}/models", headers=KEY, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=2)
+
+    assert url.startswith("http://127.0.0.1:")
+    assert errors.startswith("warning: 0.0.0.0 lets other machines in")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("sent", "status"), [("Bearer secret-token", 200), ("Bearer other", 403), ("", 403)])
+def test_a_token_lets_other_machines_steer(sent: str, status: int) -> None:
+    """A container beside the server's may reset it if it sends the token, and not if it sends another or none."""
+    fake = FakeFineTuning(seed=1)
+    application = Steered(fake.asgi_app, "secret-token")
+
+    async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        await application({**scope, "client": ("172.18.0.3", 1234)}, receive, send)
+
+    with httpx.Client(transport=transport(from_elsewhere), base_url="http://fake") as client:
+        answer = client.post("/_fake/reset", json={"seed": 2}, headers={"authorization": sent} if sent else {})
+        listed = client.get("/v1/models", headers=KEY)
+
+    assert (answer.status_code, fake.settings.seed) == (status, 2 if status == 200 else 1)
+    assert listed.status_code == 200
+
+
+def test_the_token_is_given_on_the_command_line() -> None:
+    """`serve --control-token` says who may steer besides this machine, and starts as ever."""
+    with started("--host", "0.0.0.0", "--port", "0", "--quiet", "--control-token", "secret-token") as process:
+        url = line(process.stdout)
+        assert httpx.get(url.replace("/v1", "/_fake"), trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=2)
+
+    assert "answers this one and those that have the token" in errors
+    assert "secret-token" not in errors
+
+
+def logged(method: str, path: str) -> str:
+    """The access log of one request to a fresh fake."""
+    fake, out = FakeFineTuning(pace="manual"), StringIO()
+    fake.advance("1h")
+    with httpx.Client(transport=transport(AccessLog(fake, out)), base_url="http://fake") as client:
+        client.request(method, path, headers=KEY)
+    return out.getvalue()
+
+
+def test_the_log_has_a_line_a_request() -> None:
+    """A line has time, virtual time, status, milliseconds, method, path and query."""
+    text = logged("GET", "/v1/fine_tuning/jobs?limit=2")
+    time, virtual, status, milliseconds, unit, method, target = text.split()
+
+    assert time.count(":") == 2
+    assert (virtual, status, unit) == ("+1:00:00", "200", "ms")
+    assert float(milliseconds) >= 0
+    assert (method, target) == ("GET", "/v1/fine_tuning/jobs?limit=2")
+
+
+def test_the_log_has_no_keys() -> None:
+    """No header gets into the log, so no key does."""
+    assert "secret" not in logged("GET", "/v1/models")
+
+
+def test_the_log_cannot_be_forged() -> None:
+    """A path with a line break or an escape sequence stays one printable line."""
+    text = logged("GET", "/v1/%0a%1b[31mforged")
+
+    assert text.count("\n") == 1
+    assert text.strip().isprintable()
+    assert " 404 " in text
+
+
+def test_the_log_passes_on_what_is_no_request() -> None:
+    """A server that announces its start and stop is answered, and nothing is logged."""
+    fake, out = FakeFineTuning(), StringIO()
+    said: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        said.append(message["type"])
+
+    asyncio.run(AccessLog(fake, out)({"type": "lifespan"}, receive, send))
+
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert out.getvalue() == ""
+
+
+def test_a_closed_log_fails_no_request() -> None:
+    """When nobody reads the log any more, requests are answered as before."""
+
+    class Closed(StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    fake = FakeFineTuning()
+    with httpx.Client(transport=transport(AccessLog(fake, Closed()))) as client:
+        assert client.get("http://fake/v1/models", headers=KEY).status_code == 200

@@ -1,0 +1,286 @@
+"""Upload forms that are refused: broken ones, wrong ones, and ones that are too large."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.blobs import ContentWriter
+from fine_tuning_fakeserver.domain.training_files import LINE_BYTES_AT_MOST
+from fine_tuning_fakeserver.web.multipart import FormReader
+from strategies import BORN, FORM, KEY, ROWS, Http, everything, form
+
+MEGABYTE = 1 << 20
+SOUND = form(ROWS.encode())
+PURPOSE = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
+FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n' + ROWS.encode() + b"\r\n"
+
+
+@pytest.fixture
+def http() -> Http:
+    """Requests to a fake by hand."""
+    return Http(FakeFineTuning(start=BORN))
+
+
+def refused(http: Http, body: bytes, kind: bytes = FORM[1], status: int = 400) -> Any:
+    """The error of an upload that must be refused, and must leave the account as it was."""
+    before = everything(http.fake)
+    reply = http.send("POST", "/files", body, (KEY, (b"content-type", kind)))
+    assert reply.status == status, (reply.status, reply.body)
+    assert everything(http.fake) == before
+    answer = json.loads(reply.body)
+    assert answer["detail"] == {"message": answer["error"]["message"], "code": None}
+    assert answer["error"]["type"] == "invalid_request_error"
+    return answer["error"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 40, 60, 75, 200, len(SOUND) - 8, len(SOUND) - 5])
+def test_a_form_that_is_cut_off(http: Http, cut: int) -> None:
+    """A form that ends before its closing boundary is refused, wherever it ends."""
+    error = refused(http, SOUND[:cut])
+
+    assert error["message"] == "Could not parse multipart form: the body ends before the closing boundary"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (b"", "Content-Type is '', not multipart/form-data with a boundary"),
+        (b"multipart/form-data", "Content-Type is 'multipart/form-data', not multipart/form-data with a boundary"),
+        (b"multipart/form-data; boundary=", "not multipart/form-data with a boundary"),
+        (b"application/json", "Content-Type is 'application/json', not multipart/form-data with a boundary"),
+        (b"multipart/mixed; boundary=B", "not multipart/form-data with a boundary"),
+        (b"multipart/form-data; boundary=C", "the body ends before the closing boundary"),
+        (b"multipart/form-data; boundary=" + b"B" * 257, "Boundary length 257 exceeds maximum of 256"),
+        (b"multipart/form-data; boundary=\xff", "the body ends before the closing boundary"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, reason: str) -> None:
+    """A form whose Content-Type does not say where its parts end is refused with the reason."""
+    message: str = refused(http, SOUND, kind)["message"]
+
+    assert message.startswith("Could not parse multipart form: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"no form at all",
+        b"--B\r\nno header\r\n\r\nx\r\n--B--\r\n",
+        b"--B\r\n: nameless\r\n\r\nx\r\n--B--\r\n",
+        b"--B\r\n" + b"X-Many: y\r\n" * 1000 + b"\r\nx\r\n--B--\r\n",
+        b"--B\r\nX-Long: " + b"y" * 100_000 + b"\r\n\r\nx\r\n--B--\r\n",
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_a_form_that_is_broken(http: Http, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that breaks the rules of forms is refused as one that cannot be parsed; nothing is logged besides."""
+    assert refused(http, body)["message"].startswith("Could not parse multipart form: ")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("body", "param"), [(PURPOSE + b"--B--\r\n", "file"), (FILE + b"--B--\r\n", "purpose"), (b"--B--\r\n", "file")]
+)
+def test_a_part_that_is_missing(http: Http, body: bytes, param: str) -> None:
+    """A form without a file or a purpose is refused by the missing part's name."""
+    error = refused(http, body)
+
+    assert (error["message"], error["param"]) == (f"'{param}' is a required property", param)
+
+
+@pytest.mark.parametrize("purpose", ["nonsense", "Fine-Tune", "fine-tune-results", "fine-tune ", "ф"])
+def test_a_purpose_that_there_is_not(http: Http, purpose: str) -> None:
+    """An unknown purpose is refused in the service's words."""
+    error = refused(http, SOUND.replace(b"fine-tune", purpose.encode()))
+
+    known = "['fine-tune', 'assistants', 'batch', 'user_data', 'vision', 'evals']"
+    assert error["message"] == f"'{purpose}' is not one of {known} - 'purpose'"
+    assert (error["param"], error["code"]) == ("purpose", None)
+
+
+@pytest.mark.parametrize("purpose", ["fine-tune", "batch"])
+def test_a_file_of_no_bytes(http: Http, purpose: str) -> None:
+    """An empty file is refused for every purpose."""
+    assert refused(http, form(b"", purpose=purpose))["message"] == "File is empty."
+
+
+@pytest.mark.parametrize("name", ["train.json", "train.csv", "train.jsonl.gz", "train.", "."])
+def test_a_name_that_is_not_jsonl(http: Http, name: str) -> None:
+    """A fine-tune file whose name ends in something else than .jsonl is refused; other purposes take any name."""
+    message = refused(http, form(ROWS.encode(), name))["message"]
+
+    assert message == "Invalid file format for Fine-Tuning API. Must be .jsonl"
+    assert http.upload(filename=name, purpose="batch").status == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "number", "hint"),
+    [
+        (b"[1]\n", 1, "[1]"),
+        (b"5\n", 1, "5"),
+        (ROWS.encode() + b"\n\n" + b'"text"\n', 13, '"te'),
+        (ROWS.encode() + b"{", 11, "{"),
+        (b'{"p": NaN}\n', 1, '{"p'),
+        (b'{"messages": "\xff"}\n', 1, '{"m'),
+        (b"\xff\xfe{}\n", 1, "\ufffd\ufffd{"),
+        (b"\xef\xbb\xbf{}\n", 1, "\ufeff"),
+        (b"\x00\x00\x00", 1, "\0\0\0"),
+        (b'{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}\n", 1, '{"a'),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_line_that_is_no_json_object(http: Http, lines: bytes, number: int, hint: str) -> None:
+    """The first line that is no JSON object is named, with the three characters that the service shows of it."""
+    message = refused(http, form(lines))["message"]
+
+    assert message == (
+        "Expected file to have JSONL format, where every line is a (valid) JSON dictionary. "
+        f'Line {number} is not a dictionary (HINT: line starts with: "{hint}...").'
+    )
+
+
+@pytest.mark.parametrize("where", ["role", "tool_calls", "content"])
+def test_a_line_nested_deeper_than_python_prints(http: Http, where: str) -> None:
+    """A line nested as deep as JSON may be is refused or judged like any other, and is no crash."""
+    message = {"role": "assistant", "content": "x", where: "DEEP"}
+    line = json.dumps({"messages": [message]}).replace('"DEEP"', "[" * 1000 + "]" * 1000)
+
+    reply = http.upload((line + "\n") * 10)
+
+    assert reply.status in (200, 400)
+    assert reply.status == 200 or b"Line 1 is nested too deeply." in reply.body
+
+
+def test_a_line_that_is_too_long(http: Http) -> None:
+    """A line of 10 MB is refused by its number."""
+    line = json.dumps({"messages": [{"role": "user", "content": "x" * (10 * MEGABYTE)}]})
+
+    assert (
+        refused(http, form((ROWS + line).encode()))["message"] == f"Line 11 is longer than {LINE_BYTES_AT_MOST} bytes."
+    )
+
+
+def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
+    """A large file of one line costs no more memory than the longest line that is taken."""
+    writer = ContentWriter()
+    for _ in range(64):
+        writer.write(b"x" * MEGABYTE)
+    content = writer.seal()
+
+    tracemalloc.start()
+    try:
+        lines = list(content.lines(LINE_BYTES_AT_MOST))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [len(line) > LINE_BYTES_AT_MOST for line in lines] == [True]
+    assert peak < 4 * LINE_BYTES_AT_MOST
+
+
+@pytest.mark.parametrize(
+    ("anchor", "seconds", "words"),
+    [
+        (b"", b"3600", "'' is not one of ['created_at'] - 'expires_after.anchor'"),
+        (b"now", b"3600", "'now' is not one of ['created_at']"),
+        (b"created_at", b"", " is not between 3600 and 2592000 - 'expires_after.seconds'"),
+        *(
+            (b"created_at", seconds, "is not between 3600 and 2592000")
+            for seconds in (b"3599", b"2592001", b"-3600", b"1e4", b"3600.5", b"abc", b"9" * 5000)
+        ),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_an_expiry_out_of_bounds(http: Http, anchor: bytes, seconds: bytes, words: str) -> None:
+    """An expiry with another anchor, or outside an hour and thirty days, is refused."""
+    assert words in refused(http, _expiring(anchor, seconds))["message"]
+
+
+def _expiring(anchor: bytes, seconds: bytes) -> bytes:
+    parts = {b"expires_after[anchor]": anchor, b"expires_after[seconds]": seconds}
+    fields = [
+        b'--B\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + value + b"\r\n"
+        for name, value in parts.items()
+    ]
+    return b"".join(fields) + SOUND
+
+
+@pytest.mark.parametrize("seconds", [3600, 2_592_000])
+def test_an_expiry_at_its_bounds(http: Http, seconds: int) -> None:
+    """A file expires as long after its creation as it was told to."""
+    reply = http.send("POST", "/files", _expiring(b"created_at", b"%d" % seconds), (KEY, FORM))
+
+    file = json.loads(reply.body)
+    assert file["expires_at"] == file["created_at"] + seconds
+
+
+def test_a_field_past_its_limit(http: Http) -> None:
+    """A field that is no file is refused with 413 past 64 kB."""
+    body = SOUND.replace(b"fine-tune", b"f" * (64 * 1024 + 1))
+
+    assert refused(http, body, status=413)["message"] == "Maximum content size limit (65536) exceeded."
+
+
+def test_the_rest_after_a_refusal_is_dropped() -> None:
+    """What follows the part that made a form too large is read and not kept."""
+    reader = FormReader("multipart/form-data; boundary=B", 1 << 30)
+    reader.feed(b'--B\r\nContent-Disposition: form-data; name="x"\r\n\r\n')
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            reader.feed(b"x" * MEGABYTE)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < MEGABYTE
+
+
+def _too_large() -> Iterator[bytes]:
+    yield PURPOSE + FILE[: -len(ROWS) - 2]
+    chunk = (ROWS * (4 * MEGABYTE // len(ROWS) + 1)).encode()[: 4 * MEGABYTE]
+    for _ in range(129):
+        yield chunk
+    yield b"\r\n--B--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [("/files", "multipart/form-data; boundary=B", 413), ("/files", "a/b", 400), ("/nothing", "a/b", 404)],
+)
+def test_a_body_of_513_megabytes_on_a_socket(path: str, kind: str, status: int) -> None:
+    """A body past the limit is heard out and answered, and never in memory as a whole."""
+    fake = FakeFineTuning(start=BORN)
+    tracemalloc.start()
+    try:
+        with fake.serving() as url, httpx.Client(timeout=60) as client:
+            headers = {"authorization": "Bearer any", "content-type": kind}
+            reply = client.post(url + path, content=_too_large(), headers=headers)
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert reply.status_code == status
+    assert status != 413 or reply.json()["error"]["message"] == "Maximum content size limit (536870912) exceeded."
+    assert peak < 64 * MEGABYTE
+    assert fake.state()["counts"]["files"] == 0
+
+
+def test_a_form_of_very_many_parts(http: Http) -> None:
+    """A form of more parts than any client sends is refused, and nothing is stored."""
+    parts = b"".join(b'--B\r\nContent-Disposition: form-data; name="n%d"\r\n\r\nx\r\n' % number for number in range(65))
+    reply = http.send("POST", "/files", parts + b"--B--\r\n", (KEY, FORM))
+
+    assert reply.status == 400
+    assert b"more than 64 parts" in reply.body
+    assert http.json("GET", "/files")["data"] == []

@@ -1,0 +1,328 @@
+"""What is refused whatever the route: bodies, ids and pages that make no sense, keys, and crashes of the fake."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from strategies import BORN, FORM, KEY, ROWS, Http, everything, form
+
+JOBS = "/fine_tuning/jobs"
+
+
+@pytest.fixture
+def fake() -> FakeFineTuning:
+    """A fake at a time that is known."""
+    return FakeFineTuning(start=BORN)
+
+
+@pytest.fixture
+def http(fake: FakeFineTuning) -> Http:
+    """Requests to the fake by hand."""
+    return Http(fake)
+
+
+def refused(http: Http, method: str, path: str, body: Any = None, status: int = 400) -> Any:
+    """The error of a request that must be refused, and must leave the account as it was."""
+    before = everything(http.fake)
+    reply = http.send(method, path, body)
+    assert reply.status == status, (reply.status, reply.body)
+    assert everything(http.fake) == before
+    return json.loads(reply.body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b"5", b'"x"', b"null", b"true", b"\xff\xfe", b'{"model": NaN}', b'{"model": 1e999}'),
+        *(b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"model":' * 100_000 + b"1" + b"}" * 100_000),
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_a_body_that_is_no_json_object(http: Http, body: bytes) -> None:
+    """A body that is no JSON object, or is nested past all sense, is refused as one that cannot be parsed."""
+    error = refused(http, "POST", JOBS, body)["error"]
+
+    assert error["message"].startswith("We could not parse the JSON body of your request. (HINT: ")
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, None)
+
+
+def test_a_value_nested_deeper_than_python_prints(http: Http) -> None:
+    """A value nested as deep as JSON may be is refused like any value of the wrong type."""
+    nested = b"[" * 1000 + b"]" * 1000
+
+    error = refused(http, "POST", JOBS, b'{"training_file": "f", "model": ' + nested + b"}")["error"]
+
+    assert error["param"] == "model"
+    assert error["message"].endswith(", input should be a valid string")
+
+
+def test_a_body_past_the_limit(http: Http) -> None:
+    """A JSON body of more than 8 MB is refused with 413."""
+    error = refused(http, "POST", JOBS, b'{"model": "' + b"x" * (8 << 20) + b'"}', status=413)["error"]
+
+    assert error["message"] == "Maximum content size limit (8388608) exceeded."
+
+
+def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
+    """Magic metadata that makes no plan is refused as the fake's own error, which names what there is."""
+    file = http.file()
+
+    for metadata, words in [
+        ({"fake_mood": "bad"}, "magic keys are fake_outcome, "),
+        ({"fake_outcome": "maybe"}, "one of succeeded, failed"),
+        ({"fake_queued": "9" * 300}, "is the longest"),
+        ({"fake_fail_at": "9" * 300}, "a training step from 1"),
+        ({"fake_error": "bad_luck"}, "one of invalid_training_file"),
+        ({"fake_curve": "steep"}, "one of healthy, "),
+    ]:
+        body = {"model": "gpt-4o-mini", "training_file": file, "metadata": metadata}
+        assert words in refused(http, "POST", JOBS, body)["fake_error"]
+
+
+def test_the_official_sdk_raises_its_typed_errors(fake: FakeFineTuning, http: Http) -> None:
+    """The official SDK turns refusals into its typed errors, with message, type, param and code."""
+    import httpx2
+
+    transport: Any = fake.transport(httpx2)
+    with openai.OpenAI(api_key="any", base_url="http://fake/v1", http_client=httpx2.Client(transport=transport)) as sdk:
+        with pytest.raises(openai.BadRequestError) as bad:
+            sdk.fine_tuning.jobs.create(model="gpt-4o-mini", training_file=http.file(), seed=-1)
+        with pytest.raises(openai.NotFoundError) as unknown:
+            sdk.fine_tuning.jobs.retrieve("ftjob-none")
+
+    assert (bad.value.param, bad.value.code, bad.value.type) == ("seed", None, "invalid_request_error")
+    assert (unknown.value.param, unknown.value.code) == ("fine_tune_id", "fine_tune_not_found")
+
+
+ODD_IDS = ["none", "a%2Fb", "%2E%2E%2Fjobs", "a%00b", "%D1%84", "%FF", "%0A", "x" * 50_000, "null", "a%20b", "a%3Fb"]
+OF_ONE_JOB = [("GET", ""), ("POST", "/cancel"), ("POST", "/pause"), ("POST", "/resume"), ("GET", "/events")]
+
+
+@pytest.mark.parametrize("identifier", ODD_IDS, ids=lambda value: value[:20])
+def test_ids_that_name_nothing(http: Http, identifier: str) -> None:
+    """An id that names nothing, however odd, is answered with 404 and the service's error on every route."""
+    for method, rest in [*OF_ONE_JOB, ("GET", "/checkpoints")]:
+        error = refused(http, method, f"{JOBS}/{identifier}{rest}", status=404)["error"]
+        assert error["code"] == "fine_tune_not_found"
+    for method, rest in [("GET", ""), ("DELETE", ""), ("GET", "/content")]:
+        error = refused(http, method, f"/files/{identifier}{rest}", status=404)["error"]
+        assert (error["param"], error["code"]) == ("id", None)
+    for method in ("GET", "DELETE"):
+        error = refused(http, method, f"/models/{identifier}", status=404)["error"]
+        assert error["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("dialect", ["openai-2025-09", "azure-2025"])
+@pytest.mark.parametrize("path", ["/embeddings", "/responses/resp_1", "/vector_stores/vs_1/files"])
+def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect: str) -> None:
+    """A path of the API that the fake has not is told as its user's error; one that nobody has, as the service does."""
+    fake = FakeFineTuning(start=BORN, dialect=dialect)
+    http = Http(fake, is_described=False)
+    said = http.json("POST", path, {}, status=404)["fake_error"]
+    assert f"POST /v1{path} is of the API, but not of fake-fine-tuning, which has fine-tuning, files" in said
+    for unknown in ("/engines", "/embedding", "/files/a/b/c"):
+        assert "fake_error" not in http.json("POST", unknown, {}, status=404)
+    (told,) = fake.take_usage_errors()
+    assert said in told
+
+
+LISTS = ["/files", JOBS, f"{JOBS}/JOB/events", f"{JOBS}/JOB/checkpoints"]
+BAD_LIMITS = {
+    "0": "input should be greater than or equal to 1",
+    "-1": "input should be greater than or equal to 1",
+    "100001": "input should be less than or equal to ",
+    **dict.fromkeys(
+        ["abc", "", "1e3", "1.0", "--1", "+1", "%20", "%D9%A3", "9" * 5000], "input should be a valid integer"
+    ),
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("limit", BAD_LIMITS, ids=lambda value: value[:8])
+def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
+    """A limit that is no number of items from 1 on is refused by name on every list."""
+    job = http.job()["id"]
+
+    error = refused(http, "GET", f"{path.replace('JOB', job)}?limit={limit}")["error"]
+
+    assert (error["param"], error["code"]) == ("limit", None)
+    assert BAD_LIMITS[limit] in error["message"]
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("after", ["none", "", "ftevent-", "ftevent-" + "z" * 24, "%00", "x" * 5000])
+def test_cursors_that_name_nothing(http: Http, path: str, after: str) -> None:
+    """A cursor that names no item of the list is refused with 400 on every list."""
+    job = http.job()["id"]
+
+    error = refused(http, "GET", f"{path.replace('JOB', job)}?after={after}")["error"]
+
+    assert error["message"] == "Given after argument was not found in items."
+    assert (error["type"], error["param"]) == ("invalid_request_error", "after")
+
+
+def test_a_cursor_of_another_job(http: Http) -> None:
+    """An event of one job is no cursor in the events of another."""
+    one, other = http.job()["id"], http.job()["id"]
+    event = http.json("GET", f"{JOBS}/{one}/events")["data"][0]["id"]
+
+    assert refused(http, "GET", f"{JOBS}/{other}/events?after={event}")["error"]["param"] == "after"
+
+
+def test_a_cursor_into_the_future(fake: FakeFineTuning) -> None:
+    """The id of an event that has not happened yet is no cursor."""
+    http = Http(fake)
+    job = http.job()["id"]
+    other = Http(FakeFineTuning(start=BORN, pace="instant"))
+    assert other.job()["id"] == job
+    last = other.json("GET", f"{JOBS}/{job}/events?limit=1")["data"][0]["id"]
+
+    assert refused(http, "GET", f"{JOBS}/{job}/events?after={last}")["error"]["param"] == "after"
+
+
+@pytest.mark.parametrize("order", ["sideways", "", "ASC", "ascending"])
+def test_an_order_that_is_none(http: Http, order: str) -> None:
+    """An order of files that is neither asc nor desc is refused by name."""
+    error = refused(http, "GET", f"/files?order={order}")["error"]
+
+    assert error["message"] == f"invalid order: {order}, input should be 'desc' or 'asc'"
+    assert error["param"] == "order"
+
+
+def test_looking_for_a_purpose_keeps_nothing(fake: FakeFineTuning, http: Http) -> None:
+    """Asking for files of a purpose that has none leaves nothing behind in the account."""
+    assert http.json("GET", "/files?purpose=nonsense")["data"] == []
+    assert not fake._service.account.files_by_purpose
+
+
+@pytest.mark.parametrize(("verb", "steps"), [("pause", 0), ("resume", 0), ("resume", 2), ("cancel", 3), ("pause", 3)])
+def test_interventions_out_of_turn(http: Http, verb: str, steps: int) -> None:
+    """An intervention that the job's state does not allow is refused with 400 and changes nothing."""
+    job = http.job()["id"]
+    status = "validating_files"
+    for _ in range(steps):
+        status = http.json("GET", f"{JOBS}/{job}")["status"]
+
+    error = refused(http, "POST", f"{JOBS}/{job}/{verb}")["error"]
+
+    assert error["message"] == f'Cannot {verb} a job {job} that already has status "{status}".'
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, b"", b"Bearer", b"Bearer ", b"Token x", b"Basic", b"Basic !", b"Basic \xe9\xe9", b"Basic /w==", b"\xff"],
+)
+def test_requests_without_a_key(fake: FakeFineTuning, http: Http, header: bytes | None) -> None:
+    """A request whose Authorization holds no key is answered with 401, whatever stands there."""
+    headers = [] if header is None else [(b"authorization", header)]
+    before = everything(fake)
+
+    reply = http.send("POST", "/files", form(ROWS.encode()), [*headers, FORM])
+
+    error = json.loads(reply.body)["error"]
+    assert (reply.status, error["type"], error["code"]) == (401, "invalid_request_error", None)
+    assert error["message"].startswith("You didn't provide an API key.")
+    assert everything(fake) == before
+
+
+def test_a_key_that_is_not_accepted() -> None:
+    """A key that is not among the account's is answered with 401, and shown masked."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
+
+    replies = [
+        http.send("GET", "/models", None, [(b"authorization", value)])
+        for value in (b"Bearer sk-wrong-key-1234", b"Basic OnNrLXdyb25nLWtleS0xMjM0", b"Bearer short")
+    ]
+
+    texts = [json.loads(reply.body)["error"]["message"].split(".")[0] for reply in replies]
+    assert texts == ["Incorrect API key provided: sk-**********1234"] * 2 + ["Incorrect API key provided: *****"]
+    assert http.send("GET", "/models", None, [(b"authorization", b"Basic OnJpZ2h0")]).status == 200
+
+
+def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+    """What the application says to a server that tells it these messages, one by one."""
+    said: list[Any] = []
+    left = list(messages)
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    coroutine: Any = fake.asgi_app(scope, receive, send)
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    assert not left
+    return said
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])
+@pytest.mark.parametrize("headers", [[], [KEY], [KEY, FORM]])
+def test_a_client_that_goes_away(fake: FakeFineTuning, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+    """A client that goes away before its request is whole gets no answer, and changes nothing."""
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    before = everything(fake)
+
+    said = told(
+        fake,
+        scope,
+        {"type": "http.request", "body": form(ROWS.encode())[:100], "more_body": True},
+        {"type": "http.disconnect"},
+    )
+
+    assert said == []
+    assert everything(fake) == before
+
+
+def test_scopes_of_other_kinds(fake: FakeFineTuning) -> None:
+    """The application starts and stops when its server says so, and has nothing to say to a web socket."""
+    said = told(fake, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+
+    assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert told(fake, {"type": "websocket"}) == []
+
+
+IN_JSON = [
+    JOBS,
+    "/uploads",
+    "/fine_tuning/alpha/graders/run",
+    "/fine_tuning/alpha/graders/validate",
+    "/chat/completions",
+]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=B", "text/json", "json"]
+)
+@pytest.mark.parametrize("path", [*IN_JSON, "/completions", "/uploads/x/complete"])
+def test_json_under_another_type(http: Http, path: str, kind: str) -> None:
+    """A body that says it is no JSON is refused in the service's words, whatever is in it."""
+    reply = http.send("POST", path, {}, (KEY, (b"content-type", kind.encode())))
+
+    text = f"Unsupported content type: '{kind}'. This API method only accepts 'application/json' requests, but you "
+    text += f"specified the header 'Content-Type: {kind}'. Please try again with a supported content type."
+    told = {"message": text, "type": "invalid_request_error", "param": None, "code": "unsupported_content_type"}
+    assert (reply.status, json.loads(reply.body)) == (400, {"error": told})
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON", "", None])
+def test_json_under_its_own_type(http: Http, kind: str | None) -> None:
+    """JSON is taken with a charset, in any case, and without a type."""
+    headers = [] if kind is None else [(b"content-type", kind.encode())]
+    body = {"model": "gpt-4o-mini", "training_file": http.file()}
+
+    assert http.send("POST", JOBS, body, (KEY, *headers)).status == 200
+
+
+def test_what_needs_no_body_minds_no_type(http: Http) -> None:
+    """A call that brings nothing is taken under any type, as clients send it."""
+    job = http.job()["id"]
+
+    assert http.send("POST", f"{JOBS}/{job}/cancel", b"", (KEY, (b"content-type", b"text/plain"))).status == 200

@@ -1,0 +1,262 @@
+"""The control API: each of its routes, what it refuses and in which words, and who may use it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.version import VERSION
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
+from fine_tuning_fakeserver.web.in_process import Reply, ask
+from strategies import BORN, FORM, ROWS, Http, everything, form, refused
+
+JOBS = "/fine_tuning/jobs"
+
+
+@pytest.fixture
+def http() -> Http:
+    """Requests by hand to a fake whose time stands still."""
+    return Http(FakeFineTuning(start=BORN, pace="manual"))
+
+
+def from_peer(fake: FakeFineTuning, peer: str, method: str, path: str) -> Reply:
+    """The answer to a request of a peer with this address."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await fake.asgi_app({**scope, "client": (peer, 12345)}, receive, send)
+
+    return ask(app, method, path.encode(), [], b"")
+
+
+CALLS = [(operation.method, operation.path) for operation in CONTROL_OPERATIONS]
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS, ids=lambda value: value)
+def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
+    """Peers on other machines may ask whether the fake is alive and what it answers, and nothing else but the API."""
+    before = everything(http.fake)
+    replies = [from_peer(http.fake, peer, method, path) for peer in ("10.0.0.1", "2001:db8::1", "example.org")]
+
+    if path in OPEN_TO_ALL:
+        assert {reply.status for reply in replies} == {200}
+        return
+    assert {reply.status for reply in replies} == {403}
+    message = (
+        "control answers loopback peers only; 10.0.0.1 is none: `serve --control-token` lets others in that have it"
+    )
+    assert json.loads(replies[0].body) == {"fake_error": message, "message": f"fake-fine-tuning: {message}"}
+    assert everything(http.fake) == before
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_peers_on_this_machine(http: Http, peer: str) -> None:
+    """Peers on this machine need no key."""
+    assert from_peer(http.fake, peer, "GET", "/_fake").status == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_whether_the_fake_is_alive(path: str) -> None:
+    """Health and readiness are answered without a key, even where keys are checked."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
+
+    reply = http.send("GET", path, None, ())
+
+    assert (reply.status, json.loads(reply.body)) == (200, {"status": "ok", "version": VERSION})
+
+
+def test_control_needs_no_key() -> None:
+    """The control API is open without a key where the API itself is not."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
+
+    assert http.send("GET", "/_fake", None, ()).status == 200
+    assert http.send("GET", "/models", None, ()).status == 401
+
+
+def test_the_state(http: Http) -> None:
+    """The state shows the account, its clock, its plan, and how many of each thing there are."""
+    job = http.job()
+
+    state = http.json("GET", "/_fake")
+
+    assert state["version"] == VERSION
+    assert state["clock"] == http.json("GET", "/_fake/clock") == {"now": BORN, "pace": "manual"}
+    assert state["counts"] == {"files": 1, "jobs": 1, "models": 0, "by_status": {"validating_files": 1}}
+    assert state["jobs"] == [{"id": job["id"], "status": "validating_files"}]
+    assert state["account"]["organization_id"] == job["organization_id"]
+    assert http.json("PUT", "/_fake/plan", state["plan"]) == state["plan"]
+
+
+def test_reset(http: Http) -> None:
+    """A reset begins an empty account with the settings given, and the others as they were; twice is as once."""
+    http.job()
+    body = {"seed": 7, "start": BORN + 5, "organization": "acme", "plan": {"queued": "1m"}, "max_active_jobs": 1}
+
+    first = http.json("POST", "/_fake/reset", body)
+    second = http.json("POST", "/_fake/reset", body)
+
+    assert first == second == http.json("GET", "/_fake")
+    assert first["counts"] == {"files": 0, "jobs": 0, "models": 0, "by_status": {}}
+    assert (first["account"]["seed"], first["account"]["organization"]) == (7, "acme")
+    assert first["clock"] == {"now": BORN + 5, "pace": "manual"}
+    assert first["plan"]["queued"] == 60
+    assert http.json("GET", "/_fake/requests") == {"total": 0, "requests": []}
+    http.job()
+    http.json("POST", JOBS, {"model": "gpt-4o-mini", "training_file": http.file()}, status=429)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"sead": 7}, "field 'sead': extra inputs are not permitted; the fields are seed, start, pace, plan, "),
+        ({"seed": "x"}, "field 'seed': input should be a valid integer"),
+        ({"seed": 2**63}, "seed is 9223372036854775808: a whole number of at most 64 bits is wanted"),
+        ({"start": "x"}, "field 'start': input should be a valid number"),
+        ({"start": -1}, "start is -1.0: Unix seconds from 0 to 100000000000 are wanted"),
+        ({"start": 1e300}, "start is 1e+300: "),
+        ({"pace": "fast"}, "pace is 'fast': 'polls', 'manual', 'instant', or a positive number"),
+        ({"pace": 0}, "pace is 0.0: "),
+        ({"plan": {"mood": 1}}, "a plan has no field 'mood'"),
+        ({"plan": 5}, "field 'plan': input should be a valid dictionary"),
+        ({"api_keys": "right"}, "field 'api_keys': input should be a valid list"),
+        ({"max_active_jobs": -1}, "max_active_jobs is -1: a whole number from 0 is wanted"),
+        ({"organization": "Ω"}, "organization is 'Ω': printable ASCII without spaces and colons is wanted"),
+        ({"organization": "a\r\nb"}, "organization is 'a\\r\\nb': "),
+        ({"organization": "a:b"}, "organization is 'a:b': "),
+        ({"project": "a b"}, "project is 'a b': "),
+        ({"base64_results": "perhaps"}, "field 'base64_results': input should be a valid boolean"),
+        ([], "POST /_fake/reset: the body is a list; a JSON object is wanted"),
+        (b"{", "POST /_fake/reset: the body is no JSON ("),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_resets_that_are_refused(http: Http, body: Any, words: str) -> None:
+    """A setting that there is not, or a value that is no good, is refused by name, and nothing is reset."""
+    http.job()
+
+    assert words in refused(http, "POST", "/_fake/reset", body)
+
+
+def test_the_pace(http: Http) -> None:
+    """The pace can be changed to a word or a number, and time goes on from where it was."""
+    for pace in ("polls", "instant", 60, "manual"):
+        assert http.json("PATCH", "/_fake/clock", {"pace": pace})["pace"] == pace
+
+    for body, words in [
+        ({"pace": "fast"}, "pace is 'fast'"),
+        ({"pace": -1}, "pace is -1.0"),
+        ({"pace": None}, "field 'pace': "),
+        ({}, "field 'pace': field required"),
+        ({"speed": 1}, "field 'pace': field required; the fields are pace"),
+    ]:
+        assert words in refused(http, "PATCH", "/_fake/clock", body)
+
+
+def test_advancing(http: Http) -> None:
+    """Time moves by seconds, to where a job has a status, or to where it has done a step."""
+    job = http.job()["id"]
+
+    def advance(**body: Any) -> float:
+        now = http.json("POST", "/_fake/clock/advance", body)["now"]
+        assert now == http.fake.now
+        return float(now) - BORN
+
+    assert advance(seconds=5) == 5
+    assert advance(seconds="1m") == 65
+    assert advance(to="running") == 65
+    assert advance(step=1, job=job) == 50 + 120 + 2
+    assert advance(step=1) == 172
+    assert advance(to="succeeded", job=job) == 50 + 120 + 200 + 8 + 7
+    assert http.json("GET", f"{JOBS}/{job}")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"hours": 1}, "field 'hours': extra inputs are not permitted; the fields are seconds, to, step, job"),
+        ({}, "advance_to wants a status or a step"),
+        ({"seconds": -1}, "advance is -1.0 s: virtual time never goes back"),
+        ({"seconds": 1e300}, "is the longest"),
+        ({"seconds": "soon"}, "advance is 'soon': write a number and a unit"),
+        ({"seconds": [5]}, "field 'seconds': "),
+        ({"seconds": 5, "to": "running"}, "say either seconds, or a job's status (to) or step"),
+        ({"seconds": 5, "job": "ftjob-x"}, "say either seconds, or a job's status (to) or step"),
+        ({"to": "running", "step": 5}, "advance_to wants a status or a step"),
+        ({"to": ""}, "status is '': one of validating_files, "),
+        ({"to": "happy"}, "status is 'happy': one of validating_files, "),
+        ({"to": "paused"}, "does not get to 'paused' from here: its way is validating_files → queued → running → "),
+        ({"to": "failed"}, "does not get to 'failed' from here"),
+        ({"step": 0}, "step is 0: a training step from 1 is wanted"),
+        ({"step": 101}, "does not get to step 101: it has 100 steps"),
+        ({"step": "x"}, "field 'step': "),
+        ({"to": "running", "job": "ftjob-none"}, "there is no job 'ftjob-none'; the newest are: ftjob-"),
+        (b"nonsense", "POST /_fake/clock/advance: the body is no JSON ("),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_advances_that_are_refused(http: Http, body: Any, words: str) -> None:
+    """An advance to nowhere is refused with what would be right, and no time passes."""
+    http.job()
+
+    assert words in refused(http, "POST", "/_fake/clock/advance", body)
+
+
+def test_advancing_an_empty_account(http: Http) -> None:
+    """Without any job there is nothing to advance to."""
+    assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet: create one first"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])
+def test_what_is_no_control_route(http: Http, method: str, path: str) -> None:
+    """A path or method that the control API has not is refused in the fake's own words."""
+    assert "of fake-fine-tuning: the API is under /v1" in http.json(method, path, status=404)["fake_error"]
+
+
+def test_a_control_body_past_the_limit(http: Http) -> None:
+    """A control body of more than 8 MB is refused with 413."""
+    assert http.send("POST", "/_fake/files", b"x" * ((8 << 20) + 1)).status == 413
+
+
+fields = ["seed", "start", "pace", "plan", "organization", "api_keys", "max_active_jobs", "seconds", "to", "step"]
+fields += ["job", "kind", "id", "content", "purpose", "filename", "created_at", "model", "training_file", "status"]
+fields += ["finished_at", "suffix", "hyperparameters", "n_epochs", "metadata", "error", "result_files", "checkpoints"]
+fields += ["event_ids", "outcome", "fail_at", "queued", "curve", "code", "message", "metrics", "step_number"]
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from(["auto", "FILE", "5s"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(fields), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(CALLS), st.dictionaries(st.sampled_from(fields), values, max_size=4), st.data())
+def test_nothing_that_is_sent_breaks_the_fake(call: tuple[str, str], body: dict[str, Any], data: st.DataObject) -> None:
+    """Whatever is sent to a control route, the answer is 200 or the fake's own error, and the fake works on."""
+    http = Http(FakeFineTuning(start=BORN, pace="manual"))
+    job = http.job()
+    method, path = call
+    if path == "/_fake/files":
+        body.setdefault("content", ROWS)
+    if path == "/_fake/jobs":
+        body["training_file"] = job["training_file"]
+
+    reply = http.send(method, path.replace("{job_id}", job["id"]), body)
+
+    assert reply.status == 200 or "fake_error" in json.loads(reply.body), reply.body
+    http.fake.requests_log.clear()
+    http.fake.clear_faults()
+    key = sorted(http.fake.settings.api_keys or ["any"])[0]
+    headers = [(b"authorization", b"Bearer " + key.encode("latin-1", "replace"))]
+    for path in ("/files", JOBS, "/models"):
+        assert http.send("GET", path, None, headers).status in (200, 401)
+    assert http.send("POST", "/files", form(ROWS.encode()), [*headers, FORM]).status in (200, 401)

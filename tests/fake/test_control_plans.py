@@ -1,0 +1,95 @@
+"""Plans set over the control API: the default one, those of single jobs, and what makes none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from strategies import BORN, Http, refused
+
+JOBS = "/fine_tuning/jobs"
+
+
+@pytest.fixture
+def http() -> Http:
+    """Requests by hand to a fake whose time stands still."""
+    return Http(FakeFineTuning(start=BORN, pace="manual"))
+
+
+def test_the_default_plan(http: Http) -> None:
+    """The default plan is that of jobs created from then on, and of no others."""
+    before = http.job()["id"]
+
+    plan = http.json("PUT", "/_fake/plan", {"fail_at": "validation", "error": "invalid_n_examples", "validating": "5s"})
+    after = http.job()["id"]
+    http.fake.advance("1h")
+
+    assert (plan["outcome"], plan["validating"], plan["error"]["code"]) == ("failed", 5, "invalid_n_examples")
+    found = [http.json("GET", f"{JOBS}/{job}") for job in (before, after)]
+    assert [job["status"] for job in found] == ["succeeded", "failed"]
+    assert found[1]["error"]["code"] == "invalid_n_examples"
+    assert http.json("PUT", "/_fake/plan", {})["outcome"] == "succeeded"
+
+
+PLANS = [
+    ({"mood": 1}, "a plan has no field 'mood': it has outcome, fail_at, error, validating, queued, "),
+    ({"outcome": "maybe"}, "outcome is 'maybe': one of succeeded, failed"),
+    ({"outcome": "succeeded", "fail_at": 5}, "a plan that succeeds has neither fail_at nor error"),
+    ({"fail_at": 0}, "fail_at is 0: 'validation', or a training step from 1"),
+    ({"fail_at": True}, "fail_at is True: "),
+    ({"fail_at": 2**63}, "fail_at is 9223372036854775808: "),
+    ({"error": "bad_luck"}, "error is 'bad_luck': one of invalid_training_file, "),
+    ({"error": {"code": []}}, "error has the code []: text is wanted"),
+    ({"error": {"code": "x", "message": 5}}, "error has the message 5: text is wanted"),
+    ({"error": 5}, "error is 5: a code, or an object with code, message and param"),
+    ({"queued": -1}, "queued is -1.0 s: "),
+    ({"queued": "soon"}, "queued is 'soon': write a number and a unit"),
+    ({"queued": 1e11}, "is the longest"),
+    ({"queued": None}, "queued is None: "),
+    ({"seconds_per_step": True}, "seconds_per_step is True: "),
+    ({"curve": "steep"}, "curve is 'steep': one of healthy, overfit, diverge, plateau, nan, or CSV rows"),
+    ({"curve": ""}, "curve is '': CSV rows train_loss[,valid_loss] are wanted"),
+    ({"curve": 5}, "curve is 5: the name of a curve, or CSV text, is wanted"),
+    ({"curve": "1,2\nx,3"}, "or CSV rows train_loss[,valid_loss]"),
+    ({"curve": "1" * 200_000}, "field larger than field limit"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), PLANS, ids=lambda value: str(value)[:40])
+def test_plans_that_are_refused(http: Http, body: Any, words: str) -> None:
+    """What makes no plan is refused with what would, as the default and for one job alike."""
+    job = http.job()["id"]
+
+    assert words in refused(http, "PUT", "/_fake/plan", body)
+    assert words in refused(http, "PUT", f"/_fake/jobs/{job}/plan", body)
+
+
+def test_the_plan_of_one_job(http: Http) -> None:
+    """A job's own plan changes what is ahead of it, and nothing that has been seen."""
+    job, other = http.job()["id"], http.job()["id"]
+    http.fake.advance_to(step=40, job=job)
+    seen = http.json("GET", f"{JOBS}/{job}/events?limit=1000")["data"]
+
+    http.json("PUT", f"/_fake/jobs/{job}/plan", {"fail_at": 10, "error": "server_error", "curve": "plateau"})
+    http.fake.advance("1h")
+
+    events = http.json("GET", f"{JOBS}/{job}/events?limit=1000")["data"]
+    assert events[-len(seen) :] == seen
+    assert [event["level"] for event in events[: -len(seen)]] == ["error", "info"]
+    assert events[1]["data"]["step"] == 41
+    assert http.json("GET", f"{JOBS}/{job}")["error"]["code"] == "server_error"
+    assert http.json("GET", f"{JOBS}/{other}")["status"] == "succeeded"
+
+
+def test_a_job_that_is_over_has_no_plan(http: Http) -> None:
+    """The plan of a job that is over, or past its training, or unknown, cannot be changed."""
+    job = http.job()["id"]
+    http.fake.advance_to(step=100, job=job)
+    http.fake.advance(9)
+
+    assert "is running and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
+    http.fake.advance("1h")
+    assert "is succeeded and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
+    assert "there is no job 'ftjob-none'" in refused(http, "PUT", "/_fake/jobs/ftjob-none/plan", {"queued": 1})

@@ -1,0 +1,529 @@
+"""Dialects: one fake, and every way to speak the API as a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
+from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, Shape
+from fine_tuning_fakeserver.domain.dialects.registry import DIALECTS, dialect_named
+from fine_tuning_fakeserver.domain.dialects.translate import said
+from fine_tuning_fakeserver.domain.job_spec import Script
+from fine_tuning_fakeserver.domain.timeline import Intervention, Life, timeline
+from fine_tuning_fakeserver.web.in_process import Reply, ask
+from strategies import BORN, FORM, KEY, ROWS, disturbed, form
+
+SPEC, OF_2024, OF_2023, AZURE = "openai-spec", "openai-2024-10", "openai-2023-11", "azure-2025"
+OTHERS = (SPEC, OF_2024, OF_2023, AZURE)
+each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+JOBS = "/v1/fine_tuning/jobs"
+
+
+class Spoken:
+    """Requests to a fake that speaks a dialect; the fake's description is of the default one only."""
+
+    def __init__(self, dialect: str, **settings: Any) -> None:
+        self.fake = FakeFineTuning(**{"dialect": dialect, "start": BORN, "pace": "manual", **settings})
+
+    def send(self, method: str, path: str, body: Any = b"", headers: Any = (KEY,)) -> Reply:
+        """One request; *body* is bytes, or a value to send as JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return ask(self.fake.asgi_app, method, path.encode(), list(headers), raw)
+
+    def json(self, method: str, path: str, body: Any = b"") -> Any:
+        """The JSON answer of a request."""
+        return json.loads(self.send(method, path, body).body)
+
+    def upload(self, filename: str = "train.jsonl") -> Any:
+        """A file, as it is answered to its upload."""
+        return json.loads(self.send("POST", "/v1/files", form(ROWS.encode(), filename), (KEY, FORM)).body)
+
+    def job(self, **fields: Any) -> Any:
+        """A job, as it is answered to its creation."""
+        body = {"model": "gpt-4o-mini", "training_file": self.upload()["id"], **fields}
+        return self.json("POST", JOBS, body)
+
+    def trained(self, **fields: Any) -> Any:
+        """A job that has succeeded."""
+        job = self.job(**fields)
+        self.fake.advance_to("succeeded")
+        return self.json("GET", f"{JOBS}/{job['id']}")
+
+
+def headers(reply: Reply) -> dict[str, str]:
+    """The headers of an answer."""
+    return {name.decode(): value.decode() for name, value in reply.headers}
+
+
+@each_dialect
+def test_a_dialect_is_a_setting(dialect: str) -> None:
+    """Any dialect can be asked for by name, at birth, at a reset and through the control API."""
+    assert FakeFineTuning(dialect=dialect).settings.dialect == dialect
+    fake = FakeFineTuning()
+    fake.reset(dialect=dialect)
+    assert fake.settings.dialect == dialect
+    assert ask(fake.asgi_app, "POST", b"/_fake/reset", [], b"{}").status == 200
+    assert fake.settings.dialect == "openai-2025-09"
+    ask(fake.asgi_app, "POST", b"/_fake/reset", [], json.dumps({"dialect": dialect}).encode())
+    assert fake.settings.dialect == dialect
+
+
+@pytest.mark.parametrize("name", ["openai-2026", "", None, 7])
+def test_unknown_dialects_are_refused(name: Any) -> None:
+    """A dialect that there is not is refused with the names of those there are."""
+    with pytest.raises(FakeUsageError, match=re.escape(f"dialect is {name!r}: there are {', '.join(DIALECTS)}")):
+        FakeFineTuning(dialect=name)
+
+
+def test_a_wrong_dialect_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """`serve` and `verify` refuse a dialect that there is not, and name those there are."""
+    for command in (["serve", "--dialect", "klingon"], ["verify", "--dialect", "klingon", "x.json"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(command)
+        assert "azure-2025" in capsys.readouterr().err
+
+
+def test_the_default_dialect_is_not_looked_up() -> None:
+    """The default dialect has no table at all: what it says is the very object that the service answered."""
+    answer = {"object": "fine_tuning.job", "error": {}}
+
+    assert said(RECORDED, answer) is answer
+    assert dialect_named("openai-2025-09") is RECORDED
+    assert not RECORDED.shapes
+
+
+def test_what_belongs_to_the_client_is_left_alone() -> None:
+    """Metadata that looks like an object of the API comes back as it was sent."""
+    metadata = {"object": "file", "status": "queued", "deleted": "no"}
+
+    assert Spoken(SPEC).job(metadata=metadata)["metadata"] == metadata
+
+
+def test_shapes_are_applied_member_by_member() -> None:
+    """A shape orders, renames, leaves out and replaces members, and looks into those that it names."""
+    shape = Shape(
+        members=("b", "a", "none", "gone"),
+        sources={"b": "old"},
+        words={"a": {"x": "y"}},
+        empties={"none": 1},
+        absent=frozenset({"gone"}),
+    )
+    dialect = Dialect("test", shapes={"thing": shape})
+    thing = {"object": "thing", "a": "x", "old": 2, "none": None, "gone": None, "else": 3}
+
+    assert list(said(dialect, thing).items()) == [("b", 2), ("a", "y"), ("none", 1)]
+    assert said(dialect, {"object": "list", "data": [thing]})["data"] == [said(dialect, thing)]
+
+
+@each_dialect
+def test_what_python_is_told_is_what_is_answered(dialect: str) -> None:
+    """Jobs and files that the fake shows in Python are, member by member, those that it answers."""
+    spoken = Spoken(dialect)
+    file = spoken.fake.add_file(ROWS)
+    job = spoken.fake.add_job(file["id"])
+
+    assert spoken.json("GET", f"/v1/files/{file['id']}") == file
+    assert spoken.json("GET", f"{JOBS}/{job['id']}") == job == spoken.fake.jobs[0]
+
+
+@each_dialect
+def test_same_seed_same_bytes(dialect: str) -> None:
+    """Two accounts of one dialect, seed and start answer the same bytes."""
+    first, second = Spoken(dialect, seed=7), Spoken(dialect, seed=7)
+    for spoken in (first, second):
+        spoken.trained()
+
+    for path in (JOBS, f"{JOBS}/{first.fake.jobs[0]['id']}/events?limit=100", "/v1/files", "/v1/models"):
+        assert first.send("GET", path).body == second.send("GET", path).body
+
+
+def test_errors_are_as_documented() -> None:
+    """Under openai-spec a job has no error or one with code, message and param; a file's refusal has no twin."""
+    spoken = Spoken(SPEC)
+    job = spoken.job()
+    spoken.fake.plan_job(job["id"], fail_at=3)
+    spoken.fake.advance_to("failed")
+
+    assert job["error"] is None
+    assert set(spoken.fake.jobs[0]["error"]) == {"code", "message", "param"}
+    assert list(spoken.json("GET", "/v1/files/none")) == ["error"]
+    assert list(Spoken("openai-2025-09").json("GET", "/v1/files/none")) == ["error", "detail"]
+
+
+def test_paused_stays_paused() -> None:
+    """Under openai-spec a paused job says so, as the document's example does, though its list of statuses does not."""
+    spoken = Spoken(SPEC)
+    job = spoken.job()
+    spoken.fake.advance_to("running")
+
+    assert spoken.json("POST", f"{JOBS}/{job['id']}/pause")["status"] == "paused"
+
+
+def test_members_of_2024() -> None:
+    """In 2024-10 a job ended with its integrations, a file had no expires_at and 24 characters, models a newline."""
+    spoken = Spoken(OF_2024)
+    job = spoken.trained()
+    file = spoken.upload()
+
+    assert list(job)[-4:] == ["user_provided_suffix", "seed", "estimated_finish", "integrations"]
+    assert job["error"] == {}
+    assert "expires_at" not in file
+    assert len(file["id"]) == len(job["result_files"][0]) == len("file-") + 24
+    assert spoken.send("GET", "/v1/models/gpt-4o-mini").body.endswith(b"}\n")
+    assert not spoken.send("GET", JOBS).body.endswith(b"\n")
+    assert spoken.upload("local.path")["filename"] == "local.path"
+
+
+def test_members_of_2023() -> None:
+    """In 2023-11 a job had 14 members and error null, the list of files another order, and results were plain CSV."""
+    spoken = Spoken(OF_2023)
+    job = spoken.trained()
+
+    assert (len(job), job["error"], list(job)[-1]) == (14, None, "error")
+    assert list(spoken.json("GET", "/v1/files")) == ["object", "has_more", "data"]
+    assert list(spoken.json("DELETE", f"/v1/files/{job['training_file']}")) == ["object", "id", "deleted"]
+    content = spoken.send("GET", f"/v1/files/{job['result_files'][0]}/content").body
+    assert content.startswith(b"step,train_loss,train_accuracy")
+
+
+@pytest.mark.parametrize(("dialect", "shape"), [(OF_2023, "[0-9a-f]{32}"), (OF_2024, "req_[0-9a-f]{32}")])
+def test_headers_by_date(dialect: str, shape: str) -> None:
+    """Request ids have their prefix since 2024; project and upstream time are not told in either year."""
+    found = headers(Spoken(dialect).send("GET", JOBS))
+
+    assert re.fullmatch(shape, found["x-request-id"])
+    assert not {"openai-project", "x-envoy-upstream-service-time"} & found.keys()
+    assert ("x-content-type-options" in found) == (dialect == OF_2024)
+
+
+def test_a_file_of_2023_is_processed_after_some_seconds() -> None:
+    """In 2023-11 a new file was "uploaded", and "processed" three seconds later."""
+    spoken = Spoken(OF_2023)
+    file = spoken.upload()
+    spoken.fake.advance(2)
+    early = spoken.json("GET", f"/v1/files/{file['id']}")["status"]
+    spoken.fake.advance(1)
+
+    assert [file["status"], early] == ["uploaded", "uploaded"]
+    assert spoken.json("GET", f"/v1/files/{file['id']}")["status"] == "processed"
+
+
+def test_models_of_2023() -> None:
+    """In 2023-11 gpt-3.5-turbo stood for its snapshot of June, which could be named itself; in 2024-10 it was gone."""
+    spoken = Spoken(OF_2023)
+    named = [spoken.trained(model=name) for name in ("gpt-3.5-turbo", "gpt-3.5-turbo-0613")]
+    ids = {model["id"] for model in spoken.json("GET", "/v1/models")["data"]}
+    seeded = spoken.fake.add_job(named[0]["training_file"], model="gpt-3.5-turbo")
+
+    assert {job["model"] for job in (*named, seeded)} == {"gpt-3.5-turbo-0613"}
+    assert named[0]["fine_tuned_model"].startswith("ft:gpt-3.5-turbo-0613:personal::")
+    assert named[0]["hyperparameters"]["learning_rate_multiplier"] == 2
+    assert "gpt-3.5-turbo-0613" in ids
+    assert Spoken(OF_2024).job(model="gpt-3.5-turbo")["model"] == "gpt-3.5-turbo-0125"
+    assert Spoken(OF_2024).job(model="gpt-3.5-turbo-0613")["error"]["code"] == "model_not_available"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "param"),
+    [
+        ({"n_epochs": 3}, "invalid n_epochs, extra fields not permitted", "n_epochs"),
+        ({"suffix": "x" * 19}, f"invalid suffix: {'x' * 19}, ensure this value has at most 18 characters", "suffix"),
+        ({"suffix": "x" * 65}, f"invalid suffix: {'x' * 65}, ensure this value has at most 18 characters", "suffix"),
+    ],
+)
+def test_refusals_of_2023(fields: dict[str, Any], message: str, param: str) -> None:
+    """In 2023 an unknown member was refused without its value, and a suffix had room for 18 characters."""
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": None}
+
+    assert Spoken(OF_2023).job(**fields)["error"] == error
+    assert Spoken(OF_2023).job(suffix="x" * 18)["object"] == "fine_tuning.job"
+    assert Spoken(OF_2024).job(**fields).get("error") != error
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"suffix": 5}'])
+def test_odd_bodies_in_2023(body: bytes) -> None:
+    """What is no request for a job is refused in 2023, too."""
+    assert Spoken(OF_2023).send("POST", JOBS, body).status == 400
+
+
+def test_examples_were_counted_at_creation_in_2023() -> None:
+    """In 2023 a file with too few examples was refused when a job was created, of any other job later."""
+    rows = "".join(ROWS.splitlines(keepends=True)[:9])
+    answers = {}
+    for dialect in (OF_2023, OF_2024):
+        spoken = Spoken(dialect)
+        file = json.loads(spoken.send("POST", "/v1/files", form(rows.encode()), (KEY, FORM)).body)["id"]
+        answers[dialect] = spoken.send("POST", JOBS, {"model": "gpt-3.5-turbo", "training_file": file})
+
+    assert (answers[OF_2023].status, answers[OF_2024].status) == (400, 200)
+    message = json.loads(answers[OF_2023].body)["error"]["message"]
+    assert re.fullmatch(r"file-\w{24} has 9 example\(s\), but must have at least 10 examples", message)
+
+
+def test_unknown_paths_in_2023() -> None:
+    """In 2023 an unknown path was called an invalid URL; it is an unknown one since 2024."""
+    error = Spoken(OF_2023).json("GET", "/v1/nope")["error"]
+
+    assert (error["message"], error["code"]) == ("Invalid URL (GET /v1/nope)", None)
+    assert Spoken(OF_2024).json("GET", "/v1/nope")["error"]["code"] == "unknown_url"
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, [1]), (3, [1, 11, 21]), (2, [1, 11])])
+def test_steps_told_in_2023(epochs: int, steps: list[int]) -> None:
+    """In 2023-11 there was an event of steps 1, 11, 21 and so on, and pages of them met."""
+    spoken = Spoken(OF_2023)
+    file = spoken.upload()["id"]
+    job = spoken.trained(training_file=file, hyperparameters={"n_epochs": epochs, "batch_size": 1})
+    events, after = [], ""
+    while True:
+        page = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=2{after}")
+        events += page["data"]
+        if not page["has_more"]:
+            break
+        after = f"&after={page['data'][-1]['id']}"
+
+    told = [event["data"]["step"] for event in reversed(events) if event["type"] == "metrics"]
+    assert told == steps
+    assert len({event["id"] for event in events}) == len(events)
+
+
+def test_a_job_of_azure() -> None:
+    """Azure leaves out what is null, says -1 for what is not decided yet, and pending for what has not begun."""
+    job = Spoken(AZURE).job()
+
+    assert list(job) == [
+        *("hyperparameters", "seed", "status", "model", "training_file", "estimated_finish", "id", "created_at"),
+        "object",
+    ]
+    assert job["hyperparameters"] == {"n_epochs": -1, "batch_size": -1, "learning_rate_multiplier": 1.8}
+    assert (job["status"], job["estimated_finish"]) == ("pending", BORN + 900)
+
+
+def test_ids_of_azure() -> None:
+    """Ids of Azure are 32 hex digits, and a model has its job's."""
+    spoken = Spoken(AZURE)
+    job = spoken.trained(suffix="mine")
+    path = f"{JOBS}/{job['id']}"
+    event = spoken.json("GET", f"{path}/events")["data"][0]
+    points = spoken.json("GET", f"{path}/checkpoints")["data"]
+    base = f"gpt-4o-mini-2024-07-18.ft-{job['id'].removeprefix('ftjob-')}-mine"
+
+    for prefix, identifier in (("ftjob-", job["id"]), ("ftevent-", event["id"]), ("ftchkpt-", points[0]["id"])):
+        assert re.fullmatch(f"{prefix}[0-9a-f]{{32}}", identifier)
+    assert re.fullmatch("file-[0-9a-f]{32}", job["result_files"][0])
+    named = [point["fine_tuned_model_checkpoint"] for point in points]
+    assert [job["fine_tuned_model"], *named] == [base, base, f"{base}:ckpt-step-90", f"{base}:ckpt-step-80"]
+
+
+def test_a_tuned_model_of_azure_is_tuned_again() -> None:
+    """A model that a job of Azure has made can be the model of the next one, which names its base."""
+    spoken = Spoken(AZURE)
+    first = spoken.trained()
+    again = spoken.trained(model=first["fine_tuned_model"])
+
+    assert again["fine_tuned_model"].startswith("gpt-4o-mini-2024-07-18.ft-")
+    assert again["fine_tuned_model"] != first["fine_tuned_model"]
+
+
+def test_events_of_azure() -> None:
+    """Azure's events have its texts in its order, no data but for metrics, and a step every ten."""
+    spoken = Spoken(AZURE)
+    job = spoken.trained(validation_file=spoken.upload()["id"])
+    page = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=100")
+    steps = [event for event in page["data"] if event["type"] == "metrics"]
+    said = [event["message"] for event in reversed(page["data"]) if event["type"] == "message"]
+
+    assert list(page) == ["has_more", "data", "object"]
+    assert [event["data"]["step"] for event in reversed(steps)] == list(range(10, 101, 10))
+    assert steps[0]["message"] == f"Step 100: training loss={steps[0]['data']['train_loss']}"
+    assert "total_steps" not in steps[0]["data"]
+    assert all("data" not in event for event in page["data"] if event["type"] == "message")
+    assert said == [
+        "Job enqueued. Waiting for jobs ahead to complete.",
+        "Job started.",
+        "Job succeeded.",
+        "Model Evaluation Passed.",
+        f"Completed results file: {job['result_files'][0]}",
+        "Training tokens billed: 1000",
+    ]
+    assert page["data"][0]["created_at"] == job["finished_at"]
+
+
+@given(disturbed(), st.integers(2, 12), st.floats(0, 5000))
+def test_an_event_of_every_so_many_steps(
+    life: tuple[Script, tuple[Intervention, ...]], every: int, seconds: float
+) -> None:
+    """With an event of every k-th step only, a job's events are what they were, less the other steps, at any time."""
+    script, acts = life
+    segments, now = timeline(script, BORN, acts), BORN + seconds
+    whole, sparse = Life(segments), Life(segments, every=every)
+    moments = [whole.event(k) for k in range(whole.events(now))]
+
+    kept = [moment for moment in moments if moment.what != "step" or moment.step % every == 0]
+    assert [sparse.event(k) for k in range(sparse.events(now))] == kept
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_of_azure(limit: int) -> None:
+    """Every event of Azure is on one page, whatever the limit; a cursor that names none is refused."""
+    spoken = Spoken(AZURE)
+    path = f"{JOBS}/{spoken.trained()['id']}/events"
+    whole = spoken.json("GET", f"{path}?limit=1000")["data"]
+    page = spoken.json("GET", f"{path}?limit={limit}")
+    found = page["data"]
+    while page["has_more"]:
+        page = spoken.json("GET", f"{path}?limit={limit}&after={found[-1]['id']}")
+        found += page["data"]
+
+    assert found == whole
+    assert all(newer["created_at"] >= older["created_at"] for newer, older in pairwise(whole))
+    refused = spoken.send("GET", f"{path}?after=ftevent-{'0' * 32}")
+    assert refused.status == 400
+    assert b"Given after argument was not found in items." in refused.body
+
+
+def test_checkpoints_of_azure() -> None:
+    """Azure's checkpoints have no cursors around them, and the full validation among their metrics."""
+    spoken = Spoken(AZURE)
+    job = spoken.trained(validation_file=spoken.upload()["id"])
+    page = spoken.json("GET", f"{JOBS}/{job['id']}/checkpoints")
+
+    assert list(page) == ["has_more", "data", "object"]
+    assert {"full_valid_loss", "full_valid_mean_token_accuracy"} <= page["data"][0]["metrics"].keys()
+    assert not {"type", "total_steps"} & page["data"][0]["metrics"].keys()
+
+
+def test_pause_and_resume_of_azure() -> None:
+    """A pause is answered with pausing, a resumption with resuming, and a cancelled job has finished."""
+    spoken = Spoken(AZURE)
+    path = f"{JOBS}/{spoken.job()['id']}"
+    spoken.fake.advance_to("running")
+    statuses = [spoken.json("POST", f"{path}/pause")["status"], spoken.json("GET", path)["status"]]
+    statuses.append(spoken.json("POST", f"{path}/resume")["status"])
+    spoken.fake.advance_to("running")
+    cancelled = spoken.json("POST", f"{path}/cancel")
+
+    assert statuses == ["pausing", "paused", "resuming"]
+    assert (cancelled["status"], cancelled["finished_at"]) == ("cancelled", int(spoken.fake.now))
+
+
+def test_files_of_azure() -> None:
+    """A file is pending at first and processed five seconds later; at the pace "polls", at the second look."""
+    manual, polls = Spoken(AZURE), Spoken(AZURE, pace="polls")
+    looks = [manual.upload()["status"]]
+    for seconds in (4, 1):
+        manual.fake.advance(seconds)
+        looks.append(manual.json("GET", "/v1/files")["data"][0]["status"])
+    identifier = polls.upload()["id"]
+
+    assert looks == ["pending", "pending", "processed"]
+    seen = [polls.json("GET", f"/v1/files/{identifier}")["status"] for _ in range(3)]
+    assert seen == ["pending", "processed", "processed"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/fine_tuning/jobs?api-version=2025-04-01-preview",
+        "/openai/v1/fine_tuning/jobs",
+        "/openai/v1/fine_tuning/jobs?api-version=preview",
+        "/api/projects/mine/openai/fine_tuning/jobs?api-version=2025-11-15-preview",
+        JOBS,
+    ],
+)
+@pytest.mark.parametrize("header", ["api-key", "authorization"])
+def test_ways_in_to_azure(path: str, header: str) -> None:
+    """Dated paths, v1 paths and those of a project lead to the same jobs, with a key in either header."""
+    spoken = Spoken(AZURE, api_keys=["secret"])
+    key = b"secret" if header == "api-key" else b"Bearer secret"
+    reply = spoken.send("GET", path, headers=[(header.encode(), key)])
+
+    assert (reply.status, json.loads(reply.body)["data"]) == (200, [])
+    assert headers(reply)["content-type"] == "application/json; charset=utf-8"
+    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", headers(reply)["apim-request-id"])
+    assert not [name for name in headers(reply) if name.startswith("openai-")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/openai/fine_tuning/jobs", "/openai/v2/fine_tuning/jobs", "/openai/v1/none", "/v1/none", "/api/projects/x"],
+)
+def test_what_is_no_path_of_azure(path: str) -> None:
+    """A dated path without a version, or a path that is no route, is answered with 404 and Azure's text."""
+    reply = Spoken(AZURE).send("GET", path)
+
+    assert reply.status == 404
+    assert json.loads(reply.body) == {"error": {"code": "404", "message": "Resource not found"}}
+
+
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
+def test_paths_of_azure_are_azures(dialect: str) -> None:
+    """A fake that does not speak Azure's dialect has none of its paths, and takes no key from its header."""
+    spoken = Spoken(dialect)
+
+    assert spoken.send("GET", "/openai/v1/fine_tuning/jobs").status == 404
+    assert spoken.send("GET", JOBS, headers=[(b"api-key", b"any")]).status == 401
+
+
+def test_creation_in_azure() -> None:
+    """What Azure makes is answered with 201, and a Location under the path it was made by."""
+    spoken = Spoken(AZURE)
+    body = {"model": "gpt-4o-mini", "training_file": spoken.upload()["id"], "trainingType": "developerTier"}
+    query = "?api-version=2025-04-01-preview"
+    reply = spoken.send("POST", f"/openai/fine_tuning/jobs{query}", body, [KEY, (b"host", b"mine.example.com")])
+    job = json.loads(reply.body)
+
+    assert reply.status == 201
+    assert headers(reply)["location"] == f"http://mine.example.com/openai/fine_tuning/jobs/{job['id']}{query}"
+    assert job["trainingType"] == "developerTier"
+    assert spoken.send("POST", JOBS, [1, 2]).status == 400
+
+
+def test_a_method_that_was_sent_to_azure_is_shown() -> None:
+    """Azure shows a job's method where it was sent, whole numbers without a fraction; else it does not."""
+    spoken = Spoken(AZURE)
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"learning_rate_multiplier": 2.0}}}
+    numbers = {"n_epochs": -1, "batch_size": -1, "learning_rate_multiplier": 2}
+    shown = spoken.job(method=method)["method"]
+
+    assert shown["supervised"]["hyperparameters"] == numbers
+    assert type(shown["supervised"]["hyperparameters"]["learning_rate_multiplier"]) is int
+    assert "method" not in spoken.job()
+
+
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
+def test_a_training_type_is_azures(dialect: str) -> None:
+    """Only Azure knows of training types; elsewhere the field is refused as unknown."""
+    assert "trainingType" in Spoken(dialect).job(trainingType="Standard")["error"]["message"]
+
+
+@pytest.mark.parametrize("dialect", OTHERS)
+def test_lengths_are_right(dialect: str) -> None:
+    """Whatever a dialect does to an answer, its Content-Length is the body's."""
+    spoken = Spoken(dialect)
+    job = spoken.trained()
+    paths = (JOBS, f"{JOBS}/{job['id']}", "/v1/files", "/v1/models", "/v1/models/none", "/v1/files/none", "/v1/none")
+
+    for path in paths:
+        reply = spoken.send("GET", path)
+        assert headers(reply)["content-length"] == str(len(reply.body))
+
+
+@pytest.mark.parametrize("dialect", OTHERS)
+def test_uploads_in_parts(dialect: str) -> None:
+    """A file that came in parts looks inside its upload as it does alone."""
+    spoken = Spoken(dialect)
+    said = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": len(ROWS), "mime_type": "text/jsonl"}
+    upload = spoken.json("POST", "/v1/uploads", said)
+    part = form(ROWS.encode()).replace(b'name="file"', b'name="data"')
+    made = json.loads(spoken.send("POST", f"/v1/uploads/{upload['id']}/parts", part, (KEY, FORM)).body)
+    done = spoken.json("POST", f"/v1/uploads/{upload['id']}/complete", {"part_ids": [made["id"]]})
+
+    assert done["file"] == spoken.json("GET", f"/v1/files/{done['file']['id']}")

@@ -1,0 +1,293 @@
+"""`FakeFineTuning` itself: ids that stay apart, waits that end, settings that are checked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
+from fine_tuning_fakeserver.clock import Pace
+from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
+from strategies import BORN, ROWS, Http
+
+
+@pytest.fixture
+def http() -> Http:
+    """A fake on a clock that stands still."""
+    return Http(FakeFineTuning(pace="manual", start=BORN))
+
+
+def test_a_made_id_never_takes_the_place_of_a_seeded_one(http: Http) -> None:
+    """A job or file seeded under the very id that would be made next stays; what is made gets another."""
+    twin = Http(FakeFineTuning(pace="manual", start=BORN))
+    file = twin.file()
+    files = [file, twin.file()]
+    jobs = [twin.job(training_file=file)["id"] for _ in range(2)]
+
+    http.fake.add_file(ROWS, id=files[1])
+    http.fake.add_job(files[1], id=jobs[1], status="running")
+    made = http.job()
+
+    assert made["id"] not in jobs[1:]
+    assert len({job["id"] for job in http.fake.jobs}) == 2
+    assert http.json("GET", f"/fine_tuning/jobs/{jobs[1]}")["status"] == "running"
+    assert http.send("GET", f"/files/{files[1]}/content").body == ROWS.encode()
+
+
+def test_an_id_that_waits_can_be_seeded_instead(http: Http) -> None:
+    """An id that waits for the next job and is then seeded is not given twice."""
+    file = http.file()
+    http.fake.name_next("job", "ftjob-a")
+    http.fake.name_next("job", "ftjob-b")
+    http.fake.add_job(file, id="ftjob-b", status="succeeded")
+
+    made = [http.job(training_file=file)["id"] for _ in range(2)]
+
+    assert made[0] == "ftjob-a"
+    assert made[1] not in ("ftjob-a", "ftjob-b")
+    assert http.json("GET", "/fine_tuning/jobs/ftjob-b")["status"] == "succeeded"
+
+
+def test_a_wait_for_a_paused_job_comes_to_its_end() -> None:
+    """Where nothing would ever move time, a client's sleep does: its timeout comes, in virtual time."""
+    http = Http(FakeFineTuning(pace="polls", start=BORN))
+    job = http.fake.add_job(http.file(), status="paused")
+    before = http.fake.now
+    http.fake.sleep(60)
+
+    assert http.fake.now == before + 60
+    assert http.json("GET", f"/fine_tuning/jobs/{job['id']}")["status"] == "paused"
+
+
+def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
+    """At the pace "polls" a sleep between two looks skips no status."""
+    http = Http(FakeFineTuning(pace="polls", start=BORN))
+    path = f"/fine_tuning/jobs/{http.job()['id']}"
+    seen = []
+    for _ in range(3):
+        http.fake.sleep(3600)
+        seen.append(http.json("GET", path)["status"])
+
+    assert seen == ["queued", "running", "succeeded"]
+
+
+def test_two_doors_at_once() -> None:
+    """A fake that serves twice names the newer door, and the older one again when that is closed."""
+    fake = FakeFineTuning()
+    with fake.serving() as outer:
+        with fake.serving() as inner:
+            assert fake.base_url == inner
+        assert fake.base_url == outer
+    with pytest.raises(FakeUsageError, match="not serving"):
+        _ = fake.base_url
+
+
+def test_requests_can_be_read_while_they_come_in() -> None:
+    """The journal can be read by one thread while the server's thread adds to it."""
+    fake = FakeFineTuning()
+    with fake.serving() as url, httpx.Client(headers={"Authorization": "Bearer any"}, trust_env=False) as client:
+        done = threading.Event()
+
+        def keep_asking() -> None:
+            for _ in range(150):
+                client.get(f"{url}/models/gpt-4o")
+            done.set()
+
+        asking = threading.Thread(target=keep_asking)
+        asking.start()
+        while not done.is_set():
+            assert len(fake.requests) <= 150
+        asking.join()
+    assert len(fake.requests) == 150
+
+
+def test_reset_gives_back_what_the_fake_was_born_with() -> None:
+    """Settings given to one reset hold for that account only; the start that was given at birth holds for all."""
+    fake = FakeFineTuning(seed=3, start=BORN, max_active_jobs=1)
+    fake.reset(seed=9, max_active_jobs=None)
+    assert (fake.settings.seed, fake.settings.max_active_jobs, fake.now) == (9, None, BORN)
+    fake.reset()
+    assert (fake.settings.seed, fake.settings.max_active_jobs, fake.now) == (3, 1, BORN)
+
+
+def test_reset_over_http_takes_null(http: Http) -> None:
+    """`null` is a value like any other: it lifts a limit that the account was born with."""
+    http.fake.reset(max_active_jobs=1)
+    http.json("POST", "/_fake/reset", {"max_active_jobs": None})
+
+    assert http.fake.settings.max_active_jobs is None
+
+
+def test_the_account_has_the_base_models_it_is_told(http: Http) -> None:
+    """A fake without base models tunes none, and none answers."""
+    http.fake.reset(models=())
+    body = {"model": "gpt-4o-mini", "training_file": http.file()}
+
+    assert http.json("POST", "/fine_tuning/jobs", body, status=400)["error"]["code"] == "model_not_available"
+    ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "?"}]}
+    assert http.json("POST", "/chat/completions", ask, status=404)["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_keys": "sk-test"},
+        {"api_keys": 5},
+        {"owner": 5},
+        {"owner": "a\nb"},
+        {"organization": None},
+        {"base64_results": "no"},
+        {"start": True},
+        {"models": ["gpt"]},
+        {"plan": 3},
+        {"seeds": 1},
+        {"webhooks": 3},
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    """A setting of the wrong kind is a usage error that names it, and never a fake that is broken later."""
+    with pytest.raises(FakeUsageError, match=next(iter(settings))):
+        FakeFineTuning(**settings)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        {"seed": 10**30},
+        {"trained_tokens": 10**30},
+        {"trained_tokens": -5},
+        {"created_at": -5},
+        {"id": ""},
+        {"id": "a b/c"},
+        {"finished_at": 1},
+    ],
+    ids=str,
+)
+def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dict[str, Any]) -> None:
+    """What could not be answered, reached or believed later is refused at once, and nothing is kept."""
+    file = http.file()
+    with pytest.raises(FakeUsageError, match=next(iter(seed))):
+        http.fake.add_job(file, **seed)
+
+    assert http.fake.jobs == []
+
+
+def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
+    """What is no text cannot be said, and what is no plan cannot be followed."""
+    with pytest.raises(FakeUsageError, match="no text"):
+        http.fake.replies(5)  # type: ignore[arg-type]
+    with pytest.raises(FakeUsageError, match="plan is None"):
+        http.fake.plan = None  # type: ignore[assignment]
+    with pytest.raises(FakeUsageError, match="text is wanted"):
+        http.fake.name_next("job", 5)  # type: ignore[arg-type]
+
+
+def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
+    """A score that is no collection, and a module that has no transports, are usage errors that say what is wanted."""
+    with pytest.raises(FakeUsageError, match="collection of numbers"):
+        http.fake.grader_scores(0.5)  # type: ignore[arg-type]
+    with pytest.raises(FakeUsageError, match="httpx2 is wanted"):
+        http.fake.transport(threading)
+
+
+def test_a_plan_for_the_next_job_only() -> None:
+    """Two plans for the next jobs are for one each, in their order; the third job goes by the account's."""
+    fake = FakeFineTuning(pace="manual", plan={"queued": "1h"})
+    assert fake.plan_next(outcome="failed").queued == 3600
+    fake.plan_next(error="exceeded_quota")
+    file = fake.add_file(ROWS)["id"]
+    for _ in range(3):
+        fake.add_job(file, status="validating_files")
+    fake.advance("1d")
+    assert [(job["status"], job["error"].get("code")) for job in reversed(fake.jobs)] == [
+        ("failed", "invalid_training_file"),
+        ("failed", "exceeded_quota"),
+        ("succeeded", None),
+    ]
+    with pytest.raises(FakeUsageError, match="outcome"):
+        fake.plan_next(outcome="perhaps")
+
+
+@pytest.mark.parametrize("ending", ["left alone", "cancelled", "deleted"])
+def test_a_model_is_there_from_the_moment_it_is_named(ending: str) -> None:
+    """A model can be found, asked and deleted once its event can be read, seconds before the job is over."""
+    http = Http(FakeFineTuning(start=BORN, pace="manual"))
+    path = f"/fine_tuning/jobs/{http.job()['id']}"
+    http.fake.advance_to(step=100)
+    while not (named := _named(http, path)):
+        assert len(http.json("GET", "/models")["data"]) == len(BASE_MODELS)
+        http.fake.advance(1)
+
+    assert http.json("GET", path)["status"] == "running"
+    assert http.json("GET", f"/models/{named}")["id"] == named
+    ask = {"model": named, "messages": [{"role": "user", "content": "Hi"}]}
+    assert http.json("POST", "/chat/completions", ask)["model"] == named
+    if ending == "cancelled":
+        http.json("POST", f"{path}/cancel")
+    if ending == "deleted":
+        http.json("DELETE", f"/models/{named}")
+    http.fake.advance(60)
+    http.json("GET", f"/models/{named}", status=404 if ending == "deleted" else 200)
+    assert http.json("GET", path)["fine_tuned_model"] == (None if ending == "cancelled" else named)
+
+
+def _named(http: Http, path: str) -> str:
+    """The model that a job's events name; empty while none does."""
+    messages = [event["message"] for event in http.json("GET", f"{path}/events?limit=10")["data"]]
+    return next((text.partition(": ")[2] for text in messages if text.startswith("New fine-tuned model")), "")
+
+
+def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
+    """After `begin_anew` a reset, by hand or by a control call, has its settings and faults, not those before."""
+    http = Http(FakeFineTuning(seed=3), is_described=False)
+    http.fake.begin_anew(seed=7, pace="manual", faults=[{"status": 503, "on": "list_jobs"}])
+    for reset in (lambda: None, http.fake.reset, lambda: http.json("POST", "/_fake/reset", {})):
+        reset()
+        assert (http.fake.settings.seed, http.fake.pace, len(http.fake.faults)) == (7, "manual", 1)
+        http.fake.pace = "polls"
+        http.fake.clear_faults()
+    http.fake.begin_anew()
+    assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (0, "polls", [])
+
+
+@pytest.mark.parametrize(("name", "here"), [("app", "asgi_app"), ("deliveries", "webhook_deliveries")])
+def test_what_others_call_otherwise(name: str, here: str) -> None:
+    """A name that the fake has not is an AttributeError, and one that others have for a thing says what it is here."""
+    with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*`{here}"):
+        getattr(FakeFineTuning(), name)
+    with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
+        _ = FakeFineTuning().nonsense  # type: ignore[attr-defined]
+
+
+def test_a_plan_for_all_changes_what_it_says() -> None:
+    """`plan_all` changes fields of the plan for all jobs and leaves the others, where setting `plan` begins anew."""
+    fake = FakeFineTuning(plan={"queued": "1h"})
+    assert fake.plan_all(seconds_per_step=5) == fake.plan == Plan(queued=3600, seconds_per_step=5)
+    fake.plan = {"finishing": 1}
+    assert fake.plan == Plan(finishing=1)
+
+
+@pytest.mark.parametrize(("pace", "passed"), [("manual", 90.0), ("polls", 0.0)])
+def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
+    """Code that is given the fake's clock for `time` sleeps and measures in virtual time, and finds all else there."""
+    fake = FakeFineTuning(start=BORN, pace=pace)
+    fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    clock = fake.clock
+    begun = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()
+    clock.sleep(90)
+    after = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()
+    scales = (1, 1, 1, 10**9, 10**9)
+    assert [(b - a) / scale for a, b, scale in zip(begun, after, scales, strict=True)] == [passed] * 5
+    assert begun[0] == BORN
+    assert clock.strftime("%Y", clock.gmtime(clock.time())) == "2023"
+
+
+def test_an_error_within_the_fake_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attribute error in a property of the fake is told as what it is, and not as a property that is missing."""
+    monkeypatch.setattr(FakeFineTuning, "boom", property(lambda fake: fake.plan.nothing_like_it), raising=False)
+    with pytest.raises(AttributeError, match="'Plan' object has no attribute 'nothing_like_it'"):
+        _ = FakeFineTuning().boom  # type: ignore[attr-defined]

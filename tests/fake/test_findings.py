@@ -1,0 +1,650 @@
+"""Findings about polling, models and what is left behind: sessions with the flaw, and sessions without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from clients import MODEL, Code, at_work, found, numbers, official, redirected
+from fine_tuning_client import FineTuning, WaitTimeout
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.findings import CODES, Finding
+from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
+from fine_tuning_fakeserver.findings.observed_jobs import sightings
+from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, ROUNDS_TOO_MANY
+from fine_tuning_fakeserver.findings.rules import RULES
+from strategies import BORN, ROWS
+
+
+@pytest.fixture
+def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
+    """Code under test, on a fake whose clock stands still."""
+    at_work(monkeypatch)
+    with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
+        yield found
+
+
+@pytest.fixture
+def fake(code: Code) -> FakeFineTuning:
+    """The fake that the code under test asks."""
+    return code.fake
+
+
+@pytest.fixture
+def own(fake: FakeFineTuning) -> Iterator[None]:
+    """Our own client talks to the fake."""
+    with redirected(fake):
+        yield
+
+
+# polled_without_pause
+
+
+def test_a_loop_without_a_sleep_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Twenty looks at a job that trains, with nothing between them, are a loop without a pause; nineteen are not."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for _ in range(HOT_LOOKS - 1):
+        code.look(job)
+    assert found(fake) == []
+
+    code.look(job)
+    assert found(fake) == [("polled_without_pause", numbers(1, HOT_LOOKS))]
+
+
+def test_a_loop_of_the_official_client_without_a_sleep_is_found(fake: FakeFineTuning) -> None:
+    """A loop of the official SDK that never sleeps is found also where other things are asked for in between."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    with official(fake) as client:
+        for _ in range(HOT_LOOKS):
+            client.fine_tuning.jobs.retrieve(job["id"])
+            client.fine_tuning.jobs.list_events(job["id"], limit=1)
+
+    assert found(fake) == [("polled_without_pause", numbers(1, 2 * HOT_LOOKS)[::2])]
+
+
+@pytest.mark.parametrize("rest", [lambda fake: fake.advance(5), lambda fake: fake.sleep(5)])
+@pytest.mark.parametrize("pace", ["manual", "polls"])
+def test_a_loop_that_sleeps_is_fine(
+    code: Code, fake: FakeFineTuning, pace: Any, rest: Callable[[FakeFineTuning], object]
+) -> None:
+    """Virtual time that passes between two looks, by hand or by our client's sleep, is a pause at any pace."""
+    fake.pace = pace
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
+    for _ in range(2 * HOT_LOOKS):
+        code.look(job)
+        rest(fake)
+
+    assert found(fake) == []
+
+
+def test_a_sleep_that_was_replaced_is_not_held_against_anybody(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a test has replaced `time.sleep` or `asyncio.sleep`, nobody can tell who waits, and nothing is found."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for name in ("time.sleep", "asyncio.sleep"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda seconds: None)
+            for _ in range(HOT_LOOKS):
+                code.look(job)
+
+    assert found(fake) == []
+
+
+def test_a_clock_that_was_stopped_is_not_held_against_anybody(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a test has stopped the real clock, no pause can be seen, and nothing is found."""
+    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: 1.0)
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for _ in range(HOT_LOOKS):
+        code.look(job)
+
+    assert found(fake) == []
+
+
+def test_a_short_sleep_is_one(code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll interval of 10 ms, as tests set it, is a pause: a process that sleeps does not work."""
+    at_work(monkeypatch, idle_s=0.01)
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for _ in range(2 * HOT_LOOKS):
+        code.look(job)
+
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("verb", ["/events?limit=10", "/checkpoints", "s?limit=1"])
+def test_a_loop_that_looks_in_another_way_is_found(code: Code, fake: FakeFineTuning, verb: str) -> None:
+    """Polling by events, checkpoints or the list of jobs is found while a job trains, and not when it is over."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    path = f"/fine_tuning/jobs/{job['id']}{verb}" if verb[0] == "/" else f"/fine_tuning/job{verb}"
+    for _ in range(HOT_LOOKS):
+        code.send("GET", path)
+    fake.advance_to("succeeded")
+    for _ in range(HOT_LOOKS):
+        code.send("GET", path)
+
+    assert found(fake) == [("polled_without_pause", numbers(1, HOT_LOOKS))]
+
+
+def test_many_waiters_are_no_loop(code: Code, fake: FakeFineTuning) -> None:
+    """Eight tasks that wait for one job, and see its end once each, have neither polled in haste nor too long."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="queued")
+
+    async def session() -> None:
+        transport = fake.transport()
+        headers = {"authorization": "Bearer any"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://fake/v1", headers=headers) as http:
+
+            async def wait() -> None:
+                for _ in range(5):
+                    await http.get(f"/fine_tuning/jobs/{job['id']}")
+                    await asyncio.sleep(0)
+
+            await asyncio.gather(*(wait() for _ in range(8)))
+            fake.advance_to("succeeded")
+            await asyncio.gather(*(http.get(f"/fine_tuning/jobs/{job['id']}") for _ in range(8)))
+
+    asyncio.run(session())
+    assert len(fake.calls) == 48
+    assert found(fake) == []
+
+
+# no_terminal_check
+
+
+@pytest.mark.parametrize("also", ["", "/events?limit=5"])
+def test_polling_on_after_the_end_is_found(code: Code, fake: FakeFineTuning, also: str) -> None:
+    """A loop that does not know "cancelled", and asks five times more, is found, whatever else it looks at."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    code.look(job)
+    code.about(job, "/cancel")
+    for turn in range(1 + ROUNDS_TOO_MANY):
+        assert found(fake) == [], turn
+        code.look(job)
+        if also:
+            code.about(job, also, "GET")
+        fake.advance(30)
+
+    (finding,) = fake.findings
+    assert (finding.code, len(finding.calls)) == ("no_terminal_check", 1 + ROUNDS_TOO_MANY)
+    assert f"job {job['id']} had been cancelled, and was retrieved 5 times more" in finding.message
+
+
+def test_waiting_for_a_success_that_never_comes_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Who waits until all jobs have succeeded, though one has failed, is found, at both jobs."""
+    file = fake.add_file(ROWS)["id"]
+    jobs = [fake.add_job(file, status=status) for status in ("succeeded", "failed")]
+    for _ in range(1 + ROUNDS_TOO_MANY):
+        for job in jobs:
+            code.look(job)
+        fake.advance(30)
+
+    assert [finding.message.split()[3] for finding in fake.findings] == ["succeeded,", "failed"]
+
+
+def test_a_loop_without_a_pause_that_never_ends_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Where no pause can be seen it takes more than twenty looks at a job that is over."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
+    for _ in range(HOT_LOOKS):
+        code.look(job)
+    assert found(fake) == []
+
+    code.look(job)
+    assert found(fake) == [("no_terminal_check", numbers(1, HOT_LOOKS + 1))]
+
+
+def test_looking_again_at_the_end_is_fine(code: Code, fake: FakeFineTuning) -> None:
+    """A few looks more at a job that is over are fine, and so are any number in a loop over several jobs."""
+    file = fake.add_file(ROWS)["id"]
+    over, going = fake.add_job(file, status="succeeded"), fake.add_job(file, status="running", plan={"queued": "6h"})
+    for _ in range(ROUNDS_TOO_MANY):
+        code.look(over)
+        fake.advance(1)
+    for _ in range(2 * ROUNDS_TOO_MANY):
+        code.look(going)
+        code.look(over)
+        fake.advance(1)
+
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("apart", [0, "1h"])
+def test_deliveries_and_visits_are_no_loop(code: Code, fake: FakeFineTuning, apart: Any) -> None:
+    """A webhook that comes again and again at once, and a page that is opened now and then, are no loop."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
+    for _ in range(2 * ROUNDS_TOO_MANY):
+        code.look(job)
+        fake.advance(apart)
+
+    assert found(fake) == []
+
+
+# unknown_status_crashed
+
+
+def poll(client: Any, job: Any, fake: FakeFineTuning, known: tuple[str, ...]) -> None:
+    """Poll a job as somebody does who has a table of statuses, and crash at one that is not in it."""
+    for _ in range(3):
+        known.index(client.fine_tuning.jobs.retrieve(job["id"]).status)
+        fake.advance(5)
+
+
+def test_a_crash_at_a_pause_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """A poller that falls silent at a pause that somebody else made is found, and its job is not taken for leaked."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    with official(fake) as client:
+        poll(client, job, fake, ("running",))
+        code.about(job, "/pause")
+        with pytest.raises(ValueError, match="not in tuple"):
+            poll(client, job, fake, ("running",))
+
+    assert found(fake) == [("unknown_status_crashed", (3, 5))]
+
+
+def test_a_crash_beside_others_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """A poller that fell silent is found also where others that call themselves alike go on with other jobs."""
+    file = fake.add_file(ROWS)["id"]
+    job, other = (fake.add_job(file, status="running", plan={"seconds_per_step": 60}) for _ in range(2))
+    for turn in range(4):
+        if turn == 3:
+            fake.pause_job(job["id"])
+        code.look(job)
+        code.look(other)
+        fake.advance(5)
+
+    assert found(fake) == [("unknown_status_crashed", (5, 7))]
+    assert "your code has no branch for 'paused'" in fake.findings[0].hint
+    code.send("GET", "/fine_tuning/jobs?limit=1")
+    assert found(fake) == []
+
+
+def test_the_ticks_of_a_scheduler_are_no_poller(code: Code, fake: FakeFineTuning) -> None:
+    """Looks a minute apart may be all that there is to come: the last one, at a pause, is no crash."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running", plan={"seconds_per_step": 60})
+    for turn in range(4):
+        if turn == 3:
+            fake.pause_job(job["id"])
+        code.look(job)
+        fake.advance(60)
+
+    assert found(fake) == []
+
+
+def test_who_goes_on_after_a_pause_has_not_crashed(code: Code, fake: FakeFineTuning) -> None:
+    """A poller that asks for anything more after a pause is fine, and so is one that has paused the job itself."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    with official(fake) as client:
+        poll(client, job, fake, ("running",))
+        code.about(job, "/pause")
+        client.fine_tuning.jobs.retrieve(job["id"])
+        client.fine_tuning.jobs.list_events(job["id"], limit=1)
+        assert found(fake) == []
+        code.about(job, "/resume")
+        fake.advance_to("running")
+        poll(client, job, fake, ("running",))
+        client.fine_tuning.jobs.pause(job["id"])
+        client.fine_tuning.jobs.retrieve(job["id"])
+
+    assert found(fake) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_our_client_may_stop_at_a_pause(code: Code, fake: FakeFineTuning) -> None:
+    """Our own client, told to wait until a pause, has not crashed at it."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+
+    def pause(seen: Any) -> None:
+        if len(fake.calls) > 1 and not seen.is_paused():
+            code.about(job, "/pause")
+
+    FineTuning.retrieve_job(job["id"])
+    FineTuning.retrieve_job(job["id"])
+    assert FineTuning.wait_for_job(job["id"], until_paused=True, on_update=pause).is_paused()
+    assert found(fake) == []
+
+
+# read_model_before_success
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/models/None", None),
+        ("DELETE", "/models/undefined", None),
+        ("POST", "/chat/completions", {"model": None, "messages": [{"role": "user", "content": "?"}]}),
+        ("POST", "/completions", {"model": "", "prompt": "?"}),
+        ("POST", "/fine_tuning/jobs", {"model": None, "training_file": "file-x"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("running", "read_model_before_success"),
+        ("failed", "ignored_job_error"),
+        ("cancelled", "ignored_job_error"),
+        ("succeeded", None),
+    ],
+)
+def test_a_model_that_there_is_not_yet(
+    code: Code, fake: FakeFineTuning, method: str, path: str, body: Any, status: str, expected: str | None
+) -> None:
+    """Naming nothing for a model is found after a job that trains, or that ended badly, and not after a success."""
+    code.look(fake.add_job(fake.add_file(ROWS)["id"], status=status))
+    code.send(method, path, json=body)
+
+    assert found(fake) == ([(expected, (1, 2))] if expected else [])
+
+
+def test_a_model_that_is_none_without_a_job_is_no_finding(code: Code, fake: FakeFineTuning) -> None:
+    """Where no job was seen, a request that names no model has another cause; and a name of its own is a name."""
+    code.send("GET", "/models/None")
+    code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
+    code.send("GET", "/models/nonesuch")
+    code.create(model="")
+    code.send("POST", "/chat/completions", json={"messages": []})
+
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"), [("running", "read_model_before_success"), ("failed", "ignored_job_error")]
+)
+def test_of_a_list_the_newest_job_is_the_one_that_is_used(
+    code: Code, fake: FakeFineTuning, newest: str, expected: str
+) -> None:
+    """After a list it is the newest job without a model that is named, and what was sent for its model."""
+    file = fake.add_file(ROWS)["id"]
+    for status in ("cancelled", "running", newest):
+        job = fake.add_job(file, status=status)
+        fake.advance(60)
+    code.send("GET", "/fine_tuning/jobs?limit=10")
+    for _ in range(3):
+        code.send("GET", "/models/None")
+
+    (finding,) = fake.findings
+    assert (finding.code, finding.requests) == (expected, (1, 2, 3, 4))
+    assert finding.message.startswith(f'retrieve_model was sent "None" for a model: job {job["id"]} ')
+
+
+def test_a_job_that_has_its_model_is_not_the_one_that_was_read_too_early(code: Code, fake: FakeFineTuning) -> None:
+    """Of two jobs the one without a model is named, although the other was seen later."""
+    file = fake.add_file(ROWS)["id"]
+    early, done = (fake.add_job(file, status=status) for status in ("running", "succeeded"))
+    code.look(early)
+    code.look(done)
+    code.send("POST", "/chat/completions", json={"model": None, "messages": []})
+
+    (finding,) = fake.findings
+    assert finding.requests == (1, 3)
+    assert finding.message.startswith(f"create_chat_completion was sent null for a model: job {early['id']} was still")
+
+
+# ignored_job_error
+
+
+def test_the_same_job_after_a_bad_file_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """A job that failed because of its file, asked for again as it was, is found with all three requests."""
+    fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
+    file = fake.add_file(ROWS)["id"]
+    job = code.create(training_file=file)
+    assert code.look(job)["status"] == "failed"
+    code.create(training_file=file)
+
+    assert found(fake) == [("ignored_job_error", (1, 2, 3))]
+
+
+def test_the_same_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """A file that made a job fail, uploaded again as it was, is found once, however often; another size is fine."""
+    fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
+    for _ in range(3):
+        code.look(code.create(training_file=code.upload()))
+    assert found(fake) == [("ignored_job_error", (2, 3, 5, 6, 8))]
+
+    fake.reset(pace="polls", plan={"error": "invalid_training_file"})
+    code.look(code.create(training_file=code.upload()))
+    code.create(training_file=code.upload(rows=ROWS * 2))
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("data", [5, None, ["x", 1, None], [{"id": 7, "status": "failed"}], [{"id": "x"}]], ids=str)
+def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, data: Any) -> None:
+    """A list may have anything for its jobs, or none: what is no job is not seen."""
+    code.send("GET", "/fine_tuning/jobs")
+
+    assert sightings([replace(fake.calls[0], answer={"data": data, "has_more": True})]) == []
+
+
+@pytest.mark.parametrize("error", ["boom", {"code": 400, "message": "bad"}, {"code": ["x"]}, {"code": None}], ids=str)
+def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFineTuning, error: Any) -> None:
+    """A job's error may have any shape: it is no finding, and no rule breaks at it."""
+    fake({"create_job": ["queued"], "retrieve_job": [{"status": "failed", "error": error}]})
+    job = code.create()
+    code.look(job)
+    code.create(training_file=job["training_file"])
+
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [("server_error", {}), ("invalid_training_file", {"seed": 2}), ("invalid_training_file", {"training_file": None})],
+)
+def test_another_job_after_a_failure_is_fine(code: Code, fake: FakeFineTuning, error: str, again: Any) -> None:
+    """A failure of the service may be tried again, and a failure of the file with another file or other options."""
+    fake.pace, fake.plan = "polls", {"outcome": "failed", "error": error}
+    body = {"training_file": fake.add_file(ROWS)["id"]}
+    code.look(code.create(**body))
+    code.create(**{name: value or fake.add_file(ROWS)["id"] for name, value in {**body, **again}.items()})
+
+    assert found(fake) == []
+
+
+# leaked_job
+
+
+def test_a_job_that_was_waited_for_and_left_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Who creates a job, looks five times and stops, leaves it running; four looks are no waiting."""
+    job = code.create()
+    for _ in range(WAITED_LOOKS - 1):
+        code.look(job)
+        fake.advance(1)
+    assert found(fake) == []
+
+    code.look(job)
+    assert found(fake) == [("leaked_job", (1, 1 + WAITED_LOOKS))]
+
+
+@pytest.mark.usefixtures("own")
+def test_a_wait_that_timed_out_leaves_a_job_unless_it_is_cancelled(fake: FakeFineTuning) -> None:
+    """After our client's timeout the job is left running, until it is cancelled."""
+    fake.plan = {"queued": "6h"}
+    job = FineTuning.create_job(fake.add_file(ROWS)["id"], MODEL)
+    with pytest.raises(WaitTimeout):
+        FineTuning.wait_for_job(job.id, timeout=3600)
+    assert [code for code, _ in found(fake)] == ["leaked_job"]
+
+    FineTuning.cancel_job(job.id)
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("way", ["failed", "paused by others"])
+def test_a_cancel_that_failed_leaves_the_job(code: Code, fake: FakeFineTuning, way: str) -> None:
+    """A job whose cancel was answered 500 still runs, and is found; one that somebody else holds does not."""
+    job = code.create()
+    for _ in range(WAITED_LOOKS):
+        code.look(job)
+        fake.advance("60s")
+    fake.fail(500, on="cancel_job")
+    code.about(job, "/cancel")
+    if way != "failed":
+        fake.pause_job(job["id"])
+
+    assert [code for code, _ in found(fake)] == (["leaked_job"] if way == "failed" else [])
+
+
+@pytest.mark.parametrize("ending", ["over", "paused by us", "told", "ours"])
+def test_jobs_that_are_not_left(code: Code, fake: FakeFineTuning, ending: str) -> None:
+    """A job that is over or paused, whose end a webhook will tell, or that a test has put there is not leaked."""
+    if ending == "told":
+        fake.add_webhook()
+    job = code.create() if ending != "ours" else fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for _ in range(WAITED_LOOKS):
+        code.look(job)
+        fake.advance("60s")
+    if ending == "over":
+        fake.advance_to("succeeded")
+    if ending == "paused by us":
+        code.about(job, "/pause")
+
+    assert found(fake) == []
+
+
+# leaked_file
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_file_without_a_job_is_found(code: Code, fake: FakeFineTuning, status: int) -> None:
+    """A file of which no job came, and that nobody deletes, is left behind once a job is created with another."""
+    fake.fail(status, on="create_job")
+    code.create(training_file=code.upload())
+    assert found(fake) == []
+
+    code.create(training_file=code.upload())
+    assert [each for each in found(fake) if each[0] == "leaked_file"] == [("leaked_file", (1, 2, 4))]
+
+
+@pytest.mark.parametrize("way", ["deleted", "used", "used before", "another's", "not asked for"])
+def test_files_that_are_not_left(code: Code, fake: FakeFineTuning, way: str) -> None:
+    """A file that is deleted, that some job uses, or that was never tried by who creates another is not leaked."""
+    file = code.upload()
+    if way == "used before":
+        code.create(training_file=file)
+    if way != "not asked for":
+        code.create(training_file=file, model="gpt-9")
+    if way == "deleted":
+        code.send("DELETE", f"/files/{file}")
+    if way == "used":
+        code.create(training_file=fake.add_file(ROWS)["id"], validation_file=file)
+    with Code(fake, "another") as other:
+        (other if way == "another's" else code).create()
+
+    assert found(fake) == []
+
+
+def test_a_file_that_waits_or_expires_is_not_left(code: Code, fake: FakeFineTuning) -> None:
+    """A file kept for when there is room again, and one that goes by itself, are no finding."""
+    fake.reset(max_active_jobs=1)
+    kept, used = code.upload("kept.jsonl"), code.upload("used.jsonl")
+    code.create()
+    code.create(training_file=kept)
+    fake.advance_to("succeeded")
+    code.create(training_file=used)
+    fake.reset(pace="manual", max_active_jobs=None)
+    expiring = code.upload(**{"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"})
+    code.create(training_file=expiring, model="gpt-9")
+    code.create()
+
+    assert found(fake) == []
+
+
+def test_files_left_behind_at_once_are_one_finding(code: Code, fake: FakeFineTuning) -> None:
+    """Three files that are left when a job is created at last are one finding."""
+    for _ in range(3):
+        code.create(training_file=code.upload(), model="gpt-9")
+    code.create()
+
+    (finding,) = fake.findings
+    assert finding.requests == numbers(1, 7)
+    assert " and 2 more, uploaded for a job that was not created, was left when another was" in finding.message
+
+
+# the whole
+
+
+def test_findings_fail_an_assertion_unless_they_are_ignored(code: Code, fake: FakeFineTuning) -> None:
+    """`assert_no_findings` names code, requests, message and hint of all findings but those to be ignored."""
+    code.create(training_file=code.upload(), model="gpt-9")
+    code.create()
+    code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
+    code.send("GET", "/models/null")
+
+    with pytest.raises(AssertionError) as caught:
+        fake.assert_no_findings()
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "2 findings:"
+    assert lines[1].startswith("leaked_file (requests 1, 2, 3): file file-")
+    assert lines[2] == "    delete a file when no job comes of it"
+    assert [line.split()[:2] for line in lines[3:6]] == [["1", "upload_file"], ["2", "create_job"], ["3", "create_job"]]
+    assert lines[6].startswith("read_model_before_success (requests 4, 5): retrieve_model was sent")
+    with pytest.raises(AssertionError, match=r"1 finding:\nread_model"):
+        fake.assert_no_findings(ignore=["leaked_file"])
+    fake.assert_no_findings(ignore=("leaked_file", "read_model_before_success"))
+
+
+def test_there_are_eleven_codes() -> None:
+    """Every code has one line that says what it means."""
+    assert len(CODES) == 11
+    assert all(line and "\n" not in line and not line.endswith(".") for line in CODES.values())
+
+
+@pytest.mark.parametrize(
+    ("requests", "words", "shown"),
+    [
+        (1, "request 1", [1]),
+        (3, "requests 1, 2, 3", [1, 2, 3]),
+        (4, "requests 1, 2, 3, 4", [1, 4]),
+        (8, "8 requests, 1 to 8", [1, 8]),
+    ],
+)
+def test_how_a_finding_is_told(code: Code, fake: FakeFineTuning, requests: int, words: str, shown: list[int]) -> None:
+    """A finding names its requests, or how many there are, and shows a few of them, or the first and the last."""
+    for _ in range(requests):
+        code.send("GET", "/models")
+    finding = Finding("leaked_job", "a job was left", tuple(fake.calls), "cancel it")
+
+    lines = [f"leaked_job ({words}): a job was left", "cancel it", *(f"   {each}  list_models → 200" for each in shown)]
+    assert str(finding) == "\n    ".join(lines)
+
+
+def test_many_findings_are_told_shortly(code: Code, fake: FakeFineTuning) -> None:
+    """Of a great many findings the first ten are told, and how many more there are of which code."""
+    for _ in range(12):
+        job = code.create()
+        for _ in range(WAITED_LOOKS):
+            code.look(job)
+    code.send("GET", "/fine_tuning/jobs?after=1760000000")
+
+    with pytest.raises(AssertionError) as caught:
+        fake.assert_no_findings()
+    lines = str(caught.value).splitlines()
+    assert (lines[0], lines[-1]) == ("13 findings:", "and more: 2 leaked_job, 1 cursor_by_time")
+    assert sum(line.startswith("leaked_job") for line in lines) == 10
+
+
+def test_a_rule_that_breaks_hurts_nobody(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug of ours in one rule is named in the log, and the other rules go on."""
+    monkeypatch.setitem(RULES, "polled_without_pause", (lambda own, facts: [1 / 0], "broken"))
+    code.send("GET", "/fine_tuning/jobs?after=1760000000")
+
+    assert found(fake) == [("cursor_by_time", (1,))]
+    assert caplog.messages == ["fake-fine-tuning has a bug, please report it: its rule polled_without_pause broke"]
+
+
+def test_senders_are_judged_apart(code: Code, fake: FakeFineTuning) -> None:
+    """What one client asks for neither completes nor excuses what another does."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
+    with Code(fake, "another") as other:
+        for _ in range(ROUNDS_TOO_MANY):
+            for each in (code, other):
+                each.look(job)
+            fake.advance(30)
+
+    assert found(fake) == []

@@ -1,0 +1,445 @@
+"""Findings about pages and about asking again: sessions with the flaw, and sessions without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from clients import MODEL, Code, at_work, found, numbers, official, redirected
+from fine_tuning_client import FineTuning, RateLimitError
+from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.findings.retries import REFUSALS_TOO_MANY
+from strategies import BORN, ROWS
+
+JOBS = "/fine_tuning/jobs"
+
+
+@pytest.fixture
+def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
+    """Code under test, on a fake whose clock stands still."""
+    at_work(monkeypatch)
+    with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
+        yield found
+
+
+@pytest.fixture
+def fake(code: Code) -> FakeFineTuning:
+    """The fake that the code under test asks."""
+    return code.fake
+
+
+@pytest.fixture
+def own(fake: FakeFineTuning) -> Iterator[None]:
+    """Our own client talks to the fake."""
+    with redirected(fake):
+        yield
+
+
+def many_jobs(fake: FakeFineTuning) -> None:
+    """More jobs than one page of the default length has."""
+    file = fake.add_file(ROWS)["id"]
+    for _ in range(25):
+        fake.add_job(file, status="succeeded")
+
+
+# ignored_has_more
+
+
+def test_a_first_page_taken_for_all_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """A list of jobs that has more, asked for without a limit and never walked, is found."""
+    many_jobs(fake)
+    code.send("GET", JOBS)
+
+    (finding,) = fake.findings
+    assert (finding.code, finding.requests) == ("ignored_has_more", (1,))
+    assert finding.message.startswith("list_jobs was answered with 20 jobs and has_more")
+
+
+def test_a_page_of_the_official_client_taken_for_all_is_found(fake: FakeFineTuning) -> None:
+    """`.data` of the official SDK's page is the first page only, and found; iterating the page is not."""
+    many_jobs(fake)
+    with official(fake) as client:
+        assert len(client.fine_tuning.jobs.list().data) == 20
+        assert found(fake) == [("ignored_has_more", (1,))]
+        assert len(list(client.fine_tuning.jobs.list())) == 25
+
+    assert found(fake) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
+    """A walk to the end, one that is left half-way, and a look at as many as a limit says are fine.
+
+    A loop that is left on the first page looks as one that takes it for all, unless it says a limit.
+    """
+    many_jobs(fake)
+    code.send("GET", f"{JOBS}?limit=1")
+    code.send("GET", f"{JOBS}?limit=20")
+    assert len(list(FineTuning.iter_jobs(page_size=7))) == 25
+    page = code.send("GET", JOBS)
+    code.send("GET", f"{JOBS}?after={page['data'][-1]['id']}")
+    with official(fake) as client:
+        next(iter(client.fine_tuning.jobs.list(limit=5)))
+        assert found(fake) == []
+        next(iter(client.fine_tuning.jobs.list()))
+
+    assert found(fake) == [("ignored_has_more", (10,))]
+
+
+def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> None:
+    """The same list with a filter is another: that it was answered whole excuses nothing. One list is one finding."""
+    many_jobs(fake)
+    for _ in range(3):
+        code.send("GET", JOBS)
+    code.send("GET", f"{JOBS}?metadata[owner]=me")
+
+    assert found(fake) == [("ignored_has_more", (1, 2, 3))]
+
+
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, used: int) -> None:
+    """Who goes on with one job of the page has found it, and left off; who goes on with two takes them all."""
+    many_jobs(fake)
+    page = code.send("GET", JOBS)["data"]
+    for job, model in zip(page[:used], ("id", "fine_tuned_model"), strict=False):
+        code.send("GET", f"/models/{job[model]}" if model != "id" else f"{JOBS}/{job['id']}")
+
+    assert found(fake) == ([] if used == 1 else [("ignored_has_more", (1,))])
+
+
+def test_a_gap_that_the_fake_makes_is_fine(code: Code, fake: FakeFineTuning) -> None:
+    """At the pace "polls" a look moves time past many events: who misses them could not have seen them."""
+    fake.pace, fake.plan = "polls", {"starting": 0, "seconds_per_step": 1}
+    job = code.create(training_file=fake.add_file(ROWS * 5)["id"])
+    for _ in range(5):
+        code.about(job, "/events", "GET")
+        code.look(job)
+
+    assert found(fake) == []
+
+
+def follow(code: Code, fake: FakeFineTuning, query: str = "", looks: int = 3) -> None:
+    """Follow a job's events by their newest page, a minute of training from one to the next."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for _ in range(looks):
+        fake.advance("60s")
+        code.send("GET", f"{JOBS}/{job['id']}/events{query}")
+
+
+def test_events_that_fell_between_two_pages_are_found(code: Code, fake: FakeFineTuning) -> None:
+    """Who follows events by their newest page alone, and so misses some, is found with the page after the gap."""
+    fake.plan = {"starting": 0, "seconds_per_step": 1}
+    follow(code, fake)
+
+    assert [code for code, _ in found(fake)] == ["ignored_has_more"]
+
+
+@pytest.mark.parametrize(("query", "looks", "step"), [("?limit=1", 3, 1), ("", 2, 1), ("", 3, 10)])
+def test_newest_events_are_fine(code: Code, fake: FakeFineTuning, query: str, looks: int, step: int) -> None:
+    """The newest events by a limit, a look or two, and pages that overlap are fine."""
+    fake.plan = {"starting": 0, "seconds_per_step": step}
+    follow(code, fake, query, looks)
+
+    assert found(fake) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_our_client_follows_without_a_gap(fake: FakeFineTuning) -> None:
+    """Our own client's way to follow events, and to walk them, misses none and is not found."""
+    fake.plan = {"seconds_per_step": 1}
+    job = FineTuning.create_job(fake.add_file(ROWS)["id"], MODEL)
+    events = list(FineTuning.follow_job_events(job.id, poll_interval=60))
+    assert len(events) == len(list(FineTuning.iter_job_events(job.id)))
+
+    assert found(fake) == []
+
+
+# cursor_by_time
+
+
+@pytest.mark.parametrize(
+    "after", ["1700000000", "1700000000.5", "1.76e+09", "2026-01-01T00:00:00Z", "2026-01-01", "file-x", "ft:x"]
+)
+def test_a_cursor_that_is_no_cursor_is_found(code: Code, fake: FakeFineTuning, after: str) -> None:
+    """A time or the id of another kind of thing for a cursor is found, in every list that has pages."""
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
+    for path in (JOBS, f"{JOBS}/{job['id']}/events", f"{JOBS}/{job['id']}/checkpoints"):
+        code.send("GET", path, params={"after": after})
+
+    assert found(fake) == [("cursor_by_time", (number,)) for number in (1, 2, 3)]
+
+
+def test_a_cursor_that_is_tried_again_is_one_finding(code: Code, fake: FakeFineTuning) -> None:
+    """The same mistake at the same list is one finding, however often it is made."""
+    for after in ("1700000000", "1700000001"):
+        code.send("GET", JOBS, params={"after": after})
+
+    assert found(fake) == [("cursor_by_time", (1, 2))]
+
+
+def test_cursors_of_the_right_kind_are_fine(code: Code, fake: FakeFineTuning) -> None:
+    """An id of the list's own kind is fine, also where the fake refuses it."""
+    many_jobs(fake)
+    job = fake.jobs[3]["id"]
+    code.send("GET", f"{JOBS}?after={job}")
+    code.send("GET", f"{JOBS}?after=ftjob-made-up")
+    code.send("GET", f"/files?after={fake.add_file(ROWS)['id']}")
+    code.send("GET", f"{JOBS}?after=")
+
+    assert found(fake) == []
+
+
+# create_retried_blindly
+
+
+@pytest.mark.parametrize(
+    "go_wrong",
+    [
+        lambda fake: fake.fail(500, on="create_job", retry_after=0.001),
+        lambda fake: fake.fail(503, on="create_job", retry_after=0.001, applied=True),
+        lambda fake: fake.fail(408, on="create_job", retry_after=0.001),
+    ],
+)
+def test_automatic_retries_of_the_official_client_are_found(fake: FakeFineTuning, go_wrong: Any) -> None:
+    """The official SDK sends a create again after a failure that may have created the job, and that is found."""
+    go_wrong(fake)
+    file = fake.add_file(ROWS)["id"]
+    with official(fake) as client:
+        client.fine_tuning.jobs.create(model=MODEL, training_file=file)
+
+    assert found(fake) == [("create_retried_blindly", (1, 2))]
+    assert "OpenAI(max_retries=0)" in fake.findings[0].hint
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "truncate", "malformed"])
+def test_a_create_again_after_a_lost_answer_is_found(code: Code, fake: FakeFineTuning, fault: str) -> None:
+    """Asking again after an answer that never came, or that cannot be read, is found."""
+    getattr(fake, fault)(on="create_job")
+    body = {"training_file": fake.add_file(ROWS)["id"], "model": MODEL}
+    with pytest.raises((httpx.TransportError, ValueError)):
+        code.send("POST", JOBS, json=body)
+    code.send("POST", JOBS, json=body)
+
+    assert found(fake) == [("create_retried_blindly", (1, 2))]
+
+
+def test_retries_of_several_creates_at_once_are_found(code: Code, fake: FakeFineTuning) -> None:
+    """Creates that fail and are sent again in turn are found, one by one, whatever others list in between."""
+    fake.fail(500, on="create_job", times=3)
+    files = [fake.add_file(ROWS)["id"] for _ in range(3)]
+    with Code(fake, "another") as other:
+        for file in (*files, *files):
+            code.create(training_file=file)
+            other.send("GET", f"{JOBS}?limit=1")
+
+    assert found(fake) == [("create_retried_blindly", (number, number + 6)) for number in (1, 3, 5)]
+
+
+def test_a_create_again_with_the_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Who repeats upload and create after a 500 asks for the same job, and once is enough to say so."""
+    fake.fail(500, on="create_job", times=2)
+    for _ in range(3):
+        code.create(training_file=code.upload())
+    assert found(fake) == [("leaked_file", (*numbers(1, 4), 6)), ("create_retried_blindly", (2, 4, 6))]
+
+    fake.reset()
+    fake.fail(500, on="create_job")
+    one, other = code.upload(), code.upload()
+    code.create(training_file=one)
+    code.create(training_file=other)
+    assert [each for each, _ in found(fake)] == ["leaked_file"]
+
+
+def test_two_that_ask_once_each_do_not_retry(code: Code, fake: FakeFineTuning) -> None:
+    """The same body from two clients is no retry."""
+    fake.fail(500, on="create_job")
+    file = fake.add_file(ROWS)["id"]
+    with Code(fake, "another") as other:
+        for each in (code, other):
+            each.create(training_file=file)
+
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("way", ["listed", "another", "refused", "limited", "no connection", "in time"])
+def test_creates_that_are_not_blind(code: Code, fake: FakeFineTuning, way: str) -> None:
+    """Listing in between, another body, and failures that cannot have created a job make it no blind retry."""
+    faults: dict[str, Any] = {
+        "refused": lambda: fake.fail(400, on="create_job"),
+        "limited": lambda: fake.rate_limit(on="create_job", retry_after=None),
+        "no connection": lambda: fake.refuse(on="create_job"),
+        "in time": lambda: fake.delay(1, on="create_job"),
+    }
+    faults.get(way, lambda: fake.fail(500, on="create_job"))()
+    body = {"training_file": fake.add_file(ROWS)["id"], "model": MODEL}
+    if way == "no connection":
+        with pytest.raises(httpx.ConnectError):
+            code.send("POST", JOBS, json=body)
+    else:
+        code.http.post(JOBS, json=body)
+    if way == "listed":
+        code.send("GET", f"{JOBS}?limit=1")
+    code.send("POST", JOBS, json={**body, "seed": 2} if way == "another" else body)
+
+    assert found(fake) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_our_client_does_not_retry_blindly(fake: FakeFineTuning) -> None:
+    """Our own client repeats what is safe to repeat, waits as it is asked to, and is not found."""
+    fake.rate_limit(on="create_job", retry_after=20, times=2)
+    fake.fail(500, on="retrieve_job", times=2)
+    fake.rate_limit(on="retrieve_job", retry_after=30)
+    job = FineTuning.create_job(fake.add_file(ROWS)["id"], MODEL)
+    assert FineTuning.wait_for_job(job.id).is_completed()
+
+    assert found(fake) == []
+
+
+# hot_loop_on_429
+
+
+def test_a_retry_after_that_is_not_kept_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """The same request before the time is over that the 429 asked for is found, and says how long was waited."""
+    fake.rate_limit(on="list_jobs", retry_after=20, times=2)
+    code.send("GET", JOBS)
+    fake.advance(19)
+    code.send("GET", JOBS)
+    fake.advance(20)
+    code.send("GET", JOBS)
+
+    (finding,) = fake.findings
+    assert (finding.code, finding.requests) == ("hot_loop_on_429", (1, 2))
+    assert "after 19 s; the 429 had asked for 20 s" in finding.message
+
+
+@pytest.mark.parametrize("pace", ["manual", "polls"])
+def test_a_look_that_is_repeated_too_early_is_found_at_any_pace(code: Code, fake: FakeFineTuning, pace: Any) -> None:
+    """Time that the answer itself moves, as at the pace "polls", is no waiting."""
+    fake.pace = pace
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="validating_files")
+    fake.rate_limit(on="retrieve_job", retry_after=20)
+    code.look(job)
+    code.look(job)
+
+    assert found(fake) == [("hot_loop_on_429", (1, 2))]
+
+
+def test_a_loop_of_refusals_without_a_pause_is_found(code: Code, fake: FakeFineTuning) -> None:
+    """Three refusals in a row without a pause are found also where nobody said how long to wait; two are not."""
+    fake.reset(max_active_jobs=0)
+    file = fake.add_file(ROWS)["id"]
+    for _ in range(REFUSALS_TOO_MANY - 1):
+        code.create(training_file=file)
+    assert found(fake) == []
+
+    code.create(training_file=file)
+    assert found(fake) == [("hot_loop_on_429", numbers(1, REFUSALS_TOO_MANY))]
+
+
+@pytest.mark.parametrize("paths", [("/models", "/files", JOBS), (JOBS, "/files")])
+def test_a_loop_over_several_requests_is_found(code: Code, fake: FakeFineTuning, paths: tuple[str, ...]) -> None:
+    """Three refusals of the same request are found also where others are asked for in between, once a request."""
+    fake.rate_limit(times=None, retry_after=20)
+    for _ in range(REFUSALS_TOO_MANY):
+        assert found(fake) == []
+        for path in paths:
+            code.send("GET", path)
+
+    each = len(paths)
+    assert found(fake) == [("hot_loop_on_429", numbers(1, 3 * each)[first::each]) for first in range(each)]
+    assert "again 2 times, the first after 0.00" in fake.findings[0].message
+
+
+def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> None:
+    """Five tasks that ask for the same before any of them has been refused have not come too soon."""
+    fake.rate_limit(on="list_jobs", times=None, retry_after=20)
+
+    async def session() -> None:
+        headers = {"authorization": "Bearer any"}
+        transport = fake.transport()
+        async with httpx.AsyncClient(transport=transport, base_url="http://fake/v1", headers=headers) as http:
+            await asyncio.gather(*(http.get(JOBS) for _ in range(5)))
+
+    asyncio.run(session())
+    assert len(fake.calls) == 5
+    assert found(fake) == []
+
+
+def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTuning) -> None:
+    """Other requests after a 429, the same one after another, and the same ones with a pause are fine."""
+    fake.rate_limit(on="list_jobs", retry_after=20)
+    for path in (JOBS, "/models", JOBS):
+        code.send("GET", path)
+    assert found(fake) == []
+
+    fake.reset(max_active_jobs=0)
+    file = fake.add_file(ROWS)["id"]
+    for seed in range(REFUSALS_TOO_MANY):
+        code.create(training_file=file, seed=seed)
+    for _ in range(REFUSALS_TOO_MANY):
+        fake.advance(1)
+        code.create(training_file=file)
+
+    assert found(fake) == []
+
+
+def test_a_replaced_sleep_hides_how_long_was_waited(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a test has replaced `time.sleep`, a Retry-After may well have been kept, and nothing is found."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    fake.rate_limit(on="list_jobs", retry_after=20, times=5)
+    for _ in range(6):
+        code.send("GET", JOBS)
+
+    assert found(fake) == []
+
+
+def test_retries_of_the_official_client_wait(fake: FakeFineTuning) -> None:
+    """The official SDK's own retries wait, which is not held against it, whatever a test makes of its sleep."""
+    fake.rate_limit(on="list_jobs", retry_after=0.2, times=2)
+    with official(fake) as client:
+        client._sleep_for_retry = lambda **_: None  # type: ignore[method-assign]
+        client.fine_tuning.jobs.list(limit=1)
+
+    assert [call.retry for call in fake.calls] == [0, 1, 2]
+    assert found(fake) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_our_client_gives_up_when_it_would_take_too_long(fake: FakeFineTuning) -> None:
+    """A Retry-After longer than our client waits ends in an error, not in a request that comes too early."""
+    fake.rate_limit(on="list_jobs", retry_after=600)
+    with pytest.raises(RateLimitError):
+        FineTuning.list_jobs()
+
+    assert found(fake) == []
+
+
+def test_a_loop_around_the_official_client_is_found(fake: FakeFineTuning) -> None:
+    """Who calls the official SDK again at once, when it has given up, is found with the request that came too early."""
+    fake.rate_limit(on="list_jobs", retry_after=30)
+    with official(fake, max_retries=0) as client:
+        with pytest.raises(openai.RateLimitError):
+            client.fine_tuning.jobs.list(limit=1)
+        client.fine_tuning.jobs.list(limit=1)
+
+    assert found(fake) == [("hot_loop_on_429", (1, 2))]
+
+
+@pytest.mark.usefixtures("own")
+def test_our_client_with_a_sleep_of_its_own_is_fine(fake: FakeFineTuning) -> None:
+    """Our own client always waits, also where the fake cannot see its sleep."""
+    fake.rate_limit(on="list_jobs", retry_after=30, times=2)
+    with httpx.Client(transport=fake.transport()) as http, redirect("http://fake/v1", http_client=http, sleep=str):
+        FineTuning.list_jobs(limit=1)
+
+    assert len(fake.calls) == 3
+    assert found(fake) == []

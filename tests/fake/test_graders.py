@@ -1,0 +1,355 @@
+"""The graders' routes: what they answer, in which order, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.service import Service
+from fine_tuning_fakeserver.usage_errors import FakeUsageError
+from strategies import BORN, Http, everything
+
+RUN, VALIDATE = "/fine_tuning/alpha/graders/run", "/fine_tuning/alpha/graders/validate"
+Json = dict[str, Any]
+
+CHECK: Json = {
+    "type": "string_check",
+    "name": "same",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.answer}}",
+    "operation": "eq",
+}
+PROMPT = [
+    {"role": "system", "content": "Judge."},
+    {"role": "user", "content": [{"type": "input_text", "text": "{{item.answer}}"}, "{{sample.output_text}}"]},
+    {"role": "user", "content": {"type": "input_image", "image_url": "{{no.template}}"}},
+]
+SCORE: Json = {"type": "score_model", "name": "judge", "model": "gpt-4o-2024-08-06", "input": PROMPT}
+LABEL: Json = {**SCORE, "type": "label_model", "name": "label", "labels": ["yes", "no"], "passing_labels": ["yes"]}
+
+
+@pytest.fixture
+def http() -> Http:
+    """Requests by hand to a fake whose time stands still."""
+    return Http(FakeFineTuning(start=BORN, pace="manual"))
+
+
+def run(http: Http, grader: Any, text: str = "Rome", answer: Any = "Rome") -> Json:
+    """The answer to a run that must be answered."""
+    body = {"grader": grader, "item": {"answer": answer}, "model_sample": text}
+    found: Json = http.json("POST", RUN, body)
+    return found
+
+
+def multi(formula: str, **graders: Json) -> Json:
+    """A multi grader."""
+    return {"type": "multi", "name": "all", "graders": graders, "calculate_output": formula}
+
+
+def flags(answer: Json) -> list[str]:
+    """The flags that are set in an answer."""
+    return [name for name, value in answer["metadata"]["errors"].items() if value is True]
+
+
+# members and order of a published output of the live service
+ERRORS = [
+    "formula_parse_error",
+    "sample_parse_error",
+    "sample_parse_error_details",
+    "truncated_observation_error",
+    "unresponsive_reward_error",
+    "invalid_variable_error",
+    "invalid_variable_error_details",
+    "other_error",
+    "python_grader_server_error",
+    "python_grader_server_error_type",
+    "python_grader_runtime_error",
+    "python_grader_runtime_error_details",
+    "model_grader_server_error",
+    "model_grader_refusal_error",
+    "model_grader_refusal_error_details",
+    "model_grader_parse_error",
+    "model_grader_parse_error_details",
+    "model_grader_exceeded_max_tokens_error",
+    "model_grader_server_error_details",
+    "endpoint_grader_internal_error",
+    "endpoint_grader_internal_error_details",
+    "endpoint_grader_server_error",
+    "endpoint_grader_server_error_details",
+    "endpoint_grader_safety_check_error",
+]
+NULL = {name: None if name.endswith(("_details", "_type")) else False for name in ERRORS}
+
+
+def test_the_whole_answer(http: Http) -> None:
+    """A run's answer has the published output's members in its order, two-space indented, without a newline."""
+    body = {"grader": CHECK, "item": {"answer": "Rome"}, "model_sample": "Rome"}
+    reply = http.send("POST", RUN, body)
+    found = json.loads(reply.body)
+
+    metadata = {
+        "name": "same",
+        "type": "string_check",
+        "errors": NULL,
+        "execution_time": found["metadata"]["execution_time"],
+        "scores": {},
+        "token_usage": None,
+        "sampled_model_name": None,
+    }
+    wanted = {"reward": 1.0, "metadata": metadata, "sub_rewards": {}, "model_grader_token_usage_per_model": {}}
+    assert reply.body.decode() == json.dumps(wanted, indent=2)
+    assert 0 < metadata["execution_time"] < 60  # seconds
+
+
+def test_the_same_request_gives_the_same_bytes(http: Http) -> None:
+    """Two accounts of one seed answer alike, execution time, derived name and made-up score included."""
+    grader = multi("a + b", a=SCORE, b=CHECK)
+    others = [Http(FakeFineTuning(seed=seed)) for seed in (0, 1)]
+    same, other = (
+        each.send("POST", RUN, {"grader": grader, "item": {"answer": 1}, "model_sample": ""}) for each in others
+    )
+
+    assert http.send("POST", RUN, {"grader": grader, "item": {"answer": 1}, "model_sample": ""}).body == same.body
+    assert same.body != other.body
+
+
+COMPARISONS = [
+    ("eq", "Rome", "Rome", 1.0),
+    ("eq", "Rome", "rome", 0.0),
+    ("eq", "Rome ", "Rome", 0.0),
+    ("ne", "Rome", "Rome", 0.0),
+    ("ne", "Rome", "rome", 1.0),
+    ("like", "in Rome, Italy", "Rome", 1.0),
+    ("like", "in Rome, Italy", "rome", 0.0),
+    ("like", "Rome", "in Rome", 0.0),
+    ("like", "anything", "", 1.0),
+    ("ilike", "in Rome, Italy", "ROME", 1.0),
+    ("ilike", "STRASSE", "straße", 1.0),
+    ("ilike", "Rome", "Paris", 0.0),
+]
+
+
+@pytest.mark.parametrize(("operation", "text", "answer", "reward"), COMPARISONS)
+def test_string_check(http: Http, operation: str, text: str, answer: str, reward: float) -> None:
+    """eq and ne compare exactly, like looks for the reference inside, ilike in any case."""
+    assert run(http, {**CHECK, "operation": operation}, text, answer)["reward"] == reward
+
+
+def test_text_similarity(http: Http) -> None:
+    """A text_similarity grader compares the filled texts."""
+    grader = {**CHECK, "type": "text_similarity", "evaluation_metric": "rouge_l"}
+    del grader["operation"]
+
+    assert run(http, grader, "the cat", "the dog")["reward"] == 0.5
+
+
+FAULTS = [
+    ({**CHECK, "reference": "{{item.question}}"}, "invalid_variable_error", "There is no variable 'item.question'."),
+    ({**CHECK, "reference": "{{sample.output_json.a}}"}, "sample_parse_error", "The model sample is not valid JSON."),
+    ({**SCORE, "input": [{"role": "user", "content": "{{x}}"}]}, "invalid_variable_error", "'x' is no variable"),
+]
+
+
+@pytest.mark.parametrize(("grader", "flag", "details"), FAULTS, ids=["variable", "json", "prompt"])
+def test_faults_are_flags(http: Http, grader: Json, flag: str, details: str) -> None:
+    """What fails while grading is answered with 200: reward 0, the flag, and its details."""
+    answer = run(http, grader)
+
+    assert (answer["reward"], flags(answer)) == (0, [flag])
+    assert answer["metadata"]["errors"][f"{flag}_details"].startswith(details)
+
+
+MULTIS = [
+    (multi("0.25 * a + 0.5 * b ^ 2", a=CHECK, b={**CHECK, "operation": "ne"}), 0.25, {"a": 1.0, "b": 0.0}, []),
+    ({**multi("same * 3"), "graders": [CHECK]}, 3.0, {"same": 1.0}, []),
+    ({**multi("same"), "graders": CHECK}, 1.0, {"same": 1.0}, []),
+    (multi("a +", a=CHECK), 0, {"a": 1.0}, ["formula_parse_error"]),
+    (multi("a + c", a=CHECK), 0, {"a": 1.0}, ["invalid_variable_error"]),
+    (multi("1 / (a - 1)", a=CHECK), 0, {"a": 1.0}, ["other_error"]),
+    (
+        multi("max(a, b)", a=CHECK, b={**CHECK, "input": "{{item.no}}"}),
+        0,
+        {"a": 1.0, "b": 0.0},
+        ["invalid_variable_error"],
+    ),
+    (multi("5"), 5.0, {}, []),
+]
+
+
+@pytest.mark.parametrize(("grader", "reward", "rewards", "expected"), MULTIS, ids=lambda value: str(value)[-40:])
+def test_multi(http: Http, grader: Json, reward: float, rewards: Json, expected: list[str]) -> None:
+    """A multi grader comes to its formula's value; with a part that fails, or no value, to 0 and the flags."""
+    answer = run(http, grader)
+
+    assert (answer["reward"], answer["sub_rewards"], flags(answer)) == (reward, rewards, expected)
+    assert (answer["metadata"]["name"], answer["metadata"]["type"]) == ("all", "multi")
+
+
+def test_models_give_the_scores_of_the_script(http: Http) -> None:
+    """Models that judge give the scripted numbers in their order, one each time, then numbers of their own."""
+    http.fake.grader_scores([0.25, None, 1])
+
+    answers = [run(http, SCORE) for _ in range(4)]
+
+    assert [answer["reward"] for answer in answers[:3]] == [0.25, 0, 1.0]
+    assert [flags(answer) for answer in answers] == [[], ["model_grader_parse_error"], [], []]
+    assert 0 <= answers[3]["reward"] <= 1
+    assert answers[3] == run(http, SCORE)
+    assert answers[3]["reward"] not in (run(http, SCORE, "Paris")["reward"], run(http, SCORE, answer="x")["reward"])
+    assert {answer["metadata"]["sampled_model_name"] for answer in answers} == {"gpt-4o-2024-08-06"}
+
+
+def test_a_score_outside_the_range(http: Http) -> None:
+    """A scripted number outside the grader's range is no score; one of its own is always inside."""
+    wide = {**SCORE, "range": [-5, 10]}
+    http.fake.grader_scores([7, 7])
+
+    assert flags(run(http, SCORE)) == ["model_grader_parse_error"]
+    assert run(http, wide)["reward"] == 7
+    assert all(-5 <= run(http, wide, str(n))["reward"] <= 10 for n in range(20))
+    assert min(run(http, wide, str(n))["reward"] for n in range(20)) < 0
+
+
+def test_labels(http: Http) -> None:
+    """A label passes or does not: by the script from 0.5 on, without one by chance of the seed."""
+    grader = multi("label", label=LABEL)
+    http.fake.grader_scores([1, 0.5, 0, None])
+
+    assert [run(http, grader)["reward"] for _ in range(4)] == [1, 1, 0, 0]
+    assert {run(http, grader, str(n))["reward"] for n in range(20)} == {0, 1}
+
+
+def test_a_prompt_that_fails_asks_no_model(http: Http) -> None:
+    """A model whose prompt cannot be filled is not asked, and takes no score of the script."""
+    http.fake.grader_scores([0.125])
+    run(http, {**SCORE, "input": [{"role": "user", "content": "{{item.none}}"}]})
+
+    assert run(http, SCORE)["reward"] == 0.125
+
+
+def test_the_script_over_http(http: Http) -> None:
+    """PUT /_fake/graders sets the script anew, and says what it is."""
+    http.fake.grader_scores([0.75, 0.75])
+
+    assert http.json("PUT", "/_fake/graders", {"scores": [0.5, None]}) == {"scores": [0.5, None]}
+    assert [run(http, SCORE)["reward"] for _ in range(2)] == [0.5, 0]
+
+
+@pytest.mark.parametrize("scores", [["1"], [True], [float("nan")], [float("inf")], [1, [2]]], ids=str)
+def test_a_script_of_no_numbers(http: Http, scores: Any) -> None:
+    """Anything but finite numbers and None is refused, and the account is as it was."""
+    before = everything(http.fake)
+
+    with pytest.raises(FakeUsageError, match="a finite number is wanted, or None"):
+        http.fake.grader_scores(scores)
+    assert everything(http.fake) == before
+
+
+def test_the_script_is_replayed(http: Http) -> None:
+    """An account made anew from the records has as much left of the script."""
+    http.fake.grader_scores([0.25, 0.5])
+    run(http, SCORE)
+    again = Service(http.fake.settings)
+    again.replay(http.fake._service.journal)
+
+    assert list(again.account.grader_scores) == list(http.fake._service.account.grader_scores) == [0.5]
+
+
+REFUSALS = [
+    ("invalid grader, field required", None),
+    ("invalid grader: 5, input should be a valid dictionary", 5),
+    ("invalid grader: {'type': 'x'}, input tag 'x' found", {"type": "x"}),
+    ("invalid grader: {'type': 'label_model'", LABEL),
+    ("invalid grader.reference, field required", {name: CHECK[name] for name in CHECK if name != "reference"}),
+    ("invalid grader.operation: neq, input should be 'eq'", {**CHECK, "operation": "neq"}),
+    ("invalid grader.more: 1, extra inputs are not permitted", {**CHECK, "more": 1}),
+    ("invalid grader.graders.a: {'type': 'multi'", multi("a", a=multi("b", b=CHECK))),
+    ("invalid grader.range: [1], list should have at least 2 items", {**SCORE, "range": [1]}),
+]
+
+
+@pytest.mark.parametrize("path", [RUN, VALIDATE])
+@pytest.mark.parametrize(("message", "grader"), REFUSALS, ids=lambda value: str(value)[:50])
+def test_what_is_no_grader(http: Http, path: str, message: str, grader: Any) -> None:
+    """A body whose grader is none is refused with 400, param grader."""
+    body = {} if grader is None else {"grader": grader}
+    sample = {"model_sample": "x"} if path == RUN else {}
+    error = http.json("POST", path, {**body, **sample}, status=400)["error"]
+
+    assert error["message"].startswith(message)
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", "grader", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"), [({}, "model_sample"), ({"model_sample": 5}, "model_sample"), ({"item": 5}, "item")]
+)
+def test_the_rest_of_the_body(http: Http, body: Json, param: str) -> None:
+    """What is wrong beside the grader is refused under its own name."""
+    assert http.json("POST", RUN, {"grader": CHECK, **body}, status=400)["error"]["param"] == param
+
+
+PYTHON: Json = {"type": "python", "source": "def grade(sample, item): return 1"}
+COMPLETED = [
+    (CHECK, {}),
+    (PYTHON, {"name": "grader-"}),
+    (SCORE, {"range": [0, 1]}),
+    ({**SCORE, "range": [2, 3], "sampling_params": {"seed": 1}}, {}),
+    (multi("a", a=CHECK), {}),
+    ({name: value for name, value in multi("a", a=CHECK).items() if name != "name"}, {"name": "grader-"}),
+]
+
+
+@pytest.mark.parametrize(("grader", "added"), COMPLETED, ids=lambda value: str(value)[:40])
+def test_validate(http: Http, grader: Json, added: Json) -> None:
+    """A sound grader comes back as it was sent, in the order it was sent, then what it lacked."""
+    answer = http.json("POST", VALIDATE, {"grader": grader})
+
+    assert list(answer) == ["grader"]
+    assert list(answer["grader"]) == [*grader, *added]
+    for name, value in {**grader, **added}.items():
+        shown = answer["grader"][name]
+        assert shown == value or (value == "grader-" and len(shown) == len("grader-") + 12 and shown.startswith(value))
+
+
+UNSOUND = [
+    (multi("a +", a=CHECK), "calculate_output is no formula"),
+    (multi("b", a=CHECK), "The formula uses 'b', which no grader is called."),
+    ({**CHECK, "input": "{{output_text}}"}, "'output_text' is no variable of item or sample."),
+    (multi("a", a={**SCORE, "input": [{"role": "user", "content": "{{x.y}}"}]}), "'x.y' is no variable"),
+    ({**PYTHON, "source": "def score(): pass"}, "source has no function 'grade'"),
+    ({**SCORE, "range": [1, 0]}, "range is empty"),
+    (multi("a", a={**LABEL, "passing_labels": ["maybe"]}), "passing label 'maybe' is not one of the labels"),
+]
+
+
+@pytest.mark.parametrize(("grader", "words"), UNSOUND, ids=lambda value: str(value)[-40:])
+def test_validate_refuses_what_can_never_work(http: Http, grader: Json, words: str) -> None:
+    """A grader that no sample could make work is refused by validate, whichever of its parts it is."""
+    error = http.json("POST", VALIDATE, {"grader": grader}, status=400)["error"]
+
+    assert error["message"].startswith(f"invalid grader: {words}")
+    assert error["param"] == "grader"
+
+
+def test_a_formula_that_may_have_a_value(http: Http) -> None:
+    """Validate passes a formula that has no value for some rewards only."""
+    http.json("POST", VALIDATE, {"grader": multi("1 / (a - 1)", a=CHECK)})
+
+
+def test_the_sdk_reads_both_answers(http: Http) -> None:
+    """The official SDK runs and validates a grader, and finds the answer's members under its own names."""
+    client = openai.OpenAI(
+        api_key="any", base_url="http://fake/v1", http_client=httpx2.Client(transport=http.fake.transport(httpx2))
+    )
+    grader: Any = CHECK
+    ran = client.fine_tuning.alpha.graders.run(grader=grader, item={"answer": "x"}, model_sample="x")
+    validated = client.fine_tuning.alpha.graders.validate(grader=grader)
+
+    assert (ran.reward, ran.metadata.errors.other_error, ran.metadata.token_usage) == (1.0, False, None)
+    assert validated.grader is not None
+    assert validated.grader.name == "same"

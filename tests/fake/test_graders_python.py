@@ -1,0 +1,265 @@
+"""Python graders: run in a process of their own, within limits, and only when the account says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.service import Service
+from fine_tuning_fakeserver.api import graders
+from fine_tuning_fakeserver.grading import python_runner, python_runner_child
+from fine_tuning_fakeserver.grading.grader_models import RunGraderBody
+from fine_tuning_fakeserver.grading.python_runner import Limits
+from fine_tuning_fakeserver.grading.result import GradingError
+from fine_tuning_fakeserver.settings import Settings
+from fine_tuning_fakeserver.usage_errors import FakeUsageError
+from strategies import Http
+
+RUN = "/fine_tuning/alpha/graders/run"
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="limits of memory are POSIX's")
+SAMPLE: dict[str, Any] = {"output_text": "four", "output_json": None}
+
+
+def grade(body: str, limits: Limits = python_runner.DEFAULT_LIMITS, **item: Any) -> float:
+    """The reward of a grader with this body."""
+    return python_runner.run(f"def grade(sample, item):\n    {body}", SAMPLE, item, limits)
+
+
+def failure(source: str, limits: Limits = python_runner.DEFAULT_LIMITS) -> str:
+    """What is said of a grader that must fail."""
+    with pytest.raises(GradingError) as caught:
+        python_runner.run(source, SAMPLE, {}, limits)
+    assert caught.value.fault.flag == "python_grader_runtime_error"
+    return caught.value.fault.details
+
+
+def body(source: str) -> dict[str, Any]:
+    """A request to run this source."""
+    return {"grader": {"type": "python", "name": "code", "source": source}, "item": {"n": 2}, "model_sample": "four"}
+
+
+REWARDS = [
+    ("return 0.5", 0.5),
+    ("return True", 1.0),
+    ("return -3", -3.0),
+    ("return len(sample['output_text']) / item['n']", 2.0),
+    ("print('noise'); import sys; print('noise', file=sys.stderr); return 1", 1.0),
+    ("from rapidfuzz import fuzz; return fuzz.ratio('a', 'a') / 100", 1.0),
+    ("import numpy; return numpy.float32(0.5)", 0.5),
+    ("import os; return float('OPENAI_API_KEY' in os.environ or len(os.listdir('.')))", 0.0),
+    ("import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); return 1", 1.0),
+]
+
+
+@pytest.mark.parametrize(("source", "reward"), REWARDS)
+def test_rewards(source: str, reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What grade returns is the reward: it sees sample, item and installed packages, and not this environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+
+    assert grade(source, n=2) == reward
+
+
+@pytest.mark.parametrize(("source", "reward"), REWARDS[:4])
+def test_rewards_inside_the_child(source: str, reward: float) -> None:
+    """The part of the child that runs the code answers with the reward, or with what is wrong."""
+    task = {"source": f"def grade(sample, item):\n    {source}", "sample": SAMPLE, "item": {"n": 2}}
+
+    assert python_runner_child.graded(task) == {"reward": reward}
+    assert python_runner_child.graded({**task, "source": "grade = 5"}) == {
+        "error": "TypeError: 'int' object is not callable"
+    }
+    assert python_runner_child.graded({**task, "source": "5"}) == {
+        "error": "The grader's source has no function 'grade'."
+    }
+    assert (
+        "a finite number is wanted" in python_runner_child.graded({**task, "source": "grade = lambda *_: '5'"})["error"]
+    )
+    assert (
+        "a finite number is wanted"
+        in python_runner_child.graded({**task, "source": "grade = lambda *_: None"})["error"]
+    )
+
+
+def test_the_same_grader_gives_the_same_reward() -> None:
+    """The order of a set of texts is the same in every run."""
+    order = "return float(''.join(sorted({'1', '2', '3', '4', '5'}, key=hash)))"
+
+    assert len({grade(order) for _ in range(3)}) == 1
+
+
+FAILURES = [
+    (
+        "def grade(sample, item):\n    return 1 / 0",
+        'File "<grader>", line 2, in grade\nZeroDivisionError: division by zero',
+    ),
+    ("def grade(:", "SyntaxError: invalid syntax"),
+    ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+    ("def score(sample, item): return 1", "The grader's source has no function 'grade'."),
+    ("grade = lambda sample, item: '0.5'", "grade returned str, and a finite number is wanted."),
+    ("grade = lambda sample, item: None", "grade returned NoneType, and a finite number is wanted."),
+    ("grade = lambda sample, item: float('nan')", "grade returned float, and a finite number is wanted."),
+    ("grade = lambda sample, item: 10**400", "grade returned int, and a finite number is wanted."),
+    ("def grade(sample): return 1", "grade() takes 1 positional argument but 2 were given"),
+    ("raise SystemExit(3)", "SystemExit: 3"),
+    ("import os\nos._exit(3)", "The grader's process ended without an answer, with code 3."),
+    ("def grade(sample, item):\n    return grade(sample, item)", "RecursionError: maximum recursion depth exceeded"),
+    ("raise ValueError('x' * 100_000)", "x" * 100),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), FAILURES, ids=lambda value: value[:40])
+def test_failures_are_told(source: str, words: str) -> None:
+    """Whatever a grader raises, returns or ends with is told in the details, and nothing of the fake's own code."""
+    details = failure(source)
+
+    assert words in details
+    assert "python_child" not in details
+    assert len(details) <= 4000
+
+
+def test_an_endless_loop_is_ended() -> None:
+    """A grader that never returns is ended at its time, and its answer says so."""
+    began = time.monotonic()
+
+    assert failure("while True: pass", Limits(seconds=0.3)) == "The grader took longer than 0.3 seconds."
+    assert time.monotonic() - began < 30  # a busy machine starts a process slowly
+
+
+def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a system without process groups the grader's own process is ended all the same."""
+    monkeypatch.delattr(os, "killpg", raising=False)
+
+    assert "took longer" in failure("while True: pass", Limits(seconds=0.3))
+
+
+@POSIX
+def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
+    """A process that a grader leaves behind is ended with it, whether the grader was in time or not."""
+    told = tmp_path / "pid"
+    start = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    write = f"open({str(told)!r}, 'w').write(str(child.pid)); "
+
+    assert grade(start + write + "return 1", Limits(seconds=5)) == 1
+    assert _is_over(int(told.read_text()))
+
+
+def _is_over(pid: int) -> bool:
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if _state(pid) == "Z":  # ended; whoever adopted it has not looked yet
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _state(pid: int) -> str:
+    status = Path(f"/proc/{pid}/stat")
+    return status.read_text().rpartition(")")[2].split()[0] if status.exists() else ""
+
+
+@POSIX
+def test_a_memory_bomb_is_stopped() -> None:
+    """A grader that asks for more memory than it may have gets none."""
+    details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(memory_bytes=500 * 10**6))
+
+    assert details.endswith("MemoryError")
+
+
+@POSIX
+def test_a_file_bomb_is_stopped() -> None:
+    """A grader that writes a file larger than it may is stopped."""
+    details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(disk_bytes=10**6))
+
+    assert "File too large" in details or "with code -25" in details  # as an error, or by SIGXFSZ
+
+
+def test_no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python is embedded and names no interpreter, the fake says what is missing."""
+    monkeypatch.setattr(sys, "executable", "")
+
+    with pytest.raises(FakeUsageError, match=r"sys\.executable names none"):
+        grade("return 1")
+
+
+INSIDE = {"type": "multi", "graders": {"code": body("")["grader"]}, "calculate_output": "code"}
+
+
+@pytest.mark.parametrize("grader", [body("")["grader"], INSIDE], ids=["alone", "inside"])
+def test_nothing_runs_by_default(tmp_path: Path, grader: dict[str, Any]) -> None:
+    """Unless the account says so no code is run, and the answer says what to switch on."""
+    proof = tmp_path / "proof"
+    code = {"type": "python", "source": f"open({str(proof)!r}, 'w')\ndef grade(sample, item): return 1"}
+    grader = {**grader, "graders": {"code": code}} if "graders" in grader else code
+
+    answer = Http(FakeFineTuning()).json("POST", RUN, {"grader": grader, "model_sample": ""}, status=400)
+
+    assert list(answer) == ["fake_error", "message"]
+    assert "FakeFineTuning(run_python_graders=True)" in answer["fake_error"]
+    assert not proof.exists()
+
+
+def test_the_setting_switches_it_on() -> None:
+    """With run_python_graders the route answers with the reward of the code."""
+    http = Http(FakeFineTuning(run_python_graders=True))
+
+    assert http.json("POST", RUN, body("def grade(sample, item): return item['n'] / 4"))["reward"] == 0.5
+
+
+def test_the_setting_is_checked() -> None:
+    """Anything but True and False is no setting."""
+    with pytest.raises(FakeUsageError, match="run_python_graders is 'yes'"):
+        FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
+
+
+def test_control_switches_it_on_but_for_browsers() -> None:
+    """The control API can switch it on, unless a page in a browser asks."""
+    http = Http(FakeFineTuning())
+    on = {"run_python_graders": True}
+
+    refused = http.send("POST", "/_fake/reset", on, [(b"origin", b"http://evil.example")])
+    assert (refused.status, http.fake.settings.run_python_graders) == (403, False)
+
+    http.json("POST", "/_fake/reset", on)
+    assert http.fake.settings.run_python_graders is True
+
+
+def test_a_failure_is_an_answer() -> None:
+    """Code that raises is answered with 200, reward 0, the flag and the traceback."""
+    http = Http(FakeFineTuning(run_python_graders=True))
+
+    answer = http.json("POST", RUN, body("def grade(sample, item): return item['m']"))
+
+    errors = answer["metadata"]["errors"]
+    assert answer["reward"] == 0
+    assert [name for name, value in errors.items() if value] == [
+        "python_grader_runtime_error",
+        "python_grader_runtime_error_details",
+    ]
+    assert errors["python_grader_runtime_error_details"].endswith("KeyError: 'm'")
+
+
+def test_the_verb_holds_no_lock_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a python grader runs, another thread can use the account."""
+    service = Service(Settings(run_python_graders=True))
+    free: list[bool] = []
+
+    def run(*_: object) -> float:
+        other = threading.Thread(target=lambda: free.append(service.lock.acquire(timeout=1)))
+        other.start()
+        other.join()
+        return 1.0
+
+    monkeypatch.setattr(python_runner, "run", run)
+
+    assert graders.run(service, graders.body_of(RunGraderBody, body("")))["reward"] == 1
+    assert free == [True]

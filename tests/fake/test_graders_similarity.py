@@ -1,0 +1,95 @@
+"""text_similarity: each metric's numbers, computed by hand, and what it does without its libraries."""
+
+from __future__ import annotations
+
+import sys
+from math import log, sqrt
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.grading import similarity
+from fine_tuning_fakeserver.grading.grader_models import TextSimilarity
+from fine_tuning_fakeserver.usage_errors import FakeUsageError
+from strategies import Http
+
+METRICS = ["cosine", "fuzzy_match", "bleu", "gleu", "meteor", *(f"rouge_{n}" for n in "12345l")]
+TEXT, REFERENCE = "the cat sat on the mat", "the cats sat on a mat"
+
+SCORES = [
+    # two of "the" and one each of four words, six words once: 5 in common
+    ("cosine", TEXT, REFERENCE, 5 / (sqrt(8) * sqrt(6))),
+    ("cosine", "Yes. No.", "no yes", 2 / (sqrt(6) * sqrt(2))),
+    # a published output of the live service, whose python grader calls the same function on these texts
+    ("fuzzy_match", "fuzzy wuzzy was a bear", "fuzzy wuzzy had no hair", 0.7555555555555555),
+    ("fuzzy_match", "A b!", "a b", 1.0),
+    # 5/6 words, 4/5 pairs, 3/4 threes, 2/3 fours
+    ("bleu", TEXT, "the cat sat on the rug", (5 / 6 * 4 / 5 * 3 / 4 * 2 / 3) ** 0.25),
+    # threes and fours in common: none; method 4 gives them ln 6 / 10 and ln 6 / 20 of one
+    ("bleu", TEXT, REFERENCE, (4 / 6 * 1 / 5 * log(6) / 10 / 4 * log(6) / 20 / 3) ** 0.25),
+    # of 6 + 5 + 4 + 3 grams 4 words and 1 pair
+    ("gleu", TEXT, REFERENCE, 5 / 18),
+    # five of six words, "cats" by its stem, in three runs
+    ("meteor", TEXT, REFERENCE, 5 / 6 * (1 - 0.5 * (3 / 5) ** 3)),
+    # "feline" is a synonym of "cat" in WordNet, and is none here
+    ("meteor", "feline", "cat", 0.0),
+    ("rouge_1", TEXT, REFERENCE, 4 / 6),
+    ("rouge_1", "the cat", TEXT, 2 * 1 * (2 / 6) / (1 + 2 / 6)),
+    ("rouge_2", TEXT, REFERENCE, 1 / 5),
+    ("rouge_3", TEXT, "the cat sat down on the mat", 2 * (2 / 4) * (2 / 5) / (2 / 4 + 2 / 5)),
+    ("rouge_4", TEXT, "the cat sat on a mat", 1 / 3),
+    ("rouge_5", TEXT, "the cat sat on the rug", 1 / 2),
+    ("rouge_l", TEXT, REFERENCE, 4 / 6),
+    ("rouge_l", "a b c d", "d a b c", 3 / 4),
+]
+
+
+@pytest.mark.parametrize(("metric", "text", "reference", "expected"), SCORES)
+def test_scores(metric: str, text: str, reference: str, expected: float) -> None:
+    """Each metric gives the number that its definition gives by hand."""
+    assert similarity.similarity(metric, text, reference) == pytest.approx(expected, abs=1e-12)
+
+
+def test_all_metrics_are_here() -> None:
+    """The metrics tried are all that a grader can name."""
+    schema = TextSimilarity.model_json_schema()
+    assert schema["properties"]["evaluation_metric"]["enum"] == METRICS
+    assert {metric for metric, *_ in SCORES} == set(METRICS)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("text", ["", " ", "a", "日本語", "♥", "\x00", "a" * 10_000], ids=lambda text: text[:3])
+def test_every_pair_of_texts_has_a_score(metric: str, text: str) -> None:
+    """Empty, short, long and foreign texts have a score from 0 to 1, whichever side they are on."""
+    for one, other in ((text, TEXT), (TEXT, text), (text, text)):
+        assert 0 <= similarity.similarity(metric, one, other) <= 1
+
+
+@pytest.mark.parametrize("metric", sorted(set(METRICS) - {"meteor"}))
+def test_a_text_is_wholly_like_itself(metric: str) -> None:
+    """A text scores 1 against itself; by meteor a little less, for its one run of words."""
+    assert similarity.similarity(metric, TEXT, TEXT) == pytest.approx(1)
+    assert similarity.similarity("meteor", TEXT, TEXT) == pytest.approx(1 - 0.5 / 6**3)
+
+
+def test_texts_past_the_limit() -> None:
+    """A text that would take minutes is refused with the fake's own error."""
+    with pytest.raises(FakeUsageError, match="at most 10000 characters"):
+        similarity.similarity("rouge_l", "a" * 10_001, "a")
+
+
+GRADER = {"type": "text_similarity", "name": "like", "input": "a", "reference": "a", "evaluation_metric": "bleu"}
+MULTI = {"type": "multi", "name": "all", "graders": {"like": GRADER}, "calculate_output": "like"}
+
+
+@pytest.mark.parametrize("grader", [GRADER, MULTI], ids=["alone", "inside"])
+def test_without_the_libraries(monkeypatch: pytest.MonkeyPatch, grader: object) -> None:
+    """Without a library the answer is the fake's own error, and names the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
+    monkeypatch.setitem(sys.modules, "rouge_score", None)
+    body = {"grader": grader, "model_sample": "a"}
+
+    answer = Http(FakeFineTuning()).json("POST", "/fine_tuning/alpha/graders/run", body, status=400)
+
+    wanted = "text_similarity needs rapidfuzz, rouge_score, not installed here: pip install 'fake-fine-tuning[graders]'"
+    assert answer == {"fake_error": wanted, "message": f"fake-fine-tuning: {wanted}"}

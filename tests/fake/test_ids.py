@@ -1,0 +1,185 @@
+"""Identifiers: what they look like, where they lead back to, and that the same seed gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.account import model_created
+from fine_tuning_fakeserver.domain import ids
+from fine_tuning_fakeserver.web.in_process import Reply
+from strategies import BORN, FORM, KEY, ROWS, Http, form
+
+JOBS = "/fine_tuning/jobs"
+job_ids = st.text(st.sampled_from(ids.ALPHABET), min_size=24, max_size=24).map("ftjob-{}".format)
+ordinals = st.integers(0, 200) | st.integers(0, 62**7 - 1)
+
+
+@given(job_ids, ordinals)
+def test_an_event_id_leads_back_to_its_ordinal(job: str, ordinal: int) -> None:
+    """The id of an event is one of its job, and leads back to the event's ordinal without a search."""
+    identifier = ids.event_id(job, ordinal)
+
+    assert re.fullmatch("ftevent-[A-Za-z0-9]{24}", identifier)
+    assert ids.event_ordinal(job, identifier) == ordinal
+
+
+@given(job_ids, job_ids, ordinals)
+def test_an_event_id_is_of_one_job_only(job: str, other: str, ordinal: int) -> None:
+    """The id of a job's event is the id of no other job's event."""
+    assume(job != other)
+
+    assert ids.event_ordinal(other, ids.event_id(job, ordinal)) is None
+
+
+@given(job_ids, st.integers(0, 1000), st.integers(8, 31), st.sampled_from(ids.ALPHABET + "-_é\x00"))
+def test_a_changed_event_id_is_none(job: str, ordinal: int, place: int, character: str) -> None:
+    """An event id with a character changed, left out or added is the id of no event."""
+    identifier = ids.event_id(job, ordinal)
+    changed = identifier[:place] + character + identifier[place + 1 :]
+    assume(changed != identifier)
+
+    for wrong in (changed, identifier[:place] + identifier[place + 1 :], identifier + character, identifier[8:]):
+        assert ids.event_ordinal(job, wrong) is None
+
+
+@given(job_ids, st.text(max_size=40))
+def test_any_text_may_be_asked_for(job: str, text: str) -> None:
+    """A text that is no event id is none, whatever is in it."""
+    assert ids.event_ordinal(job, text) is None
+    assert ids.event_ordinal(job, f"ftevent-{text}") is None
+
+
+@given(job_ids, st.sets(ordinals, min_size=2, max_size=30))
+def test_event_ids_differ(job: str, places: set[int]) -> None:
+    """No two events of a job share an id."""
+    assert len({ids.event_id(job, place) for place in places}) == len(places)
+
+
+@given(st.integers(0, 62**5 - 1), st.integers(5, 8))
+def test_base_62_leads_back(number: int, width: int) -> None:
+    """A number written in base 62 is read as the same number, and is as wide as it was to be."""
+    text = ids.base62(number, width)
+
+    assert (len(text), ids.from_base62(text)) == (width, number)
+
+
+@pytest.mark.parametrize(
+    ("model", "created"),
+    [
+        # times of real models, seen beside their ids
+        ("ft:gpt-3.5-turbo-0125:org:suffix:C4ZiCljE", 1_755_206_624),
+        ("ft:gpt-4o-mini-2024-07-18:personal:pinolo-mutate-llm:9x9umpsR", 1_723_886_492),
+        ("ft:gpt-4o-mini-2024-07-18:personal:pinolo-mutate-llm:9x9umpsR:ckpt-step-80", 1_723_886_492),
+        ("ft:gpt-4o-mini-2024-07-18:personal:a:b:9x9umpsR", 1_723_886_492),
+        ("ft:gpt-4o-mini-2024-07-18:personal::9x9u", None),
+        ("ft:gpt-4o-mini-2024-07-18:personal::9x_umpsR", None),
+        ("gpt-4o-mini", None),
+        ("", None),
+    ],
+)
+def test_the_time_in_the_name_of_a_model(model: str, created: int | None) -> None:
+    """The last part of a fine-tuned model's name says when it was created, as real ones do."""
+    assert ids.model_time(model) == created
+    assert created is None or model_created(model) == created + (":ckpt-step-" not in model)
+
+
+@given(st.integers(ids.MODEL_EPOCH, ids.MODEL_EPOCH + 62**5 - 1), st.text(max_size=5))
+def test_the_time_of_a_model_leads_back(created: int, part: str) -> None:
+    """The time written into a model's name is the time read from it."""
+    token = ids.model_token(created, part)
+
+    assert re.fullmatch("[A-Za-z0-9]{8}", token)
+    assert ids.model_time(f"ft:base:org:suffix:{token}") == created
+
+
+def session(seed: int, **settings: Any) -> list[Reply]:
+    """The answers of a whole session: upload, train, cancel, list, download, delete, be refused."""
+    http = Http(FakeFineTuning(seed=seed, start=BORN, pace="polls", **settings))
+    replies: list[Reply] = []
+
+    def send(method: str, path: str, body: Any = None) -> Any:
+        headers = (KEY, FORM) if isinstance(body, bytes) else (KEY,)
+        replies.append(http.send(method, path, body, headers))
+        return json.loads(replies[-1].body) if not path.endswith("/content") else None
+
+    file = send("POST", "/files", form(ROWS.encode()))["id"]
+    body = {"model": "gpt-4o-mini", "training_file": file, "validation_file": file, "suffix": "s"}
+    first, second = send("POST", JOBS, body)["id"], send("POST", JOBS, body)["id"]
+    send("POST", f"{JOBS}/{second}/cancel")
+    job = send("GET", f"{JOBS}/{first}")
+    while job["status"] != "succeeded":
+        job = send("GET", f"{JOBS}/{first}")
+    for path in (JOBS, f"{JOBS}/{first}/events?limit=1000", f"{JOBS}/{first}/checkpoints", "/files", "/models"):
+        send("GET", path)
+    send("GET", f"/files/{job['result_files'][0]}/content")
+    send("GET", "/files/none")
+    send("DELETE", f"/models/{job['fine_tuned_model']}")
+    send("DELETE", f"/files/{file}")
+    return replies
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """Two fakes of one seed and start answer a whole session alike, byte for byte, headers and all."""
+    assert session(3) == session(3)
+
+
+def test_another_seed_gives_other_bytes() -> None:
+    """Fakes of two seeds share no id, no loss and no model."""
+    one, other = (b"".join(reply.body for reply in session(seed)).decode() for seed in (3, 4))
+
+    for pattern in (
+        r"(?:ftjob|file|ftevent|org)-\w{22,24}",
+        r"ftckpt_\w{24}",
+        r'"train_loss": (\d\.\d{6,})',
+        r'ft:[^"]+:s:(\w{8})',
+        r'"seed": (\d+)',
+    ):
+        found, others = set(re.findall(pattern, one)), set(re.findall(pattern, other))
+        assert found
+        assert not found & others, pattern
+    requests = [{dict(reply.headers)[b"x-request-id"] for reply in session(seed)} for seed in (3, 4)]
+    assert not requests[0] & requests[1]
+
+
+def test_what_ids_look_like() -> None:
+    """Every id has its prefix, and as many letters and digits as the service's."""
+    http = Http(FakeFineTuning(start=BORN, pace="instant"))
+    job = http.json("GET", f"{JOBS}/{http.job()['id']}")
+    events = http.json("GET", f"{JOBS}/{job['id']}/events")["data"]
+    points = http.json("GET", f"{JOBS}/{job['id']}/checkpoints")["data"]
+    headers = dict(http.send("GET", "/files").headers)
+
+    for pattern, found in [
+        ("ftjob-[A-Za-z0-9]{24}", [job["id"]]),
+        ("file-[A-Za-z0-9]{22}", [job["training_file"], *job["result_files"]]),
+        ("org-[A-Za-z0-9]{24}", [job["organization_id"]]),
+        ("ftevent-[A-Za-z0-9]{24}", [event["id"] for event in events]),
+        ("ftckpt_[A-Za-z0-9]{24}", [point["id"] for point in points]),
+        ("ft:gpt-4o-mini-2024-07-18:personal::[A-Za-z0-9]{8}", [job["fine_tuned_model"]]),
+        ("proj_[A-Za-z0-9]{24}", [headers[b"openai-project"].decode()]),
+        ("req_[0-9a-f]{32}", [headers[b"x-request-id"].decode()]),
+    ]:
+        assert all(re.fullmatch(pattern, each) for each in found), pattern
+
+
+def test_no_two_things_share_an_id() -> None:
+    """Files, jobs, events, checkpoints, models and requests of an account all have ids of their own."""
+    http = Http(FakeFineTuning(start=BORN, pace="instant"))
+    for _ in range(5):
+        http.job()
+    found: list[str] = [each["id"] for each in http.json("GET", "/files")["data"]]
+    for job in http.json("GET", JOBS)["data"]:
+        found.append(job["id"])
+        for kind in ("events?limit=1000", "checkpoints"):
+            found += [each["id"] for each in http.json("GET", f"{JOBS}/{job['id']}/{kind}")["data"]]
+    found += [each["id"] for each in http.json("GET", "/models")["data"]]
+    found += [dict(http.send("GET", "/files").headers)[b"x-request-id"].decode() for _ in range(50)]
+
+    assert len(found) == len(set(found))

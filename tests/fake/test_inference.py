@@ -1,0 +1,149 @@
+"""Chat completions and completions of models that exist in the account."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from strategies import BORN, Http
+
+ASK: Any = [{"role": "user", "content": "Are you there?"}]
+
+
+@pytest.fixture
+def http() -> Http:
+    """A fake on a clock that stands still, with a model."""
+    http = Http(FakeFineTuning(pace="manual", start=BORN))
+    http.fake.add_job(http.file(), status="succeeded")
+    return http
+
+
+def tuned(http: Http) -> str:
+    """The model of the fake's one job."""
+    return str(http.fake.jobs[0]["fine_tuned_model"])
+
+
+def client(http: Http) -> openai.OpenAI:
+    """The official client on the fake in this process."""
+    transport = http.fake.transport(httpx2)
+    return openai.OpenAI(base_url="http://fake/v1", api_key="any", http_client=httpx2.Client(transport=transport))
+
+
+def test_a_fine_tuned_model_answers_under_its_own_name(http: Http) -> None:
+    """The answer names the fine-tuned model, has an id of the service's shape and counts its tokens."""
+    answer = client(http).chat.completions.create(model=tuned(http), messages=ASK)
+
+    assert answer.model == tuned(http)
+    assert re.fullmatch(r"chatcmpl-[A-Za-z0-9]{29}", answer.id)
+    assert answer.choices[0].message.content == f"{tuned(http)} was asked: Are you there?"
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
+
+
+def test_scripted_replies_come_first_and_once(http: Http) -> None:
+    """Scripted texts are given in order, across choices and calls; after them the model has its own words."""
+    http.fake.replies("one", "two", "three")
+    create: Any = client(http).chat.completions.create
+    first = create(model=tuned(http), messages=ASK, n=2)
+    second = create(model="gpt-4o-mini", messages=ASK, n=2)
+
+    assert [choice.message.content for choice in first.choices] == ["one", "two"]
+    assert [choice.message.content for choice in second.choices] == ["three", "gpt-4o-mini was asked: Are you there?"]
+
+
+def test_a_stream_says_what_the_whole_says(http: Http) -> None:
+    """The chunks of a stream add up to the scripted text, end with a reason, and give the usage when asked."""
+    http.fake.replies("Yes, I am here.")
+    stream = client(http).chat.completions.create(
+        model=tuned(http),
+        messages=ASK,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Yes, I am here."
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_an_unknown_or_deleted_model_does_not_answer(http: Http) -> None:
+    """A model that is not there, or not any more, answers with the printed 404: backticks, no param."""
+    model = tuned(http)
+    http.json("DELETE", f"/models/{model}")
+    for name in (model, "gpt-none"):
+        refused = http.json("POST", "/chat/completions", {"model": name, "messages": ASK}, status=404)["error"]
+        assert refused == {
+            "message": f"The model `{name}` does not exist or you do not have access to it.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "model_not_found",
+        }
+
+
+def test_a_completion_of_the_older_kind(http: Http) -> None:
+    """`/completions` answers with a text, for models of the older kind."""
+    http.json("PUT", "/_fake/replies", {"replies": [" positive"]})
+    answer = client(http).completions.create(model="babbage-002", prompt="I like it ->")
+
+    assert answer.choices[0].text == " positive"
+    assert answer.object == "text_completion"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": ASK}, "model"),
+        ({"model": "gpt-4o-mini"}, "messages"),
+        ({"model": "gpt-4o-mini", "messages": []}, "messages"),
+        ({"model": "gpt-4o-mini", "messages": "hi"}, "messages"),
+        ({"model": "gpt-4o-mini", "messages": ASK, "n": 0}, "n"),
+        ({"model": "gpt-4o-mini", "messages": ASK, "n": 129}, "n"),
+    ],
+)
+def test_bodies_that_do_not_fit_are_refused(http: Http, body: dict[str, object], param: str) -> None:
+    """A missing model or message, or too many choices: 400 naming the field, and the script is not touched."""
+    http.fake.replies("kept")
+
+    assert http.json("POST", "/chat/completions", body, status=400)["error"]["param"] == param
+    whole = http.json("POST", "/chat/completions", {"model": "gpt-4o-mini", "messages": ASK})
+    assert whole["choices"][0]["message"]["content"] == "kept"
+
+
+def test_a_stream_goes_over_a_socket(http: Http) -> None:
+    """Over a socket the events arrive one by one, and the last says that it was the last."""
+    body = json.dumps({"model": "gpt-4o-mini", "messages": ASK, "stream": True})
+    with http.fake.serving() as url, httpx.Client(trust_env=False) as raw:
+        answer = raw.post(f"{url}/chat/completions", content=body, headers={"Authorization": "Bearer any"})
+
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.text.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "param"),
+    [
+        ("/completions", {"stream": 0}, "stream"),
+        ("/completions", {"stream": 0.0}, "stream"),
+        ("/completions", {"stream": True}, "stream"),
+        ("/chat/completions", {"messages": ASK, "stream": 0}, "stream"),
+        (
+            "/chat/completions",
+            {"messages": ASK, "stream_options": {"include_usage": 1}},
+            "stream_options.include_usage",
+        ),
+    ],
+)
+def test_numbers_are_not_taken_for_yes_or_no(http: Http, path: str, more: dict[str, object], param: str) -> None:
+    """Where yes or no is wanted 0 and 1 are refused, and `/completions` does not stream."""
+    error = http.json("POST", path, {"model": "gpt-4o-mini", **more}, status=400)["error"]
+
+    assert error["param"] == param

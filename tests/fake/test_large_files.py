@@ -1,0 +1,149 @@
+"""Large files: while one is read through, the server answers others; by hand nothing is ever waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.api.files import MUCH_BYTES
+from fine_tuning_fakeserver.domain import training_files
+from fine_tuning_fakeserver.web.connections import Line
+from strategies import BORN, ROWS, Http
+
+MANY = (ROWS * (MUCH_BYTES // len(ROWS) + 1)).encode()
+HEADERS = {"authorization": "Bearer any"}
+
+
+class Reading:
+    """A reading of a file that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, lines: Iterable[bytes], read: Callable[[Iterable[bytes]], Any] = training_files.read) -> Any:
+        """Read when it may."""
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return read(lines)
+
+
+@contextmanager
+def during(slow: Reading, send: Callable[[], httpx.Response], answers: list[httpx.Response]) -> Iterator[None]:
+    """While the request that *send* sends is being read; its answer is put into *answers*."""
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(send)
+        try:
+            assert slow.begun.wait(10)
+            yield
+        finally:
+            slow.may_end.set()
+        answers.append(sent.result(10))
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    """The reading of each file takes until the test lets it go."""
+    reading = Reading()
+    monkeypatch.setattr(training_files, "read", reading)
+    return reading
+
+
+def in_parts(client: httpx.Client, *parts: bytes) -> tuple[str, dict[str, Any]]:
+    """An upload whose parts are all there, and the body that completes it."""
+    told = {"filename": "a.jsonl", "purpose": "fine-tune", "mime_type": "text/jsonl", "bytes": sum(map(len, parts))}
+    path = f"/uploads/{client.post('/uploads', json=told).json()['id']}"
+    sent = [client.post(f"{path}/parts", files={"data": ("x", part)}).json()["id"] for part in parts]
+    return path, {"part_ids": sent}
+
+
+@pytest.mark.parametrize("way", ["at once", "in parts"])
+def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading) -> None:
+    """On a socket a file that takes long to read keeps nobody waiting, and is taken all the same."""
+    answers: list[httpx.Response] = []
+    with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
+        path, body = in_parts(client, MANY[:1000], MANY[1000:])
+
+        def send() -> httpx.Response:
+            if way == "in parts":
+                return client.post(f"{path}/complete", json=body)
+            return client.post("/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", MANY)})
+
+        with during(slow, send, answers):
+            assert client.get("/fine_tuning/jobs", timeout=5).json()["data"] == []
+            assert not answers
+        assert [answer.status_code for answer in answers] == [200]
+        assert [file["bytes"] for file in client.get("/files").json()["data"]] == [len(MANY)]
+
+
+@pytest.mark.parametrize(("meanwhile", "status"), [("cancel", 400), ("parts", 200)])
+def test_an_upload_changes_while_its_parts_are_read(meanwhile: str, status: int, slow: Reading) -> None:
+    """What counts when a completion has been read is the upload as it is then: one that was cancelled is refused."""
+    answers: list[httpx.Response] = []
+    with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
+        path, body = in_parts(client, MANY)
+        with during(slow, lambda: client.post(f"{path}/complete", json=body), answers):
+            files = {"data": ("x", b"")} if meanwhile == "parts" else None
+            assert client.post(f"{path}/{meanwhile}", files=files).status_code == 200
+        assert [answer.status_code for answer in answers] == [status]
+        assert len(client.get("/files").json()["data"]) == (status == 200)
+
+
+@pytest.mark.parametrize("body", [{"part_ids": []}, {"part_ids": ["part_x"]}, {}, {"md5": "0"}])
+def test_a_completion_of_large_parts_that_does_not_add_up(body: dict[str, Any]) -> None:
+    """A completion of large parts is refused as one of small parts is, word for word."""
+    refusals = []
+    for rows in (ROWS.encode(), MANY):
+        with httpx.Client(
+            base_url="http://x/v1", headers=HEADERS, transport=FakeFineTuning(start=BORN).transport()
+        ) as client:
+            path, whole = in_parts(client, rows)
+            sent = {**whole, **body} if "md5" in body else body
+            refusals.append(client.post(f"{path}/complete", json=sent))
+    small, large = refusals
+
+    assert (large.status_code, small.status_code) == (400, 400)
+    assert large.text.replace(str(len(MANY)), str(len(ROWS))) == small.text
+
+
+@pytest.mark.parametrize(("content", "status"), [(MANY, 200), (MANY + b"[]", 400)])
+def test_by_hand_nothing_is_waited_for(content: bytes, status: int) -> None:
+    """Driven by hand a large file is read at once, and refused where it must be."""
+    http = Http(FakeFineTuning(start=BORN))
+
+    reply = http.upload(content)
+
+    assert reply.status == status
+    assert status == 200 or "is not a dictionary" in json.loads(reply.body)["error"]["message"]
+
+
+def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
+    """In an event loop the work is done in another thread; where there is none, in this one."""
+
+    async def aside() -> str:
+        return await Line().aside(lambda: threading.current_thread().name)
+
+    with pytest.raises(StopIteration) as done:
+        aside().send(None)
+
+    assert done.value.value == threading.current_thread().name
+    assert asyncio.run(aside()) != threading.current_thread().name
+
+
+def test_another_servers_large_file() -> None:
+    """The application takes a large file behind any ASGI server."""
+
+    async def upload() -> httpx.Response:
+        transport = httpx.ASGITransport(FakeFineTuning(start=BORN).asgi_app)
+        async with httpx.AsyncClient(base_url="http://x/v1", headers=HEADERS, transport=transport) as client:
+            return await client.post("/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", MANY)})
+
+    assert asyncio.run(upload()).json()["bytes"] == len(MANY)

@@ -1,0 +1,165 @@
+"""The request journal: what is kept of a request, what is not, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.web.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
+from strategies import BORN, FORM, KEY, ROWS, Http, form
+
+JOBS = "/fine_tuning/jobs"
+
+
+@pytest.fixture
+def http() -> Http:
+    """Requests to a fake by hand."""
+    return Http(FakeFineTuning(start=BORN))
+
+
+def test_what_is_kept(http: Http) -> None:
+    """A request is kept with its operation, time, body and answer, newest last; control calls are not."""
+    file = http.file()
+    http.json("GET", "/_fake")
+    reply = http.send("POST", f"{JOBS}?x=1", {"model": "gpt-9", "training_file": file})
+
+    found = http.json("GET", "/_fake/requests")
+
+    assert (found["total"], [each["number"] for each in found["requests"]]) == (2, [1, 2])
+    last = found["requests"][-1]
+    assert last == {
+        "number": 2,
+        "at": BORN,
+        "operation": "create_job",
+        "method": "POST",
+        "path": "/v1/fine_tuning/jobs",
+        "query": "x=1",
+        "headers": {"authorization": "[redacted]"},
+        "body": json.dumps({"model": "gpt-9", "training_file": file}),
+        "status": 400,
+        "answer": reply.body.decode(),
+        "fault": None,
+    }
+    assert [each.number for each in http.fake.requests] == [1, 2]
+
+
+def test_filters(http: Http) -> None:
+    """The journal is filtered by operation, status and number of entries, all at once."""
+    file = http.file()
+    http.send("GET", f"/files/{file}")
+    http.send("GET", "/files/none")
+    http.send("GET", "/nothing")
+
+    def numbers(query: str) -> list[int]:
+        return [each["number"] for each in http.json("GET", f"/_fake/requests?{query}")["requests"]]
+
+    assert numbers("") == [1, 2, 3, 4]
+    assert numbers("operation=retrieve_file") == [2, 3]
+    assert numbers("status=404") == [3, 4]
+    assert numbers("status=404&operation=retrieve_file") == [3]
+    assert numbers("limit=1") == [4]
+    assert numbers("limit=99") == [1, 2, 3, 4]
+    assert numbers("limit=0") == []
+    assert numbers("operation=nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("page=2", "unknown parameter 'page'; there are operation, status, limit"),
+        ("limit=-1", "limit is '-1'; a whole number is wanted"),
+        ("limit=", "limit is ''; a whole number is wanted"),
+        ("status=ok", "status is 'ok'; a whole number is wanted"),
+        ("limit=" + "9" * 5000, "a whole number is wanted"),
+    ],
+)
+def test_filters_that_are_none(http: Http, query: str, words: str) -> None:
+    """A filter that there is not, or a value that is no number, is refused by name."""
+    assert words in http.json("GET", f"/_fake/requests?{query}", status=400)["fake_error"]
+
+
+CANARY = "sk-canary-0123456789"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Authorization", "authorization", "AUTHORIZATION", "api-key", "Api-Key", "X-Api-Key"),
+        *("Cookie", "Proxy-Authorization"),
+    ],
+)
+def test_keys_are_not_kept(header: str) -> None:
+    """A key appears nowhere in the journal, whichever header it came in and whatever was answered."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
+    headers = [(header.encode(), f"Bearer {CANARY}".encode())]
+
+    for path in ("/models", "/nothing", "/files/none"):
+        http.send("GET", path, None, headers)
+        http.send("GET", path, None, [*headers, (b"authorization", b"Bearer right")])
+
+    journal = http.send("GET", "/_fake/requests").body.decode()
+    assert len(json.loads(journal)["requests"]) == 6
+    assert CANARY not in journal
+    assert "right" not in journal
+    assert CANARY not in repr(http.fake.requests)
+
+
+def test_long_bodies_are_cut(http: Http) -> None:
+    """Of a body and an answer at most 64 kB are kept; of a file's content nothing."""
+    long = json.dumps({"model": "m" * (3 * BODY_BYTES_AT_MOST), "training_file": "x" * (3 * BODY_BYTES_AT_MOST)})
+    http.send("POST", JOBS, long.encode())
+    http.send("POST", "/files", form(ROWS.encode()), (KEY, FORM))
+    file = http.file()
+    http.send("GET", f"/files/{file}/content")
+
+    creation, upload, _, download = http.fake.requests
+    assert creation.body == long.encode()[:BODY_BYTES_AT_MOST]
+    assert len(creation.answer) == BODY_BYTES_AT_MOST
+    assert upload.body == download.answer == b""
+
+
+def test_old_requests_are_forgotten(http: Http) -> None:
+    """The journal keeps the newest thousand requests, and counts them all."""
+    for _ in range(ENTRIES_AT_MOST + 5):
+        http.send("GET", "/nothing")
+
+    found = http.json("GET", "/_fake/requests")
+    assert found["total"] == ENTRIES_AT_MOST + 5
+    assert [found["requests"][place]["number"] for place in (0, -1)] == [6, ENTRIES_AT_MOST + 5]
+
+
+def test_many_threads_are_counted_in_order() -> None:
+    """Whoever asks at the same time, the log has every request once, in the order of their numbers."""
+    fake = FakeFineTuning()
+    with ThreadPoolExecutor(8) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
+        list(pool.map(lambda _: client.get("/models", headers={"authorization": "Bearer k"}), range(200)))
+    assert [each.number for each in fake.requests] == list(range(1, 201))
+
+
+def test_callers_are_told_apart() -> None:
+    """A connection is one caller, and so is a thread in process; another one is another."""
+    fake = FakeFineTuning()
+    with fake.serving() as url:
+        for _ in range(2):
+            with httpx.Client(base_url=url, headers={"authorization": "Bearer k"}) as client:
+                for _ in range(2):
+                    client.get("/models")
+    with ThreadPoolExecutor(1) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
+        list(pool.map(lambda _: client.get("/models"), range(2)))
+        client.get("/models")
+    callers = [each.caller for each in fake.requests]
+
+    assert [callers.index(caller) for caller in callers] == [0, 0, 2, 2, 4, 4, 6]
+
+
+def test_a_path_is_kept_as_it_was_sent() -> None:
+    """What a path has escaped is there, and what the dialect has before it, besides the path as it is read."""
+    fake = FakeFineTuning(dialect="azure-2025")
+    with httpx.Client(transport=fake.transport(), base_url="http://fake") as client:
+        client.get("/openai/models/a%2Fb?api-version=1", headers={"api-key": "k"})
+
+    assert (fake.requests[0].raw_path, fake.requests[0].path) == (b"/openai/models/a%2Fb", "/v1/models/a%2Fb")

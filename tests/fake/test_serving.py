@@ -1,0 +1,90 @@
+"""The server on a socket: what clients send that is unusual, and how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from strategies import BORN
+
+
+@pytest.fixture(autouse=True)
+def _silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Nothing is logged or printed, whatever comes."""
+    caplog.set_level(logging.WARNING)
+    yield
+    assert caplog.records == []
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def connected(url: str) -> socket.socket:
+    """A connection to what serves there."""
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), 10)
+
+
+def said(url: str, request: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer to a request that ends its connection."""
+    with connected(url) as connection:
+        connection.sendall(request)
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def test_an_offer_of_http_2_loses_no_body() -> None:
+    """A POST that offers an upgrade, as Java's client sends it, is answered as any other, with its body read."""
+    body = json.dumps({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/jsonl"}).encode()
+    head = (
+        b"POST /v1/uploads HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nHost: x\r\nAuthorization: Bearer any\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    with FakeFineTuning(start=BORN).serving() as url:
+        status, answer = said(url, head + body)
+
+    assert (status, json.loads(answer)["filename"]) == (200, "a")
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])
+def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
+    """A request of which most is missing keeps the server a moment at most when it stops, and nothing is said of it."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nContent-Length: 1073741824\r\n"
+        "Content-Type: multipart/form-data; boundary=B\r\n\r\n-"
+    )
+    fake = FakeFineTuning(start=BORN)
+    with contextlib.ExitStack() as stack:
+        with fake.serving() as url:
+            connection = stack.enter_context(connected(url))
+            connection.sendall(head.encode())
+            assert said(url, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
+        assert connection.recv(1) == b""
+    assert fake.requests == []
+
+
+def test_the_server_stops_though_an_answer_is_not_taken() -> None:
+    """A client that asks for much and reads nothing of it keeps the server a moment at most when it stops."""
+    fake = FakeFineTuning(start=BORN)
+    file = fake.add_file("x" * (64 << 20), purpose="batch")
+    with contextlib.ExitStack() as stack, fake.serving() as url:
+        connection = stack.enter_context(connected(url))
+        target = f"/v1/files/{file['id']}/content"
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n\r\n".encode())
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_target_with_its_origin() -> None:
+    """A request line that names scheme and host, as a proxy gets it, is answered as one that does not."""
+    headers = b"Host: x\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
+    request = b"GET http://%s/v1/models/gpt-4o-mini HTTP/1.1\r\n" + headers
+    with FakeFineTuning(start=BORN).serving() as url:
+        status, answer = said(url, request % urlsplit(url).netloc.encode())
+
+    assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")

@@ -1,0 +1,169 @@
+"""The command `verify`: what a person sees, what a machine reads, and the exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from fine_tuning_fakeserver.cli import main
+from recorded_session import Asked, session, write
+
+JSON_TYPE = [("content-type", "application/json")]
+MODEL = Asked("GET", "/v1/models/none", b"", "x/y", 404, JSON_TYPE, b'{"error": {"message": "gone"}}')
+
+
+def test_what_a_person_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file, a row an exchange, the reason below a row that has one, and the totals last."""
+    path = write(tmp_path, "vcr.yaml", session())
+
+    assert main(["verify", str(path)]) == 0
+
+    first, second, *_, last = capsys.readouterr().out.splitlines()
+    assert first == str(path)
+    assert second == "  exact          POST /v1/files"
+    assert last == "verified: 33 exact, 0 same shape, 0 differ, 1 not applicable"
+
+
+def test_differences_are_shown_and_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first difference stands below its row: path, expected, got; and the exit code is 1."""
+    path = write(tmp_path, "proxy.json", [MODEL])
+
+    assert main(["verify", str(path)]) == 1
+
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "  differs        GET /v1/models/none",
+        "    $.error, members of one only: expected [], got ['type', 'param', 'code']",
+    ]
+
+
+def test_long_values_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row stays readable whatever was recorded."""
+    long = Asked("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": "x" * 9999}).encode())
+
+    assert main(["verify", str(write(tmp_path, "proxy.json", [long]))]) == 1
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 400
+
+
+def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` prints one document: recordings with their rows, what was passed over, totals."""
+    write(tmp_path, "proxy.json", [MODEL, session()[0]])
+    (tmp_path / "other.json").write_text("{}")
+
+    assert main(["verify", "--json", str(tmp_path)]) == 1
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["totals"] == {"exact": 1, "same_shape": 0, "differs": 1, "not_applicable": 0}
+    assert [text.partition(": ")[0] for text in told["passed_over"]] == [str(tmp_path / "other.json")]
+    (recording,) = told["recordings"]
+    assert (recording["format"], recording["problems"]) == ("test-proxy", [])
+    assert recording["rows"][0] == {
+        "number": 0,
+        "method": "GET",
+        "path": "/v1/models/none",
+        "verdict": "differs",
+        "difference": {"path": "$.error, members of one only", "expected": [], "got": ["type", "param", "code"]},
+        "reason": None,
+        "notes": [],
+    }
+    assert recording["rows"][1]["difference"] is None
+
+
+def test_folders_are_verified_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder's recordings are counted together; a file in it that is no recording is passed over, and named."""
+    asked = session()
+    for name in ("vcr.yaml", "session.har"):
+        write(tmp_path, name, asked)
+    (tmp_path / "other.json").write_text("{}")
+
+    assert main(["verify", str(tmp_path)]) == 0
+
+    out, err = capsys.readouterr()
+    assert out.endswith("verified: 66 exact, 0 same shape, 0 differ, 2 not applicable\n")
+    assert err.startswith(f"passed over: {tmp_path / 'other.json'}: no recording")
+
+
+def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the fake could not be told of is said after a recording's rows."""
+    jobs = next(each for each in session() if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
+    odd = jobs.answer.replace(b'"status": "succeeded"', b'"status": "created"')
+
+    assert (
+        main(["verify", str(write(tmp_path, "vcr.yaml", [Asked("GET", jobs.path, b"", "", 200, JSON_TYPE, odd)]))]) == 1
+    )
+    assert "  note: ftjob-" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none", None, "no such file or folder"),
+        ("other.json", "{}", "wanted is test-proxy JSON"),
+        ("broken.json", '{"Entries": [7]}', "broken test-proxy recording"),
+        ("cut.yaml", "a: [", "no YAML"),
+    ],
+)
+def test_unusable_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None, said: str
+) -> None:
+    """A path that cannot be used is named with what would be right: one line, exit code 2, nothing verified."""
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+
+    assert main(["verify", str(path)]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"fake-fine-tuning verify: {path}: ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder whose files are no recordings is nothing to verify; a broken file in one is never passed over."""
+    (tmp_path / "other.json").write_text("{}")
+    assert main(["verify", str(tmp_path)]) == 2
+
+    write(tmp_path, "vcr.yaml", session())
+    (tmp_path / "broken.json").write_text("{")
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "broken.json: no JSON" in capsys.readouterr().err
+
+
+def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recording that takes place at no time at all is refused by name."""
+    late = session()[0]
+    odd = late.answer.replace(b'"created_at": 17', b'"created_at": 99999999999917')
+
+    assert main(["verify", str(write(tmp_path, "vcr.yaml", [Asked(*late_parts(late), odd)]))]) == 2
+    assert "the fake has no account for this recording: start is" in capsys.readouterr().err
+
+
+def late_parts(asked: Asked) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:
+    """All of an exchange but its answer."""
+    return asked.method, asked.path, asked.body, asked.kind, asked.status, asked.headers
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a path there is nothing to do; help says what the verdicts and exit codes mean."""
+    with pytest.raises(SystemExit) as caught:
+        main(["verify"])
+    assert caught.value.code == 2
+
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "-h"])
+    assert caught.value.code == 0
+    assert "exit codes: 0 nothing differs" in capsys.readouterr().out
+
+
+def test_output_can_go_anywhere(tmp_path: Path) -> None:
+    """What is printed to is not always a terminal."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["verify", str(write(tmp_path, "proxy.json", [MODEL]))]) == 1
+
+    assert out.getvalue().endswith("verified: 0 exact, 0 same shape, 1 differ, 0 not applicable\n")

@@ -1,0 +1,226 @@
+"""Recordings of each format become the same exchanges, and what is none is refused by name."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fine_tuning_fakeserver.verify.readers import files_in, read
+from fine_tuning_fakeserver.verify.recording import Exchange, NoRecordingError, RecordingError
+from recorded_session import FORMATS, Asked, session, write
+
+SMALL = [
+    Asked(
+        "GET",
+        "/v1/models/m?a=b",
+        b"",
+        "application/json",
+        200,
+        [("content-type", "application/json")],
+        b'{\n  "id": "m"\n}',
+    ),
+    Asked(
+        "POST",
+        "/v1/fine_tuning/jobs",
+        b'{"model":"m"}',
+        "application/json",
+        400,
+        [("content-type", "application/json")],
+        b'{\n  "error": {}\n}',
+    ),
+]
+
+
+def entry(**changes: Any) -> str:
+    """A test-proxy recording with one entry."""
+    whole = {
+        "RequestUri": "https://x/v1/models",
+        "RequestMethod": "GET",
+        "RequestHeaders": {},
+        "RequestBody": None,
+        "StatusCode": 200,
+        "ResponseHeaders": {"Content-Type": "application/json"},
+        "ResponseBody": {"a": 1},
+    }
+    return json.dumps({"Entries": [{**whole, **changes}]}, ensure_ascii=False)
+
+
+def only(folder: Path, text: str, name: str = "one.json") -> Exchange:
+    """The one exchange of a recording with this text."""
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return read(path).exchanges[0]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_all_formats_tell_the_same(tmp_path: Path, name: str) -> None:
+    """Method, address, status, headers and bodies come out of every format as they went in."""
+    found = read(write(tmp_path, name, SMALL)).exchanges
+
+    assert [each.method for each in found] == ["GET", "POST"]
+    assert [each.target for each in found] == ["/v1/models/m?a=b", "/v1/fine_tuning/jobs"]
+    assert [each.status for each in found] == [200, 400]
+    assert [each.body for each in found] == [each.answer for each in SMALL]
+    assert [each.answer for each in found] == [{"id": "m"}, {"error": {}}]
+    assert found[1].asked == {"model": "m"}
+    assert found[0].query == {"a": "b"}
+    assert found[0].headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str) -> None:
+    """The format is known from the content."""
+    formats = {"vcr.yaml": "vcr", "ruby.yml": "vcr", "proxy.json": "test-proxy", "session.har": "har"}
+
+    assert formats[name] == read(write(tmp_path, name, SMALL)).format
+
+
+def test_numbers_of_the_proxy_keep_their_spelling(tmp_path: Path) -> None:
+    """A float is written as it stands in the recording, however Python would spell it."""
+    text = entry().replace('{"a": 1}', '{"a": 4.7e-6, "b": 0.00001, "c": 1.0, "d": []}')
+
+    assert only(tmp_path, text).body == b'{\n  "a": 4.7e-6,\n  "b": 0.00001,\n  "c": 1.0,\n  "d": []\n}'
+
+
+@pytest.mark.parametrize(("length", "end"), [("13", b"\n"), ("12", b""), ("99", b""), (None, b"")])
+def test_content_length_tells_the_last_newline(tmp_path: Path, length: str | None, end: bytes) -> None:
+    """A parsed body ends with a newline where its Content-Length has room for one; else nobody knows."""
+    headers = {"Content-Type": "application/json", **({"Content-Length": length} if length else {})}
+    exchange = only(tmp_path, entry(ResponseHeaders=headers))
+
+    assert exchange.body == b'{\n  "a": 1\n}' + end
+    assert exchange.end_is_known == (length in ("12", "13"))
+
+
+def test_bodies_that_the_proxy_keeps_otherwise(tmp_path: Path) -> None:
+    """Text is kept as it is or as its lines, other content as base64, nothing as null."""
+    text, raw = {"Content-Type": "text/plain"}, {"Content-Type": "application/octet-stream"}
+
+    assert only(tmp_path, entry(ResponseBody="é", ResponseHeaders=text)).body == "é".encode()
+    assert only(tmp_path, entry(ResponseBody=["a\n", "b"], ResponseHeaders=text)).body == b"a\nb"
+    assert only(tmp_path, entry(ResponseBody="AP8=", ResponseHeaders=raw)).body == b"\x00\xff"
+    assert only(tmp_path, entry(ResponseBody="no base64", ResponseHeaders=raw)).body == b"no base64"
+    assert only(tmp_path, entry(ResponseBody=None)).body == b""
+
+
+def test_lost_request_bodies_are_told_from_empty_ones(tmp_path: Path) -> None:
+    """A request that had bytes and has none in the recording has lost them."""
+    assert only(tmp_path, entry(RequestHeaders={"Content-Length": "3"})).request_body is None
+    assert only(tmp_path, entry(RequestHeaders={"Content-Length": "0"})).request_body == b""
+    assert only(tmp_path, entry(RequestBody="YWI=")).request_body == b"ab"
+
+
+def interaction(response: dict[str, Any], name: str = "interactions") -> str:
+    """A cassette with one exchange."""
+    request = {"method": "get", "uri": "https://x/v1/models", "headers": None, "body": None}
+    return yaml.dump({name: [{"request": request, "response": response}]})
+
+
+def test_cassettes_of_other_versions(tmp_path: Path) -> None:
+    """Old vcrpy's httpx answers, exact bytes in base64, and compressed bodies are read."""
+    packed = {
+        "status": {"code": 200},
+        "headers": {"Content-Encoding": ["gzip"]},
+        "body": {"string": gzip.compress(b"[]")},
+    }
+    unpacked = {"status": {"code": 200}, "headers": {"Content-Encoding": ["gzip"]}, "body": {"string": b"[]"}}
+    exact = {"status": {"code": 200}, "headers": {}, "body": {"base64_string": base64.b64encode(b"[]").decode()}}
+
+    for response in ({"status_code": 200, "content": "[]", "headers": {}}, packed, unpacked, exact):
+        assert only(tmp_path, interaction(response), "one.yaml").body == b"[]"
+    assert only(tmp_path, json.dumps(yaml.safe_load(interaction(exact)))).body == b"[]"
+
+
+def test_unanswered_requests_of_a_browser_are_left_out(tmp_path: Path) -> None:
+    """A HAR entry with status 0 got no answer."""
+    request = {"method": "GET", "url": "https://x/v1/models", "headers": []}
+    entries = [{"request": request, "response": {"status": status, "headers": []}} for status in (0, 204)]
+
+    exchange = only(tmp_path, json.dumps({"log": {"entries": entries}}), "one.har")
+
+    assert (exchange.number, exchange.status, exchange.body) == (0, 204, b"")
+
+
+BROKEN = {
+    "empty.json": ("", "no JSON"),
+    "cut.json": ('{"Entries": [', "no JSON"),
+    "cut.yaml": ("a: [", "no YAML"),
+    "tag.yaml": ("interactions: [!ruby/object:Set {}]", "no YAML"),
+    "python.yaml": ("interactions: [!!python/object:os.system {}]", "no YAML"),
+    "deep.json": ("[" * 100_000, "no JSON"),
+    "entry.json": ('{"Entries": [{}]}', "broken test-proxy recording: KeyError"),
+    "kind.json": ('{"Entries": [7]}', "broken test-proxy recording"),
+    "status.json": (entry(StatusCode="soon"), "broken test-proxy recording: ValueError"),
+    "method.json": (entry(RequestMethod="GET /"), "'GET /' is no method"),
+    "address.json": (entry(RequestUri="http://["), "broken test-proxy recording: ValueError"),
+    "blank.json": (entry(RequestUri="https://x/v1/\a"), "broken test-proxy recording"),
+    "vcr.yaml": ("interactions: [{request: {}}]", "broken vcr recording"),
+    "log.har": ('{"log": {"entries": [{"response": {}}]}}', "broken har recording"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
+    """What cannot be read is named, with what is wrong; it is never a traceback."""
+    text, said = BROKEN[name]
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(RecordingError, match=r"(?s)^" + str(path)) as caught:
+        read(path)
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"Entries": {}}', '{"log": []}', "7"])
+def test_other_documents_are_no_recordings(tmp_path: Path, text: str) -> None:
+    """Sound JSON of another kind is told from a broken recording, and the message says what is wanted."""
+    path = tmp_path / "other.json"
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(NoRecordingError, match="Entries"):
+        read(path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A binary file is named."""
+    path = tmp_path / "binary.json"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(RecordingError, match="cannot be read as text"):
+        read(path)
+
+
+def test_folders_are_gone_through(tmp_path: Path) -> None:
+    """A folder stands for the files in it whose names end as recordings' do, in order."""
+    (tmp_path / "inner").mkdir()
+    for name in ("b.json", "inner/a.yml", "c.HAR", "notes.txt"):
+        (tmp_path / name).write_text("{}")
+
+    found = [path.name for path, is_named in files_in([tmp_path]) if not is_named]
+
+    assert sorted(found) == ["a.yml", "b.json", "c.HAR"]
+    assert list(files_in([tmp_path / "notes.txt"])) == [(tmp_path / "notes.txt", True)]
+
+
+@pytest.mark.parametrize("name", ["", "none"])
+def test_missing_paths_are_refused(tmp_path: Path, name: str) -> None:
+    """A path without a file, and a folder without a recording, are named."""
+    path = tmp_path / name
+
+    with pytest.raises(RecordingError, match=r"no such file or folder|has no recording"):
+        list(files_in([path]))
+
+
+def test_a_whole_session_is_read(tmp_path: Path) -> None:
+    """Every exchange of a session is there, in its order."""
+    asked = session()
+
+    assert len(asked) == len(read(write(tmp_path, "vcr.yaml", asked)).exchanges)

@@ -1,0 +1,92 @@
+"""The command `fake-fine-tuning jobs`, called in this process, for the tests of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from fine_tuning_client.testing import redirect
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import main
+from strategies import ROWS
+
+VARIABLES = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_OPENAI_ENDPOINT",
+    "FINE_TUNING_PROVIDER",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a call of the command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The results."""
+        return self.out.splitlines()
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The results, cell by cell."""
+        return [line.split("\t") for line in self.lines]
+
+
+class Jobs:
+    """The command, sent to a fake on a socket; waits take no real time. Calling it runs a verb."""
+
+    def __init__(self, fake: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> None:
+        self.fake = fake
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> Done:
+        """Run ``jobs`` with *words*; an exit by argparse is an exit code, too."""
+        self._capsys.readouterr()
+        try:
+            code = main(["jobs", *words])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Done(code, *self._capsys.readouterr())
+
+    @property
+    def uploads(self) -> int:
+        """How often a file was sent."""
+        return sum(each.method == "POST" and each.path.endswith("/files") for each in self.fake.requests)
+
+    def job(self, status: str = "running", **fields: Any) -> str:
+        """The id of a job in a state, put into the account."""
+        file = self.fake.add_file(fields.pop("rows", ROWS))
+        return str(self.fake.add_job(file["id"], status=status, **fields)["id"])
+
+    def sent(self, operation: str) -> list[Any]:
+        """What was asked for under a name: JSON bodies."""
+        return [json.loads(each.body or b"null") for each in self.fake.requests if each.operation == operation]
+
+
+@contextmanager
+def sent_to(fake: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
+    """The command, with every client sent to *fake*, which is serving, and whose time is the client's."""
+    with redirect(fake.base_url, sleep=fake.sleep, clock=lambda: fake.now):
+        yield Jobs(fake, capsys)
+
+
+@contextmanager
+def answering(answer: Callable[[httpx.Request], httpx.Response], key: str = "fake-key") -> Iterator[None]:
+    """Every client is answered by a function, for what no fake of ours would say."""
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as http,
+        redirect("http://service/v1", api_key=key, http_client=http, sleep=lambda _: None),
+    ):
+        yield

@@ -1,0 +1,175 @@
+"""The fixture beside other plugins, clocks and proxies, in a downstream project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from downstream_project import project, run
+
+ALL = ["validating_files", "queued", "running", "succeeded"]
+TESTS = """
+import os
+from project import *
+
+@pytest.mark.parametrize("number", range(2))
+def test_own_client(fake_fine_tuning, number):
+    assert trained_by_ours().is_completed()
+    assert len(fake_fine_tuning.jobs) == 1
+
+@pytest.mark.parametrize("url", ["https://api.openai.com/v1", None])
+def test_a_client_without_configuration(fake_fine_tuning, url):
+    with httpx.Client() as client:
+        url = url or os.environ["OPENAI_BASE_URL"]
+        answer = client.get(url + "/models", headers={"Authorization": "Bearer x"})
+    assert answer.json()["object"] == "list"
+"""
+OFFICIAL = f"""
+from project import *
+
+def test_official_client(fake_fine_tuning):
+    assert trained() == {ALL}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-n", "2", "--dist", "loadscope"),
+        ("-n", "2", "--dist", "worksteal"),
+        ("--disable-socket",),
+        ("--disable-socket", "--allow-hosts=127.0.0.1"),
+        ("-p", "no:xdist", "-p", "no:socket", "-p", "no:anyio"),
+        ("-s",),
+        ("-W", "error"),
+        ("--import-mode=importlib",),
+    ],
+    ids=" ".join,
+)
+def test_ways_to_run(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """All tests pass in two processes, with sockets blocked, without other plugins, and with warnings as errors."""
+    assert run(project(tmp_path, TESTS), *arguments) == {"passed": 4}
+
+
+def test_without_the_plugin(tmp_path: Path) -> None:
+    """With ``-p no:fake_fine_tuning`` the fixture is not there, and nothing else is amiss."""
+    folder = project(tmp_path, "def test_nothing(): pass\ndef test_fixture(fake_fine_tuning): pass\n")
+    assert run(folder, "-p", "no:fake_fine_tuning") == {"passed": 1, "errors": 1}
+
+
+@pytest.mark.parametrize("name", ["pytest-randomly", "pytest-recording", "cassetter", "pytest-asyncio", "time-machine"])
+def test_beside_another_plugin(name: str, tmp_path: Path) -> None:
+    """All tests pass when the other plugin is loaded and nothing is asked of it."""
+    own = ("-o", "asyncio_default_fixture_loop_scope=function") if name == "pytest-asyncio" else ()
+    assert run(project(tmp_path, TESTS), "-W", "error", *own, beside=[f"plugin-{name}"]) == {"passed": 4}
+
+
+ASYNC = """
+import openai
+from project import *
+from fine_tuning_client import AsyncFineTuning
+
+async def async_trained():
+    client = openai.AsyncOpenAI()
+    file = await client.files.create(file=("train.jsonl", (ROW * 10).encode()), purpose="fine-tune")
+    job = await client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+    while job.status not in ("succeeded", "failed", "cancelled"):
+        job = await client.fine_tuning.jobs.retrieve(job.id)
+    return job.status
+
+MARK
+async def test_official_client(fake_fine_tuning):
+    assert await async_trained() == "succeeded"
+
+MARK
+async def test_own_client(fake_fine_tuning):
+    file = await AsyncFineTuning.upload_file((ROW * 10).encode())
+    job = await AsyncFineTuning.create_job(file.id, "gpt-4o-mini")
+    assert (await AsyncFineTuning.wait_for_job(job.id)).is_completed()
+"""
+
+
+@pytest.mark.parametrize(
+    ("beside", "mark", "arguments"),
+    [
+        (("plugin-pytest-asyncio",), "@pytest.mark.asyncio", ("-o", "asyncio_mode=strict")),
+        (("plugin-pytest-asyncio",), "", ("-o", "asyncio_mode=auto")),
+        ((), "@pytest.mark.anyio", ()),
+    ],
+    ids=["asyncio strict", "asyncio auto", "anyio"],
+)
+def test_async_tests(beside: tuple[str, ...], mark: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Async tests get the fixture in both modes of pytest-asyncio and with anyio."""
+    folder = project(tmp_path, ASYNC.replace("MARK", mark), conftest=ANYIO)
+    assert run(folder, *arguments, beside=beside) == {"passed": 2}
+
+
+ANYIO = """
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+
+STOPPED = """
+from project import *
+import datetime
+
+def test_official_client(fake_fine_tuning):
+    with FROZEN:
+        assert trained() == {all}
+        assert trained_by_ours().is_completed()
+        assert datetime.datetime.now().year == 2031
+
+@pytest.mark.fake_fine_tuning(pace=3600)
+def test_a_real_pace_goes_on(fake_fine_tuning):
+    began = fake_fine_tuning.now
+    with FROZEN:
+        job = fake_fine_tuning.add_job(fake_fine_tuning.add_file(ROW * 10)["id"], status="running")
+        while fake_fine_tuning.jobs[0]["status"] == "running":
+            pass
+    assert fake_fine_tuning.now > began
+"""
+CLOCKS = {
+    "time-machine": ("import time_machine", 'time_machine.travel("2031-01-01", tick=False)'),
+    "freezegun": ("import freezegun", 'freezegun.freeze_time("2031-01-01")'),
+}
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_with_a_stopped_clock(name: str, tmp_path: Path) -> None:
+    """While the process's clock stands still in another year, jobs go their way, at virtual paces and at real ones."""
+    imported, frozen = CLOCKS[name]
+    tests = f"{imported}\n" + STOPPED.replace("FROZEN", frozen).replace("{all}", str(ALL))
+    assert run(project(tmp_path, tests), beside=[f"plugin-{name}"]) == {"passed": 2}
+
+
+PROXY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+def test_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
+    """A proxy that nobody listens at catches no call to the fake."""
+    assert run(project(tmp_path, TESTS + OFFICIAL), environment=PROXY) == {"passed": 5}
+
+
+RECORDING = """
+import os, requests
+from project import *
+
+@pytest.mark.vcr
+def test_beside_a_cassette(fake_fine_tuning):
+    assert trained() == {all}
+    assert trained_by_ours().is_completed()
+    answer = requests.get(os.environ["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer x"})
+    assert answer.json()["object"] == "list"
+"""
+
+
+@pytest.mark.parametrize("mode", ["once", "none"])
+def test_the_fakes_traffic_is_not_recorded(mode: str, tmp_path: Path) -> None:
+    """A test with a cassette of pytest-recording's and the fixture is neither recorded nor refused, by any library."""
+    folder = project(tmp_path, RECORDING.replace("{all}", str(ALL)))
+    assert run(folder, f"--record-mode={mode}", beside=["plugin-pytest-recording"]) == {"passed": 1}
+    assert list(folder.rglob("*.yaml")) == []

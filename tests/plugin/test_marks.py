@@ -1,0 +1,389 @@
+"""Marks and ini keys: how a test says what fake it wants, and how it is told that this makes no sense."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
+
+CONFIG = pytest.ExitCode.USAGE_ERROR
+
+
+def test_the_closest_mark_wins_option_by_option(pytester: pytest.Pytester) -> None:
+    """Of the marks of function, class and module, each option is taken from the closest that has it."""
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.fake_fine_tuning(seed=1, pace="manual", plan={"queued": "1h"})
+
+        @pytest.mark.fake_fine_tuning(seed=2, pace=60)
+        class TestMarked:
+            @pytest.mark.fake_fine_tuning(seed=3, dialect="azure-2025", start=1000.0)
+            def test_all(self, fake_fine_tuning):
+                settings = fake_fine_tuning.settings
+                assert (settings.seed, settings.dialect, settings.start) == (3, "azure-2025", 1000.0)
+                assert (fake_fine_tuning.pace, fake_fine_tuning.plan.queued) == (60, 3600)
+
+            def test_two(self, fake_fine_tuning):
+                assert (fake_fine_tuning.settings.seed, fake_fine_tuning.pace) == (2, 60)
+
+        def test_one(fake_fine_tuning):
+            assert (fake_fine_tuning.settings.seed, fake_fine_tuning.pace) == (1, "manual")
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_mark_is_enough(pytester: pytest.Pytester) -> None:
+    """A marked function, or method of a `TestCase`, has the fixture without naming it, before its other fixtures."""
+    pytester.makepyfile(
+        """
+        import unittest
+        import openai
+        import pytest
+
+        @pytest.fixture
+        def client():
+            return openai.OpenAI()
+
+        @pytest.mark.fake_fine_tuning
+        def test_function(client):
+            assert client.models.list().data
+
+        @pytest.mark.fake_fine_tuning(seed=2)
+        class TestMethods(unittest.TestCase):
+            def test_method(self):
+                assert openai.OpenAI().models.list().data
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
+
+
+def test_a_plan_for_a_module(pytester: pytest.Pytester) -> None:
+    """`fake_fine_tuning_plan` beats the ini key, and a mark beats both."""
+    pytester.makeini('[pytest]\nfake_fine_tuning_plan = {"queued": 1}')
+    overriding = """
+        import pytest
+        from fine_tuning_fakeserver import Plan
+
+        @pytest.fixture
+        def fake_fine_tuning_plan():
+            return Plan(queued=2)
+
+        @pytest.mark.fake_fine_tuning(plan={"queued": 3})
+        def test_marked(fake_fine_tuning):
+            assert fake_fine_tuning.plan.queued == 3
+
+        def test_unmarked(fake_fine_tuning):
+            assert fake_fine_tuning.plan.queued == 2
+        """
+    pytester.makepyfile(
+        test_overriding=overriding,
+        test_plain="def test_ini(fake_fine_tuning): assert fake_fine_tuning.plan.queued == 1",
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_plan_that_is_none_fails_the_setup(pytester: pytest.Pytester) -> None:
+    """A bad value of `fake_fine_tuning_plan` is told in one line, without a traceback."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def fake_fine_tuning_plan():
+            return {"outcome": "great"}
+
+        def test_it(fake_fine_tuning): pass
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["fake_fine_tuning: outcome is 'great': one of succeeded, failed"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*play.py*")
+
+
+def test_ini_keys_hold_for_all_tests(pytester: pytest.Pytester) -> None:
+    """Each of the keys sets its option, the plan as JSON or TOML."""
+    pytester.makeini(
+        """
+        [pytest]
+        fake_fine_tuning_pace = 60
+        fake_fine_tuning_plan = {outcome = "failed", queued = "2h"}
+        fake_fine_tuning_dialect = azure-2025
+        fake_fine_tuning_seed = 7
+        fake_fine_tuning_guarded_hosts =
+            one.example.com
+            *.example.org
+        fake_fine_tuning_allowed_hosts = api.openai.com
+        """
+    )
+    pytester.makepyfile(
+        """
+        import httpx
+
+        def test_ini(fake_fine_tuning, monkeypatch):
+            fake = fake_fine_tuning
+            assert (fake.pace, fake.settings.seed, fake.settings.dialect) == (60, 7, "azure-2025")
+            assert (fake.plan.outcome, fake.plan.queued) == ("failed", 7200)
+            key = {"Authorization": "Bearer any"}
+            assert httpx.get("https://one.example.com/v1/models", headers=key).status_code == 200
+            assert httpx.get("https://a.example.org/v1/models", headers=key).status_code == 200
+            assert len(fake.calls) == 2
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_the_guard_can_be_left_out(pytester: pytest.Pytester) -> None:
+    """Without a guard, by mark or by key, nothing is patched, and the fake is reached over its socket."""
+    pytester.makeini("[pytest]\nfake_fine_tuning_guard = false")
+    pytester.makepyfile(
+        """
+        import _socket
+        import httpx
+        import openai
+        import pytest
+
+        BEFORE = httpx.HTTPTransport.handle_request, _socket.getaddrinfo
+
+        def test_without(fake_fine_tuning):
+            assert (httpx.HTTPTransport.handle_request, _socket.getaddrinfo) == BEFORE
+            assert openai.OpenAI().models.list().data
+
+        @pytest.mark.fake_fine_tuning(guard=True)
+        def test_with(fake_fine_tuning):
+            assert openai.OpenAI(base_url="https://api.openai.com/v1").models.list().data
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
+
+
+BAD = [
+    ("'manual'", "the mark has 'manual' without a name: its arguments are named, as in pace='manual'"),
+    ("paces='manual'", "there is no option 'paces': did you mean 'pace'?; there are *"),
+    ("clocks=1", "there is no option 'clocks'; there are faults, *pace*"),
+    ("pace='slow'", "pace is 'slow': 'polls', 'manual', 'instant', or a positive number of *"),
+    ("plan={'outcome': 'great'}", "outcome is 'great': one of succeeded, failed"),
+    ("plan=7", "plan is 7: a Plan, or a mapping of its fields, is wanted"),
+    ("dialect='welsh'", "*'welsh'*openai-2025-09*"),
+    ("seed='x'", "seed is 'x': a whole number of at most 64 bits is wanted"),
+    ("faults=7", "faults is 7: a collection of mappings is wanted"),
+    ("faults=''", "faults is '': a collection of mappings is wanted"),
+    ("faults=0", "faults is 0: a collection of mappings is wanted"),
+    ("faults=False", "faults is False: a collection of mappings is wanted"),
+    ("faults=None", "faults is None: a list is wanted, which can be gone through again and again"),
+    ("faults=iter([])", "faults is <list_iterator *>: a list is wanted, which can be gone through again and again"),
+    ("faults=[{'on': iter(['list_jobs'])}]", "faults[0]['on'] is <list_iterator *>: a list is wanted, which can be *"),
+    ("faults=[{'on': []}]", "a fault's on is [], which is no operation; None is for all of them"),
+    ("faults=[{'kind': 'fial'}]", "a fault's kind is 'fial': did you mean 'fail'? *"),
+    ("guard='no'", "guard is 'no': one of True, False is wanted"),
+    ("guard=1", "guard is 1: one of True, False is wanted"),
+    ("allowed_hosts='api.openai.com'", "allowed_hosts is 'api.openai.com': a list is wanted, as in*"),
+    ("guarded_hosts=['http://x']", "guarded_hosts has 'http://x': the name of a host is wanted*"),
+    ("findings='loud'", "findings is 'loud': one of 'off', 'report', 'fail' is wanted"),
+    ("organization_class='new'", "organization_class 'new' means nothing without as_of, a date"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[arguments for arguments, _ in BAD])
+def test_a_mark_that_makes_no_sense_stops_the_run(pytester: pytest.Pytester, arguments: str, message: str) -> None:
+    """Before any test runs, pytest ends with a usage error that names the test, the value and what would be right."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        def test_innocent(): pass
+
+        @pytest.mark.fake_fine_tuning({arguments})
+        def test_marked(): pass
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.ret == CONFIG
+    result.assert_outcomes()
+    name = "test_a_mark_that_makes_no_sense_stops_the_run.py::test_marked"
+    result.stderr.fnmatch_lines([f"ERROR: {name}: @pytest.mark.fake_fine_tuning: {message.replace('[', '[[]')}"])
+
+
+BAD_KEYS = [
+    ("pace", "slow", "pace is 'slow': 'polls', 'manual', 'instant', or a positive number of *"),
+    ("seed", "x", "seed is 'x': a whole number is wanted"),
+    ("seed", str(2**70), f"seed is {2**70}: a whole number of at most 64 bits is wanted"),
+    ("plan", "failed", "plan is 'failed': a JSON object, or an inline table as in {outcome = *"),
+    ("plan", "[1]", "plan is [[]1]: a Plan, or a mapping of its fields, is wanted"),
+    ("plan", json.dumps({"outcome": "great"}), "outcome is 'great': one of succeeded, failed"),
+    ("dialect", "welsh", "*'welsh'*openai-2025-09*"),
+    ("guard", "maybe", "guard is 'maybe': one of True, False is wanted"),
+    ("guarded_hosts", "http://x", "guarded_hosts has 'http://x': the name of a host is wanted*"),
+    ("allowed_hosts", "x:443", "allowed_hosts has 'x:443': the name of a host is wanted*"),
+    ("findings", "loud", "findings is 'loud': one of 'off', 'report', 'fail' is wanted"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), BAD_KEYS)
+def test_an_ini_key_that_makes_no_sense_stops_the_run(
+    pytester: pytest.Pytester, key: str, value: str, message: str
+) -> None:
+    """Before anything is collected, pytest ends with a usage error that names the key, the value and what is right."""
+    pytester.makeini(f"[pytest]\nfake_fine_tuning_{key} = {value}")
+    pytester.makepyfile("def test_innocent(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == CONFIG
+    result.stderr.fnmatch_lines([f"ERROR: ini key fake_fine_tuning_{key}: {message}"])
+
+
+def test_the_mark_is_registered(pytester: pytest.Pytester) -> None:
+    """`pytest --markers` tells what the mark takes, and the mark is no unknown one."""
+    result = pytester.runpytest_inprocess("--markers")
+    result.stdout.fnmatch_lines(["@pytest.mark.fake_fine_tuning(pace=, plan=, dialect=, *"])
+
+
+@pytest.mark.parametrize("text", ['[{"status": 503, "on": "list_jobs"}]', "[{status = 503, on = 'list_jobs'}]"])
+def test_faults_for_all_tests(text: str, pytester: pytest.Pytester) -> None:
+    """The ini key for faults arms them for every test, in JSON and in TOML's spelling."""
+    pytester.makepyfile(
+        """
+        import httpx
+
+        def test_asks(fake_fine_tuning):
+            with httpx.Client(base_url=fake_fine_tuning.base_url, headers={"authorization": "Bearer k"}) as client:
+                assert [client.get("/fine_tuning/jobs").status_code for _ in range(2)] == [503, 200]
+        """
+    )
+    pytester.runpytest_inprocess("-o", f"fake_fine_tuning_faults={text}").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("503", "faults is 503"), ("[{", "a JSON list, or one as in"), ('[{"kind": "x"}]', "kind is 'x'")],
+)
+def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: pytest.Pytester) -> None:
+    """A wrong value of the ini key for faults is a usage error that names the key."""
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess("-o", f"fake_fine_tuning_faults={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "fake_fine_tuning_faults" in result.stderr.str()
+    assert said in result.stderr.str()
+
+
+def test_a_mark_on_one_parameter_holds_for_that_one(pytester: pytest.Pytester) -> None:
+    """Of a parametrized test only the case that is marked has the fixture; so with the mark of a cassette."""
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        MARKED = [pytest.param(name, marks=getattr(pytest.mark, name)(**arguments)) for name, arguments in [
+            ("fake_fine_tuning", {}), ("fine_tuning_cassette", {"session": "success"})]]
+
+        @pytest.mark.parametrize("name", [*MARKED, None])
+        def test_marked(request, name):
+            found = {"fake_fine_tuning", "fine_tuning_cassette"} & set(request.fixturenames)
+            assert found == ({name} if name else set())
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_what_outlives_a_marked_test_is_made_without_the_fake(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's and a module's fixtures are made before the mark's, and do not keep the fake's environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", "mine")
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def settings():
+            return os.environ["OPENAI_API_KEY"]
+
+        @pytest.fixture(scope="module", autouse=True)
+        def module():
+            assert os.environ["OPENAI_API_KEY"] == "mine"
+
+        @pytest.mark.fake_fine_tuning
+        def test_marked(settings):
+            assert settings == "mine" != os.environ["OPENAI_API_KEY"]
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_a_marked_test_can_parametrize_its_plan(pytester: pytest.Pytester) -> None:
+    """The mark alone lets a test parametrize `fake_fine_tuning_plan`."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.fake_fine_tuning
+        @pytest.mark.parametrize("fake_fine_tuning_plan", [{"outcome": "failed"}, {}])
+        def test_marked(request, fake_fine_tuning_plan):
+            wanted = fake_fine_tuning_plan.get("outcome", "succeeded")
+            assert request.getfixturevalue("fake_fine_tuning").plan.outcome == wanted
+
+        @pytest.mark.fake_fine_tuning
+        @pytest.mark.parametrize("fake_fine_tuning_plan", [{"outcome": "failed"}])
+        def test_silent(): pass
+        """
+    )
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
+
+
+def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
+    """A run whose tests are marked for the fake does not load cassettes."""
+    pytester.makepyfile(
+        """
+        import sys
+        import pytest
+
+        @pytest.mark.fake_fine_tuning
+        def test_marked():
+            assert {"yaml", "fine_tuning_cassettes"}.isdisjoint(sys.modules)
+        """
+    )
+    plain = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:schemathesis")
+    pytester.runpytest_subprocess(*plain).assert_outcomes(passed=1)
+
+
+def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
+    """pytest's own table in a TOML file may have numbers and booleans as such, and faults and plans as texts."""
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest]
+        fake_fine_tuning_seed = 7
+        fake_fine_tuning_pace = 60
+        fake_fine_tuning_guard = false
+        fake_fine_tuning_plan = "{outcome = 'failed'}"
+        fake_fine_tuning_guarded_hosts = ["a.example.com"]
+        """
+    )
+    pytester.makepyfile(
+        """
+        from pytest_fine_tuning.network_guard import _guards
+
+        def test_settings(fake_fine_tuning):
+            assert (fake_fine_tuning.settings.seed, fake_fine_tuning.pace) == (7, 60)
+            assert fake_fine_tuning.plan.outcome == "failed"
+            assert _guards == []
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("key", "value", "said"), [("seed", "1.5", "expects one of"), ("pace", "0", "pace is 0: ")])
+def test_values_of_toml_that_make_no_sense_stop_the_run(
+    pytester: pytest.Pytester, key: str, value: str, said: str
+) -> None:
+    """One that is of another kind, or is none, is a usage error that names the key."""
+    pytester.makepyprojecttoml(f"[tool.pytest]\nfake_fine_tuning_{key} = {value}")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == CONFIG
+    assert f"fake_fine_tuning_{key}" in result.stderr.str()
+    assert said in result.stderr.str()

@@ -1,0 +1,392 @@
+"""What the plugin says after a test: of one that failed, of faults, of what made no sense, of findings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import pytest_fine_tuning.fixture  # here, so that runs inside of this one do not import it anew each time
+import pytest_fine_tuning.reporting  # noqa: F401
+
+PRELUDE = """
+import openai
+import pytest
+from fine_tuning_client import FineTuning
+
+ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n' * 10
+
+def train(fake, status="running"):
+    return fake.add_job(fake.add_file(ROWS)["id"], status=status)["id"]
+"""
+
+FAILING = (
+    PRELUDE
+    + """
+def test_failing(fake_fine_tuning):
+    fake_fine_tuning.rate_limit(on="list_jobs")
+    fake_fine_tuning.pace = "manual"
+    job = train(fake_fine_tuning)
+    client = openai.OpenAI(max_retries=0, api_key="sk-very-secret")
+    client.fine_tuning.jobs.retrieve(job)
+    with pytest.raises(openai.RateLimitError):
+        client.fine_tuning.jobs.list()
+    fake_fine_tuning.advance_to("succeeded")
+    client.fine_tuning.jobs.cancel(job)
+"""
+)
+STORY = [
+    "*- fake fine-tuning -*",
+    "clock: * s after the account began; pace manual, seed 0, dialect openai-2025-09",
+    "jobs:",
+    "  ftjob-*, gpt-4o-mini-2024-07-18, file-*: succeeded",
+    "   *s  status running",
+    "   *s  status succeeded",
+    "   *s  event  The job has successfully completed",
+    "requests:",
+    "   *s     1  retrieve_job job_id='ftjob-*' → 200",
+    "   *s     2  list_jobs → 429*rate_limit*",
+    "   *s     3  cancel_job job_id='ftjob-*' → 400*",
+    "faults:",
+    "  1  rate_limit(*on=('list_jobs',)*): hit request 2",
+    "request 3 again, in another terminal than `fake-fine-tuning serve`:",
+    '  curl * http://127.0.0.1:4355/_fake/reset --data-raw \'{*"pace": "manual"*}\'',
+    '  curl * http://127.0.0.1:4355/_fake/files --data-raw \'{"id": "file-*}\'',
+    '  curl * http://127.0.0.1:4355/_fake/jobs --data-raw \'{"id": "ftjob-*"status": "succeeded"}\'',
+    "  curl -sS --globoff -X POST http://127.0.0.1:4355/v1/fine_tuning/jobs/ftjob-*/cancel *: Bearer any'",
+]
+STORY = [line.replace("[", "[[]") for line in STORY]
+
+
+def test_a_failed_test_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
+    """Its report has clock, jobs, requests, faults and a command line, and no key."""
+    pytester.makepyfile(FAILING)
+    result = pytester.runpytest_inprocess("-W", "error", "-W", "ignore::ResourceWarning")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(STORY)
+    assert "sk-very-secret" not in "".join(result.stdout.lines[result.stdout.lines.index("jobs:") :])
+
+
+def test_a_passing_test_and_one_without_the_fixture_tell_nothing(pytester: pytest.Pytester) -> None:
+    """There is no section for what passed, nor for what failed without a fake."""
+    pytester.makepyfile("def test_passing(fake_fine_tuning): pass\ndef test_failing(): assert False")
+    result = pytester.runpytest_inprocess("-rA")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.no_fnmatch_line("*fake fine-tuning*")
+
+
+def test_a_setup_that_fails_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
+    """A fixture that failed after the fake was there has the section, too."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+@pytest.fixture
+def broken(fake_fine_tuning):
+    openai.OpenAI().models.list()
+    raise OSError("no")
+
+def test_it(broken): pass
+"""
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_models → 200"])
+
+
+def test_what_fails_at_the_end_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
+    """A fixture that fails after the test, and a verdict of the plugin's own, have the section, too; once."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+@pytest.fixture
+def checked(fake_fine_tuning):
+    yield fake_fine_tuning
+    fake_fine_tuning.assert_job_created()
+
+def test_checked(checked):
+    openai.OpenAI().models.list()
+
+@pytest.mark.fake_fine_tuning(findings="fail")
+def test_finding(fake_fine_tuning):
+    with pytest.raises(openai.BadRequestError):
+        openai.OpenAI().fine_tuning.jobs.list(after="1760000000")
+
+def test_both(checked):
+    assert False
+"""
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=2, failed=1, errors=3)
+    result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_models → 200"])
+    result.stdout.fnmatch_lines(["*- fake fine-tuning -*", "*1  list_jobs after=*"])
+    assert result.stdout.str().count("- fake fine-tuning -") == 3
+
+
+def test_a_failed_assertion_shows_the_test_only(pytester: pytest.Pytester) -> None:
+    """Of an assertion that fails, or makes no sense, no line of this package is shown."""
+    pytester.makepyfile(
+        """
+        def test_created(fake_fine_tuning):
+            fake_fine_tuning.assert_job_created(model="x")
+
+        def test_reached(fake_fine_tuning):
+            fake_fine_tuning([]).assert_nothing_called().assert_called_in_order("list_jobs")
+
+        def test_scripted(fake_fine_tuning):
+            fake_fine_tuning(["failed"]).assert_script_exhausted()
+
+        def test_senseless(fake_fine_tuning):
+            fake_fine_tuning.assert_job_not_cancelled("ftjob-typo")
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines([">*assert_job_created(model=*", "E*AssertionError: job created with model='x'*"])
+    result.stdout.no_fnmatch_line("*handle/*")
+
+
+def test_a_section_can_be_hidden(pytester: pytest.Pytester) -> None:
+    """It obeys `--show-capture`, as captured output does."""
+    pytester.makepyfile("def test_failing(fake_fine_tuning): assert False")
+    pytester.runpytest_inprocess("--show-capture=no").stdout.no_fnmatch_line("*fake fine-tuning*")
+
+
+def test_a_bug_of_the_description_hides_nothing(pytester: pytest.Pytester) -> None:
+    """Where the account cannot be described, the test's own failure is told all the same."""
+    pytester.makepyfile(
+        """
+        def test_failing(fake_fine_tuning, monkeypatch):
+            monkeypatch.setattr(type(fake_fine_tuning), "describe", lambda self: 1 / 0)
+            assert "its own" == "failure"
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*assert 'its own' == 'failure'*", "*has a bug, please report it: ZeroDivisionError*"])
+
+
+def test_faults_of_a_mark_that_never_fired_are_warned_of(pytester: pytest.Pytester) -> None:
+    """A fault that hit nothing is named in a warning at its test, unless that was skipped; one that fired is not."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+@pytest.mark.fake_fine_tuning(faults=[{"kind": "fail", "status": 503, "on": "list_models"}])
+def test_fired(fake_fine_tuning):
+    with pytest.raises(openai.InternalServerError):
+        openai.OpenAI(max_retries=0).models.list()
+
+@pytest.mark.fake_fine_tuning(faults=[{"kind": "fail", "status": 503, "on": "list_files"}])
+def test_unfired(fake_fine_tuning):
+    openai.OpenAI(max_retries=0).models.list()
+
+@pytest.mark.fake_fine_tuning(faults=[{"kind": "fail", "status": 503, "on": "list_files"}])
+def test_skipped(fake_fine_tuning):
+    pytest.skip()
+
+def test_without(fake_fine_tuning): pass
+"""
+    )
+    result = pytester.runpytest_inprocess("-W", "default")
+    result.assert_outcomes(passed=3, skipped=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_*.py::test_unfired",
+            "*UnfiredFaultWarning: a fault was armed that no call met: 1  fail(*'list_files'*never fired",
+        ]
+    )
+    assert pytester.runpytest_inprocess("-W", "error").parseoutcomes() == {"passed": 3, "skipped": 1, "errors": 1}
+
+
+def test_faults_that_never_fired_are_told_at_once(pytester: pytest.Pytester) -> None:
+    """Where warnings are errors the test fails with all of its faults, cleared ones too, and none of our own code."""
+    pytester.makepyfile(
+        """
+        def test_unfired(fake_fine_tuning):
+            fake_fine_tuning.fail(503, on="create_job")
+            fake_fine_tuning.clear_faults()
+            fake_fine_tuning.fail(500, on="list_jobs")
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=1, errors=1)
+    lines = ["UnfiredFaultWarning: faults were armed that no call met:", "  1*'create_job'*", "  1*'list_jobs'*"]
+    result.stdout.fnmatch_lines(lines, consecutive=True)
+    result.stdout.no_fnmatch_line("*verdicts.py*")
+
+
+def test_a_request_that_the_fake_did_not_understand_fails_the_test(pytester: pytest.Pytester) -> None:
+    """Code that swallowed a `fake_error` does not pass, unless the test took it; a test that failed fails once."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+def swallow(fake):
+    with pytest.raises(openai.BadRequestError):
+        openai.OpenAI().fine_tuning.jobs.create(
+            training_file=fake.add_file(ROWS)["id"], model="gpt-4o-mini", metadata={"fake_outcome": "great"}
+        )
+
+def test_swallowed(fake_fine_tuning):
+    swallow(fake_fine_tuning)
+
+def test_taken(fake_fine_tuning):
+    swallow(fake_fine_tuning)
+    (error,) = fake_fine_tuning.take_usage_errors()
+    assert "outcome" in error
+
+def test_failed(fake_fine_tuning):
+    swallow(fake_fine_tuning)
+    assert False
+
+def test_later(fake_fine_tuning): pass
+"""
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_swallowed*",
+            "refused, as no service would:",
+            "  request 1: *outcome is 'great': one of succeeded, failed",
+            "*take_usage_errors()*",
+            "refused by the fake itself:",
+            "  request 1: *outcome is 'great': one of succeeded, failed",
+        ]
+    )
+
+
+def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) -> None:
+    """Code that swallowed the guard's refusal does not pass, unless the test took it."""
+    pytester.makepyfile(
+        """
+        import socket
+
+        def ask():
+            try:
+                socket.getaddrinfo("api.openai.com", 443)
+            except RuntimeError:
+                pass
+
+        def test_swallowed(fake_fine_tuning):
+            ask()
+
+        def test_taken(fake_fine_tuning):
+            ask()
+            assert len(fake_fine_tuning.take_usage_errors()) == 1
+
+        def test_later(fake_fine_tuning): pass
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["refused, as no service would:", "  a request to api.openai.com would have left *"])
+
+
+LEAVING = (
+    PRELUDE
+    + """
+import httpx
+
+def poll_on(fake):
+    job = train(fake, "succeeded")
+    for _ in range(24):
+        openai.OpenAI().fine_tuning.jobs.retrieve(job)
+
+def test_polls_on(fake_fine_tuning):
+    poll_on(fake_fine_tuning)
+
+@pytest.mark.fake_fine_tuning(findings="off")
+def test_polls_on_and_may(fake_fine_tuning):
+    poll_on(fake_fine_tuning)
+
+def test_does_nothing(fake_fine_tuning): pass
+"""
+)
+FOUND = [
+    *("*fine-tuning findings*", "test_*.py::test_polls_on", "  no_terminal_check (*", "      stop at every status*"),
+    *("         1  retrieve_job job_id=*", "        24  retrieve_job job_id=*"),
+]
+
+
+def test_findings_are_listed_on_demand(pytester: pytest.Pytester) -> None:
+    """With the flag the summary lists them under their tests, except where a mark says no; tests pass all the same."""
+    pytester.makepyfile(LEAVING)
+    result = pytester.runpytest_inprocess("--fine-tuning-findings")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(FOUND)
+    assert not re.search("test_polls_on_and_may$", result.stdout.str(), re.MULTILINE)
+
+
+def test_findings_are_not_listed_unasked(pytester: pytest.Pytester) -> None:
+    """Without flag, key and mark there is no such section."""
+    pytester.makepyfile(LEAVING)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=3)
+    result.stdout.no_fnmatch_line("*fine-tuning findings*")
+
+
+def test_findings_can_fail_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the ini key on "fail" a test with findings fails at its end, and both summaries name them."""
+    monkeypatch.setenv("COLUMNS", "120")
+    pytester.makeini("[pytest]\nfake_fine_tuning_findings = fail")
+    pytester.makepyfile(LEAVING)
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_polls_on*", "no_terminal_check: fine-tuning findings", "  no_terminal_check (*"]
+    )
+    result.stdout.fnmatch_lines([*FOUND, "ERROR *::test_polls_on - Failed: no_terminal_check*"])
+
+
+def test_a_long_test_is_warned_of_and_passes(pytester: pytest.Pytester) -> None:
+    """More requests than the log keeps are no finding: a clean test passes, and the summary has a warning."""
+    pytester.makepyfile(
+        """
+        import httpx, pytest
+
+        @pytest.mark.fake_fine_tuning(findings="fail")
+        def test_asks_much(fake_fine_tuning):
+            headers = {"authorization": "Bearer any"}
+            door = fake_fine_tuning.transport()
+            with httpx.Client(base_url="http://x/v1", transport=door, headers=headers) as client:
+                for _ in range(1001):
+                    client.get("/models/gpt-4o-mini")
+        """
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  warning: the log has forgotten 1 request, in which there may be more to find"])
+
+
+BADLY_MARKED = """
+import pytest
+
+@pytest.mark.fake_fine_tuning(pace="slow")
+def test_marked(): pass
+"""
+
+
+def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
+    """Stories and findings of other processes are told, and a bad mark there fails its test only, not the run."""
+    pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)
+    result = pytester.runpytest_subprocess("-n1", "--dist=loadfile", "--fine-tuning-findings")
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace is 'slow': 'polls', 'manual', 'instant', or *"])
+    result.stdout.fnmatch_lines([*STORY, *FOUND])
+
+
+def test_a_finding_can_be_ignored_by_its_code(pytester: pytest.Pytester) -> None:
+    """Of two codes one can be left out for a test, and a code that there is not is a usage error."""
+    code = """
+        import httpx, pytest
+
+        @pytest.mark.fake_fine_tuning(findings="fail", findings_ignore=["{code}"])
+        def test_asks(fake_fine_tuning):
+            client = httpx.Client(base_url=fake_fine_tuning.base_url, headers={{"authorization": "Bearer k"}})
+            client.get("/fine_tuning/jobs", params={{"after": "1760000000"}})
+        """
+    pytester.makepyfile(code.format(code="cursor_by_time"))
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    pytester.makepyfile(code.format(code="leaked_job"))
+    pytester.runpytest_inprocess().assert_outcomes(passed=1, errors=1)
+    pytester.makepyfile(code.format(code="leaked_jobs"))
+    assert pytester.runpytest_inprocess().ret == pytest.ExitCode.USAGE_ERROR

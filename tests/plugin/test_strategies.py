@@ -1,0 +1,188 @@
+"""The strategies and the state machine that users get: what they draw is what the service takes and gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
+
+from fine_tuning_client import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    BadRequestError,
+    FineTuningClient,
+    FineTuningJobResponse,
+)
+from fine_tuning_fakeserver import FakeFineTuning, Plan
+from pytest_fine_tuning import strategies
+from pytest_fine_tuning.state_machine import FineTuningMachine
+
+QUICK = settings(max_examples=40, database=None, deadline=None)
+METHOD_OPTIONS: dict[str, dict[str, Any]] = {
+    "supervised": {"model": "gpt-4o-mini"},
+    "dpo": {"model": "gpt-4.1-mini", "method": {"type": "dpo"}},
+    "reinforcement": {
+        "model": "o4-mini",
+        "method": {"type": "reinforcement", "reinforcement": {"grader": strategies.GRADER}},
+    },
+}
+
+
+def _client(fake: FakeFineTuning) -> FineTuningClient:
+    http = httpx.Client(transport=fake.transport())
+    return FineTuningClient("fake", base_url="http://fake/v1", http_client=http, max_retries=0, sleep=fake.sleep)
+
+
+@pytest.mark.parametrize("method", strategies.METHODS)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_training_files_are_accepted(method: str, data: st.DataObject) -> None:
+    """A drawn training file is accepted at upload, and a job that trains with it by its method succeeds."""
+    fake = FakeFineTuning(pace="polls")
+    client = _client(fake)
+    file = client.upload_file(data.draw(strategies.training_files(method)))
+    job = client.create_job(file.id, **METHOD_OPTIONS[method])
+    assert client.wait_for_job(job.id).is_completed(), fake.jobs[0]["error"]
+
+
+@given(content=strategies.broken_training_files())
+def test_broken_training_files_are_not(content: bytes) -> None:
+    """A drawn broken file is refused at upload, or its job fails for it."""
+    client = _client(FakeFineTuning(pace="polls"))
+    try:
+        file = client.upload_file(content)
+    except BadRequestError:
+        return
+    job = client.wait_for_job(client.create_job(file.id, "gpt-4o-mini").id)
+    assert job.has_failed()
+    assert "training_file" in str(job.error)
+
+
+@given(metadata=strategies.metadata(), suffix=strategies.suffixes(), hyperparameters=strategies.hyperparameters())
+def test_options_are_accepted(metadata: dict[str, str], suffix: str, hyperparameters: dict[str, Any]) -> None:
+    """A job with drawn metadata, suffix and hyperparameters is created with just these."""
+    fake = FakeFineTuning(pace="manual")
+    row = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    client = _client(fake)
+    file = client.upload_file((row * 10).encode())
+    job = client.create_job(file.id, "gpt-4o-mini", metadata=metadata, suffix=suffix, hyperparameters=hyperparameters)
+    assert job.metadata == metadata
+    assert job.extra["user_provided_suffix"] == suffix
+    assert {name: (job.hyperparameters or {})[name] for name in hyperparameters} == hyperparameters
+
+
+@given(job=strategies.jobs())
+def test_jobs_are_what_the_service_answers(job: dict[str, Any]) -> None:
+    """A drawn job is read by the client, and written back as it was."""
+    read = FineTuningJobResponse.from_dict(job)
+    assert read.to_dict() == job
+    assert read.status in strategies.STATUSES
+
+
+@pytest.mark.parametrize("status", strategies.STATUSES)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_jobs_of_a_status_have_it(status: str, data: st.DataObject) -> None:
+    """A job drawn with a status has that status."""
+    assert data.draw(strategies.jobs(status))["status"] == status
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+@settings(max_examples=20)
+@given(data=st.data())
+def test_plans_of_an_outcome_have_it(outcome: str, data: st.DataObject) -> None:
+    """A job that goes by a plan drawn with an outcome ends so."""
+    plan: Plan = data.draw(strategies.plans(outcome))
+    fake = FakeFineTuning(pace="manual", plan=plan)
+    fake.add_job(fake.add_file(data.draw(strategies.training_files()))["id"], status="validating_files")
+    fake.advance("30d")
+    assert fake.jobs[0]["status"] == outcome
+
+
+@given(fault=strategies.faults("list_jobs"))
+def test_faults_are_met_and_pass(fault: dict[str, Any]) -> None:
+    """A drawn fault hits as many calls as it says, and no more."""
+    fake = FakeFineTuning(faults=[fault])
+    client = _client(fake)
+    for _ in range(fault["times"]):
+        with pytest.raises((APIStatusError, APIConnectionError, APIResponseError)):
+            client.list_jobs()
+    client.list_jobs()
+    assert [each.fired for each in fake.faults] == [fault["times"]]
+
+
+@pytest.mark.parametrize(
+    "draw", [strategies.rows, strategies.plans, strategies.jobs], ids=["a method", "an outcome", "a status"]
+)
+def test_what_there_is_not_is_refused(draw: Any) -> None:
+    """A strategy for a method, outcome or status that there is not says which there are."""
+    with pytest.raises(ValueError, match=r"is 'nonsense': .*(succeeded|supervised)"):
+        draw("nonsense")
+
+
+class Watcher(FineTuningMachine):
+    """A user's machine: their code remembers how each job ended, as far as it could see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = FineTuningClient(
+            "fake", base_url="http://fake/v1", http_client=httpx.Client(transport=self.transport), max_retries=0
+        )
+        self.ended: dict[str, str] = {}
+
+    @rule()
+    def look(self) -> None:
+        """Code under test: note every job that is over."""
+        try:
+            for job in self.client.list_jobs(limit=100):
+                if job.is_finished():
+                    self.ended.setdefault(job.id, job.status)
+        except (APIStatusError, APIConnectionError, APIResponseError):
+            pass  # the next look will tell
+
+    @invariant()
+    def an_end_is_an_end(self) -> None:
+        """What was seen to be over stays as it was."""
+        now = {job["id"]: job["status"] for job in self.fake.jobs}
+        assert all(now[job] == status for job, status in self.ended.items())
+
+
+class Hasty(FineTuningMachine):
+    """A user's machine with a bug: their code takes any job that is not running for one that has succeeded."""
+
+    @precondition(lambda self: self.fake.jobs)
+    @rule()
+    def look(self) -> None:
+        """Code under test, which thinks of two statuses only."""
+        assert all(job["status"] in ("running", "succeeded") for job in self.fake.jobs)
+
+
+def test_the_machine_runs_with_a_users_code() -> None:
+    """A user's machine with sound code passes."""
+    run_state_machine_as_test(Watcher, settings=settings(QUICK, stateful_step_count=25))
+
+
+def test_the_machine_finds_a_users_bug() -> None:
+    """A user's machine whose code forgets most statuses fails."""
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Hasty, settings=settings(max_examples=40, database=None, deadline=None, phases=[Phase.generate])
+        )
+
+
+def test_the_machine_meets_every_kind_of_job() -> None:
+    """Runs of the bare machine see jobs in every status."""
+    seen: set[str] = set()
+
+    class Noting(FineTuningMachine):
+        @invariant()
+        def note(self) -> None:
+            seen.update(job["status"] for job in self.fake.jobs)
+
+    run_state_machine_as_test(Noting, settings=settings(QUICK, max_examples=100, derandomize=True))
+    assert seen == set(strategies.STATUSES)

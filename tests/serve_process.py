@@ -1,0 +1,41 @@
+"""The command `fake-fine-tuning serve`, run as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FAKE_FINE_TUNING_")}
+KEY = {"authorization": "Bearer secret-key"}
+
+
+@contextmanager
+def started(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """A server process; nothing hangs, because it is killed after some seconds."""
+    process = subprocess.Popen(
+        [COMMAND, "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ENVIRON, "PYTHONWARNINGS": "error", **environ},
+    )
+    deadline = threading.Timer(20, process.kill)
+    deadline.start()
+    try:
+        with process:
+            yield process
+    finally:
+        deadline.cancel()
+
+
+def line(stream: IO[str] | None) -> str:
+    """The next line of a pipe."""
+    assert stream
+    return stream.readline().rstrip("\n")

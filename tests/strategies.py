@@ -1,0 +1,194 @@
+"""Strategies and shorthands that the tests of the fake share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from fine_tuning_fakeserver import FakeFineTuning, Plan
+from fine_tuning_fakeserver.domain.job_spec import Script, decide
+from fine_tuning_fakeserver.domain.jobs import Job
+from fine_tuning_fakeserver.domain.plan import FAILURES, JobError
+from fine_tuning_fakeserver.domain.timeline import Cancel, FileLost, Intervention, Life, Pause, Replan, Resume, timeline
+from fine_tuning_fakeserver.domain.training_files import CHAT, PREFERENCE, Dataset, Material
+from fine_tuning_fakeserver.domain.training_methods import Hyperparameters, Judge, Order
+from fine_tuning_fakeserver.web.in_process import Reply, ask
+from openapi_checks import check
+
+BORN = 1_700_000_000.0
+ROW = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Go away."}]}
+ROWS = (json.dumps(ROW) + "\n") * 10
+KEY = (b"authorization", b"Bearer any")
+
+lengths = st.floats(0, 1000, allow_nan=False) | st.integers(0, 60).map(float)
+
+
+@st.composite
+def plans(draw: st.DrawFn, may_fail: bool = True) -> Plan:
+    """Any plan at all, or any that succeeds."""
+    names = ("validating", "queued", "starting", "seconds_per_step", "finishing")
+    fields: dict[str, Any] = {name: draw(lengths) for name in names}
+    fields["curve"] = draw(st.sampled_from(["healthy", "overfit", "diverge", "plateau", "nan"]))
+    ending = draw(st.sampled_from(["succeeded", "validation", "step"] if may_fail else ["succeeded"]))
+    if ending != "succeeded":
+        fields["fail_at"] = "validation" if ending == "validation" else draw(st.integers(1, 400))
+        fields["error"] = draw(st.none() | st.sampled_from(sorted(FAILURES)))
+    return Plan(**fields)
+
+
+FORMATS = {"supervised": CHAT, "dpo": PREFERENCE, "reinforcement": CHAT}
+GRADER = {
+    "type": "string_check",
+    "name": "same",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.answer}}",
+    "operation": "eq",
+}
+
+
+@st.composite
+def scripts(draw: st.DrawFn, may_fail: bool = True) -> Script:
+    """The script of any job on sound data, by any method."""
+    method = draw(st.sampled_from(sorted(FORMATS)))
+    numbers = Hyperparameters(draw(st.integers(1, 5)), draw(st.integers(1, 4)), eval_interval=draw(st.integers(1, 40)))
+    order = Order("gpt-4o-mini-2024-07-18", method, numbers, (Judge("same", "string_check"),))
+    training = Material("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
+    validation = Material("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
+    return decide(
+        draw(plans(may_fail)), order, draw(st.integers(0, 9)), training, validation if draw(st.booleans()) else None
+    )
+
+
+def next_acts(life: Life, script: Script, at: float) -> list[Intervention]:
+    """The interventions that a job allows at this time."""
+    status = life.status(at)
+    acts: dict[str, list[Intervention]] = {
+        "validating_files": [Cancel(at), FileLost(at, JobError("deleted_training_file", "gone"))],
+        "queued": [Cancel(at), FileLost(at, JobError("deleted_training_file", "gone"))],
+        "running": [Cancel(at), Pause(at)],
+        "paused": [Cancel(at), Resume(at)],
+    }
+    allowed = acts.get(status, [])
+    if allowed and not life.happened("trained", at) and not script.error:
+        allowed.append(Replan(at, script))
+    return allowed
+
+
+def times(life: Life) -> list[float]:
+    """Times worth looking at: each thing that happens, just before it and just after it."""
+    moments = {life.event(k).at for k in range(min(life.events(float("inf")), 60))} | {at for at, _ in life.milestones}
+    return sorted({at + by for at in moments for by in (-0.5, 0.0, 0.5) if at + by >= BORN})
+
+
+@st.composite
+def disturbed(draw: st.DrawFn, most: int = 4) -> tuple[Script, tuple[Intervention, ...]]:
+    """A script and interventions that the job allows, in order of time, often exactly when something happens."""
+    script = draw(scripts())
+    acts: tuple[Intervention, ...] = ()
+    now = BORN
+    for _ in range(draw(st.integers(0, most))):
+        life = Life(timeline(script, BORN, acts))
+        later = [at for at in times(life) if at >= now] or [now]
+        now = draw(st.sampled_from(later) | st.floats(now, now + 500))
+        if not (allowed := next_acts(life, script, now)):
+            break
+        acts = (*acts, draw(st.sampled_from(allowed)))
+    return script, acts
+
+
+def job_of(script: Script, acts: tuple[Intervention, ...] = ()) -> Job:
+    """A job that goes by *script*."""
+    return Job(
+        id="ftjob-test",
+        created_at=BORN,
+        model="gpt-4o-mini-2024-07-18",
+        training_file="file-x",
+        validation_file="file-y" if script.has_validation else None,
+        suffix=None,
+        seed=script.seed,
+        asked=Hyperparameters(),
+        metadata=None,
+        integrations=(),
+        organization="org-x",
+        owner="personal",
+        script=script,
+        interventions=acts,
+    )
+
+
+class Http:
+    """Requests to a fake by hand, without a socket; `/v1` is added to paths that have no prefix.
+
+    Every answer of the API is held to the fake's own description, which is of the default dialect: in another one
+    say so with *is_described*.
+    """
+
+    def __init__(self, fake: FakeFineTuning, *, is_described: bool = True) -> None:
+        self.fake = fake
+        self.is_described = is_described
+
+    def send(self, method: str, path: str, body: Any = None, headers: Any = (KEY,)) -> Reply:
+        """One request; *body* is bytes, or a value to send as JSON."""
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        target = path if path.startswith(("/_fake", "/v1", "/openapi", "/health", "/ready")) else f"/v1{path}"
+        reply = ask(self.fake.asgi_app, method, target.encode(), list(headers), raw)
+        if self.is_described and target.startswith("/v1"):
+            check(method, target, reply)
+        return reply
+
+    def json(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        """The JSON answer of a request that must have *status*."""
+        reply = self.send(method, path, body)
+        assert reply.status == status, (reply.status, reply.body)
+        return json.loads(reply.body)
+
+    def upload(self, content: str | bytes = ROWS, filename: str = "train.jsonl", purpose: str = "fine-tune") -> Reply:
+        """Upload a file as a form."""
+        data = content.encode() if isinstance(content, str) else content
+        return self.send("POST", "/files", form(data, filename, purpose), (KEY, FORM))
+
+    def file(self, content: str | bytes = ROWS) -> str:
+        """The id of a file that was uploaded."""
+        reply = self.upload(content)
+        assert reply.status == 200, reply.body
+        return str(json.loads(reply.body)["id"])
+
+    def job(self, **fields: Any) -> Any:
+        """A job on a new file, or on the one given."""
+        body = {"model": "gpt-4o-mini", **fields}
+        if "training_file" not in body:
+            body["training_file"] = self.file()
+        return self.json("POST", "/fine_tuning/jobs", body)
+
+
+FORM = (b"content-type", b"multipart/form-data; boundary=B")
+
+
+def form(content: bytes, filename: str = "train.jsonl", purpose: str = "fine-tune") -> bytes:
+    """The body of an upload form with the boundary "B"."""
+    name = filename.encode()
+    return (
+        b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n' + purpose.encode() + b"\r\n"
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--B--\r\n"
+    )
+
+
+def everything(fake: FakeFineTuning) -> tuple[object, ...]:
+    """All that an account holds, to compare before and after."""
+    service = fake._service
+    account = service.account
+    shelves = [list(account.file_shelf), list(account.job_shelf)]
+    made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]
+    clock = (fake.now, account.pace, account.plan, fake.settings)
+    return list(service.journal), dict(account.files), dict(account.jobs), shelves, made, clock
+
+
+def refused(http: Http, method: str, path: str, body: Any) -> str:
+    """The fake's own error for a call that must be refused, and must leave the account as it was."""
+    before = everything(http.fake)
+    message: str = http.json(method, path, body, status=400)["fake_error"]
+    assert everything(http.fake) == before
+    return message
