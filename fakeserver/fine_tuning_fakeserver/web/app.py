@@ -16,7 +16,7 @@ from .control_endpoints import CONTROL_OPERATIONS
 from .endpoints import OPERATIONS
 from .fault_injector import Faults
 from .operation import Operation
-from .request_handler import Desk
+from .request_handler import RequestHandler
 from .request_log import RequestsLog
 from .scripting.player import Scripts
 
@@ -44,7 +44,7 @@ def create_app(
     for operation in (*OPERATIONS, *CONTROL_OPERATIONS):
         by_path[operation.path][operation.method] = operation
     prepared = Scripts() if scripts is None else scripts  # an empty one is false
-    desk = Desk(service, log_of_requests, faults or Faults(), prepared, afterwards)
+    desk = RequestHandler(service, log_of_requests, faults or Faults(), prepared, afterwards)
     routes = [Route(path, endpoint=Resource(desk, methods)) for path, methods in by_path.items()]
     return Front(service, Router(routes, redirect_slashes=False, default=Resource(desk, {})))
 
@@ -91,7 +91,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 class Resource:
     """One path with its methods; the default one, with none, answers for what is no route."""
 
-    def __init__(self, desk: Desk, methods: dict[str, Operation]) -> None:
+    def __init__(self, desk: RequestHandler, methods: dict[str, Operation]) -> None:
         self._desk = desk
         self._methods = methods
 
@@ -104,4 +104,4 @@ class Resource:
         if operation:
             await self._desk.serve(operation, scope, receive, send)
         else:
-            await self._desk.turn_away(tuple(self._methods), scope, receive, send)
+            await self._desk.handle_unknown_route(tuple(self._methods), scope, receive, send)

@@ -26,7 +26,7 @@ from .scripting.player import Scripts
 log = logging.getLogger("fine_tuning_fakeserver")
 
 
-class Desk:
+class RequestHandler:
     """Takes calls to the service: reads the body, asks the verb, renders what comes of it."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Desk:
         answer = self._asked(operation, call)
         return _silent() if isinstance(answer, Fault) else answer
 
-    async def turn_away(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle_unknown_route(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for an unknown path, which has no *methods*, or a known one's wrong method."""
         call = self._call(scope, {})
         method, path = scope["method"], scope["path"]
