@@ -27,7 +27,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.in_process import call_app
 from fine_tuning_fakeserver.web.server import bind, config
 
 ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
@@ -97,7 +97,9 @@ def bare_route(body: bytes) -> Starlette:
 def _serve(kind: str, pipe: Connection) -> None:
     fake = account(pace=60)  # the server's default
     app: Any = (
-        fake.asgi_app if kind == "fake" else bare_route(ask(fake.asgi_app, "GET", JOB_PATH.encode(), KEY, b"").body)
+        fake.asgi_app
+        if kind == "fake"
+        else bare_route(call_app(fake.asgi_app, "GET", JOB_PATH.encode(), KEY, b"").body)
     )
     listener = bind()
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -160,7 +162,7 @@ class Canned(httpx2.BaseTransport):
 
 def in_process() -> str:
     fake = account(pace="polls")  # the fixture's default
-    reply = ask(fake.asgi_app, "GET", JOB_PATH.encode(), KEY, b"")
+    reply = call_app(fake.asgi_app, "GET", JOB_PATH.encode(), KEY, b"")
     transport: Any = fake.transport(httpx2)
     ours, theirs = medians(_retrieve(transport), _retrieve(Canned(reply.headers, reply.body)), calls=100)
     detail = f"{ours:.0f} and {theirs:.0f} µs"
@@ -178,8 +180,8 @@ def _retrieve(transport: httpx2.BaseTransport) -> Call:
 
 def get(fake: FakeFineTuning, path: str) -> Call:
     target = f"/v1/fine_tuning/jobs{path}".encode()
-    assert ask(fake.asgi_app, "GET", target, KEY, b"").status == 200
-    return lambda: ask(fake.asgi_app, "GET", target, KEY, b"")
+    assert call_app(fake.asgi_app, "GET", target, KEY, b"").status == 200
+    return lambda: call_app(fake.asgi_app, "GET", target, KEY, b"")
 
 
 def with_jobs(number: int) -> FakeFineTuning:
@@ -187,7 +189,7 @@ def with_jobs(number: int) -> FakeFineTuning:
     training = fake.add_file(ROW * 10)["id"]
     body = b'{"model": "gpt-4o-mini", "training_file": "%s"}' % training.encode()
     for _ in range(number):
-        ask(fake.asgi_app, "POST", b"/v1/fine_tuning/jobs", KEY, body)
+        call_app(fake.asgi_app, "POST", b"/v1/fine_tuning/jobs", KEY, body)
     return fake
 
 

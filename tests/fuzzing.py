@@ -24,7 +24,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.control.seeding import MODELS
-from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.in_process import call_app
 from strategies import ROWS
 
 KEY = "sk-right"
@@ -122,7 +122,7 @@ IDS = {"training_file": "rows", "validation_file": "rows", "model": "model"}
 def _upload(fake: FakeFineTuning) -> str:
     """The id of a pending upload of one byte."""
     body = b'{"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}'
-    reply = ask(fake.asgi_app, "POST", b"/v1/uploads", [(b"authorization", b"Bearer " + KEY.encode())], body)
+    reply = call_app(fake.asgi_app, "POST", b"/v1/uploads", [(b"authorization", b"Bearer " + KEY.encode())], body)
     return str(json.loads(reply.body)["id"])
 
 

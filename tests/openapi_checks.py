@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.in_process import Reply, ask
+from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 UNROUTED = {404, 405}
@@ -22,7 +22,7 @@ UNROUTED = {404, 405}
 @cache
 def document() -> Any:
     """The document, as the fake serves it."""
-    return json.loads(ask(FakeFineTuning().asgi_app, "GET", b"/openapi.json", [], b"").body)
+    return json.loads(call_app(FakeFineTuning().asgi_app, "GET", b"/openapi.json", [], b"").body)
 
 
 @cache
@@ -53,7 +53,7 @@ def _validate(schema: Any, value: Any) -> None:
     _validator(json.dumps(schema)).validate(value)
 
 
-def check(method: str, target: str, reply: Reply) -> None:
+def check(method: str, target: str, reply: InProcessResponse) -> None:
     """Hold the answer to a request of the API to the document.
 
     Raises:
@@ -77,13 +77,13 @@ def check(method: str, target: str, reply: Reply) -> None:
         _validate({"$ref": "#/components/schemas/ChatChunk"}, event)
 
 
-def _check_unrouted(reply: Reply) -> None:
+def _check_unrouted(reply: InProcessResponse) -> None:
     if reply.status != 307:
         assert reply.status in UNROUTED
         _validate({"$ref": "#/components/schemas/Refusal"}, json.loads(reply.body))
 
 
-def _events(reply: Reply) -> Iterator[Any]:
+def _events(reply: InProcessResponse) -> Iterator[Any]:
     *events, last, end = reply.body.decode().split("\n\n")
     assert (last, end) == ("data: [DONE]", "")
     return (json.loads(event.removeprefix("data: ")) for event in events)

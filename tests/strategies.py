@@ -8,13 +8,22 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
-from fine_tuning_fakeserver.domain.job_spec import Script, decide
+from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
 from fine_tuning_fakeserver.domain.jobs import Job
 from fine_tuning_fakeserver.domain.plan import FAILURES, JobError
-from fine_tuning_fakeserver.domain.timeline import Cancel, FileLost, Intervention, Life, Pause, Replan, Resume, timeline
+from fine_tuning_fakeserver.domain.timeline import (
+    Cancel,
+    FileLost,
+    Intervention,
+    Pause,
+    Replan,
+    Resume,
+    Timeline,
+    build_segments,
+)
 from fine_tuning_fakeserver.domain.training_files import CHAT, PREFERENCE, Dataset, Material
-from fine_tuning_fakeserver.domain.training_methods import Hyperparameters, Judge, Order
-from fine_tuning_fakeserver.web.in_process import Reply, ask
+from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
+from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from openapi_checks import check
 
 BORN = 1_700_000_000.0
@@ -49,19 +58,19 @@ GRADER = {
 
 
 @st.composite
-def scripts(draw: st.DrawFn, may_fail: bool = True) -> Script:
+def scripts(draw: st.DrawFn, may_fail: bool = True) -> JobSpec:
     """The script of any job on sound data, by any method."""
     method = draw(st.sampled_from(sorted(FORMATS)))
     numbers = Hyperparameters(draw(st.integers(1, 5)), draw(st.integers(1, 4)), eval_interval=draw(st.integers(1, 40)))
-    order = Order("gpt-4o-mini-2024-07-18", method, numbers, (Judge("same", "string_check"),))
+    order = TrainingRequest("gpt-4o-mini-2024-07-18", method, numbers, (GraderRef("same", "string_check"),))
     training = Material("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
     validation = Material("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
-    return decide(
+    return build_job_spec(
         draw(plans(may_fail)), order, draw(st.integers(0, 9)), training, validation if draw(st.booleans()) else None
     )
 
 
-def next_acts(life: Life, script: Script, at: float) -> list[Intervention]:
+def next_acts(life: Timeline, script: JobSpec, at: float) -> list[Intervention]:
     """The interventions that a job allows at this time."""
     status = life.status(at)
     acts: dict[str, list[Intervention]] = {
@@ -71,25 +80,25 @@ def next_acts(life: Life, script: Script, at: float) -> list[Intervention]:
         "paused": [Cancel(at), Resume(at)],
     }
     allowed = acts.get(status, [])
-    if allowed and not life.happened("trained", at) and not script.error:
+    if allowed and not life.event_count("trained", at) and not script.error:
         allowed.append(Replan(at, script))
     return allowed
 
 
-def times(life: Life) -> list[float]:
+def times(life: Timeline) -> list[float]:
     """Times worth looking at: each thing that happens, just before it and just after it."""
     moments = {life.event(k).at for k in range(min(life.events(float("inf")), 60))} | {at for at, _ in life.milestones}
     return sorted({at + by for at in moments for by in (-0.5, 0.0, 0.5) if at + by >= BORN})
 
 
 @st.composite
-def disturbed(draw: st.DrawFn, most: int = 4) -> tuple[Script, tuple[Intervention, ...]]:
+def disturbed(draw: st.DrawFn, most: int = 4) -> tuple[JobSpec, tuple[Intervention, ...]]:
     """A script and interventions that the job allows, in order of time, often exactly when something happens."""
     script = draw(scripts())
     acts: tuple[Intervention, ...] = ()
     now = BORN
     for _ in range(draw(st.integers(0, most))):
-        life = Life(timeline(script, BORN, acts))
+        life = Timeline(build_segments(script, BORN, acts))
         later = [at for at in times(life) if at >= now] or [now]
         now = draw(st.sampled_from(later) | st.floats(now, now + 500))
         if not (allowed := next_acts(life, script, now)):
@@ -98,7 +107,7 @@ def disturbed(draw: st.DrawFn, most: int = 4) -> tuple[Script, tuple[Interventio
     return script, acts
 
 
-def job_of(script: Script, acts: tuple[Intervention, ...] = ()) -> Job:
+def job_of(script: JobSpec, acts: tuple[Intervention, ...] = ()) -> Job:
     """A job that goes by *script*."""
     return Job(
         id="ftjob-test",
@@ -113,7 +122,7 @@ def job_of(script: Script, acts: tuple[Intervention, ...] = ()) -> Job:
         integrations=(),
         organization="org-x",
         owner="personal",
-        script=script,
+        spec=script,
         interventions=acts,
     )
 
@@ -129,11 +138,11 @@ class Http:
         self.fake = fake
         self.is_described = is_described
 
-    def send(self, method: str, path: str, body: Any = None, headers: Any = (KEY,)) -> Reply:
+    def send(self, method: str, path: str, body: Any = None, headers: Any = (KEY,)) -> InProcessResponse:
         """One request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         target = path if path.startswith(("/_fake", "/v1", "/openapi", "/health", "/ready")) else f"/v1{path}"
-        reply = ask(self.fake.asgi_app, method, target.encode(), list(headers), raw)
+        reply = call_app(self.fake.asgi_app, method, target.encode(), list(headers), raw)
         if self.is_described and target.startswith("/v1"):
             check(method, target, reply)
         return reply
@@ -144,7 +153,9 @@ class Http:
         assert reply.status == status, (reply.status, reply.body)
         return json.loads(reply.body)
 
-    def upload(self, content: str | bytes = ROWS, filename: str = "train.jsonl", purpose: str = "fine-tune") -> Reply:
+    def upload(
+        self, content: str | bytes = ROWS, filename: str = "train.jsonl", purpose: str = "fine-tune"
+    ) -> InProcessResponse:
         """Upload a file as a form."""
         data = content.encode() if isinstance(content, str) else content
         return self.send("POST", "/files", form(data, filename, purpose), (KEY, FORM))

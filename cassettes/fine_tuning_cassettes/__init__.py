@@ -13,7 +13,7 @@ from .errors import (
     CassetteWarning,
 )
 from .use_cassette import OnExpiry, OnUnplayed, use_cassette
-from .yaml_format import Header
+from .yaml_format import Metadata
 
 __all__ = [
     "Cassette",
@@ -25,7 +25,7 @@ __all__ = [
     "CassetteStuckError",
     "CassetteUnusedError",
     "CassetteWarning",
-    "Header",
+    "Metadata",
     "Mode",
     "OnExpiry",
     "OnUnplayed",

@@ -32,7 +32,7 @@ _DEPLOYMENT = re.compile(r"^deployments/[^/]+/")
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Resource:
     """What a path is about: one thing of a collection, or with no id the collection itself."""
 
     collection: str
@@ -86,11 +86,11 @@ def _start(segments: list[str], versioned: bool) -> int | None:
     return None
 
 
-def subject_of(path: str) -> Subject:
+def resource_of(path: str) -> Resource:
     """What *path* is about, as `api_path` spells it."""
     path = _DEPLOYMENT.sub("", path)
     collection = _collection(path) or path
-    return Subject(collection, unquote(path[len(collection) :].strip("/").split("/")[0]))
+    return Resource(collection, unquote(path[len(collection) :].strip("/").split("/")[0]))
 
 
 def changes(method: str, path: str) -> bool:

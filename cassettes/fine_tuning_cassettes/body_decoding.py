@@ -9,13 +9,13 @@ from dataclasses import replace
 from importlib import import_module
 
 from .errors import CassetteError
-from .messages import Answer, Asked, header
+from .messages import Request, Response, header
 
 SAMPLE = 4096
 """How many characters are looked at."""
 
 
-def unpacked(answer: Answer, url: str) -> Answer:
+def decode_body(answer: Response, url: str) -> Response:
     """*answer* with its body as it is meant, and headers that say so.
 
     Raises:
@@ -33,11 +33,11 @@ def unpacked(answer: Answer, url: str) -> Answer:
     return replace(answer, headers=(*headers, ("content-length", str(len(body)))), body=body)
 
 
-def unpacked_request(asked: Asked) -> Asked:
+def decode_request_body(asked: Request) -> Request:
     """*asked* with its body as it is meant; what cannot be undone stays, and will count as a file."""
-    answer = Answer(0, "", asked.headers, asked.body)
+    answer = Response(0, "", asked.headers, asked.body)
     with suppress(CassetteError):
-        answer = unpacked(answer, asked.uri)
+        answer = decode_body(answer, asked.uri)
     return replace(asked, headers=answer.headers, body=answer.body)
 
 

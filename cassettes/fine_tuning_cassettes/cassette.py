@@ -10,17 +10,17 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from .api_paths import is_for_api
-from .body_decoding import unpacked
+from .body_decoding import decode_body
 from .bundled import FOLDER
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
 from .files import write
-from .messages import Answer, Asked, Interaction, header
-from .mismatch import nearest, told
-from .record import Manner, header_of, meaning_of_request, text_for
-from .replay_policy import OutOfAnswers, OutOfPatience, Player, kept_of, step_of
-from .request_matching import Meaning
+from .messages import Interaction, Request, Response, header
+from .mismatch import nearest, render_difference
+from .record import RecordOptions, header_of, meaning_of_request, text_for
+from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, kept_of, step_of
+from .request_matching import RequestKey
 from .training_data import MARKER
-from .yaml_format import Header, Stored
+from .yaml_format import CassetteFile, Metadata
 
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
 
@@ -37,14 +37,14 @@ class Cassette:
         self,
         path: Path,
         mode: Mode,
-        stored: Stored | None,
-        manner: Manner,
+        stored: CassetteFile | None,
+        manner: RecordOptions,
         hosts: frozenset[str],
         patience: int,
     ) -> None:
         self.path = path
         self.mode: Mode = mode
-        self.header: Header | None = stored.header if stored else None
+        self.header: Metadata | None = stored.header if stored else None
         self.play_count = 0
         self.may_ask: Callable[[str], bool] = lambda url: True
         """Whether a request to this address, which is to be recorded, may be sent."""
@@ -57,9 +57,9 @@ class Cassette:
         """What requests mean in which what was scrubbed comes back, as ids from answers do."""
         pairs = zip(self._old, self._meanings, strict=True)
         self._plays = mode in ("none", "new_episodes") or (mode == "once" and stored is not None)
-        self._player = Player([step_of(*each) for each in pairs] if self._plays else [], patience)
+        self._player = Replayer([step_of(*each) for each in pairs] if self._plays else [], patience)
         self._new: list[Interaction] = []
-        self._asked_again: list[Asked] = []
+        self._asked_again: list[Request] = []
         self._misses: dict[str, CassetteMissError] = {}
         self._broken: CassetteError | None = None
         self._scrubbed_served: set[str] = set()
@@ -100,18 +100,18 @@ class Cassette:
         """How many interactions have been recorded; they are written at the end of the block."""
         return len(self._new)
 
-    def takes(self, url: str) -> bool:
+    def handles(self, url: str) -> bool:
         """Whether a request to *url* is for the cassette; all others go where they were sent."""
         return is_for_api(url, self._hosts)
 
-    def answer(self, asked: Asked) -> Answer | None:
+    def replay(self, asked: Request) -> Response | None:
         """The recorded answer; None where the request is to be sent.
 
         Raises:
             CassetteMissError: there is none, and the mode does not allow to send it.
         """
         if self.records and not self.may_ask(asked.uri):
-            raise self._strayed(asked)
+            raise self._unexpected(asked)
         if not self._plays:
             return None
         with self._lock:
@@ -125,11 +125,11 @@ class Cassette:
                 raise self._missed(meaning, why)
             return None
 
-    def record(self, asked: Asked, answer: Answer) -> None:
+    def record(self, asked: Request, answer: Response) -> None:
         """Keep an interaction that has just been, until the end of the block."""
         with self._lock:
             try:
-                self._new.append(Interaction(asked, unpacked(answer, asked.uri)))
+                self._new.append(Interaction(asked, decode_body(answer, asked.uri)))
             except CassetteError as error:
                 self._broken = self._broken or error
 
@@ -141,7 +141,7 @@ class Cassette:
         """
         if not self._new:
             return
-        old = self._kept()
+        old = self._merged()
         head = header_of(self._manner, self.mode, at, self.header if old else None, self._new)
         write(self.path, text_for(str(self.path), self._manner, head, old, self._new, self._asked_again))
         self.header = head
@@ -166,22 +166,22 @@ class Cassette:
         """The addresses that were answered with marks in place of training data."""
         return sorted(self._scrubbed_served)
 
-    def _found(self, meaning: Meaning) -> tuple[int | None, OutOfAnswers | None]:
+    def _found(self, meaning: RequestKey) -> tuple[int | None, NoAnswerLeft | None]:
         alias = self._aliases.get(meaning.key)
         keys = [meaning.key] if alias is None else [meaning.key, alias]
         try:
             return next((at for at in map(self._player.answer, keys) if at is not None), None), None
-        except OutOfAnswers as why:
+        except NoAnswerLeft as why:
             return None, why
 
-    def _played(self, index: int) -> Answer:
+    def _played(self, index: int) -> Response:
         self.play_count += 1
         answer = self._old[index].answer
         if header(answer.headers, MARKER[0]) == MARKER[1]:
             self._scrubbed_served.add(self._line(index))
         return answer
 
-    def _strayed(self, asked: Asked) -> CassetteError:
+    def _unexpected(self, asked: Request) -> CassetteError:
         place = urlsplit(asked.uri).netloc
         error = CassetteError(
             f"{self.path}: {asked.method} {place} would be recorded, and it is not whom the recording is to be from: "
@@ -190,8 +190,8 @@ class Cassette:
         self._broken = self._broken or error
         return error
 
-    def _missed(self, meaning: Meaning, why: OutOfAnswers | None) -> CassetteMissError:
-        kind = CassetteStuckError if isinstance(why, OutOfPatience) else CassetteMissError
+    def _missed(self, meaning: RequestKey, why: NoAnswerLeft | None) -> CassetteMissError:
+        kind = CassetteStuckError if isinstance(why, PollingStuck) else CassetteMissError
         said = f"{meaning.method} /{meaning.path} cannot be answered from the cassette {self.path}"
         lines = [f"{said}: {why or 'nothing recorded matches it'}", *self._near(meaning, why), *self._advice()]
         error = kind("\n  ".join(lines))
@@ -199,23 +199,26 @@ class Cassette:
 
     def _advice(self) -> list[str]:
         """What this is a recording of, and how to record what it has not."""
-        head = self.header or Header()
+        head = self.header or Metadata()
         if self.path.parent == FOLDER:
             return [f"this session comes with fine_tuning_cassettes, and is only read. It has: {head.about}"]
         return [*([f"it was recorded by {head.test}"] if head.test else []), HOW_TO_RECORD]
 
-    def _near(self, meaning: Meaning, why: OutOfAnswers | None) -> list[str]:
+    def _near(self, meaning: RequestKey, why: NoAnswerLeft | None) -> list[str]:
         found = None if why else nearest(self._meanings, meaning)
         if found is None:
             return []
         index, differing = found
-        return [f"nearest is {self._line(index)}, which differs in", *(f"  {line}" for line in told(differing))]
+        return [
+            f"nearest is {self._line(index)}, which differs in",
+            *(f"  {line}" for line in render_difference(differing)),
+        ]
 
     def _line(self, index: int) -> str:
         meaning = self._meanings[index]
         return f"#{index + 1} {meaning.method} /{meaning.path} ({self._old[index].answer.status})"
 
-    def _kept(self) -> list[Interaction]:
+    def _merged(self) -> list[Interaction]:
         """What stays of an older recording: in mode "all" it is what was not asked for again."""
         if self.mode == "all":
             again = {meaning_of_request(each.asked).key for each in self._new}

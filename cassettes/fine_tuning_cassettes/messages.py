@@ -11,7 +11,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FormPart:
     """One part of a form: its content, or what stands for content that is not kept.
 
     Args:
@@ -27,7 +27,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A request: a body, or the parts of a form.
 
     Args:
@@ -38,12 +38,12 @@ class Asked:
     uri: str
     headers: Headers = ()
     body: bytes = b""
-    form: tuple[Part, ...] | None = None
+    form: tuple[FormPart, ...] | None = None
     meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a request got; the body is not compressed."""
 
     status: int
@@ -56,8 +56,8 @@ class Answer:
 class Interaction:
     """A request with its answer."""
 
-    asked: Asked
-    answer: Answer
+    asked: Request
+    answer: Response
 
 
 def header(headers: Headers, name: str) -> str:
@@ -85,6 +85,6 @@ def members(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def is_file(part: Part) -> bool:
+def is_file(part: FormPart) -> bool:
     """Whether a part is a file: it has a file's name, or the name of the member that takes one."""
     return part.filename is not None or part.name in ("file", "data")

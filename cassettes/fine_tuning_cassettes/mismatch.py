@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from .request_matching import Meaning, canonical
+from .request_matching import RequestKey, canonical
 
 SHOWN = 5
 WIDTH = 160
@@ -29,7 +29,7 @@ class Difference:
         return f"{self.where}: recorded {self.recorded}, asked {self.asked}"
 
 
-def differences(recorded: Meaning, asked: Meaning) -> list[Difference]:
+def differences(recorded: RequestKey, asked: RequestKey) -> list[Difference]:
     """All differences; none where the requests match."""
     return [
         *_method_and_path(recorded, asked),
@@ -38,20 +38,20 @@ def differences(recorded: Meaning, asked: Meaning) -> list[Difference]:
     ]
 
 
-def nearest(meanings: Sequence[Meaning], asked: Meaning) -> tuple[int, list[Difference]] | None:
+def nearest(meanings: Sequence[RequestKey], asked: RequestKey) -> tuple[int, list[Difference]] | None:
     """Which recorded request is nearest to that asked, and where they differ; the first of several."""
     found = [(index, differences(each, asked)) for index, each in enumerate(meanings)]
     return min(found, key=lambda each: sum(difference.cost for difference in each[1]), default=None)
 
 
-def told(found: Sequence[Difference]) -> list[str]:
+def render_difference(found: Sequence[Difference]) -> list[str]:
     """A line for each of the first differences, and how many more there are."""
     lines = [str(each) for each in found[:SHOWN]]
     more = len(found) - SHOWN
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
-def _method_and_path(recorded: Meaning, asked: Meaning) -> Iterator[Difference]:
+def _method_and_path(recorded: RequestKey, asked: RequestKey) -> Iterator[Difference]:
     if recorded.method != asked.method:
         yield Difference("method", recorded.method, asked.method, METHOD_COSTS)
     if recorded.path != asked.path:

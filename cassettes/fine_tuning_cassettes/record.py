@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 from itertools import chain
 from urllib.parse import urlsplit
 
-from .body_decoding import unpacked
+from .body_decoding import decode_body
 from .errors import CassetteLeakError
-from .messages import Answer, Asked, Interaction, header
+from .messages import Interaction, Request, Response, header
 from .quotations import Quotations
-from .redaction import SCRUBBED, Secrets, scrubbed_answer, scrubbed_request
-from .request_matching import Meaning, meaning_of
-from .training_data import MARKER, marked, texts_of, without_data
-from .yaml_format import Header, Stored, check, dumped
+from .redaction import SCRUBBED, SecretMap, scrubbed_answer, scrubbed_request
+from .request_matching import RequestKey, request_key
+from .training_data import MARKER, mark_rows, texts_of, without_data
+from .yaml_format import CassetteFile, Metadata, check, dump
 
 HERE = "a server on this machine, not OpenAI"
-NOBODY = Secrets({})
+NOBODY = SecretMap({})
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+\.[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RecordOptions:
     """How interactions are written.
 
     Args:
@@ -42,23 +42,23 @@ class Manner:
     test: str = ""
 
 
-def meaning_of_request(asked: Asked) -> Meaning:
+def meaning_of_request(asked: Request) -> RequestKey:
     """What a request means, sent or stored, without its secrets and training data.
 
     It is told by the request alone, and not by its headers: who asks, with which key, means nothing, and what else is
     recorded cannot change what a request means.
     """
-    bare = replace(marked(asked), headers=tuple(each for each in asked.headers if each[0] == "content-type"))
-    return replace(meaning_of(scrubbed_request(bare, Secrets.sent([bare]))), told=asked.meaning)
+    bare = replace(mark_rows(asked), headers=tuple(each for each in asked.headers if each[0] == "content-type"))
+    return replace(request_key(scrubbed_request(bare, SecretMap.sent([bare]))), told=asked.meaning)
 
 
 def text_for(
     name: str,
-    manner: Manner,
-    header_: Header,
+    manner: RecordOptions,
+    header_: Metadata,
     old: Sequence[Interaction],
     new: Sequence[Interaction],
-    played: Sequence[Asked] = (),
+    played: Sequence[Request] = (),
 ) -> str:
     """The cassette as text.
 
@@ -75,11 +75,11 @@ def text_for(
         CassetteError: an answer cannot be searched for secrets.
         CassetteFileError: it cannot be written as YAML.
     """
-    everything = [Interaction(each.asked, unpacked(each.answer, each.asked.uri)) for each in (*old, *new)]
-    secrets = Secrets.sent([*(each.asked for each in everything), *played], [each.answer for each in everything])
+    everything = [Interaction(each.asked, decode_body(each.answer, each.asked.uri)) for each in (*old, *new)]
+    secrets = SecretMap.sent([*(each.asked for each in everything), *played], [each.answer for each in everything])
     head = replace(header_, about=secrets.out_of(header_.about), test=secrets.out_of(header_.test))
-    stored = Stored(head, tuple(_written(everything, played, secrets, manner)))
-    text = dumped(stored)
+    stored = CassetteFile(head, tuple(_written(everything, played, secrets, manner)))
+    text = dump(stored)
     check(text, stored, name)
     if secrets.left_in(text):
         raise CassetteLeakError(
@@ -89,11 +89,11 @@ def text_for(
 
 
 def _written(
-    everything: Sequence[Interaction], played: Sequence[Asked], secrets: Secrets, manner: Manner
+    everything: Sequence[Interaction], played: Sequence[Request], secrets: SecretMap, manner: RecordOptions
 ) -> Iterator[Interaction]:
     # marks first: rows are most of what there is, and nothing of them is to be searched
     bare = [without_data(each) for each in everything] if manner.scrub_training_data else everything
-    texts = chain(*(texts_of(*each) for each in _brought(everything, played))) if manner.scrub_training_data else ()
+    texts = chain(*(texts_of(*each) for each in _open_forms(everything, played))) if manner.scrub_training_data else ()
     quotations = Quotations.found(texts, bare)
     keep = {*manner.keep_headers, MARKER[0]}
     for without in bare:
@@ -102,27 +102,31 @@ def _written(
         yield Interaction(_told(asked, without.asked), scrubbed_answer(clean.answer, secrets, keep))
 
 
-def _brought(everything: Iterable[Interaction], played: Iterable[Asked]) -> Iterator[tuple[Asked, Answer | None]]:
+def _open_forms(
+    everything: Iterable[Interaction], played: Iterable[Request]
+) -> Iterator[tuple[Request, Response | None]]:
     yield from ((each.asked, each.answer) for each in everything)
     yield from ((each, None) for each in played)
 
 
-def _told(written: Asked, sent: Asked) -> Asked:
+def _told(written: Request, sent: Request) -> Request:
     """*written* with a digest of what *sent* means, where it does not tell so itself."""
     meaning = meaning_of_request(sent).key
     return written if meaning_of_request(written).key == meaning else replace(written, meaning=meaning)
 
 
-def header_of(manner: Manner, mode: str, at: float, old: Header | None, new: Iterable[Interaction]) -> Header:
+def header_of(
+    manner: RecordOptions, mode: str, at: float, old: Metadata | None, new: Iterable[Interaction]
+) -> Metadata:
     """What a cassette says of itself. What is added to an older recording leaves it as old as it is."""
     new = list(new)
-    secrets = Secrets.sent([each.asked for each in new])
+    secrets = SecretMap.sent([each.asked for each in new])
     agents = {_EMAIL.sub(SCRUBBED, secrets.out_of(header(each.asked.headers, "user-agent"))) for each in new} - {""}
     places = {NOBODY.out_of(_place(each.asked.uri)) for each in new}
     kept = old if mode == "new_episodes" else None
-    return Header(
+    return Metadata(
         recorded_at=(kept and kept.recorded_at) or datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        recorded_from=manner.recorded_from or _joined(places | ({old.recorded_from} if old else set())),
+        recorded_from=manner.recorded_from or _join_fields(places | ({old.recorded_from} if old else set())),
         recorded_by=tuple(sorted(agents | set(old.recorded_by if old else ()))),
         mode=mode,
         training_data="scrubbed" if manner.scrub_training_data else "kept",
@@ -132,9 +136,9 @@ def header_of(manner: Manner, mode: str, at: float, old: Header | None, new: Ite
 
 
 def _place(uri: str) -> str:
-    split = urlsplit(scrubbed_request(Asked("GET", uri), NOBODY).uri)
+    split = urlsplit(scrubbed_request(Request("GET", uri), NOBODY).uri)
     return HERE if split.hostname == "localhost" else f"{split.scheme}://{split.netloc}"
 
 
-def _joined(places: set[str]) -> str:
+def _join_fields(places: set[str]) -> str:
     return ", ".join(sorted(filter(None, places)))

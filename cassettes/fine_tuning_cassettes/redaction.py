@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsp
 
 from .api_paths import without_base
 from .forms import FORM
-from .messages import Answer, Asked, Headers, Part, header, is_file, parsed, unescaped
+from .messages import FormPart, Headers, Request, Response, header, is_file, parsed, unescaped
 
 SCRUBBED = "scrubbed"
 DEPTH = 8
@@ -180,13 +180,13 @@ _ORGANIZATION_MEMBER = re.compile(
 
 
 @dataclass(frozen=True)
-class Secrets:
+class SecretMap:
     """Texts that may not be written, each with what stands for it."""
 
     texts: Mapping[str, str]
 
     @classmethod
-    def sent(cls, asked: Iterable[Asked], answers: Iterable[Answer] = ()) -> Secrets:
+    def sent(cls, asked: Iterable[Request], answers: Iterable[Response] = ()) -> SecretMap:
         """What requests and answers have for secrets, in the places where secrets are."""
         found: dict[str, str] = {}
         for each in asked:
@@ -264,7 +264,7 @@ def is_secret_header(name: str) -> bool:
     return name in _IDENTITIES or names_secret(name)
 
 
-def scrubbed_request(asked: Asked, secrets: Secrets, keep: Iterable[str] = ()) -> Asked:
+def scrubbed_request(asked: Request, secrets: SecretMap, keep: Iterable[str] = ()) -> Request:
     """A request without secrets, and without headers that do not matter."""
     form = None if asked.form is None else tuple(_part(part, secrets) for part in asked.form)
     headers = _headers(asked.headers, {*KEPT_OF_REQUESTS, *keep}, secrets)
@@ -273,23 +273,23 @@ def scrubbed_request(asked: Asked, secrets: Secrets, keep: Iterable[str] = ()) -
             (name, BOUNDARY if name == "content-type" and value.lower().startswith(FORM) else value)
             for name, value in headers
         )
-    return Asked(asked.method, _uri(asked.uri, secrets), headers, secrets.out_of_bytes(asked.body), form)
+    return Request(asked.method, _uri(asked.uri, secrets), headers, secrets.out_of_bytes(asked.body), form)
 
 
-def scrubbed_answer(answer: Answer, secrets: Secrets, keep: Iterable[str] = ()) -> Answer:
+def scrubbed_answer(answer: Response, secrets: SecretMap, keep: Iterable[str] = ()) -> Response:
     """An answer without secrets, and without headers that do not matter; its length is put right."""
     headers = _headers(answer.headers, {*KEPT_OF_ANSWERS, *keep}, secrets)
     return measured(replace(answer, headers=headers, body=secrets.out_of_bytes(answer.body)))
 
 
-def measured(answer: Answer) -> Answer:
+def measured(answer: Response) -> Response:
     """An answer that says how long it is, if it says so at all."""
     length = str(len(answer.body))
     headers = tuple((name, length if name == "content-length" else value) for name, value in answer.headers)
     return replace(answer, headers=headers)
 
 
-def _part(part: Part, secrets: Secrets) -> Part:
+def _part(part: FormPart, secrets: SecretMap) -> FormPart:
     name = secrets.out_of(part.name)
     filename = None if part.filename is None else secrets.out_of(_base_name(part.filename))
     content = None if part.content is None else secrets.out_of_bytes(part.content)
@@ -303,7 +303,7 @@ def _base_name(filename: str) -> str:
     return filename.replace("\\", "/").rpartition("/")[2]
 
 
-def _headers(headers: Headers, kept: set[str], secrets: Secrets) -> Headers:
+def _headers(headers: Headers, kept: set[str], secrets: SecretMap) -> Headers:
     """The headers that matter; those of one name together, where the first of them was."""
     first = {name: place for place, (name, _) in reversed(list(enumerate(headers)))}
     found = [
@@ -314,7 +314,7 @@ def _headers(headers: Headers, kept: set[str], secrets: Secrets) -> Headers:
     return tuple(sorted(found, key=lambda each: first[each[0]]))
 
 
-def _uri(uri: str, secrets: Secrets) -> str:
+def _uri(uri: str, secrets: SecretMap) -> str:
     """An address without credentials; that of this machine without its port, which is another each time."""
     split = urlsplit(uri)
     host = split.hostname or ""
@@ -331,7 +331,7 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _of_request(asked: Asked) -> Iterator[tuple[str, str]]:
+def _of_request(asked: Request) -> Iterator[tuple[str, str]]:
     split = urlsplit(asked.uri)
     yield from _of_headers(asked.headers)
     for name, value in parse_qsl(split.query):

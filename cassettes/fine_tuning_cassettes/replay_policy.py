@@ -32,9 +32,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from .api_paths import CHANGE_NOTHING, Subject, changes, subject_of
+from .api_paths import CHANGE_NOTHING, Resource, changes, resource_of
 from .messages import Interaction, members, parsed
-from .request_matching import Meaning, texts_in
+from .request_matching import RequestKey, texts_in
 
 DONE = {
     "fine_tuning.job": frozenset({"succeeded", "failed", "cancelled", "canceled"}),
@@ -45,16 +45,16 @@ PATIENCE = 100
 """How often what is not over is answered without anything new."""
 
 
-class OutOfAnswers(Exception):
+class NoAnswerLeft(Exception):
     """No recorded answer is left for a request that was recorded; the message says why."""
 
 
-class OutOfPatience(OutOfAnswers):
+class PollingStuck(NoAnswerLeft):
     """The same answer has been given too often to somebody who waits for another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """What the policy needs to know of one recorded interaction.
 
     Args:
@@ -69,7 +69,7 @@ class Step:
     """
 
     key: str
-    subject: Subject
+    subject: Resource
     is_write: bool = False
     refused: bool = False
     ids: frozenset[str] = frozenset()
@@ -80,17 +80,17 @@ class Step:
     deletes: bool = False
 
 
-def step_of(interaction: Interaction, meaning: Meaning) -> Step:
+def step_of(interaction: Interaction, meaning: RequestKey) -> ReplayStep:
     """What the policy needs to know of a recorded interaction."""
     said = members(interaction.answer.body)
-    subject = subject_of(meaning.path)
+    subject = resource_of(meaning.path)
     if subject.collection in CHANGE_NOTHING:
         subject = replace(subject, id=meaning.key)
     is_write = changes(meaning.method, meaning.path)
     kind, status = str(said.get("object")), said.get("status")
     status = status if isinstance(status, str | None) else ""
     made = {said.get("id"), (said.get("file") or {}).get("id")} if is_write and _is_nested(said) else set()
-    return Step(
+    return ReplayStep(
         key=meaning.key,
         subject=subject,
         is_write=is_write,
@@ -104,7 +104,7 @@ def step_of(interaction: Interaction, meaning: Meaning) -> Step:
     )
 
 
-def kept_of(old: Sequence[Interaction], meanings: Sequence[Meaning], again: Container[str]) -> list[Interaction]:
+def kept_of(old: Sequence[Interaction], meanings: Sequence[RequestKey], again: Container[str]) -> list[Interaction]:
     """What stays of an older recording where what has a key in *again* was recorded anew.
 
     What names something that a replaced write made goes with it: that job, or file, is another one now.
@@ -118,7 +118,7 @@ def kept_of(old: Sequence[Interaction], meanings: Sequence[Meaning], again: Cont
     return [each for each, _ in kept]
 
 
-def _made(interaction: Interaction, meaning: Meaning) -> frozenset[str]:
+def _made(interaction: Interaction, meaning: RequestKey) -> frozenset[str]:
     step = step_of(interaction, meaning)
     return step.ids - {step.subject.id}
 
@@ -137,19 +137,19 @@ def _look_at(said: dict[str, Any]) -> str:
     collection = {"fine_tuning.job": "fine_tuning/jobs", "file": "files"}.get(str(said.get("object")))
     if collection is None or "deleted" in said:
         return ""
-    return Meaning("GET", f"{collection}/{said.get('id')}", {}, {}).key
+    return RequestKey("GET", f"{collection}/{said.get('id')}", {}, {}).key
 
 
-class Player:
+class Replayer:
     """Gives recorded answers, by the rules above. It remembers what was asked, and knows nothing of HTTP."""
 
-    def __init__(self, steps: Sequence[Step], patience: int = PATIENCE) -> None:
+    def __init__(self, steps: Sequence[ReplayStep], patience: int = PATIENCE) -> None:
         self._steps = steps
         self._patience = patience
         self._at: defaultdict[str, list[int]] = defaultdict(list)
         for index, step in enumerate(steps):
             self._at[step.key].append(index)
-        self._reached: defaultdict[Subject, int] = defaultdict(lambda: -1)
+        self._reached: defaultdict[Resource, int] = defaultdict(lambda: -1)
         self._written: set[int] = set()
         self._given: defaultdict[str, list[int]] = defaultdict(list)
 
@@ -185,7 +185,7 @@ class Player:
         if self._steps[last].refused:
             return last
         times = len(self._at[key])
-        raise OutOfAnswers(f"it was recorded {_times(times)}, has been asked {_times(times)}, and changes something")
+        raise NoAnswerLeft(f"it was recorded {_times(times)}, has been asked {_times(times)}, and changes something")
 
     def _pass(self, write: int) -> None:
         if self._steps[write].refused:
@@ -203,52 +203,52 @@ class Player:
         self._reached[subject] = max(self._reached[subject], index)
         return index
 
-    def _open(self, key: str, subject: Subject) -> list[int]:
+    def _open(self, key: str, subject: Resource) -> list[int]:
         """The answers that no write holds back. What was written before the first of them is taken as done."""
         found = self._at[key]
         ahead = (each for each in self._about[subject] if each > found[0] and each not in self._written)
         limit = next(ahead, len(self._steps))
         return [each for each in found if each < limit]
 
-    def _held(self, key: str, subject: Subject, open_to: Sequence[int]) -> int:
+    def _held(self, key: str, subject: Resource, open_to: Sequence[int]) -> int:
         """The last that is known: the last answer there was, or what a write has told since."""
         last = open_to[-1]
         for write in self._about[subject]:
             if write in self._written and write > last:
                 if self._steps[write].deletes and self._steps[write].subject == subject:
-                    raise OutOfAnswers("it has been deleted by now, and was not asked for after that in the recording")
+                    raise NoAnswerLeft("it has been deleted by now, and was not asked for after that in the recording")
                 last = write if self._steps[write].state_of == key else last
         self._lose_patience(key, subject, last)
         return last
 
-    def _lose_patience(self, key: str, subject: Subject, index: int) -> None:
+    def _lose_patience(self, key: str, subject: Resource, index: int) -> None:
         if self._given[key][-self._patience :] != [index] * self._patience:
             return
         ahead = next((each for each in self._about[subject] if each > index and each not in self._written), None)
         is_held = ahead is not None and self._at[key][-1] > index
         if is_held or self._steps[index].unfinished or self._is_endless(subject):
-            raise OutOfPatience(_why_stuck(self._patience, ahead if is_held else None))
+            raise PollingStuck(_why_stuck(self._patience, ahead if is_held else None))
 
-    def _is_endless(self, subject: Subject) -> bool:
+    def _is_endless(self, subject: Resource) -> bool:
         """Whether a job was looked at, and never recorded as over."""
         about = [step for step in self._steps if step.subject == subject]
         return any(step.unfinished for step in about) and not any(step.over for step in about)
 
     @cached_property
-    def _about(self) -> dict[Subject, list[int]]:
+    def _about(self) -> dict[Resource, list[int]]:
         """The writes that are about each subject, in their order."""
-        names: defaultdict[Subject, set[str]] = defaultdict(set)
+        names: defaultdict[Resource, set[str]] = defaultdict(set)
         for step in self._steps:
             names[step.subject].update(step.names)
         return {subject: list(self._writes(subject, said)) for subject, said in names.items()}
 
-    def _writes(self, subject: Subject, names: set[str]) -> Iterator[int]:
+    def _writes(self, subject: Resource, names: set[str]) -> Iterator[int]:
         for index, step in enumerate(self._steps):
             if step.is_write and not step.refused and _concerns(step, subject, names):
                 yield index
 
 
-def _concerns(write: Step, subject: Subject, names: Iterable[str]) -> bool:
+def _concerns(write: ReplayStep, subject: Resource, names: Iterable[str]) -> bool:
     if write.subject.collection == subject.collection and not subject.id:
         return True
     return write.subject == subject or subject.id in write.ids or not write.ids.isdisjoint(names)

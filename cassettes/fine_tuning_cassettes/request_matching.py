@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from .api_paths import api_path
-from .messages import Asked, Part, header, is_file, parsed
+from .messages import FormPart, Request, header, is_file, parsed
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MARK = re.compile(r"sha256:[0-9a-f]{32}(, .*)?")
@@ -119,7 +119,7 @@ Body: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class RequestKey:
     """The method, the path from the API's base on, the query decoded and sorted, and the body as a value.
 
     Host, port, scheme, base path and headers mean nothing, and neither do the order of a query, of JSON members and
@@ -139,10 +139,10 @@ class Meaning:
         return self.told or digest(canonical([self.method, self.path, self.query, self.body]).encode())
 
 
-def meaning_of(asked: Asked) -> Meaning:
+def request_key(asked: Request) -> RequestKey:
     """What a request means that has been scrubbed."""
     path = api_path(asked.uri) or urlsplit(asked.uri).path.strip("/")
-    return Meaning(asked.method, path, _query(asked.uri), _body(asked), asked.meaning)
+    return RequestKey(asked.method, path, _query(asked.uri), _body(asked), asked.meaning)
 
 
 def _query(uri: str) -> dict[str, list[str]]:
@@ -153,7 +153,7 @@ def _query(uri: str) -> dict[str, list[str]]:
     return dict(found)
 
 
-def _body(asked: Asked) -> Body:
+def _body(asked: Request) -> Body:
     if asked.form is not None:
         return {"form": sorted(map(_part, asked.form), key=canonical)}
     value = parsed(asked.body) if asked.body.strip() else {}
@@ -167,11 +167,11 @@ def _body(asked: Asked) -> Body:
     return {"text": text}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: FormPart) -> dict[str, Any]:
     return {"name": part.name, "filename": part.filename, **_content(part)}
 
 
-def _content(part: Part) -> dict[str, Any]:
+def _content(part: FormPart) -> dict[str, Any]:
     """A field's text; of a file only marks, also where a cassette has kept its content."""
     if part.rows:
         return {"rows": list(part.rows)}

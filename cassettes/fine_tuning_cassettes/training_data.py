@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from .api_paths import api_path, is_content, subject_of
-from .messages import Answer, Asked, Interaction, Part, header, is_file, parsed, unescaped
+from .api_paths import api_path, is_content, resource_of
+from .messages import FormPart, Interaction, Request, Response, header, is_file, parsed, unescaped
 from .redaction import measured
 from .request_matching import content_mark, marks_of, placeholder, rows_of, text_mark, texts_in
 
@@ -29,7 +29,7 @@ _NOT_DATA = frozenset({"role", "type", "name", "id"})
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)')
 
 
-def texts_of(asked: Asked, answer: Answer | None) -> Iterator[str]:
+def texts_of(asked: Request, answer: Response | None) -> Iterator[str]:
     """The texts of training data, and of prompts, that a request brings, and its answer if it is known."""
     for part in asked.form or ():
         if is_file(part):
@@ -40,7 +40,7 @@ def texts_of(asked: Asked, answer: Answer | None) -> Iterator[str]:
     yield from _data(_prompts(path, parsed(asked.body)))
 
 
-def _brings_rows(path: str, answer: Answer) -> bool:
+def _brings_rows(path: str, answer: Response) -> bool:
     return is_content(path) and 200 <= answer.status < 300 and not is_result(answer.body)
 
 
@@ -71,7 +71,7 @@ def _data(value: Any) -> Iterator[str]:
 def _prompts(path: str, body: Any) -> list[Any]:
     if not isinstance(body, dict):
         return []
-    return [body[name] for name in PROMPTS.get(subject_of(path).collection, ()) if name in body]
+    return [body[name] for name in PROMPTS.get(resource_of(path).collection, ()) if name in body]
 
 
 def without_data(interaction: Interaction) -> Interaction:
@@ -82,25 +82,25 @@ def without_data(interaction: Interaction) -> Interaction:
         body = placeholder(answer.body)
         kept = tuple(each for each in answer.headers if each[0] != MARKER[0])
         answer = measured(replace(answer, headers=(*kept, MARKER), body=body))
-    return Interaction(marked(asked), answer)
+    return Interaction(mark_rows(asked), answer)
 
 
-def marked(asked: Asked) -> Asked:
+def mark_rows(asked: Request) -> Request:
     """A request with marks in place of files and prompts."""
     form = None if asked.form is None else tuple(_marked_part(part) for part in asked.form)
     return without_prompts(replace(asked, form=form))
 
 
-def _marked_part(part: Part) -> Part:
+def _marked_part(part: FormPart) -> FormPart:
     if not is_file(part) or part.content is None:
         return part
     marks = marks_of(part.content)
-    return Part(part.name, part.filename, rows=marks or (), digest="" if marks else content_mark(part.content))
+    return FormPart(part.name, part.filename, rows=marks or (), digest="" if marks else content_mark(part.content))
 
 
-def without_prompts(asked: Asked) -> Asked:
+def without_prompts(asked: Request) -> Request:
     """A request with marks in place of prompts."""
-    names = PROMPTS.get(subject_of(api_path(asked.uri) or "").collection, ())
+    names = PROMPTS.get(resource_of(api_path(asked.uri) or "").collection, ())
     body = parsed(asked.body)
     if not isinstance(body, dict) or not any(name in body for name in names):
         return asked
@@ -142,6 +142,6 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def is_data(answer: Answer) -> bool:
+def is_data(answer: Response) -> bool:
     """Whether an answer is a file's content, or what stands for it: there is nothing told in it."""
     return header(answer.headers, MARKER[0]) == MARKER[1] or is_result(answer.body)

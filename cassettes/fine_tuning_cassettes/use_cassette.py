@@ -16,10 +16,10 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 from .cassette import Cassette, Mode
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .files import check_writable, text_of
-from .record import Manner
+from .record import RecordOptions
 from .redaction import is_secret_header
 from .replay_policy import PATIENCE
-from .yaml_format import Header, Stored, loaded
+from .yaml_format import CassetteFile, Metadata, load
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -42,7 +42,7 @@ def seconds_of(age: float | str | timedelta) -> float:
     return seconds
 
 
-def age_told(recorded_at: str, now: float, at_most: float) -> str:
+def format_age(recorded_at: str, now: float, at_most: float) -> str:
     """What is wrong with the age of a recording; empty where nothing is."""
     try:
         at = datetime.fromisoformat(recorded_at)
@@ -126,7 +126,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         self._on_expiry = _one_of("on_expiry", on_expiry, get_args(OnExpiry))
         self._on_unplayed = _one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
         kept = tuple(sorted(_names("keep_headers", keep_headers)))
-        self._manner = Manner(scrub_training_data, checked_headers(kept), recorded_from, about, test)
+        self._manner = RecordOptions(scrub_training_data, checked_headers(kept), recorded_from, about, test)
         _check_type("scrub_training_data", scrub_training_data, bool)
         _check_type("patience", patience, int)
         for argument, text in (("recorded_from", recorded_from), ("about", about), ("test", test)):
@@ -196,18 +196,18 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
                 stored, mode = None, "rewrite"
         return Cassette(self._path, mode, stored, self._manner, self._hosts, self._patience)
 
-    def _stored(self) -> Stored | None:
+    def _stored(self) -> CassetteFile | None:
         text = text_of(self._path)
         if text is not None:
-            return loaded(text, str(self._path))
+            return load(text, str(self._path))
         if self._mode == "none":
             raise CassetteFileError(f"{self._path}: there is no such cassette: {HOW_TO_BEGIN}")
         return None
 
-    def _expired(self, head: Header) -> str:
+    def _expired(self, head: Metadata) -> str:
         if self._max_age is None:
             return ""
-        told_age = age_told(head.recorded_at, self._clock(), self._max_age)
+        told_age = format_age(head.recorded_at, self._clock(), self._max_age)
         return f"{self._path}: {told_age}: mode='rewrite' records it anew" if told_age else ""
 
     def _check_played(self, cassette: Cassette) -> None:

@@ -13,29 +13,29 @@ from typing import Any, Protocol
 from vcr.cassette import Cassette as VcrCassette  # type: ignore[import-untyped]  # vcrpy has no types
 from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]  # the same
 
-from .body_decoding import unpacked_request
+from .body_decoding import decode_request_body
 from .errors import CassetteError
 from .forms import opened
-from .messages import Answer, Asked, Headers
+from .messages import Headers, Request, Response
 
 
-class Deck(Protocol):
+class CassetteBackend(Protocol):
     """What a tape asks: something that plays and records."""
 
-    def takes(self, url: str) -> bool:
+    def handles(self, url: str) -> bool:
         """Whether a request to *url* is for the cassette at all."""
 
-    def answer(self, asked: Asked) -> Answer | None:
+    def replay(self, asked: Request) -> Response | None:
         """The recorded answer; None where the request is to be sent."""
 
-    def record(self, asked: Asked, answer: Answer) -> None:
+    def record(self, asked: Request, answer: Response) -> None:
         """Keep an interaction that has just been."""
 
 
-class Tape(VcrCassette):  # type: ignore[misc]  # the same
+class VcrCassetteAdapter(VcrCassette):  # type: ignore[misc]  # the same
     """A cassette of vcrpy that leaves every decision to a deck."""
 
-    def __init__(self, path: str, deck: Deck) -> None:
+    def __init__(self, path: str, deck: CassetteBackend) -> None:
         super().__init__(path)
         self._deck = deck
 
@@ -52,19 +52,19 @@ class Tape(VcrCassette):  # type: ignore[misc]  # the same
 
     def filter_request(self, request: VcrRequest) -> VcrRequest | None:
         """The request, if it is one for the cassette."""
-        return request if self._deck.takes(request.uri) else None
+        return request if self._deck.handles(request.uri) else None
 
     def can_play_response_for(self, request: VcrRequest) -> bool:
         """Whether there is an answer. Decided once for each request: vcrpy asks several times."""
-        if not self._deck.takes(request.uri):
+        if not self._deck.handles(request.uri):
             return False
         if not hasattr(request, "recorded_answer"):
-            request.recorded_answer = self._deck.answer(_asked(request))
+            request.recorded_answer = self._deck.replay(_asked(request))
         return request.recorded_answer is not None
 
     def play_response(self, request: VcrRequest) -> dict[str, Any]:
         """The answer, in vcrpy's form."""
-        answer: Answer = request.recorded_answer
+        answer: Response = request.recorded_answer
         headers: dict[str, list[str]] = {}
         for name, value in answer.headers:
             headers.setdefault(name, []).append(value)
@@ -73,19 +73,19 @@ class Tape(VcrCassette):  # type: ignore[misc]  # the same
 
     def append(self, request: VcrRequest, response: dict[str, Any]) -> None:
         """Keep an answer that has just come."""
-        if self._deck.takes(request.uri):
+        if self._deck.handles(request.uri):
             self._deck.record(_asked(request), _answer(response))
 
 
-def playing(path: str, deck: Deck) -> AbstractContextManager[Any]:
+def playing(path: str, deck: CassetteBackend) -> AbstractContextManager[Any]:
     """A context in which what vcrpy patches goes by *deck*."""
-    tape: AbstractContextManager[Any] = Tape.use(path=path, deck=deck)
+    tape: AbstractContextManager[Any] = VcrCassetteAdapter.use(path=path, deck=deck)
     return tape
 
 
-def _asked(request: VcrRequest) -> Asked:
+def _asked(request: VcrRequest) -> Request:
     headers = tuple((str(name).lower(), str(value)) for name, value in request.headers.items())
-    return opened(unpacked_request(Asked(request.method.upper(), request.uri, headers, _body(request))))
+    return opened(decode_request_body(Request(request.method.upper(), request.uri, headers, _body(request))))
 
 
 def _body(request: VcrRequest) -> bytes:
@@ -104,9 +104,9 @@ def _body(request: VcrRequest) -> bytes:
     )
 
 
-def _answer(response: dict[str, Any]) -> Answer:
+def _answer(response: dict[str, Any]) -> Response:
     headers: Headers = tuple(
         (str(name).lower(), str(value)) for name, values in response["headers"].items() for value in values
     )
     status = response["status"]
-    return Answer(int(status["code"]), status["message"] or "", headers, bytes(response["body"].get("string") or b""))
+    return Response(int(status["code"]), status["message"] or "", headers, bytes(response["body"].get("string") or b""))

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from .body_decoding import unpacked, unpacked_request
+from .body_decoding import decode_body, decode_request_body
 from .errors import CassetteError, CassetteFileError
 from .forms import opened
-from .messages import Answer, Asked, Headers, Interaction, Part
+from .messages import FormPart, Headers, Interaction, Request, Response
 
 
 def interaction_in(each: Any, place: str) -> Interaction:
@@ -34,20 +34,20 @@ def interaction_in(each: Any, place: str) -> Interaction:
         raise CassetteFileError(f"{place}: it is broken: {type(error).__name__}: {error}") from None
 
 
-def _read_request(request: Mapping[str, Any]) -> Asked:
+def _read_request(request: Mapping[str, Any]) -> Request:
     method = str(request["method"]).upper()
     form = None if request.get("form") is None else tuple(_read_part(part) for part in request["form"])
     uri = _text_of(request["uri"], "uri")
     _ = urlsplit(uri).port  # for its refusals
     meaning = _text_of(request.get("meaning", ""), "meaning")
-    return Asked(method, uri, _pairs(request), _bytes(request.get("body")), form, meaning)
+    return Request(method, uri, _pairs(request), _bytes(request.get("body")), form, meaning)
 
 
-def _read_answer(response: Mapping[str, Any]) -> Answer:
+def _read_answer(response: Mapping[str, Any]) -> Response:
     code, said = int(response["status"]["code"]), response["status"].get("message") or ""
     if not 100 <= code <= 599:
         raise ValueError(f"status is {code}, and must be one from 100 to 599")
-    return Answer(code, _text_of(said, "message"), _pairs(response), _bytes(response.get("body")))
+    return Response(code, _text_of(said, "message"), _pairs(response), _bytes(response.get("body")))
 
 
 def _text_of(value: object, name: str) -> str:
@@ -60,13 +60,13 @@ def from_vcrpy(interaction: Interaction) -> Interaction:
     """An interaction as it would be recorded here; what nothing installed can undo is left to the client."""
     asked, answer = interaction.asked, interaction.answer
     with suppress(CassetteError):
-        answer = unpacked(answer, asked.uri)
-    return Interaction(opened(unpacked_request(asked)), answer)
+        answer = decode_body(answer, asked.uri)
+    return Interaction(opened(decode_request_body(asked)), answer)
 
 
-def _read_part(part: Mapping[str, Any]) -> Part:
+def _read_part(part: Mapping[str, Any]) -> FormPart:
     kept, filename = part.get("content"), part.get("filename")
-    return Part(
+    return FormPart(
         str(part["name"]),
         None if filename is None else _text_of(filename, "filename"),
         None if kept is None else _bytes(kept),
@@ -104,7 +104,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class Metadata:
     """What a cassette says of itself.
 
     Args:
@@ -127,14 +127,14 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class CassetteFile:
     """The content of a cassette."""
 
-    header: Header
+    header: Metadata
     interactions: tuple[Interaction, ...]
 
 
-def dumped(stored: Stored) -> str:
+def dump(stored: CassetteFile) -> str:
     """*stored* as text; `loaded` gives it back."""
     header = stored.header
     document = {
@@ -153,7 +153,7 @@ def dumped(stored: Stored) -> str:
     return text
 
 
-def loaded(text: str, name: str) -> Stored:
+def load(text: str, name: str) -> CassetteFile:
     """The cassette in *text*; plain vcrpy's are read, too, their forms and compressed bodies as if they were ours.
 
     Raises:
@@ -163,7 +163,7 @@ def loaded(text: str, name: str) -> Stored:
     version = document.get(FORMAT)
     if version is None and isinstance(document.get("version"), int):
         found = map(from_vcrpy, _interactions(document, name))
-        return Stored(Header(recorded_from="a cassette of plain vcrpy"), tuple(found))
+        return CassetteFile(Metadata(recorded_from="a cassette of plain vcrpy"), tuple(found))
     if version is None:
         raise CassetteFileError(f"{name}: no cassette: its first line must be `{FORMAT}: {VERSION}`")
     if version != VERSION:
@@ -173,10 +173,10 @@ def loaded(text: str, name: str) -> Stored:
         )
     if not text.endswith(END):
         raise CassetteFileError(f"{name}: it was cut short: the last line of a cassette is `...`. Record it anew")
-    return Stored(_header(document, name), _interactions(document, name))
+    return CassetteFile(_header(document, name), _interactions(document, name))
 
 
-def header_in(text: str, name: str) -> Header:
+def header_in(text: str, name: str) -> Metadata:
     """The header of the cassette in *text*, without reading the rest.
 
     Raises:
@@ -198,12 +198,12 @@ def _document(text: str, name: str) -> Mapping[str, Any]:
     return document
 
 
-def _header(document: Mapping[str, Any], name: str) -> Header:
+def _header(document: Mapping[str, Any], name: str) -> Metadata:
     names = ("recorded_at", "recorded_from", "mode", "training_data", "about", "test")
     by = document.get("recorded_by") or []
     if not isinstance(by, list):
         raise CassetteFileError(f"{name}: `recorded_by` is {by!r}, and must be a list")
-    return Header(**{each: str(document.get(each, "")) for each in names}, recorded_by=tuple(map(str, by)))
+    return Metadata(**{each: str(document.get(each, "")) for each in names}, recorded_by=tuple(map(str, by)))
 
 
 def _interactions(document: Mapping[str, Any], name: str) -> tuple[Interaction, ...]:
@@ -232,7 +232,7 @@ def _interaction(interaction: Interaction) -> dict[str, Any]:
     return {"request": request, "response": response}
 
 
-def _written_part(part: Part) -> dict[str, Any]:
+def _written_part(part: FormPart) -> dict[str, Any]:
     written: dict[str, Any] = {"name": part.name}
     if part.filename is not None:
         written["filename"] = part.filename
@@ -299,13 +299,13 @@ def _style(text: str) -> str | None:
 _Dumper.add_representer(str, _represent)
 
 
-def check(text: str, stored: Stored, name: str) -> None:
+def check(text: str, stored: CassetteFile, name: str) -> None:
     """Make sure that *text* gives back what is to be stored.
 
     Raises:
         CassetteFileError: it does not: YAML has no way to write it.
     """
-    if loaded(text, name) != stored:
+    if load(text, name) != stored:
         raise CassetteFileError(
             f"{name}: what was recorded cannot be written as YAML without changing it; nothing was written"
         )

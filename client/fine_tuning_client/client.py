@@ -13,13 +13,13 @@ from typing import Any, Self, TypeVar
 
 from fine_tuning_client import runners, testing
 from fine_tuning_client.arguments import positive_seconds, whole_number
-from fine_tuning_client.config import checked_headers, default_provider, endpoint_of, profile_of, refuse_empty
+from fine_tuning_client.config import check_headers, default_provider, endpoint_of, profile_of, reject_empty
 from fine_tuning_client.effects import Flow, Stream
-from fine_tuning_client.methods import AsyncVerbs, BlockingVerbs
+from fine_tuning_client.methods import AsyncMethods, SyncMethods
 from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
-from fine_tuning_client.retries import retrying
-from fine_tuning_client.runners import Door
-from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async, united
+from fine_tuning_client.retries import with_retries
+from fine_tuning_client.runners import EffectContext
+from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, merge_headers, open_http, open_http_async
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class _Client:
             TypeError: *http_client* is none, or async where a blocking one is wanted, or the other way round.
             ValueError: *timeout* is no time that ends, or *max_retries* below 0.
         """
-        refuse_empty(provider=provider, api_key=api_key, base_url=base_url)
+        reject_empty(provider=provider, api_key=api_key, base_url=base_url)
         if isinstance(provider, ProviderProfile):  # it is an argument, and so is what it says
             api_key, base_url = api_key or provider.api_key, base_url or provider.base_url
         elif provider is not None:
@@ -88,7 +88,7 @@ class _Client:
         self._arguments = {**settings, "organization": organization, "project": project}
         self._timeout = positive_seconds("timeout", timeout)
         self._max_retries = whole_number("max_retries", max_retries)
-        self._headers = checked_headers(default_headers or {})
+        self._headers = check_headers(default_headers or {})
         self._query = dict(default_query or {})
         self._http = self._fitting(http_client)
         self._kept: Any = None
@@ -147,7 +147,7 @@ class _Client:
         """Connections that are open, and for another to close unless they were kept by this client."""
         return self._http or self._kept or (self._origin and self._origin._open)
 
-    def _keep(self, opened: Callable[[str], Any]) -> Self:
+    def _acquire(self, opened: Callable[[str], Any]) -> Self:
         """Keep connections until as many have let go as have come: tasks and threads may share a client."""
         with self._lock:
             if self._open is None:
@@ -155,7 +155,7 @@ class _Client:
             self._entered += 1
         return self
 
-    def _let_go(self) -> Any:
+    def _release(self) -> Any:
         """Leave; give the connections that nobody holds any more, for the caller to close."""
         with self._lock:
             self._entered -= 1
@@ -171,16 +171,16 @@ class _Client:
             found = endpoint_of(profile, self._arguments)
         else:
             found = Endpoint(profile.name, there.base_url, there.api_key, capabilities=profile.capabilities)
-        headers = united(found.headers, self._headers)
+        headers = merge_headers(found.headers, self._headers)
         return replace(found, headers=headers, query={**found.query, **self._query})
 
-    def _door(self, endpoint: Endpoint, there: testing.redirect | None, http: HttpClient) -> Door:
+    def _context(self, endpoint: Endpoint, there: testing.redirect | None, http: HttpClient) -> EffectContext:
         sleep = (there and self._sleep_there(there)) or self._sleep
         clock = (there and there.clock) or self._clock
-        return Door(endpoint, http, self._timeout, sleep, clock)
+        return EffectContext(endpoint, http, self._timeout, sleep, clock)
 
 
-class FineTuningClient(_Client, BlockingVerbs):
+class FineTuningClient(_Client, SyncMethods):
     """A client of one provider; blocks.
 
     Each operation opens its own connections, unless the client is entered (``with``), which keeps
@@ -193,10 +193,10 @@ class FineTuningClient(_Client, BlockingVerbs):
     _is_unfit = staticmethod(is_awaited)
 
     def __enter__(self) -> Self:
-        return self._keep(open_http)
+        return self._acquire(open_http)
 
     def __exit__(self, *exc_info: object) -> None:
-        if (kept := self._let_go()) is not None:
+        if (kept := self._release()) is not None:
             kept.close()
 
     def close(self) -> None:
@@ -206,25 +206,25 @@ class FineTuningClient(_Client, BlockingVerbs):
 
     def _run(self, flow: Flow[T]) -> T:
         with self._connected() as door:
-            return runners.run(retrying(flow, self._max_retries, random), door)
+            return runners.run(with_retries(flow, self._max_retries, random), door)
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
         with self._connected() as door:
-            yield from runners.stream(retrying(flow, self._max_retries, random), door)
+            yield from runners.stream(with_retries(flow, self._max_retries, random), door)
 
     @contextmanager
-    def _connected(self) -> Iterator[Door]:
+    def _connected(self) -> Iterator[EffectContext]:
         there = testing.active()
         endpoint = self._endpoint(there)
         http = there.http_client if there and there.base_url else self._open
         if http is not None:
-            yield self._door(endpoint, there, http)
+            yield self._context(endpoint, there, http)
             return
         with open_http(endpoint.base_url) as opened:
-            yield self._door(endpoint, there, opened)
+            yield self._context(endpoint, there, opened)
 
 
-class AsyncFineTuningClient(_Client, AsyncVerbs):
+class AsyncFineTuningClient(_Client, AsyncMethods):
     """A client of one provider; awaited.
 
     Each operation opens its own connections, unless the client is entered (``async with``), which
@@ -237,10 +237,10 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
     _is_unfit = staticmethod(is_blocking)
 
     async def __aenter__(self) -> Self:
-        return self._keep(open_http_async)
+        return self._acquire(open_http_async)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if (kept := self._let_go()) is not None:
+        if (kept := self._release()) is not None:
             await kept.aclose()
 
     async def aclose(self) -> None:
@@ -250,24 +250,24 @@ class AsyncFineTuningClient(_Client, AsyncVerbs):
 
     async def _run(self, flow: Flow[T]) -> T:
         async with self._connected() as door:
-            return await runners.run_async(retrying(flow, self._max_retries, random), door)
+            return await runners.run_async(with_retries(flow, self._max_retries, random), door)
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
-        repeating = retrying(flow, self._max_retries, random)
+        repeating = with_retries(flow, self._max_retries, random)
         async with self._connected() as door, aclosing(runners.stream_async(repeating, door)) as items:
             async for item in items:
                 yield item
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Door]:
+    async def _connected(self) -> AsyncIterator[EffectContext]:
         there = testing.active()
         endpoint = self._endpoint(there)
         http = there.async_http_client if there and there.base_url else self._open
         if http is not None:
-            yield self._door(endpoint, there, http)
+            yield self._context(endpoint, there, http)
             return
         async with open_http_async(endpoint.base_url) as opened:
-            yield self._door(endpoint, there, opened)
+            yield self._context(endpoint, there, opened)
 
 
 FineTuning = FineTuningClient()

@@ -89,27 +89,27 @@ def endpoint_of(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Endpo
     Raises:
         ConfigurationError: There is no address, no key, or one that cannot be right.
     """
-    profile = _guarded(profile, arguments)
+    profile = _without_file_secrets(profile, arguments)
     found = {setting: _find(profile, setting, arguments) for setting in SETTINGS}
     for setting in ("organization", "project", "api_version"):
         if not isinstance(found[setting], str | None):
             raise ConfigurationError(f"{setting} must be text, not {type(found[setting]).__name__}")
         found[setting] = (found[setting] or "").strip()
-    key, header = _sign_in(profile, found)
+    key, header = _auth_headers(profile, found)
     headers = {"OpenAI-Organization": found["organization"], "OpenAI-Project": found["project"]}
     return Endpoint(
         profile.name,
-        _address(profile, found["base_url"]),
+        _base_url(profile, found["base_url"]),
         key,
         header,
         profile.capabilities,
         profile.create_defaults,
-        checked_headers({name: value for name, value in headers.items() if value}),
+        check_headers({name: value for name, value in headers.items() if value}),
         _version(found["api_version"]),
     )
 
 
-def refuse_empty(**given: object) -> None:
+def reject_empty(**given: object) -> None:
     """Refuse arguments of nothing: a variable of nothing is no news, but an argument is meant.
 
     Raises:
@@ -120,7 +120,7 @@ def refuse_empty(**given: object) -> None:
             raise ConfigurationError(f"{what} is given, and empty: leave it out, or name one")
 
 
-def checked_key(key: Key) -> str | None:
+def check_key(key: Key) -> str | None:
     """Take a key, fetching it if need be, that fits into a header.
 
     Raises:
@@ -137,7 +137,7 @@ def checked_key(key: Key) -> str | None:
     return bare
 
 
-def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Take headers that can be sent.
 
     Raises:
@@ -157,7 +157,7 @@ def _is_sendable(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def checked_url(url: str) -> str:
+def check_url(url: str) -> str:
     """Take an address that requests can go to.
 
     Raises:
@@ -189,13 +189,13 @@ def _is_host(host: str, url: str) -> bool:
 
 def _find(profile: ProviderProfile, setting: str, arguments: Mapping[str, Any]) -> Any:
     return (
-        _said(profile, setting, arguments)
+        _from_code_or_env(profile, setting, arguments)
         or _entry(_file(), profile.name).get(_in_file(setting))
         or getattr(profile, setting, None)
     )
 
 
-def _said(profile: ProviderProfile, setting: str, arguments: Mapping[str, Any]) -> Any:
+def _from_code_or_env(profile: ProviderProfile, setting: str, arguments: Mapping[str, Any]) -> Any:
     """Find what whoever runs this process says of a setting, be it in code or in the environment."""
     return (
         arguments.get(setting)
@@ -208,9 +208,9 @@ def _in_file(setting: str) -> str:
     return "url" if setting == "base_url" else setting
 
 
-def _guarded(profile: ProviderProfile, arguments: Mapping[str, Any]) -> ProviderProfile:
+def _without_file_secrets(profile: ProviderProfile, arguments: Mapping[str, Any]) -> ProviderProfile:
     """Forget the driver's own variables of secrets where a file says whom they would be sent to."""
-    if not _entry(_file(), profile.name).get("url") or _said(profile, "base_url", arguments):
+    if not _entry(_file(), profile.name).get("url") or _from_code_or_env(profile, "base_url", arguments):
         return profile
     entries = _entry(_file(), profile.name), _entry(_configured[0], profile.name)
     named = {entry.get("key_env") for entry in entries}
@@ -222,7 +222,7 @@ def _guarded(profile: ProviderProfile, arguments: Mapping[str, Any]) -> Provider
     return replace(profile, environment=kept)
 
 
-def _sign_in(profile: ProviderProfile, found: Mapping[str, Any]) -> tuple[Key, str]:
+def _auth_headers(profile: ProviderProfile, found: Mapping[str, Any]) -> tuple[Key, str]:
     key = found["api_key"]
     if not key and found["token"]:
         return found["token"], "Authorization"
@@ -236,13 +236,13 @@ def _sign_in(profile: ProviderProfile, found: Mapping[str, Any]) -> tuple[Key, s
     return key or None, "Authorization" if callable(key) else profile.key_header
 
 
-def _address(profile: ProviderProfile, url: str | None) -> str:
+def _base_url(profile: ProviderProfile, url: str | None) -> str:
     if not url:
         hint = profile.environment.get("base_url")
         raise ConfigurationError(
             f"no address for provider {profile.name!r}: pass base_url" + (f" or set {hint}" if hint else "")
         )
-    address = checked_url(url)
+    address = check_url(url)
     return address if address.endswith(profile.url_suffix) else address + profile.url_suffix
 
 

@@ -48,7 +48,7 @@ class Request:
     json: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
     file: FilePart | None = None
-    already: Callable[[], Flow[Reply | None]] | None = None
+    already: Callable[[], Flow[RawResponse | None]] | None = None
     until: float | None = None
 
 
@@ -72,7 +72,7 @@ class Emit(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RawResponse:
     """An answer; header names are in lower case. ``secrets`` are texts that no message may show."""
 
     status: int
@@ -110,14 +110,14 @@ class Failure:
 
 
 Command: TypeAlias = Request | Sleep | Now
-Outcome: TypeAlias = Reply | Failure | float | None
+Outcome: TypeAlias = RawResponse | Failure | float | None
 Flow: TypeAlias = Generator[Command, Outcome, T]
 Stream: TypeAlias = Generator[Command | Emit[T], Outcome, None]
 
 
-def send(request: Request) -> Flow[Reply | Failure]:
+def send(request: Request) -> Flow[RawResponse | Failure]:
     """Ask for *request* to be sent."""
-    return cast("Reply | Failure", (yield request))
+    return cast("RawResponse | Failure", (yield request))
 
 
 def now() -> Flow[float]:

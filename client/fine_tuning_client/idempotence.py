@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from fine_tuning_client.arguments import named
-from fine_tuning_client.effects import Flow, Reply, Request, send
+from fine_tuning_client.effects import Flow, RawResponse, Request, send
 from fine_tuning_client.errors import APIError, APIResponseError, UnsupportedOperationError
 from fine_tuning_client.models import FineTuningJobListResponse, FineTuningJobResponse
-from fine_tuning_client.reply_parsing import checked, parsed
+from fine_tuning_client.reply_parsing import check_response, parse_response
 
 NAME = "idempotency_key"
 
@@ -22,7 +22,7 @@ LONGEST_NAME = 64
 LONGEST_VALUE = 512
 
 
-def create_once(request: Request, key: str) -> Flow[Reply]:
+def create_once(request: Request, key: str) -> Flow[RawResponse]:
     """Send a create unless there is a job with *key*: before the first time, and before each time after that.
 
     Raises:
@@ -35,15 +35,15 @@ def create_once(request: Request, key: str) -> Flow[Reply]:
     found = yield from look()
     if found is not None:
         return found
-    reply = checked((yield from send(replace(request, json=body, already=look))))
+    reply = check_response((yield from send(replace(request, json=body, already=look))))
     try:
-        parsed(FineTuningJobResponse, reply)
+        parse_response(FineTuningJobResponse, reply)
     except APIResponseError:
-        return (yield from _instead_of(reply, look))
+        return (yield from _or_existing_job(reply, look))
     return reply
 
 
-def _instead_of(reply: Reply, look: Callable[[], Flow[Reply | None]]) -> Flow[Reply]:
+def _or_existing_job(reply: RawResponse, look: Callable[[], Flow[RawResponse | None]]) -> Flow[RawResponse]:
     """Find the job that an unreadable *reply* may be about; a look that fails says no more than the reply does."""
     try:
         return (yield from look()) or reply
@@ -60,21 +60,21 @@ def _with_key(metadata: Any, key: str) -> dict[str, str]:
     if len(pairs) > MOST_PAIRS:
         raise ValueError(f"metadata has {len(pairs)} pairs with the {NAME}, and may have {MOST_PAIRS}")
     for name, value in pairs.items():
-        if not _fits(name, LONGEST_NAME) or not _fits(value, LONGEST_VALUE):
+        if not _is_text_within(name, LONGEST_NAME) or not _is_text_within(value, LONGEST_VALUE):
             limits = f"text of at most {LONGEST_NAME} and {LONGEST_VALUE} characters"
             raise ValueError(f"names and values of metadata must be {limits}, not {name!r}: {value!r}")
     return pairs
 
 
-def _fits(text: object, longest: int) -> bool:
+def _is_text_within(text: object, longest: int) -> bool:
     return isinstance(text, str) and len(text) <= longest
 
 
-def _find(path: str, key: str) -> Flow[Reply | None]:
+def _find(path: str, key: str) -> Flow[RawResponse | None]:
     """Find the newest job with *key*, as if it had just been created."""
     query = ((f"metadata[{NAME}]", key), ("limit", "1"))
-    reply = checked((yield from send(Request("GET", path, "metadata", query))))
-    for job in parsed(FineTuningJobListResponse, reply):
+    reply = check_response((yield from send(Request("GET", path, "metadata", query))))
+    for job in parse_response(FineTuningJobListResponse, reply):
         if not isinstance(job.metadata, Mapping) or job.metadata.get(NAME) != key:
             raise UnsupportedOperationError(
                 f"provider {reply.provider!r} lists jobs whatever their metadata, so no job can be found by its key"

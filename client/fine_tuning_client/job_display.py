@@ -31,7 +31,7 @@ class JobDisplay:
         Args:
             stream: Stderr unless given: stdout is for results.
         """
-        self._stream = _Tolerant(sys.stderr if stream is None else stream)
+        self._stream = _SafeStream(sys.stderr if stream is None else stream)
         self._bars = _bars(self._stream)
         self._tasks: dict[str, Any] = {}
         self._statuses: dict[str, str] = {}
@@ -100,7 +100,7 @@ class JobDisplay:
             self._bars.stop()
 
 
-class _Tolerant:
+class _SafeStream:
     """A stream that takes any text, and goes silent for good once it is broken."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -134,7 +134,7 @@ class _Tolerant:
             self._stream = None
 
 
-def _bars(stream: _Tolerant) -> Progress | None:
+def _bars(stream: _SafeStream) -> Progress | None:
     if not stream.isatty():
         return None
     try:  # neither needed by nor installed with the client alone, and slow to import
@@ -149,7 +149,7 @@ def _bars(stream: _Tolerant) -> Progress | None:
     columns = TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TimeElapsedColumn()
     # What others write goes above the bar where it would have hit it; results that go into a pipe stay there.
     above: dict[str, Any] = {
-        f"redirect_{name}": _Tolerant(getattr(sys, name)).isatty() for name in ("stdout", "stderr")
+        f"redirect_{name}": _SafeStream(getattr(sys, name)).isatty() for name in ("stdout", "stderr")
     }
     return Progress(*columns, console=console, transient=True, **above)
 

@@ -20,7 +20,7 @@ def _run(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], T]:
         result: T = self._run(flow(*args, **kwargs))
         return result
 
-    return _dressed(method, flow, "{}")
+    return _with_signature_of(method, flow, "{}")
 
 
 def _iterate(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], Generator[T, None, None]]:
@@ -28,7 +28,7 @@ def _iterate(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], Gene
         items: Generator[T, None, None] = self._stream(flow(*args, **kwargs))
         return items
 
-    return _dressed(method, flow, "Generator[{}, None, None]")
+    return _with_signature_of(method, flow, "Generator[{}, None, None]")
 
 
 def _run_async(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
@@ -36,7 +36,7 @@ def _run_async(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Any, P], Coro
         result: T = await self._run(flow(*args, **kwargs))
         return result
 
-    return _dressed(method, flow, "{}")
+    return _with_signature_of(method, flow, "{}")
 
 
 def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]:
@@ -44,10 +44,10 @@ def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P]
         items: AsyncGenerator[T, None] = self._stream(flow(*args, **kwargs))
         return items
 
-    return _dressed(method, flow, "AsyncGenerator[{}, None]")
+    return _with_signature_of(method, flow, "AsyncGenerator[{}, None]")
 
 
-def _dressed(method: M, flow: Callable[..., Any], returns: str) -> M:
+def _with_signature_of(method: M, flow: Callable[..., Any], returns: str) -> M:
     """Make `help()` show what a caller sees; `functools.wraps` would show the flow."""
     shown = signature(flow)
     item = str(shown.return_annotation).partition("[")[2].removesuffix("]")
@@ -63,7 +63,7 @@ def _dressed(method: M, flow: Callable[..., Any], returns: str) -> M:
     return method
 
 
-class BlockingVerbs:
+class SyncMethods:
     """Every operation, for whoever can run a flow."""
 
     create_job = _run(operations.create_job)
@@ -95,7 +95,7 @@ class BlockingVerbs:
     result_metrics = _run(metrics.result_metrics)
 
 
-class AsyncVerbs:
+class AsyncMethods:
     """Every operation, for whoever can await a flow."""
 
     create_job = _run_async(operations.create_job)

@@ -35,7 +35,7 @@ class Response:
         if not isinstance(body, Mapping):
             raise ValueError(f"expected a JSON object, not {type(body).__name__}")
         known = {each.name: each for each in fields(cls) if each.name not in OURS}
-        values = {name: _checked(cls, each, body) for name, each in known.items() if _wanted(each, body)}
+        values = {name: _checked(cls, each, body) for name, each in known.items() if _is_expected(each, body)}
         extra = {name: value for name, value in body.items() if name not in known}
         return cls(**values, extra=extra, raw=body)
 
@@ -49,7 +49,7 @@ def _required(each: Field[Any]) -> bool:
     return each.default is MISSING and each.default_factory is MISSING
 
 
-def _wanted(each: Field[Any], body: Mapping[str, Any]) -> bool:
+def _is_expected(each: Field[Any], body: Mapping[str, Any]) -> bool:
     return each.name in body or _required(each)
 
 

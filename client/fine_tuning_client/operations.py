@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, BinaryIO, TypeVar
 
 from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, file_part, merged, named, query, segment, unless_none
-from fine_tuning_client.effects import Flow, OnProgress, Reply, Request, send
+from fine_tuning_client.effects import Flow, OnProgress, RawResponse, Request, send
 from fine_tuning_client.idempotence import create_once
 from fine_tuning_client.models import (
     DeletionResponse,
@@ -22,7 +22,7 @@ from fine_tuning_client.models import (
     ModelResponse,
     Response,
 )
-from fine_tuning_client.reply_parsing import checked, parsed
+from fine_tuning_client.reply_parsing import check_response, parse_response
 
 R = TypeVar("R", bound=Response)
 
@@ -115,7 +115,7 @@ def list_jobs(
     # A provider that knows no metadata would list all jobs, as if each had those asked for.
     capability = "metadata" if "metadata" in given else "list"
     reply = yield from exchange(Request("GET", JOBS, capability, query(given)))
-    page = parsed(FineTuningJobListResponse, reply)
+    page = parse_response(FineTuningJobListResponse, reply)
     return replace(page, jobs=[replace(job, provider=reply.provider) for job in page])
 
 
@@ -227,21 +227,21 @@ def delete_model(model_id: str) -> Flow[DeletionResponse]:
     return (yield from _fetch(DeletionResponse, Request("DELETE", _of_model(model_id), "models")))
 
 
-def exchange(request: Request) -> Flow[Reply]:
+def exchange(request: Request) -> Flow[RawResponse]:
     """Send *request* and insist on a good reply."""
-    return checked((yield from send(request)))
+    return check_response((yield from send(request)))
 
 
 def _fetch(kind: type[R], request: Request) -> Flow[R]:
-    return parsed(kind, (yield from exchange(request)))
+    return parse_response(kind, (yield from exchange(request)))
 
 
 def _job(request: Request) -> Flow[FineTuningJobResponse]:
     return _as_job((yield from exchange(request)))
 
 
-def _as_job(reply: Reply) -> FineTuningJobResponse:
-    return replace(parsed(FineTuningJobResponse, reply), provider=reply.provider)
+def _as_job(reply: RawResponse) -> FineTuningJobResponse:
+    return replace(parse_response(FineTuningJobResponse, reply), provider=reply.provider)
 
 
 def _of_job(job_id: str, verb: str = "") -> str:

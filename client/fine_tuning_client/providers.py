@@ -56,7 +56,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def admit(self, request: Request) -> None:
+    def require_capability(self, request: Request) -> None:
         """Let through what the provider offers.
 
         Raises:

@@ -6,7 +6,7 @@ import json
 from math import isfinite
 from typing import Any, TypeVar
 
-from fine_tuning_client.effects import Failure, Reply
+from fine_tuning_client.effects import Failure, RawResponse
 from fine_tuning_client.errors import APIConnectionError, APIResponseError, APIStatusError, APITimeoutError, error_class
 from fine_tuning_client.models import Response
 
@@ -16,7 +16,7 @@ SNIPPET = 200  # characters of an unreadable body that go into a message
 SENTENCES = ("message", "detail", "msg", "error", "errors", "title")  # where services put theirs, the likeliest first
 
 
-def checked(outcome: Reply | Failure) -> Reply:
+def check_response(outcome: RawResponse | Failure) -> RawResponse:
     """Let a good reply through.
 
     Raises:
@@ -30,7 +30,7 @@ def checked(outcome: Reply | Failure) -> Reply:
     return outcome
 
 
-def parsed(kind: type[R], reply: Reply) -> R:
+def parse_response(kind: type[R], reply: RawResponse) -> R:
     """Read the body of a good reply.
 
     Raises:
@@ -42,7 +42,7 @@ def parsed(kind: type[R], reply: Reply) -> R:
         raise response_error(reply, str(error)) from error
 
 
-def response_error(reply: Reply, why: str) -> APIResponseError:
+def response_error(reply: RawResponse, why: str) -> APIResponseError:
     """Make the error for a good status with a useless body."""
     kind = reply.hiding(reply.headers.get("content-type", "")) or "of no content type"
     came = f"{why}; it is {kind}: {_shortened(reply.text) or 'empty'}"
@@ -50,7 +50,7 @@ def response_error(reply: Reply, why: str) -> APIResponseError:
     return APIResponseError(text, **_answer(reply))
 
 
-def _answer(reply: Reply) -> dict[str, Any]:
+def _answer(reply: RawResponse) -> dict[str, Any]:
     body = _json_or_text(reply.text)
     return {"provider": reply.provider, "request_id": reply.request_id, "status_code": reply.status, "body": body}
 
@@ -62,7 +62,7 @@ def connection_error(failure: Failure) -> APIConnectionError:
     return kind(f"no answer from {failure.provider}: {why}", provider=failure.provider)
 
 
-def status_error(reply: Reply) -> APIStatusError:
+def status_error(reply: RawResponse) -> APIStatusError:
     """Make the error for a refusal, whatever its body looks like."""
     answer = _answer(reply)
     body = answer["body"]
@@ -80,11 +80,11 @@ def status_error(reply: Reply) -> APIStatusError:
     )
 
 
-def _reference(reply: Reply) -> str:
+def _reference(reply: RawResponse) -> str:
     return f" (request {reply.request_id})" if reply.request_id else ""
 
 
-def _moved(reply: Reply) -> str:
+def _moved(reply: RawResponse) -> str:
     place = reply.hiding(reply.headers.get("location", ""))
     return f"it is at {place}, and the key goes nowhere but to the base URL" if place else ""
 
@@ -116,7 +116,7 @@ def _shortened(text: str) -> str:
     return words if len(words) <= SNIPPET else words[:SNIPPET] + "…"
 
 
-def retry_after(reply: Reply) -> float | None:
+def retry_after(reply: RawResponse) -> float | None:
     """Read how many seconds the service asks to be left alone, if it does."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = _number(reply.headers.get(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from fine_tuning_client.effects import Command, Failure, Flow, Outcome, Reply, Request, Sleep, now, send
+from fine_tuning_client.effects import Command, Failure, Flow, Outcome, RawResponse, Request, Sleep, now, send
 from fine_tuning_client.errors import APIError
 from fine_tuning_client.reply_parsing import retry_after
 
@@ -17,7 +17,7 @@ LONGEST_PAUSE_S = 8.0
 LONGEST_RETRY_AFTER_S = 60.0  # who asks for more time than this gets it: no retry
 
 
-def retrying(
+def with_retries(
     flow: Generator[C, Outcome, T], max_retries: int, draw: Callable[[], float]
 ) -> Generator[C | Command, Outcome, T]:
     """Repeat the requests of *flow* that failed and may be repeated.
@@ -34,18 +34,18 @@ def retrying(
         except StopIteration as done:
             return cast(T, done.value)
         if isinstance(wanted, Request):
-            outcome = yield from _insist(wanted, max_retries, draw)
+            outcome = yield from _send_with_retries(wanted, max_retries, draw)
         else:
             outcome = yield wanted
 
 
-def _insist(request: Request, max_retries: int, draw: Callable[[], float]) -> Flow[Reply | Failure]:
+def _send_with_retries(request: Request, max_retries: int, draw: Callable[[], float]) -> Flow[RawResponse | Failure]:
     retry = 0
     while True:
         outcome = yield from send(request)
         pause = pause_before_retry(request, outcome, retry, draw())
-        if pause is None and is_in_doubt(outcome):
-            return (yield from _fate(request, outcome, max_retries, draw)) or outcome
+        if pause is None and outcome_unknown(outcome):
+            return (yield from _classify(request, outcome, max_retries, draw)) or outcome
         if (
             pause is None
             or (retry >= max_retries and request.already is None)
@@ -53,7 +53,7 @@ def _insist(request: Request, max_retries: int, draw: Callable[[], float]) -> Fl
         ):
             return outcome
         yield Sleep(pause)
-        fate = yield from _fate(request, outcome, max_retries, draw)
+        fate = yield from _classify(request, outcome, max_retries, draw)
         if fate is not None or retry >= max_retries:
             return fate or outcome
         retry += 1
@@ -63,33 +63,33 @@ def _is_too_late(request: Request, pause: float) -> Flow[bool]:
     return request.until is not None and (yield from now()) + pause > request.until
 
 
-def _fate(
-    request: Request, outcome: Reply | Failure, max_retries: int, draw: Callable[[], float]
-) -> Flow[Reply | Failure | None]:
+def _classify(
+    request: Request, outcome: RawResponse | Failure, max_retries: int, draw: Callable[[], float]
+) -> Flow[RawResponse | Failure | None]:
     """Look whether *request* has taken effect; where that cannot be told, *outcome* is all there is."""
     if request.already is None:
         return None
     try:
-        return (yield from retrying(request.already(), max_retries, draw))
+        return (yield from with_retries(request.already(), max_retries, draw))
     except APIError:
         return outcome
 
 
-def pause_before_retry(request: Request, outcome: Reply | Failure, retry: int, jitter: float) -> float | None:
+def pause_before_retry(request: Request, outcome: RawResponse | Failure, retry: int, jitter: float) -> float | None:
     """Decide whether to ask again, and after how many seconds."""
-    asked = retry_after(outcome) if isinstance(outcome, Reply) else None
-    if not may_repeat(request, outcome) or (asked or 0) > LONGEST_RETRY_AFTER_S:
+    asked = retry_after(outcome) if isinstance(outcome, RawResponse) else None
+    if not is_idempotent(request, outcome) or (asked or 0) > LONGEST_RETRY_AFTER_S:
         return None
     backoff = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**retry)
     return asked if asked is not None else backoff * (1 - jitter / 4)
 
 
-def is_in_doubt(outcome: Reply | Failure) -> bool:
+def outcome_unknown(outcome: RawResponse | Failure) -> bool:
     """Tell whether a request that ended so may have taken effect all the same."""
     return outcome.sent if isinstance(outcome, Failure) else outcome.status == 408 or outcome.status >= 500
 
 
-def may_repeat(request: Request, outcome: Reply | Failure) -> bool:
+def is_idempotent(request: Request, outcome: RawResponse | Failure) -> bool:
     """Tell whether repeating is safe and has a chance.
 
     Anything but a GET is repeated only if it cannot have taken effect, or if that can be found out: a
@@ -103,4 +103,4 @@ def may_repeat(request: Request, outcome: Reply | Failure) -> bool:
         return not outcome.hopeless and (is_safe or not outcome.sent)
     if outcome.status == 429:
         return True
-    return is_safe and is_in_doubt(outcome)
+    return is_safe and outcome_unknown(outcome)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class EffectContext:
     """What commands are carried out with, for one operation."""
 
     endpoint: Endpoint
@@ -25,7 +25,7 @@ class Door:
     clock: Callable[[], float]
 
 
-def run(flow: Flow[T], door: Door) -> T:
+def run(flow: Flow[T], door: EffectContext) -> T:
     """Drive *flow* to its end, blocking."""
     outcome: Outcome = None
     while True:
@@ -37,7 +37,7 @@ def run(flow: Flow[T], door: Door) -> T:
         outcome = _perform(command, door)
 
 
-def stream(flow: Stream[T], door: Door) -> Generator[T, None, None]:
+def stream(flow: Stream[T], door: EffectContext) -> Generator[T, None, None]:
     """Drive *flow* as far as somebody iterates, blocking."""
     outcome: Outcome = None
     while True:
@@ -52,7 +52,7 @@ def stream(flow: Stream[T], door: Door) -> Generator[T, None, None]:
             outcome = _perform(command, door)
 
 
-async def run_async(flow: Flow[T], door: Door) -> T:
+async def run_async(flow: Flow[T], door: EffectContext) -> T:
     """Drive *flow* to its end."""
     outcome: Outcome = None
     while True:
@@ -64,7 +64,7 @@ async def run_async(flow: Flow[T], door: Door) -> T:
         outcome = await _perform_async(command, door)
 
 
-async def stream_async(flow: Stream[T], door: Door) -> AsyncGenerator[T, None]:
+async def stream_async(flow: Stream[T], door: EffectContext) -> AsyncGenerator[T, None]:
     """Drive *flow* as far as somebody iterates."""
     outcome: Outcome = None
     while True:
@@ -79,7 +79,7 @@ async def stream_async(flow: Stream[T], door: Door) -> AsyncGenerator[T, None]:
             outcome = await _perform_async(command, door)
 
 
-def _perform(command: Command, door: Door) -> Outcome:
+def _perform(command: Command, door: EffectContext) -> Outcome:
     if isinstance(command, Request):
         return exchange(command, door.endpoint, door.http, door.timeout)
     if isinstance(command, Sleep):
@@ -88,7 +88,7 @@ def _perform(command: Command, door: Door) -> Outcome:
     return door.clock()
 
 
-async def _perform_async(command: Command, door: Door) -> Outcome:
+async def _perform_async(command: Command, door: EffectContext) -> Outcome:
     if isinstance(command, Request):
         return await exchange_async(command, door.endpoint, door.http, door.timeout)
     if isinstance(command, Sleep):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from fine_tuning_client.config import checked_url
+from fine_tuning_client.config import check_url
 
 if TYPE_CHECKING:
     from fine_tuning_client.transport import HttpClient
@@ -41,7 +41,7 @@ class redirect:  # it reads as a verb: with redirect(url):
     clock: Callable[[], float] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.base_url = None if self.base_url is None else checked_url(self.base_url)
+        self.base_url = None if self.base_url is None else check_url(self.base_url)
 
     def __enter__(self) -> Self:
         _redirects.append(self)

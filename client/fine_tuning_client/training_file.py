@@ -65,7 +65,7 @@ def check_training_file(
         raise ValueError(f'n_epochs must be "auto" or 1 to {EPOCHS_AT_MOST}, not {n_epochs!r}')
     if model is not None:
         named("model", model)
-    check = _Check(file_part(file, None).filename, method, _base(model))
+    check = _Validator(file_part(file, None).filename, method, _base(model))
     with _opened(file) as source:
         check.read(source)
     return check.report(None if n_epochs in (None, "auto") else int(n_epochs))
@@ -96,7 +96,7 @@ class _RefusedLineError(Exception):
 
 
 @dataclass(slots=True)
-class _Check:
+class _Validator:
     """One pass over a file: what has been found so far."""
 
     filename: str

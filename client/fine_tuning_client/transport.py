@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from fine_tuning_client.arguments import is_async
-from fine_tuning_client.config import checked_key
-from fine_tuning_client.effects import Failure, Reply, Request
+from fine_tuning_client.config import check_key
+from fine_tuning_client.effects import Failure, RawResponse, Request
 from fine_tuning_client.providers import Endpoint
 from fine_tuning_client.upload_progress import opened
 
@@ -48,9 +48,9 @@ def is_blocking(http: HttpClient) -> bool:
     return hasattr(kind, "__enter__") and not hasattr(kind, "__aenter__") and not is_awaited(http)
 
 
-def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> Reply | Failure:
+def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> RawResponse | Failure:
     """Send *request*."""
-    key = checked_key(endpoint.key)
+    key = check_key(endpoint.key)
     with _opened(request, endpoint, key) as arguments:
         try:
             response = http.request(**arguments, timeout=timeout)
@@ -59,9 +59,11 @@ def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: fl
     return _reply(response, endpoint.provider, arguments["headers"])
 
 
-async def exchange_async(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> Reply | Failure:
+async def exchange_async(
+    request: Request, endpoint: Endpoint, http: HttpClient, timeout: float
+) -> RawResponse | Failure:
     """Send *request*."""
-    key = checked_key(endpoint.key)
+    key = check_key(endpoint.key)
     with _opened(request, endpoint, key) as arguments:
         try:
             response = await http.request(**arguments, timeout=timeout)
@@ -73,7 +75,7 @@ async def exchange_async(request: Request, endpoint: Endpoint, http: HttpClient,
 @contextmanager
 def _opened(request: Request, endpoint: Endpoint, key: str | None) -> Iterator[dict[str, Any]]:
     """Give the arguments for the HTTP client, with the file of an upload open."""
-    arguments = addressed(request, endpoint, key)
+    arguments = to_http_arguments(request, endpoint, key)
     if request.file is None:
         yield arguments
         return
@@ -82,14 +84,14 @@ def _opened(request: Request, endpoint: Endpoint, key: str | None) -> Iterator[d
         yield arguments | {"data": request.form, "files": {"file": part}}
 
 
-def addressed(request: Request, endpoint: Endpoint, key: str | None) -> dict[str, Any]:
+def to_http_arguments(request: Request, endpoint: Endpoint, key: str | None) -> dict[str, Any]:
     """Turn a request into arguments for an HTTP client.
 
     Raises:
         UnsupportedOperationError: The provider does not offer it.
         TypeError: A value of the body cannot be written as JSON; or ValueError.
     """
-    endpoint.admit(request)
+    endpoint.require_capability(request)
     query = urlencode([*endpoint.query.items(), *request.query])
     headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client"}
     if key:
@@ -103,20 +105,20 @@ def addressed(request: Request, endpoint: Endpoint, key: str | None) -> dict[str
         defaults = endpoint.create_defaults if request.capability == "create" else {}
         arguments["content"] = json.dumps({**defaults, **request.json}, allow_nan=False).encode()
         headers["Content-Type"] = "application/json"
-    return arguments | {"headers": united(headers, endpoint.headers)}
+    return arguments | {"headers": merge_headers(headers, endpoint.headers)}
 
 
-def united(*layers: Mapping[str, str]) -> dict[str, str]:
+def merge_headers(*layers: Mapping[str, str]) -> dict[str, str]:
     """Unite headers, whose names have no case; the last of each name is sent."""
     found = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
     return dict(found.values())
 
 
-def _reply(response: Any, provider: str, sent: Mapping[str, str]) -> Reply:
+def _reply(response: Any, provider: str, sent: Mapping[str, str]) -> RawResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
     secrets = (value.rpartition(" ")[2] for name, value in sent.items() if SECRET.search(name))
     hidden = tuple(each for each in secrets if len(each) > SHORT)
-    return Reply(response.status_code, headers, response.content, provider, hidden)
+    return RawResponse(response.status_code, headers, response.content, provider, hidden)
 
 
 def _failure(error: Exception, provider: str) -> Failure:
@@ -137,17 +139,17 @@ def open_http(base_url: str) -> httpx.Client:
     """Open a blocking connection pool."""
     import httpx
 
-    return httpx.Client(verify=_tls(), trust_env=_goes_out(base_url))
+    return httpx.Client(verify=_tls(), trust_env=_is_remote(base_url))
 
 
 def open_http_async(base_url: str) -> httpx.AsyncClient:
     """Open an async connection pool."""
     import httpx
 
-    return httpx.AsyncClient(verify=_tls(), trust_env=_goes_out(base_url))
+    return httpx.AsyncClient(verify=_tls(), trust_env=_is_remote(base_url))
 
 
-def _goes_out(base_url: str) -> bool:
+def _is_remote(base_url: str) -> bool:
     # A proxy named in the environment has no way to this machine's own loopback.
     return urlsplit(base_url).hostname not in LOOPBACK
 

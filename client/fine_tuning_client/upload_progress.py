@@ -13,19 +13,19 @@ from fine_tuning_client.effects import FilePart, OnProgress
 
 
 @contextmanager
-def opened(part: FilePart) -> Iterator[Reading]:
+def opened(part: FilePart) -> Iterator[ProgressReader]:
     """Open what *part* names; a file that somebody else opened stays open."""
     source = part.source
     if isinstance(source, bytes):
-        yield Reading(BytesIO(source), part.on_progress)
+        yield ProgressReader(BytesIO(source), part.on_progress)
     elif isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
-            yield Reading(file, part.on_progress)
+            yield ProgressReader(file, part.on_progress)
     else:
-        yield Reading(source, part.on_progress)
+        yield ProgressReader(source, part.on_progress)
 
 
-class Reading:
+class ProgressReader:
     """A file that tells how much of it was sent.
 
     The HTTP client asks for the next chunk once it has handed on the one before, so what it has got

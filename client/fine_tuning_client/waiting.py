@@ -107,7 +107,7 @@ def wait_for_job(
         ValueError: *timeout* or *poll_interval* is no time.
     """
     plain_function("on_update", on_update)
-    watch = _Watch(poll_interval, timeout, started_s=(yield from now()))
+    watch = _Wait(poll_interval, timeout, started_s=(yield from now()))
     while True:
         job = yield from watch.attempt(lambda: retrieve_job(job_id))
         if job is not None:
@@ -116,7 +116,7 @@ def wait_for_job(
             watch.job = job
             if job.is_finished() or (until_paused and job.is_paused()):
                 return _judged(job) if raise_on_failure else job
-        yield from watch.rest(job_id)
+        yield from watch.sleep(job_id)
 
 
 def follow_job_events(
@@ -138,7 +138,7 @@ def follow_job_events(
         WaitTimeout: The job goes on, but *timeout* has passed.
         ValueError: *timeout* or *poll_interval* is no time.
     """
-    watch = _Watch(poll_interval, timeout, started_s=(yield from now()))
+    watch = _Wait(poll_interval, timeout, started_s=(yield from now()))
     known = set() if since is None else {named("since", since)}
     is_last = False
     while True:
@@ -152,10 +152,10 @@ def follow_job_events(
             is_last = True
             yield Sleep(LAST_WORDS_S)
         else:
-            yield from watch.rest(job_id)
+            yield from watch.sleep(job_id)
 
 
-def _news(watch: _Watch, job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]:
+def _news(watch: _Wait, job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]:
     """Fetch the job, then its events: but for a cancellation's, they land no later than the last status."""
     watch.job = yield from retrieve_job(job_id)
     return (yield from _unseen(job_id, known))
@@ -192,7 +192,7 @@ def _may_pass(error: APIError) -> bool:
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Wait:
     """One wait: when it ends, how often it looks, and what it saw last."""
 
     interval_s: float
@@ -243,7 +243,7 @@ class _Watch:
         self.failures += 1
         return self.failures > MOST_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S
 
-    def rest(self, job_id: str) -> Flow[None]:
+    def sleep(self, job_id: str) -> Flow[None]:
         """Sleep until the next look, or give up if there is no time for one."""
         pause = max(self.interval_s, self.asked_s)
         if self.timeout_s is not None:

@@ -10,33 +10,33 @@ if TYPE_CHECKING:
     from .findings import Finding
     from .settings import Settings, SettingsFields
     from .usage_errors import FakeUsageError
-    from .web.fault_injector import Fault
+    from .web.fault_injector import ArmedFault
     from .web.recorded_calls import Call
-    from .web.scripting.items import FakeResponseMismatch
-    from .web.scripting.script import ScriptedCall, StrayOperation
+    from .web.scripting.items import InvalidScriptItem
+    from .web.scripting.script import ScriptedCall, UnexpectedCallError
 
 __all__ = [
+    "ArmedFault",
     "Call",
     "FakeFineTuning",
-    "FakeResponseMismatch",
     "FakeUsageError",
-    "Fault",
     "Finding",
+    "InvalidScriptItem",
     "JobError",
     "Plan",
     "PlanFields",
     "ScriptedCall",
     "Settings",
     "SettingsFields",
-    "StrayOperation",
+    "UnexpectedCallError",
 ]
 
 _HOMES = {
     "Call": "web.recorded_calls",
     "FakeFineTuning": "fake.fake_fine_tuning",
-    "FakeResponseMismatch": "web.scripting.items",
+    "InvalidScriptItem": "web.scripting.items",
     "FakeUsageError": "usage_errors",
-    "Fault": "web.fault_injector",
+    "ArmedFault": "web.fault_injector",
     "Finding": "findings",
     "JobError": "domain.plan",
     "Plan": "domain.plan",
@@ -44,7 +44,7 @@ _HOMES = {
     "ScriptedCall": "web.scripting.script",
     "Settings": "settings",
     "SettingsFields": "settings",
-    "StrayOperation": "web.scripting.script",
+    "UnexpectedCallError": "web.scripting.script",
 }
 
 

@@ -15,7 +15,7 @@ Pace: TypeAlias = Literal["polls", "manual", "instant"] | float
 PACES = ("polls", "manual", "instant")
 
 
-def checked_pace(pace: object) -> Pace:
+def parse_pace(pace: object) -> Pace:
     """*pace* as a pace.
 
     Raises:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, TypedDict
 
-from .clock import Pace, checked_pace
+from .clock import Pace, parse_pace
 from .domain.base_models import BASE_MODELS, BaseModel, checked_class, checked_day, start_of
 from .domain.dialects.dialect import RECORDED
 from .domain.dialects.registry import dialect_named
 from .domain.plan import Plan, PlanFields
-from .domain.webhook_events import Target, check_place
+from .domain.webhook_events import WebhookConfig, check_webhook_url
 from .usage_errors import FakeUsageError
 
 LATEST = 1e11
@@ -91,7 +91,7 @@ class SettingsFields(TypedDict, total=False):
     run_python_graders: bool
     as_of: str | date | None
     organization_class: str
-    webhooks: Iterable[Target | Mapping[str, Any] | str]
+    webhooks: Iterable[WebhookConfig | Mapping[str, Any] | str]
     allow_remote_webhooks: bool
     dialect: str
 
@@ -142,7 +142,7 @@ class Settings:
     run_python_graders: bool = False
     as_of: str | date | None = None
     organization_class: str = "active"
-    webhooks: tuple[Target, ...] = ()
+    webhooks: tuple[WebhookConfig, ...] = ()
     allow_remote_webhooks: bool = False
     dialect: str = RECORDED.name
 
@@ -153,13 +153,13 @@ class Settings:
                     raise FakeUsageError(f"{name} is {getattr(self, name)!r}: {wanted}")
         set_ = object.__setattr__
         dialect_named(self.dialect)
-        set_(self, "pace", checked_pace(self.pace))
+        set_(self, "pace", parse_pace(self.pace))
         set_(self, "api_keys", frozenset(self.api_keys))
         if checked_class(self.organization_class) != "active" and self.as_of is None:
             raise FakeUsageError(f"organization_class {self.organization_class!r} means nothing without as_of, a date")
-        set_(self, "webhooks", tuple(Target.of(each) for each in self.webhooks))
+        set_(self, "webhooks", tuple(WebhookConfig.of(each) for each in self.webhooks))
         for target in self.webhooks:
-            check_place(target, remote_allowed=self.allow_remote_webhooks)
+            check_webhook_url(target, remote_allowed=self.allow_remote_webhooks)
         set_(self, "as_of", None if self.as_of is None else checked_day(self.as_of))
 
     @property

@@ -13,7 +13,7 @@ class FakeUsageError(ValueError):
     """
 
 
-def nearest(name: object, known: Iterable[str], likeness: float = 0.6) -> str:
+def did_you_mean(name: object, known: Iterable[str], likeness: float = 0.6) -> str:
     """``: did you mean 'x'?``, or nothing where nothing is near; *likeness* is from 0 to 1."""
     near = get_close_matches(name, list(known), 1, likeness) if isinstance(name, str) else []
     return f": did you mean {near[0]!r}?" if near else ""

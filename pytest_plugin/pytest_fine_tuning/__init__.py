@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields
 
-    from .fixture import Server
+    from .fixture import SessionServer
     from .service_modes import FineTuningService
 
 __all__ = [
@@ -144,9 +144,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         passed = not item.stash.get(UNPASSED, False)
     finally:
         if TAPES in item.stash:
-            from .cassettes import settle
+            from .cassettes import finish_cassette
 
-            settle(item, passed)
+            finish_cassette(item, passed)
     return result
 
 
@@ -158,16 +158,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def _fine_tuning_server() -> Generator[Server, None, None]:
-    from .fixture import Server
+def _fine_tuning_server() -> Generator[SessionServer, None, None]:
+    from .fixture import SessionServer
 
-    server = Server()
+    server = SessionServer()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="session")
-def fake_fine_tuning_server(_fine_tuning_server: Server) -> FakeFineTuning:
+def fake_fine_tuning_server(_fine_tuning_server: SessionServer) -> FakeFineTuning:
     """The fake of the session, on a free loopback port.
 
     Use `fake_fine_tuning`, which empties it for each test; a test that uses this alone calls `reset` first.
@@ -185,7 +185,7 @@ def fake_fine_tuning_plan() -> Plan | PlanFields | None:
 @pytest.fixture
 def fake_fine_tuning(
     request: pytest.FixtureRequest,
-    _fine_tuning_server: Server,
+    _fine_tuning_server: SessionServer,
     fake_fine_tuning_plan: Plan | PlanFields | None,
 ) -> Generator[FakeFineTuning, None, None]:
     """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.
@@ -196,9 +196,9 @@ def fake_fine_tuning(
     as they use Python's own modules (`guard` says what that leaves out). The account is emptied before the test, not
     after it: what a failed test left can be looked at, and is told in its report.
     """
-    from .fixture import playing
+    from .fixture import fake_for_test
 
-    with playing(request.node, _fine_tuning_server, fake_fine_tuning_plan) as fake:
+    with fake_for_test(request.node, _fine_tuning_server, fake_fine_tuning_plan) as fake:
         yield fake
 
 
@@ -220,7 +220,7 @@ def fine_tuning_cassette(request: pytest.FixtureRequest) -> Generator[Cassette, 
 @pytest.fixture
 def fine_tuning_service(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
     """Whom the test talks to, by ``--fine-tuning``: the fake, a cassette, a service being recorded, or the service."""
-    from .service_modes import reached
+    from .service_modes import service_for_test
 
-    with reached(request) as service:
+    with service_for_test(request) as service:
         yield service

@@ -38,14 +38,14 @@ SECTION = "fine-tuning cassette"
 
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class CassetteSpec:
     """The cassette of a test: a file, and arguments for `use_cassette`."""
 
     path: Path
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def tape_of(item: pytest.Item, mode: str | None = None) -> Tape:
+def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     """The cassette of *item*, by its marks, the closest first, then by ini keys.
 
     Args:
@@ -69,7 +69,7 @@ def tape_of(item: pytest.Item, mode: str | None = None) -> Tape:
     options = {**ini, **given, **({"mode": mode} if mode and not library else {})}
     path = session(library) if library else _path(item, names[0] if names else None)
     use_cassette(path, **options)  # for its refusals: nothing is opened yet
-    return Tape(path, {**options, "test": item.nodeid})
+    return CassetteSpec(path, {**options, "test": item.nodeid})
 
 
 def _marks(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
@@ -122,7 +122,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
-def opened(item: pytest.Item, tape: Tape) -> tuple[use_cassette, Cassette]:
+def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, Cassette]:
     """The cassette of *item*, read, and the block that will use it; one that cannot be used fails the test."""
     block = use_cassette(tape.path, **tape.options)
     try:
@@ -135,7 +135,7 @@ def opened(item: pytest.Item, tape: Tape) -> tuple[use_cassette, Cassette]:
 
 
 @contextmanager
-def taped(
+def cassette_for_test(
     item: pytest.Item, block: use_cassette, cassette: Cassette, monkeypatch: pytest.MonkeyPatch
 ) -> Generator[None, None, None]:
     """Replay, or record, while the test lasts; `settle` is what writes."""
@@ -191,17 +191,17 @@ def _anybody(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
 
 
-class _Unpassed(Exception):
+class _TestNotPassed(Exception):
     """The test has not passed: what it has recorded is not written."""
 
 
-def settle(item: pytest.Item, passed: bool) -> None:
+def finish_cassette(item: pytest.Item, passed: bool) -> None:
     """Write what *item* has recorded, if it has *passed*, and tell what there is to tell."""
     blocks = item.stash[TAPES]
     del item.stash[TAPES]
     for block, cassette in blocks:
         if not passed:
-            error = _Unpassed()
+            error = _TestNotPassed()
             block.finish(error)
             for note in getattr(error, "__notes__", ()):
                 item.add_report_section("teardown", SECTION, note)

@@ -16,25 +16,25 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 
 from .env import Environment
-from .network_guard import guarding, over_socket
+from .network_guard import install_guard, over_socket
 from .options import Options, options_of
-from .reporting import judge
+from .reporting import report_findings
 from .stash import ENVIRONMENT, FINDINGS, HANDLE, UNPASSED
-from .vcr_exemption import unrecorded
+from .vcr_exemption import exempt_from_vcr
 
 AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
 SPARED = ("NO_PROXY", "no_proxy")
 
 
-class Server:
+class SessionServer:
     """The fake of a session, on a socket as soon as there can be one, and clients that need none."""
 
     def __init__(self) -> None:
         self.fake = FakeFineTuning()
         self.process = os.getpid()
         """The process whose tests have the account; one that it forks has a copy."""
-        self.http_client = httpx.Client(transport=Way(self), trust_env=False)
-        self.async_http_client = httpx.AsyncClient(transport=Way(self), trust_env=False)
+        self.http_client = httpx.Client(transport=ForkAwareTransport(self), trust_env=False)
+        self.async_http_client = httpx.AsyncClient(transport=ForkAwareTransport(self), trust_env=False)
         self._stack = ExitStack()
         self._stack.callback(self.http_client.close)
         self._is_open = False
@@ -56,10 +56,10 @@ class Server:
         self._stack.close()
 
 
-class Way(httpx.BaseTransport, httpx.AsyncBaseTransport):
+class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """The way to the account: in this process; over the socket from one that was forked off, which has a copy."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: SessionServer) -> None:
         self._server = server
         self._near = server.fake.transport()
 
@@ -81,8 +81,8 @@ class Way(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 @contextmanager
-def playing(
-    item: pytest.Item, server: Server, plan: object, in_process: bool = True
+def fake_for_test(
+    item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True
 ) -> Generator[FakeFineTuning, None, None]:
     """A fresh account for *item*, with all that leads to it; in the end, what came of it is judged.
 
@@ -93,12 +93,12 @@ def playing(
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
         fake.begin_anew(faults=options.faults, **options.settings)
-        stack.callback(fake.retire)
+        stack.callback(fake.finish_test)
         environment = item.stash[ENVIRONMENT] = Environment(_variables(fake, options))
         stack.callback(environment.put_back)
-        stack.enter_context(unrecorded(fake.base_url, options.hosts))
+        stack.enter_context(exempt_from_vcr(fake.base_url, options.hosts))
         if options.hosts is not None:
-            stack.enter_context(guarding(fake, options.hosts))
+            stack.enter_context(install_guard(fake, options.hosts))
         stack.enter_context(
             redirect(
                 fake.base_url,
@@ -112,7 +112,7 @@ def playing(
         )
         item.stash[HANDLE], item.stash[UNPASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
-        judge(item, fake, options)
+        report_findings(item, fake, options)
 
 
 def _options(item: pytest.Item, plan: object) -> Options:

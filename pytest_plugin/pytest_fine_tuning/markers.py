@@ -66,10 +66,10 @@ def _check_options(item: pytest.Item) -> None:
 def _check_tape(item: pytest.Item) -> None:
     from fine_tuning_cassettes import CassetteError
 
-    from .cassettes import tape_of
+    from .cassettes import cassette_spec
 
     try:
-        tape_of(item)
+        cassette_spec(item)
     except CassetteError as error:
         raise ValueError(error) from None
 

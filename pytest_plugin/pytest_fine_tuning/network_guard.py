@@ -32,7 +32,7 @@ from weakref import WeakKeyDictionary
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
 
-from .providers import Hosts, placed
+from .providers import ProviderHosts, placed
 
 Function = Callable[..., Any]
 
@@ -40,7 +40,7 @@ LIBRARIES = ("httpx", "httpx2")
 AZURE_ROOT = "/openai/"
 
 
-class StrayRequestError(RuntimeError):
+class BlockedRequestError(RuntimeError):
     """Something was about to ask a provider over the network, while the fixture `fake_fine_tuning` was active."""
 
 
@@ -49,10 +49,10 @@ def over_socket(library: ModuleType, kind: str) -> Any:
     return getattr(library, kind)(limits=library.Limits(max_keepalive_connections=0))
 
 
-class Guard:
+class NetworkGuard:
     """Stands before hosts, for one fake."""
 
-    def __init__(self, fake: FakeFineTuning, hosts: Hosts) -> None:
+    def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts) -> None:
         self._fake = fake
         self._hosts = hosts
         self._own = urlsplit(fake.base_url)
@@ -60,29 +60,29 @@ class Guard:
         self._process = os.getpid()
 
     @property
-    def is_copy(self) -> bool:
+    def in_forked_child(self) -> bool:
         """Whether this is a process that was forked off, whose account is a copy that nobody looks at."""
         return os.getpid() != self._process
 
-    def stands_before(self, url: Any) -> bool:
+    def covers(self, url: Any) -> bool:
         """Whether a request to *url*, of httpx or httpx2, is for the fake, and does not get there by itself."""
-        return url.host in self._hosts or (not self.is_copy and url.netloc.decode("ascii") == self._own.netloc)
+        return url.host in self._hosts or (not self.in_forked_child and url.netloc.decode("ascii") == self._own.netloc)
 
     def check(self, host: object) -> None:
         """Refuse *host* if it must not be asked.
 
         Raises:
-            StrayRequestError: it must not.
+            BlockedRequestError: it must not.
         """
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if isinstance(name, str) and (name in self._hosts or name == urlsplit(NOWHERE).hostname):
             refusal = self._refusal(name)
             self._fake.requests_log.note(refusal)  # whoever asked may swallow the error
-            raise StrayRequestError(refusal)
+            raise BlockedRequestError(refusal)
 
     def way(self, library: ModuleType, kind: str) -> Any:
         """What takes requests of *library* to the fake; *kind* is the name of its own class of transports."""
-        if self.is_copy:
+        if self.in_forked_child:
             return over_socket(library, kind)
         if library.__name__ not in self._transports:
             self._transports[library.__name__] = self._fake.transport(library)
@@ -96,7 +96,7 @@ class Guard:
             place["raw_path"] = placed(request.url.raw_path)
             if "api-key" in headers:
                 headers.setdefault("authorization", f"Bearer {headers['api-key']}")
-        if self.is_copy:
+        if self.in_forked_child:
             place |= {"scheme": self._own.scheme, "host": self._own.hostname, "port": self._own.port}
             headers["host"] = self._own.netloc
         if not place:
@@ -116,27 +116,27 @@ class Guard:
 
 
 # Process-wide and no ContextVar: code under test may use threads, which would not see it.
-_guards: list[Guard] = []
+_guards: list[NetworkGuard] = []
 
 _detours: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
 """Each function that was put in place of another, with that other one."""
 
 
 @contextmanager
-def guarding(fake: FakeFineTuning, hosts: Hosts) -> Generator[None, None, None]:
+def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None, None, None]:
     """Let a guard stand before *hosts* while the context lasts."""
-    guard = Guard(fake, hosts)
+    guard = NetworkGuard(fake, hosts)
     for owner, name, detour in _places():
-        _lay(owner, name, detour)
+        _patch(owner, name, detour)
     _guards.append(guard)
     try:
         yield
     finally:
         _guards.remove(guard)
-        lift()
+        remove_guard()
 
 
-def lift() -> None:
+def remove_guard() -> None:
     """Put back what was there before the first guard, once none is active.
 
     What somebody else has put on top, and will take away after us, stays; under it is what leads past no guard.
@@ -182,7 +182,7 @@ def _imported(name: str) -> ModuleType | None:
         return None  # nobody can use it, then
 
 
-def _lay(owner: Any, name: str, detour: Callable[[Function], Function]) -> None:
+def _patch(owner: Any, name: str, detour: Callable[[Function], Function]) -> None:
     current = getattr(owner, name)
     # pytest-socket knows its own function again, and only if it is not covered; it lets nobody through anyway
     if current in _detours or current.__module__ == "pytest_socket":
@@ -192,8 +192,8 @@ def _lay(owner: Any, name: str, detour: Callable[[Function], Function]) -> None:
     setattr(owner, name, made)
 
 
-def _before(url: Any) -> Guard | None:
-    return next((guard for guard in reversed(_guards) if guard.stands_before(url)), None)
+def _before(url: Any) -> NetworkGuard | None:
+    return next((guard for guard in reversed(_guards) if guard.covers(url)), None)
 
 
 def _sync(library: ModuleType) -> Callable[[Function], Function]:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fine_tuning_fakeserver import FakeUsageError, Settings
-from fine_tuning_fakeserver.clock import checked_pace
+from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import FIELDS
-from fine_tuning_fakeserver.usage_errors import nearest
+from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .providers import Hosts
+from .providers import ProviderHosts
 from .stash import MARK
 
 OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
@@ -36,7 +36,7 @@ class Options:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     faults: Any = ()
-    hosts: Hosts | None = field(default_factory=Hosts)
+    hosts: ProviderHosts | None = field(default_factory=ProviderHosts)
     findings: str = "off"
     ignored: frozenset[str] = frozenset()
 
@@ -66,12 +66,12 @@ def checked(given: Mapping[str, Any]) -> Options:
     if unknown := [name for name in given if name not in (*FIELDS, *OWN)]:
         known = (*OWN, *FIELDS)
         raise FakeUsageError(
-            f"there is no option {unknown[0]!r}{nearest(unknown[0], known, 0.7)}; there are {', '.join(known)}"
+            f"there is no option {unknown[0]!r}{did_you_mean(unknown[0], known, 0.7)}; there are {', '.join(known)}"
         )
     settings = {name: value for name, value in given.items() if name in FIELDS}
     Settings().changed(settings)
     guarded, allowed = (_several(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
-    hosts = Hosts(guarded, allowed)
+    hosts = ProviderHosts(guarded, allowed)
     guard = _one_of("guard", given.get("guard", True), (True, False))
     findings = _one_of("findings", given.get("findings", "off"), FINDINGS)
     faults, ignored = _faults(given.get("faults", ())), _codes(given.get("findings_ignore", ()))
@@ -139,12 +139,12 @@ def _codes(given: Any) -> frozenset[str]:
 def _faults(given: Any) -> Any:
     if given == ():
         return given
-    from fine_tuning_fakeserver.web.fault_injector import Faults
+    from fine_tuning_fakeserver.web.fault_injector import ArmedFaults
 
     for name, value in {"faults": given, **_aims(given)}.items():
         if value is None or isinstance(value, Iterator):
             raise FakeUsageError(f"{name} is {value!r}: a list is wanted, which can be gone through again and again")
-    Faults(given)  # for its refusals; the account will have its own
+    ArmedFaults(given)  # for its refusals; the account will have its own
     return given
 
 
@@ -187,7 +187,7 @@ def _guard(text: str | bool) -> bool:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    "pace": checked_pace,
+    "pace": parse_pace,
     "plan": _written("plan", "a JSON object, or an inline table as in {outcome = 'failed', queued = '6h'}"),
     "faults": _written("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
     "dialect": str,

@@ -28,7 +28,7 @@ another kind of job (Telnyx), and gateways that everybody runs for himself (Lite
 _NAME = re.compile(r"[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?")
 
 
-class Hosts:
+class ProviderHosts:
     """A choice of hosts.
 
     Args:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning, Fault
+from fine_tuning_fakeserver import ArmedFault, FakeFineTuning
 from fine_tuning_fakeserver.fake.report import describe_fault
-from fine_tuning_fakeserver.findings import told
+from fine_tuning_fakeserver.findings import render_finding
 
-from .network_guard import lift
+from .network_guard import remove_guard
 from .options import Options
 from .stash import ENVIRONMENT, FINDINGS, HANDLE, REPORTED, UNPASSED
 
@@ -18,11 +18,11 @@ SECTION = "fake fine-tuning"
 ERRORS_AT_MOST = 10
 
 
-def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
+def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
     """Fail a test that passed although the fake did not understand it; warn of faults that never fired."""
     found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = [*told(found), *_unknown(fake)]
+        item.stash[FINDINGS] = [*render_finding(found), *_unknown(fake)]
     if item.stash[UNPASSED]:
         return
     if errors := fake.take_usage_errors():
@@ -34,12 +34,14 @@ def judge(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
     if options.findings == "fail" and found:
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
-        _fail(f"{codes}: fine-tuning findings", told(found), way_out)  # codes first: pytest -q cuts a long line
+        _fail(
+            f"{codes}: fine-tuning findings", render_finding(found), way_out
+        )  # codes first: pytest -q cuts a long line
     if faults := fake.unfired_faults:
         _warn(item, faults)
 
 
-def _warn(item: pytest.Item, faults: Sequence[Fault]) -> None:
+def _warn(item: pytest.Item, faults: Sequence[ArmedFault]) -> None:
     from . import UnfiredFaultWarning  # late: it is defined where this module is imported from
 
     lines = [describe_fault(fault) for fault in faults]
@@ -66,7 +68,7 @@ def _fail(head: str, lines: Iterable[str], way_out: str) -> None:
 def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Put into *report* what there is to say of its phase."""
     if report.when == "teardown":
-        lift()
+        remove_guard()
         item.stash[ENVIRONMENT].put_back_again()
         setattr(report, REPORTED, item.stash[FINDINGS])
     if report.failed and (report.when != "teardown" or not item.stash[UNPASSED]):  # told once

@@ -13,7 +13,7 @@ import pytest
 
 from fine_tuning_cassettes import CassetteError
 
-from .cassettes import Tape, opened, tape_of, taped
+from .cassettes import CassetteSpec, cassette_for_test, cassette_spec, open_cassette
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -50,27 +50,27 @@ class FineTuningService:
 
 
 @contextmanager
-def recorded(request: pytest.FixtureRequest, tape: Tape) -> Generator[FineTuningService, None, None]:
+def recorded(request: pytest.FixtureRequest, tape: CassetteSpec) -> Generator[FineTuningService, None, None]:
     """A cassette for a test; what it records comes from whom ``--fine-tuning-record-from`` says."""
     check_alone(request, "a cassette")
     source = request.config.getoption("fine_tuning_record_from")
     if source == "fake":
         tape = replace(tape, options={"recorded_from": FROM_FAKE, **tape.options})
-    block, cassette = opened(request.node, tape)
+    block, cassette = open_cassette(request.node, tape)
     with ExitStack() as stack:
         fake = None
         if cassette.records and source == "fake":
             fake = stack.enter_context(_fake(request, cassette))
         elif cassette.records:
             check_keys(source)
-        stack.enter_context(taped(request.node, block, cassette, request.getfixturevalue("monkeypatch")))
+        stack.enter_context(cassette_for_test(request.node, block, cassette, request.getfixturevalue("monkeypatch")))
         yield FineTuningService("record" if cassette.records else "replay", fake, cassette)
 
 
 @contextmanager
 def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeFineTuning, None, None]:
     """The fake as the test's mark wants it, to be recorded: over a socket, and nobody else in its place."""
-    from .fixture import playing
+    from .fixture import fake_for_test
     from .options import options_of
 
     server, plan = (request.getfixturevalue(name) for name in ("_fine_tuning_server", "fake_fine_tuning_plan"))
@@ -82,7 +82,7 @@ def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeF
             f"Record all of it anew: --fine-tuning-record=rewrite, or delete the file",
             pytrace=False,
         )
-    with playing(request.node, server, plan, in_process=False) as fake:
+    with fake_for_test(request.node, server, plan, in_process=False) as fake:
         guarded = options_of(request.node, plan).hosts or ()
         own = urlsplit(fake.base_url).netloc
         cassette.may_ask = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
@@ -90,7 +90,7 @@ def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeF
 
 
 @contextmanager
-def reached(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
+def service_for_test(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
     """Whom the test is to talk to, by ``--fine-tuning``."""
     way = request.config.getoption("fine_tuning")
     if way == "fake":
@@ -124,9 +124,9 @@ def check_keys(source: str) -> None:
         )
 
 
-def tape_for(item: pytest.Item, mode: str | None) -> Tape:
+def tape_for(item: pytest.Item, mode: str | None) -> CassetteSpec:
     """The cassette of *item*; a mark that makes no sense fails the test with a sentence."""
     try:
-        return tape_of(item, mode)
+        return cassette_spec(item, mode)
     except (CassetteError, ValueError) as error:
         raise pytest.fail.Exception(f"fine_tuning_cassette: {error}", pytrace=False) from None

@@ -13,13 +13,13 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-from .providers import Hosts
+from .providers import ProviderHosts
 
 VCR = "vcr.cassette"
 
 
 @contextmanager
-def unrecorded(url: str, hosts: Hosts | None) -> Generator[None, None, None]:
+def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, None, None]:
     """While this lasts, vcrpy records nothing that the fake answers.
 
     Requests to the host and port of *url* are neither played nor refused, either. Those to *hosts*, which end at the
@@ -30,13 +30,13 @@ def unrecorded(url: str, hosts: Hosts | None) -> Generator[None, None, None]:
         if VCR in sys.modules:
             _patch(stack, sys.modules[VCR], url, hosts)
         else:
-            ahead = _Ahead(lambda module: _patch(stack, module, url, hosts))
+            ahead = _ImportHook(lambda module: _patch(stack, module, url, hosts))
             sys.meta_path.insert(0, ahead)
             stack.callback(ahead.end)
         yield
 
 
-def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: Hosts | None) -> None:
+def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts | None) -> None:
     """Answer for the cassette what vcrpy's patches of HTTP libraries ask it: three things, each about a request."""
     place, kind = urlsplit(url).netloc, module.Cassette
     plays, takes, keeps = kind.can_play_response_for, kind.filter_request, kind.append
@@ -58,7 +58,7 @@ def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: Hosts | None) 
         stack.enter_context(mock.patch.object(kind, name, detour))
 
 
-class _Ahead(MetaPathFinder):
+class _ImportHook(MetaPathFinder):
     """Does something with vcrpy's cassettes as soon as they have been imported."""
 
     def __init__(self, then: Callable[[ModuleType], None]) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fine_tuning_cassettes.api_paths import api_path, is_for_api
 from fine_tuning_cassettes.forms import form_of, opened, parts_of
-from fine_tuning_cassettes.messages import Asked, Part
-from fine_tuning_cassettes.mismatch import differences, nearest, told
-from fine_tuning_cassettes.request_matching import Meaning, content_mark, marks_of, meaning_of, placeholder
+from fine_tuning_cassettes.messages import FormPart, Request
+from fine_tuning_cassettes.mismatch import differences, nearest, render_difference
+from fine_tuning_cassettes.request_matching import RequestKey, content_mark, marks_of, placeholder, request_key
 
 JSON = (("content-type", "application/json"),)
 BASES = (
@@ -42,14 +42,14 @@ def shuffled(value: Any, seed: int) -> Any:
     return [shuffled(each, seed) for each in value] if isinstance(value, list) else value
 
 
-def asked(path: str = "/files", body: Any = None, base: str = BASES[0], method: str = "POST") -> Asked:
+def asked(path: str = "/files", body: Any = None, base: str = BASES[0], method: str = "POST") -> Request:
     """A request with a JSON body."""
-    return Asked(method, base + path, JSON, b"" if body is None else json.dumps(body).encode())
+    return Request(method, base + path, JSON, b"" if body is None else json.dumps(body).encode())
 
 
 def form(
     rows: list[Any], boundary: str = "x", filename: str = "a.jsonl", turned: bool = False, end: str = "\n"
-) -> Asked:
+) -> Request:
     """A request that uploads rows."""
     content = "".join(json.dumps(row) + end for row in rows)
     parts = ['name="purpose"\r\n\r\nfine-tune', f'name="file"; filename="{filename}"\r\n\r\n{content}']
@@ -57,21 +57,23 @@ def form(
         f"--{boundary}\r\nContent-Disposition: form-data; {part}\r\n" for part in (parts[::-1] if turned else parts)
     ]
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"),)
-    return opened(Asked("POST", f"{BASES[0]}/files", headers, f"{''.join(pieces)}--{boundary}--\r\n".encode()))
+    return opened(Request("POST", f"{BASES[0]}/files", headers, f"{''.join(pieces)}--{boundary}--\r\n".encode()))
 
 
 @given(values, st.integers(), st.sampled_from(BASES), st.sampled_from(BASES), st.sampled_from([None, 1, 2]))
 def test_the_same_request_means_the_same_everywhere(value: Any, seed: int, one: str, other: str, indent: Any) -> None:
     """Host, base path, order of members and white space do not count."""
-    first = Asked("POST", f"{one}/fine_tuning/jobs", JSON, json.dumps(value).encode())
-    second = Asked("POST", f"{other}/fine_tuning/jobs/", (), json.dumps(shuffled(value, seed), indent=indent).encode())
-    assert meaning_of(first).key == meaning_of(second).key
+    first = Request("POST", f"{one}/fine_tuning/jobs", JSON, json.dumps(value).encode())
+    second = Request(
+        "POST", f"{other}/fine_tuning/jobs/", (), json.dumps(shuffled(value, seed), indent=indent).encode()
+    )
+    assert request_key(first).key == request_key(second).key
 
 
 @given(values, values)
 def test_bodies_match_if_and_only_if_nothing_differs(one: Any, other: Any) -> None:
     """Two requests have the same key exactly when no difference is found between them."""
-    first, second = (meaning_of(asked(body={"of": value})) for value in (one, other))
+    first, second = (request_key(asked(body={"of": value})) for value in (one, other))
     assert (first.key == second.key) == (not differences(first, second))
 
 
@@ -83,7 +85,7 @@ def test_the_order_and_the_spelling_of_a_query_do_not_count(pairs: list[tuple[st
         urlencode(pairs),
         urlencode(turned, quote_via=lambda text, *_: "".join(f"%{b:02x}" for b in text.encode())),
     ]
-    one, other = (meaning_of(Asked("GET", f"{BASES[0]}/files?{query}")) for query in queries)
+    one, other = (request_key(Request("GET", f"{BASES[0]}/files?{query}")) for query in queries)
     assert one.key == other.key
 
 
@@ -91,7 +93,7 @@ def test_the_order_and_the_spelling_of_a_query_do_not_count(pairs: list[tuple[st
 def test_a_form_means_its_parts_and_rows(rows: list[Any], seed: int, turned: bool) -> None:
     """Boundary, order of parts, line ends and the order of members in rows do not count."""
     other = form([shuffled(row, seed) for row in rows], "other", turned=turned, end="\r\n")
-    assert meaning_of(form(rows)).key == meaning_of(other).key
+    assert request_key(form(rows)).key == request_key(other).key
 
 
 @given(st.lists(st.tuples(st.sampled_from(["file", "purpose", "é"]), st.binary()), min_size=1, max_size=4))
@@ -126,9 +128,9 @@ def test_a_file_name_is_read_in_every_spelling(head: str) -> None:
 def test_a_form_that_is_none_counts_as_a_file() -> None:
     """A body that cannot be read as the form that it says it is is never kept as it stands."""
     broken = opened(
-        Asked("POST", f"{BASES[0]}/files", (("content-type", "multipart/form-data; boundary=x"),), b"secret")
+        Request("POST", f"{BASES[0]}/files", (("content-type", "multipart/form-data; boundary=x"),), b"secret")
     )
-    assert "secret" not in meaning_of(broken).key
+    assert "secret" not in request_key(broken).key
 
 
 @given(st.lists(st.dictionaries(st.text(), values), min_size=1, max_size=5))
@@ -144,19 +146,21 @@ def test_what_stands_for_rows_has_their_marks(rows: list[Any]) -> None:
 )
 def test_values_that_are_equal_match(one: Any, other: Any) -> None:
     """A number is its value, and an empty object is no body."""
-    assert meaning_of(asked(body=one)).key == meaning_of(asked(body=other)).key
+    assert request_key(asked(body=one)).key == request_key(asked(body=other)).key
 
 
 @pytest.mark.parametrize(("one", "other"), [({"n": 1}, {"n": True}), ({"n": None}, {}), ({"n": "1"}, {"n": 1})])
 def test_values_that_differ_do_not_match(one: Any, other: Any) -> None:
     """JSON's types are told apart, and null is something."""
-    assert meaning_of(asked(body=one)).key != meaning_of(asked(body=other)).key
+    assert request_key(asked(body=one)).key != request_key(asked(body=other)).key
 
 
 def test_the_version_of_azures_api_does_not_count() -> None:
     """``api-version`` belongs to the address."""
-    one, other = (Asked("GET", f"{BASES[3]}/files{query}") for query in ("?api-version=2024-10-21&limit=1", "?limit=1"))
-    assert meaning_of(one).key == meaning_of(other).key
+    one, other = (
+        Request("GET", f"{BASES[3]}/files{query}") for query in ("?api-version=2024-10-21&limit=1", "?limit=1")
+    )
+    assert request_key(one).key == request_key(other).key
 
 
 @pytest.mark.parametrize(
@@ -197,8 +201,8 @@ def test_hosts_narrow_what_is_taken() -> None:
 
 def test_a_miss_names_each_place() -> None:
     """Method, path, query and JSON pointer are told with what was recorded and what was asked."""
-    recorded = meaning_of(asked("/fine_tuning/jobs?limit=2", {"a/b": {"n": [1, 2]}, "gone": True}))
-    got = meaning_of(asked("/fine_tuning/jobs/x?limit=3&after=y", {"a/b": {"n": [1, 3]}, "new": None}, method="PUT"))
+    recorded = request_key(asked("/fine_tuning/jobs?limit=2", {"a/b": {"n": [1, 2]}, "gone": True}))
+    got = request_key(asked("/fine_tuning/jobs/x?limit=3&after=y", {"a/b": {"n": [1, 3]}, "new": None}, method="PUT"))
     assert [str(each) for each in differences(recorded, got)] == [
         "method: recorded POST, asked PUT",
         "path: recorded /fine_tuning/jobs, asked /fine_tuning/jobs/x",
@@ -214,7 +218,7 @@ def test_a_miss_names_the_row() -> None:
     """Of a JSONL file the row's number is told, with digests and never with content."""
     rows = [{"messages": [{"role": "user", "content": f"private {n}"}]} for n in range(3)]
     other = [rows[0], {"messages": []}, rows[2], {"more": 1}]
-    lines = [str(each) for each in differences(meaning_of(form(rows)), meaning_of(form(other, filename="b.jsonl")))]
+    lines = [str(each) for each in differences(request_key(form(rows)), request_key(form(other, filename="b.jsonl")))]
     assert lines[0] == "part 'file', file name: recorded 'a.jsonl', asked 'b.jsonl'"
     assert lines[1].startswith("part 'file', row 2: recorded sha256:")
     assert lines[1].endswith(", messages , 15 characters")
@@ -225,14 +229,14 @@ def test_a_miss_names_the_row() -> None:
 def test_a_miss_names_a_part_that_only_one_has() -> None:
     """A field that was added is told by its name."""
     one, other = form([{}]), form([{}])
-    added = Asked(
+    added = Request(
         other.method,
         other.uri,
         other.headers,
         b"",
         (*(other.form or ()), (one.form or ())[0].__class__("more", None, b"x")),
     )
-    assert [str(each) for each in differences(meaning_of(one), meaning_of(added))] == [
+    assert [str(each) for each in differences(request_key(one), request_key(added))] == [
         "part 'more': recorded nothing, asked a part"
     ]
 
@@ -240,7 +244,7 @@ def test_a_miss_names_a_part_that_only_one_has() -> None:
 def test_a_miss_tells_parts_of_one_name_apart() -> None:
     """Of two fields with one name the one that differs is told, whichever it is."""
     one, other = (
-        meaning_of(Asked("POST", f"{BASES[0]}/files", (), b"", tuple(Part("x[]", None, each) for each in parts)))
+        request_key(Request("POST", f"{BASES[0]}/files", (), b"", tuple(FormPart("x[]", None, each) for each in parts)))
         for parts in ((b"a", b"c"), (b"b", b"c"))
     )
     assert [str(each) for each in differences(one, other)] == ['part \'x[]\': recorded "a", asked "b"']
@@ -249,22 +253,22 @@ def test_a_miss_tells_parts_of_one_name_apart() -> None:
 def test_the_nearest_is_the_one_with_the_fewest_differences() -> None:
     """Another body is nearer than another path."""
     recorded = [
-        meaning_of(asked(path, body)) for path, body in [("/files", {"a": 1}), ("/fine_tuning/jobs", {"a": 2, "b": 2})]
+        request_key(asked(path, body)) for path, body in [("/files", {"a": 1}), ("/fine_tuning/jobs", {"a": 2, "b": 2})]
     ]
-    found = nearest(recorded, meaning_of(asked("/fine_tuning/jobs", {"a": 1})))
+    found = nearest(recorded, request_key(asked("/fine_tuning/jobs", {"a": 1})))
     assert found
     assert found[0] == 1
 
 
 def test_many_differences_are_cut_short() -> None:
     """Of seven differences five are told, and that there are two more."""
-    one, other = (meaning_of(asked(body={str(n): value for n in range(7)})) for value in (1, 2))
-    assert told(differences(one, other))[5:] == ["and 2 more"]
+    one, other = (request_key(asked(body={str(n): value for n in range(7)})) for value in (1, 2))
+    assert render_difference(differences(one, other))[5:] == ["and 2 more"]
 
 
 def test_nothing_is_nearest_to_nothing() -> None:
     """An empty cassette has no nearest request."""
-    assert nearest([], Meaning("GET", "files", {}, {})) is None
+    assert nearest([], RequestKey("GET", "files", {}, {})) is None
 
 
 @given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
@@ -280,7 +284,7 @@ def test_ids_are_read_in_any_spelling(name: str) -> None:
 def test_fields_of_a_form_in_a_url_are_compared_decoded() -> None:
     """``a=1&b=%20`` is ``b=+&a=1``."""
     kind = (("content-type", "application/x-www-form-urlencoded"),)
-    one, other = (meaning_of(Asked("POST", f"{BASES[0]}/files", kind, body)) for body in (b"a=1&b=%20", b"b=+&a=1"))
+    one, other = (request_key(Request("POST", f"{BASES[0]}/files", kind, body)) for body in (b"a=1&b=%20", b"b=+&a=1"))
     assert one.key == other.key
 
 
@@ -303,7 +307,7 @@ def test_rows_of_any_kind_have_marks() -> None:
 def test_content_of_different_kinds_differs() -> None:
     """Rows against content that has none are told as what they are."""
     one, other = form([{"a": 1}]), form([])
-    [found] = differences(meaning_of(one), meaning_of(other))
+    [found] = differences(request_key(one), request_key(other))
     assert found.where == "part 'file'"
     assert found.asked.startswith("sha256:")
 
@@ -311,23 +315,23 @@ def test_content_of_different_kinds_differs() -> None:
 def test_a_deployment_means_something() -> None:
     """Where Azure has the model in the path, another one is another request."""
     one, other = (
-        Asked("POST", f"https://r.openai.azure.com/openai/deployments/{name}/chat/completions", JSON, b'{"n": 1}')
+        Request("POST", f"https://r.openai.azure.com/openai/deployments/{name}/chat/completions", JSON, b'{"n": 1}')
         for name in ("base", "tuned")
     )
-    assert meaning_of(one).key != meaning_of(other).key
+    assert request_key(one).key != request_key(other).key
 
 
 @pytest.mark.parametrize("kind", ["application/jsonl", "application/octet-stream", "text/plain", "application/json"])
 def test_what_is_no_json_counts_as_a_file(kind: str) -> None:
     """Rows that are sent as they are, without a form, are never kept as they stand, whatever they are called."""
     row = json.dumps({"messages": [{"role": "user", "content": "secret"}]})
-    found = opened(Asked("POST", f"{BASES[0]}/files", (("content-type", kind),), f"{row}\n{row}\n".encode()))
+    found = opened(Request("POST", f"{BASES[0]}/files", (("content-type", kind),), f"{row}\n{row}\n".encode()))
     assert found.body == b""
-    assert "secret" not in str(meaning_of(found))
-    assert "rows" in meaning_of(found).body["form"][0]
+    assert "secret" not in str(request_key(found))
+    assert "rows" in request_key(found).body["form"][0]
 
 
 def test_one_row_is_told_from_json_by_what_it_is_called() -> None:
     """A file of one row is JSON, too, and is a file all the same if its type says so."""
-    assert opened(Asked("POST", f"{BASES[0]}/files", (("content-type", "application/jsonl"),), b'{"a": 1}')).form
-    assert opened(Asked("POST", f"{BASES[0]}/files", JSON, b'{"a": 1}')).form is None
+    assert opened(Request("POST", f"{BASES[0]}/files", (("content-type", "application/jsonl"),), b'{"a": 1}')).form
+    assert opened(Request("POST", f"{BASES[0]}/files", JSON, b'{"a": 1}')).form is None

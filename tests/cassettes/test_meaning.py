@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from fine_tuning_cassettes import use_cassette
-from fine_tuning_cassettes.messages import Answer, Asked, Interaction, Part
+from fine_tuning_cassettes.messages import FormPart, Interaction, Request, Response
 from fine_tuning_cassettes.record import meaning_of_request
-from fine_tuning_cassettes.redaction import Secrets
-from fine_tuning_cassettes.yaml_format import Header, Stored, dumped, loaded
+from fine_tuning_cassettes.redaction import SecretMap
+from fine_tuning_cassettes.yaml_format import CassetteFile, Metadata, dump, load
 
 URL = "https://api.openai.com/v1"
 SAID = "the CANARY row says that the launch code is 1234"
@@ -179,21 +179,21 @@ def test_an_upload_in_a_cassette_of_vcrpy_is_scrubbed_when_it_is_added_to(tmp_pa
     with use_cassette(path, "new_episodes"):
         Service().get("/models/a")
     assert "CANARY" not in path.read_text()
-    assert loaded(path.read_text(), "c").interactions[0].asked.form
+    assert load(path.read_text(), "c").interactions[0].asked.form
 
 
 def test_rows_are_not_searched_for_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an upload costs is its digests: a megabyte of rows passes through no pattern, recorded or replayed."""
     searched = [0]
-    out_of = Secrets.out_of
+    out_of = SecretMap.out_of
 
-    def counted(self: Secrets, text: str) -> str:
+    def counted(self: SecretMap, text: str) -> str:
         searched[0] += len(text)
         return out_of(self, text)
 
-    monkeypatch.setattr(Secrets, "out_of", counted)
+    monkeypatch.setattr(SecretMap, "out_of", counted)
     content = f"{ROW}\n".encode() * (2**20 // len(ROW))
-    asked = Asked("POST", f"{URL}/files", (), b"", (Part("file", "a.jsonl", content),))
+    asked = Request("POST", f"{URL}/files", (), b"", (FormPart("file", "a.jsonl", content),))
     assert meaning_of_request(asked).body["form"][0]["rows"]
     replays(tmp_path / "c.yaml", lambda: Service().post("/files", files={"file": ("a.jsonl", content[:2000])}))
     assert searched[0] < 5000
@@ -233,11 +233,11 @@ def test_rows_that_a_stream_quotes_in_pieces_are_taken_out(tmp_path: Path, path:
 def test_marks_are_written_as_yaml_writes_them() -> None:
     """The short way that marks of rows are written gives the bytes that any text of YAML has."""
     rows = tuple(f"sha256:{'0a' * 16}, {shape}, 7 characters" for shape in ("messages user ?", "list", "3 members"))
-    asked = Asked("POST", f"{URL}/files", (), b"", (Part("file", "a.jsonl", None, rows),))
-    stored = Stored(Header(), (Interaction(asked, Answer(200, "OK", (), b"")),))
+    asked = Request("POST", f"{URL}/files", (), b"", (FormPart("file", "a.jsonl", None, rows),))
+    stored = CassetteFile(Metadata(), (Interaction(asked, Response(200, "OK", (), b"")),))
     plain = yaml.dump(list(rows), width=2**31).splitlines()
-    assert [line.strip() for line in dumped(stored).splitlines() if "sha256" in line] == plain
-    assert loaded(dumped(stored), "c.yaml") == stored
+    assert [line.strip() for line in dump(stored).splitlines() if "sha256" in line] == plain
+    assert load(dump(stored), "c.yaml") == stored
 
 
 def test_what_a_cassette_says_of_itself_tells_no_secret(tmp_path: Path) -> None:

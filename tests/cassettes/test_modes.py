@@ -29,9 +29,9 @@ from fine_tuning_cassettes import (
     use_cassette,
 )
 from fine_tuning_cassettes.cassette import HOW_TO_RECORD
-from fine_tuning_cassettes.record import Manner, text_for
-from fine_tuning_cassettes.redaction import Secrets
-from fine_tuning_cassettes.yaml_format import Header, loaded
+from fine_tuning_cassettes.record import RecordOptions, text_for
+from fine_tuning_cassettes.redaction import SecretMap
+from fine_tuning_cassettes.yaml_format import Metadata, load
 
 URL = "https://api.openai.com/v1"
 AT = 1_760_000_000.0
@@ -71,7 +71,7 @@ def path(tmp_path: Path, service: Service) -> Path:
 
 def bodies(path: Path) -> dict[str, str]:
     """What a cassette has for an answer, by the address asked."""
-    return {each.asked.uri: each.answer.body.decode() for each in loaded(path.read_text(), str(path)).interactions}
+    return {each.asked.uri: each.answer.body.decode() for each in load(path.read_text(), str(path)).interactions}
 
 
 def test_none_replays_and_sends_nothing(path: Path, service: Service) -> None:
@@ -378,7 +378,7 @@ def test_the_header_tells_where_it_comes_from(path: Path) -> None:
     with use_cassette(path) as cassette:
         head = cassette.header
     agent = f"python-httpx/{httpx.__version__}"
-    assert head == Header("2025-10-09T08:53:20Z", "https://api.openai.com", (agent,), "once")
+    assert head == Metadata("2025-10-09T08:53:20Z", "https://api.openai.com", (agent,), "once")
 
 
 @pytest.mark.parametrize(
@@ -443,14 +443,14 @@ def test_after_the_block_nothing_is_patched(path: Path, service: Service) -> Non
 
 def test_a_secret_that_is_left_stops_the_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If scrubbing should ever miss a key that was sent, the last look before writing finds it."""
-    monkeypatch.setattr(Secrets, "out_of", lambda self, text: text)
-    asked = loaded(path.read_text(), "c").interactions[0]
+    monkeypatch.setattr(SecretMap, "out_of", lambda self, text: text)
+    asked = load(path.read_text(), "c").interactions[0]
     leaky = type(asked)(
         type(asked.asked)("GET", f"{URL}/models/secret-123456", (("authorization", "Bearer secret-123456"),)),
         asked.answer,
     )
     with pytest.raises(CassetteLeakError, match="nothing was written"):
-        text_for("c.yaml", Manner(), Header(), [], [leaky])
+        text_for("c.yaml", RecordOptions(), Metadata(), [], [leaky])
 
 
 def test_the_public_names() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_cassettes.messages import Answer, Asked, Interaction
-from fine_tuning_cassettes.replay_policy import OutOfAnswers, OutOfPatience, Player, Step, step_of
-from fine_tuning_cassettes.request_matching import meaning_of
+from fine_tuning_cassettes.messages import Interaction, Request, Response
+from fine_tuning_cassettes.replay_policy import NoAnswerLeft, PollingStuck, Replayer, ReplayStep, step_of
+from fine_tuning_cassettes.request_matching import request_key
 
 BASE = "http://x/v1"
 JOBS = "/fine_tuning/jobs"
@@ -20,7 +20,7 @@ OVER = ("succeeded", "failed", "cancelled")
 
 def call(method: str, path: str, answer: Any = None, status: int = 200) -> Interaction:
     """A recorded interaction."""
-    return Interaction(Asked(method, BASE + path), Answer(status, "", (), json.dumps(answer).encode()))
+    return Interaction(Request(method, BASE + path), Response(status, "", (), json.dumps(answer).encode()))
 
 
 def job(status: str, name: str = "ftjob-a", **more: Any) -> dict[str, Any]:
@@ -43,11 +43,11 @@ class Tape:
 
     def __init__(self, *recorded: Interaction, patience: int = 100) -> None:
         self._recorded = recorded
-        self.player = Player([step(each) for each in recorded], patience)
+        self.player = Replayer([step(each) for each in recorded], patience)
 
     def ask(self, method: str, path: str) -> Any:
         """The status of the job in the answer, or the whole answer; None where nothing was recorded."""
-        index = self.player.answer(meaning_of(Asked(method, BASE + path)).key)
+        index = self.player.answer(request_key(Request(method, BASE + path)).key)
         answer = None if index is None else json.loads(self._recorded[index].answer.body)
         return answer["status"] if isinstance(answer, dict) and "status" in answer else answer
 
@@ -60,9 +60,9 @@ class Tape:
         return self.ask("POST", f"{JOBS}/{name}/{verb}")
 
 
-def step(interaction: Interaction) -> Step:
+def step(interaction: Interaction) -> ReplayStep:
     """What the policy knows of an interaction."""
-    return step_of(interaction, meaning_of(interaction.asked))
+    return step_of(interaction, request_key(interaction.asked))
 
 
 phases = st.lists(st.lists(st.sampled_from(["queued", "running"]), max_size=4), min_size=1, max_size=5)
@@ -74,7 +74,7 @@ def test_looks_never_go_back_nor_past_a_write(recorded: list[list[str]], data: s
     own writes; and who looks often enough sees all of it.
     """
     tape, places = written(recorded)
-    player, last = Player([step(each) for each in tape]), -1
+    player, last = Replayer([step(each) for each in tape]), -1
     for phase, at in enumerate(places):
         looks = data.draw(st.integers(0, 2 * len(at) + 2)) if any(places[: phase + 1]) else 0
         given_now = [answered(player, "GET", f"{JOBS}/ftjob-a") for _ in range(looks)]
@@ -111,9 +111,9 @@ def writes_before(tape: list[Interaction], places: list[list[int]], phase: int) 
     return posts[:phase]
 
 
-def answered(player: Player, method: str, path: str) -> int:
+def answered(player: Replayer, method: str, path: str) -> int:
     """Which interaction answers a request that was recorded."""
-    index = player.answer(meaning_of(Asked(method, BASE + path)).key)
+    index = player.answer(request_key(Request(method, BASE + path)).key)
     assert index is not None
     return index
 
@@ -207,7 +207,7 @@ def test_a_write_plays_once() -> None:
     """Creating a second job, where one was recorded, is no match."""
     tape = Tape(call("POST", JOBS, job("queued")))
     assert tape.ask("POST", JOBS) == "queued"
-    with pytest.raises(OutOfAnswers, match="recorded once, has been asked once"):
+    with pytest.raises(NoAnswerLeft, match="recorded once, has been asked once"):
         tape.ask("POST", JOBS)
 
 
@@ -249,7 +249,7 @@ def test_what_was_deleted_is_not_shown_any_more() -> None:
     tape = Tape(call("GET", "/files/file-1", {"object": "file", "id": "file-1"}), gone)
     tape.ask("GET", "/files/file-1")
     tape.ask("DELETE", "/files/file-1")
-    with pytest.raises(OutOfAnswers, match="deleted by now"):
+    with pytest.raises(NoAnswerLeft, match="deleted by now"):
         tape.ask("GET", "/files/file-1")
 
 
@@ -257,7 +257,7 @@ def test_nobody_waits_for_ever_for_what_was_not_recorded() -> None:
     """A job that was never recorded as over ends the wait with an error."""
     tape = Tape(looked("queued"), looked("running"), patience=5)
     assert tape.looks(6) == ["queued", *["running"] * 5]
-    with pytest.raises(OutOfPatience, match="given 5 times, and none later was recorded"):
+    with pytest.raises(PollingStuck, match="given 5 times, and none later was recorded"):
         tape.looks(1)
 
 
@@ -265,7 +265,7 @@ def test_nobody_waits_for_ever_for_a_write() -> None:
     """Who waits for a status that came after a cancel, and does not cancel, is told which write is missing."""
     tape = Tape(looked("running"), did("cancel", "cancelled"), looked("cancelled"), patience=5)
     tape.looks(5)
-    with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
+    with pytest.raises(PollingStuck, match="after the write #2, which has not been asked for"):
         tape.looks(1)
 
 
@@ -274,7 +274,7 @@ def test_nobody_waits_for_ever_in_a_list() -> None:
     tape = Tape(looked("running"), call("GET", f"{JOBS}/ftjob-a/events", ["one"]), patience=5)
     for _ in range(5):
         tape.ask("GET", f"{JOBS}/ftjob-a/events")
-    with pytest.raises(OutOfPatience, match="given 5 times, and none later was recorded"):
+    with pytest.raises(PollingStuck, match="given 5 times, and none later was recorded"):
         tape.ask("GET", f"{JOBS}/ftjob-a/events")
 
 
@@ -282,7 +282,7 @@ def test_nobody_waits_for_ever_for_a_file() -> None:
     """A file that was recorded as uploaded only is never processed."""
     tape = Tape(call("GET", "/files/file-1", {"object": "file", "id": "file-1", "status": "uploaded"}), patience=5)
     assert [tape.ask("GET", "/files/file-1") for _ in range(5)] == ["uploaded"] * 5
-    with pytest.raises(OutOfPatience, match="given 5 times"):
+    with pytest.raises(PollingStuck, match="given 5 times"):
         tape.ask("GET", "/files/file-1")
 
 
@@ -292,7 +292,7 @@ def test_nobody_waits_for_ever_in_a_list_for_a_write() -> None:
     tape = Tape(events[0], did("cancel", "cancelled"), events[1], patience=5)
     for _ in range(5):
         tape.ask("GET", f"{JOBS}/ftjob-a/events")
-    with pytest.raises(OutOfPatience, match="after the write #2, which has not been asked for"):
+    with pytest.raises(PollingStuck, match="after the write #2, which has not been asked for"):
         tape.ask("GET", f"{JOBS}/ftjob-a/events")
 
 

@@ -21,12 +21,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fine_tuning_cassettes import CassetteError, CassetteWarning, use_cassette
-from fine_tuning_cassettes.messages import Answer, Asked, Interaction
+from fine_tuning_cassettes.messages import Interaction, Request, Response
 from fine_tuning_cassettes.quotations import Quotations
-from fine_tuning_cassettes.redaction import Secrets, scrubbed_answer, scrubbed_request
+from fine_tuning_cassettes.redaction import SecretMap, scrubbed_answer, scrubbed_request
 from fine_tuning_cassettes.training_data import is_result
 
-NOBODY = Secrets({})
+NOBODY = SecretMap({})
 URL = "https://acmeresource.openai.azure.com/openai/v1"
 CANARY = 'zq+C4n/RY=Ke"y!'
 """A key with what JSON, URLs and YAML write otherwise."""
@@ -227,7 +227,7 @@ def test_what_was_sent_as_a_key_is_taken_out_in_every_spelling(key: str, spell: 
     """A key, whatever it is made of, is found plain, in URLs, in JSON, in JSON within JSON and in base64."""
     if any(part in "sk-scrubbed" for part in (key, key.strip())):
         return
-    secrets = Secrets({key: "sk-scrubbed"})
+    secrets = SecretMap({key: "sk-scrubbed"})
     assert spell(key) not in secrets.out_of(f"<{spell(key)}>") or spell(key) == spell("")
     assert secrets.left_in(secrets.out_of(spell(key))) == []
 
@@ -284,7 +284,7 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
 @pytest.mark.parametrize("shown", ["q7fJ39...tR8w", "q7fJ39xk**tR8w", "q7fJ39…R8w"])
 def test_the_ends_of_a_key_are_not_shown(shown: str) -> None:
     """A key that was sent is known by its ends where an error shows these only."""
-    sent = Secrets.sent([Asked("GET", f"{URL}/models", (("authorization", "Bearer q7fJ39xkLm02pQvZtR8w"),))])
+    sent = SecretMap.sent([Request("GET", f"{URL}/models", (("authorization", "Bearer q7fJ39xkLm02pQvZtR8w"),))])
     assert sent.out_of(f"Incorrect key: {shown}.") == "Incorrect key: sk-****bbed."
 
 
@@ -316,7 +316,7 @@ def test_long_words_cost_what_they_are_long(letter: str) -> None:
 
 def test_a_base_path_may_be_a_secret(tmp_path: Path) -> None:
     """Of the path before the API's, only the part that says the version is written."""
-    asked = Asked("GET", "https://gateway.example/q7fJ39xkLm02pQvZ/openai/v1/files/a/content?x=1")
+    asked = Request("GET", "https://gateway.example/q7fJ39xkLm02pQvZ/openai/v1/files/a/content?x=1")
     assert scrubbed_request(asked, NOBODY).uri == "https://gateway.example/openai/v1/files/a/content?x=1"
 
 
@@ -335,26 +335,26 @@ def test_folders_and_addresses_of_people_are_not_written(tmp_path: Path) -> None
 
 def test_a_word_for_an_organisation_is_not_searched_for() -> None:
     """An account called "personal" does not take the word out of everything."""
-    asked = Asked("GET", f"{URL}/models", (("openai-organization", "personal"),))
-    assert Secrets.sent([asked]).out_of("a personal note") == "a personal note"
+    asked = Request("GET", f"{URL}/models", (("openai-organization", "personal"),))
+    assert SecretMap.sent([asked]).out_of("a personal note") == "a personal note"
 
 
 def test_a_short_key_is_not_searched_for() -> None:
     """The key "any" is not taken out of the word "company", and is not written either."""
-    asked = Asked("GET", f"{URL}/models", (("authorization", "Bearer any"),))
-    assert Secrets.sent([asked]).out_of("a company") == "a company"
-    assert scrubbed_request(asked, Secrets.sent([asked])).headers == ()
+    asked = Request("GET", f"{URL}/models", (("authorization", "Bearer any"),))
+    assert SecretMap.sent([asked]).out_of("a company") == "a company"
+    assert scrubbed_request(asked, SecretMap.sent([asked])).headers == ()
 
 
 def test_addresses_of_this_machine_have_no_port() -> None:
     """The port of a local server, which is another each time, is not written."""
-    asked = Asked("GET", "http://user:pass@127.0.0.1:39121/v1/models?limit=1")
+    asked = Request("GET", "http://user:pass@127.0.0.1:39121/v1/models?limit=1")
     assert scrubbed_request(asked, NOBODY).uri == "http://localhost/v1/models?limit=1"
 
 
 def test_an_answer_says_its_new_length() -> None:
     """The length of a body that was changed is put right."""
-    found = scrubbed_answer(Answer(200, "", (("content-length", "99"),), b'{"api_key": "abc"}'), NOBODY)
+    found = scrubbed_answer(Response(200, "", (("content-length", "99"),), b'{"api_key": "abc"}'), NOBODY)
     assert found.body == b'{"api_key": "scrubbed"}'
     assert found.headers == (("content-length", "23"),)
 
@@ -408,8 +408,8 @@ def test_what_cannot_be_searched_is_not_written(tmp_path: Path, coding: str, why
 def test_a_quotation_of_training_data_is_found_wherever_it_stands(row: str, before: str, after: str) -> None:
     """Sixteen characters of a row in a row are taken out of what is told, whatever stands around them."""
     told = Interaction(
-        Asked("GET", f"{URL}/fine_tuning/jobs/x"),
-        Answer(200, "", (), json.dumps({"message": before + row + after}).encode()),
+        Request("GET", f"{URL}/fine_tuning/jobs/x"),
+        Response(200, "", (), json.dumps({"message": before + row + after}).encode()),
     )
     found = Quotations.found([row], [told]).taken_out(told)
     assert row not in json.loads(found.answer.body)["message"].replace("[training data]", "\0")
@@ -417,7 +417,9 @@ def test_a_quotation_of_training_data_is_found_wherever_it_stands(row: str, befo
 
 def test_statuses_are_no_quotations() -> None:
     """A label "succeeded" in training data leaves the status of a job alone."""
-    told = Interaction(Asked("GET", f"{URL}/files"), Answer(200, "", (), b'{"status": "succeeded", "message": "x"}'))
+    told = Interaction(
+        Request("GET", f"{URL}/files"), Response(200, "", (), b'{"status": "succeeded", "message": "x"}')
+    )
     assert Quotations.found(["succeeded"], [told]).taken_out(told) == told
 
 

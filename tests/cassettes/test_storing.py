@@ -14,44 +14,44 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_cassettes import CassetteFileError, Header, use_cassette
+from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette
 from fine_tuning_cassettes.files import write
-from fine_tuning_cassettes.messages import Answer, Asked, Interaction, Part
-from fine_tuning_cassettes.yaml_format import Stored, check, dumped, header_in, loaded
+from fine_tuning_cassettes.messages import FormPart, Interaction, Request, Response
+from fine_tuning_cassettes.yaml_format import CassetteFile, check, dump, header_in, load
 
 URL = "https://api.openai.com/v1"
-HEAD = Header("2026-11-25T03:40:00Z", URL, ("OpenAI/Python 3.57.0",), "once", about="one line")
-SMALL = Stored(
+HEAD = Metadata("2026-11-25T03:40:00Z", URL, ("OpenAI/Python 3.57.0",), "once", about="one line")
+SMALL = CassetteFile(
     HEAD,
     (
         Interaction(
-            Asked("GET", f"{URL}/models/m", (("openai-beta", "a"),)),
-            Answer(200, "OK", (("content-type", "application/json"),), b'{\n  "id": "m"\n}\n'),
+            Request("GET", f"{URL}/models/m", (("openai-beta", "a"),)),
+            Response(200, "OK", (("content-type", "application/json"),), b'{\n  "id": "m"\n}\n'),
         ),
     ),
 )
-TEXT = dumped(SMALL)
+TEXT = dump(SMALL)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 lines = st.lists(st.sampled_from(["", " ", "a", "a ", " a", "\ta", "...", "---", "é", "\r", "- a: b", "#"]), max_size=5)
 contents = st.binary() | texts.map(str.encode) | lines.map("\n".join).map(str.encode)
 names = st.from_regex(r"[a-z][a-z-]{0,8}", fullmatch=True)
 headers = st.dictionaries(names, texts, max_size=2).map(lambda found: tuple(found.items()))
-parts = st.builds(Part, texts, st.none() | texts, contents) | st.builds(
-    Part, texts, st.none() | texts, st.none(), st.lists(texts, min_size=1, max_size=2).map(tuple)
+parts = st.builds(FormPart, texts, st.none() | texts, contents) | st.builds(
+    FormPart, texts, st.none() | texts, st.none(), st.lists(texts, min_size=1, max_size=2).map(tuple)
 )
-requests = st.builds(Asked, st.just("POST"), texts, headers, contents) | st.builds(
-    Asked, st.just("POST"), texts, headers, st.just(b""), st.lists(parts, max_size=2).map(tuple)
+requests = st.builds(Request, st.just("POST"), texts, headers, contents) | st.builds(
+    Request, st.just("POST"), texts, headers, st.just(b""), st.lists(parts, max_size=2).map(tuple)
 )
-answers = st.builds(Answer, st.integers(100, 599), texts, headers, contents)
+answers = st.builds(Response, st.integers(100, 599), texts, headers, contents)
 interactions = st.lists(st.builds(Interaction, requests, answers), max_size=3).map(tuple)
 
 
-@given(st.builds(Header, texts, texts, st.just(()), texts, texts, texts), interactions)
-def test_what_is_written_is_read_back(head: Header, recorded: tuple[Interaction, ...]) -> None:
+@given(st.builds(Metadata, texts, texts, st.just(()), texts, texts, texts), interactions)
+def test_what_is_written_is_read_back(head: Metadata, recorded: tuple[Interaction, ...]) -> None:
     """Any interaction comes out of the text as it went in, bodies byte for byte."""
-    stored = Stored(head, recorded)
-    assert loaded(dumped(stored), "c.yaml") == stored
+    stored = CassetteFile(head, recorded)
+    assert load(dump(stored), "c.yaml") == stored
 
 
 def test_bodies_are_blocks_that_people_can_read() -> None:
@@ -94,7 +94,7 @@ def test_the_header_is_read_alone() -> None:
 def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
     """However much of its end is missing, what is left is no cassette."""
     with pytest.raises(CassetteFileError, match=r"^c\.yaml: "):
-        loaded(TEXT[:length], "c.yaml")
+        load(TEXT[:length], "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_broken_file_can_be_recorded_anew(tmp_path: Path) -> None:
     path.write_text("{[")
     with use_cassette(path, "rewrite"):
         ask()
-    assert len(loaded(path.read_text(), "c").interactions) == 1
+    assert len(load(path.read_text(), "c").interactions) == 1
 
 
 def test_a_cassette_of_plain_vcrpy_is_replayed(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_uploads_and_compressed_answers_of_plain_vcrpy_are_replayed(tmp_path: Pa
 
     with httpx.Client(transport=httpx.MockTransport(say)) as client, vcr.use_cassette(str(path)):
         send(client)
-    assert loaded(path.read_text(), "c").interactions[0].answer.body == b'{"id": "file-1"}'
+    assert load(path.read_text(), "c").interactions[0].answer.body == b'{"id": "file-1"}'
     with use_cassette(path), httpx.Client() as client:
         assert send(client) == "file-1"
 
@@ -204,7 +204,7 @@ def test_a_checkout_may_end_lines_otherwise(tmp_path: Path, change: Callable[[by
 def test_what_yaml_would_change_is_not_written() -> None:
     """A text that does not give back what is to be stored is refused."""
     with pytest.raises(CassetteFileError, match="without changing it; nothing was written"):
-        check(TEXT, Stored(HEAD, ()), "c.yaml")
+        check(TEXT, CassetteFile(HEAD, ()), "c.yaml")
 
 
 def test_half_a_file_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,11 @@ from fine_tuning_client import (
     UnsupportedOperationError,
     configure,
 )
-from fine_tuning_client.config import checked_key, checked_url, default_provider, endpoint_of, profile_of
+from fine_tuning_client.config import check_key, check_url, default_provider, endpoint_of, profile_of
 from fine_tuning_client.config_file import read
 from fine_tuning_client.effects import Request
 from fine_tuning_client.providers import PROFILES, Endpoint
-from fine_tuning_client.transport import addressed
+from fine_tuning_client.transport import to_http_arguments
 
 VARIABLES = {name for profile in PROFILES.values() for name in profile.environment.values()}
 
@@ -111,7 +111,7 @@ def test_azure_signs_in(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     found = endpoint("azure", base_url="https://r", **arguments)
-    sent = addressed(Request("GET", "/x", "list"), found, checked_key(found.key))["headers"]
+    sent = to_http_arguments(Request("GET", "/x", "list"), found, check_key(found.key))["headers"]
     assert header.items() <= sent.items()
     assert len({"api-key", "Authorization"} & set(sent)) == 1
 
@@ -121,17 +121,17 @@ def test_azure_version(monkeypatch: pytest.MonkeyPatch, version: str, query: str
     """A version goes into the query unless it is a dated one, which the v1 path does not know."""
     monkeypatch.setenv("OPENAI_API_VERSION", version)
     found = endpoint("azure", base_url="https://r", api_key="key")
-    assert addressed(Request("GET", "/x", "list"), found, "key")["url"] == f"https://r/openai/v1/x{query}"
+    assert to_http_arguments(Request("GET", "/x", "list"), found, "key")["url"] == f"https://r/openai/v1/x{query}"
 
 
 def test_azure_create_names_a_training_type() -> None:
     """Azure's create gets the field it cannot do without, unless given; nobody else does."""
     found = endpoint("azure", base_url="https://r", api_key="key")
     create = Request("POST", "/fine_tuning/jobs", "create", json={"model": "m"})
-    assert addressed(create, found, "key")["content"] == b'{"trainingType": "Standard", "model": "m"}'
+    assert to_http_arguments(create, found, "key")["content"] == b'{"trainingType": "Standard", "model": "m"}'
     given = Request("POST", "/fine_tuning/jobs", "create", json={"trainingType": 1})
-    assert addressed(given, found, "key")["content"] == b'{"trainingType": 1}'
-    assert addressed(create, endpoint("openai", api_key="k"), "k")["content"] == b'{"model": "m"}'
+    assert to_http_arguments(given, found, "key")["content"] == b'{"trainingType": 1}'
+    assert to_http_arguments(create, endpoint("openai", api_key="k"), "k")["content"] == b'{"model": "m"}'
 
 
 def test_the_fake_needs_nothing() -> None:
@@ -158,13 +158,15 @@ def test_a_compatible_provider_is_not_sent_openai_keys(monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     found = endpoint("openai_compatible", base_url="http://h/v1")
     assert found.key is None
-    assert "Authorization" not in addressed(Request("GET", "/x", "list"), found, None)["headers"]
+    assert "Authorization" not in to_http_arguments(Request("GET", "/x", "list"), found, None)["headers"]
 
 
 def test_a_missing_capability_is_refused() -> None:
     """What a provider does not offer is refused with the names of both, and what it does offer."""
     with pytest.raises(UnsupportedOperationError, match="'p' does not support 'pause', only create, list"):
-        Endpoint("p", "http://h", capabilities=frozenset({"list", "create"})).admit(Request("POST", "/", "pause"))
+        Endpoint("p", "http://h", capabilities=frozenset({"list", "create"})).require_capability(
+            Request("POST", "/", "pause")
+        )
 
 
 @pytest.mark.parametrize(
@@ -215,13 +217,13 @@ def test_configure_refuses_what_it_does_not_know() -> None:
 def test_a_key_that_cannot_be_sent_is_refused_unseen(key: Any) -> None:
     """A key that fits into no header is refused, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
-        checked_key(lambda: key)
+        check_key(lambda: key)
     assert "secret" not in str(caught.value)
 
 
 def test_a_key_may_end_in_a_newline() -> None:
     """A key read from a file with its newline is the key."""
-    assert checked_key("sk-1\n") == "sk-1"
+    assert check_key("sk-1\n") == "sk-1"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_key_may_end_in_a_newline() -> None:
 def test_an_address_that_cannot_be_right_is_refused_unseen(url: str) -> None:
     """An address that requests cannot go to, or that holds a password, is refused and not shown."""
     with pytest.raises(ConfigurationError) as caught:
-        checked_url(url)
+        check_url(url)
     assert "hidden" not in str(caught.value)
 
 
@@ -262,7 +264,7 @@ def test_keys_are_in_no_repr() -> None:
 def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
     """Names in other letters, ones that end in a dot, and addresses of both kinds are taken."""
     for host in ("bücher.example", "example.com.", "localhost:1", "127.0.0.1:1", "[::1]:1", "my_host"):
-        assert checked_url(f"http://{host}/v1/") == f"http://{host}/v1"
+        assert check_url(f"http://{host}/v1/") == f"http://{host}/v1"
 
 
 @pytest.mark.parametrize(

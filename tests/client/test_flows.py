@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 import pytest
 
 from fine_tuning_client import NOT_GIVEN, APIResponseError, FineTuningError, metrics, operations
-from fine_tuning_client.effects import Flow, Outcome, Reply, Request
+from fine_tuning_client.effects import Flow, Outcome, RawResponse, Request
 
 T = TypeVar("T")
 
 JOB = {"id": "ftjob-1", "status": "running", "model": "m", "training_file": "f", "created_at": 1}
 
 
-def reply(body: Any, status: int = 200) -> Reply:
+def reply(body: Any, status: int = 200) -> RawResponse:
     """Make a reply with a JSON body."""
-    return Reply(status, {"x-request-id": "req_1"}, json.dumps(body).encode())
+    return RawResponse(status, {"x-request-id": "req_1"}, json.dumps(body).encode())
 
 
 def drive(flow: Flow[T], *outcomes: Outcome) -> tuple[list[Any], T | None]:
@@ -161,7 +161,7 @@ def test_files_and_models_are_listed() -> None:
 def test_a_useless_answer_is_a_response_error(flow: Callable[[str], Flow[Any]], body: bytes) -> None:
     """A good status with a body that makes no sense is an APIResponseError with status and request id."""
     with pytest.raises(APIResponseError) as caught:
-        drive(flow("x"), Reply(200, {"x-request-id": "req_1"}, body))
+        drive(flow("x"), RawResponse(200, {"x-request-id": "req_1"}, body))
     assert (caught.value.status_code, caught.value.request_id) == (200, "req_1")
 
 
@@ -175,7 +175,7 @@ def test_a_useless_answer_is_a_response_error(flow: Callable[[str], Flow[Any]], 
 def test_metrics_are_rows_of_floats(content: bytes) -> None:
     """A result file becomes rows of floats, whether it comes plain or in base64."""
     job = JOB | {"status": "succeeded", "result_files": ["file-1"]}
-    commands, rows = drive(metrics.result_metrics("j"), reply(job), Reply(200, {}, content))
+    commands, rows = drive(metrics.result_metrics("j"), reply(job), RawResponse(200, {}, content))
     assert commands[1].path == "/files/file-1/content"
     assert rows == [
         {"step": 1.0, "train_loss": 3.5, "valid_loss": None},
@@ -188,7 +188,7 @@ def test_metrics_that_are_none_are_an_error(content: bytes) -> None:
     """A result file that is no table of numbers is an error that names the file and carries the job."""
     job = JOB | {"result_files": ["file-1"]}
     with pytest.raises(FineTuningError, match="file-1") as caught:
-        drive(metrics.result_metrics("j"), reply(job), Reply(200, {}, content))
+        drive(metrics.result_metrics("j"), reply(job), RawResponse(200, {}, content))
     assert caught.value.job is not None
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_client import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, errors
-from fine_tuning_client.effects import Failure, Reply
+from fine_tuning_client.effects import Failure, RawResponse
 from fine_tuning_client.errors import error_class
-from fine_tuning_client.reply_parsing import checked, status_error
+from fine_tuning_client.reply_parsing import check_response, status_error
 
 MISSING = {
     "message": "Could not find fine tune: ftjob-1",
@@ -46,12 +46,12 @@ def test_status_decides_the_class(status: int, name: str) -> None:
     """Each refusal is raised as the class of its status."""
     assert error_class(status).__name__ == name
     with pytest.raises(getattr(errors, name)):
-        checked(Reply(status))
+        check_response(RawResponse(status))
 
 
 def test_an_error_carries_what_the_service_said() -> None:
     """Message, type, param, code, status, request id and provider are on the error."""
-    error = status_error(Reply(404, {"x-request-id": "req_1"}, json.dumps({"error": MISSING}).encode()))
+    error = status_error(RawResponse(404, {"x-request-id": "req_1"}, json.dumps({"error": MISSING}).encode()))
     assert (error.type, error.param, error.code) == (MISSING["type"], MISSING["param"], MISSING["code"])
     assert (error.status_code, error.request_id, error.provider) == (404, "req_1", "openai")
     assert str(error) == "openai answered 404: Could not find fine tune: ftjob-1 (request req_1)"
@@ -79,7 +79,7 @@ def test_an_error_carries_what_the_service_said() -> None:
 )
 def test_bodies_of_any_shape_have_a_message(content: bytes, message: str) -> None:
     """The sentence for a person is found in every shape of body."""
-    assert str(status_error(Reply(500, {}, content))) == f"openai answered 500: {message}"
+    assert str(status_error(RawResponse(500, {}, content))) == f"openai answered 500: {message}"
 
 
 JSON = st.recursive(
@@ -91,14 +91,14 @@ JSON = st.recursive(
 @given(JSON)
 def test_reporting_never_raises(body: Any) -> None:
     """Whatever the JSON of a refusal is, it becomes an APIStatusError."""
-    error = status_error(Reply(400, {}, json.dumps(body).encode()))
+    error = status_error(RawResponse(400, {}, json.dumps(body).encode()))
     assert type(error.code) in {str, type(None)}
 
 
 @given(st.binary())
 def test_reporting_never_raises_on_bytes(body: bytes) -> None:
     """Whatever the bytes of a refusal are, they become an APIStatusError."""
-    assert status_error(Reply(400, {}, body)).status_code == 400
+    assert status_error(RawResponse(400, {}, body)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_reporting_never_raises_on_bytes(body: bytes) -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     """The time to leave the service alone is read from seconds, milliseconds or two dates."""
-    error = status_error(Reply(429, headers))
+    error = status_error(RawResponse(429, headers))
     assert isinstance(error, RateLimitError)
     assert error.retry_after == seconds
 
@@ -128,15 +128,15 @@ def test_no_answer_is_a_connection_error_with_its_cause() -> None:
     """A request without an answer raises a connection error that chains the transport's own."""
     cause = OSError("refused")
     with pytest.raises(APIConnectionError, match="no answer from azure: refused") as caught:
-        checked(Failure(cause, provider="azure"))
+        check_response(Failure(cause, provider="azure"))
     assert caught.value.__cause__ is cause
     with pytest.raises(APITimeoutError):
-        checked(Failure(OSError(), timed_out=True))
+        check_response(Failure(OSError(), timed_out=True))
 
 
 def test_errors_can_be_pickled() -> None:
     """An error crosses a process boundary with all it carries."""
-    error = status_error(Reply(404, {}, json.dumps({"error": MISSING}).encode()))
+    error = status_error(RawResponse(404, {}, json.dumps({"error": MISSING}).encode()))
     late = pickle.loads(pickle.dumps(errors.WaitTimeout("late", job=None)))
     assert (str(late), late.job) == ("late", None)
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):

@@ -19,7 +19,7 @@ from fine_tuning_client import (
     errors,
 )
 
-VERBS = {name for name in vars(fine_tuning_client.methods.BlockingVerbs) if not name.startswith("_")}
+VERBS = {name for name in vars(fine_tuning_client.methods.SyncMethods) if not name.startswith("_")}
 
 
 def test_public_names_are_pinned() -> None:
@@ -52,7 +52,7 @@ def test_both_clients_have_equal_signatures(verb: str) -> None:
 
 def test_both_clients_offer_the_same_verbs() -> None:
     """Neither client has a verb the other lacks."""
-    assert {name for name in vars(fine_tuning_client.methods.AsyncVerbs) if not name.startswith("_")} == VERBS
+    assert {name for name in vars(fine_tuning_client.methods.AsyncMethods) if not name.startswith("_")} == VERBS
     assert inspect.signature(FineTuningClient) == inspect.signature(AsyncFineTuningClient)
 
 

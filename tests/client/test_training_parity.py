@@ -9,7 +9,7 @@ import pytest
 
 from fine_tuning_client import check_training_file
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
-from fine_tuning_fakeserver.domain.training_methods import Order, resolve
+from fine_tuning_fakeserver.domain.training_methods import TrainingRequest, resolve_hyperparameters
 from strategies import ROW, ROWS
 from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
 
@@ -85,7 +85,7 @@ def test_a_file_is_judged_as_by_the_fake(content: bytes, way: tuple[Any, str], f
 @pytest.mark.parametrize("examples", [1, 3, 5, 10, 11, 33, 34, 249, 250, 751, 8333, 8334, 12_501])
 def test_what_auto_becomes(examples: int) -> None:
     """Epochs and batch size are those that the fake chooses, for few and for many examples."""
-    expected = resolve(Order("gpt-4o-mini"), examples)
+    expected = resolve_hyperparameters(TrainingRequest("gpt-4o-mini"), examples)
     report = check_training_file(b"{}\n" * examples)
     assert (report.n_epochs, report.batch_size) == (expected.n_epochs, expected.batch_size)
 
@@ -94,6 +94,6 @@ def test_what_auto_becomes(examples: int) -> None:
 @pytest.mark.parametrize("name", ["{}", "ft:{}:org:suffix:abc", "ft:{}:org::abc:ckpt-step-80", "{}.ft-0a1b"])
 def test_the_learning_rate_multiplier_is_the_models(name: str, model: str) -> None:
     """The multiplier is the one that the fake chooses for the model, fine-tuned ones included."""
-    expected = resolve(Order(name.format(model)), 10).learning_rate_multiplier
+    expected = resolve_hyperparameters(TrainingRequest(name.format(model)), 10).learning_rate_multiplier
     found = check_training_file(json.dumps(ROW).encode(), model=name.format(model)).learning_rate_multiplier
     assert repr(found) == repr(expected)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fine_tuning_fakeserver.verify.readers import files_in, read
-from fine_tuning_fakeserver.verify.recording import Exchange as Exchange
+from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.recording import RecordedExchange as RecordedExchange
 
 DOTNET = Path(__file__).parents[2].parent / "shared" / "recordings" / "openai-dotnet"
 ABSENT = f"the recordings of the real service are not here: {DOTNET} is no folder"
@@ -21,5 +21,5 @@ def exchanges(*folders: str) -> list[Any]:
         for folder in folders
         if (DOTNET / folder).is_dir()
         for path, _ in files_in([DOTNET / folder])
-        for exchange in read(path).exchanges
+        for exchange in read_recordings(path).exchanges
     ]

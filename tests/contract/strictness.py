@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED
-from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.in_process import call_app
 
 from .session import IN_PROCESS, KEY, ROWS, http_library
 
@@ -71,7 +71,7 @@ def in_state(state: str, dialect: str) -> tuple[FakeFineTuning, str]:
 
 def _send(fake: FakeFineTuning, method: str, path: str, body: Any = None) -> Any:
     raw = b"" if body is None else json.dumps(body).encode()
-    reply = ask(fake.asgi_app, method, f"/v1{path}".encode(), [(b"authorization", f"Bearer {KEY}".encode())], raw)
+    reply = call_app(fake.asgi_app, method, f"/v1{path}".encode(), [(b"authorization", f"Bearer {KEY}".encode())], raw)
     assert reply.status == 200, reply.body
     return json.loads(reply.body)
 

@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.in_process import call_app
 
 from . import session
 from .session import KEY, ROWS
@@ -65,7 +65,7 @@ def send(fake: FakeFineTuning, method: str, target: str, body: Any = b"", header
     """Send a request as it stands; give the parsed answer, which must be a success."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    reply = ask(fake.asgi_app, method, f"/v1{target}".encode(), pairs, raw)
+    reply = call_app(fake.asgi_app, method, f"/v1{target}".encode(), pairs, raw)
     assert reply.status == 200, reply.body
     return json.loads(reply.body)
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from fine_tuning_fakeserver.web.in_process import Reply
+from fine_tuning_fakeserver.web.in_process import InProcessResponse
 from openapi_checks import check
 
-from .recordings import ABSENT, DOTNET, Exchange, exchanges
+from .recordings import ABSENT, DOTNET, RecordedExchange, exchanges
 
 pytestmark = pytest.mark.skipif(not DOTNET.is_dir(), reason=ABSENT)
 
@@ -17,8 +17,12 @@ RECORDED = exchanges("FineTuningClientTests", "FilesTests", "ModelsTests", "Uplo
 
 
 @pytest.mark.parametrize("exchange", RECORDED, ids=lambda exchange: exchange.name)
-def test_recorded_answers_are_as_described(exchange: Exchange) -> None:
+def test_recorded_answers_are_as_described(exchange: RecordedExchange) -> None:
     """Status, members and types of a recorded answer are those that the document has."""
     headers = [(b"content-type", exchange.headers["content-type"].encode())]
 
-    check(exchange.method, exchange.target, Reply(exchange.status, headers, [json.dumps(exchange.answer).encode()]))
+    check(
+        exchange.method,
+        exchange.target,
+        InProcessResponse(exchange.status, headers, [json.dumps(exchange.answer).encode()]),
+    )

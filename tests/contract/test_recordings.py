@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.verify.inferred_state import gather
-from fine_tuning_fakeserver.verify.missing_bodies import LostBodies
-from fine_tuning_fakeserver.verify.readers import files_in, read
-from fine_tuning_fakeserver.verify.recording import Exchange, Recording
+from fine_tuning_fakeserver.verify.inferred_state import infer_state
+from fine_tuning_fakeserver.verify.missing_bodies import BodyReconstructor
+from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording
 from fine_tuning_fakeserver.verify.replay import KEY
-from fine_tuning_fakeserver.verify.replay_account import World
-from fine_tuning_fakeserver.web.in_process import Reply, ask
+from fine_tuning_fakeserver.verify.replay_account import ReplayAccount
+from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 
 from .recordings import ABSENT, DOTNET
 from .session import ROWS
@@ -42,12 +42,12 @@ SAME_AS_ASKED = ("id", "created_at", "seed", "model", "training_file", "validati
 @cache
 def recording(name: str) -> Recording:
     """A recording, by folder and name."""
-    return read(DOTNET / f"{name}.json")
+    return read_recordings(DOTNET / f"{name}.json")
 
 
-def get(world: World, path: str) -> Reply:
+def get(world: ReplayAccount, path: str) -> InProcessResponse:
     """The answer to a request that was not recorded, in a world that was."""
-    return world.ask(Exchange(0, "GET", path, {}, b"", 200, {}, b"", None), AUTHORIZED, b"")
+    return world.ask(RecordedExchange(0, "GET", path, {}, b"", 200, {}, b"", None), AUTHORIZED, b"")
 
 
 def listed_jobs() -> Any:
@@ -62,7 +62,7 @@ def written(job: Any) -> bytes:
 
 def test_jobs_are_retrieved_as_they_are_listed() -> None:
     """Each of the hundred listed jobs, retrieved alone, has the bytes that it has in the recorded list."""
-    world = World(gather(recording("FineTuningClientTests/GetCheckpoints").exchanges))
+    world = ReplayAccount(infer_state(recording("FineTuningClientTests/GetCheckpoints").exchanges))
     for job in listed_jobs():
         assert get(world, f"/v1/fine_tuning/jobs/{job['id']}").body == written(job)
 
@@ -75,8 +75,8 @@ def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
         fake.add_file(ROWS, id=job["training_file"])
         told = {name: job[name] for name in SAME_AS_ASKED}
         fake.add_job(**told, suffix=job["user_provided_suffix"], status="validating_files")
-        deleted = ask(fake.asgi_app, "DELETE", f"/v1/files/{job['training_file']}".encode(), PAIRS, b"")
-        reply = ask(fake.asgi_app, "GET", f"/v1/fine_tuning/jobs/{job['id']}".encode(), PAIRS, b"")
+        deleted = call_app(fake.asgi_app, "DELETE", f"/v1/files/{job['training_file']}".encode(), PAIRS, b"")
+        reply = call_app(fake.asgi_app, "GET", f"/v1/fine_tuning/jobs/{job['id']}".encode(), PAIRS, b"")
 
         assert (deleted.status, reply.body) == (200, written(job))
     assert len(failed) == 3
@@ -85,14 +85,14 @@ def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
 def test_known_models_are_as_recorded() -> None:
     """Each base model of the fake is, member by member, the one recorded under its name."""
     recorded = {model["id"]: model for model in recording("ModelsTests/ListModels").exchanges[0].items}
-    known = json.loads(get(World(gather([])), "/v1/models").body)["data"]
+    known = json.loads(get(ReplayAccount(infer_state([])), "/v1/models").body)["data"]
 
     assert known == [recorded.get(model["id"]) for model in known]
 
 
 def test_the_models_of_a_job_are_listed_as_recorded() -> None:
     """The models of the recorded succeeded job have in the list of models the names and times recorded there."""
-    world = World(gather(recording("FineTuningClientTests/GetCheckpoints").exchanges))
+    world = ReplayAccount(infer_state(recording("FineTuningClientTests/GetCheckpoints").exchanges))
     recorded, listed = (
         {model["id"]: model["created"] for model in models if model["id"].startswith("ft:")}
         for models in (
@@ -108,9 +108,9 @@ def test_the_models_of_a_job_are_listed_as_recorded() -> None:
 def test_headers_that_never_change_are_as_recorded(folder: str) -> None:
     """Headers that say the same in every answer say what they said in the recorded one, or are missing as there."""
     for path, _ in files_in([DOTNET / folder]):
-        exchanges = read(path).exchanges
-        facts = gather(exchanges)
-        world, lost = World(facts), LostBodies(exchanges, facts)
+        exchanges = read_recordings(path).exchanges
+        facts = infer_state(exchanges)
+        world, lost = ReplayAccount(facts), BodyReconstructor(exchanges, facts)
         for each in exchanges:
             body = lost.body(each) if each.request_body is None else each.request_body
             reply = world.ask(each, {**each.request_headers, **AUTHORIZED, "content-length": str(len(body))}, body)

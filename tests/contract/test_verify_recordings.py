@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fine_tuning_fakeserver.verify.readers import files_in, read
-from fine_tuning_fakeserver.verify.recording import NoRecordingError
-from fine_tuning_fakeserver.verify.replay import Verified, verify
+from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.recording import NotARecordingError
+from fine_tuning_fakeserver.verify.replay import VerifiedRecording, verify
 from fine_tuning_fakeserver.verify.report import totals
 
 REPO = Path(__file__).parents[2]
@@ -27,9 +27,9 @@ FLOORS = {
 }
 
 
-def verified(folder: str) -> list[Verified]:
+def verified(folder: str) -> list[VerifiedRecording]:
     """Every recording of a folder, verified."""
-    return [verify(read(path)) for path, _ in files_in([FOLDER / folder])]
+    return [verify(read_recordings(path)) for path, _ in files_in([FOLDER / folder])]
 
 
 @pytest.mark.parametrize("folder", FLOORS)
@@ -83,5 +83,5 @@ def test_answers_of_older_dates_differ_by_what_the_service_has_changed() -> None
 
 def test_collections_of_facts_are_no_recordings() -> None:
     """Error bodies put together by hand are told from recordings."""
-    with pytest.raises(NoRecordingError, match=r"errors_observed\.json"):
-        read(FOLDER / "errors_observed.json")
+    with pytest.raises(NotARecordingError, match=r"errors_observed\.json"):
+        read_recordings(FOLDER / "errors_observed.json")

@@ -14,7 +14,7 @@ import pytest
 from clients import MODEL
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.curl import ADDRESS, CONTENT_AT_MOST
-from fine_tuning_fakeserver.web.request_log import Exchange
+from fine_tuning_fakeserver.web.request_log import LogEntry
 from strategies import ROWS
 
 needs_curl = pytest.mark.skipif(not (shutil.which("sh") and shutil.which("curl")), reason="there is no shell with curl")
@@ -23,7 +23,7 @@ JOBS = "/fine_tuning/jobs"
 Program: TypeAlias = Callable[[FakeFineTuning, httpx.Client], object]
 
 
-def told_by(program: Program, root: str = "/v1", **settings: Any) -> tuple[Exchange, list[str], str]:
+def told_by(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEntry, list[str], str]:
     """The request that is told after a program, the lines, and what is to be minded."""
     fake = FakeFineTuning(**settings)
     headers = {"Authorization": "Bearer any"}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.account.blobs import ContentWriter
+from fine_tuning_fakeserver.account.blobs import BlobWriter
 from fine_tuning_fakeserver.domain.training_files import LINE_BYTES_AT_MOST
 from fine_tuning_fakeserver.web.multipart import FormReader
 from strategies import BORN, FORM, KEY, ROWS, Http, everything, form
@@ -172,7 +172,7 @@ def test_a_line_that_is_too_long(http: Http) -> None:
 
 def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
     """A large file of one line costs no more memory than the longest line that is taken."""
-    writer = ContentWriter()
+    writer = BlobWriter()
     for _ in range(64):
         writer.write(b"x" * MEGABYTE)
     content = writer.seal()

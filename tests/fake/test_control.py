@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.version import VERSION
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
-from fine_tuning_fakeserver.web.in_process import Reply, ask
+from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from strategies import BORN, FORM, ROWS, Http, everything, form, refused
 
 JOBS = "/fine_tuning/jobs"
@@ -25,13 +25,13 @@ def http() -> Http:
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
-def from_peer(fake: FakeFineTuning, peer: str, method: str, path: str) -> Reply:
+def from_peer(fake: FakeFineTuning, peer: str, method: str, path: str) -> InProcessResponse:
     """The answer to a request of a peer with this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await fake.asgi_app({**scope, "client": (peer, 12345)}, receive, send)
 
-    return ask(app, method, path.encode(), [], b"")
+    return call_app(app, method, path.encode(), [], b"")
 
 
 CALLS = [(operation.method, operation.path) for operation in CONTROL_OPERATIONS]

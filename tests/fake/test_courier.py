@@ -267,16 +267,16 @@ def test_from_the_command_line(receiver: Receiver) -> None:
 def test_who_looks_at_the_last_moment(http: Http, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """What becomes due while the courier finds that nothing is left is sent all the same."""
     file, late = http.file(), ["a job"]
-    ask = webhooks.next_errand
+    ask = webhooks.next_delivery
 
-    def next_errand(service: Service) -> webhooks.Errand | None:
+    def next_errand(service: Service) -> webhooks.NextDelivery | None:
         errand = ask(service)
         if errand is None and late and threading.current_thread() is not threading.main_thread():
             late.clear()
             http.fake.add_job(file)
         return errand
 
-    monkeypatch.setattr(webhooks, "next_errand", next_errand)
+    monkeypatch.setattr(webhooks, "next_delivery", next_errand)
     http.fake.add_webhook(receiver.url)
     http.fake.add_job(file)
 

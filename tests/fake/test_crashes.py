@@ -26,7 +26,7 @@ def http() -> Http:
     return Http(FakeFineTuning(start=BORN))
 
 
-@pytest.mark.parametrize("where", ["decide", "render"])
+@pytest.mark.parametrize("where", ["build_job_spec", "render"])
 def test_a_crash_inside_a_verb(
     http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
@@ -36,7 +36,9 @@ def test_a_crash_inside_a_verb(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr(*((job_creation, "decide") if where == "decide" else (response_objects, "job")), crash)
+    monkeypatch.setattr(
+        *((job_creation, "build_job_spec") if where == "build_job_spec" else (response_objects, "job")), crash
+    )
     with caplog.at_level(logging.ERROR, "fine_tuning_fakeserver"):
         before = everything(http.fake)
         reply = http.send("POST", JOBS, body)

@@ -13,7 +13,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api.request_models import CreateJobBody
 from fine_tuning_fakeserver.fidelity.report import SHAPES
 from fine_tuning_fakeserver.web.endpoints import OPERATIONS
-from fine_tuning_fakeserver.web.in_process import Reply
+from fine_tuning_fakeserver.web.in_process import InProcessResponse
 from fine_tuning_fakeserver.web.openapi.document import ANSWERS, OTHER_MEDIA
 from fine_tuning_fakeserver.web.openapi.request_schemas import BODIES, FORMS
 from openapi_checks import check, document
@@ -22,9 +22,9 @@ from strategies import Http
 MODEL = {"id": "gpt-4o-mini", "object": "model", "created": 1, "owned_by": "system"}
 
 
-def reply(body: Any, status: int = 200, media: bytes = b"application/json") -> Reply:
+def reply(body: Any, status: int = 200, media: bytes = b"application/json") -> InProcessResponse:
     """An answer."""
-    return Reply(status, [(b"content-type", media)], [json.dumps(body).encode()])
+    return InProcessResponse(status, [(b"content-type", media)], [json.dumps(body).encode()])
 
 
 def test_the_document_is_served_without_a_key() -> None:
@@ -124,7 +124,7 @@ def test_a_path_that_is_no_route_answers_an_error() -> None:
 
 def test_streamed_events_are_held_to_the_document() -> None:
     """An event that is not as described is noticed."""
-    stream = Reply(200, [(b"content-type", b"text/event-stream")], [b'data: {"id": 1}\n\ndata: [DONE]\n\n'])
+    stream = InProcessResponse(200, [(b"content-type", b"text/event-stream")], [b'data: {"id": 1}\n\ndata: [DONE]\n\n'])
 
     with pytest.raises(jsonschema_rs.ValidationError):
         check("POST", "/v1/chat/completions", stream)

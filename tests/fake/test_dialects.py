@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
-from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, Shape
+from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, ObjectStyle
 from fine_tuning_fakeserver.domain.dialects.registry import DIALECTS, dialect_named
-from fine_tuning_fakeserver.domain.dialects.translate import said
-from fine_tuning_fakeserver.domain.job_spec import Script
-from fine_tuning_fakeserver.domain.timeline import Intervention, Life, timeline
-from fine_tuning_fakeserver.web.in_process import Reply, ask
+from fine_tuning_fakeserver.domain.dialects.translate import to_dialect
+from fine_tuning_fakeserver.domain.job_spec import JobSpec
+from fine_tuning_fakeserver.domain.timeline import Intervention, Timeline, build_segments
+from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from strategies import BORN, FORM, KEY, ROWS, disturbed, form
 
 SPEC, OF_2024, OF_2023, AZURE = "openai-spec", "openai-2024-10", "openai-2023-11", "azure-2025"
@@ -32,10 +32,10 @@ class Spoken:
     def __init__(self, dialect: str, **settings: Any) -> None:
         self.fake = FakeFineTuning(**{"dialect": dialect, "start": BORN, "pace": "manual", **settings})
 
-    def send(self, method: str, path: str, body: Any = b"", headers: Any = (KEY,)) -> Reply:
+    def send(self, method: str, path: str, body: Any = b"", headers: Any = (KEY,)) -> InProcessResponse:
         """One request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return ask(self.fake.asgi_app, method, path.encode(), list(headers), raw)
+        return call_app(self.fake.asgi_app, method, path.encode(), list(headers), raw)
 
     def json(self, method: str, path: str, body: Any = b"") -> Any:
         """The JSON answer of a request."""
@@ -57,7 +57,7 @@ class Spoken:
         return self.json("GET", f"{JOBS}/{job['id']}")
 
 
-def headers(reply: Reply) -> dict[str, str]:
+def headers(reply: InProcessResponse) -> dict[str, str]:
     """The headers of an answer."""
     return {name.decode(): value.decode() for name, value in reply.headers}
 
@@ -69,9 +69,9 @@ def test_a_dialect_is_a_setting(dialect: str) -> None:
     fake = FakeFineTuning()
     fake.reset(dialect=dialect)
     assert fake.settings.dialect == dialect
-    assert ask(fake.asgi_app, "POST", b"/_fake/reset", [], b"{}").status == 200
+    assert call_app(fake.asgi_app, "POST", b"/_fake/reset", [], b"{}").status == 200
     assert fake.settings.dialect == "openai-2025-09"
-    ask(fake.asgi_app, "POST", b"/_fake/reset", [], json.dumps({"dialect": dialect}).encode())
+    call_app(fake.asgi_app, "POST", b"/_fake/reset", [], json.dumps({"dialect": dialect}).encode())
     assert fake.settings.dialect == dialect
 
 
@@ -94,7 +94,7 @@ def test_the_default_dialect_is_not_looked_up() -> None:
     """The default dialect has no table at all: what it says is the very object that the service answered."""
     answer = {"object": "fine_tuning.job", "error": {}}
 
-    assert said(RECORDED, answer) is answer
+    assert to_dialect(RECORDED, answer) is answer
     assert dialect_named("openai-2025-09") is RECORDED
     assert not RECORDED.shapes
 
@@ -108,7 +108,7 @@ def test_what_belongs_to_the_client_is_left_alone() -> None:
 
 def test_shapes_are_applied_member_by_member() -> None:
     """A shape orders, renames, leaves out and replaces members, and looks into those that it names."""
-    shape = Shape(
+    shape = ObjectStyle(
         members=("b", "a", "none", "gone"),
         sources={"b": "old"},
         words={"a": {"x": "y"}},
@@ -118,8 +118,8 @@ def test_shapes_are_applied_member_by_member() -> None:
     dialect = Dialect("test", shapes={"thing": shape})
     thing = {"object": "thing", "a": "x", "old": 2, "none": None, "gone": None, "else": 3}
 
-    assert list(said(dialect, thing).items()) == [("b", 2), ("a", "y"), ("none", 1)]
-    assert said(dialect, {"object": "list", "data": [thing]})["data"] == [said(dialect, thing)]
+    assert list(to_dialect(dialect, thing).items()) == [("b", 2), ("a", "y"), ("none", 1)]
+    assert to_dialect(dialect, {"object": "list", "data": [thing]})["data"] == [to_dialect(dialect, thing)]
 
 
 @each_dialect
@@ -358,12 +358,12 @@ def test_events_of_azure() -> None:
 
 @given(disturbed(), st.integers(2, 12), st.floats(0, 5000))
 def test_an_event_of_every_so_many_steps(
-    life: tuple[Script, tuple[Intervention, ...]], every: int, seconds: float
+    life: tuple[JobSpec, tuple[Intervention, ...]], every: int, seconds: float
 ) -> None:
     """With an event of every k-th step only, a job's events are what they were, less the other steps, at any time."""
     script, acts = life
-    segments, now = timeline(script, BORN, acts), BORN + seconds
-    whole, sparse = Life(segments), Life(segments, every=every)
+    segments, now = build_segments(script, BORN, acts), BORN + seconds
+    whole, sparse = Timeline(segments), Timeline(segments, every=every)
     moments = [whole.event(k) for k in range(whole.events(now))]
 
     kept = [moment for moment in moments if moment.what != "step" or moment.step % every == 0]

@@ -276,7 +276,7 @@ def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
     """Code that is given the fake's clock for `time` sleeps and measures in virtual time, and finds all else there."""
     fake = FakeFineTuning(start=BORN, pace=pace)
     fake.add_job(fake.add_file(ROWS)["id"], status="running")
-    clock = fake.clock
+    clock = fake.time_module
     begun = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()
     clock.sleep(90)
     after = clock.time(), clock.monotonic(), clock.perf_counter(), clock.time_ns(), clock.monotonic_ns()

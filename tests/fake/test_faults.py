@@ -15,7 +15,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.fault_spec import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
-from fine_tuning_fakeserver.web.fault_injector import PATHS, Fault, Faults
+from fine_tuning_fakeserver.web.fault_injector import PATHS, ArmedFault, ArmedFaults
 from strategies import BORN, KEY, Http, everything, form
 
 JOBS = "/fine_tuning/jobs"
@@ -47,15 +47,15 @@ def faults(draw: st.DrawFn) -> dict[str, Any]:
     return {**aim, "times": draw(st.none() | st.integers(1, 5))}
 
 
-def armed(given: list[dict[str, Any]]) -> tuple[Faults, list[Fault]]:
+def armed(given: list[dict[str, Any]]) -> tuple[ArmedFaults, list[ArmedFault]]:
     """These faults, armed in this order."""
-    faults = Faults(given)
-    return faults, faults.armed(0)
+    faults = ArmedFaults(given)
+    return faults, faults.all(0)
 
 
-def ask(faults: Faults, calls: list[tuple[str, str | None]], seed: int = 0) -> list[int | None]:
+def ask(faults: ArmedFaults, calls: list[tuple[str, str | None]], seed: int = 0) -> list[int | None]:
     """The numbers of the faults that hit these calls."""
-    hits = [faults.next(operation, job, 0.0, seed) for operation, job in calls]
+    hits = [faults.next_for(operation, job, 0.0, seed) for operation, job in calls]
     return [hit.number if hit else None for hit in hits]
 
 
@@ -69,14 +69,14 @@ def test_each_fault_hits_what_older_ones_leave(given: list[Any], calls: list[Any
         struck = [
             place
             for ordinal, place in enumerate(matching, 1)
-            if fault.spec.strikes(ordinal, f"{seed}/{fault.number}") and left[place] is None
+            if fault.spec.fires_at(ordinal, f"{seed}/{fault.number}") and left[place] is None
         ]
         for place in struck[: fault.spec.times]:
             left[place] = fault.number
 
     assert ask(faults, calls, seed) == left
     assert [fault.fired for fault in all_of_them] == [left.count(fault.number) for fault in all_of_them]
-    assert faults.live == [fault for fault in all_of_them if not fault.exhausted]
+    assert faults.active == [fault for fault in all_of_them if not fault.exhausted]
 
 
 @given(st.integers(1, 5), st.integers(0, 8))
@@ -129,7 +129,7 @@ def test_chance_is_as_likely_as_it_is_told(probability: float) -> None:
 
     assert abs(sum(hit is not None for hit in hits) / 2000 - probability) < 0.04
     assert not fault.exhausted
-    assert [other.strikes(k, "0/1") for k in range(50)] != [other.strikes(k, "0/2") for k in range(50)]
+    assert [other.fires_at(k, "0/1") for k in range(50)] != [other.fires_at(k, "0/2") for k in range(50)]
 
 
 def test_a_fault_of_one_job(http: Http) -> None:

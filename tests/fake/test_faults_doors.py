@@ -19,7 +19,7 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.fault_spec import KINDS
-from fine_tuning_fakeserver.web.connections import Line
+from fine_tuning_fakeserver.web.connections import Connection
 from strategies import BORN, ROWS, everything
 
 HEADERS = {"authorization": "Bearer any"}
@@ -321,7 +321,7 @@ def test_a_line_is_held_whatever_a_server_says_meanwhile(stays: bool, stayed: bo
             await asyncio.Event().wait()
         return said.pop(0)
 
-    assert asyncio.run(Line().hold(0.01 if stays else LONG_S, receive, abs)) is stayed
+    assert asyncio.run(Connection().delay(0.01 if stays else LONG_S, receive, abs)) is stayed
 
 
 def raw(fake: FakeFineTuning, method: str = "GET") -> bytes:

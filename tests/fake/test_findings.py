@@ -15,7 +15,7 @@ from fine_tuning_client import FineTuning, WaitTimeout
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings import CODES, Finding
 from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
-from fine_tuning_fakeserver.findings.observed_jobs import sightings
+from fine_tuning_fakeserver.findings.observed_jobs import observed_jobs
 from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
 from strategies import BORN, ROWS
@@ -417,7 +417,7 @@ def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, d
     """A list may have anything for its jobs, or none: what is no job is not seen."""
     code.send("GET", "/fine_tuning/jobs")
 
-    assert sightings([replace(fake.calls[0], answer={"data": data, "has_more": True})]) == []
+    assert observed_jobs([replace(fake.calls[0], answer={"data": data, "has_more": True})]) == []
 
 
 @pytest.mark.parametrize("error", ["boom", {"code": 400, "message": "bad"}, {"code": ["x"]}, {"code": None}], ids=str)

@@ -71,19 +71,20 @@ def test_rewards_inside_the_child(source: str, reward: float) -> None:
     """The part of the child that runs the code answers with the reward, or with what is wrong."""
     task = {"source": f"def grade(sample, item):\n    {source}", "sample": SAMPLE, "item": {"n": 2}}
 
-    assert python_runner_child.graded(task) == {"reward": reward}
-    assert python_runner_child.graded({**task, "source": "grade = 5"}) == {
+    assert python_runner_child.run_grader(task) == {"reward": reward}
+    assert python_runner_child.run_grader({**task, "source": "grade = 5"}) == {
         "error": "TypeError: 'int' object is not callable"
     }
-    assert python_runner_child.graded({**task, "source": "5"}) == {
+    assert python_runner_child.run_grader({**task, "source": "5"}) == {
         "error": "The grader's source has no function 'grade'."
     }
     assert (
-        "a finite number is wanted" in python_runner_child.graded({**task, "source": "grade = lambda *_: '5'"})["error"]
+        "a finite number is wanted"
+        in python_runner_child.run_grader({**task, "source": "grade = lambda *_: '5'"})["error"]
     )
     assert (
         "a finite number is wanted"
-        in python_runner_child.graded({**task, "source": "grade = lambda *_: None"})["error"]
+        in python_runner_child.run_grader({**task, "source": "grade = lambda *_: None"})["error"]
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver.grading import templates
 from fine_tuning_fakeserver.grading.result import GradingError
-from fine_tuning_fakeserver.grading.templates import Case
+from fine_tuning_fakeserver.grading.templates import GradingInput
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
 
 ITEM = {"x": "X", "a": {"b": ["first", {"c": 1.5}], "d-e": True, "größe": 3}, "n": 5, "no": None, "odd key": "odd"}
@@ -20,7 +20,7 @@ ANSWER = json.dumps({"city": "Rome", "tags": ["a", "b"]})
 
 def filled(template: str, text: str = ANSWER) -> str:
     """The template with the item above and this sample."""
-    return Case.of(ITEM, text).fill(template)
+    return GradingInput.of(ITEM, text).fill(template)
 
 
 FILLED = [
@@ -86,7 +86,7 @@ def test_a_sample_that_is_no_json(text: str) -> None:
 def test_the_size_is_limited() -> None:
     """A template that would multiply a long text is refused with the fake's own error."""
     with pytest.raises(FakeUsageError, match="longer than 1000000 characters"):
-        Case.of({"x": "x" * 100_000}, "").fill("{{item.x}}" * 100)
+        GradingInput.of({"x": "x" * 100_000}, "").fill("{{item.x}}" * 100)
 
 
 def test_braces_without_end_take_no_time() -> None:
@@ -101,7 +101,7 @@ def test_a_value_nested_past_writing() -> None:
         deep = [deep]
 
     with pytest.raises(GradingError) as caught:
-        Case.of({"x": deep}, "").fill("{{item.x}}")
+        GradingInput.of({"x": deep}, "").fill("{{item.x}}")
     assert caught.value.fault.flag == "other_error"
 
 

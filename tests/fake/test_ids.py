@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.account import model_created
 from fine_tuning_fakeserver.domain import ids
-from fine_tuning_fakeserver.web.in_process import Reply
+from fine_tuning_fakeserver.web.in_process import InProcessResponse
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 JOBS = "/fine_tuning/jobs"
@@ -99,10 +99,10 @@ def test_the_time_of_a_model_leads_back(created: int, part: str) -> None:
     assert ids.model_time(f"ft:base:org:suffix:{token}") == created
 
 
-def session(seed: int, **settings: Any) -> list[Reply]:
+def session(seed: int, **settings: Any) -> list[InProcessResponse]:
     """The answers of a whole session: upload, train, cancel, list, download, delete, be refused."""
     http = Http(FakeFineTuning(seed=seed, start=BORN, pace="polls", **settings))
-    replies: list[Reply] = []
+    replies: list[InProcessResponse] = []
 
     def send(method: str, path: str, body: Any = None) -> Any:
         headers = (KEY, FORM) if isinstance(body, bytes) else (KEY,)

@@ -16,7 +16,7 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api.files import MUCH_BYTES
 from fine_tuning_fakeserver.domain import training_files
-from fine_tuning_fakeserver.web.connections import Line
+from fine_tuning_fakeserver.web.connections import Connection
 from strategies import BORN, ROWS, Http
 
 MANY = (ROWS * (MUCH_BYTES // len(ROWS) + 1)).encode()
@@ -129,7 +129,7 @@ def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
     """In an event loop the work is done in another thread; where there is none, in this one."""
 
     async def aside() -> str:
-        return await Line().aside(lambda: threading.current_thread().name)
+        return await Connection().run_in_thread(lambda: threading.current_thread().name)
 
     with pytest.raises(StopIteration) as done:
         aside().send(None)

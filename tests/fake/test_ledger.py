@@ -17,7 +17,7 @@ from fine_tuning_fakeserver.domain.training_methods import METHODS
 from fine_tuning_fakeserver.evidence import KINDS, backing
 from fine_tuning_fakeserver.fidelity import event_texts, job_schemas, report
 from fine_tuning_fakeserver.fidelity.routes import EVERYWHERE, ROUTES
-from fine_tuning_fakeserver.fidelity.schema import Shape
+from fine_tuning_fakeserver.fidelity.schema import ObjectSchema
 from fine_tuning_fakeserver.web.endpoints import OPERATIONS
 from strategies import Http
 
@@ -92,7 +92,7 @@ def test_shapes_are_all_there() -> None:
 
 
 def _is_shape(value: object) -> bool:
-    return isinstance(value, Shape)
+    return isinstance(value, ObjectSchema)
 
 
 def test_figures_add_up() -> None:

@@ -392,7 +392,7 @@ def test_an_id_that_was_asked_for_in_vain_can_be_asserted(code: Code, fake: Fake
 def test_a_retired_fake_asserts_nothing(fake: FakeFineTuning) -> None:
     """Once what it was for is over a fake refuses to assert, until it is reset."""
     fake.transport()
-    fake.retire()
+    fake.finish_test()
     with pytest.raises(FakeUsageError, match="the test that this fake was for is over"):
         fake.assert_nothing_called()
     fake.reset()

@@ -15,12 +15,12 @@ from hypothesis import given
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
 from fine_tuning_fakeserver.domain.checkpoint_choice import COMPARED_AT_MOST, best_validations, kept_steps
-from fine_tuning_fakeserver.domain.job_spec import Script, decide
+from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
 from fine_tuning_fakeserver.domain.metrics import CSV_ROWS_AT_MOST, result_csv, step_event
 from fine_tuning_fakeserver.domain.plan import Plan
 from fine_tuning_fakeserver.domain.reinforcement_metrics import is_validated, valid_reward
 from fine_tuning_fakeserver.domain.training_files import CHAT, Dataset, Material
-from fine_tuning_fakeserver.domain.training_methods import Hyperparameters, Judge, Order
+from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from strategies import BORN, GRADER, ROWS, Http, everything, scripts
 
 Json = dict[str, Any]
@@ -410,7 +410,7 @@ def test_reinforcement_without_validation_keeps_the_last_epochs(http: Http) -> N
 
 
 @given(scripts())
-def test_kept_steps_rise_and_are_the_best(script: Script) -> None:
+def test_kept_steps_rise_and_are_the_best(script: JobSpec) -> None:
     """Whatever the job, up to three steps are kept, in rising order; by reward, no validation left out is better."""
     kept = kept_steps(script)
     assert sorted(set(kept)) == list(kept)
@@ -424,7 +424,7 @@ def test_kept_steps_rise_and_are_the_best(script: Script) -> None:
 
 
 @given(scripts(may_fail=False))
-def test_numbers_are_functions_of_the_script(script: Script) -> None:
+def test_numbers_are_functions_of_the_script(script: JobSpec) -> None:
     """A step asked for twice tells the same, and what it tells can be written as JSON of the service."""
     once, again = step_event(script, script.steps), step_event(script, script.steps)
 
@@ -436,8 +436,8 @@ def test_a_long_job_is_compared_and_written_in_strides() -> None:
     """A job of millions of validated steps is compared by no more than a thousand, and its file is bounded."""
     big = Material("file-x", Dataset(100_000, 500, CHAT))
     numbers = Hyperparameters(n_epochs=50, batch_size=1, eval_interval=1)
-    order = Order("o4-mini-2025-04-16", "reinforcement", numbers, (Judge("same", "string_check"),))
-    script = decide(Plan(curve="overfit"), order, 1, big, Material("file-y", Dataset(1000, 5, CHAT)))
+    order = TrainingRequest("o4-mini-2025-04-16", "reinforcement", numbers, (GraderRef("same", "string_check"),))
+    script = build_job_spec(Plan(curve="overfit"), order, 1, big, Material("file-y", Dataset(1000, 5, CHAT)))
     stride = script.steps // COMPARED_AT_MOST
 
     assert all(step % stride == 0 for step in best_validations(script))

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.in_process import ask
+from fine_tuning_fakeserver.web.in_process import call_app
 from strategies import BORN, KEY, ROWS, Http
 
 
@@ -71,8 +71,8 @@ def test_an_encoded_slash_is_no_way_to_another_route() -> None:
 def test_a_path_with_its_origin() -> None:
     """A target with scheme and host, as a proxy gets it, is the path in it; an origin alone is its root."""
     http = Http(FakeFineTuning(start=BORN), is_described=False)
-    model = ask(http.fake.asgi_app, "GET", b"http://api.example.com/v1/models/gpt-4o-mini?x=1", [KEY], b"")
-    root = ask(http.fake.asgi_app, "GET", b"HTTP://api.example.com", [KEY], b"")
+    model = call_app(http.fake.asgi_app, "GET", b"http://api.example.com/v1/models/gpt-4o-mini?x=1", [KEY], b"")
+    root = call_app(http.fake.asgi_app, "GET", b"HTTP://api.example.com", [KEY], b"")
 
     assert (model.status, json.loads(model.body)["id"]) == (200, "gpt-4o-mini")
     assert [(each.path, each.query) for each in http.fake.requests] == [("/v1/models/gpt-4o-mini", "x=1"), ("/", "")]

@@ -7,31 +7,31 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver.domain.job_spec import Script
+from fine_tuning_fakeserver.domain.job_spec import JobSpec
 from fine_tuning_fakeserver.domain.timeline import (
     CANCEL_EVENT_AFTER,
     TERMINAL,
     Cancel,
+    Event,
     Intervention,
-    Life,
-    Moment,
     Pause,
     Replan,
     Resume,
-    Run,
-    timeline,
+    Timeline,
+    TrainingSegment,
+    build_segments,
 )
 from strategies import BORN, disturbed, next_acts, scripts, times
 
-Disturbed = tuple[Script, tuple[Intervention, ...]]
+Disturbed = tuple[JobSpec, tuple[Intervention, ...]]
 
 
-def life_of(script: Script, *acts: Intervention) -> Life:
+def life_of(script: JobSpec, *acts: Intervention) -> Timeline:
     """The life of a job with these interventions."""
-    return Life(timeline(script, BORN, acts))
+    return Timeline(build_segments(script, BORN, acts))
 
 
-def seen(life: Life, now: float) -> list[Moment]:
+def seen(life: Timeline, now: float) -> list[Event]:
     """All events visible at *now*, oldest first."""
     return [life.event(ordinal) for ordinal in range(life.events(now))]
 
@@ -86,7 +86,7 @@ def test_time_never_goes_back(world: Disturbed) -> None:
 
 
 @given(scripts(may_fail=False), st.data())
-def test_a_pause_delays_the_rest_by_exactly_its_length(script: Script, data: st.DataObject) -> None:
+def test_a_pause_delays_the_rest_by_exactly_its_length(script: JobSpec, data: st.DataObject) -> None:
     """All that is ahead of a pause comes later by the time the job stood still: until it was resumed and ran again."""
     whole = life_of(script)
     running = [at for at in times(whole) if whole.status(at) == "running"]
@@ -117,7 +117,7 @@ def test_counting_events_agrees_with_listing_them(world: Disturbed, data: st.Dat
 @given(st.floats(0, 1e10), st.floats(0, 1e6), st.integers(1, 10**7), st.data())
 def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, last: int, data: st.DataObject) -> None:
     """At the time of a step that step is done, and the next is not unless it has the same time."""
-    run = Run(origin, seconds, 1, last)
+    run = TrainingSegment(origin, seconds, 1, last)
     step = data.draw(st.integers(1, last))
 
     done = run.done(run.at(step))
@@ -128,10 +128,10 @@ def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, 
 
 
 @given(scripts(may_fail=False), scripts(may_fail=False), st.data())
-def test_a_new_script_takes_over_where_the_job_stands(script: Script, other: Script, data: st.DataObject) -> None:
+def test_a_new_script_takes_over_where_the_job_stands(script: JobSpec, other: JobSpec, data: st.DataObject) -> None:
     """After a change of plan each step is still done exactly once, in order, and none before its time."""
     whole = life_of(script)
-    before_end = [at for at in times(whole) if not whole.happened("trained", at)]
+    before_end = [at for at in times(whole) if not whole.event_count("trained", at)]
     assume(before_end)
     at = data.draw(st.sampled_from(before_end))
     changed = life_of(script, Replan(at, replace(script, lengths=other.lengths)))
@@ -142,7 +142,7 @@ def test_a_new_script_takes_over_where_the_job_stands(script: Script, other: Scr
 
 
 @given(scripts())
-def test_a_cancelled_job_shows_its_cancellation_a_moment_later(script: Script) -> None:
+def test_a_cancelled_job_shows_its_cancellation_a_moment_later(script: JobSpec) -> None:
     """Right after a cancel the newest event is still the validation's (recording: GetJobEvents)."""
     assume(script.lengths.validating > 0.001)
     life = life_of(script, Cancel(BORN))

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.account.blobs import CHUNK_BYTES, IN_MEMORY_AT_MOST, Content, ContentWriter
-from fine_tuning_fakeserver.web.multipart import Form, FormReader
+from fine_tuning_fakeserver.account.blobs import CHUNK_BYTES, IN_MEMORY_AT_MOST, Blob, BlobWriter
+from fine_tuning_fakeserver.web.multipart import FormReader, UploadForm
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 
@@ -31,7 +31,7 @@ def read(body: bytes, *cuts: int) -> list[tuple[str, str | None, bytes]]:
     places = [0, *sorted(cuts), len(body)]
     for start, end in pairwise(places):
         reader.feed(body[start:end])
-    found: Form = reader.finish()
+    found: UploadForm = reader.finish()
     return [(part.name, part.filename, part.content.read()) for part in found.parts.values()]
 
 
@@ -138,7 +138,7 @@ def test_of_two_parts_with_one_name_the_last_counts(http: Http) -> None:
 @given(st.lists(st.integers(0, 700_000), max_size=8))
 def test_content_reads_as_it_was_written(sizes: list[int]) -> None:
     """Content is what was written, all of it and in order, in memory or on disk, any number of times."""
-    writer = ContentWriter()
+    writer = BlobWriter()
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
     for piece in pieces:
         writer.write(piece)
@@ -155,7 +155,7 @@ def test_lines_are_what_is_between_line_feeds(lines: list[bytes], ended: bool) -
     """The lines of a content are what is between its line feeds; a last empty one is none."""
     data = b"\n".join(lines) + b"\n" * ended
 
-    found = list(Content.of(data).lines(at_most=100))
+    found = list(Blob.of(data).lines(at_most=100))
 
     expected = data.split(b"\n")
     assert found == (expected if expected[-1] else expected[:-1])

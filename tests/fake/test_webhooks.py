@@ -12,7 +12,7 @@ from hypothesis.stateful import invariant
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
 from fine_tuning_fakeserver.domain.timeline import TERMINAL
-from fine_tuning_fakeserver.domain.webhook_events import EVENTS, Delivery, signature
+from fine_tuning_fakeserver.domain.webhook_events import EVENTS, WebhookDelivery, signature
 from session_machine import Session
 from strategies import BORN, KEY, Http
 
@@ -130,7 +130,7 @@ class Told(Session):
     @invariant()
     def of_each_end_once(self) -> None:
         """Each job that is over has been told of, once, at the time of its end, and no other has."""
-        lives = {job.id: job.life() for job in self.http.fake._service.account.jobs.values()}
+        lives = {job.id: job.timeline() for job in self.http.fake._service.account.jobs.values()}
         over = [(life.status(self.http.fake.now), job) for job, life in lives.items()]
         assert sorted(told(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
 
@@ -284,7 +284,7 @@ def test_deliveries_compare_and_print(http: Http) -> None:
     http.fake.add_job(http.file())
 
     assert http.fake.webhook_deliveries == http.fake.webhook_deliveries
-    assert isinstance(http.fake.webhook_deliveries[0], Delivery)
+    assert isinstance(http.fake.webhook_deliveries[0], WebhookDelivery)
     assert "fine_tuning.job.succeeded" in repr(http.fake.webhook_deliveries)
 
 

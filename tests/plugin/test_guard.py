@@ -27,8 +27,8 @@ import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from pytest_fine_tuning import network_guard as guards
-from pytest_fine_tuning.network_guard import StrayRequestError, guarding
-from pytest_fine_tuning.providers import Hosts, placed
+from pytest_fine_tuning.network_guard import BlockedRequestError, install_guard
+from pytest_fine_tuning.providers import ProviderHosts, placed
 
 KEY = "sk-a-key-that-costs-money"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -45,7 +45,7 @@ EARLY_ASYNC = openai.AsyncOpenAI(base_url=OPENAI, api_key=KEY, max_retries=0)
 def fake() -> Iterator[FakeFineTuning]:
     """A fake that no socket leads to, before the usual hosts."""
     fake = FakeFineTuning()
-    with fake.reached_at("http://fake-fine-tuning.invalid/v1"), guarding(fake, Hosts()):
+    with fake.reached_at("http://fake-fine-tuning.invalid/v1"), install_guard(fake, ProviderHosts()):
         yield fake
 
 
@@ -119,7 +119,7 @@ def test_a_key_that_costs_money_is_not_kept(fake: FakeFineTuning) -> None:
 def test_a_client_of_azure_reaches_the_account_in_any_dialect(client: openai.OpenAI, dialect: str) -> None:
     """Paths and keys as Azure has them come to the same account, whether it speaks Azure's dialect or not."""
     fake = FakeFineTuning(dialect=dialect)
-    with fake.reached_at("http://fake-fine-tuning.invalid/v1"), guarding(fake, Hosts()):
+    with fake.reached_at("http://fake-fine-tuning.invalid/v1"), install_guard(fake, ProviderHosts()):
         file = client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
         assert client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini-2024-07-18").id
     assert [(call.operation, call.accepted) for call in fake.calls] == [("upload_file", True), ("create_job", True)]
@@ -148,7 +148,7 @@ def test_other_hosts_and_allowed_ones_are_asked(library: ModuleType, url: str, m
     """A request to a host that is no provider's, or is allowed, goes on as it would have gone."""
     monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda transport, request: library.Response(418))
     fake = FakeFineTuning()
-    with fake.reached_at("http://x.invalid/v1"), guarding(fake, Hosts(allowed=["*.openai.com"])):
+    with fake.reached_at("http://x.invalid/v1"), install_guard(fake, ProviderHosts(allowed=["*.openai.com"])):
         assert library.get(url).status_code == 418
     fake.assert_nothing_called()
 
@@ -166,7 +166,7 @@ def test_other_hosts_are_asked_by_async_clients(library: ModuleType, monkeypatch
 
     monkeypatch.setattr(library.AsyncHTTPTransport, "handle_async_request", teapot)
     fake = FakeFineTuning()
-    with fake.reached_at("http://x.invalid/v1"), guarding(fake, Hosts()):
+    with fake.reached_at("http://x.invalid/v1"), install_guard(fake, ProviderHosts()):
         assert asyncio.run(ask()) == 418
     fake.assert_nothing_called()
 
@@ -175,7 +175,7 @@ def test_a_library_that_is_not_there_needs_no_guard(monkeypatch: pytest.MonkeyPa
     """Where httpx2 is not installed, requests of httpx are answered all the same."""
     monkeypatch.setitem(sys.modules, "httpx2", None)  # Python's own way to say: not there
     fake = FakeFineTuning()
-    with fake.reached_at("http://x.invalid/v1"), guarding(fake, Hosts()):
+    with fake.reached_at("http://x.invalid/v1"), install_guard(fake, ProviderHosts()):
         assert httpx.get(f"{OPENAI}/models", headers=HEADERS).status_code == 200
 
 
@@ -183,7 +183,7 @@ def test_a_library_that_is_not_there_needs_no_guard(monkeypatch: pytest.MonkeyPa
 def test_the_address_of_the_fake_itself_needs_no_socket(library: ModuleType) -> None:
     """A request to where the fake says it is is answered in this process, while nobody listens there."""
     fake = FakeFineTuning()
-    with fake.reached_at("http://127.0.0.1:1/v1"), guarding(fake, Hosts()):
+    with fake.reached_at("http://127.0.0.1:1/v1"), install_guard(fake, ProviderHosts()):
         assert library.get("http://127.0.0.1:1/v1/models", headers=HEADERS).status_code == 200
     fake.assert_called("list_models")
 
@@ -191,8 +191,8 @@ def test_the_address_of_the_fake_itself_needs_no_socket(library: ModuleType) -> 
 def test_the_innermost_guard_answers() -> None:
     """Of two guards it is the younger one whose fake is asked, and then the older one's again."""
     older, younger = FakeFineTuning(), FakeFineTuning()
-    with older.reached_at("http://a.invalid/v1"), guarding(older, Hosts()):
-        with younger.reached_at("http://b.invalid/v1"), guarding(younger, Hosts()):
+    with older.reached_at("http://a.invalid/v1"), install_guard(older, ProviderHosts()):
+        with younger.reached_at("http://b.invalid/v1"), install_guard(younger, ProviderHosts()):
             EARLY.models.list()
         EARLY.files.list()
 
@@ -217,7 +217,7 @@ def test_everything_is_put_back() -> None:
     """After a guard, and after two that end in the wrong order, all is the same object as before."""
     before, fake = places(), FakeFineTuning()
     with fake.reached_at("http://a.invalid/v1"):
-        first, second = guarding(fake, Hosts()), guarding(fake, Hosts())
+        first, second = install_guard(fake, ProviderHosts()), install_guard(fake, ProviderHosts())
         first.__enter__()
         second.__enter__()
         assert not set(before) & set(places())
@@ -232,12 +232,12 @@ def test_what_somebody_else_patched_on_top_is_theirs_to_undo(monkeypatch: pytest
     """A patch that is taken away after the guard leaves its detour, which leads past no guard and is lifted later."""
     before, fake = places(), FakeFineTuning()
     with fake.reached_at("http://a.invalid/v1"), monkeypatch.context() as patch:
-        with guarding(fake, Hosts()):
+        with install_guard(fake, ProviderHosts()):
             patch.setattr(httpx.HTTPTransport, "handle_request", lambda transport, request: httpx.Response(418))
             assert httpx.get(f"{OPENAI}/models").status_code == 418
         assert httpx.get(f"{OPENAI}/models").status_code == 418
     assert places() != before
-    guards.lift()
+    guards.remove_guard()
 
     assert places() == before
     fake.assert_nothing_called()
@@ -262,8 +262,8 @@ def test_a_cassette_around_the_guard_is_no_way_around_it(tmp_path: Path) -> None
     with (
         fake.reached_at("http://a.invalid/v1"),
         vcr.use_cassette(str(tmp_path / "x.yaml"), record_mode="all"),
-        guarding(fake, Hosts()),
-        pytest.raises(StrayRequestError),
+        install_guard(fake, ProviderHosts()),
+        pytest.raises(BlockedRequestError),
     ):
         requests.get(f"{OPENAI}/models", proxies={"https": "http://127.0.0.1:9"})
     assert places() == before
@@ -298,7 +298,7 @@ def test_other_libraries_are_refused(fake: FakeFineTuning, library: str, monkeyp
     """What is neither httpx nor httpx2 gets an error that names the host, the address to use, and the way out."""
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)
-    with pytest.raises(StrayRequestError, match=r"(?i)api\.openai\.com.*OPENAI_BASE_URL.*invalid/v1.*allowed_hosts"):
+    with pytest.raises(BlockedRequestError, match=r"(?i)api\.openai\.com.*OPENAI_BASE_URL.*invalid/v1.*allowed_hosts"):
         ELSE[library](f"{OPENAI}/models")
 
 
@@ -336,7 +336,7 @@ def test_a_connection_that_was_open_before_is_refused(answering: int) -> None:
     fake, url = FakeFineTuning(), f"http://localhost:{answering}/v1/models"
     with requests.Session() as session, fake.reached_at("http://a.invalid/v1"):
         session.get(url)
-        with guarding(fake, Hosts(guarded=["localhost"])), pytest.raises(StrayRequestError):
+        with install_guard(fake, ProviderHosts(guarded=["localhost"])), pytest.raises(BlockedRequestError):
             session.get(url)
         assert session.get(url).status_code == 204
 
@@ -344,7 +344,7 @@ def test_a_connection_that_was_open_before_is_refused(answering: int) -> None:
 def test_a_refusal_is_not_forgotten(fake: FakeFineTuning) -> None:
     """A request that was refused is told with the usage errors, once, and described, though its error was swallowed."""
     for _ in range(2):
-        with contextlib.suppress(StrayRequestError):
+        with contextlib.suppress(BlockedRequestError):
             requests.get(f"{OPENAI}/models")
     assert "api.openai.com would have left" in fake.describe()
     (told,) = fake.take_usage_errors()
@@ -373,14 +373,14 @@ def test_a_refusal_is_not_forgotten(fake: FakeFineTuning) -> None:
 )
 def test_which_hosts_are_guarded(host: str, guarded: bool) -> None:
     """Those of the table and those added are, those allowed and all others are not."""
-    assert (host in Hosts(guarded=["*.example.org"], allowed=["except.example.org"])) is guarded
+    assert (host in ProviderHosts(guarded=["*.example.org"], allowed=["except.example.org"])) is guarded
 
 
 @pytest.mark.parametrize("pattern", ["https://api.example.com", "api.example.com:443", "a/b", "", 7, None])
 def test_what_is_no_host_is_refused(pattern: Any) -> None:
     """A URL, a port, nothing and no text name no host; the error shows what would."""
     with pytest.raises(FakeUsageError, match=r"allowed_hosts has .*the name of a host is wanted"):
-        Hosts(allowed=[pattern])
+        ProviderHosts(allowed=[pattern])
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_which_hosts_no_proxy_is_asked_for(
     guarded: tuple[str, ...], allowed: tuple[str, ...], unproxied: set[str], proxied: set[str]
 ) -> None:
     """Those that ``NO_PROXY`` can name without naming others, and without one that is allowed."""
-    names = set(Hosts(guarded=guarded, allowed=allowed).unproxied)
+    names = set(ProviderHosts(guarded=guarded, allowed=allowed).unproxied)
     assert unproxied <= names
     assert not proxied & names
 

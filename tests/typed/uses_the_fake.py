@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any, assert_type
 
-from fine_tuning_fakeserver import FakeFineTuning, Fault, Finding, JobError, Plan, PlanFields, Settings, SettingsFields
+from fine_tuning_fakeserver import (
+    ArmedFault,
+    FakeFineTuning,
+    Finding,
+    JobError,
+    Plan,
+    PlanFields,
+    Settings,
+    SettingsFields,
+)
 
 SLOW: PlanFields = {"queued": timedelta(hours=6), "seconds_per_step": "1m"}
 FRESH: SettingsFields = {"seed": 7, "pace": "manual", "plan": SLOW, "api_keys": ["sk-one"]}
@@ -42,7 +51,7 @@ def time_and_plans(fake: FakeFineTuning, rows: str) -> None:
     assert_type(fake.plan, Plan)
     assert_type(fake.plan.failure, JobError | None)
     assert_type(fake.plan_all(finishing=3), Plan)
-    assert_type(fake.clock.monotonic(), float)
+    assert_type(fake.time_module.monotonic(), float)
     assert_type(fake.plan_next(outcome="succeeded", queued=1), Plan)
     file = fake.add_file(rows, filename="a.jsonl", purpose="fine-tune", created_at=None)
     assert_type(file, dict[str, Any])
@@ -59,6 +68,6 @@ def time_and_plans(fake: FakeFineTuning, rows: str) -> None:
     assert_type(fake.plan_job(job["id"], fail_at=400, error=JobError("odd", "Odd.")), Plan)
     assert_type(fake.advance("90s"), float)
     assert_type(fake.advance_to("failed", job["id"]), float)
-    assert_type(fake.outage("5m", on=["create_job"]), Fault)
+    assert_type(fake.outage("5m", on=["create_job"]), ArmedFault)
     assert_type(fake.findings, list[Finding])
     assert_type(fake.assert_nothing_called(), FakeFineTuning)

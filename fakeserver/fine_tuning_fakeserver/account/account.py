@@ -13,20 +13,22 @@ from ..domain.jobs import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from ..settings import Settings
-from .ordered_ids import Shelf
+from .ordered_ids import OrderedIds
 from .records import (
     NAMED,
-    Answered,
     ClockAdvanced,
+    CompletionGiven,
+    DeliveryAttempted,
     FileDeleted,
     FileUploaded,
-    GraderScoreGiven,
     GraderScoresSet,
+    GraderScoreUsed,
     JobCreated,
-    JobDisturbed,
+    JobIntervened,
     ModelDeleted,
-    NextNamed,
+    NextIdReserved,
     PaceSet,
+    PartUpload,
     Permission,
     PermissionGranted,
     PermissionRevoked,
@@ -34,13 +36,11 @@ from .records import (
     Record,
     RepliesSet,
     StoredFile,
-    Upload,
     UploadChanged,
     WebhookAdded,
     WebhookRemoved,
-    WebhookTried,
 )
-from .webhook_queue import Outbox
+from .webhook_queue import WebhookQueue
 
 NO_METADATA = ("", "")
 """The key under which jobs without metadata are found."""
@@ -78,24 +78,24 @@ class Account:
         self.files_made = 0
         self.answers = 0
         self.replies: deque[str] = deque()
-        self.uploads: dict[str, Upload] = {}
+        self.uploads: dict[str, PartUpload] = {}
         self.permissions: dict[str, Permission] = {}
         self.permissions_made = 0
         self.grader_scores: deque[float | None] = deque()
         self.next_plans: deque[Plan] = deque()
         """Plans that wait for the next jobs to be made, one each."""
-        self.named: dict[str, deque[NextNamed]] = {kind: deque() for kind in NAMED}
+        self.named: dict[str, deque[NextIdReserved]] = {kind: deque() for kind in NAMED}
         """Ids that wait for the next things to be made, see `NextNamed`."""
-        self.job_shelf = Shelf()
-        self.file_shelf = Shelf()
-        self.jobs_by_metadata: defaultdict[tuple[str, str], Shelf] = defaultdict(Shelf)
-        self.files_by_purpose: defaultdict[str, Shelf] = defaultdict(Shelf)
+        self.job_shelf = OrderedIds()
+        self.file_shelf = OrderedIds()
+        self.jobs_by_metadata: defaultdict[tuple[str, str], OrderedIds] = defaultdict(OrderedIds)
+        self.files_by_purpose: defaultdict[str, OrderedIds] = defaultdict(OrderedIds)
         self._agenda: list[tuple[float, str]] = []
-        self.outbox = Outbox(settings.seed)
+        self.outbox = WebhookQueue(settings.seed)
         for target in settings.webhooks:
             self.outbox.add(self.outbox.endpoint_for(target, born))
 
-    def settle(self, now: float) -> None:
+    def materialize(self, now: float) -> None:
         """Make known what has come to be by *now*: what jobs have left that are over, and files that are no more."""
         while self._agenda and self._agenda[0][0] <= now:
             _, identifier = heapq.heappop(self._agenda)
@@ -103,44 +103,44 @@ class Account:
                 _expire(self, identifier, now)
                 continue
             if identifier in self.active:
-                self._settle_job(self.jobs[identifier], now)
-        self.outbox.settle(now, self.jobs)
+                self._materialize_job(self.jobs[identifier], now)
+        self.outbox.materialize(now, self.jobs)
 
-    def _settle_job(self, job: Job, now: float) -> None:
-        life = job.life()
-        if life.happened("model", now):
+    def _materialize_job(self, job: Job, now: float) -> None:
+        life = job.timeline()
+        if life.event_count("model", now):
             _show_models(self, job)
         if life.end <= now and life.status(now) in TERMINAL:
             del self.active[job.id]
             if life.status(now) == "succeeded":
                 _show_result(self, job)
 
-    def expect(self, job: Job) -> None:
+    def schedule(self, job: Job) -> None:
         """Look at *job* again when it has made its models, and when its timeline, as it is now, has come to its end."""
-        life = job.life()
+        life = job.timeline()
         for at in {life.end, life.time_of("model") or life.end}:
             heapq.heappush(self._agenda, (at, job.id))
-        self.outbox.expect(job)
+        self.outbox.schedule(job)
 
-    def expect_end_of(self, file: str, at: float) -> None:
+    def schedule_job_end(self, file: str, at: float) -> None:
         """Forget *file* when its time has come, in Unix seconds."""
         heapq.heappush(self._agenda, (at, file))
 
-    def last_end(self) -> float:
+    def last_job_end(self) -> float:
         """When the last of the unfinished jobs will be over, in Unix seconds; 0 when all are."""
-        return max((self.jobs[identifier].life().end for identifier in self.active), default=0.0)
+        return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
 
 
 def apply(account: Account, record: Record) -> None:
     """Change the account by one accepted record; it never refuses."""
     match record:
         case FileUploaded(file):
-            _shelve_file(account, file.id, file.purpose, file.created_at)
+            _store_file(account, file.id, file.purpose, file.created_at)
             account.files[file.id] = file
             account.files_made += 1
             _used(account, "file", file.id)
             if file.expires_at is not None:
-                account.expect_end_of(file.id, file.expires_at)
+                account.schedule_job_end(file.id, file.expires_at)
         case FileDeleted(identifier):
             _forget_file(account, identifier)
         case JobCreated(job):
@@ -148,10 +148,10 @@ def apply(account: Account, record: Record) -> None:
                 account.next_plans.popleft()
             _add_job(account, job)
             _used(account, "job", job.id)
-        case JobDisturbed(identifier, act):
+        case JobIntervened(identifier, act):
             job = account.jobs[identifier]
             account.jobs[identifier] = replace(job, interventions=(*job.interventions, act))
-            account.expect(account.jobs[identifier])
+            account.schedule(account.jobs[identifier])
         case ModelDeleted(identifier):
             account.deleted.add(identifier)
             account.models.pop(identifier, None)
@@ -174,22 +174,22 @@ def apply(account: Account, record: Record) -> None:
             del account.permissions[identifier]
         case RepliesSet(replies):
             account.replies = deque(replies)
-        case Answered(_, scripted):
+        case CompletionGiven(_, scripted):
             account.answers += 1
             for _ in range(scripted):
                 account.replies.popleft()
         case GraderScoresSet(scores):
             account.grader_scores = deque(scores)
-        case GraderScoreGiven():
+        case GraderScoreUsed():
             account.grader_scores.popleft()
-        case NextNamed(kind):
+        case NextIdReserved(kind):
             account.named[kind].append(record)
         case WebhookAdded(endpoint):
             account.outbox.add(endpoint, (account.jobs[identifier] for identifier in account.active))
         case WebhookRemoved(_, identifier):
             account.outbox.remove(identifier)
-        case WebhookTried(identifier, attempt):
-            account.outbox.tried(identifier, attempt)
+        case DeliveryAttempted(identifier, attempt):
+            account.outbox.record_attempt(identifier, attempt)
         case ClockAdvanced():
             pass  # the clock's, see Service.replay
 
@@ -215,10 +215,10 @@ def _add_job(account: Account, job: Job) -> None:
     account.job_shelf.add(job.id, job.created_at)
     for pair in (job.metadata or {}).items() or (NO_METADATA,):
         account.jobs_by_metadata[pair].add(job.id, job.created_at)
-    account.expect(job)
+    account.schedule(job)
 
 
-def _shelve_file(account: Account, identifier: str, purpose: str, created_at: float) -> None:
+def _store_file(account: Account, identifier: str, purpose: str, created_at: float) -> None:
     account.file_shelf.add(identifier, created_at)
     account.files_by_purpose[purpose].add(identifier, created_at)
 
@@ -244,20 +244,20 @@ RESULT_AFTER = 3.0
 
 def result_created_at(job: Job) -> float:
     """When the job's result file came into being."""
-    return job.given.result_created_at or finished_at(job, job.life()) + RESULT_AFTER
+    return job.overrides.result_created_at or finished_at(job, job.timeline()) + RESULT_AFTER
 
 
 def _show_result(account: Account, job: Job) -> None:
     """Make known the result file of a job that has succeeded."""
     if job.result_file not in account.deleted:
         account.results[job.result_file] = job.id
-        _shelve_file(account, job.result_file, RESULTS, result_created_at(job))
+        _store_file(account, job.result_file, RESULTS, result_created_at(job))
 
 
 def _show_models(account: Account, job: Job) -> None:
     """Make known the models of a job whose event has named them, be it over or not (inferred)."""
-    made = models_at(job, job.life())
-    for step in dict.fromkeys((*checkpoint_steps(job), job.script.steps)):
+    made = models_at(job, job.timeline())
+    for step in dict.fromkeys((*checkpoint_steps(job), job.spec.steps)):
         if (model := job.model_at(step, made)) not in account.deleted:
             account.models[model] = job.id
 

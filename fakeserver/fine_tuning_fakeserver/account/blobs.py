@@ -14,7 +14,7 @@ IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 
 
-class Content:
+class Blob:
     """Bytes that can be read any number of times; made by `ContentWriter.seal` or `Content.of`."""
 
     __slots__ = ("__weakref__", "_bytes", "_descriptor", "_found", "size")
@@ -26,7 +26,7 @@ class Content:
         self._found: Dataset | NotJsonlError | None = None
 
     @classmethod
-    def of(cls, data: bytes) -> Content:
+    def of(cls, data: bytes) -> Blob:
         """The content of *data*, which is in memory already."""
         return cls(data)
 
@@ -71,14 +71,14 @@ class Content:
         return os.pread(self._descriptor, size, offset)
 
 
-class ContentWriter:
+class BlobWriter:
     """Takes bytes as they come, and moves to an unnamed file on disk once they are many."""
 
     def __init__(self) -> None:
         self.size = 0
         self._memory = bytearray()
         self._descriptor: int | None = None
-        self._release: weakref.finalize[[int], ContentWriter] | None = None
+        self._release: weakref.finalize[[int], BlobWriter] | None = None
 
     def write(self, data: bytes) -> None:
         """Append *data*."""
@@ -98,12 +98,12 @@ class ContentWriter:
         view.release()
         self._memory = bytearray()
 
-    def seal(self) -> Content:
+    def seal(self) -> Blob:
         """What was written, as content; the writer is spent."""
         if self._descriptor is None:
-            return Content.of(bytes(self._memory))
+            return Blob.of(bytes(self._memory))
         self._flush()
-        content = Content(b"", self._descriptor, self.size)
+        content = Blob(b"", self._descriptor, self.size)
         if self._release:
             self._release.detach()
         weakref.finalize(content, os.close, self._descriptor)

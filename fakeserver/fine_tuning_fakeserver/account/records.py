@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..clock import Pace
-from ..domain.jobs import NOTHING_GIVEN, Given, Job
+from ..domain.jobs import NOTHING_GIVEN, Job, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import Intervention
 from ..domain.training_files import Dataset
-from ..domain.webhook_events import Attempt, Endpoint
-from .blobs import Content
+from ..domain.webhook_events import DeliveryAttempt, WebhookEndpoint
+from .blobs import Blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StoredFile:
     id: str
     filename: str
     purpose: str
-    content: Content
+    content: Blob
     created_at: float
     expires_at: float | None = None
     dataset: Dataset | None = None
@@ -53,7 +53,7 @@ class JobCreated:
 
 
 @dataclass(frozen=True, slots=True)
-class JobDisturbed:
+class JobIntervened:
     """Somebody intervened in a job."""
 
     id: str
@@ -91,13 +91,13 @@ class PlanSet:
 
 
 @dataclass(frozen=True, slots=True)
-class NextNamed:
+class NextIdReserved:
     """The next thing of a kind that is made gets this id instead of a derived one; a job more that is given, too."""
 
     kind: str
     id: str
     seed: int | None = None
-    given: Given = NOTHING_GIVEN
+    given: Overrides = NOTHING_GIVEN
 
 
 NAMED = ("file", "job", "upload", "part")
@@ -105,7 +105,7 @@ NAMED = ("file", "job", "upload", "part")
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class PartUpload:
     """A file that comes in parts; `parts` are in order of arrival, `size` is what they must add up to.
 
     `expires_at` is the upload's own end, `file_expires_after` the file's; seconds both.
@@ -119,14 +119,14 @@ class Upload:
     expires_at: float
     file_expires_after: int | None = None
     status: Literal["pending", "completed", "cancelled"] = "pending"
-    parts: tuple[tuple[str, Content], ...] = ()
+    parts: tuple[tuple[str, Blob], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UploadChanged:
     """An upload was begun, got a part, was completed or cancelled: this is how it is from now on."""
 
-    upload: Upload
+    upload: PartUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class RepliesSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CompletionGiven:
     """A model answered; `scripted` when it took a text from the script."""
 
     at: float
@@ -176,7 +176,7 @@ class GraderScoresSet:
 
 
 @dataclass(frozen=True, slots=True)
-class GraderScoreGiven:
+class GraderScoreUsed:
     """A model that judges was asked, and gave the first of the numbers."""
 
 
@@ -184,7 +184,7 @@ class GraderScoreGiven:
 class WebhookAdded:
     """An endpoint is told of jobs from now on."""
 
-    endpoint: Endpoint
+    endpoint: WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,33 +196,33 @@ class WebhookRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTried:
+class DeliveryAttempted:
     """A delivery was sent, or was not to be sent and counts as arrived."""
 
     id: str
-    attempt: Attempt
+    attempt: DeliveryAttempt
 
 
 Record: TypeAlias = (
     FileUploaded
     | FileDeleted
     | JobCreated
-    | JobDisturbed
+    | JobIntervened
     | ModelDeleted
     | ClockAdvanced
     | PaceSet
     | PlanSet
-    | NextNamed
+    | NextIdReserved
     | UploadChanged
     | PermissionGranted
     | PermissionRevoked
     | RepliesSet
-    | Answered
+    | CompletionGiven
     | GraderScoresSet
-    | GraderScoreGiven
+    | GraderScoreUsed
     | WebhookAdded
     | WebhookRemoved
-    | WebhookTried
+    | DeliveryAttempted
 )
 
 
@@ -233,17 +233,17 @@ def time_of(record: Record) -> float | None:
             return file.created_at
         case JobCreated(job):
             return job.created_at
-        case JobDisturbed(_, act):
+        case JobIntervened(_, act):
             return act.at
         case UploadChanged(upload):
             return upload.created_at
-        case Answered(at, _):
+        case CompletionGiven(at, _):
             return at
         case PermissionGranted(permission):
             return permission.created_at
         case WebhookAdded(endpoint):
             return endpoint.created_at
-        case WebhookTried(_, attempt):
+        case DeliveryAttempted(_, attempt):
             return attempt.at
         case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _):
             return at

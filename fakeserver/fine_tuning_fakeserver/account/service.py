@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
-from ..clock import Pace, VirtualClock, checked_pace, real_now
+from ..clock import Pace, VirtualClock, parse_pace, real_now
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
@@ -72,8 +72,8 @@ class Service:
     def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
         self.lock = threading.RLock()
         self._new_journal = journal
-        self._looks_count = True
-        self._born_with = settings or Settings()
+        self._counts_as_poll = True
+        self._defaults = settings or Settings()
         self.reset({})
 
     def reset(self, changes: Mapping[str, Any]) -> None:
@@ -82,18 +82,18 @@ class Service:
         Raises:
             FakeUsageError: there is no such setting, or its value is no good.
         """
-        settings = self._born_with.changed(changes)
+        settings = self._defaults.changed(changes)
         with self.lock:
             self.journal = self._new_journal()
-            self.born = real_now() if settings.begins is None else settings.begins
-            self.account = Account(settings, self.born)
-            self.clock = VirtualClock(self.born, _rate(settings.pace))
-            self.looked_at: dict[str, int] = {}
+            self.created_at = real_now() if settings.begins is None else settings.begins
+            self.account = Account(settings, self.created_at)
+            self.clock = VirtualClock(self.created_at, _rate(settings.pace))
+            self.events_seen: dict[str, int] = {}
             """Pace "polls": how many events of a job were visible when it was last listed."""
 
-    def be_born_with(self, settings: Settings) -> None:
+    def set_defaults(self, settings: Settings) -> None:
         """Let `reset` come back to these *settings* from now on."""
-        self._born_with = settings
+        self._defaults = settings
 
     @property
     def settings(self) -> Settings:
@@ -101,7 +101,7 @@ class Service:
         return self.account.settings
 
     @contextmanager
-    def all_or_nothing(self, *, looks_count: bool = True) -> Generator[None, None, None]:
+    def transaction(self, *, looks_count: bool = True) -> Generator[None, None, None]:
         """Hold the lock over a request; when it ends in a crash, put the account and its clock back.
 
         Refusals pass through: a verb refuses before it changes anything.
@@ -110,46 +110,46 @@ class Service:
             looks_count: whether a look at a job moves time at the pace "polls".
         """
         with self.lock:
-            self._looks_count = looks_count
+            self._counts_as_poll = looks_count
             kept, mark = len(self.journal), self.clock.mark()
             try:
                 yield
             except (ApiError, FakeUsageError):
                 raise
             except Exception:
-                self._put_back(kept, mark)
+                self._rollback(kept, mark)
                 raise
             finally:
-                self._looks_count = True
+                self._counts_as_poll = True
 
     @property
-    def is_moved_by_looks(self) -> bool:
+    def polling_advances_time(self) -> bool:
         """Whether the look that a verb takes moves time."""
-        return self._looks_count and self.account.pace == "polls"
+        return self._counts_as_poll and self.account.pace == "polls"
 
-    def _put_back(self, kept: int, mark: tuple[float, float, float]) -> None:
+    def _rollback(self, kept: int, mark: tuple[float, float, float]) -> None:
         self.journal.keep(kept)
-        self.account = Account(self.settings, self.born)
+        self.account = Account(self.settings, self.created_at)
         self.clock.return_to(mark)
-        self.looked_at.clear()
+        self.events_seen.clear()
         for record in self.journal:
-            self._live_through(record)
-        self.account.settle(self.clock.now())
+            self._replay_record(record)
+        self.account.materialize(self.clock.now())
 
-    def _live_through(self, record: Record) -> None:
+    def _replay_record(self, record: Record) -> None:
         """Change the account as *record* did, after all that had come to be by then."""
         if (at := time_of(record)) is not None:
-            self.account.settle(at)
+            self.account.materialize(at)
         apply(self.account, record)
 
-    def begin(self) -> float:
+    def start_operation(self) -> float:
         """Read the time, once a verb, and make known what has come to be by now."""
         if self.account.pace == "instant":
-            end = self.account.last_end()
+            end = self.account.last_job_end()
             if end > self.clock.now():
                 self.advance_clock(end)
         now = self.clock.now()
-        self.account.settle(now)
+        self.account.materialize(now)
         return now
 
     def commit(self, *records: Record) -> None:
@@ -162,7 +162,7 @@ class Service:
         """Jump to *to*, in Unix seconds, and make known what has come to be; return the new time."""
         self.clock.move_to(to)
         self.commit(ClockAdvanced(to))
-        self.account.settle(to)
+        self.account.materialize(to)
         return to
 
     def set_pace(self, pace: object) -> None:
@@ -172,8 +172,8 @@ class Service:
             FakeUsageError: there is no such pace.
         """
         with self.lock:
-            chosen = checked_pace(pace)
-            self.commit(PaceSet(self.begin(), chosen))
+            chosen = parse_pace(pace)
+            self.commit(PaceSet(self.start_operation(), chosen))
             self.clock.run_at(_rate(chosen))
 
     def replay(self, records: Iterable[Record]) -> None:
@@ -185,19 +185,19 @@ class Service:
                 if isinstance(record, PaceSet):
                     self.clock.run_at(_rate(record.pace))
                 self.journal.append([record])
-                self._live_through(record)
+                self._replay_record(record)
 
 
 def _rate(pace: Pace) -> float:
     return 0.0 if isinstance(pace, str) else float(pace)
 
 
-def verb(function: Callable[Concatenate[Service, float, P], T]) -> Callable[Concatenate[Service, P], T]:
+def operation(function: Callable[Concatenate[Service, float, P], T]) -> Callable[Concatenate[Service, P], T]:
     """Make *function* a verb: it holds the lock, and is given the time, read once."""
 
     @wraps(function)
     def locked(service: Service, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with service.lock:
-            return function(service, service.begin(), *args, **kwargs)
+            return function(service, service.start_operation(), *args, **kwargs)
 
     return locked

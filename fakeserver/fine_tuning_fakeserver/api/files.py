@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..account.account import RESULTS, Account, next_id, result_created_at
-from ..account.blobs import Content
-from ..account.ordered_ids import Shelf, UnknownCursorError
-from ..account.records import FileDeleted, FileUploaded, JobDisturbed, Record, StoredFile
-from ..account.service import Service, verb
+from ..account.blobs import Blob
+from ..account.ordered_ids import OrderedIds, UnknownCursorError
+from ..account.records import FileDeleted, FileUploaded, JobIntervened, Record, StoredFile
+from ..account.service import Service, operation
 from ..api_errors import (
     bad_file,
     bad_purpose,
@@ -24,7 +24,7 @@ from ..api_errors import (
 )
 from ..domain import ids, training_files
 from ..domain.dialects.dialect import Dialect
-from ..domain.job_spec import Script
+from ..domain.job_spec import JobSpec
 from ..domain.jobs import Job
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
@@ -41,10 +41,10 @@ _NEEDED_IN = frozenset({"validating_files", "queued"})
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class NewFile:
     """What a form or a seed brings: a file with its purpose. `expires_after` is in seconds."""
 
-    content: Content
+    content: Blob
     filename: str
     purpose: str
     expires_after: int | None = None
@@ -58,7 +58,7 @@ class Download:
     chunks: Iterator[bytes]
 
 
-def check(upload: Upload, *, any_name: bool = False) -> training_files.Dataset | None:
+def check_new_file(upload: NewFile, *, any_name: bool = False) -> training_files.Dataset | None:
     """Check a file as the service does at upload, its name too unless it may be *any*; return what it holds.
 
     Raises:
@@ -81,7 +81,7 @@ def check(upload: Upload, *, any_name: bool = False) -> training_files.Dataset |
         raise bad_file(str(error)) from None
 
 
-def read_ahead(content: Content, purpose: str) -> Callable[[], object] | None:
+def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
     """What reads a large file through before it is checked, which needs no lock; None where there is little to read."""
     if purpose != "fine-tune" or content.size < MUCH_BYTES:
         return None
@@ -93,14 +93,16 @@ def read_ahead(content: Content, purpose: str) -> Callable[[], object] | None:
     return read
 
 
-def upload(service: Service, upload: Upload) -> response_objects.Json:
+def upload(service: Service, upload: NewFile) -> response_objects.Json:
     """Check and keep a file."""
     dialect = service.account.dialect
-    found = check(upload, any_name=dialect.any_name)
-    return keep(service, replace(upload, expires_after=lifetime(dialect, upload.purpose, upload.expires_after)), found)
+    found = check_new_file(upload, any_name=dialect.any_name)
+    return store_file(
+        service, replace(upload, expires_after=expiry_of(dialect, upload.purpose, upload.expires_after)), found
+    )
 
 
-def lifetime(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
+def expiry_of(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
     """How many seconds a file is kept that is to be kept for so many as *asked*; None for ever.
 
     Source: spec, "by default, files with purpose=batch expire after 30 days".
@@ -108,11 +110,11 @@ def lifetime(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
     return BATCH_KEPT_S if asked is None and purpose == "batch" and dialect.batch_files_end else asked
 
 
-@verb
-def keep(
+@operation
+def store_file(
     service: Service,
     now: float,
-    upload: Upload,
+    upload: NewFile,
     found: training_files.Dataset | None,
     identifier: str | None = None,
     created_at: float | None = None,
@@ -121,7 +123,7 @@ def keep(
     account = service.account
     expires_at = None if upload.expires_after is None else now + upload.expires_after
     file = StoredFile(
-        identifier or new_id(account),
+        identifier or new_file_id(account),
         upload.filename,
         upload.purpose,
         upload.content,
@@ -129,12 +131,12 @@ def keep(
         expires_at,
         found,
     )
-    answer = stored(account, file, now)
+    answer = find_file(account, file, now)
     service.commit(FileUploaded(file))
     return answer
 
 
-def new_id(account: Account) -> str:
+def new_file_id(account: Account) -> str:
     """The id of the next file that is made."""
     seed, shapes = account.settings.seed, account.dialect.ids
     return next_id(
@@ -142,53 +144,53 @@ def new_id(account: Account) -> str:
     )
 
 
-@verb
+@operation
 def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One file. At the pace "polls" one that is not ready yet is ready at the second look."""
     account = service.account
-    shown = describe(account, identifier, now)
+    shown = file_object(account, identifier, now)
     file = account.files.get(identifier)
-    if file and service.is_moved_by_looks and now < (ready := file.created_at + account.dialect.unready[1]):
+    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.unready[1]):
         service.advance_clock(ready)
     return shown
 
 
-@verb
+@operation
 def list_files(
     service: Service, now: float, *, after: str | None, limit: int, purpose: str | None, oldest_first: bool
 ) -> response_objects.Json:
     """One page of files, result files included."""
     account = service.account
-    shelf = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, Shelf())
+    shelf = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
     try:
         page, has_more = shelf.page(after, limit, oldest_first=oldest_first)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    return response_objects.page_with_ids([describe(account, identifier, now) for identifier in page], has_more)
+    return response_objects.page_with_ids([file_object(account, identifier, now) for identifier in page], has_more)
 
 
-@verb
+@operation
 def delete(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Delete a file; jobs that still need it fail."""
     account = service.account
-    describe(account, identifier, now)
+    file_object(account, identifier, now)
     lost = FileLost(now, JobError("deleted_training_file", *FAILURES["deleted_training_file"]))
     failed: list[Record] = [
-        JobDisturbed(job.id, lost)
+        JobIntervened(job.id, lost)
         for job in map(account.jobs.__getitem__, account.active)
-        if job.training_file == identifier and _needs_its_file(job, now)
+        if job.training_file == identifier and _still_needs_file(job, now)
     ]
     service.commit(FileDeleted(identifier), *failed)
     return {"object": "file", "deleted": True, "id": identifier}
 
 
-def _needs_its_file(job: Job, now: float) -> bool:
+def _still_needs_file(job: Job, now: float) -> bool:
     """Whether a job has yet to read its file; one that is resumed has read it."""
-    life = job.life()
-    return life.status(now) in _NEEDED_IN and not life.happened("started", now)
+    life = job.timeline()
+    return life.status(now) in _NEEDED_IN and not life.event_count("started", now)
 
 
-@verb
+@operation
 def content(service: Service, now: float, identifier: str) -> Download:
     """The bytes of a file; a result file's are base64, unless the account is told otherwise."""
     account = service.account
@@ -196,7 +198,7 @@ def content(service: Service, now: float, identifier: str) -> Download:
         data = result_bytes(account.jobs[job_id].current)
         if account.settings.base64_results and account.dialect.base64_results:
             data = base64.b64encode(data)
-        return Download(account.dialect.result_name, Content.of(data).chunks())
+        return Download(account.dialect.result_name, Blob.of(data).chunks())
     file = account.files.get(identifier)
     if file is None:
         raise unknown_file(identifier)
@@ -205,7 +207,7 @@ def content(service: Service, now: float, identifier: str) -> Download:
     return Download(file.filename, file.content.chunks())
 
 
-def describe(account: Account, identifier: str, now: float) -> response_objects.Json:
+def file_object(account: Account, identifier: str, now: float) -> response_objects.Json:
     """The file, stored or derived, as it is at *now*.
 
     Raises:
@@ -213,14 +215,14 @@ def describe(account: Account, identifier: str, now: float) -> response_objects.
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
-        size = job.given.result_bytes or _result_size(job.current)
+        size = job.overrides.result_bytes or _result_size(job.current)
         return response_objects.file(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
     if file := account.files.get(identifier):
-        return stored(account, file, now)
+        return find_file(account, file, now)
     raise unknown_file(identifier)
 
 
-def stored(account: Account, file: StoredFile, now: float) -> response_objects.Json:
+def find_file(account: Account, file: StoredFile, now: float) -> response_objects.Json:
     """A file that was uploaded, as it is at *now*: some dialects are not done with it at once."""
     unready, seconds = account.dialect.unready
     status = unready if now < file.created_at + seconds else "processed"
@@ -230,11 +232,11 @@ def stored(account: Account, file: StoredFile, now: float) -> response_objects.J
 
 
 @lru_cache(maxsize=10_000)
-def _result_size(script: Script) -> int:
+def _result_size(script: JobSpec) -> int:
     return len(result_bytes(script))
 
 
 @lru_cache(maxsize=32)
-def result_bytes(script: Script) -> bytes:
+def result_bytes(script: JobSpec) -> bytes:
     """The plain CSV of a job's result file; its size is the file's ``bytes`` (recording of 2023-11)."""
     return "".join(result_csv(script)).encode()

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from ..account.records import GraderScoreGiven, GraderScoresSet
-from ..account.service import Service, verb
+from ..account.records import GraderScoresSet, GraderScoreUsed
+from ..account.service import Service, operation
 from ..api_errors import ApiError, invalid_grader
 from ..domain import ids
 from ..grading import similarity, validation
@@ -27,8 +27,8 @@ from ..grading.grader_models import (
     ValidateGraderBody,
     as_sent,
 )
-from ..grading.result import GradingError, Outcome, answer
-from ..grading.templates import Case
+from ..grading.result import GradingError, GradingOutcome, answer
+from ..grading.templates import GradingInput
 from ..usage_errors import FakeUsageError
 from . import response_objects
 from .request_models import parse
@@ -57,7 +57,7 @@ def run(service: Service, body: RunGraderBody) -> response_objects.Json:
     """Grade a sample; the only lock it takes itself is for a model's score."""
     grader, seed = body.grader, service.settings.seed
     _check_able(grader, service.settings.run_python_graders)
-    outcome = grade(grader, Case.of(body.item or {}, body.model_sample), partial(_ask_model, service))
+    outcome = grade(grader, GradingInput.of(body.item or {}, body.model_sample), partial(_ask_model, service))
     return answer(_name(grader, seed), grader.type, outcome, _seconds(grader, body, outcome, seed))
 
 
@@ -86,7 +86,7 @@ def defaults_last(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> respo
     return {**sent, **{name: value for name, value in defaults.items() if sent.get(name) is None}}
 
 
-@verb
+@operation
 def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> list[float | None]:
     """Let models that judge give these numbers next, one each time one is asked; None: no number.
 
@@ -101,13 +101,13 @@ def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> 
     return list(scores)
 
 
-@verb
+@operation
 def _ask_model(service: Service, now: float, grader: ScoreModel | LabelModel, prompt: str) -> float | None:
     """The next of the given scores; without one, a number that depends on seed, grader and prompt alone."""
     scores = service.account.grader_scores
     if scores:
         score = scores[0]
-        service.commit(GraderScoreGiven())
+        service.commit(GraderScoreUsed())
         return score
     low, high = grader.range if isinstance(grader, ScoreModel) else (0, 1)
     return low + (high - low) * _uniform("judge", service.settings.seed, _canonical(grader), prompt)
@@ -130,7 +130,7 @@ def _name(grader: Grader, seed: int) -> str:
     return grader.name or "grader-" + ids.base62(ids.draw("grader", seed, _canonical(grader)), 12)
 
 
-def _seconds(grader: Grader, body: RunGraderBody, outcome: Outcome, seed: int) -> float:
+def _seconds(grader: Grader, body: RunGraderBody, outcome: GradingOutcome, seed: int) -> float:
     """``execution_time``: derived, as all that the fake makes up."""
     return SLOWEST[grader.type] * (0.25 + 0.75 * _uniform("grading", seed, _canonical(grader), body.model_sample))
 

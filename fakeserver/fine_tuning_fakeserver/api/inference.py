@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from ..account.account import Account
-from ..account.records import Answered, RepliesSet
-from ..account.service import Service, verb
+from ..account.records import CompletionGiven, RepliesSet
+from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
 from ..domain import ids, token_estimate
 from ..usage_errors import FakeUsageError
@@ -19,7 +19,7 @@ from .response_objects import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Completion:
     """What a model says: one text a choice. `created` is in Unix seconds."""
 
     id: str
@@ -39,8 +39,10 @@ class Reply:
         }
 
 
-@verb
-def ask(service: Service, now: float, prefix: str, model: str, prompt: Sequence[Any], choices: int) -> Reply:
+@operation
+def answer_prompt(
+    service: Service, now: float, prefix: str, model: str, prompt: Sequence[Any], choices: int
+) -> Completion:
     """Let a model answer: from the script while it lasts, then with words of its own.
 
     Raises:
@@ -51,13 +53,15 @@ def ask(service: Service, now: float, prefix: str, model: str, prompt: Sequence[
     if unknown or models.is_gone(account, model, now):
         raise no_such_model_to_ask(model)
     scripted = list(account.replies)[:choices]
-    texts = (*scripted, *[_own_words(model, prompt)] * (choices - len(scripted)))
-    reply = Reply(_id(account, prefix, now), int(now), model, tuple(texts), token_estimate.in_messages(list(prompt)))
-    service.commit(Answered(now, len(scripted)))
+    texts = (*scripted, *[_seeded_text(model, prompt)] * (choices - len(scripted)))
+    reply = Completion(
+        _id(account, prefix, now), int(now), model, tuple(texts), token_estimate.in_messages(list(prompt))
+    )
+    service.commit(CompletionGiven(now, len(scripted)))
     return reply
 
 
-@verb
+@operation
 def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[str]:
     """Let models answer with these texts first.
 
@@ -70,7 +74,7 @@ def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[st
     return list(replies)
 
 
-def _own_words(model: str, prompt: Sequence[Any]) -> str:
+def _seeded_text(model: str, prompt: Sequence[Any]) -> str:
     asked = token_estimate.text_of(prompt[-1]).strip() if prompt else ""
     return f"{model} was asked: {asked}"
 
@@ -81,7 +85,7 @@ def _id(account: Account, prefix: str, now: float) -> str:
     return prefix + ids.base62(int(now) - ids.MODEL_EPOCH, 5) + ids.base62(drawn, 24)
 
 
-def chat(reply: Reply) -> Json:
+def chat(reply: Completion) -> Json:
     """A chat completion. Source: printed output of 2024-02; ``refusal`` since 2024."""
     return {
         "id": reply.id,
@@ -102,7 +106,7 @@ def chat(reply: Reply) -> Json:
     }
 
 
-def completion(reply: Reply) -> Json:
+def completion(reply: Completion) -> Json:
     """A completion of the older kind, of babbage-002 and davinci-002. Source: spec."""
     choices = [
         {"text": text, "index": index, "logprobs": None, "finish_reason": "stop"}
@@ -118,11 +122,11 @@ def completion(reply: Reply) -> Json:
     }
 
 
-def chat_stream(reply: Reply, with_usage: bool) -> Iterator[bytes]:
+def chat_stream(reply: Completion, with_usage: bool) -> Iterator[bytes]:
     """A chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
     for index, text in enumerate(reply.texts):
         yield _event(reply, [_delta(index, {"role": "assistant", "content": "", "refusal": None})])
-        for word in _words(text):
+        for word in _split_words(text):
             yield _event(reply, [_delta(index, {"content": word})])
         yield _event(reply, [_delta(index, {}, "stop")])
     if with_usage:
@@ -130,7 +134,7 @@ def chat_stream(reply: Reply, with_usage: bool) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     first, *rest = text.split(" ")
     return [first, *(f" {word}" for word in rest)]
 
@@ -139,7 +143,7 @@ def _delta(index: int, delta: Json, finish: str | None = None) -> Json:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
-def _event(reply: Reply, choices: list[Json], usage: Json | None = None) -> bytes:
+def _event(reply: Completion, choices: list[Json], usage: Json | None = None) -> bytes:
     chunk = {
         "id": reply.id,
         "object": "chat.completion.chunk",

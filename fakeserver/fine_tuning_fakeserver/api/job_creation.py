@@ -9,12 +9,12 @@ from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
 from ..domain.base_models import base_of, dated
-from ..domain.job_spec import EXAMPLES_AT_LEAST, Script, decide
+from ..domain.job_spec import EXAMPLES_AT_LEAST, JobSpec, build_job_spec
 from ..domain.jobs import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
 from ..domain.training_files import Material
-from ..domain.training_methods import Order
+from ..domain.training_methods import TrainingRequest
 from ..usage_errors import FakeUsageError
 from . import models
 from .request_models import CreateJobBody
@@ -23,7 +23,7 @@ MAGIC = "fake_"
 """Metadata keys that start so change the job's plan: ``fake_outcome``, ``fake_error``, ``fake_queued`` …"""
 
 
-def admitted(account: Account, now: float, body: CreateJobBody) -> Job:
+def create_job_record(account: Account, now: float, body: CreateJobBody) -> Job:
     """The job that *body* asks for.
 
     Raises:
@@ -31,8 +31,8 @@ def admitted(account: Account, now: float, body: CreateJobBody) -> Job:
             model does not learn by this method, or too many jobs are active.
         FakeUsageError: magic metadata makes no plan.
     """
-    models.check_open(account, now)  # before what is asked is looked at (inferred)
-    files = Files.of(account, body)
+    models.require_open(account, now)  # before what is asked is looked at (inferred)
+    files = JobFiles.of(account, body)
     order = body.order(_tunable(account, now, body))
     _check_count(account, files.training)
     _check_limit(account, now, order.model)
@@ -40,14 +40,14 @@ def admitted(account: Account, now: float, body: CreateJobBody) -> Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class JobFiles:
     """What a job reads."""
 
     training: Material
     validation: Material | None
 
     @classmethod
-    def of(cls, account: Account, body: CreateJobBody) -> Files:
+    def of(cls, account: Account, body: CreateJobBody) -> JobFiles:
         """The files that *body* names.
 
         Raises:
@@ -91,29 +91,31 @@ def _check_limit(account: Account, now: float, model: str) -> None:
     if limit is None:
         return
     jobs = (account.jobs[identifier] for identifier in account.active)
-    statuses = [job.life().status(now) for job in jobs if job.model == model]
+    statuses = [job.timeline().status(now) for job in jobs if job.model == model]
     running = statuses.count("running")
     active = sum(status not in TERMINAL for status in statuses)
     if active >= limit:
         raise too_many_jobs(limit, running, active - running, model)
 
 
-def _decide(account: Account, now: float, body: CreateJobBody, order: Order, files: Files) -> Job:
+def _decide(account: Account, now: float, body: CreateJobBody, order: TrainingRequest, files: JobFiles) -> Job:
     named = account.named["job"][0] if account.named["job"] else None
-    identifier = new_id(account)
+    identifier = new_job_id(account)
     seed = named.seed if named and body.seed is None else body.seed
     seed = ids.draw("job-seed", identifier) % 2**31 if seed is None else seed
-    script = decide(magic_plan(plan_of_next(account), body.metadata), order, seed, files.training, files.validation)
-    job = new_job(account, identifier, now, body, order, script)
-    return replace(job, given=named.given) if named else job
+    script = build_job_spec(
+        plan_from_metadata(next_plan(account), body.metadata), order, seed, files.training, files.validation
+    )
+    job = build_job(account, identifier, now, body, order, script)
+    return replace(job, overrides=named.given) if named else job
 
 
-def plan_of_next(account: Account) -> Plan:
+def next_plan(account: Account) -> Plan:
     """How the next job that is made goes, unless it says so itself."""
     return account.next_plans[0] if account.next_plans else account.plan
 
 
-def new_id(account: Account) -> str:
+def new_job_id(account: Account) -> str:
     """The id of the next job that is made."""
     seed, shapes = account.settings.seed, account.dialect.ids
     return next_id(
@@ -121,8 +123,8 @@ def new_id(account: Account) -> str:
     )
 
 
-def new_job(
-    account: Account, identifier: str, created_at: float, body: CreateJobBody, order: Order, script: Script
+def build_job(
+    account: Account, identifier: str, created_at: float, body: CreateJobBody, order: TrainingRequest, script: JobSpec
 ) -> Job:
     """A job with everything decided about it."""
     return Job(
@@ -138,13 +140,13 @@ def new_job(
         integrations=[each.model_dump(mode="json") for each in body.integrations or ()],
         organization=account.organization_id,
         owner=account.settings.organization,
-        script=script,
+        spec=script,
         objective=body.objective,
         dialect=account.dialect,
     )
 
 
-def magic_plan(plan: Plan, metadata: Mapping[str, str] | None) -> Plan:
+def plan_from_metadata(plan: Plan, metadata: Mapping[str, str] | None) -> Plan:
     """*plan* as changed by the job's own metadata.
 
     Raises:

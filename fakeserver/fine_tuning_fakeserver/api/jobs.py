@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 from ..account.account import NO_METADATA, Account
-from ..account.ordered_ids import Shelf, UnknownCursorError
-from ..account.records import JobCreated, JobDisturbed
-from ..account.service import Service, verb
+from ..account.ordered_ids import OrderedIds, UnknownCursorError
+from ..account.records import JobCreated, JobIntervened
+from ..account.service import Service, operation
 from ..api_errors import illegal_state, unknown_cursor, unknown_job
 from ..domain.jobs import Job
 from ..domain.timeline import Cancel, Intervention, Pause, Resume
 from . import response_objects
-from .job_creation import admitted
+from .job_creation import create_job_record
 from .request_models import CreateJobBody
 
 
-@verb
+@operation
 def create(
     service: Service, now: float, body: CreateJobBody, own: Mapping[str, Any] | None = None
 ) -> response_objects.Json:
     """Accept a job; what its files hold is judged later, in the job. *own* is its dialect's. Raises as `admitted`."""
-    job = admitted(service.account, now, body)
+    job = create_job_record(service.account, now, body)
     if own:
         job = replace(job, own=own)
     answer = response_objects.job(job, now, created=True)
@@ -31,22 +31,22 @@ def create(
     return answer
 
 
-@verb
+@operation
 def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One job. At the pace "polls" this moves time to its next milestone first."""
     job = find(service.account, identifier)
-    if service.is_moved_by_looks:
+    if service.polling_advances_time:
         now = _to_next_milestone(service, job, now)
     return response_objects.job(job, now)
 
 
 def _to_next_milestone(service: Service, job: Job, now: float) -> float:
-    life = job.life()
+    life = job.timeline()
     milestone = life.next_milestone(now)
     return service.advance_clock(milestone) if milestone is not None else now
 
 
-@verb
+@operation
 def list_jobs(
     service: Service,
     now: float,
@@ -66,7 +66,7 @@ def list_jobs(
     return response_objects.page([response_objects.job(account.jobs[identifier], now) for identifier in page], has_more)
 
 
-def _page(shelf: Shelf, after: str | None, limit: int) -> tuple[list[str], bool]:
+def _page(shelf: OrderedIds, after: str | None, limit: int) -> tuple[list[str], bool]:
     try:
         return shelf.page(after, limit)
     except UnknownCursorError:
@@ -75,10 +75,10 @@ def _page(shelf: Shelf, after: str | None, limit: int) -> tuple[list[str], bool]
 
 def _filtered(account: Account, pairs: list[tuple[str, str]], after: str | None, limit: int) -> tuple[list[str], bool]:
     """A page of the jobs with all *pairs*; only the rarest pair's jobs are looked at."""
-    shelf = min((account.jobs_by_metadata.get(pair, Shelf()) for pair in pairs), key=len)
+    shelf = min((account.jobs_by_metadata.get(pair, OrderedIds()) for pair in pairs), key=len)
     if len(pairs) == 1:
         return _page(shelf, after, limit)
-    wanted = Shelf()
+    wanted = OrderedIds()
     for identifier in shelf:
         job = account.jobs[identifier]
         if set(pairs) <= set((job.metadata or {}).items()):
@@ -86,20 +86,20 @@ def _filtered(account: Account, pairs: list[tuple[str, str]], after: str | None,
     return _page(wanted, after, limit)
 
 
-@verb
+@operation
 def cancel(service: Service, now: float, identifier: str) -> response_objects.Json:
     """End a job that is not over."""
     active = frozenset({"validating_files", "queued", "running", "paused"})
     return _intervene(service, now, identifier, "cancel", active, Cancel(now))
 
 
-@verb
+@operation
 def pause(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Hold a running job (vendor text: it must be running)."""
     return _intervene(service, now, identifier, "pause", frozenset({"running"}), Pause(now))
 
 
-@verb
+@operation
 def resume(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Let a held job go on: it queues again (spec: the example answers ``queued``)."""
     return _intervene(service, now, identifier, "resume", frozenset({"paused"}), Resume(now))
@@ -108,14 +108,14 @@ def resume(service: Service, now: float, identifier: str) -> response_objects.Js
 def _intervene(
     service: Service, now: float, identifier: str, name: str, allowed: frozenset[str], act: Intervention
 ) -> response_objects.Json:
-    status = find(service.account, identifier).life().status(now)
+    status = find(service.account, identifier).timeline().status(now)
     if status not in allowed:
         raise illegal_state(name, identifier, status)
-    service.commit(JobDisturbed(identifier, act))
+    service.commit(JobIntervened(identifier, act))
     return response_objects.job(service.account.jobs[identifier], now)
 
 
-@verb
+@operation
 def list_events(
     service: Service, now: float, identifier: str, *, after: str | None, limit: int
 ) -> response_objects.Json:
@@ -125,12 +125,12 @@ def list_events(
     reads events ends, too.
     """
     job = find(service.account, identifier)
-    life = job.life()
+    life = job.timeline()
     visible = life.events(now)
-    if after is None and service.is_moved_by_looks:
-        if service.looked_at.get(identifier) == visible:
+    if after is None and service.polling_advances_time:
+        if service.events_seen.get(identifier) == visible:
             visible = life.events(_to_next_milestone(service, job, now))
-        service.looked_at[identifier] = visible
+        service.events_seen[identifier] = visible
     first = visible if after is None else _ordinal(job, after, visible)
     page = range(first - 1, max(first - 1 - limit, -1), -1)
     return response_objects.page([response_objects.event(job, life, ordinal) for ordinal in page], first > limit)
@@ -143,13 +143,13 @@ def _ordinal(job: Job, after: str, visible: int) -> int:
     return ordinal
 
 
-@verb
+@operation
 def list_checkpoints(
     service: Service, now: float, identifier: str, *, after: str | None, limit: int
 ) -> response_objects.Json:
     """One page of a job's checkpoints, newest first; there are none before it has succeeded (inferred)."""
     job = find(service.account, identifier)
-    life = job.life()
+    life = job.timeline()
     points = response_objects.checkpoints(job, life) if life.status(now) == "succeeded" else []
     known = [point["id"] for point in points]
     if after is not None and after not in known:
@@ -159,14 +159,14 @@ def list_checkpoints(
     return response_objects.page_with_ids(page, first + limit < len(points))
 
 
-@verb
+@operation
 def snapshot(service: Service, now: float) -> list[response_objects.Json]:
     """All jobs, newest first; unlike `retrieve` this moves no time at any pace."""
     account = service.account
     return [response_objects.job(account.jobs[identifier], now) for identifier in reversed(list(account.job_shelf))]
 
 
-@verb
+@operation
 def snapshot_of(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One job; unlike `retrieve` this moves no time at any pace."""
     return response_objects.job(find(service.account, identifier), now)

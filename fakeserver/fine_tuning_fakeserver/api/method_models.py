@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ..domain.jobs import Objective
-from ..domain.training_methods import METHODS, Hyperparameters, Judge
+from ..domain.training_methods import METHODS, GraderRef, Hyperparameters
 from ..grading.grader_models import Grader, Multi, as_sent
 from ..request_base import Body
 
@@ -84,11 +84,11 @@ class ReinforcementBody(Body):
         """What a job learns by."""
         return Objective(as_sent(self.grader), self.response_format)
 
-    def judges(self) -> tuple[Judge, ...]:
+    def judges(self) -> tuple[GraderRef, ...]:
         """The graders that a job's numbers name: those inside a multi grader, or the one there is."""
         grader = self.grader
         parts = grader.parts().values() if isinstance(grader, Multi) else [grader]
-        return tuple(Judge(part.name or part.type, part.type, getattr(part, "model", None)) for part in parts)
+        return tuple(GraderRef(part.name or part.type, part.type, getattr(part, "model", None)) for part in parts)
 
 
 class MethodBody(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..account.account import Account, model_created
 from ..account.records import ModelDeleted
-from ..account.service import Service, verb
+from ..account.service import Service, operation
 from ..api_errors import fine_tuning_closed, unknown_model
 from ..domain import base_models
 from ..domain.base_models import shutdown_date
@@ -13,7 +13,7 @@ from . import response_objects
 from .response_objects import Json
 
 
-def check_open(account: Account, now: float) -> None:
+def require_open(account: Account, now: float) -> None:
     """Refuse a new job to an organization for which fine-tuning has ended.
 
     Raises:
@@ -36,7 +36,7 @@ def with_shutdown_date(account: Account, model: Json) -> Json:
     return {**model, "shutdown_date": shutdown_date(model["id"])}
 
 
-@verb
+@operation
 def list_models(service: Service, now: float) -> response_objects.Json:
     """All models, checkpoint models included (recording: ListModels).
 
@@ -49,7 +49,7 @@ def list_models(service: Service, now: float) -> response_objects.Json:
     return response_objects.models([*base, *(_tuned(account, identifier) for identifier in made)])
 
 
-@verb
+@operation
 def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One model."""
     account = service.account
@@ -60,7 +60,7 @@ def retrieve(service: Service, now: float, identifier: str) -> response_objects.
     raise unknown_model(identifier)
 
 
-@verb
+@operation
 def delete(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Delete a fine-tuned model. A base model is not the account's: 404, as for foreign ones (inferred)."""
     account = service.account
@@ -84,5 +84,5 @@ def _base(account: Account, identifier: str) -> response_objects.Json:
 
 def _tuned(account: Account, identifier: str) -> response_objects.Json:
     job = account.jobs[account.models[identifier]]
-    made = model_created(identifier, models_at(job, job.life()))
+    made = model_created(identifier, models_at(job, job.timeline()))
     return with_shutdown_date(account, response_objects.model(identifier, made, account.owner))

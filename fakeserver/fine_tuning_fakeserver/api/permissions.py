@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from ..account.account import Account
 from ..account.records import Permission, PermissionGranted, PermissionRevoked
-from ..account.service import Service, verb
+from ..account.service import Service, operation
 from ..api_errors import unknown_cursor, unknown_model, unknown_permission
 from ..domain import ids
 from . import response_objects
 
 
-@verb
+@operation
 def grant(service: Service, now: float, checkpoint: str, project_ids: Sequence[str]) -> response_objects.Json:
     """Let projects use a model; a project that may already keeps the permission it has (inferred)."""
     account = service.account
@@ -23,7 +23,7 @@ def grant(service: Service, now: float, checkpoint: str, project_ids: Sequence[s
     return response_objects.page_with_ids([_shown(permission) for permission in granted], has_more=False)
 
 
-@verb
+@operation
 def list_permissions(
     service: Service,
     now: float,
@@ -47,7 +47,7 @@ def list_permissions(
     return response_objects.page_with_ids(page, first + limit < len(ordered))
 
 
-@verb
+@operation
 def revoke(service: Service, now: float, checkpoint: str, identifier: str) -> response_objects.Json:
     """Delete a permission."""
     account = service.account

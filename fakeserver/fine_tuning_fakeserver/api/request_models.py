@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.jobs import Objective
-from ..domain.training_methods import Hyperparameters, Order
+from ..domain.training_methods import Hyperparameters, TrainingRequest
 from ..request_base import Body
 from ..usage_errors import FakeUsageError
 from .method_models import HyperparametersBody, MethodBody
@@ -60,13 +60,15 @@ class CreateJobBody(Body):
         """The method asked for; supervised where none is."""
         return self.method.type if self.method else "supervised"
 
-    def order(self, model: str) -> Order:
+    def order(self, model: str) -> TrainingRequest:
         """What is asked of *model*; `method` wins over the deprecated top level (inferred)."""
         numbers = self.method.asked() if self.method else None
         if not numbers and self.hyperparameters and self.method_name == "supervised":
             numbers = self.hyperparameters.asked()
         rewarded = self.method.reinforcement if self.method else None
-        return Order(model, self.method_name, numbers or Hyperparameters(), rewarded.judges() if rewarded else ())
+        return TrainingRequest(
+            model, self.method_name, numbers or Hyperparameters(), rewarded.judges() if rewarded else ()
+        )
 
     @property
     def objective(self) -> Objective | None:

@@ -11,16 +11,16 @@ from ..domain import ids
 from ..domain.jobs import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
 from ..domain.plan import JobError
-from ..domain.timeline import Life, Moment
-from ..domain.training_methods import METHODS, Hyperparameters, Method
+from ..domain.timeline import Event, Timeline
+from ..domain.training_methods import METHODS, Hyperparameters, TrainingMethod
 
 Json = dict[str, Any]
 
 
 def job(job: Job, now: float, *, created: bool = False) -> Json:
     """The job as it is at *now*, to be read only; *created* is the answer to its creation."""
-    life = job.life()
-    return _shown(job, life.status(now), life.happened("read", now), created)
+    life = job.timeline()
+    return _shown(job, life.status(now), life.event_count("read", now), created)
 
 
 @lru_cache(maxsize=512)
@@ -30,10 +30,10 @@ def _shown(job: Job, status: str, read: bool, created: bool) -> Json:
     Source: member order, ``{}`` for no error, null ``finished_at`` of failed and cancelled jobs: recordings of
     2025-09 (FineTuningClientTests).
     """
-    life = job.life()
+    life = job.timeline()
     succeeded = status == "succeeded"
-    numbers = job.script.hyperparameters if read else _asked(job)
-    method, course = METHODS[job.script.method], job.dialect.course
+    numbers = job.spec.hyperparameters if read else _asked(job)
+    method, course = METHODS[job.spec.method], job.dialect.event_style
     shown = {
         "object": "fine_tuning.job",
         "id": job.id,
@@ -64,11 +64,11 @@ def _shown(job: Job, status: str, read: bool, created: bool) -> Json:
 
 def _asked(job: Job) -> Hyperparameters:
     """The numbers as they were asked for, but for those that are decided at once."""
-    decided = {name: getattr(job.script.hyperparameters, name) for name in job.dialect.course.at_once}
+    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.at_once}
     return replace(job.asked, **decided) if decided else job.asked
 
 
-def _ended_at(job: Job, life: Life, moment: str | None) -> int | None:
+def _ended_at(job: Job, life: Timeline, moment: str | None) -> int | None:
     """What ``finished_at`` tells: the time of this moment of the job's life; null for none."""
     if moment is None:
         return None
@@ -79,7 +79,7 @@ def _members(numbers: Hyperparameters, names: Iterable[str]) -> Json:
     return {name: getattr(numbers, name) for name in names}
 
 
-def _in_method(job: Job, method: Method, numbers: Hyperparameters, created: bool) -> Json:
+def _in_method(job: Job, method: TrainingMethod, numbers: Hyperparameters, created: bool) -> Json:
     """The part of ``method`` that is named as the method: the numbers, and what a reinforcement job learns by.
 
     Source: recordings MinimalRequiredParams (sorted at creation only) and GetCheckpoints (2 outside, 2.0 inside);
@@ -183,7 +183,7 @@ def models(data: Iterable[Json]) -> Json:
     return {"object": "list", "data": list(data)}
 
 
-def event(job: Job, life: Life, ordinal: int) -> Json:
+def event(job: Job, life: Timeline, ordinal: int) -> Json:
     """The job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
     moment = life.event(ordinal)
     is_step = moment.what == "step"
@@ -199,20 +199,20 @@ def event(job: Job, life: Life, ordinal: int) -> Json:
     }
 
 
-def _measured(job: Job, moment: Moment) -> tuple[str, Json]:
+def _measured(job: Job, moment: Event) -> tuple[str, Json]:
     """The message and the data of a training step's event."""
     message, data = step_event(job.current, moment.step)
-    text = job.dialect.course.step
+    text = job.dialect.event_style.step
     return (text.format(**data) if text and "train_loss" in data else message), data
 
 
-def _said(job: Job, life: Life, moment: Moment) -> tuple[str, Json | None]:
+def _said(job: Job, life: Timeline, moment: Event) -> tuple[str, Json | None]:
     """The message and the data of an event that is no training step."""
     kind = life.kinds[moment.what]
     return _text(job, life, moment, kind.text or ""), {} if kind.data else None
 
 
-def _text(job: Job, life: Life, moment: Moment, text: str) -> str:
+def _text(job: Job, life: Timeline, moment: Event, text: str) -> str:
     if "{error}" in text:
         return job.error.message if job.error else ""
     named = fine_tuned_model(job, life) if "{model}" in text else ""
@@ -225,13 +225,13 @@ def _text(job: Job, life: Life, moment: Moment, text: str) -> str:
     return text.format(job=job.id, files=files, step=moment.step, **names)
 
 
-def checkpoints(job: Job, life: Life) -> list[Json]:
+def checkpoints(job: Job, life: Timeline) -> list[Json]:
     """The job's checkpoints, newest first. Source: recording GetCheckpoints."""
     return [_checkpoint(job, life, step) for step in reversed(checkpoint_steps(job))]
 
 
-def _checkpoint(job: Job, life: Life, step: int) -> Json:
-    given = next((point for point in job.given.checkpoints if point.step_number == step), None)
+def _checkpoint(job: Job, life: Timeline, step: int) -> Json:
+    given = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
     made = life.time_of_step(step) or 0
     return {
         "object": "fine_tuning.job.checkpoint",
@@ -245,4 +245,8 @@ def _checkpoint(job: Job, life: Life, step: int) -> Json:
 
 
 def _metrics(job: Job, step: int) -> Json:
-    return step_event(job.current, step)[1] if job.dialect.course.all_metrics else checkpoint_metrics(job.current, step)
+    return (
+        step_event(job.current, step)[1]
+        if job.dialect.event_style.all_metrics
+        else checkpoint_metrics(job.current, step)
+    )

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..account.account import Account, next_id
-from ..account.blobs import Content, ContentWriter
-from ..account.records import FileUploaded, StoredFile, Upload, UploadChanged
-from ..account.service import Service, verb
+from ..account.blobs import Blob, BlobWriter
+from ..account.records import FileUploaded, PartUpload, StoredFile, UploadChanged
+from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..domain import ids, training_files
 from . import response_objects
-from .files import MUCH_BYTES, PURPOSES, lifetime, new_id, stored
+from .files import MUCH_BYTES, PURPOSES, expiry_of, find_file, new_file_id
 from .request_models import CompleteUploadBody, CreateUploadBody
 
 OPEN_FOR = 3600.0
 """Seconds in which an upload must be completed (recordings UploadsTests)."""
 
 
-@verb
+@operation
 def create(service: Service, now: float, body: CreateUploadBody) -> response_objects.Json:
     """Begin an upload; its name is not looked at (recording: 8 bytes that are no JSONL are completed).
 
@@ -35,7 +35,7 @@ def create(service: Service, now: float, body: CreateUploadBody) -> response_obj
     def derive(ordinal: int) -> str:
         return ids.timed_id("upload_", now, seed, ordinal)
 
-    upload = Upload(
+    upload = PartUpload(
         id=next_id(account, "upload", derive, account.uploads, len(account.uploads)),
         filename=body.filename,
         purpose=body.purpose,
@@ -48,8 +48,8 @@ def create(service: Service, now: float, body: CreateUploadBody) -> response_obj
     return _shown(upload, now)
 
 
-@verb
-def add_part(service: Service, now: float, identifier: str, content: Content) -> response_objects.Json:
+@operation
+def add_part(service: Service, now: float, identifier: str, content: Blob) -> response_objects.Json:
     """Take a part; parts may come in any order, at the same time.
 
     Raises:
@@ -65,14 +65,14 @@ def add_part(service: Service, now: float, identifier: str, content: Content) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedParts:
     """The parts of an upload as it was, in one."""
 
-    upload: Upload
-    content: Content
+    upload: PartUpload
+    content: Blob
 
 
-def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> Callable[[], Joined | None] | None:
+def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> Callable[[], JoinedParts | None] | None:
     """What joins and reads large parts before the upload is completed, which needs no lock; None where it is quick.
 
     What it gives is for `complete`: None where the parts do not add up, which that will say.
@@ -81,9 +81,9 @@ def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> C
     if upload is None or _size(upload) < MUCH_BYTES:
         return None
 
-    def join() -> Joined | None:
+    def join() -> JoinedParts | None:
         try:
-            joined = Joined(upload, _joined(upload, body))
+            joined = JoinedParts(upload, _joined(upload, body))
         except ApiError:
             return None
         if upload.purpose == "fine-tune":
@@ -93,9 +93,9 @@ def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> C
     return join
 
 
-@verb
+@operation
 def complete(
-    service: Service, now: float, identifier: str, body: CompleteUploadBody, ahead: Joined | None = None
+    service: Service, now: float, identifier: str, body: CompleteUploadBody, ahead: JoinedParts | None = None
 ) -> response_objects.Json:
     """Make a file of the parts, in the order given; the file is as old as the upload (recording).
 
@@ -107,9 +107,9 @@ def complete(
     account = service.account
     upload = _pending(account, identifier, now)
     content = ahead.content if ahead and ahead.upload is upload else _joined(upload, body)
-    expires = lifetime(account.dialect, upload.purpose, upload.file_expires_after)
+    expires = expiry_of(account.dialect, upload.purpose, upload.file_expires_after)
     file = StoredFile(
-        new_id(account),
+        new_file_id(account),
         upload.filename,
         upload.purpose,
         content,
@@ -119,10 +119,10 @@ def complete(
     )
     completed = replace(upload, status="completed", parts=())
     service.commit(FileUploaded(file), UploadChanged(completed))
-    return _shown(completed, now, stored(account, file, now))
+    return _shown(completed, now, find_file(account, file, now))
 
 
-@verb
+@operation
 def cancel(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Give an upload up; its parts are dropped."""
     cancelled = replace(_pending(service.account, identifier, now), status="cancelled", parts=())
@@ -130,9 +130,9 @@ def cancel(service: Service, now: float, identifier: str) -> response_objects.Js
     return _shown(cancelled, now)
 
 
-def _joined(upload: Upload, body: CompleteUploadBody) -> Content:
+def _joined(upload: PartUpload, body: CompleteUploadBody) -> Blob:
     parts = dict(upload.parts)
-    writer, digest = ContentWriter(), hashlib.md5(usedforsecurity=False)
+    writer, digest = BlobWriter(), hashlib.md5(usedforsecurity=False)
     for number, part in enumerate(body.part_ids):
         if part not in parts or part in body.part_ids[:number]:
             raise incomplete_upload(f"{part} is no part of the upload, or is named twice.", "part_ids")
@@ -148,7 +148,7 @@ def _joined(upload: Upload, body: CompleteUploadBody) -> Content:
     return writer.seal()
 
 
-def _found(content: Content) -> training_files.Dataset:
+def _found(content: Blob) -> training_files.Dataset:
     """What a job will find in the file; content that is no JSONL is no example, and fails the job."""
     try:
         return content.dataset()
@@ -156,7 +156,7 @@ def _found(content: Content) -> training_files.Dataset:
         return training_files.read(())
 
 
-def _pending(account: Account, identifier: str, now: float) -> Upload:
+def _pending(account: Account, identifier: str, now: float) -> PartUpload:
     upload = account.uploads.get(identifier)
     if upload is None:
         raise unknown_upload(identifier)
@@ -165,15 +165,15 @@ def _pending(account: Account, identifier: str, now: float) -> Upload:
     return upload
 
 
-def _status(upload: Upload, now: float) -> str:
+def _status(upload: PartUpload, now: float) -> str:
     return "expired" if upload.status == "pending" and now >= upload.expires_at else upload.status
 
 
-def _size(upload: Upload) -> int:
+def _size(upload: PartUpload) -> int:
     return sum(content.size for _, content in upload.parts)
 
 
-def _shown(upload: Upload, now: float, made: response_objects.Json | None = None) -> response_objects.Json:
+def _shown(upload: PartUpload, now: float, made: response_objects.Json | None = None) -> response_objects.Json:
     return response_objects.upload(
         upload.id,
         upload.size,

@@ -16,7 +16,7 @@ from fine_tuning_client import BadRequestError, FileResponse, FineTuningClient, 
 from ..domain.plan import Plan
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from .demo_output import Screen
+from .demo_output import DemoOutput
 
 EXAMPLE = Path(__file__).with_name("bicycle_workshop.jsonl")
 MODEL = "gpt-4o-mini-2024-07-18"
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show the chart still shows the rest
     try:
-        return run(path, Screen(Console()))
+        return run(path, DemoOutput(Console()))
     except FineTuningError as error:  # for instance a configuration in this folder that cannot be read
         return _complain(error.message)
 
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(path: Path, screen: Screen) -> int:
+def run(path: Path, screen: DemoOutput) -> int:
     """Run the session with the training file at *path*; return the exit code."""
     # Where nobody looks on, nobody needs to wait.
     fake = FakeFineTuning(pace=PACE if screen.is_live else "polls", plan=PLAN)
@@ -80,7 +80,7 @@ def _reason(error: OSError | BadRequestError) -> str:
     return error.strerror or str(error)
 
 
-def _train(fake: FakeFineTuning, client: FineTuningClient, file: FileResponse, screen: Screen) -> int:
+def _train(fake: FakeFineTuning, client: FineTuningClient, file: FileResponse, screen: DemoOutput) -> int:
     began = time.perf_counter()
     job = client.create_job(file.id, MODEL, suffix="demo")
     screen.item("created", job.id, job.model)
@@ -95,7 +95,7 @@ def _train(fake: FakeFineTuning, client: FineTuningClient, file: FileResponse, s
 
 
 def _watched(
-    fake: FakeFineTuning, client: FineTuningClient, job: FineTuningJobResponse, screen: Screen
+    fake: FakeFineTuning, client: FineTuningClient, job: FineTuningJobResponse, screen: DemoOutput
 ) -> FineTuningJobResponse:
     """Follow *job* to its end."""
     screen.status(job, job.created_at)

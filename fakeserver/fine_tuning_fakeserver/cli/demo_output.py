@@ -23,7 +23,7 @@ COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "runnin
 CHART_WIDTH, CHART_HEIGHT = 64, 7
 
 
-class Screen:
+class DemoOutput:
     """Writes to a console; in a terminal there is a live bar below the lines, elsewhere there is none."""
 
     def __init__(self, console: Console) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..clock import PACES, checked_pace
+from ..clock import PACES, parse_pace
 from ..domain.base_models import CLOSED_FROM, checked_class, checked_day
 from ..domain.dialects.dialect import RECORDED
 from ..domain.dialects.registry import DIALECTS, dialect_named
-from ..domain.webhook_events import Target
+from ..domain.webhook_events import WebhookConfig
 from ..usage_errors import FakeUsageError
 
 T = TypeVar("T")
@@ -66,16 +66,16 @@ def _checked(check: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def _url(text: str) -> str:
-    return Target(text).url or text
+    return WebhookConfig(text).url or text
 
 
 def _secret(text: str) -> str:
-    return Target(secret=text).secret or text
+    return WebhookConfig(secret=text).secret or text
 
 
 HOST = Option("host", "127.0.0.1", str, "ADDRESS", "address to listen on")
 PORT = Option("port", 4355, port, "PORT", "port to listen on, 0 for a free one", ("-p",))
-PACE = Option("pace", 60, _checked(checked_pace), "PACE", f"virtual seconds a real second, or {', '.join(PACES)}")
+PACE = Option("pace", 60, _checked(parse_pace), "PACE", f"virtual seconds a real second, or {', '.join(PACES)}")
 SEED = Option("seed", 0, whole, "N", "ids, losses and names depend on it")
 AS_OF = Option(
     "as_of", None, _checked(checked_day), "DATE", "begin on this date, and let the service end from there on"

@@ -24,7 +24,7 @@ from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web.control_endpoints import is_loopback
-from ..web.dialect_adapter import told
+from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
 from .options import AS_OF, CONTROL_TOKEN, DIALECT, HOST, ORGANIZATION, PACE, PORT, SEED, WEBHOOK, WEBHOOK_SECRET, parse
 
@@ -76,7 +76,7 @@ CONTROL = "/_fake"
 HERE = ("127.0.0.1", 0)
 
 
-class Steered:
+class ControlTokenMiddleware:
     """Takes whoever sends the token with a control call for somebody on this machine.
 
     Args:
@@ -90,11 +90,11 @@ class Steered:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"].startswith(CONTROL) and self._knows(scope):
+        if scope["type"] == "http" and scope["path"].startswith(CONTROL) and self._has_token(scope):
             scope = {**scope, "client": HERE}
         await self._app(scope, receive, send)
 
-    def _knows(self, scope: Scope) -> bool:
+    def _has_token(self, scope: Scope) -> bool:
         sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         return compare_digest(sent, self._wanted)
 
@@ -165,7 +165,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
     app = fake.asgi_app if quiet else AccessLog(fake, sys.stderr)
-    server = uvicorn.Server(config(Steered(app, token) if token else app))
+    server = uvicorn.Server(config(ControlTokenMiddleware(app, token) if token else app))
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -180,12 +180,12 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: st
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
     url, dialect = _reachable(url_of(listener)), dialect_named(fake.settings.dialect)
-    variable, path = dialect.manner.place
-    exports = {variable: url.removesuffix("/v1") + path, dialect.manner.key_variable: API_KEY}
+    variable, path = dialect.http.place
+    exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
     lines = (f"export {name}={shlex.quote(value)}" for name, value in exports.items())
-    print(told(url, dialect), *lines, sep="\n", flush=True)
+    print(base_url_for(url, dialect), *lines, sep="\n", flush=True)
     host = listener.getsockname()[0]
     if not is_loopback(host):
         others = "and those that have the token" if has_token else "only"

@@ -14,9 +14,9 @@ from ..domain.dialects.registry import DIALECTS
 from ..usage_errors import FakeUsageError
 from ..verify import report
 from ..verify.dialect_dates import AUTO, verify_as
-from ..verify.readers import files_in, read
-from ..verify.recording import NoRecordingError, Recording, RecordingError
-from ..verify.replay import Verified
+from ..verify.readers import files_in, read_recordings
+from ..verify.recording import NotARecordingError, Recording, RecordingError
+from ..verify.replay import VerifiedRecording
 
 EPILOG = """\
 Reads recordings of three kinds: the Azure SDK test proxy's JSON, VCR cassettes
@@ -74,24 +74,24 @@ def _read(paths: Iterable[Path], passed_over: list[str]) -> list[Recording]:
     found: list[Recording] = []
     for path, is_named in files_in(paths):
         try:
-            found.append(read(path))
-        except NoRecordingError as error:
+            found.append(read_recordings(path))
+        except NotARecordingError as error:
             if is_named:
                 raise
             passed_over.append(str(error))
     if not found:
-        raise NoRecordingError(passed_over[0])
+        raise NotARecordingError(passed_over[0])
     return found
 
 
-def _verified(recording: Recording, dialect: str) -> Verified:
+def _verified(recording: Recording, dialect: str) -> VerifiedRecording:
     try:
         return verify_as(recording, dialect)
     except (FakeUsageError, RecursionError) as error:
         raise RecordingError(f"{recording.path}: the fake has no account for this recording: {error}") from None
 
 
-def _print(verified: Sequence[Verified], passed_over: Sequence[str], as_json: bool) -> None:
+def _print(verified: Sequence[VerifiedRecording], passed_over: Sequence[str], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report.as_json(verified, passed_over), indent=2))
         return

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..account.account import Account
-from ..account.blobs import Content
-from ..account.records import NAMED, JobCreated, JobDisturbed, NextNamed
-from ..account.service import Service, verb
+from ..account.blobs import Blob
+from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
+from ..account.service import Service, operation
 from ..api import files, response_objects
-from ..api.job_creation import new_id, new_job, plan_of_next
+from ..api.job_creation import build_job, new_job_id, next_plan
 from ..api.request_models import CreateJobBody
 from ..api_errors import ApiError
 from ..domain import ids
 from ..domain.base_models import dated
 from ..domain.checkpoint_choice import kept_steps
-from ..domain.job_spec import Lengths, decide
-from ..domain.jobs import NOTHING_GIVEN, Given, GivenCheckpoint, Job
+from ..domain.job_spec import PhaseDurations, build_job_spec
+from ..domain.jobs import NOTHING_GIVEN, CheckpointOverride, Job, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import Material
-from ..domain.training_methods import Order
+from ..domain.training_methods import TrainingRequest
 from ..usage_errors import FakeUsageError
 from .seeds import FileSeed, JobSeed
 from .steering import STATUSES
@@ -40,12 +40,12 @@ def seed_file(service: Service, seed: FileSeed) -> response_objects.Json:
         FakeUsageError: its id is taken, or the service would not have taken it.
     """
     _check_free(service.account, seed.id)
-    upload = files.Upload(Content.of(seed.content.encode()), seed.filename, seed.purpose)
+    upload = files.NewFile(Blob.of(seed.content.encode()), seed.filename, seed.purpose)
     try:
-        found = files.check(upload)
+        found = files.check_new_file(upload)
     except ApiError as error:
         raise FakeUsageError(f"the service would refuse this file: {error.message}") from None
-    return files.keep(service, upload, found, seed.id, seed.created_at)
+    return files.store_file(service, upload, found, seed.id, seed.created_at)
 
 
 def _check_free(account: Account, file: str | None) -> None:
@@ -53,7 +53,7 @@ def _check_free(account: Account, file: str | None) -> None:
         raise FakeUsageError(f"there is a file {file!r} already: choose another id, or reset the account")
 
 
-@verb
+@operation
 def seed_job(service: Service, now: float, seed: JobSeed) -> response_objects.Json:
     """Put a job into the account, in the state asked for.
 
@@ -69,19 +69,19 @@ def seed_job(service: Service, now: float, seed: JobSeed) -> response_objects.Js
         _check_free(account, result)
     if seed.id in account.jobs:
         raise FakeUsageError(f"there is a job {seed.id!r} already: choose another id, or reset the account")
-    job = _placed(_undisturbed(account, now, seed), seed, now)
-    acts = _acts(job, seed, now)
-    reached = replace(job, interventions=acts).life().status(now)
+    job = _shift_to_status(_without_interventions(account, now, seed), seed, now)
+    acts = _interventions(job, seed, now)
+    reached = replace(job, interventions=acts).timeline().status(now)
     if reached != seed.status:
         raise FakeUsageError(f"a job created at {int(job.created_at)} is {reached} by now, not {seed.status}")
-    service.commit(JobCreated(job), *(JobDisturbed(job.id, act) for act in acts))
-    account.settle(now)
+    service.commit(JobCreated(job), *(JobIntervened(job.id, act) for act in acts))
+    account.materialize(now)
     return response_objects.job(account.jobs[job.id], now)
 
 
-@verb
+@operation
 def name_next(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Given = NOTHING_GIVEN
+    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NOTHING_GIVEN
 ) -> None:
     """Give the next thing of a kind that is made this id; a job this seed, if it asks for none, and what is *given*.
 
@@ -96,18 +96,18 @@ def name_next(
     waiting = {each.id for names in account.named.values() for each in names}
     if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, waiting)):
         raise FakeUsageError(f"there is a {kind} {identifier!r} already: choose another id, or reset the account")
-    service.commit(NextNamed(kind, identifier, seed, given))
+    service.commit(NextIdReserved(kind, identifier, seed, given))
 
 
-def _acts(job: Job, seed: JobSeed, now: float) -> tuple[Intervention, ...]:
+def _interventions(job: Job, seed: JobSeed, now: float) -> tuple[Intervention, ...]:
     if seed.status == "cancelled":
         return (Cancel(job.created_at),)
     if seed.status == "paused":
-        return (Pause(min(now, job.life().time_of("started") or now)),)
+        return (Pause(min(now, job.timeline().time_of("started") or now)),)
     return ()
 
 
-def _undisturbed(account: Account, now: float, seed: JobSeed) -> Job:
+def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
     body = CreateJobBody(
         model=seed.model or MODELS[seed.method.type if seed.method else "supervised"],
         training_file=seed.training_file,
@@ -116,18 +116,18 @@ def _undisturbed(account: Account, now: float, seed: JobSeed) -> Job:
         metadata=seed.metadata,
         method=seed.method,
     )
-    identifier = seed.id or new_id(account)
+    identifier = seed.id or new_job_id(account)
     number = ids.draw("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
     order = _order(account, body, seed)
-    script = decide(_plan(plan_of_next(account), seed), order, number, *_materials(account, seed))
+    script = build_job_spec(_plan(next_plan(account), seed), order, number, *_materials(account, seed))
     kept = kept_steps(script)
     for point in seed.checkpoints:
         if point.step_number not in kept:
             raise FakeUsageError(f"no checkpoint of step {point.step_number} is kept: this job keeps those of {kept}")
-    return replace(new_job(account, identifier, now, body, order, script), given=_given(seed))
+    return replace(build_job(account, identifier, now, body, order, script), overrides=_overrides(seed))
 
 
-def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> Order:
+def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> TrainingRequest:
     order = body.order(dated(body.model, account.dialect.dated))
     if seed.hyperparameters is None:
         return order
@@ -154,12 +154,12 @@ def _plan(plan: Plan, seed: JobSeed) -> Plan:
     return wished.changed({"outcome": "succeeded"}) if seed.status == "succeeded" else wished
 
 
-def _given(seed: JobSeed) -> Given:
+def _overrides(seed: JobSeed) -> Overrides:
     points = tuple(
-        GivenCheckpoint(each.id, each.created_at, each.step_number, each.fine_tuned_model_checkpoint, each.metrics)
+        CheckpointOverride(each.id, each.created_at, each.step_number, each.fine_tuned_model_checkpoint, each.metrics)
         for each in seed.checkpoints
     )
-    return Given(
+    return Overrides(
         fine_tuned_model=seed.fine_tuned_model,
         result_file=seed.result_files[0] if seed.result_files else None,
         trained_tokens=seed.trained_tokens,
@@ -171,36 +171,36 @@ def _given(seed: JobSeed) -> Given:
     )
 
 
-def _placed(job: Job, seed: JobSeed, now: float) -> Job:
+def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
     """*job* moved in time so that it has the status now, or began when it is said to have begun."""
     wanted = {"paused": "running", "cancelled": "validating_files"}.get(seed.status, seed.status)
-    life = job.life()
+    life = job.timeline()
     at = next((at for at, status in life.milestones if status == wanted), None)
     if at is None:
-        raise FakeUsageError(f"a job with this file and plan never is {seed.status}: {_way(job)}")
+        raise FakeUsageError(f"a job with this file and plan never is {seed.status}: {_path_to_status(job)}")
     reach = (life.end if seed.status in TERMINAL else at) - job.created_at
     begun = now - (0 if seed.status == "cancelled" else reach)
     if seed.created_at is not None:
-        job, begun = _fitted(job, seed, seed.created_at, begun), float(seed.created_at)
+        job, begun = _scale_to_status(job, seed, seed.created_at, begun), float(seed.created_at)
     return replace(job, created_at=begun)
 
 
-def _fitted(job: Job, seed: JobSeed, created_at: int, latest: float) -> Job:
+def _scale_to_status(job: Job, seed: JobSeed, created_at: int, latest: float) -> Job:
     """*job* with its phases stretched so that it ends at `finished_at`, or has got to its status by now."""
-    life = job.life()
+    life = job.timeline()
     if seed.finished_at is not None and (trained := life.time_of("trained")):
         scale = (seed.finished_at - created_at) / ((trained - job.created_at) or 1.0)
     else:
         scale = 1.0
     if scale <= 0:
         raise FakeUsageError(f"finished_at {seed.finished_at} is not after created_at {created_at}")
-    script = replace(job.script, lengths=Lengths.of(job.script.plan, scale))
+    script = replace(job.spec, lengths=PhaseDurations.of(job.spec.plan, scale))
     if created_at > latest and scale == 1.0:
         raise FakeUsageError(
             f"a job created at {created_at} is not yet {seed.status}: say {int(latest)} or earlier, or leave it out"
         )
-    return replace(job, script=script)
+    return replace(job, spec=script)
 
 
-def _way(job: Job) -> str:
-    return " → ".join(status for _, status in job.life().milestones)
+def _path_to_status(job: Job) -> str:
+    return " → ".join(status for _, status in job.timeline().milestones)

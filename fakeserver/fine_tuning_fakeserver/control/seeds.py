@@ -118,7 +118,7 @@ class JobSeedFields(TypedDict, total=False):
     plan: PlanFields
 
 
-def read(shape: type[S], given: Mapping[str, Any]) -> S:
+def parse_seed(shape: type[S], given: Mapping[str, Any]) -> S:
     """A seed from its fields.
 
     Raises:

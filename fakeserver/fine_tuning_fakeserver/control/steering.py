@@ -8,44 +8,44 @@ from dataclasses import replace
 from typing import Any
 
 from ..account.account import Account
-from ..account.records import JobDisturbed, PlanSet
-from ..account.service import Service, verb
+from ..account.records import JobIntervened, PlanSet
+from ..account.service import Service, operation
 from ..domain import plan as plans
-from ..domain.durations import Duration, seconds
-from ..domain.job_spec import Script, with_ending
+from ..domain.durations import Duration, parse_seconds
+from ..domain.job_spec import JobSpec, with_outcome
 from ..domain.jobs import Job
 from ..domain.plan import Plan
-from ..domain.timeline import TERMINAL, Life, Replan
+from ..domain.timeline import TERMINAL, Replan, Timeline
 from ..usage_errors import FakeUsageError
 
 STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
 
 
-@verb
+@operation
 def advance(service: Service, now: float, duration: Duration) -> float:
     """Move time forward; return the new time, in Unix seconds.
 
     Raises:
         FakeUsageError: it is no length of time, or negative.
     """
-    return service.advance_clock(now + seconds(duration, "advance"))
+    return service.advance_clock(now + parse_seconds(duration, "advance"))
 
 
-@verb
-def rest(service: Service, now: float, duration: float) -> None:
+@operation
+def sleep(service: Service, now: float, duration: float) -> None:
     """Let *duration* seconds pass where nothing else would ever move time: no unfinished job has anything ahead."""
     jobs = (service.account.jobs[identifier] for identifier in service.account.active)
-    if service.account.pace == "manual" or all(job.life().next_milestone(now) is None for job in jobs):
-        service.advance_clock(now + seconds(duration, "sleep"))
+    if service.account.pace == "manual" or all(job.timeline().next_milestone(now) is None for job in jobs):
+        service.advance_clock(now + parse_seconds(duration, "sleep"))
 
 
-@verb
-def clock(service: Service, now: float) -> dict[str, Any]:
+@operation
+def clock_state(service: Service, now: float) -> dict[str, Any]:
     """Time and pace."""
     return {"now": now, "pace": service.account.pace}
 
 
-@verb
+@operation
 def advance_to(
     service: Service,
     now: float,
@@ -62,13 +62,13 @@ def advance_to(
     """
     if (status is None) == (step is None):
         raise FakeUsageError("advance_to wants a status or a step: advance_to('running'), advance_to(step=40)")
-    job = job_named(service.account, job_id)
-    life = job.life()
+    job = target_job(service.account, job_id)
+    life = job.timeline()
     at = _time_of_status(job, life, status, now) if status is not None else _time_of_step(job, life, step)
     return service.advance_clock(at) if at > now else now
 
 
-def job_named(account: Account, identifier: str | None) -> Job:
+def target_job(account: Account, identifier: str | None) -> Job:
     """The job with this id; without one, the newest unfinished job, or the newest of all."""
     if identifier is None:
         newest = next(reversed(account.active or account.jobs), None)
@@ -81,7 +81,7 @@ def job_named(account: Account, identifier: str | None) -> Job:
     return account.jobs[identifier]
 
 
-def _time_of_status(job: Job, life: Life, status: str, now: float) -> float:
+def _time_of_status(job: Job, life: Timeline, status: str, now: float) -> float:
     if status not in STATUSES:
         raise FakeUsageError(f"status is {status!r}: one of {', '.join(STATUSES)}")
     if life.status(now) == status:
@@ -95,7 +95,7 @@ def _time_of_status(job: Job, life: Life, status: str, now: float) -> float:
     raise FakeUsageError(f"job {job.id} does not get to {status!r} from here: its way is {way}")
 
 
-def _time_of_step(job: Job, life: Life, step: Any) -> float:
+def _time_of_step(job: Job, life: Timeline, step: Any) -> float:
     if not isinstance(step, int) or isinstance(step, bool) or step < 1:
         raise FakeUsageError(f"step is {step!r}: a training step from 1 is wanted")
     at = life.time_of_step(step)
@@ -104,7 +104,7 @@ def _time_of_step(job: Job, life: Life, step: Any) -> float:
     return at
 
 
-@verb
+@operation
 def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Plan:
     """Let jobs created from now on go by *plan*, or by the plan with these fields.
 
@@ -119,7 +119,7 @@ def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Pl
     return plan
 
 
-@verb
+@operation
 def plan_next(service: Service, now: float, changes: Mapping[str, Any]) -> Plan:
     """Let the next job that is made go by the account's plan with these *changes*.
 
@@ -131,43 +131,43 @@ def plan_next(service: Service, now: float, changes: Mapping[str, Any]) -> Plan:
     return plan
 
 
-@verb
+@operation
 def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping[str, Any]) -> Plan:
     """Change how a job goes on; what has happened stays.
 
     Raises:
         FakeUsageError: the job is over or past its training, or *changes* make no plan.
     """
-    job = job_named(service.account, identifier)
-    life = job.life()
-    if life.status(now) in TERMINAL or life.happened("trained", now):
+    job = target_job(service.account, identifier)
+    life = job.timeline()
+    if life.status(now) in TERMINAL or life.event_count("trained", now):
         raise FakeUsageError(
             f"job {identifier} is {life.status(now)} and its training is over: nothing is left to plan"
         )
     plan = job.current.plan.changed(changes)
     script = _rewritten(job.current, plan, life, now)
-    service.commit(JobDisturbed(identifier, Replan(now, script)))
+    service.commit(JobIntervened(identifier, Replan(now, script)))
     return script.plan
 
 
-def _rewritten(script: Script, plan: Plan, life: Life, now: float) -> Script:
+def _rewritten(script: JobSpec, plan: Plan, life: Timeline, now: float) -> JobSpec:
     """*script* by another plan: a failure comes at the next step at the earliest, a curve from there on."""
     done = life.steps_done(now)
-    if plan.failure and life.happened("validated", now):
+    if plan.failure and life.event_count("validated", now):
         plan = replace(plan, fail_at=max(plan.fail_step or 0, done + 1))
     found = script.error if script.fail_step is None and not script.plan.failure else None
-    rewritten = with_ending(script, plan, found)
+    rewritten = with_outcome(script, plan, found)
     if plan.curve == script.plan.curve:
         return rewritten
     return replace(rewritten, curves=(*script.curves, (done + 1, plan.curve)))
 
 
-@verb
+@operation
 def state(service: Service, now: float) -> dict[str, Any]:
     """A summary of the account: settings, clock, plan, counts, and the newest hundred jobs with their status."""
     account = service.account
     newest, _ = account.job_shelf.page(None, 100)
-    statuses = {identifier: account.jobs[identifier].life().status(now) for identifier in account.jobs}
+    statuses = {identifier: account.jobs[identifier].timeline().status(now) for identifier in account.jobs}
     return {
         "account": {
             "seed": account.settings.seed,

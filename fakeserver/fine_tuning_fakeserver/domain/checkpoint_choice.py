@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from .job_spec import Script
+from .job_spec import JobSpec
 from .reinforcement_metrics import valid_reward
 
 KEPT = 3
@@ -13,14 +13,14 @@ COMPARED_AT_MOST = 1000
 """DIVERGES: of more validations than this only every k-th is compared, so that a long job stays cheap."""
 
 
-def last_epochs(script: Script) -> tuple[int, ...]:
+def last_epochs(script: JobSpec) -> tuple[int, ...]:
     """The ends of the last three epochs (printed outputs of 2024-08)."""
     epochs = range(max(1, script.n_epochs - KEPT + 1), script.n_epochs + 1)
     return tuple(epoch * script.steps_per_epoch for epoch in epochs)
 
 
 @lru_cache(maxsize=256)
-def best_validations(script: Script) -> tuple[int, ...]:
+def best_validations(script: JobSpec) -> tuple[int, ...]:
     """The three validations with the highest reward (vendor text); without any, the last epochs (inferred)."""
     if not script.has_validation:
         return last_epochs(script)
@@ -35,13 +35,13 @@ def _comparable(reward: float) -> float:
     return reward if reward == reward else -1.0
 
 
-_KEPT_BY: dict[str, Callable[[Script], tuple[int, ...]]] = {
+_KEPT_BY: dict[str, Callable[[JobSpec], tuple[int, ...]]] = {
     "supervised": last_epochs,
     "dpo": last_epochs,  # inferred
     "reinforcement": best_validations,
 }
 
 
-def kept_steps(script: Script) -> tuple[int, ...]:
+def kept_steps(script: JobSpec) -> tuple[int, ...]:
     """The steps whose checkpoints are kept, rising."""
     return _KEPT_BY[script.method](script)

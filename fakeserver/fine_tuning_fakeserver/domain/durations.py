@@ -18,7 +18,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)?")
 
 
-def seconds(duration: Duration, name: str = "duration") -> float:
+def parse_seconds(duration: Duration, name: str = "duration") -> float:
     """Turn ``90``, ``"90s"``, ``"1.5h"`` or a timedelta into seconds.
 
     Raises:

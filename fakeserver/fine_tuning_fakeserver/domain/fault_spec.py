@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from ..usage_errors import FakeUsageError, nearest
+from ..usage_errors import FakeUsageError, did_you_mean
 from . import durations
 
 Raw: TypeAlias = bytes  # a fault has a field that is called so
@@ -96,7 +96,7 @@ class FaultSpec:
         """Whether a call of *operation*, about *job*, is one that this is for."""
         return (not self.on or operation in self.on) and self.job in (None, job)
 
-    def strikes(self, ordinal: int, seed: object) -> bool:
+    def fires_at(self, ordinal: int, seed: object) -> bool:
         """Whether it is to hit the call that matches as the *ordinal*-th, from 1; chance goes by *seed*."""
         if self.nth not in (None, ordinal):
             return False
@@ -104,7 +104,7 @@ class FaultSpec:
 
     def as_json(self) -> dict[str, Any]:
         """The mapping that gives this fault."""
-        own = {name: getattr(self, name) for name in _own(self.kind)}
+        own = {name: getattr(self, name) for name in _own_fields(self.kind)}
         given = {name: getattr(self, name) for name in SELECTORS}
         aim = {name: value for name, value in given.items() if value is not None and value is not False and value != ()}
         whole = {"kind": self.kind, **own, **aim, "times": self.times}
@@ -122,19 +122,19 @@ def _one_of(what: str, value: object, known: Iterable[str]) -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    raise FakeUsageError(f"{what} is {value!r}{nearest(value, names) or ':'} there are {', '.join(names)}")
+    raise FakeUsageError(f"{what} is {value!r}{did_you_mean(value, names) or ':'} there are {', '.join(names)}")
 
 
 def _fields(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     own = KINDS[kind]
     for name in given:
-        _one_of(f"a field of the fault {kind!r}", name, (*_own(kind), *SELECTORS))
+        _one_of(f"a field of the fault {kind!r}", name, (*_own_fields(kind), *SELECTORS))
     if missing := [name for name, default in own.items() if default is ... and name not in given]:
         raise FakeUsageError(f"the fault {kind!r} has no {missing[0]!r}: give it, as in {{'{missing[0]}': 5}}")
     return {**{name: value for name, value in own.items() if value is not ...}, **_checked(kind, given)}
 
 
-def _own(kind: str) -> list[str]:
+def _own_fields(kind: str) -> list[str]:
     """The fields that a kind can be given: of a rate limit the status is no choice."""
     return [name for name in KINDS[kind] if (kind, name) != ("rate_limit", "status")]
 
@@ -145,7 +145,7 @@ def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         values["on"] = list(on)  # it can be gone through once only
     for name, value in list(values.items()):
         if name in ("seconds", "duration"):
-            values[name] = durations.seconds(value, f"a fault's {name}")
+            values[name] = durations.parse_seconds(value, f"a fault's {name}")
             continue
         fits, wanted = _CHECKS["page_status" if (kind, name) == ("malformed", "status") else name]
         if not fits(value):

@@ -6,17 +6,25 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 from . import training_files
-from .durations import seconds
+from .durations import parse_seconds
 from .plan import JobError, Plan
 from .training_files import Material
-from .training_methods import MADE_FOR, METHODS, Hyperparameters, Judge, Order, resolve, steps_an_epoch
+from .training_methods import (
+    MADE_FOR,
+    METHODS,
+    GraderRef,
+    Hyperparameters,
+    TrainingRequest,
+    resolve_hyperparameters,
+    steps_per_epoch,
+)
 
 EXAMPLES_AT_LEAST = {"training": 10, "validation": 1}
 """Rows that a file must have. Printed output of 2024-12 for training; inferred for validation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class PhaseDurations:
     """How long each phase of a job takes, in seconds; the names are the plan's."""
 
     validating: float
@@ -26,18 +34,18 @@ class Lengths:
     finishing: float
 
     @classmethod
-    def of(cls, plan: Plan, scale: float = 1.0) -> Lengths:
+    def of(cls, plan: Plan, scale: float = 1.0) -> PhaseDurations:
         """The lengths that *plan* wants, all of them times *scale*; jobs of one plan share them."""
         return _lengths(plan, scale)
 
 
 @lru_cache(maxsize=64)
-def _lengths(plan: Plan, scale: float) -> Lengths:
-    return Lengths(*(seconds(getattr(plan, field.name)) * scale for field in fields(Lengths)))
+def _lengths(plan: Plan, scale: float) -> PhaseDurations:
+    return PhaseDurations(*(parse_seconds(getattr(plan, field.name)) * scale for field in fields(PhaseDurations)))
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class JobSpec:
     """All that is decided about a job's life before anybody disturbs it.
 
     `curves` are (first step, curve) pairs in rising order; `error` is set when the job will fail,
@@ -45,7 +53,7 @@ class Script:
     """
 
     plan: Plan
-    lengths: Lengths
+    lengths: PhaseDurations
     method: str
     hyperparameters: Hyperparameters
     n_epochs: int
@@ -54,7 +62,7 @@ class Script:
     seed: int
     validation_examples: int | None
     curves: tuple[tuple[int, str], ...]
-    judges: tuple[Judge, ...] = ()
+    judges: tuple[GraderRef, ...] = ()
     error: JobError | None = None
     fail_step: int | None = None
 
@@ -73,16 +81,18 @@ class Script:
         return next(name for first, name in reversed(self.curves) if step >= first)
 
 
-def decide(plan: Plan, order: Order, seed: int, training: Material, validation: Material | None = None) -> Script:
+def build_job_spec(
+    plan: Plan, order: TrainingRequest, seed: int, training: Material, validation: Material | None = None
+) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
-    numbers = resolve(order, training.data.examples)
-    script = Script(
+    numbers = resolve_hyperparameters(order, training.data.examples)
+    script = JobSpec(
         plan=plan,
-        lengths=Lengths.of(plan),
+        lengths=PhaseDurations.of(plan),
         method=order.method,
         hyperparameters=numbers,
         n_epochs=int(numbers.n_epochs),
-        steps_per_epoch=steps_an_epoch(training.data.examples, numbers.batch_size),
+        steps_per_epoch=steps_per_epoch(training.data.examples, numbers.batch_size),
         tokens=training.data.tokens,
         seed=seed,
         validation_examples=validation.data.examples if validation else None,
@@ -90,17 +100,17 @@ def decide(plan: Plan, order: Order, seed: int, training: Material, validation: 
         judges=order.judges,
     )
     found = file_error(order, training) or (file_error(order, validation, "validation") if validation else None)
-    return with_ending(script, plan, found)
+    return with_outcome(script, plan, found)
 
 
-def with_ending(script: Script, plan: Plan, found: JobError | None) -> Script:
+def with_outcome(script: JobSpec, plan: Plan, found: JobError | None) -> JobSpec:
     """*script* with the ending that *plan* wants; an error *found* in the data comes first."""
     in_training = plan.fail_step is not None and found is None
     fail_step = min(plan.fail_step, script.steps) if in_training and plan.fail_step else None
-    return replace(script, plan=plan, lengths=Lengths.of(plan), error=found or plan.failure, fail_step=fail_step)
+    return replace(script, plan=plan, lengths=PhaseDurations.of(plan), error=found or plan.failure, fail_step=fail_step)
 
 
-def file_error(order: Order, file: Material, role: str = "training") -> JobError | None:
+def file_error(order: TrainingRequest, file: Material, role: str = "training") -> JobError | None:
     """The failure that a file calls for; None for one that can be trained on, or validated by (*role*).
 
     A file in another method's format comes first: a real dpo job on a chat file of 7 rows was told of its format
@@ -119,7 +129,7 @@ def file_error(order: Order, file: Material, role: str = "training") -> JobError
     return None
 
 
-def _wrong_format(order: Order, file: Material) -> str | None:
+def _wrong_format(order: TrainingRequest, file: Material) -> str | None:
     """What is said of a file in a format that is not the job's; None where its rows are judged one by one."""
     given = file.data.format
     owner = MADE_FOR.get(given)

@@ -14,7 +14,7 @@ from ..usage_errors import FakeUsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingPoint:
     """Where a training stands at one step: progress in 0..1, and five seeded numbers in 0..1.
 
     `run` are constant over the job, `step` are the step's own.
@@ -33,45 +33,45 @@ class Losses:
     valid: float
 
 
-def start(course: Course) -> float:
+def start(course: TrainingPoint) -> float:
     """The loss at which a falling curve begins."""
     return 1.8 + 1.2 * course.run[0]
 
 
-def _decay(course: Course, floor: float, speed: float = 4.0) -> float:
+def _decay(course: TrainingPoint, floor: float, speed: float = 4.0) -> float:
     return floor + (start(course) - floor) * math.exp(-speed * course.progress)
 
 
-def _wobble(course: Course, value: float, width: float = 0.12) -> float:
+def _wobble(course: TrainingPoint, value: float, width: float = 0.12) -> float:
     return max(value * (1 + width * (2 * course.step[0] - 1)), 0.0)
 
 
-def _healthy(course: Course) -> Losses:
+def _healthy(course: TrainingPoint) -> Losses:
     loss = _decay(course, 0.15 + 0.25 * course.run[1])
     return Losses(_wobble(course, loss), loss * 1.06 + 0.03 * course.step[1])
 
 
-def _overfit(course: Course) -> Losses:
+def _overfit(course: TrainingPoint) -> Losses:
     loss = _decay(course, 0.02, speed=6.0)
     turn = max(course.progress - 0.35, 0.0)
     return Losses(_wobble(course, loss), _decay(course, 0.5) + 1.6 * turn + 0.03 * course.step[1])
 
 
-def _diverge(course: Course) -> Losses:
+def _diverge(course: TrainingPoint) -> Losses:
     loss = _decay(course, 0.4) + 9.0 * max(course.progress - 0.3, 0.0) ** 2
     return Losses(_wobble(course, loss, 0.3), loss * 1.1 + 0.1 * course.step[1])
 
 
-def _plateau(course: Course) -> Losses:
+def _plateau(course: TrainingPoint) -> Losses:
     loss = 1.4 + 0.4 * course.run[1]
     return Losses(_wobble(course, loss, 0.05), loss * 1.03 + 0.02 * course.step[1])
 
 
-def _nan(course: Course) -> Losses:
+def _nan(course: TrainingPoint) -> Losses:
     return _healthy(course) if course.progress < 0.4 else Losses(math.nan, math.nan)
 
 
-CURVES: dict[str, Callable[[Course], Losses]] = {
+CURVES: dict[str, Callable[[TrainingPoint], Losses]] = {
     "healthy": _healthy,
     "overfit": _overfit,
     "diverge": _diverge,
@@ -87,7 +87,7 @@ class CsvCurve:
 
     rows: tuple[Losses, ...]
 
-    def __call__(self, course: Course) -> Losses:
+    def __call__(self, course: TrainingPoint) -> Losses:
         """The row that stands at this progress."""
         return self.rows[min(int(course.progress * len(self.rows)), len(self.rows) - 1)]
 
@@ -121,15 +121,15 @@ def _losses(cells: dict[str, str], text: str) -> Losses:
         ) from None
 
 
-def curve(name_or_csv: str) -> Callable[[Course], Losses]:
+def curve(name_or_csv: str) -> Callable[[TrainingPoint], Losses]:
     """The curve a plan means: a name of `CURVES`, or CSV text."""
     return CURVES.get(name_or_csv) or csv_curve(name_or_csv)
 
 
-def at_step(step: int, total: int, seed: int) -> Course:
+def at_step(step: int, total: int, seed: int) -> TrainingPoint:
     """Where the training stands at *step* of *total*, with that step's seeded numbers."""
     run = uniform(f"{seed}")
-    return Course((step - 1) / max(total - 1, 1), (run[0], run[1]), uniform(f"{seed}/{step}"))
+    return TrainingPoint((step - 1) / max(total - 1, 1), (run[0], run[1]), uniform(f"{seed}/{step}"))
 
 
 def uniform(text: str) -> tuple[float, float, float]:

@@ -6,32 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .job_spec import Script
-from .loss_curves import Course, Losses, at_step, curve
+from .job_spec import JobSpec
+from .loss_curves import Losses, TrainingPoint, at_step, curve
 
 Json: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MetricsModel:
     """What a method tells. All of it is taken from the data of a step's event, so that every digit agrees.
 
     `data` measures a step; `text` says it in words, given the number of steps. `checkpoint` and `columns` are pairs:
     the name of a metric, or of a column of the result file, and that of the member of the data that it shows.
     """
 
-    data: Callable[[Script, int], Json]
+    data: Callable[[JobSpec, int], Json]
     text: Callable[[Json, int], str]
     checkpoint: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, str], ...]
 
 
-def course(script: Script, step: int) -> Course:
+def training_point(script: JobSpec, step: int) -> TrainingPoint:
     """Where the training stands at *step*."""
     return at_step(step, script.steps, script.seed)
 
 
-def losses(script: Script, step: int, where: Course) -> Losses:
+def losses(script: JobSpec, step: int, where: TrainingPoint) -> Losses:
     """What the job's curve says at *step*."""
     return curve(script.curve_at(step))(where)
 

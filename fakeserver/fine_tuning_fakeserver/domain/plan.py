@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypedDict
 
 from ..usage_errors import FakeUsageError
-from .durations import Duration, seconds
+from .durations import Duration, parse_seconds
 from .loss_curves import curve
 
 OUTCOMES = ("succeeded", "failed")
@@ -98,7 +98,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("validating", "queued", "starting", "seconds_per_step", "finishing"):
-            object.__setattr__(self, name, seconds(getattr(self, name), name))
+            object.__setattr__(self, name, parse_seconds(getattr(self, name), name))
         object.__setattr__(self, "error", _job_error(self.error))
         wants_failure = self.fail_at is not None or self.error is not None
         object.__setattr__(self, "outcome", self.outcome or ("failed" if wants_failure else "succeeded"))

@@ -10,10 +10,10 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from .job_spec import Script
-from .loss_curves import Course, uniform
-from .metrics_model import Json, Report, as_stored, course, losses, measured
-from .training_methods import Judge
+from .job_spec import JobSpec
+from .loss_curves import TrainingPoint, uniform
+from .metrics_model import Json, MetricsModel, as_stored, losses, measured, training_point
+from .training_methods import GraderRef
 
 SAMPLES_A_PROMPT = 16
 _ERRORS = ("other_error", "sample_parse_error", "invalid_variable_error")
@@ -22,7 +22,7 @@ _ANSWER_TOKENS = 46.0
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SampleSide:
     """One of the two sets of samples of a step: its name in members, its size, its reward and its reasoning."""
 
     name: str
@@ -32,11 +32,11 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GraderVerdict:
     """One grader's part in a step; `seeded` are three numbers in 0..1 of this grader in this step."""
 
-    judge: Judge
-    sides: tuple[Side, ...]
+    judge: GraderRef
+    sides: tuple[SampleSide, ...]
     seeded: tuple[float, float, float]
 
     def members(self, model: bool = False) -> Json:
@@ -44,7 +44,7 @@ class Verdict:
         named = {"name": self.judge.name, "type": self.judge.type}
         return {**named, "model": self.judge.model} if model else named
 
-    def tokens(self, side: Side) -> dict[str, int]:
+    def tokens(self, side: SampleSide) -> dict[str, int]:
         """What a model that judges has read and written."""
         prompt = 200 + len(self.judge.name)
         return {
@@ -53,13 +53,13 @@ class Verdict:
         }
 
 
-def data(script: Script, step: int) -> Json:
+def data(script: JobSpec, step: int) -> Json:
     """The data of the event of *step*, a function of script and step alone."""
-    where = course(script, step)
+    where = training_point(script, step)
     train = _train(script, step, where)
     valid = _valid(script, step, where) if is_validated(script, step) else None
     sides = (train, valid) if valid else (train,)
-    verdicts = [Verdict(judge, sides, uniform(f"{script.seed}/{step}/{judge.name}")) for judge in script.judges]
+    verdicts = [GraderVerdict(judge, sides, uniform(f"{script.seed}/{step}/{judge.name}")) for judge in script.judges]
     members = {
         "step": step,
         "usage": _usage(verdicts, sides),
@@ -77,7 +77,7 @@ def data(script: Script, step: int) -> Json:
     return stored
 
 
-def _of_validation(valid: Side) -> Json:
+def _of_validation(valid: SampleSide) -> Json:
     return {
         "full_valid_mean_reward": valid.reward,
         "full_valid_mean_parse_error": 0.0,
@@ -85,30 +85,30 @@ def _of_validation(valid: Side) -> Json:
     }
 
 
-def is_validated(script: Script, step: int) -> bool:
+def is_validated(script: JobSpec, step: int) -> bool:
     """Whether validation data are looked at in *step*: every `eval_interval` steps, and in the last."""
     interval = script.hyperparameters.eval_interval
     return script.has_validation and (step == script.steps or step % int(interval) == 0)
 
 
-def valid_reward(script: Script, step: int) -> float:
+def valid_reward(script: JobSpec, step: int) -> float:
     """The mean reward on validation data, by which checkpoints are kept."""
-    return _share(_reward(losses(script, step, course(script, step)).valid), _valid_samples(script))
+    return _share(_reward(losses(script, step, training_point(script, step)).valid), _valid_samples(script))
 
 
-def _train(script: Script, step: int, where: Course) -> Side:
+def _train(script: JobSpec, step: int, where: TrainingPoint) -> SampleSide:
     numbers = script.hyperparameters
     samples = max(1, round(SAMPLES_A_PROMPT * int(numbers.batch_size) * float(numbers.compute_multiplier)))
     reward = _share(_reward(losses(script, step, where).train), samples)
-    return Side("train", samples, reward, _reasoning(script, where, where.step[1], samples))
+    return SampleSide("train", samples, reward, _reasoning(script, where, where.step[1], samples))
 
 
-def _valid(script: Script, step: int, where: Course) -> Side:
+def _valid(script: JobSpec, step: int, where: TrainingPoint) -> SampleSide:
     samples = _valid_samples(script)
-    return Side("valid", samples, valid_reward(script, step), _reasoning(script, where, where.step[2], samples))
+    return SampleSide("valid", samples, valid_reward(script, step), _reasoning(script, where, where.step[2], samples))
 
 
-def _valid_samples(script: Script) -> int:
+def _valid_samples(script: JobSpec) -> int:
     return max(1, (script.validation_examples or 0) * int(script.hyperparameters.eval_samples))
 
 
@@ -122,18 +122,18 @@ def _share(value: float, count: int) -> float:
     return round(value * count) / count if value == value else value
 
 
-def _reasoning(script: Script, where: Course, seeded: float, samples: int) -> float:
+def _reasoning(script: JobSpec, where: TrainingPoint, seeded: float, samples: int) -> float:
     mean = _REASONING_TOKENS[script.hyperparameters.reasoning_effort] * (0.6 + 0.8 * where.progress)
     return round(mean * (0.9 + 0.2 * seeded) * samples) / samples
 
 
-def _usage(verdicts: list[Verdict], sides: tuple[Side, ...]) -> Json:
+def _usage(verdicts: list[GraderVerdict], sides: tuple[SampleSide, ...]) -> Json:
     samples = {f"{side.name}_reasoning_tokens_mean": side.reasoning for side in sides}
     samples |= {f"{side.name}_reasoning_tokens_count": float(round(side.reasoning * side.samples)) for side in sides}
     return {"graders": [_usage_of(verdict) for verdict in verdicts if verdict.judge.model], "samples": samples}
 
 
-def _usage_of(verdict: Verdict) -> Json:
+def _usage_of(verdict: GraderVerdict) -> Json:
     members = verdict.members(model=True)
     for side in verdict.sides:
         for kind, count in verdict.tokens(side).items():
@@ -141,7 +141,7 @@ def _usage_of(verdict: Verdict) -> Json:
     return members
 
 
-def _usage_by_model(verdicts: list[Verdict]) -> Json:
+def _usage_by_model(verdicts: list[GraderVerdict]) -> Json:
     usage: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for verdict in verdicts:
         for side in verdict.sides if verdict.judge.model else ():
@@ -151,31 +151,31 @@ def _usage_by_model(verdicts: list[Verdict]) -> Json:
     return {model: dict(used) for model, used in usage.items()}
 
 
-def _errors(verdict: Verdict) -> Json:
+def _errors(verdict: GraderVerdict) -> Json:
     kinds = [f"{side.name}_{error}" for error in _ERRORS for side in verdict.sides]
     return verdict.members() | {f"{kind}_{number}": 0.0 for kind in kinds for number in ("mean", "count")}
 
 
-def _scores(verdicts: list[Verdict], sides: tuple[Side, ...]) -> Json:
+def _scores(verdicts: list[GraderVerdict], sides: tuple[SampleSide, ...]) -> Json:
     alone = len(verdicts) == 1
     total = {f"{side.name}_reward_mean": side.reward for side in sides}
     return {"graders": [_scores_of(verdict, alone) for verdict in verdicts], **total}
 
 
-def _scores_of(verdict: Verdict, alone: bool) -> Json:
+def _scores_of(verdict: GraderVerdict, alone: bool) -> Json:
     """One of several graders is stricter or milder than they are together."""
     shift = 0.0 if alone else 0.3 * (verdict.seeded[1] - 0.5)
     rewards = {side: min(max(side.reward + shift, 0.0), 1.0) for side in verdict.sides}
     return verdict.members() | {f"{s.name}_reward_mean": _share(reward, s.samples) for s, reward in rewards.items()}
 
 
-def _timing(verdicts: list[Verdict], whole: float, validated: bool) -> Json:
+def _timing(verdicts: list[GraderVerdict], whole: float, validated: bool) -> Json:
     shares = {"eval": 0.14 if validated else None, "sampling": 0.31, "training": 0.54 if validated else 0.68}
     spent = {name: share * whole for name, share in measured(shares).items()}
     return {"step": {**spent, "full_iteration": whole}, "graders": [_latency(verdict) for verdict in verdicts]}
 
 
-def _latency(verdict: Verdict) -> Json:
+def _latency(verdict: GraderVerdict) -> Json:
     spent = (2.0 + 3.0 * verdict.seeded[2]) * (1.0 if verdict.judge.model else 0.01)
     return verdict.members() | {f"{side.name}_execution_latency_mean": spent for side in verdict.sides}
 
@@ -195,4 +195,4 @@ _WATCHED = (
     ("train_reward_mean", "train_mean_reward"),
     ("valid_reward_mean", "full_valid_mean_reward"),
 )
-REPORT = Report(data, text, checkpoint=_WATCHED, columns=_WATCHED)
+REPORT = MetricsModel(data, text, checkpoint=_WATCHED, columns=_WATCHED)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .job_spec import Script
-from .loss_curves import Course, Losses, single
-from .metrics_model import Json, Report, course, losses, measured
+from .job_spec import JobSpec
+from .loss_curves import Losses, TrainingPoint, single
+from .metrics_model import Json, MetricsModel, losses, measured, training_point
 
 VALIDATED_EVERY = 10
 """Steps between two looks at validation data (printed outputs: steps 60, 200, 240, 300)."""
@@ -15,13 +15,13 @@ ACCURACY_FALLS = 0.6
 """How fast accuracy falls as the loss grows (inferred: it goes with printed pairs of both)."""
 
 
-def data(script: Script, step: int) -> Json:
+def data(script: JobSpec, step: int) -> Json:
     """The data of the event of *step*, a function of script and step alone."""
-    where = course(script, step)
+    where = training_point(script, step)
     return of_losses(script, step, where, losses(script, step, where), ACCURACY_FALLS)
 
 
-def of_losses(script: Script, step: int, where: Course, found: Losses, falls: float) -> Json:
+def of_losses(script: JobSpec, step: int, where: TrainingPoint, found: Losses, falls: float) -> Json:
     """The data of a step with these losses; members in the order of a printed output of 2024-08."""
     train, valid = single(found.train), single(found.valid)
     looked = script.has_validation and (step % VALIDATED_EVERY == 0 or step == script.steps)
@@ -59,7 +59,7 @@ def text(data: Json, total: int) -> str:
 
 _CHECKPOINT = ("step", "train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
 _ACCURACY = "train_mean_token_accuracy"
-REPORT = Report(
+REPORT = MetricsModel(
     data,
     text,
     # recording GetCheckpoints; with a validation file, a printed output of 2024-08

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from .checkpoint_choice import kept_steps
-from .job_spec import Script
+from .job_spec import JobSpec
 from .plan import JobError
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Event:
     """One thing that happens at one time; `what` is a key of `KINDS`."""
 
     at: float
@@ -26,7 +26,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingSegment:
     """Training steps `first` .. `last`; step k is done at ``origin + k * seconds``."""
 
     origin: float
@@ -44,11 +44,11 @@ class Run:
         return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.at)
 
 
-Segment: TypeAlias = Moment | Run
+Segment: TypeAlias = Event | TrainingSegment
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EventKind:
     """What a moment means: the status from then on, and the event it shows (no `text`: none)."""
 
     status: str | None = None
@@ -60,22 +60,22 @@ class Kind:
 
 # printed outputs of 2024-02 .. 2025-04 for the way to success, in that order; the rest is inferred, except that a
 # cancelled job's newest event can still be the validation's (recording: GetJobEvents), so its own comes later.
-KINDS: dict[str, Kind] = {
-    "created": Kind("validating_files", "Created fine-tuning job: {job}"),
-    "validating": Kind(None, "Validating training file: {files}"),
-    "read": Kind(),
-    "validated": Kind("queued", "Files validated, moving job to queued state"),
-    "started": Kind("running", "Fine-tuning job started", data=False),
-    "trained": Kind(),
-    "checkpoint": Kind(None, "Checkpoint created at step {step} with Snapshot ID: {checkpoint}"),
-    "model": Kind(None, "New fine-tuned model created: {model}"),
-    "completed": Kind("succeeded", "The job has successfully completed"),
-    "failed": Kind("failed", "{error}", "error"),
-    "cancelled": Kind("cancelled"),
-    "stopping": Kind(None, "Fine tuning process stopping due to job cancellation", "warn", data=False),
-    "paused": Kind("paused", "Fine-tuning job paused"),
-    "resumed": Kind("queued", "Fine-tuning job resumed, moving job to queued state"),
-    "restarted": Kind("running", "Fine-tuning job started", data=False),
+KINDS: dict[str, EventKind] = {
+    "created": EventKind("validating_files", "Created fine-tuning job: {job}"),
+    "validating": EventKind(None, "Validating training file: {files}"),
+    "read": EventKind(),
+    "validated": EventKind("queued", "Files validated, moving job to queued state"),
+    "started": EventKind("running", "Fine-tuning job started", data=False),
+    "trained": EventKind(),
+    "checkpoint": EventKind(None, "Checkpoint created at step {step} with Snapshot ID: {checkpoint}"),
+    "model": EventKind(None, "New fine-tuned model created: {model}"),
+    "completed": EventKind("succeeded", "The job has successfully completed"),
+    "failed": EventKind("failed", "{error}", "error"),
+    "cancelled": EventKind("cancelled"),
+    "stopping": EventKind(None, "Fine tuning process stopping due to job cancellation", "warn", data=False),
+    "paused": EventKind("paused", "Fine-tuning job paused"),
+    "resumed": EventKind("queued", "Fine-tuning job resumed, moving job to queued state"),
+    "restarted": EventKind("running", "Fine-tuning job started", data=False),
 }
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -120,37 +120,39 @@ class Replan:
     """What is still ahead at this time goes by another script."""
 
     at: float
-    script: Script
+    script: JobSpec
 
 
 Intervention: TypeAlias = Pause | Resume | Cancel | FileLost | Replan
 
 
-def timeline(script: Script, created_at: float, interventions: Iterable[Intervention] = ()) -> tuple[Segment, ...]:
+def build_segments(
+    script: JobSpec, created_at: float, interventions: Iterable[Intervention] = ()
+) -> tuple[Segment, ...]:
     """The whole life of a job, as far as it is known now; times are Unix seconds.
 
     An event due exactly at an intervention's time has happened: it may have been seen.
     """
     past: list[Segment] = []
-    ahead = tuple(course(script, created_at))
+    ahead = tuple(segments(script, created_at))
     held: tuple[Segment, ...] = ()
     for act in interventions:
         before, ahead = _cut(ahead, act.at)
         past.extend(before)
         match act:
             case Pause():
-                past.append(Moment(act.at, "paused"))
+                past.append(Event(act.at, "paused"))
                 held, ahead = ahead, ()
                 paused_at = act.at
             case Resume():
-                past.append(Moment(act.at, "resumed"))
+                past.append(Event(act.at, "resumed"))
                 restart = act.at + script.lengths.queued
-                ahead, held = (Moment(restart, "restarted"), *_shift(held, restart - paused_at)), ()
+                ahead, held = (Event(restart, "restarted"), *_shift(held, restart - paused_at)), ()
             case Cancel():
-                past.append(Moment(act.at, "cancelled"))
-                held, ahead = (), (Moment(act.at + CANCEL_EVENT_AFTER, "stopping"),)
+                past.append(Event(act.at, "cancelled"))
+                held, ahead = (), (Event(act.at + CANCEL_EVENT_AFTER, "stopping"),)
             case FileLost():
-                past.append(Moment(act.at, "failed"))
+                past.append(Event(act.at, "failed"))
                 ahead = ()
             case Replan():
                 script = act.script
@@ -161,35 +163,35 @@ def timeline(script: Script, created_at: float, interventions: Iterable[Interven
     return (*past, *ahead)
 
 
-def course(script: Script, created_at: float) -> Iterator[Segment]:
+def segments(script: JobSpec, created_at: float) -> Iterator[Segment]:
     """The segments of an undisturbed job."""
     lengths = script.lengths
     validated = created_at + lengths.validating
-    yield Moment(created_at, "created")
-    yield Moment(created_at, "validating")
+    yield Event(created_at, "created")
+    yield Event(created_at, "validating")
     if script.error and script.fail_step is None:
-        yield Moment(validated, "failed")
+        yield Event(validated, "failed")
         return
-    yield Moment(validated - READ_BEFORE_VALIDATED * (validated - created_at), "read")
-    yield Moment(validated, "validated")
+    yield Event(validated - READ_BEFORE_VALIDATED * (validated - created_at), "read")
+    yield Event(validated, "validated")
     started = validated + lengths.queued
-    yield Moment(started, "started")
-    run = Run(started + lengths.starting, lengths.seconds_per_step, 1, script.fail_step or script.steps)
+    yield Event(started, "started")
+    run = TrainingSegment(started + lengths.starting, lengths.seconds_per_step, 1, script.fail_step or script.steps)
     yield run
     yield from _ending(script, run.at(run.last))
 
 
-def _ending(script: Script, last_step_at: float) -> Iterator[Segment]:
+def _ending(script: JobSpec, last_step_at: float) -> Iterator[Segment]:
     if script.error:
-        yield Moment(last_step_at, "failed")
+        yield Event(last_step_at, "failed")
         return
     finished = last_step_at + script.lengths.finishing
-    yield Moment(finished, "trained")
+    yield Event(finished, "trained")
     for step in kept_steps(script):
         if step != script.steps:
-            yield Moment(finished + MODEL_AFTER, "checkpoint", step)
-    yield Moment(finished + MODEL_AFTER, "model")
-    yield Moment(finished + COMPLETED_AFTER, "completed")
+            yield Event(finished + MODEL_AFTER, "checkpoint", step)
+    yield Event(finished + MODEL_AFTER, "model")
+    yield Event(finished + COMPLETED_AFTER, "completed")
 
 
 def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
@@ -197,7 +199,7 @@ def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], t
     past: list[Segment] = []
     ahead: list[Segment] = []
     for segment in segments:
-        if isinstance(segment, Moment):
+        if isinstance(segment, Event):
             (past if segment.at <= at else ahead).append(segment)
             continue
         done = segment.done(at)
@@ -210,28 +212,30 @@ def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], t
 
 def _shift(segments: Iterable[Segment], by: float) -> Iterator[Segment]:
     for segment in segments:
-        if isinstance(segment, Moment):
+        if isinstance(segment, Event):
             yield replace(segment, at=segment.at + by)
         else:
             yield replace(segment, origin=segment.origin + by)
 
 
-def _replanned(script: Script, past: Sequence[Segment], at: float) -> tuple[Segment, ...]:
+def _replanned(script: JobSpec, past: Sequence[Segment], at: float) -> tuple[Segment, ...]:
     """What is ahead at *at* under another script, from where the job stands.
 
     The phase under way keeps the time it has had; where its new length is over already, it ends at *at*.
     """
-    anchor = next(segment for segment in reversed(past) if isinstance(segment, Run) or segment.what in _PHASES)
-    fresh = tuple(course(script, 0.0))
+    anchor = next(
+        segment for segment in reversed(past) if isinstance(segment, TrainingSegment) or segment.what in _PHASES
+    )
+    fresh = tuple(segments(script, 0.0))
     position = next(n for n, segment in enumerate(fresh) if _matches(segment, anchor))
     counterpart, rest = fresh[position], fresh[position + 1 :]
     reached = _end(counterpart)
-    if isinstance(anchor, Run) and isinstance(counterpart, Run):
+    if isinstance(anchor, TrainingSegment) and isinstance(counterpart, TrainingSegment):
         reached = counterpart.at(anchor.last)
         if anchor.last < counterpart.last:
             rest = (replace(counterpart, first=anchor.last + 1), *rest)
-    had = {segment.what for segment in past if isinstance(segment, Moment)}
-    rest = tuple(segment for segment in rest if isinstance(segment, Run) or segment.what not in had)
+    had = {segment.what for segment in past if isinstance(segment, Event)}
+    rest = tuple(segment for segment in rest if isinstance(segment, TrainingSegment) or segment.what not in had)
     by = _end(anchor) - reached
     return tuple(_shift(rest, max(by, at - _start(rest[0]))))
 
@@ -240,21 +244,21 @@ _PHASES = frozenset({"validating", "validated", "started"})
 
 
 def _matches(segment: Segment, anchor: Segment) -> bool:
-    if isinstance(segment, Run) or isinstance(anchor, Run):
-        return isinstance(segment, Run) and isinstance(anchor, Run)
+    if isinstance(segment, TrainingSegment) or isinstance(anchor, TrainingSegment):
+        return isinstance(segment, TrainingSegment) and isinstance(anchor, TrainingSegment)
     return segment.what == anchor.what
 
 
 def _start(segment: Segment) -> float:
-    return segment.at if isinstance(segment, Moment) else segment.at(segment.first)
+    return segment.at if isinstance(segment, Event) else segment.at(segment.first)
 
 
 def _end(segment: Segment) -> float:
-    return segment.at if isinstance(segment, Moment) else segment.at(segment.last)
+    return segment.at if isinstance(segment, Event) else segment.at(segment.last)
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Timeline:
     """A job's timeline, oldest segment first.
 
     Args:
@@ -265,7 +269,7 @@ class Life:
     """
 
     segments: tuple[Segment, ...]
-    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS, repr=False, compare=False)
+    kinds: Mapping[str, EventKind] = field(default_factory=lambda: KINDS, repr=False, compare=False)
     every: int = 1
     after: int = 0
     milestones: tuple[tuple[float, str], ...] = field(init=False)
@@ -273,20 +277,20 @@ class Life:
 
     def __post_init__(self) -> None:
         kinds = self.kinds
-        changes = ((segment.at, kinds[segment.what].status) for segment in self.segments if isinstance(segment, Moment))
+        changes = ((segment.at, kinds[segment.what].status) for segment in self.segments if isinstance(segment, Event))
         object.__setattr__(self, "milestones", tuple((at, status) for at, status in changes if status))
 
     def events(self, now: float) -> int:
         """How many events are visible at *now*."""
         count = 0
         for segment in self.segments:
-            if isinstance(segment, Run):
+            if isinstance(segment, TrainingSegment):
                 count += self._told(segment.done(now)) - self._told(segment.first - 1)
             elif segment.at <= now and self.kinds[segment.what].text:
                 count += 1
         return count
 
-    def event(self, ordinal: int) -> Moment:
+    def event(self, ordinal: int) -> Event:
         """The event with this ordinal, from 0, oldest first; a training step is a moment called "step".
 
         Raises:
@@ -296,7 +300,7 @@ class Life:
         for segment in self.segments:
             length = self._events(segment)
             if left < length:
-                return segment if isinstance(segment, Moment) else self._step(segment, left)
+                return segment if isinstance(segment, Event) else self._step(segment, left)
             left -= length
         raise IndexError(ordinal)
 
@@ -313,34 +317,34 @@ class Life:
     def end(self) -> float:
         """When the last thing that is known to happen happens."""
         last = self.segments[-1]
-        return last.at if isinstance(last, Moment) else last.at(last.last)
+        return last.at if isinstance(last, Event) else last.at(last.last)
 
     def time_of(self, what: str) -> float | None:
         """When the moment called *what* comes for the last time; None when it never does."""
-        return next((s.at for s in reversed(self.segments) if isinstance(s, Moment) and s.what == what), None)
+        return next((s.at for s in reversed(self.segments) if isinstance(s, Event) and s.what == what), None)
 
-    def happened(self, what: str, now: float) -> bool:
+    def event_count(self, what: str, now: float) -> bool:
         """Whether the moment called *what* has come by *now*."""
-        return any(isinstance(s, Moment) and s.what == what and s.at <= now for s in self.segments)
+        return any(isinstance(s, Event) and s.what == what and s.at <= now for s in self.segments)
 
     def time_of_step(self, step: int) -> float | None:
         """When training *step* is done; None when it never is."""
-        runs = (segment for segment in self.segments if isinstance(segment, Run))
+        runs = (segment for segment in self.segments if isinstance(segment, TrainingSegment))
         return next((run.at(step) for run in runs if run.first <= step <= run.last), None)
 
     def steps_done(self, now: float) -> int:
         """The last training step done at *now*; 0 before the first."""
-        done = (segment.done(now) for segment in self.segments if isinstance(segment, Run))
+        done = (segment.done(now) for segment in self.segments if isinstance(segment, TrainingSegment))
         return max((step for step in done), default=0)
 
     def _events(self, segment: Segment) -> int:
-        if isinstance(segment, Run):
+        if isinstance(segment, TrainingSegment):
             return self._told(segment.last) - self._told(segment.first - 1)
         return 1 if self.kinds[segment.what].text else 0
 
-    def _step(self, run: Run, ordinal: int) -> Moment:
+    def _step(self, run: TrainingSegment, ordinal: int) -> Event:
         step = (self._told(run.first - 1) + 1 + ordinal) * self.every - self._ahead
-        return Moment(run.at(step), "step", step)
+        return Event(run.at(step), "step", step)
 
     def _told(self, step: int) -> int:
         """How many of the steps up to *step* have an event."""

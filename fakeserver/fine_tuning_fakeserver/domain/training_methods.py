@@ -27,7 +27,7 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class GraderRef:
     """One grader as the numbers of a training name it; `model` is the one that judges, where there is one."""
 
     name: str
@@ -36,7 +36,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class TrainingMethod:
     """A method of training.
 
     `members` are its hyperparameters in wire order, `created_members` the same in the answer to creation.
@@ -61,22 +61,22 @@ _REWARDED = (
 # supervised: recordings MinimalRequiredParams (sorted at creation) and GetCheckpoints.
 # dpo: printed outputs of 2024-12. reinforcement: members as in the spec's example; a null top level is inferred.
 METHODS = {
-    "supervised": Method("supervised", _THREE, tuple(sorted(_THREE)), True, CHAT, CHAT),
-    "dpo": Method("dpo", _DPO, _DPO, False, PREFERENCE, PREFERENCE),
-    "reinforcement": Method("reinforcement", _REWARDED, _REWARDED, False, REINFORCEMENT, CHAT),
+    "supervised": TrainingMethod("supervised", _THREE, tuple(sorted(_THREE)), True, CHAT, CHAT),
+    "dpo": TrainingMethod("dpo", _DPO, _DPO, False, PREFERENCE, PREFERENCE),
+    "reinforcement": TrainingMethod("reinforcement", _REWARDED, _REWARDED, False, REINFORCEMENT, CHAT),
 }
 MADE_FOR = {CHAT: "supervised", PREFERENCE: "dpo"}
 """The method that a format is named after, when a job of another method is given such a file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingRequest:
     """What a job is asked to do."""
 
     model: str
     method: str = "supervised"
     numbers: Hyperparameters = field(default_factory=Hyperparameters)
-    judges: tuple[Judge, ...] = ()
+    judges: tuple[GraderRef, ...] = ()
 
     @property
     def reads(self) -> str:
@@ -85,7 +85,7 @@ class Order:
         return COMPLETION if base and base.completions else METHODS[self.method].reads
 
 
-def resolve(order: Order, examples: int) -> Hyperparameters:
+def resolve_hyperparameters(order: TrainingRequest, examples: int) -> Hyperparameters:
     """The numbers with something chosen for every "auto"."""
     asked = order.numbers
     epochs = _auto_epochs(examples) if asked.n_epochs == "auto" else asked.n_epochs
@@ -98,13 +98,13 @@ def resolve(order: Order, examples: int) -> Hyperparameters:
         "learning_rate_multiplier": _whole(base.multiplier if base else 1.0),
         "beta": 0.1,  # inferred: vendor text's example
         "compute_multiplier": 1.0,  # inferred
-        "eval_interval": steps_an_epoch(examples, batch),  # inferred: once an epoch
+        "eval_interval": steps_per_epoch(examples, batch),  # inferred: once an epoch
         "eval_samples": 1,  # inferred
     }
     return replace(asked, **{name: value for name, value in chosen.items() if getattr(asked, name) == "auto"})
 
 
-def steps_an_epoch(examples: int, batch_size: AutoOr) -> int:
+def steps_per_epoch(examples: int, batch_size: AutoOr) -> int:
     """How many steps go through the whole file once."""
     return max(1, -(-examples // int(batch_size)))
 

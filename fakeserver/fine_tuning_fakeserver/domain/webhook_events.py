@@ -56,7 +56,7 @@ _FIXED_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WebhookEndpoint:
     """A target that an account has; it is told of jobs that end from `created_at` on, in virtual Unix seconds."""
 
     id: str
@@ -77,7 +77,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """A delivery was tried: `at` in virtual Unix seconds, `sent_at` in real ones; what came of it is one of the others.
 
     The real time is in the headers: receivers refuse what was sent more than five minutes from their own now.
@@ -89,23 +89,23 @@ class Attempt:
     error: str | None = None
 
     @property
-    def has_arrived(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether the target took it (vendor: any 2xx; a redirect is a failure)."""
         return self.status is not None and 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """An event on its way to an endpoint. `id` is its ``webhook-id``, the same at every attempt."""
 
     id: str
-    endpoint: Endpoint
+    endpoint: WebhookEndpoint
     event_id: str
     type: str
     job: str
     due_at: float
     """When the job was over, in virtual Unix seconds."""
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[DeliveryAttempt, ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -117,7 +117,7 @@ class Delivery:
     @property
     def status(self) -> str:
         """Pending while it will be tried, delivered, or failed when it was given up."""
-        if self.attempts and self.attempts[-1].has_arrived:
+        if self.attempts and self.attempts[-1].succeeded:
             return "delivered"
         return "pending" if self.next_attempt_at is not None else "failed"
 
@@ -128,7 +128,7 @@ class Delivery:
             return self.due_at
         last = self.attempts[-1]
         again = last.at + RETRY_AFTER * 2 ** (len(self.attempts) - 1)
-        return None if last.has_arrived or again > self.due_at + GIVE_UP_AFTER else again
+        return None if last.succeeded or again > self.due_at + GIVE_UP_AFTER else again
 
     @property
     def headers(self) -> dict[str, str]:
@@ -160,11 +160,11 @@ class Delivery:
         }
 
 
-def announced(seed: int, endpoint: Endpoint, job: str, status: str, at: float) -> Delivery:
+def build_delivery(seed: int, endpoint: WebhookEndpoint, job: str, status: str, at: float) -> WebhookDelivery:
     """The delivery that tells *endpoint* of the end of a job; same seed, same ids."""
     kind = f"fine_tuning.job.{status}"
     event = ids.timed_id("evt_", at, seed, job, status)
-    return Delivery(ids.timed_id("wh_", at, seed, endpoint.id, job), endpoint, event, kind, job, at)
+    return WebhookDelivery(ids.timed_id("wh_", at, seed, endpoint.id, job), endpoint, event, kind, job, at)
 
 
 EVENTS = ("fine_tuning.job.succeeded", "fine_tuning.job.failed", "fine_tuning.job.cancelled")
@@ -172,7 +172,7 @@ EVENTS = ("fine_tuning.job.succeeded", "fine_tuning.job.failed", "fine_tuning.jo
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookConfig:
     """Where webhooks are to go.
 
     Args:
@@ -196,9 +196,9 @@ class Target:
         object.__setattr__(self, "events", _checked_events(self.events))
 
     @classmethod
-    def of(cls, given: object) -> Target:
+    def of(cls, given: object) -> WebhookConfig:
         """*given* as a target: one, its URL, or a mapping of its fields."""
-        if isinstance(given, Target):
+        if isinstance(given, WebhookConfig):
             return given
         if isinstance(given, str):
             return cls(given)
@@ -217,7 +217,7 @@ class Target:
             return False  # a name, which may lead anywhere
 
 
-def check_place(target: Target, *, remote_allowed: bool) -> None:
+def check_webhook_url(target: WebhookConfig, *, remote_allowed: bool) -> None:
     """Refuse a target on another machine, unless that is allowed: a fake talks to nobody unasked.
 
     Raises:

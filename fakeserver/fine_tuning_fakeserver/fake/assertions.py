@@ -8,18 +8,27 @@ from typing import Any, Self
 from ..account.service import Service
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
-from ..findings import CODES, Finding, find, told
-from ..findings.finding import Facts
-from ..usage_errors import FakeUsageError, nearest
+from ..findings import CODES, Finding, find, render_finding
+from ..findings.finding import FinalState
+from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.endpoints import check_operation
-from ..web.recorded_calls import Call, call_of
-from .base import HIDDEN, Core
-from .call_matching import Predicate, Question, check_fields, count, failure, often, question_of, what
+from ..web.recorded_calls import Call, recorded_call
+from .base import HIDDEN, FakeBase
+from .call_matching import (
+    CallQuery,
+    Predicate,
+    check_fields,
+    count_text,
+    describe_query,
+    failure_message,
+    parse_query,
+    times_text,
+)
 
 __tracebackhide__ = HIDDEN
 
 
-class Asserting(Core):
+class CallAssertions(FakeBase):
     """Assertions on the requests log. They return the fake, raise plain `AssertionError`, and need no pytest.
 
     Those that are named after a call count every request, whatever it was answered.
@@ -32,7 +41,7 @@ class Asserting(Core):
     @property
     def calls(self) -> list[Call]:
         """The requests so far, newest last, read: operation, ids, options, status. Control calls are not among them."""
-        return [call_of(exchange) for exchange in self.requests_log.find()]
+        return [recorded_call(exchange) for exchange in self.requests_log.find()]
 
     def calls_to(self, operation: str) -> list[Call]:
         """The calls of one operation, such as ``create_job``, newest last; accepted or not."""
@@ -51,62 +60,63 @@ class Asserting(Core):
             fields: ids and options by name, and ``status``. A mapping need only be part of what was sent; None is
                 null, or nothing.
         """
-        return self._expect(f"{operation} called", question_of(operation, predicate, fields), times)
+        return self._assert_some(f"{operation} called", parse_query(operation, predicate, fields), times)
 
     def assert_not_called(self, operation: str, predicate: Predicate | None = None, /, **fields: Any) -> Self:
         """Fail if *operation* was asked for (with these fields), however it was answered."""
-        return self._exclude(f"{operation} called", question_of(operation, predicate, fields))
+        return self._assert_none(f"{operation} called", parse_query(operation, predicate, fields))
 
     def assert_called_in_order(self, *operations: str) -> Self:
         """Fail unless these were asked for in this order; others may have been asked for in between."""
         names = [check_operation(name) for name in operations]
         if not names:
             raise FakeUsageError("assert_called_in_order wants the names of operations: there was none")
-        calls = self._look()
+        calls = self._require_assertable()
         position = 0
         for call in calls:
             position += position < len(names) and call.operation == names[position]
         if position == len(names):
             return self
-        self._refuse_guess(calls)
+        self._require_complete_log(calls)
         done = f"after {' → '.join(names[:position])} there was" if position else "there was"
-        raise AssertionError(failure(f"expected {' → '.join(names)}: {done} no {names[position]}", calls))
+        raise AssertionError(failure_message(f"expected {' → '.join(names)}: {done} no {names[position]}", calls))
 
     def assert_nothing_called(self) -> Self:
         """Fail if there was any request at all."""
-        if calls := self._look():
-            raise AssertionError(failure(f"expected no request: there were {count(calls)}", calls))
+        if calls := self._require_assertable():
+            raise AssertionError(failure_message(f"expected no request: there were {count_text(calls)}", calls))
         return self
 
-    def _expect(self, noun: str, question: Question, times: int | None = None) -> Self:
+    def _assert_some(self, noun: str, question: CallQuery, times: int | None = None) -> Self:
         """Fail unless what is asked for happened: at least once, or exactly *times*."""
-        calls = self._look(question)
-        found = len(question.meant(calls))
+        calls = self._require_assertable(question)
+        found = len(question.matching(calls))
         if found == _checked(times) if times is not None else found:
             if times is not None:
-                self._refuse_guess(calls)
+                self._require_complete_log(calls)
             if not found:
-                self._refuse_unknown(question, calls)
+                self._require_known_id(question, calls)
             return self
         if times is None or found < times:
-            self._refuse_guess(calls)
-        wanted = "at least once" if times is None else often(times)
-        happened = f"{'at least ' if self.requests_log.forgotten else ''}{often(found)}"
-        head = f"{what(noun, question.fields, question.predicate)}: expected {wanted}, happened {happened}"
-        raise AssertionError(failure(head, calls, question if times is None or found < times else None))
+            self._require_complete_log(calls)
+        wanted = "at least once" if times is None else times_text(times)
+        happened = f"{'at least ' if self.requests_log.forgotten else ''}{times_text(found)}"
+        head = f"{describe_query(noun, question.fields, question.predicate)}: expected {wanted}, happened {happened}"
+        raise AssertionError(failure_message(head, calls, question if times is None or found < times else None))
 
-    def _exclude(self, noun: str, question: Question) -> Self:
+    def _assert_none(self, noun: str, question: CallQuery) -> Self:
         """Fail if what is asked for happened."""
-        calls = self._look(question)
-        if not (found := question.meant(calls)):
-            self._refuse_guess(calls)
-            self._refuse_unknown(question, calls)
+        calls = self._require_assertable(question)
+        if not (found := question.matching(calls)):
+            self._require_complete_log(calls)
+            self._require_known_id(question, calls)
             return self
         numbers = ", ".join(str(call.number) for call in found)
-        head = f"{what(noun, question.fields, question.predicate)}: expected never, happened in request {numbers}"
-        raise AssertionError(failure(head, calls))
+        asked = describe_query(noun, question.fields, question.predicate)
+        head = f"{asked}: expected never, happened in request {numbers}"
+        raise AssertionError(failure_message(head, calls))
 
-    def _look(self, question: Question | None = None) -> list[Call]:
+    def _require_assertable(self, question: CallQuery | None = None) -> list[Call]:
         """All calls that are known, once it is certain that the question makes sense."""
         calls = self.calls
         if self._retired:
@@ -123,7 +133,7 @@ class Asserting(Core):
             check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.own_fields])
         return calls
 
-    def _refuse_unknown(self, question: Question, calls: list[Call]) -> None:
+    def _require_known_id(self, question: CallQuery, calls: list[Call]) -> None:
         """Raise where nothing happened to a thing that there never was: that says nothing."""
         account = self._service.account
         there: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
@@ -132,9 +142,11 @@ class Asserting(Core):
             if name not in there or value in there[name] or value in account.deleted or value in seen:
                 continue
             kind, newest = name.removesuffix("_id"), ", ".join(there[name][-3:]) or "none"
-            raise FakeUsageError(f"there is no {kind} {value!r}{nearest(value, there[name])}; the newest are: {newest}")
+            raise FakeUsageError(
+                f"there is no {kind} {value!r}{did_you_mean(value, there[name])}; the newest are: {newest}"
+            )
 
-    def _refuse_guess(self, calls: list[Call]) -> None:
+    def _require_complete_log(self, calls: list[Call]) -> None:
         """Raise where requests that were forgotten could change the answer."""
         if lost := self.requests_log.forgotten:
             raise FakeUsageError(
@@ -149,14 +161,14 @@ def _checked(times: Any) -> int:
     raise FakeUsageError(f"times is {times!r}: a whole number from 0 is wanted")
 
 
-def facts(service: Service) -> Facts:
+def final_state(service: Service) -> FinalState:
     """The account as it stands now; looking moves no time but at the pace "instant"."""
     endpoints = webhooks.list_endpoints(service)
     with service.lock:
         now, jobs = service.clock.now(), list(service.account.jobs.values())
-        return Facts(
-            over={job.id: job.life().end for job in jobs if job.life().status(now) in TERMINAL},
-            paused=frozenset(job.id for job in jobs if job.life().status(now) == "paused"),
+        return FinalState(
+            over={job.id: job.timeline().end for job in jobs if job.timeline().status(now) in TERMINAL},
+            paused=frozenset(job.id for job in jobs if job.timeline().status(now) == "paused"),
             files=frozenset(service.account.files) - service.account.deleted,
             used_files=frozenset(file for job in jobs for file in (job.training_file, job.validation_file) if file),
             has_webhooks=bool(endpoints),
@@ -166,7 +178,7 @@ def facts(service: Service) -> Facts:
 __tracebackhide__ = HIDDEN
 
 
-class Looking(Asserting):
+class Assertions(CallAssertions):
     """Assertions on what the code under test brought about, and what it did wrong.
 
     Those that are named after what happened (a job created, a file uploaded) count what the fake accepted: a create
@@ -185,11 +197,11 @@ class Looking(Asserting):
             fields: members of the body, such as ``training_file``, ``model``, ``suffix``, ``metadata``. A mapping
                 need only be part of what was sent; None is null, or nothing.
         """
-        return self._expect("job created", question_of("create_job", predicate, fields, accepted=True), times)
+        return self._assert_some("job created", parse_query("create_job", predicate, fields, accepted=True), times)
 
     def assert_job_not_created(self, predicate: Predicate | None = None, /, **fields: Any) -> Self:
         """Fail if a job was created (with these fields). That it was not even tried, `assert_not_called` tells."""
-        return self._exclude("job created", question_of("create_job", predicate, fields, accepted=True))
+        return self._assert_none("job created", parse_query("create_job", predicate, fields, accepted=True))
 
     def assert_no_jobs_created(self) -> Self:
         """Fail if any job was created."""
@@ -197,23 +209,23 @@ class Looking(Asserting):
 
     def assert_job_cancelled(self, job_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this job, or any, was cancelled by a call."""
-        return self._expect("job cancelled", _about("cancel_job", job_id=job_id), times)
+        return self._assert_some("job cancelled", _about("cancel_job", job_id=job_id), times)
 
     def assert_job_not_cancelled(self, job_id: str | None = None) -> Self:
         """Fail if this job, or any, was cancelled by a call."""
-        return self._exclude("job cancelled", _about("cancel_job", job_id=job_id))
+        return self._assert_none("job cancelled", _about("cancel_job", job_id=job_id))
 
     def assert_job_paused(self, job_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this job, or any, was paused by a call."""
-        return self._expect("job paused", _about("pause_job", job_id=job_id), times)
+        return self._assert_some("job paused", _about("pause_job", job_id=job_id), times)
 
     def assert_job_resumed(self, job_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this job, or any, was resumed by a call."""
-        return self._expect("job resumed", _about("resume_job", job_id=job_id), times)
+        return self._assert_some("job resumed", _about("resume_job", job_id=job_id), times)
 
     def assert_job_retrieved(self, job_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this job, or any, was retrieved: at least once, or *times*."""
-        return self._expect("job retrieved", _about("retrieve_job", job_id=job_id), times)
+        return self._assert_some("job retrieved", _about("retrieve_job", job_id=job_id), times)
 
     def assert_file_uploaded(
         self, predicate: Predicate | None = None, /, *, times: int | None = None, **fields: Any
@@ -225,15 +237,15 @@ class Looking(Asserting):
             times: exactly how often.
             fields: ``filename``, ``purpose``, ``bytes`` (its size), ``file_id``.
         """
-        return self._expect("file uploaded", question_of("upload_file", predicate, fields, accepted=True), times)
+        return self._assert_some("file uploaded", parse_query("upload_file", predicate, fields, accepted=True), times)
 
     def assert_file_deleted(self, file_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this file, or any, was deleted."""
-        return self._expect("file deleted", _about("delete_file", file_id=file_id), times)
+        return self._assert_some("file deleted", _about("delete_file", file_id=file_id), times)
 
     def assert_model_deleted(self, model_id: str | None = None, *, times: int | None = None) -> Self:
         """Fail unless this model, or any, was deleted."""
-        return self._expect("model deleted", _about("delete_model", model_id=model_id), times)
+        return self._assert_some("model deleted", _about("delete_model", model_id=model_id), times)
 
     @property
     def findings(self) -> list[Finding]:
@@ -245,7 +257,7 @@ class Looking(Asserting):
         Raises:
             FakeUsageError: nobody could have reached the fake.
         """
-        return find(self._look(), facts(self._service))
+        return find(self._require_assertable(), final_state(self._service))
 
     def assert_no_findings(self, ignore: Iterable[str] = ()) -> Self:
         """Fail if there are findings of other codes than those to *ignore*.
@@ -256,21 +268,21 @@ class Looking(Asserting):
         ignored = _codes(ignore)
         if found := [finding for finding in self.findings if finding.code not in ignored]:
             count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *told(found)]))
-        self._refuse_guess(self.calls)
+            raise AssertionError("\n".join([f"{count}:", *render_finding(found)]))
+        self._require_complete_log(self.calls)
         return self
 
 
-def _about(operation: str, **identifier: str | None) -> Question:
+def _about(operation: str, **identifier: str | None) -> CallQuery:
     """Accepted calls of *operation*, about one thing or about any."""
     for name, value in identifier.items():
         if not isinstance(value, str | None):
             raise FakeUsageError(f"{name} is {value!r}: an id is wanted, a text such as job.id")
-    return Question(operation, {name: value for name, value in identifier.items() if value is not None}, None, True)
+    return CallQuery(operation, {name: value for name, value in identifier.items() if value is not None}, None, True)
 
 
 def _codes(ignore: Iterable[str]) -> frozenset[str]:
     codes = frozenset([ignore] if isinstance(ignore, str) else ignore)
     for code in sorted(codes - CODES.keys()):
-        raise FakeUsageError(f"there is no finding {code!r}{nearest(code, CODES)}; there are {', '.join(CODES)}")
+        raise FakeUsageError(f"there is no finding {code!r}{did_you_mean(code, CODES)}; there are {', '.join(CODES)}")
     return codes

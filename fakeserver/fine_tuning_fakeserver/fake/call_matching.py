@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody
 from ..grading.grader_models import RunGraderBody
-from ..usage_errors import FakeUsageError, nearest
+from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.endpoints import check_operation
 from ..web.recorded_calls import Call
 
@@ -16,7 +16,7 @@ Predicate: TypeAlias = Callable[[Call], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CallQuery:
     """Which calls are meant.
 
     Args:
@@ -32,7 +32,7 @@ class Question:
     predicate: Predicate | None = None
     accepted: bool = False
 
-    def problems(self, call: Call) -> list[str]:
+    def mismatches(self, call: Call) -> list[str]:
         """Why *call*, which is one of the operation, is not meant; one line each, and none where it is."""
         found = list(_differences(self.fields, {"status": call.status, **call.options, **call.ids}))
         if self.accepted and not call.accepted:
@@ -41,7 +41,7 @@ class Question:
             found.append("the predicate said no")
         return found
 
-    def meant(self, calls: Iterable[Call]) -> list[Call]:
+    def matching(self, calls: Iterable[Call]) -> list[Call]:
         """The calls that are meant.
 
         Raises:
@@ -51,17 +51,17 @@ class Question:
         if self.fields or self.predicate:
             for call in own:
                 _refuse_cut(call)
-        return [call for call in own if not self.problems(call)]
+        return [call for call in own if not self.mismatches(call)]
 
     def nearest(self, calls: Sequence[Call]) -> tuple[Call, list[str]] | None:
         """Of the calls that are not meant the one with the fewest problems, the latest of them; with its problems."""
-        missed = [(call, self.problems(call)) for call in reversed(calls) if call.operation == self.operation]
+        missed = [(call, self.mismatches(call)) for call in reversed(calls) if call.operation == self.operation]
         return min((each for each in missed if each[1]), key=lambda each: len(each[1]), default=None)
 
 
-def question_of(
+def parse_query(
     operation: str, predicate: Predicate | None, fields: Mapping[str, Any], accepted: bool = False
-) -> Question:
+) -> CallQuery:
     """The question after calls of *operation*.
 
     Raises:
@@ -71,7 +71,7 @@ def question_of(
         raise FakeUsageError(
             f"predicate is {predicate!r}: a function that takes a Call is wanted; fields are named, as in model='…'"
         )
-    return Question(check_operation(operation), fields, predicate, accepted)
+    return CallQuery(check_operation(operation), fields, predicate, accepted)
 
 
 def _differences(expected: Mapping[str, Any], actual: Mapping[str, Any], place: str = "") -> Iterator[str]:
@@ -146,47 +146,47 @@ def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> N
     for name in asked:
         if name not in known:
             raise FakeUsageError(
-                f"{operation} has no field {name!r}{nearest(name, known)}; there are {', '.join(known)}"
+                f"{operation} has no field {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
             )
 
 
 SHOWN_AT_MOST = 20
 
 
-def failure(head: str, calls: Sequence[Call], missed: Question | None = None) -> str:
+def failure_message(head: str, calls: Sequence[Call], missed: CallQuery | None = None) -> str:
     """The whole text: *head*, the call nearest to *missed*, and the newest calls, a line each."""
     lines = [head]
     if missed and (near := missed.nearest(calls)):
         call, problems = near
         lines += [f"nearest: request {call.number}", *(f"    {problem}" for problem in problems)]
-    return "\n".join([*lines, *recorded(calls)])
+    return "\n".join([*lines, *list_calls(calls)])
 
 
-def recorded(calls: Sequence[Call]) -> list[str]:
+def list_calls(calls: Sequence[Call]) -> list[str]:
     """The newest calls, a line each, under a line that counts them."""
     shown = calls[-SHOWN_AT_MOST:]
     if not shown:
         return ["recorded: no request at all"]
-    return [f"recorded{of_all(len(shown), count(calls))}:", *map(str, shown)]
+    return [f"recorded{last_n_of(len(shown), count_text(calls))}:", *map(str, shown)]
 
 
-def of_all(shown: int, there_are: int) -> str:
+def last_n_of(shown: int, there_are: int) -> str:
     """That of all there are only the last are shown, if so."""
     return f", the last {shown} of {there_are}" if shown < there_are else ""
 
 
-def count(calls: Sequence[Call]) -> int:
+def count_text(calls: Sequence[Call]) -> int:
     """How many calls there were: *calls* are the newest of them, and older ones may be forgotten."""
     return calls[-1].number if calls else 0
 
 
-def what(noun: str, fields: Mapping[str, Any], predicate: object) -> str:
+def describe_query(noun: str, fields: Mapping[str, Any], predicate: object) -> str:
     """*noun* with the fields asked for: ``job created with suffix='x'``."""
     pairs = ", ".join(f"{name}={value!r}" for name, value in fields.items())
     asked = f" with {pairs}" if pairs else ""
     return f"{noun}{asked}{' that the predicate accepts' if predicate else ''}"
 
 
-def often(times: int) -> str:
+def times_text(times: int) -> str:
     """How often, in words."""
     return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..usage_errors import FakeUsageError
-from ..web.dialect_adapter import told
-from .base import Core
+from ..web.dialect_adapter import base_url_for
+from .base import FakeBase
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -24,7 +24,7 @@ NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL that no socket leads to, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
 
 
-class Doors(Core):
+class Clients(FakeBase):
     """How clients get to the fake."""
 
     _app: ASGIApp
@@ -74,7 +74,7 @@ class Doors(Core):
         """
         if not self._urls:
             raise FakeUsageError("the fake has no URL while it is not serving: use it inside `with fake.serving():`")
-        return told(self._urls[-1], self._service.account.dialect)
+        return base_url_for(self._urls[-1], self._service.account.dialect)
 
     @property
     def env(self) -> dict[str, str]:
@@ -86,10 +86,10 @@ class Doors(Core):
         Raises:
             FakeUsageError: it is not serving.
         """
-        manner = self._service.account.dialect.manner
+        manner = self._service.account.dialect.http
         variable, path = manner.place
         address = self.base_url.removesuffix(manner.root) + path
-        spared = {name: _with_this_machine(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
+        spared = {name: _without_proxy(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
         return {variable: address, manner.key_variable: API_KEY, **spared}
 
     def openai(self, **options: Any) -> OpenAI:
@@ -118,14 +118,14 @@ class Doors(Core):
             raise FakeUsageError("the package openai is not installed: pip install openai") from None
         # openai 3 is built on httpx2, and those before on httpx
         library = import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
-        address = told(NOWHERE, self._service.account.dialect)
+        address = base_url_for(NOWHERE, self._service.account.dialect)
         if "http_client" not in options:
             http_client = getattr(library, http_kind)(transport=self.transport(library), trust_env=False)
             options = {**options, "http_client": http_client}
         return getattr(openai, kind)(**{"base_url": address, "api_key": API_KEY, **options})
 
 
-def _with_this_machine(hosts: str) -> str:
+def _without_proxy(hosts: str) -> str:
     if "*" in (host.strip() for host in hosts.split(",")):
         return "*"  # all are spared already; a star that is not alone means nothing to some clients
     return ",".join(filter(None, ["127.0.0.1", hosts]))

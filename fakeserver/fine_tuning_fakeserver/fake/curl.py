@@ -7,9 +7,9 @@ import string
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote
 
-from ..web.recorded_calls import SECRET, call_of, redacted
-from ..web.request_log import BODY_BYTES_AT_MOST, Exchange
-from .snapshot import Scene
+from ..web.recorded_calls import SECRET, recorded_call, redacted
+from ..web.request_log import BODY_BYTES_AT_MOST, LogEntry
+from .snapshot import AccountSnapshot
 
 ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000
@@ -18,9 +18,9 @@ CONTENT_AT_MOST = 1000
 _IN_ADDRESS = string.punctuation.replace("#", "")
 
 
-def curl(exchange: Exchange, scene: Scene) -> tuple[str, list[str]]:
+def curl(exchange: LogEntry, scene: AccountSnapshot) -> tuple[str, list[str]]:
     """The line, and in words what is not the same there."""
-    amiss = ["keys that were sent are left out"] if call_of(exchange).secrets else []
+    amiss = ["keys that were sent are left out"] if recorded_call(exchange).secrets else []
     if _is_refused(exchange) and scene.settings.api_keys:
         amiss.append("the key is another")
     way = ["--head"] if exchange.method == "HEAD" else ["-X", exchange.method]
@@ -32,11 +32,11 @@ def curl(exchange: Exchange, scene: Scene) -> tuple[str, list[str]]:
     return before + shlex.join(words), amiss
 
 
-def _is_refused(exchange: Exchange) -> bool:
+def _is_refused(exchange: LogEntry) -> bool:
     return exchange.status == 401 and exchange.fault is None
 
 
-def _query(exchange: Exchange) -> str:
+def _query(exchange: LogEntry) -> str:
     """The query, without the values of secrets."""
     pairs = [pair.partition("=") for pair in exchange.query.split("&")] if exchange.query else []
     told = "&".join(
@@ -45,7 +45,7 @@ def _query(exchange: Exchange) -> str:
     return "?" + quote_from_bytes(told.encode("latin-1"), safe=_IN_ADDRESS) if told else ""
 
 
-def _key(exchange: Exchange, scene: Scene) -> list[str]:
+def _key(exchange: LogEntry, scene: AccountSnapshot) -> list[str]:
     """A key that is accepted, or is not, as the one that was sent."""
     refused = _is_refused(exchange)
     key = ("wrong" if refused else "right") if scene.settings.api_keys else "any"
@@ -57,7 +57,7 @@ def _key(exchange: Exchange, scene: Scene) -> list[str]:
     return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}"]
 
 
-def _body(exchange: Exchange, scene: Scene, amiss: list[str]) -> tuple[str, list[str]]:
+def _body(exchange: LogEntry, scene: AccountSnapshot, amiss: list[str]) -> tuple[str, list[str]]:
     """What is piped into curl, and the words for the body."""
     if exchange.form is not None:
         return _form(exchange, exchange.form, scene, amiss)
@@ -67,7 +67,7 @@ def _body(exchange: Exchange, scene: Scene, amiss: list[str]) -> tuple[str, list
     if not exchange.body:
         return "", []
     header = ["-H", f"Content-Type: {kind}" if kind.isprintable() else "Content-Type:"]
-    body = redacted(exchange.body.decode(errors="surrogateescape"), call_of(exchange).secrets)
+    body = redacted(exchange.body.decode(errors="surrogateescape"), recorded_call(exchange).secrets)
     if len(body) > CONTENT_AT_MOST:
         cut = ", and more that are not known" if len(exchange.body) >= BODY_BYTES_AT_MOST else ""
         amiss.append(f"put the body that was sent ({len(exchange.body)} bytes{cut}) into body.json first")
@@ -77,15 +77,15 @@ def _body(exchange: Exchange, scene: Scene, amiss: list[str]) -> tuple[str, list
     return _printf(body.encode(errors="surrogateescape")), [*header, "--data-binary", "@-"]
 
 
-def _form(exchange: Exchange, form: Any, scene: Scene, amiss: list[str]) -> tuple[str, list[str]]:
-    secrets = call_of(exchange).secrets
+def _form(exchange: LogEntry, form: Any, scene: AccountSnapshot, amiss: list[str]) -> tuple[str, list[str]]:
+    secrets = recorded_call(exchange).secrets
     texts = {name: redacted(str(value), secrets) for name, value in form.items() if name not in ("filename", "bytes")}
     if not all(text.isprintable() for pair in texts.items() for text in pair):
         amiss.append("control characters in its form are told escaped")
     words = [word for name, value in texts.items() for word in ("--form-string", f"{name}={value}")]
     if "bytes" not in form:
         return "", words
-    file = scene.files.get(call_of(exchange).file_id or "")
+    file = scene.files.get(recorded_call(exchange).file_id or "")
     before, place = "", "./upload"
     if file and file.content.size <= CONTENT_AT_MOST:
         before, place = _printf(file.content.read()), "-"

@@ -10,23 +10,23 @@ from ..account.service import Service
 from ..api import graders, inference, jobs, webhooks
 from ..control import seeding, seeds, steering
 from ..control.seeds import FileSeedFields, JobSeedFields
-from ..domain.dialects.translate import said
+from ..domain.dialects.translate import to_dialect
 from ..domain.plan import Plan, PlanFields
-from ..domain.webhook_events import EVENTS, Delivery, Endpoint, Target
+from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
 from ..settings import Settings, SettingsFields
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
-from ..web.fault_injector import Faults
-from ..web.request_log import Exchange, RequestsLog
-from ..web.scripting.player import Scripts
-from ..web.webhook_sender import PATIENCE_S, Courier
-from .assertions import Looking
-from .clients import Doors
-from .dashboard import Meddling
-from .faults import Faulting
-from .report import Recounting
-from .scripting import Scripting
-from .time_control import Timing
+from ..web.fault_injector import ArmedFaults
+from ..web.request_log import LogEntry, RequestLog
+from ..web.scripting.player import ScriptStack
+from ..web.webhook_sender import PATIENCE_S, WebhookSender
+from .assertions import Assertions
+from .clients import Clients
+from .dashboard import OutsideChanges
+from .faults import FaultControl
+from .report import Report
+from .scripting import ScriptControl
+from .time_control import TimeControl
 
 _CALLED_HERE = {
     "app": "the ASGI application is `asgi_app`",
@@ -34,7 +34,7 @@ _CALLED_HERE = {
 }
 
 
-class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, Looking):
+class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Report, Assertions):
     """A fake of the fine-tuning API with one account.
 
     Args:
@@ -49,38 +49,38 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
     """
 
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
-        self.requests_log = RequestsLog()
+        self.requests_log = RequestLog()
         self._urls: list[str] = []
         self._taken = 0
         self._service = Service(Settings().changed(settings))
-        self._courier = Courier(self._service)
-        self._faults = Faults(faults, self._service.born)
-        self._scripts = Scripts()
+        self._courier = WebhookSender(self._service)
+        self._faults = ArmedFaults(faults, self._service.created_at)
+        self._scripts = ScriptStack()
         self._entered = []
         self._app = create_app(
-            self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.look
+            self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.wake
         )
         self._reachable = self._handed_out = self._retired = False
 
     def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Unpack[SettingsFields]) -> None:
         """Begin a fresh account, with the settings and the faults it was born with but for those given."""
-        armed = self._faults.parsed(faults)
+        armed = self._faults.parse(faults)
         self._service.reset(settings)
         self.requests_log.clear()
         self._taken = 0
         self._scripts.clear()
         self._reachable, self._retired = self._handed_out or bool(self._urls), False
-        self._faults.begin_again(armed, self._service.born)
-        self._courier.begin_again()
+        self._faults.reset(armed, self._service.created_at)
+        self._courier.reset()
 
     def begin_anew(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
         """Be as a fake that is made with these arguments: also a later `reset` comes back to them."""
-        armed, born_with = self._faults.parsed(faults), Settings().changed(settings)
-        self._service.be_born_with(born_with)
-        self._faults.be_born_with(armed)
+        armed, born_with = self._faults.parse(faults), Settings().changed(settings)
+        self._service.set_defaults(born_with)
+        self._faults.set_defaults(armed)
         self.reset()
 
-    def retire(self) -> None:
+    def finish_test(self) -> None:
         """Be of no use to assertions any more, until `reset`: what it was for is over. No webhook is sent, either."""
         self._retired = True
         self._courier.stop()
@@ -102,7 +102,7 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
     @property
     def born(self) -> float:
         """When the account began, in virtual Unix seconds."""
-        return self._service.born
+        return self._service.created_at
 
     @property
     def plan(self) -> Plan:
@@ -124,7 +124,7 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
     def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""
         plan = steering.set_job_plan(self._service, job, changes)
-        self._courier.look()
+        self._courier.wake()
         return plan
 
     def add_file(self, content: str | bytes, **seed: Unpack[FileSeedFields]) -> dict[str, Any]:
@@ -133,13 +133,15 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
             raise FakeUsageError(f"content is no UTF-8 text: {error}") from None
-        return self._said(seeding.seed_file(self._service, seeds.read(seeds.FileSeed, {"content": text, **seed})))
+        return self._to_dialect(
+            seeding.seed_file(self._service, seeds.parse_seed(seeds.FileSeed, {"content": text, **seed}))
+        )
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Returns it as the service would."""
         given = {"training_file": training_file, **seed}
-        seeded = self._said(seeding.seed_job(self._service, seeds.read(seeds.JobSeed, given)))
-        self._courier.look()
+        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.parse_seed(seeds.JobSeed, given)))
+        self._courier.wake()
         return seeded
 
     def add_webhook(self, url: str | None = None, secret: str | None = None, events: Iterable[str] = EVENTS) -> str:
@@ -147,12 +149,12 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
 
         Without a URL they are collected in `webhook_deliveries`, and sent nowhere.
         """
-        endpoint = webhooks.add(self._service, Target(url, secret, tuple(events)))
-        self._courier.look()
+        endpoint = webhooks.add(self._service, WebhookConfig(url, secret, tuple(events)))
+        self._courier.wake()
         return endpoint.secret
 
     @property
-    def webhooks(self) -> list[Endpoint]:
+    def webhooks(self) -> list[WebhookEndpoint]:
         """The webhooks there are, oldest first; each with its id, URL, secret and events.
 
         What they were told is in `webhook_deliveries`.
@@ -160,14 +162,14 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
         return webhooks.list_endpoints(self._service)
 
     @property
-    def webhook_deliveries(self) -> list[Delivery]:
+    def webhook_deliveries(self) -> list[WebhookDelivery]:
         """What webhooks were told, or are being told, oldest first; each with its body, headers and attempts."""
         return webhooks.list_deliveries(self._service)
 
-    def deliver_webhooks(self, timeout_s: float = PATIENCE_S) -> list[Delivery]:
+    def deliver_webhooks(self, timeout_s: float = PATIENCE_S) -> list[WebhookDelivery]:
         """Wait until every webhook that is due has been tried, or for *timeout_s*; return all deliveries."""
         webhooks.list_deliveries(self._service)
-        self._courier.deliver(timeout_s)
+        self._courier.flush(timeout_s)
         return self.webhook_deliveries
 
     def replies(self, *texts: str) -> None:
@@ -187,16 +189,16 @@ class FakeFineTuning(Timing, Doors, Faulting, Meddling, Scripting, Recounting, L
     @property
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs as the service would answer them now, newest first; looking moves no time."""
-        return [self._said(job) for job in jobs.snapshot(self._service)]
+        return [self._to_dialect(job) for job in jobs.snapshot(self._service)]
 
     @property
-    def requests(self) -> list[Exchange]:
+    def requests(self) -> list[LogEntry]:
         """The requests so far, newest last, keys redacted; control calls are not among them."""
         return self.requests_log.find()
 
-    def _said(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _to_dialect(self, answer: dict[str, Any]) -> dict[str, Any]:
         """*answer* in the account's dialect; a copy, to be changed at will."""
-        copy: dict[str, Any] = said(self._service.account.dialect, deepcopy(answer))
+        copy: dict[str, Any] = to_dialect(self._service.account.dialect, deepcopy(answer))
         return copy
 
     def state(self) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict, Unpack
 
 from ..domain.durations import Duration
-from ..web.fault_injector import Fault, Faults
-from .base import Core
+from ..web.fault_injector import ArmedFault, ArmedFaults
+from .base import FakeBase
 
 
-class Aim(TypedDict, total=False):
+class FaultTarget(TypedDict, total=False):
     """Which calls a fault is for. What is left out narrows nothing.
 
     Args:
@@ -34,7 +34,7 @@ class Aim(TypedDict, total=False):
     applied: bool
 
 
-class Faulting(Core):
+class FaultControl(FakeBase):
     """Makes calls fail, for any client, in process and over a socket.
 
     A call is hit by one fault, the oldest of those that are for it, when its request has been read; every method
@@ -44,15 +44,15 @@ class Faulting(Core):
     had: a fault that would do so answers 502 with a ``fake_error``.
     """
 
-    _faults: Faults
+    _faults: ArmedFaults
 
-    def arm(self, fault: Mapping[str, object]) -> Fault:
+    def arm(self, fault: Mapping[str, object]) -> ArmedFault:
         """Arm a fault that is given as a mapping, as ``POST /_fake/faults`` takes it: ``kind``, and its fields.
 
         Raises:
             FakeUsageError: it makes no sense.
         """
-        [spec] = self._faults.parsed([fault])
+        [spec] = self._faults.parse([fault])
         return self._faults.arm(spec, self._service.clock.now())
 
     def fail(
@@ -62,8 +62,8 @@ class Faulting(Core):
         retry_after: float | str | None = None,
         code: str | None = None,
         message: str | None = None,
-        **aim: Unpack[Aim],
-    ) -> Fault:
+        **aim: Unpack[FaultTarget],
+    ) -> ArmedFault:
         """Answer with an error, in the service's own words where they are known.
 
         Args:
@@ -84,12 +84,12 @@ class Faulting(Core):
         retry_after: float | str | None = 1.0,
         code: str | None = None,
         message: str | None = None,
-        **aim: Unpack[Aim],
-    ) -> Fault:
+        **aim: Unpack[FaultTarget],
+    ) -> ArmedFault:
         """Answer 429: too many requests a minute. Other 429s: `fail` with a code."""
         return self._arm("rate_limit", aim, retry_after=retry_after, code=code, message=message)
 
-    def delay(self, seconds: Duration, **aim: Unpack[Aim]) -> Fault:
+    def delay(self, seconds: Duration, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Answer late.
 
         In process nobody waits: virtual time moves by *seconds*, or by the client's read timeout where that is less,
@@ -98,11 +98,11 @@ class Faulting(Core):
         """
         return self._arm("delay", aim, seconds=seconds)
 
-    def disconnect(self, **aim: Unpack[Aim]) -> Fault:
+    def disconnect(self, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Hang up without an answer."""
         return self._arm("disconnect", aim)
 
-    def refuse(self, **aim: Unpack[Aim]) -> Fault:
+    def refuse(self, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Refuse the connection: a ConnectError in process.
 
         Over a socket, where the request has come in before it is known which it is, the connection is reset instead:
@@ -110,14 +110,16 @@ class Faulting(Core):
         """
         return self._arm("refuse", aim)
 
-    def truncate(self, *, bytes: int | None = None, **aim: Unpack[Aim]) -> Fault:
+    def truncate(self, *, bytes: int | None = None, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Answer with less than Content-Length promises, then hang up; without *bytes* half of the body comes.
 
         With ``applied`` it is the answer that is cut short; otherwise none was made, and it is a stopgap.
         """
         return self._arm("truncate", aim, bytes=bytes)
 
-    def malformed(self, *, body: str | bytes | None = None, status: int = 200, **aim: Unpack[Aim]) -> Fault:
+    def malformed(
+        self, *, body: str | bytes | None = None, status: int = 200, **aim: Unpack[FaultTarget]
+    ) -> ArmedFault:
         """Answer with what is no JSON of the service: a page of HTML, or this *body*."""
         return self._arm("malformed", aim, body=body, status=status)
 
@@ -129,8 +131,8 @@ class Faulting(Core):
         retry_after: float | str | None = None,
         code: str | None = None,
         message: str | None = None,
-        **aim: Unpack[Aim],
-    ) -> Fault:
+        **aim: Unpack[FaultTarget],
+    ) -> ArmedFault:
         """Answer all calls with an error for so long in virtual time, from now on.
 
         At the paces "polls" and "instant", at which looking at a job moves time, four looks that are turned away
@@ -140,14 +142,14 @@ class Faulting(Core):
         return self._arm("outage", aim, duration=duration, **own)
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[ArmedFault]:
         """All faults since the account began, oldest first; each with how often it has ``fired``, and on which
         ``requests`` of the log.
         """
-        return self._faults.armed(self._service.clock.now())
+        return self._faults.all(self._service.clock.now())
 
     @property
-    def unfired_faults(self) -> list[Fault]:
+    def unfired_faults(self) -> list[ArmedFault]:
         """The faults that have hit nothing, cleared ones too: of no use to a test that arms them."""
         return self._faults.unfired(self._service.clock.now())
 
@@ -155,5 +157,5 @@ class Faulting(Core):
         """Let nothing go wrong any more, and forget what did; what never did is still among `unfired_faults`."""
         self._faults.disarm(self._service.clock.now())
 
-    def _arm(self, kind: str, aim: Aim, **own: object) -> Fault:
+    def _arm(self, kind: str, aim: FaultTarget, **own: object) -> ArmedFault:
         return self.arm({**own, **aim, "kind": kind})

@@ -9,15 +9,15 @@ from operator import itemgetter
 from ..api import response_objects
 from ..clock import Pace
 from ..domain.jobs import Job
-from ..web.fault_injector import Fault, Faults
-from ..web.recorded_calls import call_of, numbered, printable, redacted
-from ..web.request_log import Exchange
-from ..web.response import is_usage_answer
-from ..web.scripting.player import Scripts
-from .base import Core
-from .call_matching import of_all
+from ..web.fault_injector import ArmedFault, ArmedFaults
+from ..web.recorded_calls import numbered, printable, recorded_call, redacted
+from ..web.request_log import LogEntry
+from ..web.response import is_usage_error
+from ..web.scripting.player import ScriptStack
+from .base import FakeBase
+from .call_matching import last_n_of
 from .reproduction import again
-from .snapshot import Scene
+from .snapshot import AccountSnapshot
 
 JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20
 REFUSALS_AT_MOST = 10
@@ -26,7 +26,7 @@ _YEAR_10000 = 253402300800.0
 """The first Unix second that no date can tell."""
 
 
-def story(scene: Scene) -> str:
+def render_report(scene: AccountSnapshot) -> str:
     """The whole text, without keys that the log has, and without control characters."""
     lines = [
         *_clock(scene),
@@ -36,25 +36,25 @@ def story(scene: Scene) -> str:
         *_refused(scene.exchanges),
         *again(scene),
     ]
-    secrets = frozenset(secret for each in scene.exchanges for secret in call_of(each).secrets)
+    secrets = frozenset(secret for each in scene.exchanges for secret in recorded_call(each).secrets)
     return "\n".join(printable(redacted(line, secrets)) for line in lines)
 
 
-def refusals(exchanges: Iterable[Exchange]) -> list[tuple[int, str]]:
+def usage_errors_in(exchanges: Iterable[LogEntry]) -> list[tuple[int, str]]:
     """The requests that the fake refused on its own account, which no service would: number and text."""
     return [(each.number, text) for each in exchanges if each.status >= 400 and (text := _own_text(each))]
 
 
-def _own_text(exchange: Exchange) -> str:
-    if not is_usage_answer(exchange.answer):
+def _own_text(exchange: LogEntry) -> str:
+    if not is_usage_error(exchange.answer):
         return ""
-    call = call_of(exchange)
+    call = recorded_call(exchange)
     whole = isinstance(call.answer, dict)
     text = str(call.answer["fake_error"]) if whole else exchange.answer.decode(errors="replace")
     return printable(redacted(text, call.secrets))
 
 
-def _clock(scene: Scene) -> list[str]:
+def _clock(scene: AccountSnapshot) -> list[str]:
     at = (
         f"{datetime.fromtimestamp(scene.now, UTC):%Y-%m-%d %H:%M:%S} UTC"
         if 0 <= scene.now < _YEAR_10000
@@ -68,15 +68,15 @@ def _pace(pace: Pace) -> str:
     return pace if isinstance(pace, str) else f"{pace:g}"
 
 
-def _jobs(scene: Scene) -> list[str]:
+def _jobs(scene: AccountSnapshot) -> list[str]:
     if not scene.jobs:
         return ["jobs: none"]
     shown = scene.jobs[-JOBS_AT_MOST:]
-    return [f"jobs{of_all(len(shown), len(scene.jobs))}:", *(line for job in shown for line in _job(job, scene))]
+    return [f"jobs{last_n_of(len(shown), len(scene.jobs))}:", *(line for job in shown for line in _job(job, scene))]
 
 
-def _job(job: Job, scene: Scene) -> list[str]:
-    life = job.life()
+def _job(job: Job, scene: AccountSnapshot) -> list[str]:
+    life = job.timeline()
     visible = life.events(scene.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= scene.now]
     told = (response_objects.event(job, life, ordinal) for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible))
@@ -87,24 +87,24 @@ def _job(job: Job, scene: Scene) -> list[str]:
     ]
 
 
-def _offset(at: float, scene: Scene) -> str:
+def _offset(at: float, scene: AccountSnapshot) -> str:
     """A virtual time, counted from when the account began."""
     return f"{max(at - scene.born, 0):>+12.1f} s"
 
 
-def _requests(scene: Scene) -> list[str]:
+def _requests(scene: AccountSnapshot) -> list[str]:
     if not scene.exchanges:
         return ["requests: none"]
     shown = scene.exchanges[-REQUESTS_AT_MOST:]
-    lines = (f"  {_offset(each.at, scene)}  {call_of(each)}" for each in shown)
-    return [f"requests{of_all(len(shown), scene.exchanges[-1].number)}:", *lines]
+    lines = (f"  {_offset(each.at, scene)}  {recorded_call(each)}" for each in shown)
+    return [f"requests{last_n_of(len(shown), scene.exchanges[-1].number)}:", *lines]
 
 
-def _faults(faults: Sequence[Fault]) -> list[str]:
+def _faults(faults: Sequence[ArmedFault]) -> list[str]:
     return ["faults:", *(f"  {describe_fault(fault)}" for fault in faults)] if faults else []
 
 
-def describe_fault(fault: Fault) -> str:
+def describe_fault(fault: ArmedFault) -> str:
     """A fault in one line: what it is for, and which requests it hit."""
     given = {name: value for name, value in fault.spec.as_json().items() if name != "kind" and value is not None}
     fields = ", ".join(f"{name}={value!r}" for name, value in given.items())
@@ -112,20 +112,20 @@ def describe_fault(fault: Fault) -> str:
     return printable(f"{fault.number}  {fault.kind}({fields}): {came}")
 
 
-def _refused(exchanges: Sequence[Exchange]) -> list[str]:
-    found = refusals(exchanges)
+def _refused(exchanges: Sequence[LogEntry]) -> list[str]:
+    found = usage_errors_in(exchanges)
     if not found:
         return []
     shown = found[-REFUSALS_AT_MOST:]
     lines = (f"  request {number}: {text}" for number, text in shown)
-    return [f"refused by the fake itself{of_all(len(shown), len(found))}:", *lines]
+    return [f"refused by the fake itself{last_n_of(len(shown), len(found))}:", *lines]
 
 
-class Recounting(Core):
+class Report(FakeBase):
     """Tells people what happened."""
 
-    _faults: Faults
-    _scripts: Scripts
+    _faults: ArmedFaults
+    _scripts: ScriptStack
     _taken: int
     """Up to which request `take_usage_errors` has looked."""
 
@@ -138,12 +138,14 @@ class Recounting(Core):
         service = self._service
         with service.lock:
             now, jobs = service.clock.now(), list(service.account.jobs.values())
-            faults = self._faults.armed(now)
+            faults = self._faults.all(now)
             pace, settings = service.account.pace, service.settings
             files = dict(service.account.files)
         is_scripted = bool(self._scripts or self._scripts.ended)
-        text = story(
-            Scene(settings, service.born, now, pace, jobs, self.requests_log.find(), faults, files, is_scripted)
+        text = render_report(
+            AccountSnapshot(
+                settings, service.created_at, now, pace, jobs, self.requests_log.find(), faults, files, is_scripted
+            )
         )
         notes = self.requests_log.notes
         return "\n".join(
@@ -160,6 +162,6 @@ class Recounting(Core):
         taken them.
         """
         log = self.requests_log.find()
-        texts = [f"request {number}: {text}" for number, text in refusals(log) if number > self._taken]
+        texts = [f"request {number}: {text}" for number, text in usage_errors_in(log) if number > self._taken]
         self._taken = log[-1].number if log else self._taken
         return [*texts, *self.requests_log.take_notes()]

@@ -12,10 +12,10 @@ from ..domain.jobs import Job
 from ..domain.timeline import TERMINAL
 from ..settings import LATEST, Settings
 from ..web.fault_injector import PATHS
-from ..web.recorded_calls import Call, call_of
-from ..web.request_log import Exchange
+from ..web.recorded_calls import Call, recorded_call
+from ..web.request_log import LogEntry
 from .curl import ADDRESS, CONTENT_AT_MOST, curl
-from .snapshot import Scene
+from .snapshot import AccountSnapshot
 
 _PLAIN = ("organization_id", "organization", "owner", "project", "max_active_jobs", "base64_results", "dialect")
 """The settings that a server can be told as they are."""
@@ -25,7 +25,7 @@ _STEERING = ("cancel_job", "pause_job", "resume_job")
 JOBS_AT_MOST = 5
 
 
-def again(scene: Scene) -> list[str]:
+def again(scene: AccountSnapshot) -> list[str]:
     """The lines for the request that most probably made a test fail; none where there was no request.
 
     That is the last one that failed, if there is one by itself rather than by a fault; where none failed, the last
@@ -34,7 +34,7 @@ def again(scene: Scene) -> list[str]:
     if not scene.exchanges:
         return []
     last = _chosen(scene.exchanges)
-    call = call_of(last)
+    call = recorded_call(last)
     jobs = [*_jobs(scene, call)][-JOBS_AT_MOST:]
     files = [file for file in dict.fromkeys(_named_files(call, jobs)) if file in scene.files]
     line, amiss = curl(last, scene)
@@ -48,7 +48,7 @@ def again(scene: Scene) -> list[str]:
     ]
 
 
-def _chosen(exchanges: Sequence[Exchange]) -> Exchange:
+def _chosen(exchanges: Sequence[LogEntry]) -> LogEntry:
     failed = [each for each in exchanges if not 0 < each.status < 400]
     by_itself = [each for each in failed if each.fault is None]
     changing = [each for each in exchanges if each.method not in ("GET", "HEAD")]
@@ -61,7 +61,7 @@ def _told(path: str, body: Mapping[str, Any], method: str = "POST") -> str:
     return shlex.join(["curl", "-sSfo/dev/null", "-X", method, f"{ADDRESS}/_fake/{path}", "--data-raw", text])
 
 
-def _account(scene: Scene, last: Exchange) -> Iterator[str]:
+def _account(scene: AccountSnapshot, last: LogEntry) -> Iterator[str]:
     """A fresh account with the same settings, at the time of the request; its key is another one."""
     settings, fresh = scene.settings, Settings()
     body: dict[str, Any] = {"seed": settings.seed, "pace": scene.pace}
@@ -77,13 +77,13 @@ def _account(scene: Scene, last: Exchange) -> Iterator[str]:
         yield _told("clock/advance", {"seconds": passed_s})
 
 
-def _jobs(scene: Scene, call: Call) -> Iterator[Job]:
+def _jobs(scene: AccountSnapshot, call: Call) -> Iterator[Job]:
     """The jobs that the answer depends on: the one it is about, or those that take up room."""
     creates = call.operation == "create_job"
     crowded = creates and scene.settings.max_active_jobs is not None
     for job in scene.jobs:
         is_made = creates and job.id == call.job_id
-        ended = job.life().status(call.begun_at) in TERMINAL
+        ended = job.timeline().status(call.begun_at) in TERMINAL
         if not is_made and job.created_at <= call.begun_at and (job.id == call.job_id or (crowded and not ended)):
             yield job
 
@@ -95,7 +95,7 @@ def _named_files(call: Call, jobs: Sequence[Job]) -> Iterator[str]:
     yield from (name for name in named if isinstance(name, str))
 
 
-def _files(scene: Scene, files: Sequence[str]) -> Iterator[str]:
+def _files(scene: AccountSnapshot, files: Sequence[str]) -> Iterator[str]:
     for file in (scene.files[name] for name in files):
         if (content := file.content).size <= CONTENT_AT_MOST:
             text = content.read().decode(errors="replace")
@@ -108,25 +108,25 @@ def _job(job: Job, call: Call, at: float) -> str:
     undone = call.accepted and call.operation in _STEERING and job.id == call.job_id
     before = replace(job, interventions=job.interventions[:-1]) if undone else job
     files = {"training_file": job.training_file, "validation_file": job.validation_file}
-    status = before.life().status(at)
+    status = before.timeline().status(at)
     error = {"error": job.error.code} if status == "failed" and job.error else {}
     given = {"id": job.id, "model": job.model, **files, "status": status, **error}
     return _told("jobs", {name: value for name, value in given.items() if value is not None})
 
 
-def _faults(scene: Scene, last: Exchange) -> Iterator[dict[str, Any]]:
+def _faults(scene: AccountSnapshot, last: LogEntry) -> Iterator[dict[str, Any]]:
     """The fault that hit the request, aimed at that alone."""
     for fault in scene.faults:
         if last.number in fault.requests and last.operation in PATHS:
             yield {**{k: v for k, v in fault.spec.as_json().items() if k not in _AIM}, "on": last.operation}
 
 
-def _missing(scene: Scene, last: Exchange, jobs: Sequence[Job], files: Sequence[str]) -> Iterator[str]:
+def _missing(scene: AccountSnapshot, last: LogEntry, jobs: Sequence[Job], files: Sequence[str]) -> Iterator[str]:
     """What the server is not told, in words."""
     long = [name for name in files if scene.files[name].content.size > CONTENT_AT_MOST]
     yield from (f"file {name} ({scene.files[name].content.size} bytes) has to be put back first" for name in long)
-    yield from (f"job {job.id} learns by {job.script.method}" for job in jobs if job.script.method != "supervised")
-    made = call_of(last).ids.values()
+    yield from (f"job {job.id} learns by {job.spec.method}" for job in jobs if job.spec.method != "supervised")
+    made = recorded_call(last).ids.values()
     rest = {
         "job": [job.id for job in scene.jobs if job not in jobs and job.id not in made],
         "file": [file for file in scene.files if file not in files and file not in made],

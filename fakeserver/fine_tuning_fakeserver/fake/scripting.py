@@ -6,14 +6,14 @@ from hashlib import md5
 from typing import Any, Self
 
 from ..usage_errors import FakeUsageError
-from ..web.scripting.player import Scripts
+from ..web.scripting.player import ScriptStack
 from ..web.scripting.script import Script
-from .base import HIDDEN, Core
+from .base import HIDDEN, FakeBase
 
 __tracebackhide__ = HIDDEN
 
 
-class Scripting(Core):
+class ScriptControl(FakeBase):
     """Answers with what a test has prepared, and as the twin does when that has run out.
 
     The handle is called with the answers, and is itself a context manager that ends the innermost script::
@@ -30,7 +30,7 @@ class Scripting(Core):
     that retries takes the next. A client that is scripted to time out has waited: virtual time passes.
     """
 
-    _scripts: Scripts
+    _scripts: ScriptStack
     _entered: list[Script]
 
     def __call__(self, responses: Any = None, *, strict: bool = False) -> Self:

@@ -9,12 +9,12 @@ from ..account.records import StoredFile
 from ..clock import Pace
 from ..domain.jobs import Job
 from ..settings import Settings
-from ..web.fault_injector import Fault
-from ..web.request_log import Exchange
+from ..web.fault_injector import ArmedFault
+from ..web.request_log import LogEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class AccountSnapshot:
     """An account at one moment, with what it was asked.
 
     Args:
@@ -34,7 +34,7 @@ class Scene:
     now: float
     pace: Pace
     jobs: Sequence[Job]
-    exchanges: Sequence[Exchange]
-    faults: Sequence[Fault]
+    exchanges: Sequence[LogEntry]
+    faults: Sequence[ArmedFault]
     files: Mapping[str, StoredFile] = field(default_factory=dict)
     is_scripted: bool = False

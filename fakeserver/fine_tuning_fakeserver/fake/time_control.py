@@ -8,14 +8,14 @@ from typing import Any
 from ..clock import Pace, async_wait, wait
 from ..control import steering
 from ..domain.durations import Duration
-from ..web.webhook_sender import Courier
-from .base import Core
+from ..web.webhook_sender import WebhookSender
+from .base import FakeBase
 
 
-class Timing(Core):
+class TimeControl(FakeBase):
     """The account's time."""
 
-    _courier: Courier
+    _courier: WebhookSender
 
     @property
     def now(self) -> float:
@@ -30,7 +30,7 @@ class Timing(Core):
     @pace.setter
     def pace(self, pace: Pace) -> None:
         self._service.set_pace(pace)
-        self._courier.look()
+        self._courier.wake()
 
     def advance(self, duration: Duration) -> float:
         """Move time forward by ``90``, ``"90s"`` or a timedelta; return the new time. Works at every pace.
@@ -38,7 +38,7 @@ class Timing(Core):
         Webhooks that come due are tried before this returns, as by `deliver_webhooks`.
         """
         now = steering.advance(self._service, duration)
-        self._courier.deliver()
+        self._courier.flush()
         return now
 
     def sleep(self, seconds: float) -> None:
@@ -59,7 +59,7 @@ class Timing(Core):
         self.requests_log.slept_s += max(seconds, 0)
         if not isinstance(self.pace, str):
             return max(seconds, 0) / self.pace
-        steering.rest(self._service, seconds)
+        steering.sleep(self._service, seconds)
         return 0.0
 
     def advance_to(self, status: str | None = None, job: str | None = None, *, step: int | None = None) -> float:
@@ -71,16 +71,16 @@ class Timing(Core):
             FakeUsageError: there is no such job, or it never gets there.
         """
         now = steering.advance_to(self._service, status, job, step)
-        self._courier.deliver()
+        self._courier.flush()
         return now
 
     @property
-    def clock(self) -> Clock:
+    def time_module(self) -> FakeTimeModule:
         """The account's time in the place of the module `time`, for code under test that sleeps and has deadlines."""
-        return Clock(self)
+        return FakeTimeModule(self)
 
 
-class Clock:
+class FakeTimeModule:
     """What stands in for the module `time`: sleeping is `Timing.sleep`, and the time, of all kinds, is virtual.
 
     As in ``monkeypatch.setattr("mypackage.train.time", fake.clock)``, where ``train.py`` says ``import time``. For code
@@ -88,7 +88,7 @@ class Clock:
     `Timing.async_sleep`. All that is not a method here is the module's own, `gmtime` and `strftime` among it.
     """
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: TimeControl) -> None:
         self._timing = timing
 
     def sleep(self, seconds: float) -> None:

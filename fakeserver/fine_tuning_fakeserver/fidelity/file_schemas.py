@@ -5,14 +5,14 @@ from __future__ import annotations
 from ..api.files import PURPOSES
 from ..evidence import Evidence, recorded, spec
 from .job_schemas import CHECKPOINT, EVENT, JOB
-from .schema import BOOLEAN, INTEGER, NULL, STRING, UNIX, Schema, Shape, array, const, one_of, or_null, ref
+from .schema import BOOLEAN, INTEGER, NULL, STRING, UNIX, ObjectSchema, Schema, array, const, one_of, or_null, ref
 
 FILES = recorded("FilesTests", "2026-05")
 UPLOADS = recorded("UploadsTests", "2025-09")
 MODELS = recorded("GetModelInfo", "2025-09")
 PERMISSIONS = spec("FineTuningCheckpointPermission")
 
-FILE = Shape(
+FILE = ObjectSchema(
     "File",
     (
         (
@@ -31,12 +31,12 @@ FILE = Shape(
         ),
     ),
 )
-FILE_DELETED = Shape(
+FILE_DELETED = ObjectSchema(
     "FileDeleted",
     ((recorded("DeleteFile", "2026-05"), {"object": const("file"), "deleted": const(True), "id": STRING}),),
 )
 
-UPLOAD = Shape(
+UPLOAD = ObjectSchema(
     "Upload",
     (
         (
@@ -56,7 +56,7 @@ UPLOAD = Shape(
     ),
     frozenset({"file"}),
 )
-UPLOAD_PART = Shape(
+UPLOAD_PART = ObjectSchema(
     "UploadPart",
     (
         (
@@ -66,7 +66,7 @@ UPLOAD_PART = Shape(
     ),
 )
 
-MODEL = Shape(
+MODEL = ObjectSchema(
     "Model",
     (
         (MODELS, {"id": STRING, "object": const("model"), "created": UNIX, "owned_by": STRING}),
@@ -74,16 +74,16 @@ MODEL = Shape(
     ),
     frozenset({"shutdown_date"}),  # there when the end of the service is played, see `Settings.as_of`
 )
-MODEL_DELETED = Shape(
+MODEL_DELETED = ObjectSchema(
     "ModelDeleted",
     ((spec("DeleteModelResponse"), {"id": STRING, "object": const("model"), "deleted": const(True)}),),
 )
-MODEL_LIST = Shape(
+MODEL_LIST = ObjectSchema(
     "ModelList",
     ((recorded("ListModels", "2025-09"), {"object": const("list"), "data": array(ref(MODEL))}),),
 )
 
-PERMISSION = Shape(
+PERMISSION = ObjectSchema(
     "CheckpointPermission",
     (
         (
@@ -92,7 +92,7 @@ PERMISSION = Shape(
         ),
     ),
 )
-PERMISSION_DELETED = Shape(
+PERMISSION_DELETED = ObjectSchema(
     "CheckpointPermissionDeleted",
     (
         (
@@ -105,9 +105,9 @@ PERMISSION_DELETED = Shape(
 _CURSORS: dict[str, Schema] = {"first_id": or_null(STRING), "last_id": or_null(STRING)}
 
 
-def _page(name: str, of: Shape, evidence: Evidence, cursors: dict[str, Schema]) -> Shape:
+def _page(name: str, of: ObjectSchema, evidence: Evidence, cursors: dict[str, Schema]) -> ObjectSchema:
     members = {"object": const("list"), "data": array(ref(of)), "has_more": BOOLEAN, **cursors}
-    return Shape(name, ((evidence, members),))
+    return ObjectSchema(name, ((evidence, members),))
 
 
 JOB_PAGE = _page("JobPage", JOB, recorded("GetJobs", "2025-09"), {})

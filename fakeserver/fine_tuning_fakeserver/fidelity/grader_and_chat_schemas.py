@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from ..evidence import printed, recorded, spec
-from .schema import INTEGER, NULL, NUMBER, STRING, UNIX, Schema, Shape, array, const, mapping, one_of, or_null, ref
+from .schema import (
+    INTEGER,
+    NULL,
+    NUMBER,
+    STRING,
+    UNIX,
+    ObjectSchema,
+    Schema,
+    array,
+    const,
+    mapping,
+    one_of,
+    or_null,
+    ref,
+)
 
 GRADED = printed("an answer to graders/run", "2025-12")
 CHATTED = printed("an answer of a fine-tuned model", "2024-02")
@@ -15,7 +29,7 @@ _FLAG: Schema = {"type": "boolean"}
 _TOLD: Schema = or_null(STRING)
 
 # spec RunGraderResponse has some of these only, and in the same order
-GRADER_FLAGS = Shape(
+GRADER_FLAGS = ObjectSchema(
     "GraderFlags",
     (
         (
@@ -54,7 +68,7 @@ GRADER_FLAGS = Shape(
         ),
     ),
 )
-GRADER_METADATA = Shape(
+GRADER_METADATA = ObjectSchema(
     "GraderRunMetadata",
     (
         (
@@ -71,7 +85,7 @@ GRADER_METADATA = Shape(
         ),
     ),
 )
-GRADER_RUN = Shape(
+GRADER_RUN = ObjectSchema(
     "GraderRun",
     (
         (
@@ -85,26 +99,26 @@ GRADER_RUN = Shape(
         ),
     ),
 )
-GRADER_VALIDATED = Shape(
+GRADER_VALIDATED = ObjectSchema(
     "GraderValidated", ((printed("an answer to graders/validate", "2025-12"), {"grader": ref("Grader")}),)
 )
 
-USAGE = Shape(
+USAGE = ObjectSchema(
     "Usage",
     ((CHATTED, {"prompt_tokens": INTEGER, "completion_tokens": INTEGER, "total_tokens": INTEGER}),),
 )
-MESSAGE = Shape(
+MESSAGE = ObjectSchema(
     "ChatMessage",
     (
         (CHATTED, {"role": const("assistant"), "content": STRING}),
         (spec("ChatCompletionResponseMessage"), {"refusal": NULL}),
     ),
 )
-CHAT_CHOICE = Shape(
+CHAT_CHOICE = ObjectSchema(
     "ChatChoice",
     ((CHATTED, {"index": INTEGER, "message": ref(MESSAGE), "logprobs": NULL, "finish_reason": const("stop")}),),
 )
-CHAT = Shape(
+CHAT = ObjectSchema(
     "ChatCompletion",
     (
         (
@@ -121,11 +135,11 @@ CHAT = Shape(
         ),
     ),
 )
-COMPLETION_CHOICE = Shape(
+COMPLETION_CHOICE = ObjectSchema(
     "CompletionChoice",
     ((COMPLETED, {"text": STRING, "index": INTEGER, "logprobs": NULL, "finish_reason": const("stop")}),),
 )
-COMPLETION = Shape(
+COMPLETION = ObjectSchema(
     "Completion",
     (
         (
@@ -142,12 +156,12 @@ COMPLETION = Shape(
     ),
 )
 
-DELTA = Shape(
+DELTA = ObjectSchema(
     "ChatDelta",
     ((STREAMED, {"role": const("assistant"), "content": STRING, "refusal": NULL}),),
     frozenset({"role", "content", "refusal"}),
 )
-CHUNK_CHOICE = Shape(
+CHUNK_CHOICE = ObjectSchema(
     "ChatChunkChoice",
     (
         (
@@ -156,7 +170,7 @@ CHUNK_CHOICE = Shape(
         ),
     ),
 )
-CHUNK = Shape(
+CHUNK = ObjectSchema(
     "ChatChunk",
     (
         (
@@ -175,7 +189,7 @@ CHUNK = Shape(
     frozenset({"usage"}),
 )
 
-ERROR = Shape(
+ERROR = ObjectSchema(
     "Error",
     (
         (
@@ -189,12 +203,12 @@ ERROR = Shape(
         ),
     ),
 )
-REFUSAL = Shape("Refusal", ((REFUSED, {"error": ref(ERROR)}),))
-TWIN = Shape(
+REFUSAL = ObjectSchema("Refusal", ((REFUSED, {"error": ref(ERROR)}),))
+TWIN = ObjectSchema(
     "ErrorTwin",
     ((recorded("GetFileCanParseServiceError", "2026-05"), {"message": STRING, "code": or_null(STRING)}),),
 )
-FILES_REFUSAL = Shape(
+FILES_REFUSAL = ObjectSchema(
     "FilesRefusal",
     ((recorded("GetFileCanParseServiceError", "2026-05"), {"error": ref(ERROR), "detail": ref(TWIN)}),),
 )

@@ -11,8 +11,8 @@ from .schema import (
     NUMBER,
     STRING,
     UNIX,
+    ObjectSchema,
     Schema,
-    Shape,
     array,
     const,
     either,
@@ -48,9 +48,9 @@ NUMBERS: dict[str, Schema] = {
     "learning_rate_multiplier": AUTO_OR_NUMBER,
 }
 
-HYPERPARAMETERS = Shape("Hyperparameters", ((JOBS, NUMBERS),))
-DPO_HYPERPARAMETERS = Shape("DpoHyperparameters", ((DPO, {**NUMBERS, "beta": AUTO_OR_NUMBER}),))
-REINFORCEMENT_HYPERPARAMETERS = Shape(
+HYPERPARAMETERS = ObjectSchema("Hyperparameters", ((JOBS, NUMBERS),))
+DPO_HYPERPARAMETERS = ObjectSchema("DpoHyperparameters", ((DPO, {**NUMBERS, "beta": AUTO_OR_NUMBER}),))
+REINFORCEMENT_HYPERPARAMETERS = ObjectSchema(
     "ReinforcementHyperparameters",
     (
         (
@@ -66,11 +66,13 @@ REINFORCEMENT_HYPERPARAMETERS = Shape(
     ),
 )
 
-SUPERVISED_PART = Shape("SupervisedPart", ((JOBS, {"hyperparameters": ref(HYPERPARAMETERS)}),))
-SUPERVISED = Shape("SupervisedMethod", ((JOBS, {"type": const("supervised"), "supervised": ref(SUPERVISED_PART)}),))
-DPO_PART = Shape("DpoPart", ((DPO, {"hyperparameters": ref(DPO_HYPERPARAMETERS)}),))
-BY_PREFERENCE = Shape("DpoMethod", ((DPO, {"type": const("dpo"), "dpo": ref(DPO_PART)}),))
-REINFORCEMENT_PART = Shape(
+SUPERVISED_PART = ObjectSchema("SupervisedPart", ((JOBS, {"hyperparameters": ref(HYPERPARAMETERS)}),))
+SUPERVISED = ObjectSchema(
+    "SupervisedMethod", ((JOBS, {"type": const("supervised"), "supervised": ref(SUPERVISED_PART)}),)
+)
+DPO_PART = ObjectSchema("DpoPart", ((DPO, {"hyperparameters": ref(DPO_HYPERPARAMETERS)}),))
+BY_PREFERENCE = ObjectSchema("DpoMethod", ((DPO, {"type": const("dpo"), "dpo": ref(DPO_PART)}),))
+REINFORCEMENT_PART = ObjectSchema(
     "ReinforcementPart",
     (
         (
@@ -83,26 +85,26 @@ REINFORCEMENT_PART = Shape(
         ),
     ),
 )
-BY_REWARD = Shape(
+BY_REWARD = ObjectSchema(
     "ReinforcementMethod",
     ((REWARDED, {"type": const("reinforcement"), "reinforcement": ref(REINFORCEMENT_PART)}),),
 )
 
-RUN = Shape(
+RUN = ObjectSchema(
     "WandbRun",
     (
         (WANDB, {"project": STRING, "entity": or_null(STRING), "run_id": STRING}),
         (spec("FineTuningIntegration"), {"name": or_null(STRING), "tags": array(STRING)}),
     ),
 )
-INTEGRATION = Shape("Integration", ((WANDB, {"type": const("wandb"), "wandb": ref(RUN)}),))
+INTEGRATION = ObjectSchema("Integration", ((WANDB, {"type": const("wandb"), "wandb": ref(RUN)}),))
 
-JOB_ERROR = Shape(
+JOB_ERROR = ObjectSchema(
     "JobError",
     ((recorded("GetJobs", "2025-09"), {"code": STRING, "param": or_null(STRING), "message": STRING}),),
 )
 
-JOB = Shape(
+JOB = ObjectSchema(
     "FineTuningJob",
     (
         (
@@ -140,11 +142,11 @@ _TRAIN: dict[str, Schema] = {"step": INTEGER, "train_loss": MEASURED, "train_mea
 _VALID: dict[str, Schema] = {"valid_loss": MEASURED, "valid_mean_token_accuracy": MEASURED}
 _FULL: dict[str, Schema] = {"full_valid_loss": MEASURED, "full_valid_mean_token_accuracy": MEASURED}
 
-STEP_METRICS = Shape(
+STEP_METRICS = ObjectSchema(
     "StepMetrics", ((METRICS, {**_TRAIN, "total_steps": INTEGER, **_VALID, **_FULL}),), frozenset({*_VALID, *_FULL})
 )
 
-EVENT = Shape(
+EVENT = ObjectSchema(
     "FineTuningJobEvent",
     (
         (
@@ -162,7 +164,7 @@ EVENT = Shape(
     ),
 )
 
-CHECKPOINT_METRICS = Shape(
+CHECKPOINT_METRICS = ObjectSchema(
     "CheckpointMetrics",
     (
         (CHECKPOINTS, {**_TRAIN, "type": one_of("supervised", "dpo")}),
@@ -170,7 +172,7 @@ CHECKPOINT_METRICS = Shape(
     ),
     frozenset(_VALID),
 )
-REWARD_CHECKPOINT_METRICS = Shape(
+REWARD_CHECKPOINT_METRICS = ObjectSchema(
     "RewardCheckpointMetrics",
     (
         (
@@ -185,7 +187,7 @@ REWARD_CHECKPOINT_METRICS = Shape(
     ),
     frozenset({"valid_reward_mean"}),
 )
-CHECKPOINT = Shape(
+CHECKPOINT = ObjectSchema(
     "FineTuningJobCheckpoint",
     (
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..evidence import vendor
-from .schema import INTEGER, MEASURED, NUMBER, STRING, Schema, Shape, array, mapping, ref
+from .schema import INTEGER, MEASURED, NUMBER, STRING, ObjectSchema, Schema, array, mapping, ref
 
 PRINTED_EVENT = vendor("the guide to reinforcement prints one event", "2025-05")
 
@@ -20,8 +20,8 @@ def _only_valid(members: dict[str, Schema]) -> frozenset[str]:
     return frozenset(name for name in members if name.startswith("valid_"))
 
 
-def _shape(name: str, members: dict[str, Schema], *more: str) -> Shape:
-    return Shape(name, ((PRINTED_EVENT, members),), _only_valid(members) | set(more))
+def _shape(name: str, members: dict[str, Schema], *more: str) -> ObjectSchema:
+    return ObjectSchema(name, ((PRINTED_EVENT, members),), _only_valid(members) | set(more))
 
 
 _TOKENS = _of_sides("prompt_tokens_mean", "prompt_tokens_count", "completion_tokens_mean", "completion_tokens_count")
@@ -36,7 +36,7 @@ GRADER_TIMING = _shape("GraderTiming", {**_GRADER, **_of_sides("execution_latenc
 STEP_TIMING = _shape(
     "StepTiming", {"eval": NUMBER, "sampling": NUMBER, "training": NUMBER, "full_iteration": NUMBER}, "eval"
 )
-MODEL_USAGE = Shape(
+MODEL_USAGE = ObjectSchema(
     "ModelUsage",
     (
         (
@@ -56,7 +56,7 @@ ERRORS = _shape("RewardErrors", {"graders": array(ref(GRADER_ERRORS))})
 SCORES = _shape("RewardScores", {"graders": array(ref(GRADER_SCORES)), **_of_sides("reward_mean", schema=MEASURED)})
 TIMING = _shape("RewardTiming", {"step": ref(STEP_TIMING), "graders": array(ref(GRADER_TIMING))})
 
-METRICS = Shape(
+METRICS = ObjectSchema(
     "RewardMetrics",
     (
         (

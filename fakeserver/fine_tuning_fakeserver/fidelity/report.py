@@ -11,15 +11,15 @@ from typing import Any
 from .. import api_errors
 from ..evidence import KINDS, Evidence, backing
 from . import event_texts, file_schemas, grader_and_chat_schemas, job_schemas, reinforcement_schemas
-from .routes import EVERYWHERE, ROUTES, Claim
-from .schema import Shape
+from .routes import EVERYWHERE, ROUTES, RouteEvidence
+from .schema import ObjectSchema
 
 MODULES = (job_schemas, reinforcement_schemas, file_schemas, grader_and_chat_schemas)
-SHAPES: tuple[Shape, ...] = tuple(shape for module in MODULES for shape in module.SHAPES)
+SHAPES: tuple[ObjectSchema, ...] = tuple(shape for module in MODULES for shape in module.SHAPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EvidenceEntry:
     """One thing that the fake answers: in which area, under which name, and what backs it."""
 
     area: str
@@ -38,7 +38,7 @@ class Entry:
         }
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[EvidenceEntry]:
     """All there is, area by area.
 
     Raises:
@@ -47,19 +47,21 @@ def entries() -> Iterator[Entry]:
     for operation, claims in {**ROUTES, "any route": EVERYWHERE}.items():
         for claim in claims:
             area = "answers" if claim.status == 200 else "refusals"
-            yield Entry(area, " ".join(filter(None, (operation, str(claim.status), claim.what))), claim.evidence)
+            yield EvidenceEntry(
+                area, " ".join(filter(None, (operation, str(claim.status), claim.what))), claim.evidence
+            )
     for shape in SHAPES:
         for name, _, evidence in shape.members():
-            yield Entry("fields", f"{shape.name}.{name}", evidence)
+            yield EvidenceEntry("fields", f"{shape.name}.{name}", evidence)
     for name, evidence in _of_errors():
-        yield Entry("errors", name, evidence)
+        yield EvidenceEntry("errors", name, evidence)
     for area, table in (
         ("statuses", job_schemas.STATUSES),
         ("events", event_texts.EVENTS),
         ("events", event_texts.STEPS),
     ):
         for name, evidence in table.items():
-            yield Entry(area, name if table is not event_texts.STEPS else f"step, {name}", evidence)
+            yield EvidenceEntry(area, name if table is not event_texts.STEPS else f"step, {name}", evidence)
 
 
 def _of_errors() -> Iterator[tuple[str, Evidence]]:
@@ -87,7 +89,7 @@ def fidelity() -> dict[str, Any]:
     }
 
 
-def figures(found: Iterable[Entry]) -> dict[str, Any]:
+def figures(found: Iterable[EvidenceEntry]) -> dict[str, Any]:
     """How many entries there are, how many of each kind, and what percentage that is."""
     counts = Counter(entry.evidence.kind for entry in found)
     total = sum(counts.values())
@@ -106,10 +108,10 @@ def markdown(operations: Iterable[tuple[str, str, str]]) -> str:
     return "\n".join(["| route | success | refusals |", "|---|---|---|", *rows]) + "\n"
 
 
-def _told(claims: Iterable[Claim], *, success: bool) -> str:
+def _told(claims: Iterable[RouteEvidence], *, success: bool) -> str:
     return "; ".join(_words(claim) for claim in claims if (claim.status == 200) is success)
 
 
-def _words(claim: Claim) -> str:
+def _words(claim: RouteEvidence) -> str:
     named = claim.what if claim.status == 200 else f"{claim.status} {claim.what}".strip()
     return f"{named}: {claim.evidence.kind}" if named else claim.evidence.kind

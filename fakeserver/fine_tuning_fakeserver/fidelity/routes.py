@@ -8,7 +8,7 @@ from ..evidence import Evidence, inferred, printed, recorded, spec, vendor
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RouteEvidence:
     """One thing that a route answers: its status, which of several it is, and what backs it."""
 
     status: int
@@ -16,12 +16,12 @@ class Claim:
     evidence: Evidence
 
 
-def _ok(evidence: Evidence, what: str = "") -> Claim:
-    return Claim(200, what, evidence)
+def _ok(evidence: Evidence, what: str = "") -> RouteEvidence:
+    return RouteEvidence(200, what, evidence)
 
 
-def _no(status: int, evidence: Evidence, what: str = "") -> Claim:
-    return Claim(status, what, evidence)
+def _no(status: int, evidence: Evidence, what: str = "") -> RouteEvidence:
+    return RouteEvidence(status, what, evidence)
 
 
 _PAGED = inferred("the family of creation's refusals")
@@ -42,7 +42,7 @@ _GRANTS = spec("the reference of checkpoint permissions")
 _OF_MODEL = inferred("the answer for an unknown model")
 _GRADED = printed("an answer of this route", "2025-12")
 
-ROUTES: dict[str, tuple[Claim, ...]] = {
+ROUTES: dict[str, tuple[RouteEvidence, ...]] = {
     "create_job": (
         _ok(recorded("MinimalRequiredParams, AllParameters", "2025-09"), "supervised"),
         _ok(printed("jobs by preference", "2024-12"), "dpo"),
@@ -145,7 +145,7 @@ _ON_DEMAND = (
 )
 """What a route answers where the fake was told to fail. It can be told any status from 400 to 599."""
 
-EVERYWHERE: tuple[Claim, ...] = (
+EVERYWHERE: tuple[RouteEvidence, ...] = (
     _no(401, printed("an answer without a key", "2023, 2026"), "no key"),
     _no(413, inferred("the service's text for files is unknown"), "body too large"),
     _no(500, inferred("what the service says of a bug of its own is not imitated"), "bug of the fake"),

@@ -23,7 +23,7 @@ EMPTY: Schema = {"type": "object", "additionalProperties": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ObjectSchema:
     """A closed object. Its members stand in groups: what backs them, then their schemas by name."""
 
     name: str
@@ -78,6 +78,6 @@ def mapping(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
 
-def ref(shape: Shape | str) -> Schema:
+def ref(shape: ObjectSchema | str) -> Schema:
     """A reference to an object of the document, by its shape or its name."""
     return {"$ref": COMPONENTS + (shape if isinstance(shape, str) else shape.name)}

@@ -1,6 +1,6 @@
 """What code under test did wrong although its test passed, told from what it asked of the fake."""
 
-from .finding import Facts, Finding, told
+from .finding import FinalState, Finding, render_finding
 from .rules import CODES, find
 
-__all__ = ["CODES", "Facts", "Finding", "find", "told"]
+__all__ = ["CODES", "FinalState", "Finding", "find", "render_finding"]

@@ -43,7 +43,7 @@ class Finding:
         return "\n    ".join([head, printable(self.hint), *map(str, shown)])
 
 
-def told(findings: Sequence[Finding]) -> list[str]:
+def render_finding(findings: Sequence[Finding]) -> list[str]:
     """The first of *findings*, and how many more there are of which code."""
     rest = Counter(finding.code for finding in findings[FINDINGS_AT_MOST:])
     more = ", ".join(f"{count} {code}" for code, count in rest.items())
@@ -51,7 +51,7 @@ def told(findings: Sequence[Finding]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FinalState:
     """What the account knows at the end.
 
     Args:

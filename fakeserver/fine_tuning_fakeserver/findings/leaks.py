@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..web.recorded_calls import Call
-from .finding import Facts, Finding
-from .observed_jobs import UNDER_WAY, looks, sightings
-from .similar_calls import FILES, is_anew, uploads_of
+from .finding import FinalState, Finding
+from .observed_jobs import UNDER_WAY, observed_jobs, polls
+from .similar_calls import FILES, is_reupload, uploads_of
 
 WAITED_LOOKS = 5
 
 
-def leaked_file(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def leaked_file(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A file was uploaded, no job was had with it, and its client went on with another file and left it there.
 
     Precisely: every create that names the file failed; after that the same client (by its User-Agent) created a job
@@ -38,7 +38,7 @@ def leaked_file(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _left(own: Sequence[Call], facts: Facts) -> Iterator[tuple[Call, Call, Call]]:
+def _left(own: Sequence[Call], facts: FinalState) -> Iterator[tuple[Call, Call, Call]]:
     """Each upload of a file that is left, the last create that named it, and the one that succeeded instead."""
     creates, uploads = [call for call in own if call.operation == "create_job"], uploads_of(own)
     deleted = {call.file_id for call in own if call.operation == "delete_file"}
@@ -60,7 +60,7 @@ def _went_on(creates: Sequence[Call], failed: Call) -> Call | None:
 
 
 def _may_be_later(failed: Call, other: Call, file: str, uploads: Mapping[str, Call]) -> bool:
-    anew = any(is_anew(file, another, failed, uploads) for another in _files(other))
+    anew = any(is_reupload(file, another, failed, uploads) for another in _files(other))
     return failed.status == 429 and not anew
 
 
@@ -68,7 +68,7 @@ def _files(create: Call) -> list[object]:
     return [create.options.get(name) for name in FILES]
 
 
-def leaked_job(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def leaked_job(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """Somebody created a job, waited for it, gave up, and left it running.
 
     Waited is retrieved 5 times or more; gave up is that the last answer about it had a status under way
@@ -78,8 +78,8 @@ def leaked_job(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
     It cannot see a program that hands the job to another one to go on waiting.
     """
     created = {call.job_id: call for call in own if call.operation == "create_job" and call.accepted}
-    last_seen = {sighting.job_id: sighting for sighting in sightings(own)} if created else {}
-    for job, seen in looks(own).items():
+    last_seen = {sighting.job_id: sighting for sighting in observed_jobs(own)} if created else {}
+    for job, seen in polls(own).items():
         is_left = job in created and job not in facts.over and job not in facts.paused and not facts.has_webhooks
         if is_left and len(seen) >= WAITED_LOOKS and last_seen[job].status in UNDER_WAY:
             yield Finding(

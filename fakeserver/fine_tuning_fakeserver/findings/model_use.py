@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..web.recorded_calls import Call
-from .finding import Facts, Finding
-from .observed_jobs import TERMINAL, Sighting, sightings
-from .similar_calls import chained, is_same_job, uploads_of
+from .finding import FinalState, Finding
+from .observed_jobs import TERMINAL, ObservedJob, observed_jobs
+from .similar_calls import chains, is_same_job, uploads_of
 
 _NOTHING = frozenset({"none", "null", "undefined", "nil", ""})
 """How languages spell what is not there, when it gets into a path or a text."""
@@ -17,7 +17,7 @@ _IN_PATH = frozenset({"retrieve_model", "delete_model"})
 _IN_BODY = frozenset({"create_chat_completion", "create_completion", "create_job"})
 
 
-def read_model_before_success(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def read_model_before_success(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A request names nothing for a model (null, empty, "None" …) while a job that its client had seen was not over.
 
     It is the job without a model that was seen last; of several in one answer, the newest. It cannot see a program
@@ -33,7 +33,7 @@ def read_model_before_success(own: Sequence[Call], facts: Facts) -> Iterator[Fin
             )
 
 
-def ignored_job_error(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def ignored_job_error(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A client was told that a job failed, and went on as if it had not.
 
     Either a request names nothing for a model (as in `read_model_before_success`) after the job had failed or was
@@ -57,14 +57,14 @@ def ignored_job_error(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
 def _asked_for_the_same(own: Sequence[Call]) -> Iterator[Finding]:
     creates, uploads = [call for call in own if call.operation == "create_job"], uploads_of(own)
     made = {call.job_id: call for call in creates if call.accepted}
-    failures = {seen.job_id: seen for seen in reversed(sightings(own)) if seen.status == "failed"}
+    failures = {seen.job_id: seen for seen in reversed(observed_jobs(own)) if seen.status == "failed"}
     links = []
     for job, seen in reversed(failures.items()):
         if job in made and _is_of_the_request(seen.error):
             later = (call for call in creates if call.number > seen.call.number)
             again = next((call for call in later if is_same_job(made[job], call, uploads)), None)
             links += [(made[job], seen.call, again)] if again else []
-    for chain in chained(links):
+    for chain in chains(links):
         first = failures[chain[0].job_id or ""]
         yield Finding(
             "ignored_job_error",
@@ -82,16 +82,16 @@ def _named(call: Call) -> str:
     return f"{call.operation} was sent {json.dumps(_model(call))} for a model"
 
 
-def _nameless(own: Sequence[Call]) -> list[tuple[Sighting, list[Call]]]:
+def _nameless(own: Sequence[Call]) -> list[tuple[ObservedJob, list[Call]]]:
     """The jobs without a model whose model was asked for by no name, each with the calls that did so."""
-    seen: dict[str, Sighting] = {}
-    found: dict[str, tuple[Sighting, list[Call]]] = {}
+    seen: dict[str, ObservedJob] = {}
+    found: dict[str, tuple[ObservedJob, list[Call]]] = {}
     for call in own:
         if _names_nothing(call):
             without = [sighting for sighting in seen.values() if sighting.status != "succeeded"]
             for last in without[-1:]:
                 found.setdefault(f"{last.job_id} {last.status}", (last, []))[1].append(call)
-        for sighting in reversed(sightings([call])):  # a list has the newest first, which most want
+        for sighting in reversed(observed_jobs([call])):  # a list has the newest first, which most want
             seen.pop(sighting.job_id, None)
             seen[sighting.job_id] = sighting
     return list(found.values())

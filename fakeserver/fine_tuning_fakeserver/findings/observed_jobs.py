@@ -19,7 +19,7 @@ _OF_ONE = frozenset({"create_job", "retrieve_job", "cancel_job", "pause_job", "r
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class ObservedJob:
     """A job as one answer showed it."""
 
     call: Call
@@ -36,39 +36,39 @@ class Sighting:
         return {"cancelled": "had been cancelled"}.get(self.status, f"had {self.status}")
 
 
-def sightings(calls: Sequence[Call]) -> list[Sighting]:
+def observed_jobs(calls: Sequence[Call]) -> list[ObservedJob]:
     """All sightings, in the order of the answers."""
     return [sighting for call in calls for sighting in _of(call)]
 
 
-def looks(calls: Sequence[Call]) -> dict[str, list[Sighting]]:
+def polls(calls: Sequence[Call]) -> dict[str, list[ObservedJob]]:
     """By job, the sightings of those who asked for just that job."""
-    found: dict[str, list[Sighting]] = {}
-    for sighting in sightings([call for call in calls if call.operation == "retrieve_job"]):
+    found: dict[str, list[ObservedJob]] = {}
+    for sighting in observed_jobs([call for call in calls if call.operation == "retrieve_job"]):
         found.setdefault(sighting.job_id, []).append(sighting)
     return found
 
 
-def data_of(call: Call) -> list[Any]:
+def json_of_answer(call: Call) -> list[Any]:
     """The items of the list that was answered."""
     data = call.answer.get("data") if isinstance(call.answer, dict) else None
     return data if isinstance(data, list) else []
 
 
-def _of(call: Call) -> Iterator[Sighting]:
+def _of(call: Call) -> Iterator[ObservedJob]:
     if not call.answered or not isinstance(call.answer, dict):
         return
     if call.operation in _OF_ONE:
         yield from _seen(call, call.answer)
     elif call.operation == "list_jobs":
-        for job in data_of(call):
+        for job in json_of_answer(call):
             yield from _seen(call, job)
 
 
-def _seen(call: Call, job: Any) -> Iterator[Sighting]:
+def _seen(call: Call, job: Any) -> Iterator[ObservedJob]:
     if not isinstance(job, dict):  # a script may say anything
         return
     identifier, status, error = (job.get(name) for name in ("id", "status", "error"))
     code = error.get("code") if isinstance(error, dict) else None
     if isinstance(identifier, str) and isinstance(status, str):
-        yield Sighting(call, identifier, status, code if isinstance(code, str) else None)
+        yield ObservedJob(call, identifier, status, code if isinstance(code, str) else None)

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from ..web.recorded_calls import Call
-from .finding import Facts, Finding
-from .observed_jobs import data_of
+from .finding import FinalState, Finding
+from .observed_jobs import json_of_answer
 from .similar_calls import grouped
 
 FOLLOWED = 3
@@ -36,7 +36,7 @@ _PREFIXES = {
 _TIME = re.compile(r"\d{1,19}(\.\d+)?(e\+?\d+)?|\d{4}-\d\d-\d\d([T ].*)?", re.IGNORECASE)
 
 
-def ignored_has_more(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def ignored_has_more(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A list was asked for without a limit, said has_more, and its further pages were never fetched.
 
     Of jobs, files, checkpoints and permissions one such page is enough, if the same list (by the same filter) was
@@ -56,12 +56,14 @@ def ignored_has_more(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
         pages = [call for call in same if not _is_further(call)]
         left = [page for page in pages if page.number > followed]
         if same[0].operation == "list_job_events":
-            yield from _lost_events(own, [page for page in pages if data_of(page)], followed)
-        elif ignored := [page for page in left if sum(_is_used(item, page, last_named) for item in data_of(page)) != 1]:
+            yield from _lost_events(own, [page for page in pages if json_of_answer(page)], followed)
+        elif ignored := [
+            page for page in left if sum(_is_used(item, page, last_named) for item in json_of_answer(page)) != 1
+        ]:
             first = ignored[0]
             yield Finding(
                 "ignored_has_more",
-                f"{first.operation} was answered with {len(data_of(first))} {_KINDS[first.operation or '']}s "
+                f"{first.operation} was answered with {len(json_of_answer(first))} {_KINDS[first.operation or '']}s "
                 f"and has_more, and the rest was never fetched",
                 tuple(ignored),
                 "go on with after=<the last id> while has_more is true, or say with limit how many are wanted",
@@ -101,7 +103,7 @@ def _has_more(call: Call) -> bool:
 
 
 def _items(call: Call) -> frozenset[str]:
-    return frozenset(str(item.get("id")) for item in data_of(call) if isinstance(item, dict))
+    return frozenset(str(item.get("id")) for item in json_of_answer(call) if isinstance(item, dict))
 
 
 def _last_named(own: Sequence[Call]) -> dict[str, int]:
@@ -116,7 +118,7 @@ def _is_used(item: Any, page: Call, last_named: dict[str, int]) -> bool:
     return any(last_named.get(name, 0) > page.number for name in names if isinstance(name, str))
 
 
-def cursor_by_time(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def cursor_by_time(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A list was asked for ``after`` a number, a date, or the id of another kind of thing, and refused.
 
     It cannot see where the value comes from: an id of the right kind that was made up, or that is of another job, is

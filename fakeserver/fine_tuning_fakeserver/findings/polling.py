@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from ..web.recorded_calls import Call
 from .call_gaps import has_paused, is_busy, may_be_hot, runs, virtual_s
-from .finding import Facts, Finding
-from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, looks, sightings
+from .finding import FinalState, Finding
+from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, polls
 from .similar_calls import grouped
 
 HOT_LOOKS = 20
@@ -21,7 +21,7 @@ TICK_S = 60
 _READING = frozenset({"retrieve_job", "list_jobs", "list_job_events", "list_job_checkpoints"})
 
 
-def polled_without_pause(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def polled_without_pause(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """An unfinished job was looked at 20 times or more with no pause in between.
 
     A look is to retrieve it, or to list its events, its checkpoints, or jobs of which one is not over; the same look
@@ -47,10 +47,10 @@ def polled_without_pause(own: Sequence[Call], facts: Facts) -> Iterator[Finding]
             )
 
 
-def _is_wait(call: Call, facts: Facts) -> bool:
+def _is_wait(call: Call, facts: FinalState) -> bool:
     """Whether something that the call looks at was not over."""
     if call.operation in ("retrieve_job", "list_jobs"):
-        return any(sighting.status not in TERMINAL for sighting in sightings([call]))
+        return any(sighting.status not in TERMINAL for sighting in observed_jobs([call]))
     return call.answered and call.at < facts.over.get(call.job_id or "", call.at + 1)
 
 
@@ -60,7 +60,7 @@ def _subject(call: Call) -> str:
     return f"{call.operation}{f' of job {call.job_id}' if call.job_id else ''} was asked for"
 
 
-def no_terminal_check(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def no_terminal_check(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A job whose end had been answered was retrieved on and on.
 
     On and on is in more than 5 rounds, which have a pause between them (50 ms of real or 1 s of virtual time), but
@@ -71,7 +71,7 @@ def no_terminal_check(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
     It cannot see who asks: a test that does all this on purpose is taken for a loop that does not know the status.
     """
     for run in runs(own, _both_too_late):
-        for job, seen in looks(run).items():
+        for job, seen in polls(run).items():
             rounds = 1 + sum(has_paused(first.call, second.call) for first, second in pairwise(seen))
             if rounds > ROUNDS_TOO_MANY or len(seen) > HOT_LOOKS:
                 yield Finding(
@@ -88,11 +88,11 @@ def _both_too_late(first: Call, second: Call) -> bool:
 
 def _is_too_late(call: Call) -> bool:
     """Whether the call looks, and not at a job that is still under way."""
-    under_way = call.operation == "retrieve_job" and any(seen.status not in TERMINAL for seen in sightings([call]))
+    under_way = call.operation == "retrieve_job" and any(seen.status not in TERMINAL for seen in observed_jobs([call]))
     return call.operation in _READING and not under_way
 
 
-def unknown_status_crashed(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def unknown_status_crashed(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A client that was polling fell silent for good at the first answer with a status beyond the usual ones.
 
     Precisely: a job was retrieved twice or more in usual statuses (validating_files, queued, running, Azure's
@@ -105,12 +105,12 @@ def unknown_status_crashed(own: Sequence[Call], facts: Facts) -> Iterator[Findin
     same.
     """
     last_calls = _last_calls(own)
-    for job, seen in looks(own).items():
+    for job, seen in polls(own).items():
         *before, last = seen
         strange = last.status not in UNDER_WAY | TERMINAL and not last.call.user_agent.startswith(OWN_CLIENT)
         if not strange or len(before) < 2 or job in facts.over or last_calls[job] != last.call.number:
             continue
-        told = [sighting.status for sighting in sightings(own) if sighting.job_id == job]
+        told = [sighting.status for sighting in observed_jobs(own) if sighting.job_id == job]
         in_a_loop = all(virtual_s(one.call, other.call) < TICK_S for one, other in pairwise(seen))
         if in_a_loop and all(status in UNDER_WAY for status in told[:-1]):
             yield Finding(

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from ..web.recorded_calls import Call
 from .call_gaps import has_paused, is_busy, may_be_hot, paused_for, runs
-from .finding import Facts, Finding
+from .finding import FinalState, Finding
 from .observed_jobs import OWN_CLIENT
-from .similar_calls import chained, grouped, is_same_job, uploads_of
+from .similar_calls import chains, grouped, is_same_job, uploads_of
 
 REFUSALS_TOO_MANY = 3
 _SPOILS = ("truncate", "malformed")
@@ -18,7 +18,7 @@ SLACK_S = 0.05
 """By so much a wait may be shorter than was asked for, for the sake of clocks that differ."""
 
 
-def create_retried_blindly(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def create_retried_blindly(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """A job was asked for, the answer left open whether there is one now, and the same was asked for again.
 
     Open is a status of 408, of 500 or more, or an answer that a fault kept from its client or spoilt; a connection
@@ -29,7 +29,7 @@ def create_retried_blindly(own: Sequence[Call], facts: Facts) -> Iterator[Findin
     It cannot see a client's own timeout where the answer was made all the same, nor whether it is the code that asks
     again or its test.
     """
-    for chain in chained(_blind(own)):
+    for chain in chains(_blind(own)):
         by_itself = any(call.retry for call in chain)
         way = "use OpenAI(max_retries=0) for creates" if by_itself else "switch off automatic retries of the create"
         yield Finding(
@@ -61,7 +61,7 @@ def _outcome(call: Call) -> str:
     return "an answer that was lost" if not call.status or call.fault in _SPOILS else f"status {call.status}"
 
 
-def hot_loop_on_429(own: Sequence[Call], facts: Facts) -> Iterator[Finding]:
+def hot_loop_on_429(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     """After a 429 a client sent the same request again too soon.
 
     Too soon is before the time that Retry-After asked for has passed, really or virtually; without Retry-After it is

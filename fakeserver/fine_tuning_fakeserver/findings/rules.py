@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ..web.recorded_calls import Call
-from .finding import Facts, Finding
+from .finding import FinalState, Finding
 from .leaks import leaked_file, leaked_job
 from .model_use import ignored_job_error, read_model_before_success
 from .pagination import cursor_by_time, ignored_has_more
@@ -17,7 +17,7 @@ from .similar_calls import grouped
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
-Rule: TypeAlias = Callable[[Sequence[Call], Facts], Iterable[Finding]]
+Rule: TypeAlias = Callable[[Sequence[Call], FinalState], Iterable[Finding]]
 
 RULES: Mapping[str, tuple[Rule, str]] = {
     "polled_without_pause": (polled_without_pause, "an unfinished job was looked at over and over without a pause"),
@@ -49,7 +49,7 @@ CODES: Mapping[str, str] = {code: line for code, (_, line) in RULES.items()}
 """Every code that a finding can have, and what it means in one line."""
 
 
-def find(calls: Sequence[Call], facts: Facts) -> list[Finding]:
+def find(calls: Sequence[Call], facts: FinalState) -> list[Finding]:
     """All findings, by their first request.
 
     A rule sees the calls of one sender (by its User-Agent) at a time: what others do excuses and accuses nobody.
@@ -59,7 +59,7 @@ def find(calls: Sequence[Call], facts: Facts) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.requests)
 
 
-def _by(code: str, own: Sequence[Call], facts: Facts) -> list[Finding]:
+def _by(code: str, own: Sequence[Call], facts: FinalState) -> list[Finding]:
     """What one rule finds; one that breaks finds nothing, and says so in the log: no test may suffer from it."""
     rule, _ = RULES[code]
     try:

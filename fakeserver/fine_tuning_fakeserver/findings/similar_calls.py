@@ -25,7 +25,7 @@ def uploads_of(own: Iterable[Call]) -> Mapping[str, Call]:
     return {call.file_id: call for call in own if call.operation == "upload_file" and call.accepted and call.file_id}
 
 
-def is_anew(file: object, other: object, since: Call, uploads: Mapping[str, Call]) -> bool:
+def is_reupload(file: object, other: object, since: Call, uploads: Mapping[str, Call]) -> bool:
     """Whether *other* is what *file* was, uploaded again after the call *since*: same name, same size."""
     if not (isinstance(file, str) and isinstance(other, str) and {file, other} <= uploads.keys()):
         return False
@@ -39,13 +39,13 @@ def is_same_job(first: Call, second: Call, uploads: Mapping[str, Call]) -> bool:
         return True
     files = [(first.options.get(name), second.options.get(name)) for name in FILES]
     if not (
-        first.whole and second.whole and all(old == new or is_anew(old, new, first, uploads) for old, new in files)
+        first.whole and second.whole and all(old == new or is_reupload(old, new, first, uploads) for old, new in files)
     ):
         return False
     return {**first.options, **dict.fromkeys(FILES)} == {**second.options, **dict.fromkeys(FILES)}
 
 
-def chained(links: Iterable[Sequence[Call]]) -> list[tuple[Call, ...]]:
+def chains(links: Iterable[Sequence[Call]]) -> list[tuple[Call, ...]]:
     """*links* joined to chains: one that begins with the call that another ends with goes on with it."""
     chains: dict[int, tuple[Call, ...]] = {}
     for first, *rest in links:

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from . import formula, python_runner
 from .grader_models import Grader, LabelModel, Multi, Part, Python, ScoreModel, StringCheck, TextSimilarity
-from .result import Fault, GradingError, Outcome
+from .result import ErrorFlag, GradingError, GradingOutcome
 from .similarity import similarity
-from .templates import Case
+from .templates import GradingInput
 
 Judge: TypeAlias = Callable[[ScoreModel | LabelModel, str], float | None]
 """Asks the model of a grader with a text, and returns the number it gives; None where it gives none."""
@@ -25,18 +25,18 @@ PASSING = 0.5
 """A label_model's number from here on stands for a passing label (ours)."""
 
 
-def grade(grader: Grader | Part, case: Case, judge: Judge) -> Outcome:
+def grade(grader: Grader | Part, case: GradingInput, judge: Judge) -> GradingOutcome:
     """What *grader* makes of *case*; what goes wrong is in it."""
     if isinstance(grader, Multi):
-        return _together(grader, case, judge)
+        return _combine(grader, case, judge)
     model = grader.model if isinstance(grader, ScoreModel | LabelModel) else None
     try:
-        return Outcome(_reward(grader, case, judge), model=model)
+        return GradingOutcome(_reward(grader, case, judge), model=model)
     except GradingError as error:
-        return Outcome(0.0, (error.fault,), model=model)
+        return GradingOutcome(0.0, (error.fault,), model=model)
 
 
-def _together(grader: Multi, case: Case, judge: Judge) -> Outcome:
+def _combine(grader: Multi, case: GradingInput, judge: Judge) -> GradingOutcome:
     """The formula's value; a part that fails leaves it none (inferred)."""
     parts = {name: grade(part, case, judge) for name, part in grader.parts().items()}
     rewards = {name: part.reward for name, part in parts.items()}
@@ -46,14 +46,14 @@ def _together(grader: Multi, case: Case, judge: Judge) -> Outcome:
     except GradingError as error:
         faults.append(error.fault)
         reward = 0.0
-    return _closed(reward, faults, rewards)
+    return _result(reward, faults, rewards)
 
 
-def _closed(reward: float, faults: list[Fault], rewards: dict[str, float]) -> Outcome:
-    return Outcome(0.0 if faults else reward, tuple(faults), rewards)
+def _result(reward: float, faults: list[ErrorFlag], rewards: dict[str, float]) -> GradingOutcome:
+    return GradingOutcome(0.0 if faults else reward, tuple(faults), rewards)
 
 
-def _reward(grader: Part, case: Case, judge: Judge) -> float:
+def _reward(grader: Part, case: GradingInput, judge: Judge) -> float:
     match grader:
         case StringCheck():
             compare = COMPARISONS[grader.operation]

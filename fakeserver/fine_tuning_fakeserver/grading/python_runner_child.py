@@ -21,7 +21,7 @@ def main() -> None:  # pragma: no cover  # in a process of its own, which nothin
     os.dup2(silence, 1)
     limit(task)
     sys.path.extend(task["packages"])
-    answer.write(json.dumps(graded(task)).encode())
+    answer.write(json.dumps(run_grader(task)).encode())
     answer.close()
     os._exit(0)  # threads that the grader left behind are not waited for
 
@@ -45,7 +45,7 @@ def limit(task: dict[str, Any]) -> None:  # pragma: no cover  # see main
             pass  # macOS has the names, and refuses some
 
 
-def graded(task: dict[str, Any]) -> dict[str, Any]:
+def run_grader(task: dict[str, Any]) -> dict[str, Any]:
     """The reward, or what went wrong."""
     names: dict[str, Any] = {"__name__": "grader"}
     try:
@@ -54,11 +54,11 @@ def graded(task: dict[str, Any]) -> dict[str, Any]:
             return {"error": "The grader's source has no function 'grade'."}
         reward = names["grade"](task["sample"], task["item"])
     except BaseException as error:  # SystemExit, too: whatever it does, it is answered
-        return {"error": told(error)}
-    return accepted(reward)
+        return {"error": write_result(error)}
+    return is_valid_reward(reward)
 
 
-def accepted(reward: Any) -> dict[str, Any]:
+def is_valid_reward(reward: Any) -> dict[str, Any]:
     """*reward* when it is a finite number."""
     number = math.nan
     if not isinstance(reward, (str, bytes)):
@@ -71,7 +71,7 @@ def accepted(reward: Any) -> dict[str, Any]:
     return {"error": f"grade returned {type(reward).__name__}, and a finite number is wanted."}
 
 
-def told(error: BaseException) -> str:
+def write_result(error: BaseException) -> str:
     """The traceback, from the grader's own first line on."""
     frames = error.__traceback__.tb_next if error.__traceback__ else None
     return "".join(traceback.format_exception(type(error), error, frames)).strip()[-DETAILS_AT_MOST:]

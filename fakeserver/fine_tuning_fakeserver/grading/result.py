@@ -39,7 +39,7 @@ ERRORS: tuple[tuple[str, bool | None], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ErrorFlag:
     """One flag of an answer, and what is said of it where the answer has a place for that."""
 
     flag: str
@@ -51,20 +51,20 @@ class GradingError(Exception):
 
     def __init__(self, flag: str, details: str) -> None:
         super().__init__(details)
-        self.fault = Fault(flag, details)
+        self.fault = ErrorFlag(flag, details)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GradingOutcome:
     """What one grader made of one sample; with faults the reward is 0 (inferred). `model` is the one that judged."""
 
     reward: float
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ErrorFlag, ...] = ()
     sub_rewards: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
 
 
-def errors(faults: Iterable[Fault]) -> Json:
+def errors(faults: Iterable[ErrorFlag]) -> Json:
     """``metadata.errors``: of several faults with one flag the first is told."""
     members: Json = dict(ERRORS)
     for fault in faults:
@@ -75,7 +75,7 @@ def errors(faults: Iterable[Fault]) -> Json:
     return members
 
 
-def answer(name: str, kind: str, outcome: Outcome, execution_time: float) -> Json:
+def answer(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> Json:
     """The answer to a run, members in the order of the spec's example and of the published output.
 
     Source: ``token_usage`` is null where no model was asked (published output); none ever is here, and the schema

@@ -65,7 +65,7 @@ def _gleu(text: str, reference: str) -> float:
     return float(sentence_gleu([_tokens(reference)], _tokens(text)))
 
 
-class NoSynonyms:
+class EmptyWordNet:
     """Stands where nltk takes a WordNet, and knows no synonym of any word.
 
     # DIVERGES: WordNet is a download of its own, so words match when they are the same or have the same stem.
@@ -79,7 +79,7 @@ class NoSynonyms:
 def _meteor(text: str, reference: str) -> float:
     from nltk.translate.meteor_score import single_meteor_score
 
-    return float(single_meteor_score(_tokens(reference), _tokens(text), wordnet=NoSynonyms()))
+    return float(single_meteor_score(_tokens(reference), _tokens(text), wordnet=EmptyWordNet()))
 
 
 def _cosine(text: str, reference: str) -> float:

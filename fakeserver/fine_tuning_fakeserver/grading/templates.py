@@ -21,14 +21,14 @@ _STEP = re.compile(r"""\s*(?:\.\s*([\w-]+)|\[\s*(\d{1,9})\s*\]|\[\s*'([^']*)'\s*
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class GradingInput:
     """What is graded: a row of data and what a model said to it."""
 
     item: Mapping[str, Any]
     sample: Mapping[str, Any]
 
     @classmethod
-    def of(cls, item: Mapping[str, Any], text: str) -> Case:
+    def of(cls, item: Mapping[str, Any], text: str) -> GradingInput:
         """The case of a row and a model's raw text.
 
         Source: spec (``output_json`` is there when the text is JSON); vendor text (the other names, and that

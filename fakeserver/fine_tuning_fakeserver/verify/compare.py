@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..web.in_process import Reply
-from .recording import Exchange, parsed
+from ..web.in_process import InProcessResponse
+from .recording import RecordedExchange, parsed
 
 Verdict: TypeAlias = Literal["exact", "same shape", "differs", "not applicable"]
 
@@ -56,7 +56,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-def compare(exchange: Exchange, reply: Reply) -> Comparison:
+def compare(exchange: RecordedExchange, reply: InProcessResponse) -> Comparison:
     """Hold the fake's *reply* against the recorded answer."""
     notes = tuple(_header_notes(exchange, reply))
     if exchange.status != reply.status:
@@ -71,7 +71,7 @@ def compare(exchange: Exchange, reply: Reply) -> Comparison:
     return Comparison(verdict, difference, notes)
 
 
-def _bodies(exchange: Exchange, body: bytes) -> tuple[Verdict, Difference | None]:
+def _bodies(exchange: RecordedExchange, body: bytes) -> tuple[Verdict, Difference | None]:
     recorded = exchange.body
     if not exchange.end_is_known:
         recorded, body = recorded.rstrip(b"\n"), body.rstrip(b"\n")
@@ -88,7 +88,7 @@ def _bodies(exchange: Exchange, body: bytes) -> tuple[Verdict, Difference | None
     return "same shape", found[0][0] if found else _first_byte(recorded, body)
 
 
-def _kinds(exchange: Exchange, reply: Reply) -> Difference | None:
+def _kinds(exchange: RecordedExchange, reply: InProcessResponse) -> Difference | None:
     """The difference between two bodies' media types; None where they are the same, or one is not told."""
     types = (value.decode("latin-1") for name, value in reply.headers if name.lower() == b"content-type")
     expected, got = (
@@ -145,7 +145,7 @@ def _shown(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def _header_notes(exchange: Exchange, reply: Reply) -> Iterator[str]:
+def _header_notes(exchange: RecordedExchange, reply: InProcessResponse) -> Iterator[str]:
     """What the API's own headers tell; a recording without any of them kept none."""
     got = {name.decode("latin-1").lower() for name, _ in reply.headers}
     recorded = [name for name in API_HEADERS if name in exchange.headers]
@@ -157,7 +157,7 @@ def _header_notes(exchange: Exchange, reply: Reply) -> Iterator[str]:
         yield f"headers of the fake's answer only: {', '.join(extra)}"
 
 
-def _said(reply: Reply) -> Iterator[str]:
+def _said(reply: InProcessResponse) -> Iterator[str]:
     """The fake's own words, where it refuses what the service took."""
     answer = parsed(reply.body)
     if isinstance(answer, dict):

@@ -6,8 +6,8 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 from ..domain.dialects.dialect import RECORDED
-from .recording import Exchange, Recording
-from .replay import Verified, verify
+from .recording import RecordedExchange, Recording
+from .replay import VerifiedRecording, verify
 
 AUTO = "auto"
 
@@ -19,7 +19,7 @@ SINCE = (
 )
 
 
-def dialect_of(exchange: Exchange) -> str:
+def dialect_of(exchange: RecordedExchange) -> str:
     """The name of the dialect of an exchange's date; the default's where it has none."""
     try:
         day = parsedate_to_datetime(exchange.headers.get("date", "")).date().isoformat()
@@ -28,14 +28,14 @@ def dialect_of(exchange: Exchange) -> str:
     return next(name for since, name in SINCE if day >= since)
 
 
-def verify_as(recording: Recording, dialect: str) -> Verified:
+def verify_as(recording: Recording, dialect: str) -> VerifiedRecording:
     """`verify` under a dialect; under "auto" each exchange is held to the dialect of its own date.
 
     Exchanges of different dialects are months apart: each have an account of their own.
     """
     if dialect != AUTO:
         return verify(recording, {"dialect": dialect})
-    of_dialect: dict[str, list[Exchange]] = {}
+    of_dialect: dict[str, list[RecordedExchange]] = {}
     for exchange in recording.exchanges:
         of_dialect.setdefault(dialect_of(exchange), []).append(exchange)
     runs = [
@@ -43,4 +43,4 @@ def verify_as(recording: Recording, dialect: str) -> Verified:
         for name, exchanges in of_dialect.items()
     ]
     rows = sorted((row for run in runs for row in run.rows), key=lambda row: row.number)
-    return Verified(recording, tuple(rows), tuple(problem for run in runs for problem in run.problems))
+    return VerifiedRecording(recording, tuple(rows), tuple(problem for run in runs for problem in run.problems))

@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain.timeline import COMPLETED_AFTER
-from ..domain.training_methods import METHODS, Order
+from ..domain.training_methods import METHODS, TrainingRequest
 from . import partial_evidence
-from .job_history import Course, course
+from .job_history import JobHistory, job_history
 from .observed_objects import (
     CHECKPOINT,
     EVENT,
     FILE,
     JOB,
     MODEL,
-    Filler,
+    Placeholder,
     Sightings,
-    fillers,
-    made,
-    made_ids,
+    created_ids,
+    created_object,
+    objects_in,
+    observed_objects,
     older_first,
-    sightings,
-    things,
+    placeholders,
 )
-from .placeholder_content import Data
-from .recording import Exchange, Json
+from .placeholder_content import DatasetShape
+from .recording import Json, RecordedExchange
 from .route_of import operation_of
 
 SOME_TIME = 1_760_000_000
@@ -34,13 +34,13 @@ SOME_TIME = 1_760_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class JobFacts:
+class InferredJob:
     """A job as it was first and last seen, with its checkpoints, its course, and its result file where one was seen."""
 
     first: Json
     last: Json
     checkpoints: Sequence[Json]
-    course: Course
+    course: JobHistory
     result: Json | None
 
     @property
@@ -49,13 +49,13 @@ class JobFacts:
         return self.course.total or max((int(point["step_number"]) for point in self.checkpoints), default=0)
 
     @property
-    def data(self) -> Data:
+    def data(self) -> DatasetShape:
         """What its training file held, as far as the job tells."""
         method = (self.first.get("method") or {}).get("type", "supervised")
-        order = Order(
+        order = TrainingRequest(
             str(self.first.get("model")), method if isinstance(method, str) and method in METHODS else "supervised"
         )
-        return Data(self.examples or Data().examples, order.reads)
+        return DatasetShape(self.examples or DatasetShape().examples, order.reads)
 
     @property
     def examples(self) -> int:
@@ -69,7 +69,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class InferredState:
     """What an account must hold before the first request, and what it must be told on the way.
 
     Args:
@@ -87,64 +87,64 @@ class Facts:
     start: int
     account: Mapping[str, Any]
     files: Sequence[Json]
-    jobs: Sequence[JobFacts]
-    made_jobs: Mapping[str, JobFacts]
+    jobs: Sequence[InferredJob]
+    made_jobs: Mapping[str, InferredJob]
     needed: Sequence[Json]
-    fillers: Sequence[Filler]
+    fillers: Sequence[Placeholder]
     models: Sequence[Json] | None
     single_models: Sequence[Json]
 
-    def data_of(self, file_id: str) -> Data:
+    def data_of(self, file_id: str) -> DatasetShape:
         """What a training file held, as far as a job on it tells."""
         jobs = [*self.jobs, *self.made_jobs.values()]
         on_it = [job.data for job in jobs if file_id in (job.first["training_file"], job.first.get("validation_file"))]
-        return max(on_it, key=lambda data: data.examples, default=Data())
+        return max(on_it, key=lambda data: data.examples, default=DatasetShape())
 
 
-def gather(exchanges: Sequence[Exchange]) -> Facts:
+def infer_state(exchanges: Sequence[RecordedExchange]) -> InferredState:
     """The facts of a recording."""
-    files, seen = sightings(exchanges, FILE), sightings(exchanges, JOB)
+    files, seen = observed_objects(exchanges, FILE), observed_objects(exchanges, JOB)
     seen |= {job["id"]: [job] for job in partial_evidence.jobs(exchanges, seen)}
-    ours = made_ids(exchanges)
+    ours = created_ids(exchanges)
     jobs = {job_id: _job(states, files, exchanges) for job_id, states in seen.items()}
     before = {job_id: job for job_id, job in jobs.items() if job_id not in ours}
     results = {job.result["id"] for job in jobs.values() if job.result}
     there = [states[0] for file_id, states in files.items() if file_id not in ours | results]
     listed, single = _models(exchanges, [job for job_id, job in jobs.items() if job_id in ours])
-    return Facts(
+    return InferredState(
         start=_start(exchanges, there, before.values()),
         account=_account(exchanges, seen),
         files=older_first(there, exchanges),
         jobs=[before[job["id"]] for job in older_first([job.first for job in before.values()], exchanges)],
         made_jobs={job_id: job for job_id, job in jobs.items() if job_id in ours},
         needed=_needed(exchanges, ours | files.keys() | _results(seen)),
-        fillers=[*fillers(exchanges, "list_files", FILE, files), *fillers(exchanges, "list_jobs", JOB, seen)],
+        fillers=[*placeholders(exchanges, "list_files", FILE, files), *placeholders(exchanges, "list_jobs", JOB, seen)],
         models=listed,
         single_models=[*single, *partial_evidence.models(exchanges, _known_models(listed, single, jobs.values()))],
     )
 
 
-def _job(states: Sequence[Json], files: Sightings, exchanges: Iterable[Exchange]) -> JobFacts:
+def _job(states: Sequence[Json], files: Sightings, exchanges: Iterable[RecordedExchange]) -> InferredJob:
     job_id = states[0]["id"]
     of_job = [each for each in exchanges if f"/jobs/{job_id}/" in each.path]
-    points = sightings(of_job, CHECKPOINT)
-    pages = [each for each in of_job if any(things(each.answer, EVENT))]
+    points = observed_objects(of_job, CHECKPOINT)
+    pages = [each for each in of_job if any(objects_in(each.answer, EVENT))]
     results = states[-1].get("result_files") or [""]
     result = files.get(results[0], [None])[0]
-    return JobFacts(states[0], states[-1], [found[-1] for found in points.values()], course(pages), result)
+    return InferredJob(states[0], states[-1], [found[-1] for found in points.values()], job_history(pages), result)
 
 
 def _results(jobs: Sightings) -> set[str]:
     return {str(file_id) for states in jobs.values() for file_id in states[-1].get("result_files") or ()}
 
 
-def _needed(exchanges: Iterable[Exchange], known: Set[str]) -> list[Json]:
+def _needed(exchanges: Iterable[RecordedExchange], known: Set[str]) -> list[Json]:
     read = partial_evidence.files(exchanges, known)
     named = _named_files(exchanges) - known - {file["id"] for file in read}
     return [*read, *({"id": identifier} for identifier in sorted(named))]
 
 
-def _named_files(exchanges: Iterable[Exchange]) -> set[str]:
+def _named_files(exchanges: Iterable[RecordedExchange]) -> set[str]:
     """The files that requests for jobs name and the service found."""
     named: set[str] = set()
     for exchange in exchanges:
@@ -157,7 +157,7 @@ def _named_files(exchanges: Iterable[Exchange]) -> set[str]:
     return named
 
 
-def _models(exchanges: Iterable[Exchange], jobs: Iterable[JobFacts]) -> tuple[list[Json] | None, list[Json]]:
+def _models(exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]) -> tuple[list[Json] | None, list[Json]]:
     """The models of the first list that was recorded, and those seen alone; without those that *jobs* leave."""
     own: set[Any] = set()
     for job in jobs:
@@ -165,7 +165,7 @@ def _models(exchanges: Iterable[Exchange], jobs: Iterable[JobFacts]) -> tuple[li
     listed: list[Json] | None = None
     single: list[Json] = []
     for exchange in exchanges:
-        found = [model for model in things(exchange.answer, MODEL) if model["id"] not in own]
+        found = [model for model in objects_in(exchange.answer, MODEL) if model["id"] not in own]
         if "data" not in exchange.members:
             single += found
         elif found and listed is None:
@@ -173,7 +173,7 @@ def _models(exchanges: Iterable[Exchange], jobs: Iterable[JobFacts]) -> tuple[li
     return listed, single
 
 
-def _known_models(listed: Iterable[Json] | None, single: Iterable[Json], jobs: Iterable[JobFacts]) -> set[Any]:
+def _known_models(listed: Iterable[Json] | None, single: Iterable[Json], jobs: Iterable[InferredJob]) -> set[Any]:
     """The ids of models of which the recording tells something."""
     named = {model["id"] for model in (*(listed or ()), *single)}
     for job in jobs:
@@ -184,7 +184,7 @@ def _known_models(listed: Iterable[Json] | None, single: Iterable[Json], jobs: I
     return named
 
 
-def _account(exchanges: Sequence[Exchange], jobs: Sightings) -> dict[str, Any]:
+def _account(exchanges: Sequence[RecordedExchange], jobs: Sightings) -> dict[str, Any]:
     """Who the account belongs to, as far as headers, jobs and models tell."""
     seen = [states[-1] for states in jobs.values()]
     tuned = [model for model in _all_models(exchanges) if model["id"].startswith("ft:")]
@@ -199,16 +199,16 @@ def _account(exchanges: Sequence[Exchange], jobs: Sightings) -> dict[str, Any]:
     return {name: next(filter(None, values)) for name, values in told.items() if any(values)}
 
 
-def _all_models(exchanges: Iterable[Exchange]) -> list[Json]:
-    return [model for exchange in exchanges for model in things(exchange.answer, MODEL)]
+def _all_models(exchanges: Iterable[RecordedExchange]) -> list[Json]:
+    return [model for exchange in exchanges for model in objects_in(exchange.answer, MODEL)]
 
 
-def _start(exchanges: Iterable[Exchange], files: Iterable[Json], jobs: Iterable[JobFacts]) -> int:
+def _start(exchanges: Iterable[RecordedExchange], files: Iterable[Json], jobs: Iterable[InferredJob]) -> int:
     """The earliest time at which all that was there could be there, and what is made could not yet."""
     there = [int(file["created_at"]) for file in files]
     for job in jobs:
         late = COMPLETED_AFTER if job.first["status"] == "succeeded" else 0
         ended = (job.first.get("finished_at") or job.first["created_at"] + 1) + late
         there.append(int(max(ended, job.first.get(partial_evidence.SEEN_AT, 0))))
-    new = [int(thing["created_at"]) for each in exchanges if (thing := made(each)) is not None]
+    new = [int(thing["created_at"]) for each in exchanges if (thing := created_object(each)) is not None]
     return min([*new, max(there, default=min(new, default=SOME_TIME))])

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..domain.job_spec import Lengths
-from .observed_objects import EVENT, things
-from .recording import Exchange, Json
+from ..domain.job_spec import PhaseDurations
+from .observed_objects import EVENT, objects_in
+from .recording import Json, RecordedExchange
 
 # Ordinals of the events that every job begins with; they are the service's, and the fake's. Step k is 3 + k.
 OPENING = ("Created fine-tuning job", "Validating training file", "Files validated", "Fine-tuning job started")
@@ -17,7 +17,7 @@ _STEP = re.compile(r"Step (\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class JobHistory:
     """What the events of a job tell; times are Unix seconds.
 
     Args:
@@ -33,7 +33,7 @@ class Course:
     total: int = 0
 
 
-def course(pages: Iterable[Exchange]) -> Course:
+def job_history(pages: Iterable[RecordedExchange]) -> JobHistory:
     """What the pages of one job's events tell."""
     ids: dict[int, str] = {}
     opening: dict[int, int] = {}
@@ -41,18 +41,18 @@ def course(pages: Iterable[Exchange]) -> Course:
     total = 0
     for page in pages:
         ids |= _ordinals(page, {known: ordinal for ordinal, known in ids.items()})
-        for event in things(page.answer, EVENT):
+        for event in objects_in(page.answer, EVENT):
             ordinal = _ordinal(event)
             if ordinal is not None and ordinal < len(OPENING):
                 opening[ordinal] = event["created_at"]
             if step := _STEP.match(event["message"]):
                 steps[int(step[1])], total = event["created_at"], int(step[2])
-    return Course(ids, opening, steps, total)
+    return JobHistory(ids, opening, steps, total)
 
 
-def _ordinals(page: Exchange, known: Mapping[str, int]) -> dict[int, str]:
+def _ordinals(page: RecordedExchange, known: Mapping[str, int]) -> dict[int, str]:
     """Ids by ordinal: one event whose ordinal is certain gives those of all on its page, which are consecutive."""
-    events = list(things(page.answer, EVENT))
+    events = list(objects_in(page.answer, EVENT))
     newest = known[page.query["after"]] - 1 if page.query.get("after") in known else None
     if newest is None and page.members.get("has_more") is False:
         newest = len(events) - 1
@@ -72,7 +72,9 @@ def _ordinal(event: Json) -> int | None:
     return next((ordinal for ordinal, text in enumerate(OPENING) if message.startswith(text)), None)
 
 
-def fitted(lengths: Lengths, steps: int, created_at: float, finished_at: int | None, told: Course) -> dict[str, Any]:
+def fit_durations(
+    lengths: PhaseDurations, steps: int, created_at: float, finished_at: int | None, told: JobHistory
+) -> dict[str, Any]:
     """The lengths of a job's phases, changed so that it goes as it was told; a plan's fields."""
     fit = dict(asdict(lengths))
     validated = told.opening.get(2)
@@ -91,7 +93,7 @@ def fitted(lengths: Lengths, steps: int, created_at: float, finished_at: int | N
     return _sound(_stretched(fit, steps, finished_at - created_at))
 
 
-def _training(fit: Mapping[str, float], started: int, told: Course) -> dict[str, float]:
+def _training(fit: Mapping[str, float], started: int, told: JobHistory) -> dict[str, float]:
     if not told.steps:
         return {}
     first, last = min(told.steps), max(told.steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .recording import Exchange, Json
+from .recording import Json, RecordedExchange
 from .route_of import operation_of
 
 FILE, JOB, EVENT, CHECKPOINT = "file", "fine_tuning.job", "fine_tuning.job.event", "fine_tuning.job.checkpoint"
@@ -43,7 +43,7 @@ DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Filler:
+class Placeholder:
     """A file or job of which a list tells no more than that it was there; a purpose is a file's."""
 
     kind: str
@@ -56,49 +56,49 @@ Sightings: TypeAlias = dict[str, list[Json]]
 """By id, in order of first sight: every state in which a thing was seen."""
 
 
-def things(answer: Any, kind: str) -> Iterator[Json]:
+def objects_in(answer: Any, kind: str) -> Iterator[Json]:
     """The things of a *kind* in an answer, at any depth."""
     if isinstance(answer, list):
         for item in answer:
-            yield from things(item, kind)
+            yield from objects_in(item, kind)
     elif isinstance(answer, dict):
         if answer.get("object") == kind and _is_whole(answer, kind):
             yield answer
         for member in answer.values():
             if isinstance(member, dict | list):
-                yield from things(member, kind)
+                yield from objects_in(member, kind)
 
 
 def _is_whole(thing: Json, kind: str) -> bool:
     return all(isinstance(thing.get(name), each) for name, each in {"id": str, **TYPES[kind]}.items())
 
 
-def sightings(exchanges: Iterable[Exchange], kind: str) -> Sightings:
+def observed_objects(exchanges: Iterable[RecordedExchange], kind: str) -> Sightings:
     """Everything of a *kind* that was seen."""
     seen: Sightings = {}
     for exchange in exchanges:
-        for thing in things(exchange.answer, kind):
+        for thing in objects_in(exchange.answer, kind):
             seen.setdefault(thing["id"], []).append(thing)
     return seen
 
 
-def made(exchange: Exchange) -> Json | None:
+def created_object(exchange: RecordedExchange) -> Json | None:
     """What an exchange made; None where it made nothing."""
     operation = operation_of(exchange)
     if operation is None or exchange.status != 200:
         return None
     if operation.name == "complete_upload":
-        return next(things(exchange.answer, FILE), None)
+        return next(objects_in(exchange.answer, FILE), None)
     kind = MAKERS.get(operation.name)
-    return next(things(exchange.answer, kind), None) if kind else None
+    return next(objects_in(exchange.answer, kind), None) if kind else None
 
 
-def made_ids(exchanges: Iterable[Exchange]) -> frozenset[str]:
+def created_ids(exchanges: Iterable[RecordedExchange]) -> frozenset[str]:
     """The ids of all that was made in the recording."""
-    return frozenset(str(thing["id"]) for each in exchanges if (thing := made(each)) is not None)
+    return frozenset(str(thing["id"]) for each in exchanges if (thing := created_object(each)) is not None)
 
 
-def older_first(found: Sequence[Json], exchanges: Iterable[Exchange]) -> list[Json]:
+def older_first(found: Sequence[Json], exchanges: Iterable[RecordedExchange]) -> list[Json]:
     """*found*, oldest first; of those of one second the order is that of the lists they were seen in."""
     rank: dict[str, int] = {}
     for exchange in exchanges:
@@ -109,13 +109,15 @@ def older_first(found: Sequence[Json], exchanges: Iterable[Exchange]) -> list[Js
     return sorted(found, key=lambda thing: (thing["created_at"], -rank.get(thing["id"], 0)))
 
 
-def fillers(exchanges: Iterable[Exchange], operation: str, kind: str, found: Sightings) -> list[Filler]:
+def placeholders(
+    exchanges: Iterable[RecordedExchange], operation: str, kind: str, found: Sightings
+) -> list[Placeholder]:
     """What the pages of a list say there was besides what was *found*: something older, and unknown cursors."""
     asked = (each for each in exchanges if (route := operation_of(each)) and route.name == operation)
     pages = [page for page in asked if page.items and all(_is_whole(item, kind) for item in page.items)]
     cursors = {page.query["after"]: page for page in pages if "after" in page.query}
     unknown = [
-        Filler(kind, cursor, page.items[0]["created_at"], page.query.get("purpose", ""))
+        Placeholder(kind, cursor, page.items[0]["created_at"], page.query.get("purpose", ""))
         for cursor, page in cursors.items()
         if cursor not in found
     ]
@@ -124,4 +126,4 @@ def fillers(exchanges: Iterable[Exchange], operation: str, kind: str, found: Sig
     oldest = min((states[0]["created_at"] for states in found.values()), default=0)
     ends = [page for page in pages if page.items[-1]["id"] not in cursors]
     more = {page.query.get("purpose", "") for page in ends if page.items[-1]["created_at"] == oldest}
-    return unknown + [Filler(kind, f"{kind}-older-{purpose}", oldest - DAY, purpose) for purpose in sorted(more)]
+    return unknown + [Placeholder(kind, f"{kind}-older-{purpose}", oldest - DAY, purpose) for purpose in sorted(more)]

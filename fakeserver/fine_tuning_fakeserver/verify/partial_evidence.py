@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from ..domain.ids import model_time
 from ..domain.timeline import MODEL_AFTER
-from .observed_objects import CHECKPOINT, EVENT, JOB, things
-from .recording import Exchange, Json
+from .observed_objects import CHECKPOINT, EVENT, JOB, objects_in
+from .recording import Json, RecordedExchange
 from .route_of import operation_of
 
 _FILENAME = re.compile(r'filename="([^"]*)"')
@@ -33,7 +33,7 @@ SEEN_AT = "seen_at"
 NO_FILE = "file-that-is-not-recorded"
 
 
-def files(exchanges: Iterable[Exchange], known: Collection[str]) -> list[Json]:
+def files(exchanges: Iterable[RecordedExchange], known: Collection[str]) -> list[Json]:
     """Files that were read or deleted, and are not among the *known*."""
     found: dict[str, Json] = {}
     for exchange in _answered(exchanges, "download_file", "delete_file"):
@@ -47,7 +47,7 @@ def files(exchanges: Iterable[Exchange], known: Collection[str]) -> list[Json]:
     return list(found.values())
 
 
-def models(exchanges: Sequence[Exchange], known: Collection[str]) -> Iterator[Json]:
+def models(exchanges: Sequence[RecordedExchange], known: Collection[str]) -> Iterator[Json]:
     """Tuned models that were deleted or asked for, and are not among the *known*."""
     deleted = (exchange.members.get("id") for exchange in _answered(exchanges, "delete_model"))
     used = (exchange.asked.get("model") for exchange in exchanges if exchange.status == 200)
@@ -56,12 +56,12 @@ def models(exchanges: Sequence[Exchange], known: Collection[str]) -> Iterator[Js
             yield {"id": name, "object": "model", "created": model_time(name) or 0, "owned_by": ""}
 
 
-def jobs(exchanges: Sequence[Exchange], known: Collection[str]) -> Iterator[Json]:
+def jobs(exchanges: Sequence[RecordedExchange], known: Collection[str]) -> Iterator[Json]:
     """Jobs whose events or checkpoints were read, and that are not among the *known*."""
     asked = list(_answered(exchanges, "list_job_events", "list_job_checkpoints"))
     for identifier in dict.fromkeys(exchange.path.split("/")[4] for exchange in asked):
         pages = [exchange.answer for exchange in asked if exchange.path.split("/")[4] == identifier]
-        events, points = list(things(pages, EVENT)), list(things(pages, CHECKPOINT))
+        events, points = list(objects_in(pages, EVENT)), list(objects_in(pages, CHECKPOINT))
         if identifier not in known and (events or points):
             yield _job(identifier, events, points)
 
@@ -100,5 +100,5 @@ def _numbers(messages: Iterable[str], points: Iterable[Json]) -> Json:
     return {"n_epochs": total // epoch, "batch_size": 1} if epoch else {}
 
 
-def _answered(exchanges: Iterable[Exchange], *names: str) -> Iterator[Exchange]:
+def _answered(exchanges: Iterable[RecordedExchange], *names: str) -> Iterator[RecordedExchange]:
     return (each for each in exchanges if each.status == 200 and (asked := operation_of(each)) and asked.name in names)

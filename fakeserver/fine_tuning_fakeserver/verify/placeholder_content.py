@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 
-from ..account.blobs import IN_MEMORY_AT_MOST, Content
+from ..account.blobs import IN_MEMORY_AT_MOST, Blob
 from ..domain.training_files import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT, Dataset
 
 TOKENS = 500
@@ -22,14 +22,14 @@ _BLANK = b" " * 65_535 + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class DatasetShape:
     """What is known of a training file: how many examples, and in which format; the default is the least."""
 
     examples: int = 10
     format: str = CHAT
 
 
-def rows(size: int, data: Data) -> bytes:
+def rows(size: int, data: DatasetShape) -> bytes:
     """Exactly *size* bytes of JSONL with as many examples as there is room for, padded with blank lines."""
     row = _ROWS[data.format]
     text = row * min(data.examples, size // len(row)) or b"{}\n"
@@ -38,19 +38,19 @@ def rows(size: int, data: Data) -> bytes:
     return text + (_BLANK * (missing // len(_BLANK) + 1))[:missing]
 
 
-def content(size: int, data: Data) -> Content:
+def content(size: int, data: DatasetShape) -> Blob:
     """*size* bytes for a file that was there before; large ones are a hole on disk, which takes no room."""
     if size <= IN_MEMORY_AT_MOST:
-        return Content.of(rows(size, data))
+        return Blob.of(rows(size, data))
     with tempfile.TemporaryFile() as file:
         file.truncate(size)
         descriptor = os.dup(file.fileno())
-    hole = Content(b"", descriptor, size)
+    hole = Blob(b"", descriptor, size)
     weakref.finalize(hole, os.close, descriptor)
     return hole
 
 
-def dataset(purpose: str, data: Data) -> Dataset | None:
+def dataset(purpose: str, data: DatasetShape) -> Dataset | None:
     """What such a file holds, as far as a job asks."""
     judged = CHAT if data.format == REINFORCEMENT else data.format  # by its first row, which has messages
     return Dataset(data.examples, TOKENS, judged) if purpose == "fine-tune" else None

@@ -18,12 +18,12 @@ class RecordingError(Exception):
     """A recording cannot be read; the message names the file, and what would be right."""
 
 
-class NoRecordingError(RecordingError):
+class NotARecordingError(RecordingError):
     """A file is sound, and no recording."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecordedExchange:
     """One request with its answer; header names are in lower case.
 
     Args:
@@ -97,7 +97,7 @@ class Recording:
 
     path: Path
     format: str
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[RecordedExchange, ...]
 
 
 def answer_of(body: bytes, headers: Mapping[str, str]) -> Any:

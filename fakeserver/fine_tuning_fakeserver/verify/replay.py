@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .compare import Comparison, compare
-from .inferred_state import gather
-from .missing_bodies import LostBodies
-from .recording import Exchange, Recording
-from .replay_account import World
-from .route_of import why_not
+from .inferred_state import infer_state
+from .missing_bodies import BodyReconstructor
+from .recording import RecordedExchange, Recording
+from .replay_account import ReplayAccount
+from .route_of import unsupported_reason
 
 KEY = "sk-recorded"
 """The key that requests are sent with: recordings hide theirs, or should."""
@@ -25,7 +25,7 @@ NOT_SENT = frozenset({"authorization", "content-length", "transfer-encoding", "c
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VerifiedExchange:
     """One exchange, with what came of asking it again; `reason` is why it could not be."""
 
     number: int
@@ -36,41 +36,41 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedRecording:
     """A recording with a row for each of its exchanges; `problems` are facts that the fake did not take."""
 
     recording: Recording
-    rows: tuple[Row, ...]
+    rows: tuple[VerifiedExchange, ...]
     problems: tuple[str, ...]
 
 
-def verify(recording: Recording, settings: Mapping[str, Any] | None = None) -> Verified:
+def verify(recording: Recording, settings: Mapping[str, Any] | None = None) -> VerifiedRecording:
     """Ask the fake what a recording asked, in a fresh account that knows what requests do not tell.
 
     Args:
         recording: what was asked and answered.
         settings: further settings of the account, such as a dialect's.
     """
-    asked = [each for each in recording.exchanges if not why_not(each)]
-    facts = gather(asked)
+    asked = [each for each in recording.exchanges if not unsupported_reason(each)]
+    facts = infer_state(asked)
     keys = {"api_keys": {KEY}} if any(each.status == 401 for each in asked) else {}
-    world = World(facts, {**keys, **(settings or {})})
-    lost = LostBodies(asked, facts)
+    world = ReplayAccount(facts, {**keys, **(settings or {})})
+    lost = BodyReconstructor(asked, facts)
     rows = [_row(each, world, lost) for each in recording.exchanges]
-    return Verified(recording, tuple(rows), tuple(world.problems))
+    return VerifiedRecording(recording, tuple(rows), tuple(world.problems))
 
 
-def _row(exchange: Exchange, world: World, lost: LostBodies) -> Row:
-    if reason := why_not(exchange):
-        return Row(exchange.number, exchange.method, exchange.target, Comparison("not applicable"), reason)
+def _row(exchange: RecordedExchange, world: ReplayAccount, lost: BodyReconstructor) -> VerifiedExchange:
+    if reason := unsupported_reason(exchange):
+        return VerifiedExchange(exchange.number, exchange.method, exchange.target, Comparison("not applicable"), reason)
     body = lost.body(exchange) if exchange.request_body is None else exchange.request_body
     found = compare(exchange, world.ask(exchange, _headers(exchange, body), body))
     if exchange.request_body is None:
         found = replace(found, notes=(*found.notes, LOST))
-    return Row(exchange.number, exchange.method, exchange.target, found)
+    return VerifiedExchange(exchange.number, exchange.method, exchange.target, found)
 
 
-def _headers(exchange: Exchange, body: bytes) -> dict[str, str]:
+def _headers(exchange: RecordedExchange, body: bytes) -> dict[str, str]:
     kept = {name: value for name, value in exchange.request_headers.items() if name not in NOT_SENT}
     if exchange.status == 401:
         without = str(exchange.error.get("message")).startswith("You didn't provide")

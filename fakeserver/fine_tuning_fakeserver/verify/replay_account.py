@@ -12,12 +12,12 @@ from ..control import seeding, seeds, steering
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
-from ..web.in_process import Reply, ask
+from ..web.in_process import InProcessResponse, call_app
 from . import placeholder_content, seed_from_recording
-from .inferred_state import Facts, JobFacts
-from .observed_objects import EVENT, FILE, JOB, Filler, made, things
+from .inferred_state import InferredJob, InferredState
+from .observed_objects import EVENT, FILE, JOB, Placeholder, created_object, objects_in
 from .partial_evidence import NO_FILE
-from .recording import Exchange, Json
+from .recording import Json, RecordedExchange
 from .route_of import operation_of
 
 KIND_MADE = {
@@ -29,7 +29,7 @@ KIND_MADE = {
 }
 
 
-class World:
+class ReplayAccount:
     """An account with what the facts say; `problems` are the facts that it did not take.
 
     Args:
@@ -37,24 +37,24 @@ class World:
         settings: further settings of the account, such as a dialect's.
     """
 
-    def __init__(self, facts: Facts, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, facts: InferredState, settings: Mapping[str, Any] | None = None) -> None:
         self.problems: list[str] = []
         self._facts = facts
-        told = {"start": float(facts.start), "models": seed_from_recording.catalogue(facts), **facts.account}
+        told = {"start": float(facts.start), "models": seed_from_recording.model_catalogue(facts), **facts.account}
         self._service = Service(Settings(**{**told, **(settings or {}), "pace": "manual"}))
         self._app = create_app(self._service)
         self._fill()
 
-    def ask(self, exchange: Exchange, headers: Mapping[str, str], body: bytes) -> Reply:
+    def ask(self, exchange: RecordedExchange, headers: Mapping[str, str], body: bytes) -> InProcessResponse:
         """The fake's answer to a recorded request, at its time and under the ids that were given then."""
-        thing = made(exchange)
+        thing = created_object(exchange)
         operation = operation_of(exchange)
         self._move_time(exchange, thing, operation.name if operation else "")
         if thing is not None and operation is not None:
             self._name(KIND_MADE[operation.name], thing)
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         target = exchange.target.encode("ascii", "replace")
-        reply = ask(self._app, exchange.method, target, pairs, body)
+        reply = call_app(self._app, exchange.method, target, pairs, body)
         if thing is not None and thing["object"] in (FILE, JOB):
             self._settle(thing, reply.status == 200)
         return reply
@@ -84,11 +84,11 @@ class World:
         except (OSError, OverflowError) as error:
             self.problems.append(f"{told['id']} could not be put in: {error}")
             return
-        upload = files.Upload(content, told.get("filename", "recorded.jsonl"), purpose, after)
+        upload = files.NewFile(content, told.get("filename", "recorded.jsonl"), purpose, after)
         dataset = placeholder_content.dataset(purpose, data)
-        files.keep(self._service, upload, dataset, told["id"], told.get("created_at"))
+        files.store_file(self._service, upload, dataset, told["id"], told.get("created_at"))
 
-    def _borrow(self, jobs: Iterable[JobFacts]) -> list[str]:
+    def _borrow(self, jobs: Iterable[InferredJob]) -> list[str]:
         """Put in the files that jobs were made with, and that are not there; they are to be given back."""
         named = {
             str(job.first[name]) for job in jobs for name in ("training_file", "validation_file") if job.first.get(name)
@@ -98,7 +98,7 @@ class World:
             self._put_file({"id": identifier})
         return borrowed
 
-    def _put_filler(self, filler: Filler) -> None:
+    def _put_filler(self, filler: Placeholder) -> None:
         if filler.kind == FILE:
             purpose = filler.purpose or "assistants"
             self._put_file({"id": filler.id, "purpose": purpose, "created_at": filler.created_at})
@@ -109,17 +109,17 @@ class World:
         except FakeUsageError as error:
             self.problems.append(f"{filler.id} could not be put in: {error}")
 
-    def _put_job(self, job: JobFacts) -> None:
+    def _put_job(self, job: InferredJob) -> None:
         try:
             seed = seed_from_recording.seed_of(job)
             try:
                 seeding.seed_job(self._service, seed)
             except FakeUsageError:
-                seeding.seed_job(self._service, seed_from_recording.timeless(seed))
+                seeding.seed_job(self._service, seed_from_recording.without_times(seed))
         except FakeUsageError as error:
             self.problems.append(f"{job.first['id']} could not be put in: {error}")
 
-    def _move_time(self, exchange: Exchange, thing: Json | None, operation: str) -> None:
+    def _move_time(self, exchange: RecordedExchange, thing: Json | None, operation: str) -> None:
         """Let as much time pass as the answer shows has passed."""
         if thing is not None:
             self._advance(float(thing["created_at"]))
@@ -129,23 +129,23 @@ class World:
             self._outlive(exchange.path.split("/")[-1])
         if exchange.method != "GET":
             return
-        for event in things(exchange.answer, EVENT):
+        for event in objects_in(exchange.answer, EVENT):
             self._advance(float(event["created_at"]))
-        for file in things(exchange.answer, FILE):
+        for file in objects_in(exchange.answer, FILE):
             if file.get("status") == "processed":
                 self._advance(file["created_at"] + self._service.account.dialect.unready[1])
         self._reach_cursor(exchange)
-        for job in things(exchange.answer, JOB):
+        for job in objects_in(exchange.answer, JOB):
             self._advance_to(job["status"], job["id"])
 
-    def _reach_cursor(self, exchange: Exchange) -> None:
+    def _reach_cursor(self, exchange: RecordedExchange) -> None:
         """Let the event happen that a page of events begins after."""
         job = self._service.account.jobs.get(exchange.path.split("/")[-2])
         ordinal = job.event_ordinal(exchange.query.get("after", "")) if job else None
         if job is None or ordinal is None:
             return
         try:
-            self._advance(job.life().event(ordinal).at)
+            self._advance(job.timeline().event(ordinal).at)
         except IndexError:
             pass  # it never happens here: the answer will differ, and say so
 
@@ -161,7 +161,7 @@ class World:
 
     def _advance_to(self, status: str, job_id: str) -> None:
         job = self._service.account.jobs.get(job_id)
-        if job is None or job.life().status(self._service.clock.now()) == status:
+        if job is None or job.timeline().status(self._service.clock.now()) == status:
             return
         try:
             steering.advance_to(self._service, status, job_id)
@@ -175,7 +175,7 @@ class World:
                 seeding.name_next(self._service, kind, thing["id"])
             else:
                 seeding.name_next(
-                    self._service, kind, thing["id"], job.first.get("seed"), seed_from_recording.given_of(job)
+                    self._service, kind, thing["id"], job.first.get("seed"), seed_from_recording.overrides_of(job)
                 )
         except FakeUsageError as error:
             self.problems.append(str(error))
@@ -190,12 +190,12 @@ class World:
         elif not is_made:
             self._put_file(thing)
 
-    def _plan(self, facts: JobFacts) -> None:
+    def _plan(self, facts: InferredJob) -> None:
         job = self._service.account.jobs.get(facts.first["id"])
         if job is None:
             return
-        changes = seed_from_recording.plan_of(facts, job.script.lengths, job.script.steps)
-        plan = job.script.plan
+        changes = seed_from_recording.plan_of(facts, job.spec.lengths, job.spec.steps)
+        plan = job.spec.plan
         if any(getattr(plan, name) != value for name, value in changes.items()):
             try:
                 steering.set_job_plan(self._service, job.id, changes)

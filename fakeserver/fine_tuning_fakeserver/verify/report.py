@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from .compare import Difference, Verdict
-from .replay import Row, Verified
+from .replay import VerifiedExchange, VerifiedRecording
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 SHOWN_AT_MOST = 120
 """Characters of a value in a row."""
 
 
-def totals(verified: Iterable[Verified]) -> dict[Verdict, int]:
+def totals(verified: Iterable[VerifiedRecording]) -> dict[Verdict, int]:
     """How many rows there are of each verdict."""
     counted = Counter(row.comparison.verdict for each in verified for row in each.rows)
     return {verdict: counted[verdict] for verdict in VERDICTS}
 
 
-def lines(verified: Verified) -> Iterator[str]:
+def lines(verified: VerifiedRecording) -> Iterator[str]:
     """A recording for a person: a row an exchange, and below it where the answers part."""
     yield str(verified.recording.path)
     for row in verified.rows:
@@ -29,7 +29,7 @@ def lines(verified: Verified) -> Iterator[str]:
     yield from (f"  note: {problem}" for problem in verified.problems)
 
 
-def details(row: Row) -> Iterator[str]:
+def details(row: VerifiedExchange) -> Iterator[str]:
     """What there is to say of a row besides its verdict."""
     if row.reason:
         yield row.reason
@@ -44,7 +44,7 @@ def summary(counts: dict[Verdict, int]) -> str:
     return f"verified: {exact} exact, {same} same shape, {differ} differ, {no} not applicable"
 
 
-def as_json(verified: Sequence[Verified], passed_over: Sequence[str]) -> dict[str, Any]:
+def as_json(verified: Sequence[VerifiedRecording], passed_over: Sequence[str]) -> dict[str, Any]:
     """Everything, for a machine."""
     counts = totals(verified)
     return {
@@ -54,7 +54,7 @@ def as_json(verified: Sequence[Verified], passed_over: Sequence[str]) -> dict[st
     }
 
 
-def _recording(verified: Verified) -> dict[str, Any]:
+def _recording(verified: VerifiedRecording) -> dict[str, Any]:
     recording = verified.recording
     return {
         "path": str(recording.path),
@@ -64,7 +64,7 @@ def _recording(verified: Verified) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: VerifiedExchange) -> dict[str, Any]:
     return {
         "number": row.number,
         "method": row.method,

@@ -6,7 +6,7 @@ import re
 
 from ..web.endpoints import OPERATIONS
 from ..web.operation import Operation
-from .recording import Exchange
+from .recording import RecordedExchange
 
 _SLASHES = re.compile("/{2,}")
 _PATTERNS = tuple((re.compile(re.sub(r"\{\w+\}", "[^/]+", each.path)), each) for each in OPERATIONS)
@@ -18,14 +18,14 @@ LEFT_OUT = "x-fine-tuning-cassette"
 """A header of answers in our own cassettes that have digests in place of training data."""
 
 
-def operation_of(exchange: Exchange) -> Operation | None:
+def operation_of(exchange: RecordedExchange) -> Operation | None:
     """The route that an exchange asked; None where the fake has none."""
     path = _path(exchange)
     matching = (each for pattern, each in _PATTERNS if pattern.fullmatch(path) and each.method == exchange.method)
     return next(matching, None)
 
 
-def why_not(exchange: Exchange) -> str:
+def unsupported_reason(exchange: RecordedExchange) -> str:
     """Why an exchange cannot be asked again; empty where it can."""
     path = _path(exchange)
     if exchange.method == "OPTIONS" or not any(pattern.fullmatch(path) for pattern, _ in _PATTERNS):
@@ -37,6 +37,6 @@ def why_not(exchange: Exchange) -> str:
     return ""
 
 
-def _path(exchange: Exchange) -> str:
+def _path(exchange: RecordedExchange) -> str:
     """The path as the fake routes it: several slashes are one, and one at the end is none (recordings of 2023)."""
     return _SLASHES.sub("/", exchange.path).rstrip("/")

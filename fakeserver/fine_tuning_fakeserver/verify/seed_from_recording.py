@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from ..control.seeds import JobSeed, first_problem
 from ..domain.base_models import BASE_MODELS, BY_ID, BaseModel, base_of
-from ..domain.job_spec import Lengths
-from ..domain.jobs import Given, GivenCheckpoint
+from ..domain.job_spec import PhaseDurations
+from ..domain.jobs import CheckpointOverride, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from ..usage_errors import FakeUsageError
-from .inferred_state import Facts, JobFacts
-from .job_history import fitted
+from .inferred_state import InferredJob, InferredState
+from .job_history import fit_durations
 from .recording import Json
 
 FINAL = ("finished_at", "fine_tuned_model", "result_files", "trained_tokens")
@@ -36,7 +36,7 @@ AT = {
 """Lengths by which a job of which no times are known has got to its status, and stays there."""
 
 
-def seed_of(job: JobFacts) -> JobSeed:
+def seed_of(job: InferredJob) -> JobSeed:
     """A job that was there, in the state in which it was first seen.
 
     Raises:
@@ -47,7 +47,7 @@ def seed_of(job: JobFacts) -> JobSeed:
     if (told.get("method") or {}).get("type") == "supervised":
         told.pop("method")  # its numbers are those of the top level, without the bounds of a request
     told |= {"suffix": job.first.get("user_provided_suffix"), "checkpoints": _points(job.checkpoints)}
-    told |= {"event_ids": _id_list(job), "plan": plan_of(job, Lengths.of(Plan()), job.steps), **_result(job)}
+    told |= {"event_ids": _id_list(job), "plan": plan_of(job, PhaseDurations.of(Plan()), job.steps), **_result(job)}
     try:
         return JobSeed.model_validate(told)
     except ValidationError as error:
@@ -55,16 +55,16 @@ def seed_of(job: JobFacts) -> JobSeed:
         raise FakeUsageError(f"member {field}: {text}") from None
 
 
-def timeless(seed: JobSeed) -> JobSeed:
+def without_times(seed: JobSeed) -> JobSeed:
     """*seed* that has got to its status, whenever that was."""
     return seed.model_copy(update={"plan": {**seed.plan, **AT.get(seed.status, {})}})
 
 
-def given_of(job: JobFacts) -> Given:
+def overrides_of(job: InferredJob) -> Overrides:
     """What is not derived of a job that the recording makes."""
     last = job.last
-    points = tuple(GivenCheckpoint(*(point[name] for name in POINT)) for point in job.checkpoints)
-    return Given(
+    points = tuple(CheckpointOverride(*(point[name] for name in POINT)) for point in job.checkpoints)
+    return Overrides(
         fine_tuned_model=last.get("fine_tuned_model"),
         result_file=next(iter(last.get("result_files") or ()), None),
         trained_tokens=last.get("trained_tokens"),
@@ -75,13 +75,13 @@ def given_of(job: JobFacts) -> Given:
     )
 
 
-def plan_of(job: JobFacts, lengths: Lengths, steps: int) -> dict[str, Any]:
+def plan_of(job: InferredJob, lengths: PhaseDurations, steps: int) -> dict[str, Any]:
     """How a job went, as a plan's fields: as long as it took, and as it ended."""
     plan: dict[str, Any] = {}
     finished_at = job.last.get("finished_at")
     told = job.course
     if steps and (told.opening.get(2) is not None or told.steps or finished_at is not None):
-        plan |= fitted(lengths, steps, int(job.first["created_at"]), finished_at, told)
+        plan |= fit_durations(lengths, steps, int(job.first["created_at"]), finished_at, told)
     error = job.last.get("error") or {}
     if job.last["status"] == "failed" and error.get("code") != "deleted_training_file":  # a request deletes it
         plan |= {"error": error, "fail_at": max(told.steps, default=None) or "validation"}
@@ -90,7 +90,7 @@ def plan_of(job: JobFacts, lengths: Lengths, steps: int) -> dict[str, Any]:
     return plan
 
 
-def catalogue(facts: Facts) -> tuple[BaseModel, ...]:
+def model_catalogue(facts: InferredState) -> tuple[BaseModel, ...]:
     """The models of the account, but for those that its jobs leave."""
     if facts.models is not None:
         return tuple(_model(model) for model in facts.models)
@@ -108,11 +108,11 @@ def _points(points: Sequence[Json]) -> list[Json]:
     return [{name: point[name] for name in POINT} for point in points]
 
 
-def _id_list(job: JobFacts) -> list[str | None]:
+def _id_list(job: InferredJob) -> list[str | None]:
     return [job.course.ids.get(ordinal) for ordinal in range(max(job.course.ids, default=-1) + 1)]
 
 
-def _result(job: JobFacts) -> dict[str, Any]:
+def _result(job: InferredJob) -> dict[str, Any]:
     if job.result is None:
         return {}
     return {"result_created_at": job.result["created_at"], "result_bytes": job.result["bytes"]}

@@ -14,11 +14,11 @@ from ..account.service import Service
 from . import dialect_adapter
 from .control_endpoints import CONTROL_OPERATIONS
 from .endpoints import OPERATIONS
-from .fault_injector import Faults
+from .fault_injector import ArmedFaults
 from .operation import Operation
 from .request_handler import RequestHandler
-from .request_log import RequestsLog
-from .scripting.player import Scripts
+from .request_log import RequestLog
+from .scripting.player import ScriptStack
 
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -29,9 +29,9 @@ _INNER_SLASH = "\udc2f"
 
 def create_app(
     service: Service,
-    requests: RequestsLog | None = None,
-    faults: Faults | None = None,
-    scripts: Scripts | None = None,
+    requests: RequestLog | None = None,
+    faults: ArmedFaults | None = None,
+    scripts: ScriptStack | None = None,
     *,
     afterwards: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
@@ -39,17 +39,17 @@ def create_app(
 
     *afterwards* is called when a request has got its answer; it must not block.
     """
-    log_of_requests = requests or RequestsLog()
+    log_of_requests = requests or RequestLog()
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in (*OPERATIONS, *CONTROL_OPERATIONS):
         by_path[operation.path][operation.method] = operation
-    prepared = Scripts() if scripts is None else scripts  # an empty one is false
-    desk = RequestHandler(service, log_of_requests, faults or Faults(), prepared, afterwards)
-    routes = [Route(path, endpoint=Resource(desk, methods)) for path, methods in by_path.items()]
-    return Front(service, Router(routes, redirect_slashes=False, default=Resource(desk, {})))
+    prepared = ScriptStack() if scripts is None else scripts  # an empty one is false
+    desk = RequestHandler(service, log_of_requests, faults or ArmedFaults(), prepared, afterwards)
+    routes = [Route(path, endpoint=RouteEndpoint(desk, methods)) for path, methods in by_path.items()]
+    return NormalizePath(service, Router(routes, redirect_slashes=False, default=RouteEndpoint(desk, {})))
 
 
-class Front:
+class NormalizePath:
     """Puts paths in order before they are routed.
 
     Several slashes are one (recording of 2023-10), and one that came encoded parts nothing (RFC 3986, 2.2).
@@ -78,7 +78,7 @@ class Front:
         if "//" in scope["path"]:
             scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
         if scope["path"].startswith(dialect_adapter.PREFIXES):
-            scope = dialect_adapter.placed(scope, self._service.account.dialect.manner)
+            scope = dialect_adapter.to_v1_path(scope, self._service.account.dialect.http)
         await self._router(scope, receive, send)
 
 
@@ -88,7 +88,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"lifespan.{stage}.complete"})
 
 
-class Resource:
+class RouteEndpoint:
     """One path with its methods; the default one, with none, answers for what is no route."""
 
     def __init__(self, desk: RequestHandler, methods: dict[str, Operation]) -> None:

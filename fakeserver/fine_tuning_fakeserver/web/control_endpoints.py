@@ -13,14 +13,14 @@ from ..api.request_models import parse_control
 from ..control import seeding, seeds, steering
 from ..domain import plan as plans
 from ..domain.plan import Plan
-from ..domain.webhook_events import Target
+from ..domain.webhook_events import WebhookConfig
 from ..fidelity import report
 from ..request_base import Body
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from .operation import Operation
-from .request import Call
-from .response import CONTROL, JSON_TYPE, Answer
+from .request import ApiRequest
+from .response import CONTROL, JSON_TYPE, Response
 
 FAULTS_PATH = "/_fake/faults"
 
@@ -46,16 +46,16 @@ class FaultBody(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-def _arm(call: Call) -> Any:
-    [spec] = call.faults.parsed([parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()])
+def _arm(call: ApiRequest) -> Any:
+    [spec] = call.faults.parse([parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()])
     return call.faults.arm(spec, call.service.clock.now()).as_json()
 
 
-def _list_faults(call: Call) -> Any:
-    return {"faults": [fault.as_json() for fault in call.faults.armed(call.service.clock.now())]}
+def _list_faults(call: ApiRequest) -> Any:
+    return {"faults": [fault.as_json() for fault in call.faults.all(call.service.clock.now())]}
 
 
-def _clear(call: Call) -> Any:
+def _clear(call: ApiRequest) -> Any:
     call.faults.disarm(call.service.clock.now())
     return _list_faults(call)
 
@@ -77,12 +77,12 @@ class WebhookBody(Body):
     secret: str | None = None
     events: list[str] | None = None
 
-    def target(self) -> Target:
+    def target(self) -> WebhookConfig:
         """What is asked for."""
-        return Target.of(self.model_dump(exclude_none=True))
+        return WebhookConfig.of(self.model_dump(exclude_none=True))
 
 
-def check_not_a_page(call: Call) -> None:
+def check_not_a_page(call: ApiRequest) -> None:
     """Refuse a browser: a page can get at a loopback port, and must not come to have requests sent from here.
 
     Raises:
@@ -92,21 +92,21 @@ def check_not_a_page(call: Call) -> None:
         raise FakeUsageError("webhooks cannot be registered by a browser")
 
 
-def _add(call: Call) -> Any:
+def _add(call: ApiRequest) -> Any:
     body = parse_control(WebhookBody, call.body, f"POST {WEBHOOKS_PATH}")
     check_not_a_page(call)
     return webhooks.add(call.service, body.target()).as_json()
 
 
-def _list_webhooks(call: Call) -> Any:
+def _list_webhooks(call: ApiRequest) -> Any:
     return {"webhooks": [endpoint.as_json() for endpoint in webhooks.list_endpoints(call.service)]}
 
 
-def _list_deliveries(call: Call) -> Any:
+def _list_deliveries(call: ApiRequest) -> Any:
     return {"deliveries": [delivery.as_json() for delivery in webhooks.list_deliveries(call.service)]}
 
 
-def _remove(call: Call) -> Any:
+def _remove(call: ApiRequest) -> Any:
     return webhooks.remove(call.service, call.path["webhook_id"])
 
 
@@ -179,7 +179,7 @@ class ForeignPeerError(FakeUsageError):
     """Somebody on another machine tried to steer the fake."""
 
 
-def check_peer(operation: Operation, call: Call) -> None:
+def check_peer(operation: Operation, call: ApiRequest) -> None:
     """Let loopback peers through, and calls in this process, which have no peer."""
     client = call.scope.get("client")
     if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]):
@@ -197,11 +197,11 @@ def is_loopback(host: str) -> bool:
         return host in ("localhost", "testclient")
 
 
-def _state(call: Call) -> Any:
+def _state(call: ApiRequest) -> Any:
     return {"version": VERSION, **steering.state(call.service)}
 
 
-def _reset(call: Call) -> Any:
+def _reset(call: ApiRequest) -> Any:
     body = parse_control(ResetBody, call.body, "POST /_fake/reset")
     if body.run_python_graders and call.header(b"origin"):
         # A page can get at a loopback port under a name of its own; it must not come to run code here.
@@ -210,23 +210,23 @@ def _reset(call: Call) -> Any:
     if body.webhooks:
         check_not_a_page(call)
         changes["webhooks"] = [webhook.target() for webhook in body.webhooks]
-    faults = call.faults.parsed(body.faults)
+    faults = call.faults.parse(body.faults)
     call.service.reset(changes)
     call.requests.clear()
-    call.faults.begin_again(faults, call.service.clock.now())
+    call.faults.reset(faults, call.service.clock.now())
     return _state(call)
 
 
-def _clock(call: Call) -> Any:
-    return steering.clock(call.service)
+def _clock(call: ApiRequest) -> Any:
+    return steering.clock_state(call.service)
 
 
-def _set_pace(call: Call) -> Any:
+def _set_pace(call: ApiRequest) -> Any:
     call.service.set_pace(parse_control(PaceBody, call.body, "PATCH /_fake/clock").pace)
     return _clock(call)
 
 
-def _advance(call: Call) -> Any:
+def _advance(call: ApiRequest) -> Any:
     body = parse_control(AdvanceBody, call.body, "POST /_fake/clock/advance")
     if body.seconds is not None and (body.to, body.step, body.job) == (None, None, None):
         steering.advance(call.service, body.seconds)
@@ -237,12 +237,12 @@ def _advance(call: Call) -> Any:
     return _clock(call)
 
 
-def _set_plan(call: Call) -> Any:
+def _set_plan(call: ApiRequest) -> Any:
     plan = Plan().changed(_object(call, "PUT /_fake/plan"))
     return plans.as_json(steering.set_plan(call.service, plan))
 
 
-def _set_job_plan(call: Call) -> Any:
+def _set_job_plan(call: ApiRequest) -> Any:
     job_id = call.path["job_id"]
     changes = _object(call, f"PUT /_fake/jobs/{job_id}/plan")
     return plans.as_json(steering.set_job_plan(call.service, job_id, changes))
@@ -252,35 +252,35 @@ class _Anything(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-def _object(call: Call, where: str) -> dict[str, Any]:
+def _object(call: ApiRequest, where: str) -> dict[str, Any]:
     return parse_control(_Anything, call.body, where).model_dump()
 
 
-def _seed_file(call: Call) -> Any:
+def _seed_file(call: ApiRequest) -> Any:
     return seeding.seed_file(call.service, parse_control(seeds.FileSeed, call.body, "POST /_fake/files"))
 
 
-def _seed_job(call: Call) -> Any:
+def _seed_job(call: ApiRequest) -> Any:
     return seeding.seed_job(call.service, parse_control(seeds.JobSeed, call.body, "POST /_fake/jobs"))
 
 
-def _name_next(call: Call) -> Any:
+def _name_next(call: ApiRequest) -> Any:
     body = parse_control(NextBody, call.body, "POST /_fake/next")
     seeding.name_next(call.service, body.kind, body.id, body.seed)
     return body.model_dump()
 
 
-def _set_grader_scores(call: Call) -> Any:
+def _set_grader_scores(call: ApiRequest) -> Any:
     body = parse_control(GraderScoresBody, call.body, "PUT /_fake/graders")
     return {"scores": graders.set_scores(call.service, body.scores)}
 
 
-def _set_replies(call: Call) -> Any:
+def _set_replies(call: ApiRequest) -> Any:
     body = parse_control(RepliesBody, call.body, "PUT /_fake/replies")
     return {"replies": inference.set_replies(call.service, body.replies)}
 
 
-def _list_requests(call: Call) -> Any:
+def _list_requests(call: ApiRequest) -> Any:
     query = call.query
     if unknown := sorted(set(query) - {"operation", "status", "limit"}):
         raise FakeUsageError(
@@ -297,22 +297,22 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _fidelity(call: Call) -> Any:
+def _fidelity(call: ApiRequest) -> Any:
     return report.fidelity()
 
 
-def _description(call: Call) -> Answer:
+def _description(call: ApiRequest) -> Response:
     from .openapi.document import as_bytes  # what writes schemas is loaded by those who ask for them
 
     body = as_bytes()
-    return Answer(200, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
+    return Response(200, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
 
 
-def _alive(call: Call) -> Any:
+def _alive(call: ApiRequest) -> Any:
     return {"status": "ok", "version": VERSION}
 
 
-def _operation(method: str, path: str, ask: Callable[[Call], Any]) -> Operation:
+def _operation(method: str, path: str, ask: Callable[[ApiRequest], Any]) -> Operation:
     return Operation(f"{method} {path}", method, path, ask, CONTROL)
 
 

@@ -10,10 +10,10 @@ from uuid import UUID
 from starlette.types import Scope
 
 from ..api_errors import ApiError, invalid_field
-from ..domain.dialects.dialect import ALL, RECORDED, Dialect, Manner
-from ..domain.dialects.translate import said
-from .request import Call
-from .response import GATEWAY, JSON_TYPE, Answer, error_answer, json_answer
+from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle
+from ..domain.dialects.translate import to_dialect
+from .request import ApiRequest
+from .response import GATEWAY, JSON_TYPE, Response, error_response, json_response
 
 if TYPE_CHECKING:
     from .operation import Operation
@@ -25,7 +25,7 @@ ELSEWHERE = re.compile(r"(?:/api/projects/[^/]+)?/openai(?P<version>/v1)?(?P<res
 """Such a path: what it is under ``/v1`` is its rest."""
 
 
-def placed(scope: Scope, manner: Manner) -> Scope:
+def to_v1_path(scope: Scope, manner: HttpStyle) -> Scope:
     """*scope* with its path under ``/v1``, where the manner knows the path; as it was where it does not."""
     match = ELSEWHERE.fullmatch(scope["path"]) if manner.version_wanted else None
     if match is None or not (match["version"] or b"api-version=" in scope["query_string"]):
@@ -33,49 +33,49 @@ def placed(scope: Scope, manner: Manner) -> Scope:
     return {**scope, "path": f"/v1{match['rest']}"}
 
 
-def told(url: str, dialect: Dialect) -> str:
+def base_url_for(url: str, dialect: Dialect) -> str:
     """The base URL that clients of the dialect are told, of the one that ends in ``/v1``."""
-    return url.removesuffix("/v1") + dialect.manner.root
+    return url.removesuffix("/v1") + dialect.http.root
 
 
-def authorization(call: Call) -> str:
+def authorization(call: ApiRequest) -> str:
     """The key of a request as an Authorization header has it; the dialect may have a header of its own for keys."""
-    manner = call.service.account.dialect.manner
+    manner = call.service.account.dialect.http
     key = call.header(manner.key_header) if manner.key_header else ""
     return f"Bearer {key}" if key else call.header(b"authorization")
 
 
-def success(result: Any, operation: Operation, call: Call) -> Answer:
+def success_response(result: Any, operation: Operation, call: ApiRequest) -> Response:
     """The answer with what the operation's verb says."""
     dialect = call.service.account.dialect
     if dialect is RECORDED:
-        return json_answer(result, operation.family)
-    made = operation.name in dialect.manner.made
-    answer = json_answer(said(dialect, result, operation.name), operation.family, 201 if made else 200)
+        return json_response(result, operation.group)
+    made = operation.name in dialect.http.made
+    answer = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if made else 200)
     if made:
         answer.headers.append((b"location", _location(call.scope, str(result["id"]))))
-    return _ended(answer, operation, dialect.manner)
+    return _with_newline(answer, operation, dialect.http)
 
 
-def refusal(error: ApiError, operation: Operation, dialect: Dialect) -> Answer:
+def dialect_error_response(error: ApiError, operation: Operation, dialect: Dialect) -> Response:
     """The answer that refuses."""
     if dialect is RECORDED:
-        return error_answer(error, operation.family)
-    if error.status == 401 and 401 in dialect.manner.refusals:
-        return _bare(401, dialect.manner)
+        return error_response(error, operation.group)
+    if error.status == 401 and 401 in dialect.http.refusals:
+        return _bare_error(401, dialect.http)
     if error.status == 401:
-        return error_answer(error, operation.family)
+        return error_response(error, operation.group)
     # a family that is only equal to the one of files has no twins
-    answer = error_answer(error, operation.family if dialect.twins else replace(operation.family))
-    return _ended(answer, operation, dialect.manner)
+    answer = error_response(error, operation.group if dialect.twins else replace(operation.group))
+    return _with_newline(answer, operation, dialect.http)
 
 
-def unrouted(manner: Manner, path: str) -> Answer | None:
+def unknown_path_response(manner: HttpStyle, path: str) -> Response | None:
     """The answer for a path that is no route, where the manner has one of its own."""
-    return None if path.startswith("/_fake") or 404 not in manner.refusals else _bare(404, manner)
+    return None if path.startswith("/_fake") or 404 not in manner.refusals else _bare_error(404, manner)
 
 
-def restyle(answer: Answer, operation: Operation | None, manner: Manner) -> None:
+def apply_header_style(answer: Response, operation: Operation | None, manner: HttpStyle) -> None:
     """Put the headers in the manner's way."""
     headers = [_header(name, value, manner) for name, value in answer.headers if name not in manner.without]
     own = manner.headers.get(operation.name, ()) if operation else ()
@@ -105,9 +105,9 @@ def check_suffix(dialect: Dialect, sent: Any) -> None:
         raise invalid_field("suffix", f": {suffix[:200]}, ensure this value has at most {most} characters")
 
 
-def _ended(answer: Answer, operation: Operation, manner: Manner) -> Answer:
+def _with_newline(answer: Response, operation: Operation, manner: HttpStyle) -> Response:
     """*answer* with the newline at its end that it must have, or without."""
-    wanted = manner.newline.get(operation.name, operation.family.newline)
+    wanted = manner.newline.get(operation.name, operation.group.newline)
     if isinstance(answer.body, bytes) and wanted != answer.body.endswith(b"\n"):
         answer.body = answer.body.rstrip(b"\n") + b"\n" * wanted
         length = (b"content-length", b"%d" % len(answer.body))
@@ -115,12 +115,12 @@ def _ended(answer: Answer, operation: Operation, manner: Manner) -> Answer:
     return answer
 
 
-def _bare(status: int, manner: Manner) -> Answer:
+def _bare_error(status: int, manner: HttpStyle) -> Response:
     code, message = manner.refusals[status]
-    return json_answer({"error": {"code": code, "message": message}}, GATEWAY, status)
+    return json_response({"error": {"code": code, "message": message}}, GATEWAY, status)
 
 
-def _header(name: bytes, value: bytes, manner: Manner) -> tuple[bytes, bytes]:
+def _header(name: bytes, value: bytes, manner: HttpStyle) -> tuple[bytes, bytes]:
     if name == b"x-request-id":
         digits = value.decode().removeprefix("req_")
         called, style = manner.request_id

@@ -11,11 +11,11 @@ from ..api.files import Download
 from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody, parse
 from ..api_errors import ApiError, bad_file, missing_part
 from ..grading.grader_models import RunGraderBody
-from ..usage_errors import FakeUsageError, nearest
+from ..usage_errors import FakeUsageError, did_you_mean
 from . import dialect_adapter, inference_endpoints
 from .operation import Operation
-from .request import Call, choice_of, limit_of, metadata_of, sent_json
-from .response import FILES, FINE_TUNING, INFERENCE, MODEL_DELETED, MODELS, UPLOADS, Answer
+from .request import ApiRequest, choice_of, json_body, limit_of, metadata_of
+from .response import FILES, FINE_TUNING, INFERENCE, MODEL_DELETED, MODELS, UPLOADS, Response
 
 # spec: default pages are 20 jobs, 20 events, 10 checkpoints, 10000 files. A script was seen to ask for 300 events;
 # the upper bounds are inferred.
@@ -28,14 +28,14 @@ EXPIRES_AT_LEAST, EXPIRES_AT_MOST = 3600, 2_592_000
 """spec: ``expires_after[seconds]``."""
 
 
-def _create_job(call: Call) -> Any:
-    sent, dialect = sent_json(call), call.service.account.dialect
+def _create_job(call: ApiRequest) -> Any:
+    sent, dialect = json_body(call), call.service.account.dialect
     own = dialect_adapter.own_members(dialect, sent) if dialect.own_fields else None
     dialect_adapter.check_suffix(dialect, sent)
     return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
 
 
-def _list_jobs(call: Call) -> Any:
+def _list_jobs(call: ApiRequest) -> Any:
     query = call.query
     return jobs.list_jobs(
         call.service,
@@ -46,36 +46,36 @@ def _list_jobs(call: Call) -> Any:
     )
 
 
-def _list_events(call: Call) -> Any:
+def _list_events(call: ApiRequest) -> Any:
     query = call.query
     limit = limit_of(query, PAGE, PAGE_AT_MOST)
     return jobs.list_events(call.service, call.path["job_id"], after=query.get("after"), limit=limit)
 
 
-def _list_checkpoints(call: Call) -> Any:
+def _list_checkpoints(call: ApiRequest) -> Any:
     query = call.query
     limit = limit_of(query, CHECKPOINT_PAGE, PAGE_AT_MOST)
     return jobs.list_checkpoints(call.service, call.path["job_id"], after=query.get("after"), limit=limit)
 
 
-def _of_job(verb: Callable[..., Any]) -> Callable[[Call], Any]:
+def _of_job(verb: Callable[..., Any]) -> Callable[[ApiRequest], Any]:
     return lambda call: verb(call.service, call.path["job_id"])
 
 
-def _upload_file(call: Call) -> Any:
+def _upload_file(call: ApiRequest) -> Any:
     assert call.form is not None  # the operation takes a form
     if (part := call.form.parts.get("file")) is None:
         raise missing_part("file")
-    upload = files.Upload(
+    upload = files.NewFile(
         part.content, part.filename or "upload", call.form.text("purpose"), _expires_after(call.form.text)
     )
     return files.upload(call.service, upload)
 
 
-def _read_file_ahead(call: Call) -> Callable[[], Any] | None:
+def _read_file_ahead(call: ApiRequest) -> Callable[[], Any] | None:
     assert call.form is not None  # the operation takes a form
     part = call.form.parts.get("file")
-    return files.read_ahead(part.content, call.form.text("purpose")) if part else None
+    return files.parse_ahead(part.content, call.form.text("purpose")) if part else None
 
 
 def _expires_after(text: Callable[[str], str]) -> int | None:
@@ -91,7 +91,7 @@ def _expires_after(text: Callable[[str], str]) -> int | None:
     return int(seconds)
 
 
-def _list_files(call: Call) -> Any:
+def _list_files(call: ApiRequest) -> Any:
     query = call.query
     return files.list_files(
         call.service,
@@ -102,7 +102,7 @@ def _list_files(call: Call) -> Any:
     )
 
 
-def _of_file(verb: Callable[..., Any]) -> Callable[[Call], Any]:
+def _of_file(verb: Callable[..., Any]) -> Callable[[ApiRequest], Any]:
     return lambda call: verb(call.service, call.path["file_id"])
 
 
@@ -110,7 +110,7 @@ _NOT_QUOTABLE = re.compile(r"[^ -~]")
 """What a file's name may have and a header may not: other scripts, and line ends most of all."""
 
 
-def _file_content(call: Call) -> Answer:
+def _file_content(call: ApiRequest) -> Response:
     """Raw bytes under the file's own name (recording of 2023-11)."""
     download: Download = files.content(call.service, call.path["file_id"])
     quoted = _NOT_QUOTABLE.sub("?", download.filename.replace('"', "'"))
@@ -118,43 +118,43 @@ def _file_content(call: Call) -> Answer:
         (b"content-type", b"application/octet-stream"),
         (b"content-disposition", b'attachment; filename="%s"' % quoted.encode("latin-1")),
     ]
-    return Answer(200, headers, download.chunks)
+    return Response(200, headers, download.chunks)
 
 
-def _create_upload(call: Call) -> Any:
-    return uploads.create(call.service, parse(CreateUploadBody, sent_json(call)))
+def _create_upload(call: ApiRequest) -> Any:
+    return uploads.create(call.service, parse(CreateUploadBody, json_body(call)))
 
 
-def _add_part(call: Call) -> Any:
+def _add_part(call: ApiRequest) -> Any:
     assert call.form is not None  # the operation takes a form
     if (part := call.form.parts.get("data")) is None:
         raise missing_part("data")
     return uploads.add_part(call.service, call.path["upload_id"], part.content)
 
 
-def _complete_upload(call: Call) -> Any:
-    body = parse(CompleteUploadBody, sent_json(call))
-    return uploads.complete(call.service, call.path["upload_id"], body, call.ahead)
+def _complete_upload(call: ApiRequest) -> Any:
+    body = parse(CompleteUploadBody, json_body(call))
+    return uploads.complete(call.service, call.path["upload_id"], body, call.read_ahead_result)
 
 
-def _join_parts_ahead(call: Call) -> Callable[[], Any] | None:
+def _join_parts_ahead(call: ApiRequest) -> Callable[[], Any] | None:
     try:
-        body = parse(CompleteUploadBody, sent_json(call))
+        body = parse(CompleteUploadBody, json_body(call))
     except ApiError:  # the verb's adapter will say so
         return None
     return uploads.join_ahead(call.service, call.path["upload_id"], body)
 
 
-def _cancel_upload(call: Call) -> Any:
+def _cancel_upload(call: ApiRequest) -> Any:
     return uploads.cancel(call.service, call.path["upload_id"])
 
 
-def _grant(call: Call) -> Any:
-    body = parse(CreatePermissionsBody, sent_json(call))
+def _grant(call: ApiRequest) -> Any:
+    body = parse(CreatePermissionsBody, json_body(call))
     return permissions.grant(call.service, call.path["checkpoint"], body.project_ids)
 
 
-def _list_permissions(call: Call) -> Any:
+def _list_permissions(call: ApiRequest) -> Any:
     query = call.query
     return permissions.list_permissions(
         call.service,
@@ -166,19 +166,19 @@ def _list_permissions(call: Call) -> Any:
     )
 
 
-def _revoke(call: Call) -> Any:
+def _revoke(call: ApiRequest) -> Any:
     return permissions.revoke(call.service, call.path["checkpoint"], call.path["permission_id"])
 
 
-def _run_grader(call: Call) -> Any:
-    return graders.run(call.service, graders.body_of(RunGraderBody, sent_json(call)))
+def _run_grader(call: ApiRequest) -> Any:
+    return graders.run(call.service, graders.body_of(RunGraderBody, json_body(call)))
 
 
-def _validate_grader(call: Call) -> Any:
-    return graders.validate(call.service, sent_json(call))
+def _validate_grader(call: ApiRequest) -> Any:
+    return graders.validate(call.service, json_body(call))
 
 
-def _of_model(verb: Callable[..., Any]) -> Callable[[Call], Any]:
+def _of_model(verb: Callable[..., Any]) -> Callable[[ApiRequest], Any]:
     return lambda call: verb(call.service, call.path["model"])
 
 
@@ -208,7 +208,7 @@ OPERATIONS = (
     Operation("download_file", "GET", "/v1/files/{file_id}/content", _file_content, FILES),
     Operation("create_upload", "POST", "/v1/uploads", _create_upload, UPLOADS),
     Operation("add_upload_part", "POST", _UPLOAD + "/parts", _add_part, UPLOADS, PART_BYTES_AT_MOST),
-    Operation("complete_upload", "POST", _UPLOAD + "/complete", _complete_upload, UPLOADS, ahead=_join_parts_ahead),
+    Operation("complete_upload", "POST", _UPLOAD + "/complete", _complete_upload, UPLOADS, prepare=_join_parts_ahead),
     Operation("cancel_upload", "POST", _UPLOAD + "/cancel", _cancel_upload, UPLOADS),
     Operation("list_models", "GET", "/v1/models", lambda call: models.list_models(call.service), MODELS),
     Operation("retrieve_model", "GET", "/v1/models/{model}", _of_model(models.retrieve), MODELS),
@@ -229,4 +229,4 @@ def check_operation(name: object) -> str:
     """
     if isinstance(name, str) and name in NAMES:
         return name
-    raise FakeUsageError(f"there is no operation {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}")
+    raise FakeUsageError(f"there is no operation {name!r}{did_you_mean(name, NAMES)}; there are {', '.join(NAMES)}")

@@ -16,7 +16,7 @@ PATHS = {operation.name: operation.path for operation in OPERATIONS}
 
 
 @dataclass(slots=True, eq=False)
-class Fault:
+class ArmedFault:
     """A fault that was armed, and what came of it.
 
     Args:
@@ -57,26 +57,26 @@ class Fault:
         """Be over if it is time."""
         self.over = self.over or (self.ends_at is not None and now >= self.ends_at)
 
-    def meets(self, operation: str, job: str | None, now: float, seed: int) -> bool:
+    def matches(self, operation: str, job: str | None, now: float, seed: int) -> bool:
         """Count the call if it is one that this is for; whether it should be hit."""
         self.expire(now)
         if self.over or not self.spec.matches(operation, job):
             return False
         self.matched += 1
-        return self.spec.strikes(self.matched, f"{seed}/{self.number}")
+        return self.spec.fires_at(self.matched, f"{seed}/{self.number}")
 
 
-class Faults:
+class ArmedFaults:
     """What is armed, oldest first. Of several that a call meets, the oldest hits it, and no other does."""
 
     def __init__(self, given: Iterable[object] = (), now: float = 0.0) -> None:
-        self._born_with = self.parsed(given)
+        self._born_with = self.parse(given)
         self._lock = threading.Lock()
-        self.live: list[Fault] = []
+        self.active: list[ArmedFault] = []
         """Those that are not exhausted: all that a request has to look at."""
-        self.begin_again(self._born_with, now)
+        self.reset(self._born_with, now)
 
-    def parsed(self, given: Iterable[object] | None) -> list[FaultSpec]:
+    def parse(self, given: Iterable[object] | None) -> list[FaultSpec]:
         """Faults from mappings of their fields; those it was born with for None.
 
         Raises:
@@ -88,44 +88,44 @@ class Faults:
             raise FakeUsageError(f"faults is {given!r}: a collection of mappings is wanted")
         return [FaultSpec.of(each, PATHS) for each in given]
 
-    def be_born_with(self, specs: list[FaultSpec]) -> None:
+    def set_defaults(self, specs: list[FaultSpec]) -> None:
         """Let `parsed` have these for None from now on."""
         self._born_with = specs
 
-    def begin_again(self, specs: Iterable[FaultSpec], now: float) -> None:
+    def reset(self, specs: Iterable[FaultSpec], now: float) -> None:
         """Forget all faults and arm these."""
         with self._lock:
-            self._armed: list[Fault] = []
-            self._spared: list[Fault] = []
-            self.live = []
+            self._all: list[ArmedFault] = []
+            self._spared: list[ArmedFault] = []
+            self.active = []
         for spec in specs:
             self.arm(spec, now)
 
     def disarm(self, now: float) -> None:
         """Forget all faults; but those that have hit nothing are still `unfired`."""
         unfired = self.unfired(now)
-        self.begin_again((), now)
+        self.reset((), now)
         self._spared = unfired
 
-    def unfired(self, now: float) -> list[Fault]:
+    def unfired(self, now: float) -> list[ArmedFault]:
         """Faults that have hit nothing, disarmed ones too."""
-        return [*self._spared, *(fault for fault in self.armed(now) if not fault.fired)]
+        return [*self._spared, *(fault for fault in self.all(now) if not fault.fired)]
 
-    def arm(self, spec: FaultSpec, now: float) -> Fault:
+    def arm(self, spec: FaultSpec, now: float) -> ArmedFault:
         """Let this go wrong from now on, in virtual Unix seconds."""
         ends_at = None if spec.duration is None else now + spec.duration
         with self._lock:
-            fault = Fault(len(self._armed) + 1, spec, ends_at)
-            self._armed.append(fault)
-            self.live = [*self.live, fault]
+            fault = ArmedFault(len(self._all) + 1, spec, ends_at)
+            self._all.append(fault)
+            self.active = [*self.active, fault]
         return fault
 
-    def once(self, fields: object) -> Fault:
+    def unarmed_fault(self, fields: object) -> ArmedFault:
         """A fault that hits the call at hand, and is never armed."""
-        [spec] = self.parsed([fields])
-        return Fault(0, spec, fired=1)
+        [spec] = self.parse([fields])
+        return ArmedFault(0, spec, fired=1)
 
-    def next(self, operation: str, job: str | None, now: float, seed: int) -> Fault | None:
+    def next_for(self, operation: str, job: str | None, now: float, seed: int) -> ArmedFault | None:
         """The fault that hits this call, which is counted; None for none.
 
         Args:
@@ -135,15 +135,15 @@ class Faults:
             seed: the account's.
         """
         with self._lock:
-            met = [fault for fault in self.live if fault.meets(operation, job, now, seed)]
+            met = [fault for fault in self.active if fault.matches(operation, job, now, seed)]
             if met:
                 met[0].fired += 1
-            self.live = [fault for fault in self.live if not fault.exhausted]
+            self.active = [fault for fault in self.active if not fault.exhausted]
         return met[0] if met else None
 
-    def armed(self, now: float) -> list[Fault]:
+    def all(self, now: float) -> list[ArmedFault]:
         """All faults that were armed, exhausted ones too."""
         with self._lock:
-            for fault in self._armed:
+            for fault in self._all:
                 fault.expire(now)
-            return list(self._armed)
+            return list(self._all)

@@ -15,12 +15,12 @@ from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
-from .connections import Line
-from .fault_injector import Fault
+from .connections import Connection
+from .fault_injector import ArmedFault
 from .operation import Operation
-from .request import Call
+from .request import ApiRequest
 from .request_options import json_of
-from .response import INFERENCE, JSON_TYPE, Answer, Header, dump, usage_answer
+from .response import INFERENCE, JSON_TYPE, Header, Response, dump, usage_error_response
 
 LOOKS = 4
 """At a pace at which looking moves time: how many looks at a job an outage outlasts."""
@@ -37,13 +37,13 @@ NO_WAY_TO_HANG_UP = (
 
 
 @dataclass(slots=True)
-class Broken:
+class FaultOutcome:
     """What came of a call that was hit: an answer, or none (its status is 0), and how the line ends."""
 
-    answer: Answer
+    answer: Response
     end: Literal["kept", "hung up", "reset", "gone"] = "kept"
 
-    async def send(self, line: Line, receive: Receive, send: Send) -> None:
+    async def send(self, line: Connection, receive: Receive, send: Send) -> None:
         """Send what there is of the answer, then do with the line what is to be done."""
         if self.end == "kept":
             await self.answer.send(send)
@@ -51,12 +51,17 @@ class Broken:
             await send({"type": "http.response.start", "status": self.answer.status, "headers": self.answer.headers})
             await send({"type": "http.response.body", "body": self.answer.body, "more_body": True})
         if self.end in ("hung up", "reset"):
-            await line.hang_up(receive, reset=self.end == "reset")
+            await line.close(receive, reset=self.end == "reset")
 
 
-async def carry_out(
-    fault: Fault, operation: Operation, call: Call, ask: Callable[[], Answer], line: Line, receive: Receive
-) -> Broken:
+async def apply_fault(
+    fault: ArmedFault,
+    operation: Operation,
+    call: ApiRequest,
+    ask: Callable[[], Response],
+    line: Connection,
+    receive: Receive,
+) -> FaultOutcome:
     """Let *fault* hit a call, whose request has been read.
 
     Args:
@@ -71,46 +76,48 @@ async def carry_out(
     if spec.kind == "delay":
         return await _late(spec, call.service, ask, line, receive)
     if not line.can_hang_up and spec.kind in ("disconnect", "refuse", "truncate"):
-        return Broken(usage_answer(NO_WAY_TO_HANG_UP.format(kind=spec.kind), 502))
+        return FaultOutcome(usage_error_response(NO_WAY_TO_HANG_UP.format(kind=spec.kind), 502))
     made = ask() if spec.applied else None
     if spec.kind == "truncate":
-        return Broken(_cut(made or Answer(200, [JSON_TYPE], UNMADE), spec.bytes), "hung up")
+        return FaultOutcome(_cut(made or Response(200, [JSON_TYPE], UNMADE), spec.bytes), "hung up")
     if spec.kind in ("disconnect", "refuse"):
-        return Broken(_no_answer(), "hung up" if spec.kind == "disconnect" else "reset")
+        return FaultOutcome(_no_answer(), "hung up" if spec.kind == "disconnect" else "reset")
     if spec.kind == "malformed":
-        return Broken(_page(spec))
+        return FaultOutcome(_raw_error_response(spec))
     if fault.ends_at is not None and operation.name == "retrieve_job" and call.scope["method"] != "HEAD":
-        _bring_nearer(fault.ends_at, spec.duration or 0.0, call.service)
-    return Broken(_failure(spec, operation, call))
+        _advance_towards_end(fault.ends_at, spec.duration or 0.0, call.service)
+    return FaultOutcome(_failure(spec, operation, call))
 
 
-def _no_answer() -> Answer:
-    return Answer(0, [], b"")
+def _no_answer() -> Response:
+    return Response(0, [], b"")
 
 
-async def _late(spec: FaultSpec, service: Service, ask: Callable[[], Answer], line: Line, receive: Receive) -> Broken:
+async def _late(
+    spec: FaultSpec, service: Service, ask: Callable[[], Response], line: Connection, receive: Receive
+) -> FaultOutcome:
     made = ask() if spec.applied else None
-    if not await line.hold(spec.seconds, receive, lambda seconds: steering.advance(service, seconds)):
-        return Broken(_no_answer(), "gone")
-    return Broken(made or ask())
+    if not await line.delay(spec.seconds, receive, lambda seconds: steering.advance(service, seconds)):
+        return FaultOutcome(_no_answer(), "gone")
+    return FaultOutcome(made or ask())
 
 
-def _cut(answer: Answer, size: int | None) -> Answer:
+def _cut(answer: Response, size: int | None) -> Response:
     """*answer* with a part of its body, and the length of the whole, or of more than comes at any rate."""
     whole = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     part = whole[: len(whole) // 2 if size is None else size]
     length = (b"content-length", b"%d" % max(len(whole), len(part) + 1))
-    return Answer(answer.status, [*(each for each in answer.headers if each[0] != length[0]), length], part)
+    return Response(answer.status, [*(each for each in answer.headers if each[0] != length[0]), length], part)
 
 
-def _page(spec: FaultSpec) -> Answer:
+def _raw_error_response(spec: FaultSpec) -> Response:
     given = spec.body.encode() if isinstance(spec.body, str) else spec.body
     body = PAGE if given is None else given
     media = PAGE_TYPE if body.startswith(b"<") else JSON_TYPE
-    return Answer(spec.status, [media, (b"content-length", b"%d" % len(body))], body)
+    return Response(spec.status, [media, (b"content-length", b"%d" % len(body))], body)
 
 
-def _bring_nearer(ends_at: float, duration: float, service: Service) -> None:
+def _advance_towards_end(ends_at: float, duration: float, service: Service) -> None:
     """Move time where looking at a job does so: it is a look that the outage turns away, but must end one day."""
     if service.account.pace not in ("polls", "instant"):
         return
@@ -119,23 +126,23 @@ def _bring_nearer(ends_at: float, duration: float, service: Service) -> None:
         service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
 
 
-def _failure(spec: FaultSpec, operation: Operation, call: Call) -> Answer:
+def _failure(spec: FaultSpec, operation: Operation, call: ApiRequest) -> Response:
     """A refusal in the service's words, in the manner of the account's dialect."""
-    answer = dialect_adapter.refusal(_error(spec, call), operation, call.service.account.dialect)
-    answer.headers.extend(retry_after(spec.retry_after))
-    if spec.kind == "rate_limit" and operation.family is INFERENCE:
+    answer = dialect_adapter.dialect_error_response(_error(spec, call), operation, call.service.account.dialect)
+    answer.headers.extend(retry_after_headers(spec.retry_after))
+    if spec.kind == "rate_limit" and operation.group is INFERENCE:
         answer.headers.extend(_rate(spec))
     return answer
 
 
-def _error(spec: FaultSpec, call: Call) -> ApiError:
-    error = _known(spec, call)
+def _error(spec: FaultSpec, call: ApiRequest) -> ApiError:
+    error = _is_known_model(spec, call)
     message = error.message if spec.message is None else spec.message
     code = error.code if spec.code is None else spec.code
     return ApiError(spec.status, message, code=code, type=error.type)
 
 
-def _known(spec: FaultSpec, call: Call) -> ApiError:
+def _is_known_model(spec: FaultSpec, call: ApiRequest) -> ApiError:
     if spec.status == 429:
         if spec.code in _OF_QUOTA:
             return _OF_QUOTA[spec.code]()
@@ -150,14 +157,14 @@ _OF_QUOTA: Mapping[str | None, Callable[[], ApiError]] = {
 _OF_SERVER: Mapping[int, Callable[[], ApiError]] = {500: api_errors.server_error, 503: api_errors.overloaded}
 
 
-def _model(call: Call) -> str:
+def _model(call: ApiRequest) -> str:
     """The model that a request names, if any."""
     sent = json_of(call.body)
     named = sent.get("model") if isinstance(sent, dict) else None
     return named if isinstance(named, str) else ""
 
 
-def retry_after(wait: float | str | None) -> list[Header]:
+def retry_after_headers(wait: float | str | None) -> list[Header]:
     """Whole seconds, as RFC 9110 has them; a part of one in the header that the official SDKs read first."""
     if wait is None:
         return []

@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-from .connections import LINE, Ending, LineInProcess
+from .connections import LINE, Ending, InProcessConnection
 
 
 @dataclass(slots=True)
-class Reply:
+class InProcessResponse:
     """What the application answered."""
 
     status: int = 0
@@ -30,7 +30,7 @@ class Reply:
         return b"".join(self.chunks)
 
 
-def ask(
+def call_app(
     app: ASGIApp,
     method: str,
     target: bytes,
@@ -38,7 +38,7 @@ def ask(
     body: bytes,
     patience_s: float | None = None,
     scheme: str = "http",
-) -> Reply:
+) -> InProcessResponse:
     """Send one request to *app*; *target* is path and query as they stand on the wire.
 
     *scheme* is that of the URL which the client believes in. It would wait *patience_s* seconds for an answer, of a
@@ -48,7 +48,7 @@ def ask(
         RuntimeError: the application waited for something else than the body, which it never does.
     """
     raw_path, _, query = target.partition(b"?")
-    line = LineInProcess(patience_s)
+    line = InProcessConnection(patience_s)
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -64,7 +64,7 @@ def ask(
         "server": None,
         "state": {LINE: line},
     }
-    reply = Reply()
+    reply = InProcessResponse()
     _run(app, scope, body, reply)
     reply.ending, reply.called = line.ending, line.called
     if method == "HEAD":
@@ -73,7 +73,7 @@ def ask(
     return reply
 
 
-def _run(app: ASGIApp, scope: Scope, body: bytes, reply: Reply) -> None:
+def _run(app: ASGIApp, scope: Scope, body: bytes, reply: InProcessResponse) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from ..api import inference
 from ..api.request_models import parse
-from .request import Call, sent_json
-from .response import Answer
+from .request import ApiRequest, json_body
+from .response import Response
 
 
 class _AskBody(BaseModel):
@@ -50,21 +50,21 @@ class CompletionBody(_AskBody):
     stream: Annotated[Literal[False] | None, BeforeValidator(_no_number)] = None
 
 
-def chat(call: Call) -> Any:
+def chat(call: ApiRequest) -> Any:
     """A chat completion, whole or as it comes."""
-    body = parse(ChatBody, sent_json(call))
-    reply = inference.ask(call.service, "chatcmpl-", body.model, body.messages, body.n or 1)
+    body = parse(ChatBody, json_body(call))
+    reply = inference.answer_prompt(call.service, "chatcmpl-", body.model, body.messages, body.n or 1)
     if not body.stream:
         return inference.chat(reply)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
-    return Answer(
+    return Response(
         200, [(b"content-type", b"text/event-stream; charset=utf-8")], inference.chat_stream(reply, with_usage)
     )
 
 
-def complete(call: Call) -> Any:
+def complete(call: ApiRequest) -> Any:
     """A completion of the older kind; of several prompts the last counts."""
-    body = parse(CompletionBody, sent_json(call))
+    body = parse(CompletionBody, json_body(call))
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
-    reply = inference.ask(call.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
+    reply = inference.answer_prompt(call.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
     return inference.completion(reply)

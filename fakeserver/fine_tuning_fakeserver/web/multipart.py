@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ..account.blobs import Content, ContentWriter
+from ..account.blobs import Blob, BlobWriter
 from ..api_errors import ApiError, bad_multipart, too_large
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ _EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re
 
 
 @dataclass(slots=True)
-class Part:
+class UploadPart:
     """One part of a form, with the file name it was sent under, if any."""
 
     name: str
     filename: str | None
-    content: Content
+    content: Blob
 
 
 @dataclass(slots=True)
-class Form:
+class UploadForm:
     """The parts of a form, by name; of two parts with one name the last counts."""
 
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, UploadPart] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
         """The part called *name* as text; empty when it was not sent."""
@@ -55,11 +55,11 @@ class FormReader:
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
             raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
-        self.form = Form()
+        self.form = UploadForm()
         self._headers: dict[str, bytes] = {}
         self._options: dict[bytes, bytes] = {}
         self._name = self._value = b""
-        self._writer = ContentWriter()
+        self._writer = BlobWriter()
         self._file_limit = file_bytes_at_most
         self._limit = FIELD_BYTES_AT_MOST
         self._ended = False
@@ -105,7 +105,7 @@ class FormReader:
         self._preamble = b"" if self._begun else self._preamble[-len(self._delimiter) :]
         return form
 
-    def finish(self) -> Form:
+    def finish(self) -> UploadForm:
         """The whole form.
 
         Raises:
@@ -119,7 +119,7 @@ class FormReader:
 
     def _begin_part(self) -> None:
         self._headers = {}
-        self._writer = ContentWriter()
+        self._writer = BlobWriter()
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -142,7 +142,7 @@ class FormReader:
         self._writer.write(data[start:end])
         if self._writer.size > self._limit:
             self._refusal = too_large(self._limit)
-            self._writer = ContentWriter()
+            self._writer = BlobWriter()
 
     def _end_part(self) -> None:
         if self._refusal:
@@ -151,7 +151,7 @@ class FormReader:
             self._refusal = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
             return
         name = self._part_name()
-        self.form.parts[name] = Part(name, self._filename(), self._writer.seal())
+        self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
 
     def _end(self) -> None:
         self._ended = True

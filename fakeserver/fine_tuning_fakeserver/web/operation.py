@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .response import Family
+from .response import RouteGroup
 
 if TYPE_CHECKING:
-    from .request import Call
+    from .request import ApiRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Operation:
     name: str
     method: str
     path: str
-    ask: Callable[[Call], Any]
-    family: Family
+    run: Callable[[ApiRequest], Any]
+    group: RouteGroup
     file_bytes_at_most: int = 0
     """How large a file the route's form may bring; 0 for a route that takes no form."""
-    ahead: Callable[[Call], Callable[[], Any] | None] | None = None
+    prepare: Callable[[ApiRequest], Callable[[], Any] | None] | None = None
     """What there is to do for a call before its verb is asked, if it takes long and needs no lock."""

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from .endpoints import OPERATIONS
-from .request_log import BODY_BYTES_AT_MOST, Exchange, Waits
-from .request_options import RENAMED, json_of, options_of
+from .request_log import BODY_BYTES_AT_MOST, LogEntry, TimingSample
+from .request_options import RENAMED, json_of, request_options
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
@@ -23,7 +23,7 @@ SECRET_AT_LEAST = 4
 """A text that is shorter is no secret, and is found everywhere."""
 
 _OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
-_UNKNOWN_WAITS = Waits(0.0, 0.0, hidden=True)
+_UNKNOWN_WAITS = TimingSample(0.0, 0.0, hidden=True)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -77,7 +77,7 @@ class Call:
     user_agent: str = ""
     retry: int = 0
     retry_after_s: float | None = None
-    waits: Waits = _UNKNOWN_WAITS
+    waits: TimingSample = _UNKNOWN_WAITS
     fault: str | None = None
     whole: bool = True
     caller: str = ""
@@ -115,11 +115,11 @@ class Call:
         what = " ".join([self.operation or f"{self.method} {self.path}", *pairs])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
         made = [value for value in self.ids.values() if value not in path]
-        end = printable(" ".join([f" → {came}", *made, *_words(self)]))
+        end = printable(" ".join([f" → {came}", *made, *_option_words(self)]))
         return f"{self.number:>4}  {_cut(printable(what), LINE_AT_MOST - len(end))}{end}"
 
 
-def call_of(exchange: Exchange) -> Call:
+def recorded_call(exchange: LogEntry) -> Call:
     """What *exchange* was about."""
     answer = json_of(exchange.answer)
     headers = exchange.headers
@@ -129,7 +129,7 @@ def call_of(exchange: Exchange) -> Call:
         method=exchange.method,
         path=exchange.path,
         ids=_ids(exchange, answer),
-        options=options_of(exchange.query, exchange.body, exchange.form),
+        options=request_options(exchange.query, exchange.body, exchange.form),
         status=exchange.status,
         accepted=exchange.took_effect,
         answer=answer,
@@ -146,7 +146,7 @@ def call_of(exchange: Exchange) -> Call:
     )
 
 
-def _ids(exchange: Exchange, answer: Any) -> dict[str, str]:
+def _ids(exchange: LogEntry, answer: Any) -> dict[str, str]:
     match = _PATHS[exchange.operation].fullmatch(exchange.path) if exchange.operation in _PATHS else None
     found = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
     own = _OWN_IDS.get(exchange.operation or "")
@@ -171,7 +171,7 @@ def _pair(name: str, value: Any, secrets: Iterable[str]) -> str:
         return f"{name}=…"
 
 
-def _words(call: Call) -> list[str]:
+def _option_words(call: Call) -> list[str]:
     """What an answer that refuses says."""
     error = call.answer.get("error") if isinstance(call.answer, dict) and call.status >= 400 else None
     message = error.get("message") if isinstance(error, dict) else None

@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope
 from ..account.service import Service
 from ..api.request_models import JSON_BYTES_AT_MOST, parse_json, refusal
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
-from .multipart import Form, FormReader
-from .request_log import RequestsLog
+from .multipart import FormReader, UploadForm
+from .request_log import RequestLog
 
 if TYPE_CHECKING:
-    from .fault_injector import Faults
+    from .fault_injector import ArmedFaults
 
 
 class ClientGoneError(Exception):
@@ -24,18 +24,18 @@ class ClientGoneError(Exception):
 
 
 @dataclass(slots=True)
-class Call:
+class ApiRequest:
     """A request whose body has arrived: `body` for JSON routes, `form` for uploads."""
 
     service: Service
-    requests: RequestsLog
-    faults: Faults
+    requests: RequestLog
+    faults: ArmedFaults
     scope: Scope
     path: dict[str, str]
     begun_at: float = 0.0
     body: bytes = b""
-    form: Form | None = None
-    ahead: Any = None
+    form: UploadForm | None = None
+    read_ahead_result: Any = None
     """What was made of a large body before its verb is asked, see `Operation.ahead`."""
     took_effect: bool = False
     """Whether its verb was asked and did not refuse, whatever a fault makes of the answer."""
@@ -52,7 +52,7 @@ class Call:
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
-def sent_json(call: Call) -> Any:
+def json_body(call: ApiRequest) -> Any:
     """The JSON that a call brings; a body of no type is taken for it (inferred), and so is one with a charset.
 
     Raises:
@@ -95,7 +95,7 @@ async def drop_body(receive: Receive) -> None:
         _, more = await _next(receive)
 
 
-async def read_form(receive: Receive, content_type: str, file_bytes_at_most: int) -> Form:
+async def read_form(receive: Receive, content_type: str, file_bytes_at_most: int) -> UploadForm:
     """The form in the body. Raises as `read_body` does, and for a form that cannot be read."""
     try:
         reader = FormReader(content_type, file_bytes_at_most)
@@ -116,20 +116,20 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def check_key(authorization: str, accepted: frozenset[str]) -> None:
+def check_api_key(authorization: str, accepted: frozenset[str]) -> None:
     """Refuse a request without a key, or with one that is not accepted; an empty set accepts any.
 
     Raises:
         ApiError: 401.
     """
-    key = key_of(authorization)
+    key = api_key_of(authorization)
     if not key:
         raise no_key()
     if accepted and key not in accepted:
         raise wrong_key(key)
 
 
-def key_of(authorization: str) -> str:
+def api_key_of(authorization: str) -> str:
     """The key in an Authorization header: a bearer token, or the password of basic authentication."""
     scheme, _, value = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":

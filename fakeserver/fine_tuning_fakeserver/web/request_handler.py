@@ -13,15 +13,15 @@ from ..clock import at_work, busy, elapsed, sleep_is_replaced
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, unknown_routes
-from .connections import line_of
+from .connections import connection_of
 from .control_endpoints import ForeignPeerError, check_peer
-from .fault_injector import Fault, Faults
+from .fault_injector import ArmedFault, ArmedFaults
 from .operation import Operation
-from .request import Call, ClientGoneError, check_key, drop_body, read_body, read_form
-from .request_log import Exchange, RequestsLog, Waits, capped, form_fields, redacted, retry_after
-from .response import CONTROL, GATEWAY, Answer
-from .scripting.exceptions import BrokenOff, ScriptedRefusal
-from .scripting.player import Scripts
+from .request import ApiRequest, ClientGoneError, check_api_key, drop_body, read_body, read_form
+from .request_log import LogEntry, RequestLog, TimingSample, cap_body, form_fields, redact_headers, retry_after_seconds
+from .response import CONTROL, GATEWAY, Response
+from .scripting.exceptions import ConnectionFailure, ScriptedError
+from .scripting.player import ScriptStack
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
@@ -32,9 +32,9 @@ class RequestHandler:
     def __init__(
         self,
         service: Service,
-        requests: RequestsLog,
-        faults: Faults,
-        scripts: Scripts,
+        requests: RequestLog,
+        faults: ArmedFaults,
+        scripts: ScriptStack,
         afterwards: Callable[[], None],
     ) -> None:
         self._service = service
@@ -45,111 +45,115 @@ class RequestHandler:
 
     async def serve(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with what the operation's verb says."""
-        call = self._call(scope, scope.get("path_params", {}))
+        call = self._new_request(scope, scope.get("path_params", {}))
         try:
-            refusal = await _heard(operation, call, receive)
+            refusal = await _read_request(operation, call, receive)
         except ClientGoneError:
             return
-        if fault := self._faults.live and self._fault(operation, call):
-            ask = lambda: refusal or self._told(operation, call)  # noqa: E731 - only a fault may ask, once
-            await self._fall_short(fault, operation, call, ask, receive, send)
-        elif isinstance(answer := refusal or self._asked(operation, call), Fault):
-            await self._fall_short(answer, operation, call, _silent, receive, send)
+        if fault := self._faults.active and self._next_fault(operation, call):
+            ask = lambda: refusal or self._execute_for_fault(operation, call)  # noqa: E731 - only a fault may ask, once
+            await self._respond_with_fault(fault, operation, call, ask, receive, send)
+        elif isinstance(answer := refusal or self._execute(operation, call), ArmedFault):
+            await self._respond_with_fault(answer, operation, call, _script_timeout_response, receive, send)
         else:
-            self._finish(operation, call, answer)
+            self._log_response(operation, call, answer)
             await answer.send(send)
         self._afterwards()
 
-    def _asked(self, operation: Operation, call: Call) -> Answer | Fault:
+    def _execute(self, operation: Operation, call: ApiRequest) -> Response | ArmedFault:
         """What a script says, or the operation's verb; a fault where a script breaks the connection."""
-        scripted = bool(self._scripts) and operation.family is not CONTROL
+        scripted = bool(self._scripts) and operation.group is not CONTROL
         try:
-            with call.service.all_or_nothing(looks_count=call.scope["method"] != "HEAD"):
-                result = self._scripts.ask(operation, call) if scripted else operation.ask(call)
-                if isinstance(result, BrokenOff):
-                    line_of(call.scope).call_it(result.names, result.text)
-                    return self._faults.once(result.fault)
-                answer = result if isinstance(result, Answer) else dialect_adapter.success(result, operation, call)
+            with call.service.transaction(looks_count=call.scope["method"] != "HEAD"):
+                result = self._scripts.respond(operation, call) if scripted else operation.run(call)
+                if isinstance(result, ConnectionFailure):
+                    connection_of(call.scope).set_client_error(result.names, result.text)
+                    return self._faults.unarmed_fault(result.fault)
+                answer = (
+                    result
+                    if isinstance(result, Response)
+                    else dialect_adapter.success_response(result, operation, call)
+                )
         except Exception as error:
-            return _refused(error, operation, call)
+            return _error_response(error, operation, call)
         call.took_effect = True
         return answer
 
-    def _told(self, operation: Operation, call: Call) -> Answer:
+    def _execute_for_fault(self, operation: Operation, call: ApiRequest) -> Response:
         """The same to a call that a fault has hit already: one misfortune is enough."""
-        answer = self._asked(operation, call)
-        return _silent() if isinstance(answer, Fault) else answer
+        answer = self._execute(operation, call)
+        return _script_timeout_response() if isinstance(answer, ArmedFault) else answer
 
     async def handle_unknown_route(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for an unknown path, which has no *methods*, or a known one's wrong method."""
-        call = self._call(scope, {})
+        call = self._new_request(scope, {})
         method, path = scope["method"], scope["path"]
         try:
             await drop_body(receive)
         except ClientGoneError:
             return
-        manner = self._service.account.dialect.manner
+        manner = self._service.account.dialect.http
         answer = (
-            unknown_routes.beyond(methods, method, path)
-            or dialect_adapter.unrouted(manner, path)
-            or unknown_routes.redirect(scope)
-            or unknown_routes.refusal(methods, method, path, as_invalid=manner.invalid_urls)
+            unknown_routes.not_modelled_response(methods, method, path)
+            or dialect_adapter.unknown_path_response(manner, path)
+            or unknown_routes.redirect_response(scope)
+            or unknown_routes.unknown_route_response(methods, method, path, as_invalid=manner.invalid_urls)
         )
-        self._finish(None, call, answer)
+        self._log_response(None, call, answer)
         await answer.send(send)
 
-    def _call(self, scope: Scope, path: dict[str, str]) -> Call:
-        return Call(self._service, self._requests, self._faults, scope, path, self._service.clock.now())
+    def _new_request(self, scope: Scope, path: dict[str, str]) -> ApiRequest:
+        return ApiRequest(self._service, self._requests, self._faults, scope, path, self._service.clock.now())
 
-    def _fault(self, operation: Operation, call: Call) -> Fault | None:
+    def _next_fault(self, operation: Operation, call: ApiRequest) -> ArmedFault | None:
         """The fault that hits this call, which has come in whole; control calls are never hit."""
-        if operation.family is CONTROL:
+        if operation.group is CONTROL:
             return None
         seed = self._service.settings.seed
-        return self._faults.next(operation.name, call.path.get("job_id"), self._service.clock.now(), seed)
+        return self._faults.next_for(operation.name, call.path.get("job_id"), self._service.clock.now(), seed)
 
-    async def _fall_short(
+    async def _respond_with_fault(
         self,
-        fault: Fault,
+        fault: ArmedFault,
         operation: Operation,
-        call: Call,
-        ask: Callable[[], Answer],
+        call: ApiRequest,
+        ask: Callable[[], Response],
         receive: Receive,
         send: Send,
     ) -> None:
         """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
-        self._requests.add(exchange := self._exchange(operation, call))
+        self._requests.add(exchange := self._new_entry(operation, call))
         exchange.fault = fault.kind
         fault.requests.append(exchange.number)
-        line = line_of(call.scope)
-        broken = await fault_responses.carry_out(fault, operation, call, ask, line, receive)
-        self._complete(exchange, operation, broken.answer)
+        line = connection_of(call.scope)
+        broken = await fault_responses.apply_fault(fault, operation, call, ask, line, receive)
+        self._complete_entry(exchange, operation, broken.answer)
         exchange.took_effect = call.took_effect
-        if call.usage_error and not response.is_usage_answer(exchange.answer):
+        if call.usage_error and not response.is_usage_error(exchange.answer):
             self._requests.note(f"request {exchange.number}: {call.usage_error}")
         await broken.send(line, receive, send)
 
-    def _finish(self, operation: Operation | None, call: Call, answer: Answer) -> None:
+    def _log_response(self, operation: Operation | None, call: ApiRequest, answer: Response) -> None:
         """Name the request in its answer, and write both down; control calls are not written down."""
-        if (operation and operation.family is CONTROL) or call.scope["path"].startswith("/_fake"):
+        if (operation and operation.group is CONTROL) or call.scope["path"].startswith("/_fake"):
             return
-        exchange = self._exchange(operation, call)
-        self._complete(exchange, operation, answer)
+        exchange = self._new_entry(operation, call)
+        self._complete_entry(exchange, operation, answer)
         exchange.took_effect = call.took_effect
         self._requests.add(exchange)
 
-    def _exchange(self, operation: Operation | None, call: Call) -> Exchange:
+    def _new_entry(self, operation: Operation | None, call: ApiRequest) -> LogEntry:
         """The request, counted; it has no answer yet."""
         scope = call.scope
-        return Exchange(
+        return LogEntry(
             self._requests.next_number(),
             call.begun_at,
             operation.name if operation else None,
             scope["method"],
             scope["path"],
             scope["query_string"].decode("latin-1"),
-            redacted(scope["headers"]),
-            capped(call.body),
+            redact_headers(scope["headers"]),
+            cap_body(call.body),
             0,
             b"",
             form=form_fields(call.form),
@@ -158,29 +162,29 @@ class RequestHandler:
             caller=_caller(scope),
         )
 
-    def _complete(self, exchange: Exchange, operation: Operation | None, answer: Answer) -> None:
+    def _complete_entry(self, exchange: LogEntry, operation: Operation | None, answer: Response) -> None:
         """Name the request in its answer, and write the answer down."""
         if answer.family is GATEWAY:
             operation = None
-        family = operation.family if operation else GATEWAY
-        response.identify(answer, family, self._service.account, exchange.number)
+        family = operation.group if operation else GATEWAY
+        response.add_request_id(answer, family, self._service.account, exchange.number)
         if (dialect := self._service.account.dialect) is not RECORDED:
-            dialect_adapter.restyle(answer, operation, dialect.manner)
+            dialect_adapter.apply_header_style(answer, operation, dialect.http)
         exchange.at = self._service.clock.now()
         exchange.status = answer.status
-        exchange.answer = capped(answer.body) if isinstance(answer.body, bytes) else b""
-        exchange.waits = Waits(elapsed(), self._requests.slept_s, sleep_is_replaced(), busy())
-        exchange.retry_after_s = retry_after(answer.headers) if answer.status == 429 else None
+        exchange.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
+        exchange.waits = TimingSample(elapsed(), self._requests.slept_s, sleep_is_replaced(), busy())
+        exchange.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
 
 
-async def _heard(operation: Operation, call: Call, receive: Receive) -> Answer | None:
+async def _read_request(operation: Operation, call: ApiRequest, receive: Receive) -> Response | None:
     """Hear the call out; the answer to one that is refused before its verb is asked."""
     try:
-        await _receive(operation, call, receive)
+        await _receive_body(operation, call, receive)
     except ClientGoneError:
         raise
     except Exception as error:
-        return _refused(error, operation, call)
+        return _error_response(error, operation, call)
     return None
 
 
@@ -190,35 +194,37 @@ def _caller(scope: Scope) -> str:
     return f"{client[0]}:{client[1]}" if client else at_work()
 
 
-def _silent() -> Answer:
+def _script_timeout_response() -> Response:
     """What comes when a client has waited as long as a script that says nothing lets it wait."""
-    return response.usage_answer("a script lets this call time out, and its client has not given up", 504)
+    return response.usage_error_response("a script lets this call time out, and its client has not given up", 504)
 
 
-def _refused(error: Exception, operation: Operation, call: Call) -> Answer:
+def _error_response(error: Exception, operation: Operation, call: ApiRequest) -> Response:
     if isinstance(error, FakeUsageError):
         call.usage_error = str(error)
-        return response.usage_answer(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
+        return response.usage_error_response(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
     if isinstance(error, ApiError):
-        answer = dialect_adapter.refusal(error, operation, call.service.account.dialect)
-        if isinstance(error, ScriptedRefusal):
+        answer = dialect_adapter.dialect_error_response(error, operation, call.service.account.dialect)
+        if isinstance(error, ScriptedError):
             if error.page:
                 media, body = error.page
-                answer = Answer(error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body)
-            answer.headers.extend(fault_responses.retry_after(error.retry_after))
+                answer = Response(
+                    error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body
+                )
+            answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
     # a bug of the fake: loud here, and a 500 there
     log.error("fake-fine-tuning has a bug: %s %s", call.scope["method"], call.scope["path"], exc_info=error)
-    return response.error_answer(internal(f"{type(error).__name__}: {error}"), operation.family)
+    return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)
 
 
-async def _receive(operation: Operation, call: Call, receive: Receive) -> None:
+async def _receive_body(operation: Operation, call: ApiRequest, receive: Receive) -> None:
     """Let the call in, then take its body, and see to what takes long and needs no lock.
 
     A refused one is heard out, so that its client gets the answer.
     """
     try:
-        _admit(operation, call)
+        _authorize(operation, call)
     except (ApiError, FakeUsageError):
         await drop_body(receive)
         raise
@@ -226,12 +232,12 @@ async def _receive(operation: Operation, call: Call, receive: Receive) -> None:
         call.form = await read_form(receive, call.header(b"content-type"), operation.file_bytes_at_most)
     else:
         call.body = await read_body(receive)
-    if operation.ahead and (work := operation.ahead(call)):
-        call.ahead = await line_of(call.scope).aside(work)
+    if operation.prepare and (work := operation.prepare(call)):
+        call.read_ahead_result = await connection_of(call.scope).run_in_thread(work)
 
 
-def _admit(operation: Operation, call: Call) -> None:
-    if operation.family is CONTROL:
+def _authorize(operation: Operation, call: ApiRequest) -> None:
+    if operation.group is CONTROL:
         check_peer(operation, call)
     else:
-        check_key(dialect_adapter.authorization(call), call.service.settings.api_keys)
+        check_api_key(dialect_adapter.authorization(call), call.service.settings.api_keys)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .multipart import FILE_PARTS, Form
+from .multipart import FILE_PARTS, UploadForm
 
 ENTRIES_AT_MOST = 1000
 BODY_BYTES_AT_MOST = 64 * 1024
@@ -17,7 +17,7 @@ _SECRET = frozenset({b"authorization", b"api-key", b"cookie", b"proxy-authorizat
 
 
 @dataclass(slots=True)
-class Exchange:
+class LogEntry:
     """One request with its answer. `at` is virtual Unix seconds; bodies are cut at `BODY_BYTES_AT_MOST`.
 
     `status` and `answer` are what was sent: 0, and nothing, where a fault left the client without an answer.
@@ -39,7 +39,7 @@ class Exchange:
     """Of a form its fields, and of its file the name and the size; None where the body is no form."""
     begun_at: float = 0.0
     """When the request came, in virtual Unix seconds; `at` is when it was answered, and answering may move time."""
-    waits: Waits | None = None
+    waits: TimingSample | None = None
     retry_after_s: float | None = None
     """What the answer's Retry-After said, where it is a number of seconds."""
     fault: str | None = None
@@ -73,7 +73,7 @@ class Exchange:
         }
 
 
-class Waits(NamedTuple):
+class TimingSample(NamedTuple):
     """What is known of waiting when a request is answered: differences between two of them are pauses.
 
     Args:
@@ -89,7 +89,7 @@ class Waits(NamedTuple):
     busy_s: float = 0.0
 
 
-class RequestsLog:
+class RequestLog:
     """The last `ENTRIES_AT_MOST` exchanges, newest last."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class RequestsLog:
         self.slept_s = 0.0
         self.forgotten = 0
         """How many exchanges there were that are not kept any more."""
-        self._entries: deque[Exchange] = deque(maxlen=ENTRIES_AT_MOST)
+        self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
         self._notes: dict[str, None] = {}
         self._lock = threading.Lock()
 
@@ -107,7 +107,7 @@ class RequestsLog:
             self.count += 1
             return self.count
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: LogEntry) -> None:
         """Keep an exchange."""
         with self._lock:
             self.forgotten += len(self._entries) == ENTRIES_AT_MOST
@@ -137,7 +137,7 @@ class RequestsLog:
             self.count = self.forgotten = 0
             self._entries.clear()
 
-    def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[Exchange]:
+    def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[LogEntry]:
         """The newest *limit* exchanges of an operation, with a status; newest last."""
         with self._lock:
             entries = sorted(self._entries, key=lambda each: each.number)  # they were added as they were answered
@@ -145,7 +145,7 @@ class RequestsLog:
         return found if limit is None else found[max(len(found) - limit, 0) :]
 
 
-def form_fields(form: Form | None) -> dict[str, Any] | None:
+def form_fields(form: UploadForm | None) -> dict[str, Any] | None:
     """What is kept of a form: its texts by name, and of its file ``filename`` and ``bytes``, never the content."""
     if form is None:
         return None
@@ -160,7 +160,7 @@ def form_fields(form: Form | None) -> dict[str, Any] | None:
     return fields
 
 
-def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
+def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
     """The seconds that an answer asks its client to wait, to the millisecond if it says; None for none, or a date."""
     known = dict(headers)
     for name, unit_s in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
@@ -169,11 +169,11 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
     return None
 
 
-def redacted(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
     """*headers* without what should not be seen again."""
     return [header if header[0] not in _SECRET else (header[0], b"[redacted]") for header in headers]
 
 
-def capped(body: bytes) -> bytes:
+def cap_body(body: bytes) -> bytes:
     """At most `BODY_BYTES_AT_MOST` of *body*."""
     return body[:BODY_BYTES_AT_MOST]

@@ -12,7 +12,7 @@ RENAMED = {"model": "model_id"}
 """What a path's parts are called otherwise, so that each id says of what it is."""
 
 
-def options_of(query: str, body: bytes, form: Mapping[str, Any] | None) -> dict[str, Any]:
+def request_options(query: str, body: bytes, form: Mapping[str, Any] | None) -> dict[str, Any]:
     """The members of a query and of a JSON body, or the fields of a form."""
     if form is not None:
         return {**_query(query), **form}

@@ -20,7 +20,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class RouteGroup:
     """What answers of one group of routes have in common.
 
     Args:
@@ -39,24 +39,24 @@ class Family:
 # recording: openai-dotnet 2025-09 (fine_tuning, models) and 2026-05 (files), header by header; what belongs to the
 # content delivery network in front of the service (cf-*, alt-svc, server, cookies) is not the API's and left out.
 _ANY_ORIGIN = (b"access-control-allow-origin", b"*")
-FINE_TUNING = Family(newline=False, identity=True, upstream=True)
-FILES = Family(newline=True, identity=True, headers=(_ANY_ORIGIN, (b"access-control-expose-headers", b"CF-Ray")))
-UPLOADS = Family(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-MODELS = Family(newline=False, identity=False, upstream=True)
-MODEL_DELETED = Family(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-INFERENCE = Family(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
-GATEWAY = Family(newline=True, identity=False, headers=(_ANY_ORIGIN,))
-CONTROL = Family(newline=True, identity=False)
+FINE_TUNING = RouteGroup(newline=False, identity=True, upstream=True)
+FILES = RouteGroup(newline=True, identity=True, headers=(_ANY_ORIGIN, (b"access-control-expose-headers", b"CF-Ray")))
+UPLOADS = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+MODELS = RouteGroup(newline=False, identity=False, upstream=True)
+MODEL_DELETED = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+INFERENCE = RouteGroup(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
+GATEWAY = RouteGroup(newline=True, identity=False, headers=(_ANY_ORIGIN,))
+CONTROL = RouteGroup(newline=True, identity=False)
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """What a request gets: a status, headers, and a body in one piece or in many."""
 
     status: int
     headers: list[Header]
     body: bytes | Iterator[bytes]
-    family: Family | None = None
+    family: RouteGroup | None = None
     """Where it is not its route's own: an answer of the gateway, which never asked the route."""
 
     async def send(self, send: Send) -> None:
@@ -79,40 +79,42 @@ def dump(value: Any, newline: bool = False) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | (orjson.OPT_APPEND_NEWLINE if newline else 0))
 
 
-def json_answer(value: Any, family: Family, status: int = 200) -> Answer:
+def json_response(value: Any, family: RouteGroup, status: int = 200) -> Response:
     """An answer with a JSON body."""
     body = dump(value, family.newline)
-    return Answer(status, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
+    return Response(status, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
 
 
-def error_answer(error: ApiError, family: Family) -> Answer:
+def error_response(error: ApiError, family: RouteGroup) -> Response:
     """An error of the API. Files errors have a twin beside ``error`` (recording: FilesTests)."""
     if error.status == 401:
-        return _stopped(error)
+        return _gateway_error(error)
     body: dict[str, Any] = {"error": error.body()}
     if family is FILES:
         body["detail"] = {"message": error.message, "code": error.code}
-    return json_answer(body, family, error.status)
+    return json_response(body, family, error.status)
 
 
-def _stopped(error: ApiError) -> Answer:
+def _gateway_error(error: ApiError) -> Response:
     """The gateway's refusal to let a request in: the same on every route (recording of 2023-08)."""
     body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
     length = (b"content-length", b"%d" % len(body))
-    return Answer(error.status, [JSON_TYPE, length, (b"www-authenticate", b'Basic realm="OpenAI API"')], body, GATEWAY)
+    return Response(
+        error.status, [JSON_TYPE, length, (b"www-authenticate", b'Basic realm="OpenAI API"')], body, GATEWAY
+    )
 
 
-def usage_answer(message: str, status: int = 400) -> Answer:
+def usage_error_response(message: str, status: int = 400) -> Response:
     """An error of the fake's own user, which no service would send; ``message`` is where SDKs look for a text."""
-    return json_answer({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
+    return json_response({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
 
 
-def is_usage_answer(body: bytes) -> bool:
+def is_usage_error(body: bytes) -> bool:
     """Whether *body*, or its beginning, is that of a usage answer."""
     return b'"fake_error"' in body[:32]
 
 
-def identify(answer: Answer, family: Family, account: Account, ordinal: int) -> None:
+def add_request_id(answer: Response, family: RouteGroup, account: Account, ordinal: int) -> None:
     """Add the headers that name the service's version, the account and the request."""
     if family is CONTROL:
         return

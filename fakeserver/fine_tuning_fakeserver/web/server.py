@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..clock import steady
-from .connections import LINE, Line, until_gone
+from .connections import LINE, Connection, wait_disconnected
 
 GRACE_S = 1.0
 """How many real seconds are left to requests under way when the server stops."""
@@ -24,7 +24,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for 0 seconds. What is closed so is reset."""
 
 
-class LineOfSocket(Line):
+class SocketConnection(Connection):
     """A connection: it can be closed in the middle of anything."""
 
     can_hang_up = True
@@ -33,27 +33,27 @@ class LineOfSocket(Line):
         self._transport = transport
         self._held = False
 
-    async def hold(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+    async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
         """Let real time pass, while other requests go on."""
         self._held = True
         try:
-            return await super().hold(seconds, receive, pass_time)
+            return await super().delay(seconds, receive, pass_time)
         finally:
             self._held = False
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hold it no longer: the server is going to stop."""
         if self._held:
             self._transport.close()
 
-    async def hang_up(self, receive: Receive, *, reset: bool) -> None:
+    async def close(self, receive: Receive, *, reset: bool) -> None:
         """Close it; when uvicorn has noticed, it takes the request for one whose client has gone."""
         if reset:
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._transport.abort()
         else:
             self._transport.close()
-        await until_gone(receive)
+        await wait_disconnected(receive)
 
 
 class Protocol(H11Protocol):
@@ -66,7 +66,7 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin a connection."""
         super().connection_made(transport)
-        self._line = LineOfSocket(transport)
+        self._line = SocketConnection(transport)
         self.app_state: dict[str, Any] = {**self.app_state, LINE: self._line}
 
     def _should_upgrade(self) -> bool:
@@ -76,7 +76,7 @@ class Protocol(H11Protocol):
     def shutdown(self) -> None:
         """Let the server stop; who has not sent all, or not taken all, by then is hung up on."""
         super().shutdown()
-        self._line.let_go()
+        self._line.release()
         self.loop.call_later(GRACE_S, self.transport.abort)
 
 

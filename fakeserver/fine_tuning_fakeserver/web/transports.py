@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from ..usage_errors import FakeUsageError
 from .connections import Ending
-from .in_process import Reply, ask
+from .in_process import InProcessResponse, call_app
 
 _WITHOUT_ANSWER: Mapping[Ending, tuple[str, str]] = {
     "timeout": ("ReadTimeout", "The read operation timed out"),
@@ -33,7 +33,7 @@ def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:
     return _transport_class(library)(app)
 
 
-def _error(library: ModuleType, reply: Reply, ending: Ending) -> Callable[..., Exception]:
+def _error(library: ModuleType, reply: InProcessResponse, ending: Ending) -> Callable[..., Exception]:
     """What *library* raises where there is no answer: what a script has named, if that is its own, or the usual."""
     names, text = reply.called
     usual, words = _WITHOUT_ANSWER[ending]
@@ -65,7 +65,7 @@ def _transport_class(library: ModuleType) -> Any:
         def _answer(self, request: Any, body: bytes) -> Any:
             patience_s = request.extensions.get("timeout", {}).get("read")
             url, headers = request.url, request.headers.raw
-            reply = ask(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
+            reply = call_app(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
             if reply.ending is None:
                 return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
             if not reply.status:
@@ -75,7 +75,7 @@ def _transport_class(library: ModuleType) -> Any:
     class Torn(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
         """A body that ends before its time."""
 
-        def __init__(self, reply: Reply) -> None:
+        def __init__(self, reply: InProcessResponse) -> None:
             self._body = reply.body
             self._promised = dict(reply.headers)[b"content-length"].decode()
 

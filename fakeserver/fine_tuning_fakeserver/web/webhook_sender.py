@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..account.service import Service
 from ..api import webhooks
 from ..clock import real_now
-from ..domain.webhook_events import Attempt, Delivery
+from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
 
 if TYPE_CHECKING:
     import httpx
@@ -20,7 +20,7 @@ PATIENCE_S = 5.0
 """How long `deliver` waits. Less than a target may take: one that waits for who waits here gets its turn in time."""
 
 
-class Courier:
+class WebhookSender:
     """Sends what is due whenever it is told to look, and of itself where virtual time passes by itself.
 
     It has a thread of its own, so that neither a server's event loop nor a request driven by hand ever waits for a
@@ -35,7 +35,7 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._is_stopped = False
 
-    def begin_again(self) -> None:
+    def reset(self) -> None:
         """Forget what there was to send: the account is a new one."""
         self._wake(is_stopped=False)
 
@@ -49,11 +49,11 @@ class Courier:
             self._asked += self._thread is not None  # it looks again, and finds nothing
             self._changed.notify_all()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Send what is due, soon; this waits for nothing."""
         if self._is_stopped or not self._service.account.outbox.endpoints:
             return
-        if webhooks.next_errand(self._service) is None:
+        if webhooks.next_delivery(self._service) is None:
             return
         with self._changed:
             self._asked += 1
@@ -62,9 +62,9 @@ class Courier:
                 self._thread = threading.Thread(target=self._work, name="fake-fine-tuning webhooks", daemon=True)
                 self._thread.start()
 
-    def deliver(self, timeout_s: float = PATIENCE_S) -> None:
+    def flush(self, timeout_s: float = PATIENCE_S) -> None:
         """Send what is due, and wait until all of it has been tried, or for *timeout_s*."""
-        self.look()
+        self.wake()
         with self._changed:
             asked = self._asked
             self._changed.wait_for(lambda: self._answered >= asked, timeout_s)
@@ -76,7 +76,7 @@ class Courier:
             # Nothing of the environment (proxies), and no connection kept: a target may be gone at any time.
             limits = httpx.Limits(max_keepalive_connections=0)
             with httpx.Client(trust_env=False, timeout=ANSWER_WITHIN_S, limits=limits) as client:
-                while self._go(client):
+                while self._run(client):
                     pass
         finally:
             with self._changed:
@@ -84,12 +84,12 @@ class Courier:
                     self._answered, self._thread = self._asked, None
                     self._changed.notify_all()
 
-    def _go(self, client: httpx.Client) -> bool:
+    def _run(self, client: httpx.Client) -> bool:
         """Do one errand, or wait for the next; False when there is none."""
         asked = self._asked
-        errand = None if self._is_stopped else webhooks.next_errand(self._service)
+        errand = None if self._is_stopped else webhooks.next_delivery(self._service)
         if errand and errand.delivery:
-            webhooks.tried(self._service, errand, errand.delivery, _attempt(client, errand.delivery))
+            webhooks.record_attempt(self._service, errand, errand.delivery, _attempt(client, errand.delivery))
             return True
         with self._changed:
             if self._asked != asked:
@@ -103,7 +103,7 @@ class Courier:
             return True
 
 
-def _attempt(client: httpx.Client, delivery: Delivery) -> Attempt:
+def _attempt(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt:
     import httpx
 
     at, sent_at = delivery.next_attempt_at or delivery.due_at, int(real_now())
@@ -111,6 +111,6 @@ def _attempt(client: httpx.Client, delivery: Delivery) -> Attempt:
     try:
         # The answer's body is nobody's concern, and may be endless.
         with client.stream("POST", delivery.endpoint.url or "", content=delivery.body, headers=headers) as answer:
-            return Attempt(at, sent_at, answer.status_code)
+            return DeliveryAttempt(at, sent_at, answer.status_code)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Attempt(at, sent_at, error=f"{type(error).__name__}: {error}")
+        return DeliveryAttempt(at, sent_at, error=f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import demo, main
-from fine_tuning_fakeserver.cli.demo_output import Screen
+from fine_tuning_fakeserver.cli.demo_output import DemoOutput
 
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -47,7 +47,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "TRAINING_AT_MOST_S", 0.2)
     out = StringIO()
 
-    assert demo.run(demo.EXAMPLE, Screen(Console(file=out, force_terminal=True, width=80))) == 0
+    assert demo.run(demo.EXAMPLE, DemoOutput(Console(file=out, force_terminal=True, width=80))) == 0
     assert "━" in out.getvalue()
     assert "/90  loss " in out.getvalue()
 
@@ -102,7 +102,7 @@ def test_a_configuration_that_cannot_be_read(
 def test_names_are_shown_as_they_are() -> None:
     """A name that looks like markup or an emoji is shown letter by letter."""
     out = StringIO()
-    Screen(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
+    DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
 
     assert out.getvalue() == "uploaded  file-[bold]1  :smile:.jsonl\n"
 

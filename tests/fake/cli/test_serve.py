@@ -14,7 +14,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.cli.serve import AccessLog, Steered
+from fine_tuning_fakeserver.cli.serve import AccessLog, ControlTokenMiddleware
 from fine_tuning_fakeserver.web.transports import transport
 from serve_process import KEY, line, started
 
@@ -138,7 +138,7 @@ def test_other_machines_are_warned_of() -> None:
 def test_a_token_lets_other_machines_steer(sent: str, status: int) -> None:
     """A container beside the server's may reset it if it sends the token, and not if it sends another or none."""
     fake = FakeFineTuning(seed=1)
-    application = Steered(fake.asgi_app, "secret-token")
+    application = ControlTokenMiddleware(fake.asgi_app, "secret-token")
 
     async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         await application({**scope, "client": ("172.18.0.3", 1234)}, receive, send)

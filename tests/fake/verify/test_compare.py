@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver.verify.compare import API_HEADERS, Comparison, compare, differences
-from fine_tuning_fakeserver.verify.recording import Exchange, answer_of
-from fine_tuning_fakeserver.web.in_process import Reply
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, answer_of
+from fine_tuning_fakeserver.web.in_process import InProcessResponse
 
 JSON_TYPE = "application/json"
 
 
-def recorded(body: bytes, status: int = 200, end_is_known: bool = True, **headers: str) -> Exchange:
+def recorded(body: bytes, status: int = 200, end_is_known: bool = True, **headers: str) -> RecordedExchange:
     """An exchange with this answer; `_` in a header's name is a dash."""
     named = {"content-type": JSON_TYPE, **{name.replace("_", "-"): value for name, value in headers.items()}}
     answer = answer_of(body, named)
-    return Exchange(0, "GET", "https://x/v1/models", {}, b"", status, named, body, answer, end_is_known)
+    return RecordedExchange(0, "GET", "https://x/v1/models", {}, b"", status, named, body, answer, end_is_known)
 
 
-def answered(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> Reply:
+def answered(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> InProcessResponse:
     """A reply of the fake."""
     headers = [(b"content-type", kind.encode()), *((name.encode(), b"x") for name in names)]
-    return Reply(status, headers, [body])
+    return InProcessResponse(status, headers, [body])
 
 
 def held(expected: Any, got: Any) -> Comparison:

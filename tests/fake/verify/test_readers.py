@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fine_tuning_fakeserver.verify.readers import files_in, read
-from fine_tuning_fakeserver.verify.recording import Exchange, NoRecordingError, RecordingError
+from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.recording import NotARecordingError, RecordedExchange, RecordingError
 from recorded_session import FORMATS, Asked, session, write
 
 SMALL = [
@@ -51,17 +51,17 @@ def entry(**changes: Any) -> str:
     return json.dumps({"Entries": [{**whole, **changes}]}, ensure_ascii=False)
 
 
-def only(folder: Path, text: str, name: str = "one.json") -> Exchange:
+def only(folder: Path, text: str, name: str = "one.json") -> RecordedExchange:
     """The one exchange of a recording with this text."""
     path = folder / name
     path.write_text(text, "utf-8")
-    return read(path).exchanges[0]
+    return read_recordings(path).exchanges[0]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_formats_tell_the_same(tmp_path: Path, name: str) -> None:
     """Method, address, status, headers and bodies come out of every format as they went in."""
-    found = read(write(tmp_path, name, SMALL)).exchanges
+    found = read_recordings(write(tmp_path, name, SMALL)).exchanges
 
     assert [each.method for each in found] == ["GET", "POST"]
     assert [each.target for each in found] == ["/v1/models/m?a=b", "/v1/fine_tuning/jobs"]
@@ -78,7 +78,7 @@ def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str) -> None:
     """The format is known from the content."""
     formats = {"vcr.yaml": "vcr", "ruby.yml": "vcr", "proxy.json": "test-proxy", "session.har": "har"}
 
-    assert formats[name] == read(write(tmp_path, name, SMALL)).format
+    assert formats[name] == read_recordings(write(tmp_path, name, SMALL)).format
 
 
 def test_numbers_of_the_proxy_keep_their_spelling(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
     path.write_text(text, "utf-8")
 
     with pytest.raises(RecordingError, match=r"(?s)^" + str(path)) as caught:
-        read(path)
+        read_recordings(path)
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -185,8 +185,8 @@ def test_other_documents_are_no_recordings(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text, "utf-8")
 
-    with pytest.raises(NoRecordingError, match="Entries"):
-        read(path)
+    with pytest.raises(NotARecordingError, match="Entries"):
+        read_recordings(path)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(RecordingError, match="cannot be read as text"):
-        read(path)
+        read_recordings(path)
 
 
 def test_folders_are_gone_through(tmp_path: Path) -> None:
@@ -223,4 +223,4 @@ def test_a_whole_session_is_read(tmp_path: Path) -> None:
     """Every exchange of a session is there, in its order."""
     asked = session()
 
-    assert len(asked) == len(read(write(tmp_path, "vcr.yaml", asked)).exchanges)
+    assert len(asked) == len(read_recordings(write(tmp_path, "vcr.yaml", asked)).exchanges)

@@ -13,9 +13,9 @@ import pytest
 import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.verify.readers import read
-from fine_tuning_fakeserver.verify.recording import Exchange, Recording, answer_of
-from fine_tuning_fakeserver.verify.replay import LOST, Verified, verify
+from fine_tuning_fakeserver.verify.readers import read_recordings
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording, answer_of
+from fine_tuning_fakeserver.verify.replay import LOST, VerifiedRecording, verify
 from recorded_session import FORMATS, Asked, Recorder, session, write
 from strategies import BORN, ROWS, form
 
@@ -23,12 +23,12 @@ ROUTELESS = "GET /v1/no/route is no route of the fake"
 FORM = "multipart/form-data; boundary=B"
 
 
-def verdicts(verified: Verified) -> list[str]:
+def verdicts(verified: VerifiedRecording) -> list[str]:
     """The verdicts of all rows that the fake could be asked about."""
     return [row.comparison.verdict for row in verified.rows if not row.reason]
 
 
-def unlike(verified: Verified) -> list[Any]:
+def unlike(verified: VerifiedRecording) -> list[Any]:
     """The rows that are not exact, with what there is to say of them."""
     return [row for row in verified.rows if not row.reason and row.comparison.verdict != "exact"]
 
@@ -36,7 +36,7 @@ def unlike(verified: Verified) -> list[Any]:
 def of(asked: Sequence[Asked]) -> Recording:
     """The exchanges as they were, without the way through a file."""
     exchanges = [
-        Exchange(
+        RecordedExchange(
             number,
             each.method,
             "https://x" + each.path,
@@ -55,7 +55,7 @@ def of(asked: Sequence[Asked]) -> Recording:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
     """Whatever the format, each recorded answer of the fake comes out again byte for byte."""
-    verified = verify(read(write(tmp_path, name, session())))
+    verified = verify(read_recordings(write(tmp_path, name, session())))
 
     assert unlike(verified) == []
     assert [row.reason for row in verified.rows if row.reason] == [ROUTELESS]
@@ -85,7 +85,7 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
         client.get(f"/fine_tuning/jobs/{job['id']}/checkpoints")
         client.get(f"/files/{job['result_files'][0]}/content")
 
-    verified = verify(read(path))
+    verified = verify(read_recordings(path))
 
     assert unlike(verified) == []
     assert len(verified.rows) == 8
@@ -93,7 +93,7 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
 
 def test_lost_request_bodies_are_noted(tmp_path: Path) -> None:
     """A row whose request had to be written again says so."""
-    verified = verify(read(write(tmp_path, "proxy.json", session())))
+    verified = verify(read_recordings(write(tmp_path, "proxy.json", session())))
 
     assert [row.path for row in verified.rows if LOST in row.comparison.notes] == [
         "/v1/files",
@@ -124,7 +124,7 @@ def test_a_lost_json_body_is_written_again() -> None:
     assert unlike(verify(Recording(whole.path, whole.format, tuple(lost)))) == []
 
 
-def _without_body(exchange: Exchange) -> Exchange:
+def _without_body(exchange: RecordedExchange) -> RecordedExchange:
     return replace(exchange, request_body=None)
 
 

@@ -7,8 +7,8 @@ resumption makes no checkpoint of the first step.
 from __future__ import annotations
 
 from ..ids import HEX, SHAPES, IdShape
-from ..timeline import KINDS, Kind
-from .dialect import ALL, Course, Dialect, Manner, Shape
+from ..timeline import KINDS, EventKind
+from .dialect import ALL, Dialect, EventStyle, HttpStyle, ObjectStyle
 
 _HEX_IDS = {
     **SHAPES,
@@ -19,11 +19,11 @@ _HEX_IDS = {
 }
 
 # recording: what is null with OpenAI is absent here, numbers that are not known yet are -1, whole floats are integers.
-_NUMBERS = Shape(
+_NUMBERS = ObjectStyle(
     words={name: {"auto": -1} for name in ("n_epochs", "batch_size", "beta", "eval_interval", "eval_samples")},
     whole=True,
 )
-_OF_METHOD = Shape(within={"hyperparameters": _NUMBERS})
+_OF_METHOD = ObjectStyle(within={"hyperparameters": _NUMBERS})
 _JOB = (
     *("hyperparameters", "suffix", "seed", "method", "trainingType", "error", "status", "model", "fine_tuned_model"),
     *("training_file", "validation_file", "result_files", "finished_at", "trained_tokens", "estimated_finish"),
@@ -37,8 +37,8 @@ _METRICS = (
 )
 
 
-def _job(statuses: dict[str, str]) -> Shape:
-    return Shape(
+def _job(statuses: dict[str, str]) -> ObjectStyle:
+    return ObjectStyle(
         members=_JOB,
         sources={"suffix": "user_provided_suffix"},
         words={"status": statuses},
@@ -46,57 +46,57 @@ def _job(statuses: dict[str, str]) -> Shape:
         absent=_ABSENT,
         within={
             "hyperparameters": _NUMBERS,
-            "method": Shape(within={"supervised": _OF_METHOD, "dpo": _OF_METHOD, "reinforcement": _OF_METHOD}),
+            "method": ObjectStyle(within={"supervised": _OF_METHOD, "dpo": _OF_METHOD, "reinforcement": _OF_METHOD}),
         },
     )
 
 
-_PAGE = Shape(members=("has_more", "data", "object"), within={"data": None})
+_PAGE = ObjectStyle(members=("has_more", "data", "object"), within={"data": None})
 _SHAPES = {
     "fine_tuning.job": _job(_STATUSES),
     # recording: a pause is answered with "pausing", a resumption with "resuming"; that the next look finds a job
     # paused, or pending, is inferred
     "pause_job": _job({"paused": "pausing"}),
     "resume_job": _job({"queued": "resuming"}),
-    "fine_tuning.job.event": Shape(
+    "fine_tuning.job.event": ObjectStyle(
         members=("id", "created_at", "level", "message", "data", "type", "object"),  # where data stands is inferred
         empties={"data": None},
         absent=_ABSENT,
-        within={"data": Shape(members=_METRICS, whole=True)},
+        within={"data": ObjectStyle(members=_METRICS, whole=True)},
     ),
-    "fine_tuning.job.checkpoint": Shape(
+    "fine_tuning.job.checkpoint": ObjectStyle(
         members=(
             *("id", "created_at", "fine_tuned_model_checkpoint", "step_number", "metrics", "fine_tuning_job_id"),
             "object",
         ),
-        within={"metrics": Shape(members=_METRICS, whole=True)},
+        within={"metrics": ObjectStyle(members=_METRICS, whole=True)},
     ),
-    "file": Shape(
+    "file": ObjectStyle(
         members=("status", "bytes", "purpose", "filename", "id", "created_at", "expires_at", "object"),
         absent=_ABSENT,
     ),
-    "upload": Shape(within={"file": None}),
+    "upload": ObjectStyle(within={"file": None}),
     **dict.fromkeys(("list_jobs", "list_job_events", "list_job_checkpoints", "list_files"), _PAGE),
 }
 
-_COURSE = Course(
+_COURSE = EventStyle(
     # printed: "Job enqueued …", "Job succeeded.", "Model Evaluation Passed.", "Completed results file: …", "Training
     # tokens billed: …", in this order; "Job started." and "Job canceled." by the older route. The rest is inferred.
     kinds={
         **KINDS,
-        "created": Kind("validating_files", "Job enqueued. Waiting for jobs ahead to complete.", data=False),
-        "validating": Kind(),
-        "validated": Kind("queued"),
-        "started": Kind("running", "Job started.", data=False),
-        "trained": Kind(None, "Job succeeded.", data=False),
-        "checkpoint": Kind(),
-        "model": Kind(None, "Model Evaluation Passed.", data=False),
-        "completed": Kind("succeeded", "Completed results file: {result}", data=False),
-        "billed": Kind(None, "Training tokens billed: {billed}", data=False),
-        "failed": Kind("failed", "{error}", "error", data=False),
-        "stopping": Kind(None, "Job canceled.", data=False),
-        "paused": Kind("paused", "Job paused.", data=False),
-        "resumed": Kind("queued", "Job resumed.", data=False),
+        "created": EventKind("validating_files", "Job enqueued. Waiting for jobs ahead to complete.", data=False),
+        "validating": EventKind(),
+        "validated": EventKind("queued"),
+        "started": EventKind("running", "Job started.", data=False),
+        "trained": EventKind(None, "Job succeeded.", data=False),
+        "checkpoint": EventKind(),
+        "model": EventKind(None, "Model Evaluation Passed.", data=False),
+        "completed": EventKind("succeeded", "Completed results file: {result}", data=False),
+        "billed": EventKind(None, "Training tokens billed: {billed}", data=False),
+        "failed": EventKind("failed", "{error}", "error", data=False),
+        "stopping": EventKind(None, "Job canceled.", data=False),
+        "paused": EventKind("paused", "Job paused.", data=False),
+        "resumed": EventKind("queued", "Job resumed.", data=False),
     },
     also={"completed": ("billed",)},
     step="Step {step}: training loss={train_loss}",
@@ -109,7 +109,7 @@ _COURSE = Course(
     model="{base}.ft-{hex}{dashed}",
 )
 
-_MANNER = Manner(
+_MANNER = HttpStyle(
     root="/openai/v1",
     place=("AZURE_OPENAI_ENDPOINT", ""),
     key_variable="AZURE_OPENAI_API_KEY",
@@ -140,8 +140,8 @@ AZURE_2025 = Dialect(
     "azure-2025",
     shapes=_SHAPES,
     ids=_HEX_IDS,
-    course=_COURSE,
-    manner=_MANNER,
+    event_style=_COURSE,
+    http=_MANNER,
     unready=("pending", 5.0),  # recording: pending at 0 s, processed at 5 s
     result_name="results.csv",  # printed
     base64_results=False,  # inferred

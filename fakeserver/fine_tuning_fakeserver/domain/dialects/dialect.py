@@ -8,14 +8,14 @@ from typing import Any
 
 from ..base_models import BaseModel
 from ..ids import SHAPES, IdShape
-from ..timeline import KINDS, Kind
+from ..timeline import KINDS, EventKind
 
 ALL = ""
 """In a table by operation: every operation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class ObjectStyle:
     """How a kind of object differs.
 
     Args:
@@ -33,12 +33,12 @@ class Shape:
     words: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     empties: Mapping[str, Any] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
-    within: Mapping[str, Shape | None] = field(default_factory=dict)
+    within: Mapping[str, ObjectStyle | None] = field(default_factory=dict)
     whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class EventStyle:
     """How a job's life is told, and under which names.
 
     Args:
@@ -55,7 +55,7 @@ class Course:
             OpenAI's own.
     """
 
-    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+    kinds: Mapping[str, EventKind] = field(default_factory=lambda: KINDS)
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     step: str = ""
     every: int = 1
@@ -68,7 +68,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Manner:
+class HttpStyle:
     """How requests come in and answers go out.
 
     Args:
@@ -128,10 +128,10 @@ class Dialect:
     """
 
     name: str
-    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    shapes: Mapping[str, ObjectStyle] = field(default_factory=dict)
     ids: Mapping[str, IdShape] = field(default_factory=lambda: SHAPES)
-    course: Course = field(default_factory=Course)
-    manner: Manner = field(default_factory=Manner)
+    event_style: EventStyle = field(default_factory=EventStyle)
+    http: HttpStyle = field(default_factory=HttpStyle)
     unready: tuple[str, float] = ("processed", 0.0)
     result_name: str = "step_metrics.csv"
     base64_results: bool = True

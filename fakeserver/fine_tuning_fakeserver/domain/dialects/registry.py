@@ -9,7 +9,7 @@ from ...usage_errors import FakeUsageError
 from ..base_models import OF_2023
 from ..ids import SHAPES
 from .azure import AZURE_2025
-from .dialect import RECORDED, Course, Dialect, Manner, Shape
+from .dialect import RECORDED, Dialect, EventStyle, HttpStyle, ObjectStyle
 
 _FILES_OF_24 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
 _FILE = ("object", "id", "purpose", "filename", "bytes", "created_at", "status", "status_details")
@@ -26,14 +26,14 @@ _METRICS = (
 )
 _CHECKPOINT = "fine_tuning.job.checkpoint"
 # checkpoint metrics: a printed output of 2024-08 has no type
-_UNTYPED = Shape(within={"metrics": Shape(members=_METRICS)})
-_IN_UPLOAD = Shape(within={"file": None})
+_UNTYPED = ObjectStyle(within={"metrics": ObjectStyle(members=_METRICS)})
+_IN_UPLOAD = ObjectStyle(within={"file": None})
 
 _ANY_ORIGIN = ((b"access-control-allow-origin", b"*"),)
 _MODELS = ("list_models", "retrieve_model")
 # recording: models_retrieve (2024-04), models_list (2023-11), newline and headers; finetunes_create (2024-10) has
 # nosniff, the other headers were not there before 2025.
-_MANNER_2024 = Manner(
+_MANNER_2024 = HttpStyle(
     newline=dict.fromkeys(_MODELS, True),
     headers=dict.fromkeys(_MODELS, _ANY_ORIGIN),
     without=frozenset({b"openai-project", b"x-envoy-upstream-service-time", b"access-control-expose-headers"}),
@@ -41,15 +41,15 @@ _MANNER_2024 = Manner(
 OPENAI_2024 = Dialect(
     "openai-2024-10",
     shapes={
-        "fine_tuning.job": Shape(members=_JOB_2024),
+        "fine_tuning.job": ObjectStyle(members=_JOB_2024),
         _CHECKPOINT: _UNTYPED,
-        "file": Shape(members=_FILE),
+        "file": ObjectStyle(members=_FILE),
         "upload": _IN_UPLOAD,
         # recording: files_delete (2023-11); when the order changed is not known
-        "file deleted": Shape(members=("object", "id", "deleted")),
+        "file deleted": ObjectStyle(members=("object", "id", "deleted")),
     },
     ids=_FILES_OF_24,
-    manner=_MANNER_2024,
+    http=_MANNER_2024,
     batch_files_end=False,  # files had no ``expires_at``
     any_name=True,  # recording: files_upload_stringio (2024-04), a fine-tune file called local.path
 )
@@ -61,10 +61,10 @@ OPENAI_2023 = replace(
     name="openai-2023-11",
     shapes={
         **OPENAI_2024.shapes,
-        "fine_tuning.job": Shape(members=_JOB_2023, empties={"error": None}),
-        "list_files": Shape(members=("object", "has_more", "data"), within={"data": None}),
+        "fine_tuning.job": ObjectStyle(members=_JOB_2023, empties={"error": None}),
+        "list_files": ObjectStyle(members=("object", "has_more", "data"), within={"data": None}),
     },
-    manner=replace(
+    http=replace(
         _MANNER_2024,
         without=_MANNER_2024.without | {b"x-content-type-options"},
         request_id=(b"x-request-id", "hex"),
@@ -72,7 +72,7 @@ OPENAI_2023 = replace(
     ),
     unready=("uploaded", 3.0),
     base64_results=False,
-    course=Course(every=10, after=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
+    event_style=EventStyle(every=10, after=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
     models=OF_2023,
     dated={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
     # printed outputs of 2023
@@ -86,17 +86,21 @@ OPENAI_2023 = replace(
 OPENAI_SPEC = Dialect(
     "openai-spec",
     shapes={
-        "fine_tuning.job": Shape(
+        "fine_tuning.job": ObjectStyle(
             members=(*_JOB_2023, "seed", "estimated_finish", "integrations", "metadata", "method"),
             empties={"error": None, "hyperparameters": {}},
-            within={"integrations": Shape(within={"wandb": Shape(members=("project", "name", "entity", "tags"))})},
+            within={
+                "integrations": ObjectStyle(
+                    within={"wandb": ObjectStyle(members=("project", "name", "entity", "tags"))}
+                )
+            },
         ),
-        "fine_tuning.job.event": Shape(absent=frozenset({"data"})),
+        "fine_tuning.job.event": ObjectStyle(absent=frozenset({"data"})),
         _CHECKPOINT: _UNTYPED,
-        "file": Shape(absent=frozenset({"expires_at", "status_details"})),
+        "file": ObjectStyle(absent=frozenset({"expires_at", "status_details"})),
         "upload": _IN_UPLOAD,
     },
-    course=Course(all_metrics=True),
+    event_style=EventStyle(all_metrics=True),
 )
 
 DIALECTS: Mapping[str, Dialect] = {

@@ -9,14 +9,14 @@ from typing import Any
 
 import yaml
 
-from ..recording import Exchange, NoRecordingError, Recording, RecordingError
+from ..recording import NotARecordingError, RecordedExchange, Recording, RecordingError
 from . import har, proxy, vcr
 from .decoding import json_of, yaml_of
 
 FORMATS = "test-proxy JSON (Entries), a VCR cassette (interactions, http_interactions) or a HAR file (log.entries)"
 SUFFIXES = (".json", ".yaml", ".yml", ".har")
 
-READERS: dict[str, Callable[[Any, str], Iterator[Exchange]]] = {
+READERS: dict[str, Callable[[Any, str], Iterator[RecordedExchange]]] = {
     "test-proxy": proxy.exchanges,
     "vcr": vcr.exchanges,
     "har": har.exchanges,
@@ -43,7 +43,7 @@ def files_in(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
         yield from ((each, False) for each in found)
 
 
-def read(path: Path) -> Recording:
+def read_recordings(path: Path) -> Recording:
     """The recording in a file; its format is told by what is in it.
 
     Raises:
@@ -57,7 +57,7 @@ def read(path: Path) -> Recording:
     document = _document(path, text)
     kind = _format_of(document)
     if kind is None:
-        raise NoRecordingError(f"{path}: no recording that is known here: wanted is {FORMATS}")
+        raise NotARecordingError(f"{path}: no recording that is known here: wanted is {FORMATS}")
     try:
         exchanges = tuple(READERS[kind](document, text))
         for exchange in exchanges:
@@ -67,7 +67,7 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path}: broken {kind} recording: {type(error).__name__}: {error}") from None
 
 
-def _check(exchange: Exchange) -> None:
+def _check(exchange: RecordedExchange) -> None:
     """Refuse what could never have been sent."""
     if not (exchange.method.isascii() and exchange.method.isalpha()):
         raise ValueError(f"{exchange.method!r} is no method")

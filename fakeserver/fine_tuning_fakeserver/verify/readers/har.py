@@ -6,23 +6,23 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from ..recording import Exchange, Json, answer_of, headers_of
+from ..recording import Json, RecordedExchange, answer_of, headers_of
 from .decoding import bytes_of
 
 
-def exchanges(document: Json, text: str) -> Iterator[Exchange]:
+def exchanges(document: Json, text: str) -> Iterator[RecordedExchange]:
     """The exchanges of a HAR file; one that got no answer (status 0) is left out."""
     answered = [entry for entry in document["log"]["entries"] if entry["response"]["status"]]
     for number, entry in enumerate(answered):
         yield _exchange(number, entry["request"], entry["response"])
 
 
-def _exchange(number: int, request: Json, response: Json) -> Exchange:
+def _exchange(number: int, request: Json, response: Json) -> RecordedExchange:
     content: Json = response.get("content") or {}
     text = content.get("text") or ""
     body = base64.b64decode(text) if content.get("encoding") == "base64" else bytes_of(text)
     headers = _headers(response)
-    return Exchange(
+    return RecordedExchange(
         number=number,
         method=request["method"].upper(),
         url=request["url"],

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from ..recording import Exchange, Json, answer_of, headers_of
+from ..recording import Json, RecordedExchange, answer_of, headers_of
 
 
-def exchanges(document: Json, text: str) -> Iterator[Exchange]:
+def exchanges(document: Json, text: str) -> Iterator[RecordedExchange]:
     """The exchanges of the recording whose *text* was parsed into *document*."""
     # Numbers are read a second time, as text: the proxy keeps their spelling, and parsing loses it.
     spelt = json.loads(text, parse_float=orjson.Fragment, parse_int=orjson.Fragment)
@@ -21,13 +21,13 @@ def exchanges(document: Json, text: str) -> Iterator[Exchange]:
         yield _exchange(number, entry, literal)
 
 
-def _exchange(number: int, entry: Json, literal: Json) -> Exchange:
+def _exchange(number: int, entry: Json, literal: Json) -> RecordedExchange:
     asked, headers = headers_of(entry["RequestHeaders"].items()), headers_of(entry["ResponseHeaders"].items())
     length = headers.get("content-length")
     body = _body(literal.get("ResponseBody"), headers)
     if length == str(len(body) + 1):
         body += b"\n"
-    return Exchange(
+    return RecordedExchange(
         number=number,
         method=entry["RequestMethod"].upper(),
         url=entry["RequestUri"],

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from ..recording import Exchange, Json, answer_of, headers_of
+from ..recording import Json, RecordedExchange, answer_of, headers_of
 from .decoding import bytes_of, unpacked
 
 NAMES = ("interactions", "http_interactions")
@@ -14,19 +14,19 @@ BOUNDARY = b"cassette"
 """What our own cassettes say of each form."""
 
 
-def exchanges(document: Json, text: str) -> Iterator[Exchange]:
+def exchanges(document: Json, text: str) -> Iterator[RecordedExchange]:
     """The exchanges of a cassette."""
     listed = next(document[name] for name in NAMES if name in document)
     for number, each in enumerate(listed):
         yield _exchange(number, each["request"], each["response"])
 
 
-def _exchange(number: int, request: Json, response: Json) -> Exchange:
+def _exchange(number: int, request: Json, response: Json) -> RecordedExchange:
     headers = headers_of((response.get("headers") or {}).items())
     # vcrpy kept httpx's answers under names of their own until version 6
     status = response["status"]["code"] if "status" in response else response["status_code"]
     body = unpacked(_bytes(response.get("body", response.get("content"))), headers)
-    return Exchange(
+    return RecordedExchange(
         number=number,
         method=request["method"].upper(),
         url=request["uri"],

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from ...fidelity import file_schemas, grader_and_chat_schemas, job_schemas
 from ...fidelity.report import SHAPES
 from ...fidelity.routes import statuses
-from ...fidelity.schema import STRING, Schema, Shape, ref
+from ...fidelity.schema import STRING, ObjectSchema, Schema, ref
 from ...version import VERSION
 from ..endpoints import OPERATIONS
 from ..operation import Operation
@@ -17,7 +17,7 @@ from ..response import FILES, dump
 from . import request_schemas
 from .links import links
 
-ANSWERS: dict[str, Shape] = {
+ANSWERS: dict[str, ObjectSchema] = {
     "create_job": job_schemas.JOB,
     "list_jobs": file_schemas.JOB_PAGE,
     "retrieve_job": job_schemas.JOB,
@@ -126,7 +126,7 @@ def _content(operation: Operation, status: int) -> Schema:
         shape = ANSWERS.get(operation.name)
         in_json = {"application/json": {"schema": ref(shape)}} if shape else {}
         return {**in_json, **OTHER_MEDIA.get(operation.name, {})}
-    of_files = operation.family is FILES and status != HTTPStatus.UNAUTHORIZED  # which is the gateway's
+    of_files = operation.group is FILES and status != HTTPStatus.UNAUTHORIZED  # which is the gateway's
     refusal = ref(grader_and_chat_schemas.FILES_REFUSAL if of_files else grader_and_chat_schemas.REFUSAL)
     if status == HTTPStatus.BAD_REQUEST and operation.name in TELLS_ITS_USER:
         refusal = {"anyOf": [refusal, ref("FakeError")]}

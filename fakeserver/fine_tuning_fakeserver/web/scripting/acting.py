@@ -17,7 +17,7 @@ from ...domain import ids
 from ...usage_errors import FakeUsageError
 from .. import dialect_adapter
 from ..operation import Operation
-from ..request import Call
+from ..request import ApiRequest
 
 ROW = '{"messages":[{"role":"user","content":"Say %d."},{"role":"assistant","content":"%d"}]}'
 ROWS = "\n".join(ROW % (number, number) for number in range(10)) + "\n"
@@ -31,11 +31,11 @@ def ensure_file(service: Service, identifier: Any) -> str:
     if not isinstance(identifier, str) or not identifier:
         return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
-        seeding.seed_file(service, seeds.read(seeds.FileSeed, {"id": identifier, "content": ROWS}))
+        seeding.seed_file(service, seeds.parse_seed(seeds.FileSeed, {"id": identifier, "content": ROWS}))
     return identifier
 
 
-def create(operation: Operation, call: Call, identifier: Any) -> str | None:
+def create_scripted_job(operation: Operation, call: ApiRequest, identifier: Any) -> str | None:
     """Let the twin create the job that is asked for, under this id if it is one; None where it would refuse."""
     service = call.service
     try:
@@ -45,15 +45,15 @@ def create(operation: Operation, call: Call, identifier: Any) -> str | None:
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 ensure_file(service, file)
-        job_creation.admitted(service.account, service.clock.now(), body)
+        job_creation.create_job_record(service.account, service.clock.now(), body)
     except ApiError:
         return None
     if isinstance(identifier, str):
         seeding.name_next(service, "job", identifier)
-    return str(operation.ask(call)["id"])
+    return str(operation.run(call)["id"])
 
 
-def name_upload(call: Call, identifier: str) -> None:
+def name_upload(call: ApiRequest, identifier: str) -> None:
     """Give the file of an upload this id, unless the twin would refuse it.
 
     Raises:
@@ -61,7 +61,7 @@ def name_upload(call: Call, identifier: str) -> None:
     """
     part = call.form.parts.get("file") if call.form else None
     if call.form and part:
-        files.check(files.Upload(part.content, part.filename or "upload", call.form.text("purpose")))
+        files.check_new_file(files.NewFile(part.content, part.filename or "upload", call.form.text("purpose")))
         seeding.name_next(call.service, "file", identifier)
 
 
@@ -76,13 +76,13 @@ def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -
         seed["id"] = identifier
     for wanted in ({**given, "model": said.get("model")}, {"metadata": given.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeds.read(seeds.JobSeed, {**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeds.parse_seed(seeds.JobSeed, {**seed, **wanted}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may say what the service would refuse: then the answer says it, and the twin does not
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: that is no id a path can hold")
 
 
-def bring(service: Service, identifier: str, status: str) -> bool:
+def drive_to(service: Service, identifier: str, status: str) -> bool:
     """Take a job to *status*; False where it cannot get there, or the twin knows no such status."""
     if status not in steering.STATUSES:
         return False
@@ -118,7 +118,7 @@ def _plan(service: Service, identifier: str, changes: dict[str, str]) -> None:
         pass
 
 
-def event(service: Service, ordinal: int, said: dict[str, Any]) -> dict[str, Any]:
+def scripted_event(service: Service, ordinal: int, said: dict[str, Any]) -> dict[str, Any]:
     """An event of which only something is said, in full."""
     return {
         "object": "fine_tuning.job.event",

@@ -26,7 +26,7 @@ _STATUSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenOff:
+class ConnectionFailure:
     """No plain answer.
 
     Args:
@@ -41,12 +41,12 @@ class BrokenOff:
     text: str = ""
 
 
-HUNG_UP = BrokenOff({"kind": "disconnect"})
-REFUSED = BrokenOff({"kind": "refuse"})
-SILENCE = BrokenOff({"kind": "delay", "seconds": 3600})
+HUNG_UP = ConnectionFailure({"kind": "disconnect"})
+REFUSED = ConnectionFailure({"kind": "refuse"})
+SILENCE = ConnectionFailure({"kind": "delay", "seconds": 3600})
 """Longer than clients wait: the official SDK gives up after ten minutes."""
 
-_BROKEN: Mapping[str, BrokenOff] = {
+_BROKEN: Mapping[str, ConnectionFailure] = {
     **dict.fromkeys(("APITimeoutError", "TimeoutException", "TimeoutError", "Timeout"), SILENCE),
     **dict.fromkeys(("ConnectError", "ConnectionRefusedError", "NewConnectionError"), REFUSED),
     **dict.fromkeys(("APIConnectionError", "TransportError", "ConnectionError"), HUNG_UP),
@@ -54,7 +54,7 @@ _BROKEN: Mapping[str, BrokenOff] = {
 """By the name of an exception's class, or of a base of it; the first that fits counts."""
 
 
-class ScriptedRefusal(ApiError):
+class ScriptedError(ApiError):
     """A refusal that a test has prepared.
 
     Attributes:
@@ -66,7 +66,7 @@ class ScriptedRefusal(ApiError):
     page: tuple[bytes, bytes] | None = None
 
 
-def as_cause(error: BaseException | type[BaseException]) -> ApiError | BrokenOff:
+def response_for_exception(error: BaseException | type[BaseException]) -> ApiError | ConnectionFailure:
     """What has to come over the wire so that a client raises *error*, or one of this class.
 
     Raises:
@@ -131,13 +131,13 @@ def _wait(error: object) -> float | str | None:
     raise FakeUsageError(f"the script raises {error!r}, whose retry_after is {wait!r}: seconds from 0 are wanted")
 
 
-def _refusal(error: BaseException | type[BaseException], status: int) -> ScriptedRefusal:
+def _refusal(error: BaseException | type[BaseException], status: int) -> ScriptedError:
     body = getattr(error, "body", None)
     fields: Any = body.get("error", body) if isinstance(body, Mapping) else {}
     said = {name: _said(error, fields, name) for name in ("message", "type", "param", "code")}
     words = "" if isinstance(error, type) else str(error)
     message = said["message"] or words or f"scripted: {status}"
-    return ScriptedRefusal(
+    return ScriptedError(
         status,
         message.encode(errors="replace").decode(),
         type=said["type"] or (INVALID if status < 500 else "server_error"),

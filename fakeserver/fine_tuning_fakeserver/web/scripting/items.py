@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from ...api_errors import ApiError
 from ...control.steering import STATUSES
-from ...usage_errors import FakeUsageError, nearest
-from .exceptions import BrokenOff, as_cause
+from ...usage_errors import FakeUsageError, did_you_mean
+from .exceptions import ConnectionFailure, response_for_exception
 
 Json: TypeAlias = dict[str, Any]
 
@@ -34,52 +34,54 @@ _OBJECTS = {
     "create_completion": "text_completion",
 }
 
-Said: TypeAlias = "Words | Members | Listed | Content | ApiError | BrokenOff | Callable[[Any], Any] | None"
+ScriptItem: TypeAlias = (
+    "StatusItem | ObjectItem | PageItem | FileItem | ApiError | ConnectionFailure | Callable[[Any], Any] | None"
+)
 
 
-class FakeResponseMismatch(FakeUsageError):
+class InvalidScriptItem(FakeUsageError):
     """What a script has next, an item or what its function says, is no answer to the operation that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class StatusItem:
     """A job, said by its status."""
 
     status: str
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class ObjectItem:
     """An object, said by members of it; the twin fills in the rest."""
 
     values: Json
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PageItem:
     """A page: items, each said in its own way, and what else the page has."""
 
-    items: tuple[Said, ...]
+    items: tuple[ScriptItem, ...]
     page: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FileItem:
     """The bytes of a file."""
 
     body: bytes
 
 
-def understood(item: Any, operation: str) -> Said:
+def parse_item(item: Any, operation: str) -> ScriptItem:
     """*item*, taken as the answer to *operation*.
 
     Raises:
-        FakeResponseMismatch: it answers something else.
+        InvalidScriptItem: it answers something else.
     """
     if item is None:
         return None
     if isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException)):
-        return as_cause(item)
+        return response_for_exception(item)
     if iscoroutinefunction(item):
         raise FakeUsageError(f"the script has {item!r}, which is async: a plain function is wanted, it is not awaited")
     if callable(item):
@@ -92,33 +94,33 @@ def understood(item: Any, operation: str) -> Said:
     return _single(item, operation, _OBJECTS.get(operation))
 
 
-def _content(item: Any, operation: str) -> Content:
+def _content(item: Any, operation: str) -> FileItem:
     if isinstance(item, str | bytes):
-        return Content(item.encode() if isinstance(item, str) else item)
+        return FileItem(item.encode() if isinstance(item, str) else item)
     raise _mismatch(item, operation, "text or bytes")
 
 
-def _listed(item: Any, operation: str) -> Listed:
+def _listed(item: Any, operation: str) -> PageItem:
     kind = _LISTED[operation]
     wanted = f"a list of {kind} items, or a list object"
     if isinstance(item, Sequence) and not isinstance(item, str | bytes) and not hasattr(item, "to_dict"):
-        return Listed(tuple(_listed_item(each, operation, kind) for each in item))
+        return PageItem(tuple(_listed_item(each, operation, kind) for each in item))
     page = as_json(item)
     if page is None or not isinstance(page.get("data"), list):
         raise _mismatch(item, operation, wanted)
     items = tuple(_listed_item(each, operation, kind) for each in page["data"])
-    return Listed(items, {name: value for name, value in page.items() if name != "data"})
+    return PageItem(items, {name: value for name, value in page.items() if name != "data"})
 
 
-def _listed_item(item: Any, operation: str, kind: str) -> Said:
+def _listed_item(item: Any, operation: str, kind: str) -> ScriptItem:
     if kind == "fine_tuning.job.event" and isinstance(item, str):
-        return Members({"message": item})
+        return ObjectItem({"message": item})
     return _single(item, operation, kind)
 
 
-def _single(item: Any, operation: str, kind: str | None) -> Said:
+def _single(item: Any, operation: str, kind: str | None) -> ScriptItem:
     if isinstance(item, str) and kind == JOB:
-        return Words(_spelt(item))
+        return StatusItem(_spelt(item))
     values = as_json(item)
     if values is None or ("data" in values and kind != "list" and values.get("object") == "list"):
         wanted = f"a {kind} object" + (", a dict of its members, or a status" if kind == JOB else " or a dict")
@@ -126,12 +128,12 @@ def _single(item: Any, operation: str, kind: str | None) -> Said:
     said = values.get("object", kind)
     if kind is not None and said is not None and said != kind:
         raise _mismatch(item, operation, f"a {kind} object, not a {said}")
-    return Members(values)
+    return ObjectItem(values)
 
 
 def _spelt(status: str) -> str:
     """*status*, which may be one that nobody knows, but no slip of the pen."""
-    if status not in (*STATUSES, "canceled") and (meant := nearest(status, STATUSES, likeness=0.85)):
+    if status not in (*STATUSES, "canceled") and (meant := did_you_mean(status, STATUSES, likeness=0.85)):
         raise FakeUsageError(f"the script has the status {status!r}{meant}")
     return status
 
@@ -150,7 +152,7 @@ def as_json(item: Any) -> Json | None:
     return {name: value for name, value in written.items() if value is not None}
 
 
-def _mismatch(item: Any, operation: str, wanted: str) -> FakeResponseMismatch:
+def _mismatch(item: Any, operation: str, wanted: str) -> InvalidScriptItem:
     shown = repr(item)
     shown = shown if len(shown) <= 80 else shown[:79] + "…"
-    return FakeResponseMismatch(f"{operation} wants {wanted}, and the script's next answer is {shown}")
+    return InvalidScriptItem(f"{operation} wants {wanted}, and the script's next answer is {shown}")

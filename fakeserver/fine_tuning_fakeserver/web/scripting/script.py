@@ -15,13 +15,13 @@ from typing import Any
 
 from ...usage_errors import FakeUsageError
 from ..endpoints import check_operation
-from .exceptions import as_cause
-from .items import FakeResponseMismatch, Said, understood
+from .exceptions import response_for_exception
+from .items import InvalidScriptItem, ScriptItem, parse_item
 
 HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
 
 
-class StrayOperation(FakeUsageError):
+class UnexpectedCallError(FakeUsageError):
     """A strict script has no answer left for what was asked."""
 
 
@@ -88,7 +88,7 @@ class Script:
         elif responses is not None:
             self._queue = _items(responses, "the script")
 
-    def next(self, operation: str, ids: Mapping[str, str], options: Mapping[str, Any]) -> Said:
+    def next(self, operation: str, ids: Mapping[str, str], options: Mapping[str, Any]) -> ScriptItem:
         """What answers this call; None leaves it to the twin.
 
         Raises:
@@ -98,10 +98,10 @@ class Script:
         queue = self._queues.get(operation, self._queue)
         item = queue[0] if queue else self._function
         try:
-            said = _resolved(understood(item, operation), call)
-        except FakeResponseMismatch as error:
+            said = _resolved(parse_item(item, operation), call)
+        except InvalidScriptItem as error:
             kept = "" if callable(item) else f", which is kept{HINT if queue is self._queue else ''}"
-            raise FakeResponseMismatch(f"{error}{kept}") from None
+            raise InvalidScriptItem(f"{error}{kept}") from None
         if queue:
             queue.popleft()
         self._calls += 1
@@ -119,7 +119,7 @@ class Script:
         return [*unasked, *((name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue)]
 
 
-def _resolved(said: Said, call: ScriptedCall) -> Said:
+def _resolved(said: ScriptItem, call: ScriptedCall) -> ScriptItem:
     """What a function says about *call*; an error it raises is its answer."""
     if not callable(said):
         return said
@@ -128,10 +128,10 @@ def _resolved(said: Said, call: ScriptedCall) -> Said:
     except FakeUsageError:
         raise
     except Exception as error:
-        return as_cause(error)
+        return response_for_exception(error)
     if callable(answer) and not isinstance(answer, type):
         raise FakeUsageError(f"the script's function answered {call.operation} with another function, {answer!r}")
-    return understood(answer, call.operation)
+    return parse_item(answer, call.operation)
 
 
 def _items(items: Any, where: str) -> deque[Any]:
