@@ -21,7 +21,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from strategies import BORN, ROWS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = (ROOT / "README.md").read_text() + (ROOT / "docs" / "client.md").read_text()
 PACES = ["polls", "manual", 1000.0]
 
 
@@ -87,7 +87,7 @@ def test_many_waits_at_once_have_no_findings(fake: FakeFineTuning) -> None:
 def test_the_client_program_of_the_readme_has_no_findings(
     fake: FakeFineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The README's program for the client has no findings at any pace."""
+    """The documented program for the client has no findings at any pace."""
     (tmp_path / "train.jsonl").write_text(ROWS)
     monkeypatch.chdir(tmp_path)
     exec(block('suffix="my-model"'), {})
@@ -96,8 +96,8 @@ def test_the_client_program_of_the_readme_has_no_findings(
 
 
 def block(words: str) -> str:
-    """The README's Python program that has these words."""
-    (found,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if words in code)
+    """Return the Python program of the documents that has these words."""
+    (found,) = (code for code in re.findall(r"```python\n(.*?)```", DOCUMENTS, re.DOTALL) if words in code)
     return str(found)
 
 
@@ -110,7 +110,7 @@ def test_the_first_program_of_the_readme_has_no_findings(monkeypatch: pytest.Mon
         return made[0]
 
     monkeypatch.setattr("fine_tuning_fakeserver.FakeFineTuning", remembered)
-    exec(block("FakeFineTuning().serving()"), {})
+    exec(block("with FakeFineTuning() as fake"), {})
 
     clean(made[0])
     made[0].assert_job_created(model="gpt-4o-mini").assert_file_uploaded(filename="train.jsonl")

@@ -21,7 +21,7 @@ from fine_tuning_fakeserver.fidelity.schema import ObjectSchema
 from fine_tuning_fakeserver.web.endpoints import OPERATIONS
 from strategies import Http
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
 CONSTRUCTORS = [
     function
     for module in (api_errors,)
@@ -112,8 +112,8 @@ def test_the_ledger_over_http() -> None:
 
 
 def test_the_table_of_the_readme_is_the_ledgers() -> None:
-    """The README's table of routes is the one that the ledger makes: run scripts/ledger."""
-    text = README.read_text()
+    """The fidelity page's table of routes is the one that the ledger makes: run scripts/ledger."""
+    text = PAGE.read_text(encoding="utf-8")
 
     assert filled(text) == text
 
