@@ -85,15 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, words in CASSETTE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
     for name, (words, kind) in INI.items():
-        _add_typed_ini(parser, f"{FAKE_MARK}_{name}", f"fake_fine_tuning: {words}", kind)
-
-
-def _add_typed_ini(parser: pytest.Parser, name: str, words: str, kind: Any) -> None:
-    default: Any = [] if kind == "linelist" else ""
-    try:
-        parser.addini(name, words, kind, default=default)
-    except (AssertionError, TypeError, ValueError):  # pytest before 9.2 knows no typed ini keys
-        parser.addini(name, words, "string", default=default)
+        default: Any = [] if kind == "linelist" else ""
+        try:
+            parser.addini(f"{FAKE_MARK}_{name}", f"{FAKE_MARK}: {words}", kind, default=default)
+        except (AssertionError, TypeError, ValueError):  # pytest before 9.2 knows no typed ini keys
+            parser.addini(f"{FAKE_MARK}_{name}", f"{FAKE_MARK}: {words}", "string", default=default)
 
 
 def pytest_configure(config: pytest.Config) -> None:

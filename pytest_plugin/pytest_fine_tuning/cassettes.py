@@ -62,7 +62,8 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     library = given.pop("session", None)
     if library and (names or given.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(given)):
         raise ValueError(f"session={library!r} is a packaged recording: it takes no name, mode, max_age or on_expiry")
-    ini = {name: text for name, text in _ini_arguments(item.config).items() if not library or name not in AGE_ARGUMENTS}
+    texts = {name: item.config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
+    ini = {name: text for name, text in texts.items() if text and not (library and name in AGE_ARGUMENTS)}
     options = {**ini, **given, **({"mode": mode} if mode and not library else {})}
     path = session(library) if library else _cassette_path(item, names[0] if names else None)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
@@ -82,11 +83,6 @@ def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
         names += mark.args
         given = {**mark.kwargs, **given}
     return names, given
-
-
-def _ini_arguments(config: pytest.Config) -> dict[str, Any]:
-    texts = {name: config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
-    return {name: text for name, text in texts.items() if text}
 
 
 def _cassette_path(item: pytest.Item, name: str | None) -> Path:
@@ -141,7 +137,9 @@ def cassette_for_test(
         if cassette.plays:
             stack.enter_context(_instant_waits(cassette))
         if not cassette.records:
-            _set_placeholder_keys(cassette, monkeypatch)
+            for name, value in (AZURE_PLACEHOLDER_KEYS if cassette.is_of_azure else PLACEHOLDER_KEYS).items():
+                if not os.environ.get(name):
+                    monkeypatch.setenv(name, value)
         block.__enter__()
         stack.callback(block.close)
         item.stash.setdefault(CASSETTES, []).append((block, cassette))
@@ -178,13 +176,6 @@ def _instant_waits(cassette: Cassette) -> redirect:
         return passed[0] + (time.monotonic() if cassette.records else 0.0)
 
     return redirect(None, sleep=sleep, async_sleep=lambda seconds: async_wait(real_seconds(seconds)), clock=clock)
-
-
-def _set_placeholder_keys(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set placeholder keys where the environment has none, so that clients can be created."""
-    for name, value in (AZURE_PLACEHOLDER_KEYS if cassette.is_of_azure else PLACEHOLDER_KEYS).items():
-        if not os.environ.get(name):
-            monkeypatch.setenv(name, value)
 
 
 class _TestNotPassed(Exception):

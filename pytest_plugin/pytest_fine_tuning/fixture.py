@@ -92,7 +92,11 @@ def fake_for_test(
         plan: the value of the fixture `fake_fine_tuning_plan`.
         in_process: whether requests of this package's client bypass the socket; not if they are recorded.
     """
-    options, fake, server.process = _options_or_fail(item, plan), server.fake, os.getpid()
+    try:
+        options = fixture_options(item, plan)
+    except FakeUsageError as error:
+        raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
+    fake, server.process = server.fake, os.getpid()
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
@@ -117,13 +121,6 @@ def fake_for_test(
         item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
         report_findings(item, fake, options)
-
-
-def _options_or_fail(item: pytest.Item, plan: object) -> Options:
-    try:
-        return fixture_options(item, plan)
-    except FakeUsageError as error:
-        raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
 
 
 def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:

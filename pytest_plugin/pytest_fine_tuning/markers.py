@@ -23,22 +23,19 @@ def apply_marks(items: Iterable[pytest.Item]) -> None:
             fails the test.
     """
     for item in items:
-        for mark in VALIDATORS:
-            if item.get_closest_marker(mark):
-                _apply(item, mark)
-
-
-def _apply(item: pytest.Item, mark: str) -> None:
-    if isinstance(item, pytest.Function) and _needs_fixture(item, mark):
-        place = _first_function_scoped(item)
-        # a new list: pytest shares its own among all parametrized items of a function
-        item.fixturenames = [*item.fixturenames[:place], mark, *item.fixturenames[place:]]
-    if hasattr(item.config, "workerinput"):
-        return
-    try:
-        VALIDATORS[mark](item)
-    except ValueError as error:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
+        for mark, validate in VALIDATORS.items():
+            if not item.get_closest_marker(mark):
+                continue
+            if isinstance(item, pytest.Function) and _needs_fixture(item, mark):
+                index = _first_function_scoped(item)
+                # a new list: pytest shares its own among all parametrized items of a function
+                item.fixturenames = [*item.fixturenames[:index], mark, *item.fixturenames[index:]]
+            if hasattr(item.config, "workerinput"):
+                continue
+            try:
+                validate(item)
+            except ValueError as error:
+                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
 
 
 def _needs_fixture(item: pytest.Function, mark: str) -> bool:
@@ -55,8 +52,8 @@ def _first_function_scoped(item: pytest.Function) -> int:
     Those before it outlive the test, and must not capture what exists only while the test runs.
     """
     known = item._fixtureinfo.name2fixturedefs
-    lasting = (name in known and known[name][-1].scope != "function" for name in item.fixturenames)
-    return next((place for place, lasts in enumerate(lasting) if not lasts), len(item.fixturenames))
+    outlives = (name in known and known[name][-1].scope != "function" for name in item.fixturenames)
+    return next((index for index, longer in enumerate(outlives) if not longer), len(item.fixturenames))
 
 
 def _check_options(item: pytest.Item) -> None:

@@ -75,7 +75,12 @@ class NetworkGuard:
         """
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if isinstance(name, str) and (name in self._hosts or name == urlsplit(NOWHERE).hostname):
-            refusal = self._refusal_message(name)
+            refusal = (
+                f"a request to {name} would have left this process while `fake_fine_tuning` is active, and it is not "
+                f"from httpx or httpx2, whose requests the fake answers: give this client the address in "
+                f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
+                f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
+            )
             self._fake.requests_log.note(refusal)  # the code under test may swallow the error
             raise BlockedRequestError(refusal)
 
@@ -103,13 +108,6 @@ class NetworkGuard:
         url = request.url.copy_with(**place)
         return library.Request(
             request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
-
-    def _refusal_message(self, host: str) -> str:
-        return (
-            f"a request to {host} would have left this process while `fake_fine_tuning` is active, and it is not from "
-            f"httpx or httpx2, whose requests the fake answers: give this client the address in OPENAI_BASE_URL "
-            f"({self._fake.base_url}), or let it out: @pytest.mark.fake_fine_tuning(allowed_hosts=[{host!r}])"
         )
 
 

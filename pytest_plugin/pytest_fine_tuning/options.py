@@ -74,8 +74,16 @@ def parse_options(given: Mapping[str, Any]) -> Options:
     hosts = ProviderHosts(guarded, allowed)
     guard = _choice("guard", given.get("guard", True), (True, False))
     findings = _choice("findings", given.get("findings", "off"), FINDINGS)
-    faults, ignored = _check_faults(given.get("faults", ())), _finding_codes(given.get("findings_ignore", ()))
-    return Options(settings, faults, hosts if guard else None, findings, ignored)
+    faults = _check_faults(given.get("faults", ()))
+    ignored: list[str] = []
+    if given.get("findings_ignore"):
+        from fine_tuning_fakeserver.findings import CODES
+
+        ignored = [
+            _choice("findings_ignore", code, tuple(CODES))
+            for code in _list_value("findings_ignore", given["findings_ignore"])
+        ]
+    return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored))
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -124,34 +132,20 @@ def _choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     raise FakeUsageError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def _finding_codes(given: Any) -> frozenset[str]:
-    if not given:
-        return frozenset()
-    from fine_tuning_fakeserver.findings import CODES
-
-    for code in _list_value("findings_ignore", given):
-        _choice("findings_ignore", code, tuple(CODES))
-    return frozenset(given)
-
-
 def _check_faults(given: Any) -> Any:
     if given == ():
         return given
     from fine_tuning_fakeserver.web.fault_injector import ArmedFaults
 
-    for name, value in {"faults": given, **_fault_targets(given)}.items():
+    values = {"faults": given}
+    for index, fault in enumerate(given if isinstance(given, list | tuple) else ()):
+        if isinstance(fault, Mapping) and fault.get("on"):
+            values[f"faults[{index}]['on']"] = fault["on"]
+    for name, value in values.items():
         if value is None or isinstance(value, Iterator):
             raise FakeUsageError(f"{name} must be a list, got {value!r}; an iterator would be used up")
     ArmedFaults(given)  # validates them; the account arms its own
     return given
-
-
-def _fault_targets(faults: Any) -> dict[str, Any]:
-    """Return the operations that each fault names, by its place in *faults*."""
-    known = enumerate(faults) if isinstance(faults, list | tuple) else ()
-    return {
-        f"faults[{place}]['on']": each["on"] for place, each in known if isinstance(each, Mapping) and each.get("on")
-    }
 
 
 def _literal_reader(name: str, wanted: str) -> Callable[[str], Any]:

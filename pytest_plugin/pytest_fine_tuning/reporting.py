@@ -22,7 +22,10 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
     """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
     found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = [*render_finding(found), *_lost_requests_note(fake)]
+        item.stash[FINDINGS] = render_finding(found)
+        if lost := fake.requests_log.forgotten:
+            count = "1 request" if lost == 1 else f"{lost} requests"
+            item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
     if item.stash[NOT_PASSED]:
         return
     if errors := fake.take_usage_errors():
@@ -53,13 +56,6 @@ def _warn_unfired(item: pytest.Item, faults: Sequence[ArmedFault]) -> None:
         pytest.fail(f"{type(warning).__name__}: {warning}", pytrace=False)
 
 
-def _lost_requests_note(fake: FakeFineTuning) -> list[str]:
-    """Return a warning if the log dropped requests, in which findings may be missed."""
-    lost = fake.requests_log.forgotten
-    count = "1 request" if lost == 1 else f"{lost} requests"
-    return [f"warning: the log dropped {count}, in which findings may be missed"] if lost else []
-
-
 def _fail_test(head: str, lines: Iterable[str], way_out: str) -> None:
     indented = (f"  {line}".replace("\n", "\n  ") for line in lines)
     pytest.fail("\n".join([head, *indented, f"({way_out})"]), pytrace=False)
@@ -72,14 +68,11 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         item.stash[ENVIRONMENT].restore_again()
         setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
     if report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED]):  # once per test
-        report.sections.append((SECTION, _describe(item.stash[HANDLE])))
-
-
-def _describe(fake: FakeFineTuning) -> str:
-    try:
-        return fake.describe()
-    except Exception as error:  # a bug of ours must not hide the test's own failure
-        return f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
+        try:
+            text = item.stash[HANDLE].describe()
+        except Exception as error:  # a bug of ours must not hide the test's own failure
+            text = f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
+        report.sections.append((SECTION, text))
 
 
 def write_summary(terminal: pytest.TerminalReporter) -> None:
