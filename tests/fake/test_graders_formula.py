@@ -19,14 +19,14 @@ REWARDS = {"a": 0.5, "b": 1.0, "zero": 0.0, "min": 0.25, "class": 0.125, "größ
 
 def value(text: str) -> float:
     """What the formula comes to with the rewards above."""
-    return formula.read(text).value(REWARDS)
+    return formula.parse_formula(text).value(REWARDS)
 
 
 def flag(text: str) -> str:
     """The flag that the formula raises with the rewards above."""
     with pytest.raises(GradingError) as caught:
         value(text)
-    return caught.value.fault.flag
+    return caught.value.flag
 
 
 VALUES = [
@@ -159,6 +159,6 @@ def test_any_text_is_answered(text: str) -> None:
     try:
         found: float | str = value(text)
     except GradingError as error:
-        found = error.fault.flag
+        found = error.flag
 
     assert found in FLAGS or math.isfinite(float(found))

@@ -36,8 +36,8 @@ def failure(source: str, limits: Limits = python_runner.DEFAULT_LIMITS) -> str:
     """What is said of a grader that must fail."""
     with pytest.raises(GradingError) as caught:
         python_runner.run(source, SAMPLE, {}, limits)
-    assert caught.value.fault.flag == "python_grader_runtime_error"
-    return caught.value.fault.details
+    assert caught.value.flag == "python_grader_runtime_error"
+    return caught.value.details
 
 
 def body(source: str) -> dict[str, Any]:
@@ -262,5 +262,5 @@ def test_the_verb_holds_no_lock_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(python_runner, "run", run)
 
-    assert graders.run(service, graders.body_of(RunGraderBody, body("")))["reward"] == 1
+    assert graders.run(service, graders.parse_grader_body(RunGraderBody, body("")))["reward"] == 1
     assert free == [True]

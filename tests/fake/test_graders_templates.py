@@ -60,18 +60,18 @@ def test_a_place_without_a_value(template: str) -> None:
     with pytest.raises(GradingError) as caught:
         filled(f"{{{{item.x}}}} {template}")
 
-    assert caught.value.fault.flag == "invalid_variable_error"
-    assert template.strip("{}").strip() in caught.value.fault.details
+    assert caught.value.flag == "invalid_variable_error"
+    assert template.strip("{}").strip() in caught.value.details
 
 
 @pytest.mark.parametrize("template", UNKNOWN + NO_PATHS)
 def test_a_path_is_checked_without_a_case(template: str) -> None:
     """What can be no path in any case is known without one."""
     if template in UNKNOWN:
-        templates.check(template)
+        templates.check_template(template)
         return
     with pytest.raises(GradingError):
-        templates.check(template)
+        templates.check_template(template)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "{", "[1,]", "NaN", "{'a': 1}"])
@@ -80,7 +80,7 @@ def test_a_sample_that_is_no_json(text: str) -> None:
     with pytest.raises(GradingError) as caught:
         filled("{{sample.output_json.city}}", text)
 
-    assert caught.value.fault.flag == "sample_parse_error"
+    assert caught.value.flag == "sample_parse_error"
 
 
 def test_the_size_is_limited() -> None:
@@ -102,7 +102,7 @@ def test_a_value_nested_past_writing() -> None:
 
     with pytest.raises(GradingError) as caught:
         GradingInput.of({"x": deep}, "").fill("{{item.x}}")
-    assert caught.value.fault.flag == "other_error"
+    assert caught.value.flag == "other_error"
 
 
 @given(st.text() | st.text("{}itemsample.ouput_json[0]'\" ", max_size=40), st.text(max_size=10))
@@ -111,6 +111,6 @@ def test_any_template_is_answered(template: str, text: str) -> None:
     try:
         found = filled(template, text)
     except GradingError as error:
-        found = error.fault.flag
+        found = error.flag
 
     assert isinstance(found, str)

@@ -98,11 +98,11 @@ def upload(service: Service, upload: NewFile) -> response_objects.Json:
     dialect = service.account.dialect
     found = check_new_file(upload, any_name=dialect.any_name)
     return store_file(
-        service, replace(upload, expires_after=expiry_of(dialect, upload.purpose, upload.expires_after)), found
+        service, replace(upload, expires_after=expires_after(dialect, upload.purpose, upload.expires_after)), found
     )
 
 
-def expiry_of(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
+def expires_after(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
     """How many seconds a file is kept that is to be kept for so many as *asked*; None for ever.
 
     Source: spec, "by default, files with purpose=batch expire after 30 days".
@@ -131,7 +131,7 @@ def store_file(
         expires_at,
         found,
     )
-    answer = find_file(account, file, now)
+    answer = stored_file_object(account, file, now)
     service.commit(FileUploaded(file))
     return answer
 
@@ -148,7 +148,7 @@ def new_file_id(account: Account) -> str:
 def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One file. At the pace "polls" one that is not ready yet is ready at the second look."""
     account = service.account
-    shown = file_object(account, identifier, now)
+    shown = file_by_id(account, identifier, now)
     file = account.files.get(identifier)
     if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.unready[1]):
         service.advance_clock(ready)
@@ -166,14 +166,16 @@ def list_files(
         page, has_more = shelf.page(after, limit, oldest_first=oldest_first)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    return response_objects.page_with_ids([file_object(account, identifier, now) for identifier in page], has_more)
+    return response_objects.page_object_with_ids(
+        [file_by_id(account, identifier, now) for identifier in page], has_more
+    )
 
 
 @operation
 def delete(service: Service, now: float, identifier: str) -> response_objects.Json:
     """Delete a file; jobs that still need it fail."""
     account = service.account
-    file_object(account, identifier, now)
+    file_by_id(account, identifier, now)
     lost = FileLost(now, JobError("deleted_training_file", *FAILURES["deleted_training_file"]))
     failed: list[Record] = [
         JobIntervened(job.id, lost)
@@ -191,7 +193,7 @@ def _still_needs_file(job: Job, now: float) -> bool:
 
 
 @operation
-def content(service: Service, now: float, identifier: str) -> Download:
+def download(service: Service, now: float, identifier: str) -> Download:
     """The bytes of a file; a result file's are base64, unless the account is told otherwise."""
     account = service.account
     if job_id := account.results.get(identifier):
@@ -207,7 +209,7 @@ def content(service: Service, now: float, identifier: str) -> Download:
     return Download(file.filename, file.content.chunks())
 
 
-def file_object(account: Account, identifier: str, now: float) -> response_objects.Json:
+def file_by_id(account: Account, identifier: str, now: float) -> response_objects.Json:
     """The file, stored or derived, as it is at *now*.
 
     Raises:
@@ -216,17 +218,19 @@ def file_object(account: Account, identifier: str, now: float) -> response_objec
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
         size = job.overrides.result_bytes or _result_size(job.current)
-        return response_objects.file(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
+        return response_objects.file_object(
+            identifier, RESULTS, account.dialect.result_name, size, result_created_at(job)
+        )
     if file := account.files.get(identifier):
-        return find_file(account, file, now)
+        return stored_file_object(account, file, now)
     raise unknown_file(identifier)
 
 
-def find_file(account: Account, file: StoredFile, now: float) -> response_objects.Json:
+def stored_file_object(account: Account, file: StoredFile, now: float) -> response_objects.Json:
     """A file that was uploaded, as it is at *now*: some dialects are not done with it at once."""
     unready, seconds = account.dialect.unready
     status = unready if now < file.created_at + seconds else "processed"
-    return response_objects.file(
+    return response_objects.file_object(
         file.id, file.purpose, file.filename, file.content.size, file.created_at, file.expires_at, status
     )
 

@@ -19,7 +19,7 @@ from ..grading.grader_models import (
     Grader,
     LabelModel,
     Multi,
-    Part,
+    SubGrader,
     Python,
     RunGraderBody,
     ScoreModel,
@@ -27,7 +27,7 @@ from ..grading.grader_models import (
     ValidateGraderBody,
     as_sent,
 )
-from ..grading.result import GradingError, GradingOutcome, answer
+from ..grading.result import GradingError, GradingOutcome, run_response
 from ..grading.templates import GradingInput
 from ..usage_errors import FakeUsageError
 from . import response_objects
@@ -39,7 +39,7 @@ B = TypeVar("B", RunGraderBody, ValidateGraderBody)
 SLOWEST = {"string_check": 0.004, "text_similarity": 0.02, "python": 9.0, "score_model": 6.0, "multi": 9.0}
 
 
-def body_of(shape: type[B], value: Any) -> B:
+def parse_grader_body(shape: type[B], value: Any) -> B:
     """A request's body; what is wrong inside its grader is the grader's fault.
 
     Raises:
@@ -58,7 +58,7 @@ def run(service: Service, body: RunGraderBody) -> response_objects.Json:
     grader, seed = body.grader, service.settings.seed
     _check_able(grader, service.settings.run_python_graders)
     outcome = grade(grader, GradingInput.of(body.item or {}, body.model_sample), partial(_ask_model, service))
-    return answer(_name(grader, seed), grader.type, outcome, _seconds(grader, body, outcome, seed))
+    return run_response(_name(grader, seed), grader.type, outcome, _seconds(grader, body, outcome, seed))
 
 
 def validate(service: Service, sent: Mapping[str, Any]) -> response_objects.Json:
@@ -70,11 +70,11 @@ def validate(service: Service, sent: Mapping[str, Any]) -> response_objects.Json
     Raises:
         ApiError: it can never work (inferred).
     """
-    grader = body_of(ValidateGraderBody, sent).grader
+    grader = parse_grader_body(ValidateGraderBody, sent).grader
     try:
-        validation.check(grader)
+        validation.check_grader(grader)
     except GradingError as error:
-        raise invalid_grader(f"invalid grader: {error.fault.details}") from None
+        raise invalid_grader(f"invalid grader: {error.details}") from None
     defaults: response_objects.Json = {"name": _name(grader, service.settings.seed)}
     if isinstance(grader, ScoreModel):
         defaults["range"] = list(grader.range)
@@ -115,14 +115,14 @@ def _ask_model(service: Service, now: float, grader: ScoreModel | LabelModel, pr
 
 def _check_able(grader: Grader, run_python: bool) -> None:
     """Refuse what the fake, as it is, cannot grade, before anything is asked or run."""
-    parts: Sequence[Part] = list(grader.parts().values()) if isinstance(grader, Multi) else [grader]
+    parts: Sequence[SubGrader] = list(grader.sub_graders().values()) if isinstance(grader, Multi) else [grader]
     if any(isinstance(part, Python) for part in parts) and not run_python:
         raise FakeUsageError(
             "a python grader is code, and the fake runs none that comes in a request unless it is told to: "
             'FakeFineTuning(run_python_graders=True), or POST /_fake/reset {"run_python_graders": true}'
         )
     if any(isinstance(part, TextSimilarity) for part in parts):
-        similarity.check()
+        similarity.require_libraries()
 
 
 def _name(grader: Grader, seed: int) -> str:

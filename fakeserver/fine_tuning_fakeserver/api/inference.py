@@ -50,7 +50,7 @@ def answer_prompt(
     """
     account = service.account
     unknown = model not in account.base_models and model not in account.models
-    if unknown or models.is_gone(account, model, now):
+    if unknown or models.is_shut_down(account, model, now):
         raise no_such_model_to_ask(model)
     scripted = list(account.replies)[:choices]
     texts = (*scripted, *[_seeded_text(model, prompt)] * (choices - len(scripted)))
@@ -85,7 +85,7 @@ def _id(account: Account, prefix: str, now: float) -> str:
     return prefix + ids.base62(int(now) - ids.MODEL_EPOCH, 5) + ids.base62(drawn, 24)
 
 
-def chat(reply: Completion) -> Json:
+def chat_completion_object(reply: Completion) -> Json:
     """A chat completion. Source: printed output of 2024-02; ``refusal`` since 2024."""
     return {
         "id": reply.id,
@@ -106,7 +106,7 @@ def chat(reply: Completion) -> Json:
     }
 
 
-def completion(reply: Completion) -> Json:
+def text_completion_object(reply: Completion) -> Json:
     """A completion of the older kind, of babbage-002 and davinci-002. Source: spec."""
     choices = [
         {"text": text, "index": index, "logprobs": None, "finish_reason": "stop"}
@@ -122,7 +122,7 @@ def completion(reply: Completion) -> Json:
     }
 
 
-def chat_stream(reply: Completion, with_usage: bool) -> Iterator[bytes]:
+def chat_completion_events(reply: Completion, with_usage: bool) -> Iterator[bytes]:
     """A chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
     for index, text in enumerate(reply.texts):
         yield _event(reply, [_delta(index, {"role": "assistant", "content": "", "refusal": None})])

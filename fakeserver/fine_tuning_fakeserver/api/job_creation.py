@@ -23,7 +23,7 @@ MAGIC = "fake_"
 """Metadata keys that start so change the job's plan: ``fake_outcome``, ``fake_error``, ``fake_queued`` …"""
 
 
-def create_job_record(account: Account, now: float, body: CreateJobBody) -> Job:
+def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     """The job that *body* asks for.
 
     Raises:
@@ -31,9 +31,9 @@ def create_job_record(account: Account, now: float, body: CreateJobBody) -> Job:
             model does not learn by this method, or too many jobs are active.
         FakeUsageError: magic metadata makes no plan.
     """
-    models.require_open(account, now)  # before what is asked is looked at (inferred)
+    models.require_fine_tuning_open(account, now)  # before what is asked is looked at (inferred)
     files = JobFiles.of(account, body)
-    order = body.order(_tunable(account, now, body))
+    order = body.training_request(_tunable(account, now, body))
     _check_count(account, files.training)
     _check_limit(account, now, order.model)
     return _decide(account, now, body, order, files)
@@ -74,7 +74,7 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
     base = account.base_models.get(base_of(model))
     foreign = model.startswith("ft:") and model in account.base_models
     known = model in account.base_models or model in account.models or foreign
-    if not known or models.is_gone(account, model, now) or (base and body.method_name not in base.methods):
+    if not known or models.is_shut_down(account, model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
     return model
 

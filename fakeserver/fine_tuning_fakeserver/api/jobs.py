@@ -14,7 +14,7 @@ from ..api_errors import illegal_state, unknown_cursor, unknown_job
 from ..domain.jobs import Job
 from ..domain.timeline import Cancel, Intervention, Pause, Resume
 from . import response_objects
-from .job_creation import create_job_record
+from .job_creation import prepare_job
 from .request_models import CreateJobBody
 
 
@@ -23,10 +23,10 @@ def create(
     service: Service, now: float, body: CreateJobBody, own: Mapping[str, Any] | None = None
 ) -> response_objects.Json:
     """Accept a job; what its files hold is judged later, in the job. *own* is its dialect's. Raises as `admitted`."""
-    job = create_job_record(service.account, now, body)
+    job = prepare_job(service.account, now, body)
     if own:
         job = replace(job, own=own)
-    answer = response_objects.job(job, now, created=True)
+    answer = response_objects.job_object(job, now, created=True)
     service.commit(JobCreated(job))
     return answer
 
@@ -34,10 +34,10 @@ def create(
 @operation
 def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One job. At the pace "polls" this moves time to its next milestone first."""
-    job = find(service.account, identifier)
+    job = find_job(service.account, identifier)
     if service.polling_advances_time:
         now = _to_next_milestone(service, job, now)
-    return response_objects.job(job, now)
+    return response_objects.job_object(job, now)
 
 
 def _to_next_milestone(service: Service, job: Job, now: float) -> float:
@@ -63,7 +63,9 @@ def list_jobs(
         page, has_more = _page(account.job_shelf, after, limit)
     else:
         page, has_more = _filtered(account, pairs, after, limit)
-    return response_objects.page([response_objects.job(account.jobs[identifier], now) for identifier in page], has_more)
+    return response_objects.page_object(
+        [response_objects.job_object(account.jobs[identifier], now) for identifier in page], has_more
+    )
 
 
 def _page(shelf: OrderedIds, after: str | None, limit: int) -> tuple[list[str], bool]:
@@ -108,11 +110,11 @@ def resume(service: Service, now: float, identifier: str) -> response_objects.Js
 def _intervene(
     service: Service, now: float, identifier: str, name: str, allowed: frozenset[str], act: Intervention
 ) -> response_objects.Json:
-    status = find(service.account, identifier).timeline().status(now)
+    status = find_job(service.account, identifier).timeline().status(now)
     if status not in allowed:
         raise illegal_state(name, identifier, status)
     service.commit(JobIntervened(identifier, act))
-    return response_objects.job(service.account.jobs[identifier], now)
+    return response_objects.job_object(service.account.jobs[identifier], now)
 
 
 @operation
@@ -124,7 +126,7 @@ def list_events(
     At the pace "polls", a second look that would find nothing new moves time as a retrieve does: a loop that only
     reads events ends, too.
     """
-    job = find(service.account, identifier)
+    job = find_job(service.account, identifier)
     life = job.timeline()
     visible = life.events(now)
     if after is None and service.polling_advances_time:
@@ -133,7 +135,9 @@ def list_events(
         service.events_seen[identifier] = visible
     first = visible if after is None else _ordinal(job, after, visible)
     page = range(first - 1, max(first - 1 - limit, -1), -1)
-    return response_objects.page([response_objects.event(job, life, ordinal) for ordinal in page], first > limit)
+    return response_objects.page_object(
+        [response_objects.event_object(job, life, ordinal) for ordinal in page], first > limit
+    )
 
 
 def _ordinal(job: Job, after: str, visible: int) -> int:
@@ -148,31 +152,33 @@ def list_checkpoints(
     service: Service, now: float, identifier: str, *, after: str | None, limit: int
 ) -> response_objects.Json:
     """One page of a job's checkpoints, newest first; there are none before it has succeeded (inferred)."""
-    job = find(service.account, identifier)
+    job = find_job(service.account, identifier)
     life = job.timeline()
-    points = response_objects.checkpoints(job, life) if life.status(now) == "succeeded" else []
+    points = response_objects.checkpoint_objects(job, life) if life.status(now) == "succeeded" else []
     known = [point["id"] for point in points]
     if after is not None and after not in known:
         raise unknown_cursor()
     first = 0 if after is None else known.index(after) + 1
     page = points[first : first + limit]
-    return response_objects.page_with_ids(page, first + limit < len(points))
+    return response_objects.page_object_with_ids(page, first + limit < len(points))
 
 
 @operation
 def snapshot(service: Service, now: float) -> list[response_objects.Json]:
     """All jobs, newest first; unlike `retrieve` this moves no time at any pace."""
     account = service.account
-    return [response_objects.job(account.jobs[identifier], now) for identifier in reversed(list(account.job_shelf))]
+    return [
+        response_objects.job_object(account.jobs[identifier], now) for identifier in reversed(list(account.job_shelf))
+    ]
 
 
 @operation
 def snapshot_of(service: Service, now: float, identifier: str) -> response_objects.Json:
     """One job; unlike `retrieve` this moves no time at any pace."""
-    return response_objects.job(find(service.account, identifier), now)
+    return response_objects.job_object(find_job(service.account, identifier), now)
 
 
-def find(account: Account, identifier: str) -> Job:
+def find_job(account: Account, identifier: str) -> Job:
     """The job with this id.
 
     Raises:

@@ -41,7 +41,7 @@ class HyperparametersBody(Body):
     batch_size: BatchSize = "auto"
     learning_rate_multiplier: Multiplier = "auto"
 
-    def asked(self) -> Hyperparameters:
+    def to_hyperparameters(self) -> Hyperparameters:
         """The same for the domain; a given multiplier is a float (recording: 3 comes back as 3.0)."""
         return Hyperparameters(**self.model_dump())
 
@@ -84,10 +84,10 @@ class ReinforcementBody(Body):
         """What a job learns by."""
         return Objective(as_sent(self.grader), self.response_format)
 
-    def judges(self) -> tuple[GraderRef, ...]:
+    def grader_refs(self) -> tuple[GraderRef, ...]:
         """The graders that a job's numbers name: those inside a multi grader, or the one there is."""
         grader = self.grader
-        parts = grader.parts().values() if isinstance(grader, Multi) else [grader]
+        parts = grader.sub_graders().values() if isinstance(grader, Multi) else [grader]
         return tuple(GraderRef(part.name or part.type, part.type, getattr(part, "model", None)) for part in parts)
 
 
@@ -112,10 +112,10 @@ class MethodBody(Body):
                 _refuse("missing", "reinforcement", value)
         return value
 
-    def asked(self) -> Hyperparameters | None:
+    def to_hyperparameters(self) -> Hyperparameters | None:
         """The hyperparameters in the part named as the method; None where there are none."""
         part = self.supervised or self.dpo or self.reinforcement
-        return part.hyperparameters.asked() if part and part.hyperparameters else None
+        return part.hyperparameters.to_hyperparameters() if part and part.hyperparameters else None
 
 
 def _refuse(kind: str, name: str, value: Any) -> NoReturn:

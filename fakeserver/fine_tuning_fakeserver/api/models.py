@@ -13,7 +13,7 @@ from . import response_objects
 from .response_objects import Json
 
 
-def require_open(account: Account, now: float) -> None:
+def require_fine_tuning_open(account: Account, now: float) -> None:
     """Refuse a new job to an organization for which fine-tuning has ended.
 
     Raises:
@@ -24,7 +24,7 @@ def require_open(account: Account, now: float) -> None:
         raise fine_tuning_closed()
 
 
-def is_gone(account: Account, model: str, now: float) -> bool:
+def is_shut_down(account: Account, model: str, now: float) -> bool:
     """Whether a model, or the base model under it, is shut down for the account."""
     return account.settings.as_of is not None and base_models.is_shut_down(model, now)
 
@@ -46,7 +46,7 @@ def list_models(service: Service, now: float) -> response_objects.Json:
     there = (identifier for identifier in account.base_models if _is_there(account, identifier, now))
     base = (_base(account, identifier) for identifier in there)
     made = (identifier for identifier in account.models if identifier not in account.base_models)
-    return response_objects.models([*base, *(_tuned(account, identifier) for identifier in made)])
+    return response_objects.model_list_object([*base, *(_tuned(account, identifier) for identifier in made)])
 
 
 @operation
@@ -73,16 +73,16 @@ def delete(service: Service, now: float, identifier: str) -> response_objects.Js
 
 
 def _is_there(account: Account, base_model: str, now: float) -> bool:
-    shut_down = not base_model.startswith("ft:") and is_gone(account, base_model, now)
+    shut_down = not base_model.startswith("ft:") and is_shut_down(account, base_model, now)
     return base_model not in account.deleted and not shut_down
 
 
 def _base(account: Account, identifier: str) -> response_objects.Json:
     model = account.base_models[identifier]
-    return with_shutdown_date(account, response_objects.model(model.id, model.created, model.owned_by))
+    return with_shutdown_date(account, response_objects.model_object(model.id, model.created, model.owned_by))
 
 
 def _tuned(account: Account, identifier: str) -> response_objects.Json:
     job = account.jobs[account.models[identifier]]
     made = model_created(identifier, models_at(job, job.timeline()))
-    return with_shutdown_date(account, response_objects.model(identifier, made, account.owner))
+    return with_shutdown_date(account, response_objects.model_object(identifier, made, account.owner))

@@ -20,7 +20,7 @@ def grant(service: Service, now: float, checkpoint: str, project_ids: Sequence[s
     granted = [_granted(account, checkpoint, project, now) for project in dict.fromkeys(project_ids)]
     new = [permission for permission in granted if permission.id not in account.permissions]
     service.commit(*(PermissionGranted(permission) for permission in new))
-    return response_objects.page_with_ids([_shown(permission) for permission in granted], has_more=False)
+    return response_objects.page_object_with_ids([_shown(permission) for permission in granted], has_more=False)
 
 
 @operation
@@ -44,7 +44,7 @@ def list_permissions(
         raise unknown_cursor()
     first = 0 if after is None else known.index(after) + 1
     page = [_shown(each) for each in ordered[first : first + limit]]
-    return response_objects.page_with_ids(page, first + limit < len(ordered))
+    return response_objects.page_object_with_ids(page, first + limit < len(ordered))
 
 
 @operation
@@ -74,4 +74,4 @@ def _granted(account: Account, checkpoint: str, project: str, now: float) -> Per
 
 
 def _shown(permission: Permission) -> response_objects.Json:
-    return response_objects.permission(permission.id, permission.created_at, permission.project_id)
+    return response_objects.permission_object(permission.id, permission.created_at, permission.project_id)

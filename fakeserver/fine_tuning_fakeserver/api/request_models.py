@@ -60,14 +60,14 @@ class CreateJobBody(Body):
         """The method asked for; supervised where none is."""
         return self.method.type if self.method else "supervised"
 
-    def order(self, model: str) -> TrainingRequest:
+    def training_request(self, model: str) -> TrainingRequest:
         """What is asked of *model*; `method` wins over the deprecated top level (inferred)."""
-        numbers = self.method.asked() if self.method else None
+        numbers = self.method.to_hyperparameters() if self.method else None
         if not numbers and self.hyperparameters and self.method_name == "supervised":
-            numbers = self.hyperparameters.asked()
+            numbers = self.hyperparameters.to_hyperparameters()
         rewarded = self.method.reinforcement if self.method else None
         return TrainingRequest(
-            model, self.method_name, numbers or Hyperparameters(), rewarded.judges() if rewarded else ()
+            model, self.method_name, numbers or Hyperparameters(), rewarded.grader_refs() if rewarded else ()
         )
 
     @property
@@ -142,7 +142,7 @@ def _refuse(error: ValidationError, value: Mapping[str, Any], complaints: Mappin
     problem = [each for each in problems if _name(each, value) == name][-1]
     if complaint := complaints.get(problem["type"]):
         raise invalid_field(name, f", {complaint}")
-    raise refusal(name, problem["type"], _text(problem), problem["input"])
+    raise field_error(name, problem["type"], _text(problem), problem["input"])
 
 
 def _name(problem: ErrorDetails, value: Any) -> str:
@@ -165,7 +165,7 @@ def _text(problem: ErrorDetails) -> str:
     return problem["msg"].partition(" or instance of ")[0].partition(" or object to ")[0]
 
 
-def refusal(name: str, kind: str, message: str, value: Any) -> ApiError:
+def field_error(name: str, kind: str, message: str, value: Any) -> ApiError:
     """The service's answer to a field that does not fit.
 
     Source: ``extra inputs are not permitted`` is a printed output of 2024-09; the family is inferred from it.

@@ -17,7 +17,7 @@ from ..domain.training_methods import METHODS, Hyperparameters, TrainingMethod
 Json = dict[str, Any]
 
 
-def job(job: Job, now: float, *, created: bool = False) -> Json:
+def job_object(job: Job, now: float, *, created: bool = False) -> Json:
     """The job as it is at *now*, to be read only; *created* is the answer to its creation."""
     life = job.timeline()
     return _shown(job, life.status(now), life.event_count("read", now), created)
@@ -105,7 +105,7 @@ def _integration(given: Mapping[str, Any], job_id: str) -> Json:
     return {"type": given["type"], "wandb": {**wandb, "entity": wandb.get("entity"), "run_id": job_id}}
 
 
-def file(
+def file_object(
     identifier: str,
     purpose: str,
     filename: str,
@@ -128,7 +128,7 @@ def file(
     }
 
 
-def upload(
+def upload_object(
     identifier: str,
     size: int,
     created_at: float,
@@ -152,7 +152,7 @@ def upload(
     return shown if made is None else {**shown, "file": made}
 
 
-def permission(identifier: str, created_at: float, project_id: str) -> Json:
+def permission_object(identifier: str, created_at: float, project_id: str) -> Json:
     """A checkpoint permission. Source: spec FineTuningCheckpointPermission (nothing recorded)."""
     return {
         "object": "checkpoint.permission",
@@ -162,28 +162,28 @@ def permission(identifier: str, created_at: float, project_id: str) -> Json:
     }
 
 
-def model(identifier: str, created: float, owned_by: str) -> Json:
+def model_object(identifier: str, created: float, owned_by: str) -> Json:
     """A model. Source: recording GetModelInfo."""
     return {"id": identifier, "object": "model", "created": int(created), "owned_by": owned_by}
 
 
-def page(data: Sequence[Json], has_more: bool) -> Json:
+def page_object(data: Sequence[Json], has_more: bool) -> Json:
     """A page of jobs or events: no cursors (recording: GetJobs, GetJobEvents)."""
     return {"object": "list", "data": data, "has_more": has_more}
 
 
-def page_with_ids(data: Sequence[Json], has_more: bool) -> Json:
+def page_object_with_ids(data: Sequence[Json], has_more: bool) -> Json:
     """A page of checkpoints or files: with the first and the last id (recordings: GetCheckpoints, ListFiles)."""
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {**page(data, has_more), "first_id": first, "last_id": last}
+    return {**page_object(data, has_more), "first_id": first, "last_id": last}
 
 
-def models(data: Iterable[Json]) -> Json:
+def model_list_object(data: Iterable[Json]) -> Json:
     """The list of models, which has no pages."""
     return {"object": "list", "data": list(data)}
 
 
-def event(job: Job, life: Timeline, ordinal: int) -> Json:
+def event_object(job: Job, life: Timeline, ordinal: int) -> Json:
     """The job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
     moment = life.event(ordinal)
     is_step = moment.what == "step"
@@ -225,7 +225,7 @@ def _text(job: Job, life: Timeline, moment: Event, text: str) -> str:
     return text.format(job=job.id, files=files, step=moment.step, **names)
 
 
-def checkpoints(job: Job, life: Timeline) -> list[Json]:
+def checkpoint_objects(job: Job, life: Timeline) -> list[Json]:
     """The job's checkpoints, newest first. Source: recording GetCheckpoints."""
     return [_checkpoint(job, life, step) for step in reversed(checkpoint_steps(job))]
 

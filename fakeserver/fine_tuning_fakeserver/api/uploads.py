@@ -13,7 +13,7 @@ from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..domain import ids, training_files
 from . import response_objects
-from .files import MUCH_BYTES, PURPOSES, expiry_of, find_file, new_file_id
+from .files import MUCH_BYTES, PURPOSES, expires_after, stored_file_object, new_file_id
 from .request_models import CompleteUploadBody, CreateUploadBody
 
 OPEN_FOR = 3600.0
@@ -107,7 +107,7 @@ def complete(
     account = service.account
     upload = _pending(account, identifier, now)
     content = ahead.content if ahead and ahead.upload is upload else _joined(upload, body)
-    expires = expiry_of(account.dialect, upload.purpose, upload.file_expires_after)
+    expires = expires_after(account.dialect, upload.purpose, upload.file_expires_after)
     file = StoredFile(
         new_file_id(account),
         upload.filename,
@@ -119,7 +119,7 @@ def complete(
     )
     completed = replace(upload, status="completed", parts=())
     service.commit(FileUploaded(file), UploadChanged(completed))
-    return _shown(completed, now, find_file(account, file, now))
+    return _shown(completed, now, stored_file_object(account, file, now))
 
 
 @operation
@@ -174,7 +174,7 @@ def _size(upload: PartUpload) -> int:
 
 
 def _shown(upload: PartUpload, now: float, made: response_objects.Json | None = None) -> response_objects.Json:
-    return response_objects.upload(
+    return response_objects.upload_object(
         upload.id,
         upload.size,
         upload.created_at,

@@ -76,11 +76,11 @@ def seed_job(service: Service, now: float, seed: JobSeed) -> response_objects.Js
         raise FakeUsageError(f"a job created at {int(job.created_at)} is {reached} by now, not {seed.status}")
     service.commit(JobCreated(job), *(JobIntervened(job.id, act) for act in acts))
     account.materialize(now)
-    return response_objects.job(account.jobs[job.id], now)
+    return response_objects.job_object(account.jobs[job.id], now)
 
 
 @operation
-def name_next(
+def reserve_next_id(
     service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NOTHING_GIVEN
 ) -> None:
     """Give the next thing of a kind that is made this id; a job this seed, if it asks for none, and what is *given*.
@@ -128,7 +128,7 @@ def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
 
 
 def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> TrainingRequest:
-    order = body.order(dated(body.model, account.dialect.dated))
+    order = body.training_request(dated(body.model, account.dialect.dated))
     if seed.hyperparameters is None:
         return order
     return replace(order, numbers=replace(order.numbers, **seed.hyperparameters.model_dump(exclude_unset=True)))

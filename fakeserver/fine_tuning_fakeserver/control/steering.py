@@ -163,7 +163,7 @@ def _rewritten(script: JobSpec, plan: Plan, life: Timeline, now: float) -> JobSp
 
 
 @operation
-def state(service: Service, now: float) -> dict[str, Any]:
+def account_summary(service: Service, now: float) -> dict[str, Any]:
     """A summary of the account: settings, clock, plan, counts, and the newest hundred jobs with their status."""
     account = service.account
     newest, _ = account.job_shelf.page(None, 100)

@@ -184,7 +184,7 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
 
     def name_next(self, kind: str, identifier: str, seed: int | None = None) -> None:
         """Give the next "file" or "job" that is made this id instead of a derived one; a job this seed, too."""
-        seeding.name_next(self._service, kind, identifier, seed)
+        seeding.reserve_next_id(self._service, kind, identifier, seed)
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -203,4 +203,4 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
 
     def state(self) -> dict[str, Any]:
         """A summary of the account."""
-        return steering.state(self._service)
+        return steering.account_summary(self._service)

@@ -94,7 +94,7 @@ class Formula:
         raise _no_formula(f"there is no function '{name}' of {len(arguments)}")
 
 
-def read(text: str) -> Formula:
+def parse_formula(text: str) -> Formula:
     """Read a formula.
 
     Raises:

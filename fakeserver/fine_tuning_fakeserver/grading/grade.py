@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from . import formula, python_runner
-from .grader_models import Grader, LabelModel, Multi, Part, Python, ScoreModel, StringCheck, TextSimilarity
+from .grader_models import Grader, LabelModel, Multi, SubGrader, Python, ScoreModel, StringCheck, TextSimilarity
 from .result import ErrorFlag, GradingError, GradingOutcome
 from .similarity import similarity
 from .templates import GradingInput
@@ -25,7 +25,7 @@ PASSING = 0.5
 """A label_model's number from here on stands for a passing label (ours)."""
 
 
-def grade(grader: Grader | Part, case: GradingInput, judge: Judge) -> GradingOutcome:
+def grade(grader: Grader | SubGrader, case: GradingInput, judge: Judge) -> GradingOutcome:
     """What *grader* makes of *case*; what goes wrong is in it."""
     if isinstance(grader, Multi):
         return _combine(grader, case, judge)
@@ -33,18 +33,18 @@ def grade(grader: Grader | Part, case: GradingInput, judge: Judge) -> GradingOut
     try:
         return GradingOutcome(_reward(grader, case, judge), model=model)
     except GradingError as error:
-        return GradingOutcome(0.0, (error.fault,), model=model)
+        return GradingOutcome(0.0, (ErrorFlag(error.flag, error.details),), model=model)
 
 
 def _combine(grader: Multi, case: GradingInput, judge: Judge) -> GradingOutcome:
     """The formula's value; a part that fails leaves it none (inferred)."""
-    parts = {name: grade(part, case, judge) for name, part in grader.parts().items()}
+    parts = {name: grade(part, case, judge) for name, part in grader.sub_graders().items()}
     rewards = {name: part.reward for name, part in parts.items()}
-    faults = [fault for part in parts.values() for fault in part.faults]
+    faults = [fault for part in parts.values() for fault in part.errors]
     try:
-        reward = formula.read(grader.calculate_output).value(rewards)
+        reward = formula.parse_formula(grader.calculate_output).value(rewards)
     except GradingError as error:
-        faults.append(error.fault)
+        faults.append(ErrorFlag(error.flag, error.details))
         reward = 0.0
     return _result(reward, faults, rewards)
 
@@ -53,7 +53,7 @@ def _result(reward: float, faults: list[ErrorFlag], rewards: dict[str, float]) -
     return GradingOutcome(0.0 if faults else reward, tuple(faults), rewards)
 
 
-def _reward(grader: Part, case: GradingInput, judge: Judge) -> float:
+def _reward(grader: SubGrader, case: GradingInput, judge: Judge) -> float:
     match grader:
         case StringCheck():
             compare = COMPARISONS[grader.operation]
@@ -63,12 +63,12 @@ def _reward(grader: Part, case: GradingInput, judge: Judge) -> float:
         case Python():
             return python_runner.run(grader.source, case.sample, case.item)
         case ScoreModel():
-            return _score(grader, judge(grader, case.fill(prompt(grader))))
+            return _score(grader, judge(grader, case.fill(prompt_template(grader))))
         case _:
-            return _label(judge(grader, case.fill(prompt(grader))))
+            return _label(judge(grader, case.fill(prompt_template(grader))))
 
 
-def prompt(grader: ScoreModel | LabelModel) -> str:
+def prompt_template(grader: ScoreModel | LabelModel) -> str:
     """All texts that the model is given, as one template; its pictures and sounds are not looked at."""
     return "\n".join(f"{item.role}: {text}" for item in grader.input for text in item.texts())
 

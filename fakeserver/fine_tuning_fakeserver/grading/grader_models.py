@@ -142,7 +142,7 @@ class LabelModel(Body):
     passing_labels: list[str]
 
 
-Part = Annotated[
+SubGrader = Annotated[
     StringCheck | TextSimilarity | Python | ScoreModel | LabelModel,
     Field(discriminator="type"),
 ]
@@ -157,7 +157,9 @@ def _kind_of_graders(value: Any) -> str:
 
 
 Graders = Annotated[
-    Annotated[dict[str, Part], Tag("map")] | Annotated[list[Part], Tag("list")] | Annotated[Part, Tag("one")],
+    Annotated[dict[str, SubGrader], Tag("map")]
+    | Annotated[list[SubGrader], Tag("list")]
+    | Annotated[SubGrader, Tag("one")],
     Discriminator(_kind_of_graders),
 ]
 
@@ -173,7 +175,7 @@ class Multi(Body):
     graders: Graders
     calculate_output: str
 
-    def parts(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
+    def sub_graders(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
         """The graders inside by the names that `calculate_output` has for them: those of the map, else their own."""
         if isinstance(self.graders, dict):
             return self.graders

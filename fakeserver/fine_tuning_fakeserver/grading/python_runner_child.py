@@ -54,11 +54,11 @@ def run_grader(task: dict[str, Any]) -> dict[str, Any]:
             return {"error": "The grader's source has no function 'grade'."}
         reward = names["grade"](task["sample"], task["item"])
     except BaseException as error:  # SystemExit, too: whatever it does, it is answered
-        return {"error": write_result(error)}
-    return is_valid_reward(reward)
+        return {"error": format_error(error)}
+    return check_reward(reward)
 
 
-def is_valid_reward(reward: Any) -> dict[str, Any]:
+def check_reward(reward: Any) -> dict[str, Any]:
     """*reward* when it is a finite number."""
     number = math.nan
     if not isinstance(reward, (str, bytes)):
@@ -71,7 +71,7 @@ def is_valid_reward(reward: Any) -> dict[str, Any]:
     return {"error": f"grade returned {type(reward).__name__}, and a finite number is wanted."}
 
 
-def write_result(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """The traceback, from the grader's own first line on."""
     frames = error.__traceback__.tb_next if error.__traceback__ else None
     return "".join(traceback.format_exception(type(error), error, frames)).strip()[-DETAILS_AT_MOST:]

@@ -51,7 +51,7 @@ class GradingError(Exception):
 
     def __init__(self, flag: str, details: str) -> None:
         super().__init__(details)
-        self.fault = ErrorFlag(flag, details)
+        self.flag, self.details = flag, details
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class GradingOutcome:
     """What one grader made of one sample; with faults the reward is 0 (inferred). `model` is the one that judged."""
 
     reward: float
-    faults: tuple[ErrorFlag, ...] = ()
+    errors: tuple[ErrorFlag, ...] = ()
     sub_rewards: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
 
 
-def errors(faults: Iterable[ErrorFlag]) -> Json:
+def error_members(faults: Iterable[ErrorFlag]) -> Json:
     """``metadata.errors``: of several faults with one flag the first is told."""
     members: Json = dict(ERRORS)
     for fault in faults:
@@ -75,7 +75,7 @@ def errors(faults: Iterable[ErrorFlag]) -> Json:
     return members
 
 
-def answer(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> Json:
+def run_response(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> Json:
     """The answer to a run, members in the order of the spec's example and of the published output.
 
     Source: ``token_usage`` is null where no model was asked (published output); none ever is here, and the schema
@@ -84,7 +84,7 @@ def answer(name: str, kind: str, outcome: GradingOutcome, execution_time: float)
     metadata = {
         "name": name,
         "type": kind,
-        "errors": errors(outcome.faults),
+        "errors": error_members(outcome.errors),
         "execution_time": execution_time,
         "scores": {},
         "token_usage": None,

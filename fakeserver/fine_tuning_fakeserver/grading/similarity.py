@@ -32,7 +32,7 @@ def similarity(metric: str, text: str, reference: str) -> float:
     return _rouge(metric.replace("_", "").replace("l", "L"), text, reference)
 
 
-def check() -> None:
+def require_libraries() -> None:
     """Refuse to go on without the libraries.
 
     Raises:

@@ -70,7 +70,7 @@ class GradingInput:
         yield template[done:]
 
     def _value(self, path: str) -> Any:
-        namespace, steps = read(path)
+        namespace, steps = parse_path(path)
         value: Any = self.item if namespace == "item" else self.sample
         if namespace == "sample" and steps[0] == "output_json" and "output_json" not in self.sample:
             raise GradingError("sample_parse_error", "The model sample is not valid JSON.")
@@ -87,7 +87,7 @@ def _member(value: Any, step: str | int) -> Any:
     return value[step] if isinstance(value, list) and step < len(value) else None
 
 
-def read(path: str) -> tuple[str, list[str | int]]:
+def parse_path(path: str) -> tuple[str, list[str | int]]:
     """The namespace and the steps of a place's path, such as ``item.a.b[0]``.
 
     Raises:
@@ -105,10 +105,10 @@ def read(path: str) -> tuple[str, list[str | int]]:
     return found[1], steps
 
 
-def check(template: str) -> None:
+def check_template(template: str) -> None:
     """Read every place of *template*. Raises as `read` does."""
     for place in _PLACE.finditer(template):
-        read(place[1])
+        parse_path(place[1])
 
 
 def _text(value: Any) -> str:

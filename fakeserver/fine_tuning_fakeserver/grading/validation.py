@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import formula, templates
-from .grade import prompt
-from .grader_models import Grader, LabelModel, Multi, Part, Python, ScoreModel
+from .grade import prompt_template
+from .grader_models import Grader, LabelModel, Multi, SubGrader, Python, ScoreModel
 from .result import GradingError
 
 
-def check(grader: Grader) -> None:
+def check_grader(grader: Grader) -> None:
     """Look through a grader and its parts.
 
     Raises:
@@ -22,33 +22,33 @@ def check(grader: Grader) -> None:
     if not isinstance(grader, Multi):
         _check_part(grader)
         return
-    parts = grader.parts()
+    parts = grader.sub_graders()
     for part in parts.values():
         _check_part(part)
     try:
-        formula.read(grader.calculate_output).value(dict.fromkeys(parts, 1.0))
+        formula.parse_formula(grader.calculate_output).value(dict.fromkeys(parts, 1.0))
     except GradingError as error:
-        if error.fault.flag != "other_error":  # with other rewards it may have a value
+        if error.flag != "other_error":  # with other rewards it may have a value
             raise
 
 
-def _check_part(part: Part) -> None:
+def _check_part(part: SubGrader) -> None:
     if isinstance(part, Python):
         _check_source(part.source)
     for template in _templates(part):
-        templates.check(template)
+        templates.check_template(template)
     if isinstance(part, LabelModel) and (stray := [each for each in part.passing_labels if each not in part.labels]):
         raise GradingError("other_error", f"passing label '{stray[0]}' is not one of the labels")
     if isinstance(part, ScoreModel) and part.range[0] >= part.range[1]:
         raise GradingError("other_error", "range is empty")
 
 
-def _templates(part: Part) -> Iterator[str]:
+def _templates(part: SubGrader) -> Iterator[str]:
     match part:
         case Python():
             return
         case ScoreModel() | LabelModel():
-            yield prompt(part)
+            yield prompt_template(part)
         case _:
             yield from (part.input, part.reference)
 

@@ -172,9 +172,9 @@ class ReplayAccount:
         job = self._facts.made_jobs.get(thing["id"]) if kind == "job" else None
         try:
             if job is None:
-                seeding.name_next(self._service, kind, thing["id"])
+                seeding.reserve_next_id(self._service, kind, thing["id"])
             else:
-                seeding.name_next(
+                seeding.reserve_next_id(
                     self._service, kind, thing["id"], job.first.get("seed"), seed_from_recording.overrides_of(job)
                 )
         except FakeUsageError as error:

@@ -198,7 +198,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _state(call: ApiRequest) -> Any:
-    return {"version": VERSION, **steering.state(call.service)}
+    return {"version": VERSION, **steering.account_summary(call.service)}
 
 
 def _reset(call: ApiRequest) -> Any:
@@ -266,7 +266,7 @@ def _seed_job(call: ApiRequest) -> Any:
 
 def _name_next(call: ApiRequest) -> Any:
     body = parse_control(NextBody, call.body, "POST /_fake/next")
-    seeding.name_next(call.service, body.kind, body.id, body.seed)
+    seeding.reserve_next_id(call.service, body.kind, body.id, body.seed)
     return body.model_dump()
 
 

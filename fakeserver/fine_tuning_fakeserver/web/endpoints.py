@@ -112,7 +112,7 @@ _NOT_QUOTABLE = re.compile(r"[^ -~]")
 
 def _file_content(call: ApiRequest) -> Response:
     """Raw bytes under the file's own name (recording of 2023-11)."""
-    download: Download = files.content(call.service, call.path["file_id"])
+    download: Download = files.download(call.service, call.path["file_id"])
     quoted = _NOT_QUOTABLE.sub("?", download.filename.replace('"', "'"))
     headers = [
         (b"content-type", b"application/octet-stream"),
@@ -171,7 +171,7 @@ def _revoke(call: ApiRequest) -> Any:
 
 
 def _run_grader(call: ApiRequest) -> Any:
-    return graders.run(call.service, graders.body_of(RunGraderBody, json_body(call)))
+    return graders.run(call.service, graders.parse_grader_body(RunGraderBody, json_body(call)))
 
 
 def _validate_grader(call: ApiRequest) -> Any:

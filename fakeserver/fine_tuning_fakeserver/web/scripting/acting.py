@@ -45,11 +45,11 @@ def create_scripted_job(operation: Operation, call: ApiRequest, identifier: Any)
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 ensure_file(service, file)
-        job_creation.create_job_record(service.account, service.clock.now(), body)
+        job_creation.prepare_job(service.account, service.clock.now(), body)
     except ApiError:
         return None
     if isinstance(identifier, str):
-        seeding.name_next(service, "job", identifier)
+        seeding.reserve_next_id(service, "job", identifier)
     return str(operation.run(call)["id"])
 
 
@@ -62,7 +62,7 @@ def name_upload(call: ApiRequest, identifier: str) -> None:
     part = call.form.parts.get("file") if call.form else None
     if call.form and part:
         files.check_new_file(files.NewFile(part.content, part.filename or "upload", call.form.text("purpose")))
-        seeding.name_next(call.service, "file", identifier)
+        seeding.reserve_next_id(call.service, "file", identifier)
 
 
 def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -> str:
