@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.api import job_creation, response_objects
+from fine_tuning_fakeserver.api import files, job_creation, jobs
 from fine_tuning_fakeserver.web.endpoints import OPERATIONS
 from strategies import BORN, FORM, KEY, Http, everything
 
@@ -37,7 +37,7 @@ def test_a_crash_inside_a_verb(
         raise ZeroDivisionError("boom")
 
     monkeypatch.setattr(
-        *((job_creation, "build_job_spec") if where == "build_job_spec" else (response_objects, "job_object")), crash
+        *((job_creation, "build_job_spec") if where == "build_job_spec" else (jobs, "job_object")), crash
     )
     with caplog.at_level(logging.ERROR, "fine_tuning_fakeserver"):
         before = everything(http.fake)
@@ -59,7 +59,7 @@ def test_a_crash_while_a_file_is_kept(http: Http, monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError("boom")
 
     before = everything(http.fake)
-    monkeypatch.setattr(response_objects, "file_object", crash)
+    monkeypatch.setattr(files, "file_object", crash)
 
     assert http.upload().status == 500
     assert everything(http.fake) == before
@@ -126,7 +126,7 @@ def test_a_crash_after_a_change_takes_the_change_back(
         raise ZeroDivisionError("boom")
 
     with monkeypatch.context() as patched:
-        patched.setattr(response_objects, "job_object", crash)
+        patched.setattr(jobs, "job_object", crash)
         http.json("POST", f"/fine_tuning/jobs/{job['id']}/{verb}", status=500)
 
     assert everything(http.fake) == before

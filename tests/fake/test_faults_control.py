@@ -80,8 +80,8 @@ def test_a_reset_with_faults(http: Http) -> None:
         ({"on": "create_jobs"}, "on is 'create_jobs': did you mean 'create_job'? there are create_job, list_jobs, "),
         ({"statsu": 500}, "a field of the fault 'fail' is 'statsu': did you mean 'status'? there are "),
         ({"kind": "chaos"}, "a fault's kind is 'chaos': there are fail, rate_limit, delay, disconnect, "),
-        ([], "POST /_fake/faults: the body is a list; a JSON object is wanted"),
-        (b"{", "POST /_fake/faults: the body is no JSON ("),
+        ([], "POST /_fake/faults: the body must be a JSON object, got a list"),
+        (b"{", "POST /_fake/faults: the body must be valid JSON ("),
     ],
     ids=str,
 )

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..api.method_models import MethodBody
-from ..api.request_models import Metadata, Suffix
+from ..api.request_models import Metadata, MethodBody, Suffix
 from ..domain.plan import PlanFields
 from ..usage_errors import FakeUsageError
 

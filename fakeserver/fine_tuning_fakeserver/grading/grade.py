@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from . import formula, python_runner
-from .grader_models import Grader, LabelModel, Multi, SubGrader, Python, ScoreModel, StringCheck, TextSimilarity
+from .grader_models import Grader, LabelModel, Multi, Python, ScoreModel, StringCheck, SubGrader, TextSimilarity
 from .result import ErrorFlag, GradingError, GradingOutcome
 from .similarity import similarity
 from .templates import GradingInput

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from . import formula, templates
 from .grade import prompt_template
-from .grader_models import Grader, LabelModel, Multi, SubGrader, Python, ScoreModel
+from .grader_models import Grader, LabelModel, Multi, Python, ScoreModel, SubGrader
 from .result import GradingError
 
 

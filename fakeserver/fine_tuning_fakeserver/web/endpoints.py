@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..api import files, graders, jobs, models, permissions, uploads
+from ..api import files, graders, jobs, models, uploads
 from ..api.files import Download
 from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody, parse
 from ..api_errors import ApiError, bad_file, missing_part
@@ -151,12 +151,12 @@ def _cancel_upload(call: ApiRequest) -> Any:
 
 def _grant(call: ApiRequest) -> Any:
     body = parse(CreatePermissionsBody, json_body(call))
-    return permissions.grant(call.service, call.path["checkpoint"], body.project_ids)
+    return models.grant_permissions(call.service, call.path["checkpoint"], body.project_ids)
 
 
 def _list_permissions(call: ApiRequest) -> Any:
     query = call.query
-    return permissions.list_permissions(
+    return models.list_permissions(
         call.service,
         call.path["checkpoint"],
         after=query.get("after"),
@@ -167,7 +167,7 @@ def _list_permissions(call: ApiRequest) -> Any:
 
 
 def _revoke(call: ApiRequest) -> Any:
-    return permissions.revoke(call.service, call.path["checkpoint"], call.path["permission_id"])
+    return models.revoke_permission(call.service, call.path["checkpoint"], call.path["permission_id"])
 
 
 def _run_grader(call: ApiRequest) -> Any:

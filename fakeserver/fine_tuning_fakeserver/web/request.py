@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from ..account.service import Service
-from ..api.request_models import JSON_BYTES_AT_MOST, parse_json, field_error
+from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
 from .multipart import FormReader, UploadForm
 from .request_log import RequestLog
