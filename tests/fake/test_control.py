@@ -179,22 +179,22 @@ def test_advancing(http: Http) -> None:
     ("body", "words"),
     [
         ({"hours": 1}, "unknown field 'hours'; expected one of: seconds, to, step, job"),
-        ({}, "advance_to wants a status or a step"),
+        ({}, "advance_to needs either a status or a step"),
         ({"seconds": -1}, "advance is -1.0 s: virtual time never goes back"),
         ({"seconds": 1e300}, "is the longest"),
         ({"seconds": "soon"}, "advance is 'soon': write a number and a unit"),
         ({"seconds": [5]}, "field 'seconds' must be "),
         ({"seconds": 5, "to": "running"}, "say either seconds, or a job's status (to) or step"),
         ({"seconds": 5, "job": "ftjob-x"}, "say either seconds, or a job's status (to) or step"),
-        ({"to": "running", "step": 5}, "advance_to wants a status or a step"),
-        ({"to": ""}, "status is '': one of validating_files, "),
-        ({"to": "happy"}, "status is 'happy': one of validating_files, "),
-        ({"to": "paused"}, "does not get to 'paused' from here: its way is validating_files → queued → running → "),
-        ({"to": "failed"}, "does not get to 'failed' from here"),
-        ({"step": 0}, "step is 0: a training step from 1 is wanted"),
-        ({"step": 101}, "does not get to step 101: it has 100 steps"),
+        ({"to": "running", "step": 5}, "advance_to needs either a status or a step"),
+        ({"to": ""}, "status must be one of validating_files, "),
+        ({"to": "happy"}, "status must be one of validating_files, "),
+        ({"to": "paused"}, "does not reach 'paused' from here: its way is validating_files → queued → running → "),
+        ({"to": "failed"}, "does not reach 'failed' from here"),
+        ({"step": 0}, "step must be a training step from 1, got 0"),
+        ({"step": 101}, "does not reach step 101: it has 100 steps"),
         ({"step": "x"}, "field 'step' must be "),
-        ({"to": "running", "job": "ftjob-none"}, "there is no job 'ftjob-none'; the newest are: ftjob-"),
+        ({"to": "running", "job": "ftjob-none"}, "unknown job 'ftjob-none'; the newest are: ftjob-"),
         (b"nonsense", "POST /_fake/clock/advance: the body must be valid JSON ("),
     ],
     ids=lambda value: str(value)[:40],
@@ -208,7 +208,7 @@ def test_advances_that_are_refused(http: Http, body: Any, words: str) -> None:
 
 def test_advancing_an_empty_account(http: Http) -> None:
     """Without any job there is nothing to advance to."""
-    assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet: create one first"
+    assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet; create one first"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])

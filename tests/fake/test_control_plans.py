@@ -92,4 +92,4 @@ def test_a_job_that_is_over_has_no_plan(http: Http) -> None:
     assert "is running and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
     http.fake.advance("1h")
     assert "is succeeded and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
-    assert "there is no job 'ftjob-none'" in refused(http, "PUT", "/_fake/jobs/ftjob-none/plan", {"queued": 1})
+    assert "unknown job 'ftjob-none'" in refused(http, "PUT", "/_fake/jobs/ftjob-none/plan", {"queued": 1})
