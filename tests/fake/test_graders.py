@@ -245,7 +245,7 @@ def test_a_script_of_no_numbers(http: Http, scores: Any) -> None:
     """Anything but finite numbers and None is refused, and the account is as it was."""
     before = everything(http.fake)
 
-    with pytest.raises(FakeUsageError, match="a finite number is wanted, or None"):
+    with pytest.raises(FakeUsageError, match="score must be a finite number, or None"):
         http.fake.grader_scores(scores)
     assert everything(http.fake) == before
 

@@ -193,7 +193,7 @@ def test_control(http: Http) -> None:
     assert (shown["job"], shown["status"], shown["webhook"]) == (job["id"], "delivered", collected["id"])
     assert json.loads(shown["body"])["data"] == {"id": job["id"]}
     message = http.json("DELETE", f"/_fake/webhooks/{made['id']}", status=400)["fake_error"]
-    assert message == f"there is no webhook {made['id']!r}; there are: {collected['id']}"
+    assert message == f"unknown webhook {made['id']!r}; expected one of: {collected['id']}"
 
 
 def test_control_reset(http: Http) -> None:
