@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
-import time
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -27,12 +28,16 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="limits of memory are
 SAMPLE: dict[str, Any] = {"output_text": "four", "output_json": None}
 
 
-def grade(body: str, limits: Limits = python_runner.DEFAULT_LIMITS, **item: Any) -> float:
+PATIENT = Limits(seconds=120)
+"""A busy machine may take seconds to start an interpreter."""
+
+
+def grade(body: str, limits: Limits = PATIENT, **item: Any) -> float:
     """The reward of a grader with this body."""
     return python_runner.run(f"def grade(sample, item):\n    {body}", SAMPLE, item, limits)
 
 
-def failure(source: str, limits: Limits = python_runner.DEFAULT_LIMITS) -> str:
+def failure(source: str, limits: Limits = PATIENT) -> str:
     """What is said of a grader that must fail."""
     with pytest.raises(GradingError) as caught:
         python_runner.run(source, SAMPLE, {}, limits)
@@ -54,7 +59,7 @@ REWARDS = [
     ("from rapidfuzz import fuzz; return fuzz.ratio('a', 'a') / 100", 1.0),
     ("import numpy; return numpy.float32(0.5)", 0.5),
     ("import os; return float('OPENAI_API_KEY' in os.environ or len(os.listdir('.')))", 0.0),
-    ("import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); return 1", 1.0),
+    ("import threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); return 1", 1.0),
 ]
 
 
@@ -121,16 +126,13 @@ def test_failures_are_told(source: str, words: str) -> None:
     details = failure(source)
 
     assert words in details
-    assert "python_child" not in details
+    assert "python_runner" not in details
     assert len(details) <= 4000
 
 
 def test_an_endless_loop_is_ended() -> None:
     """A grader that never returns is ended at its time, and its answer says so."""
-    began = time.monotonic()
-
     assert failure("while True: pass", Limits(seconds=0.3)) == "The grader took longer than 0.3 seconds."
-    assert time.monotonic() - began < 30  # a busy machine starts a process slowly
 
 
 def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,36 +144,31 @@ def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.M
 
 @POSIX
 def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
-    """A process that a grader leaves behind is ended with it, whether the grader was in time or not."""
-    told = tmp_path / "pid"
-    start = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-    write = f"open({str(told)!r}, 'w').write(str(child.pid)); "
+    """A process that a grader leaves behind is ended with it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    source = f"""
+        import subprocess, sys
+        pipe = open({str(pipe)!r}, "w")
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], stdout=pipe)
+        pipe.write(str(child.pid))
+        pipe.flush()
+        return 1"""
 
-    assert grade(start + write + "return 1", Limits(seconds=5)) == 1
-    assert _is_over(int(told.read_text()))
+    assert grade(dedent(source).replace("\n", "\n    "), PATIENT) == 1
 
-
-def _is_over(pid: int) -> bool:
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        if _state(pid) == "Z":  # ended; whoever adopted it has not looked yet
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def _state(pid: int) -> str:
-    status = Path(f"/proc/{pid}/stat")
-    return status.read_text().rpartition(")")[2].split()[0] if status.exists() else ""
+    assert int(os.read(reader, 100)) > 0
+    at_end, _, _ = select.select([reader], [], [], 60)
+    assert at_end
+    assert os.read(reader, 1) == b""  # no process holds the pipe open any more
+    os.close(reader)
 
 
 @POSIX
 def test_a_memory_bomb_is_stopped() -> None:
     """A grader that asks for more memory than it may have gets none."""
-    details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(memory_bytes=500 * 10**6))
+    details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(seconds=120, memory_bytes=500 * 10**6))
 
     assert details.endswith("MemoryError")
 
@@ -179,7 +176,7 @@ def test_a_memory_bomb_is_stopped() -> None:
 @POSIX
 def test_a_file_bomb_is_stopped() -> None:
     """A grader that writes a file larger than it may is stopped."""
-    details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(disk_bytes=10**6))
+    details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(seconds=120, disk_bytes=10**6))
 
     assert "File too large" in details or "with code -25" in details  # as an error, or by SIGXFSZ
 

@@ -85,7 +85,7 @@ def test_a_sample_that_is_no_json(text: str) -> None:
 
 def test_the_size_is_limited() -> None:
     """A template that would multiply a long text is refused with the fake's own error."""
-    with pytest.raises(FakeUsageError, match="longer than 1000000 characters"):
+    with pytest.raises(FakeUsageError, match="must have at most 1000000 characters"):
         GradingInput.of({"x": "x" * 100_000}, "").fill("{{item.x}}" * 100)
 
 
