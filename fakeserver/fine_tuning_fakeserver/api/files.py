@@ -25,7 +25,6 @@ from ..api_errors import (
 from ..domain import ids
 from ..domain.dialects.dialect import Dialect
 from ..domain.job_spec import JobSpec
-from ..domain.jobs import Job
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
 from ..domain.timeline import FileLost
@@ -174,17 +173,16 @@ def delete(service: Service, now: float, identifier: str) -> Json:
     account = service.account
     file_by_id(account, identifier, now)  # raises for an unknown id
     lost = FileLost(now, JobError("deleted_training_file", *FAILURES["deleted_training_file"]))
-    active_jobs = (account.jobs[job_id] for job_id in account.active)
-    failing = [job for job in active_jobs if job.training_file == identifier and _still_needs_file(job, now)]
-    service.commit(FileDeleted(identifier), *(JobIntervened(job.id, lost) for job in failing))
+    failing: list[JobIntervened] = []
+    for job in (account.jobs[job_id] for job_id in account.active):
+        timeline = job.timeline()
+        # A job needs its file until it runs (recording GetJobs: while validating; queued is inferred). One that was
+        # resumed is queued again, and has read it.
+        waits = timeline.status(now) in ("validating_files", "queued") and not timeline.event_count("started", now)
+        if waits and job.training_file == identifier:
+            failing.append(JobIntervened(job.id, lost))
+    service.commit(FileDeleted(identifier), *failing)
     return {"object": "file", "deleted": True, "id": identifier}
-
-
-def _still_needs_file(job: Job, now: float) -> bool:
-    # A job needs its file until it runs (recording GetJobs: while validating; queued is inferred). One that was
-    # resumed is queued again, and has read it.
-    timeline = job.timeline()
-    return timeline.status(now) in ("validating_files", "queued") and not timeline.event_count("started", now)
 
 
 @operation

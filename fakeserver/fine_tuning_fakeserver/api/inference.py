@@ -1,4 +1,4 @@
-"""Inference, as far as code needs it that tries what it has trained: prepared replies, or a deterministic one."""
+"""Inference, for code that tries the model it has trained: prepared replies, or a deterministic one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job must be to be accepted, and what is decided about it then."""
+"""Check a request for a job, and decide all that belongs to it: id, seed, plan, hyperparameters, failure."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     if body.validation_file is not None:
         validation = _require_file(account, "validation_file", body.validation_file)
     request = body.training_request(_require_trainable_model(account, now, body))
-    if account.dialect.counts_at_once:
-        _require_enough_examples(training)
+    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
+    if account.dialect.counts_at_once and examples < least:
+        raise too_few_examples(training.id, examples, least)
     if account.settings.max_active_jobs is not None:
         _require_free_slot(account, now, request.model, account.settings.max_active_jobs)
 
@@ -68,12 +69,6 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
     if not known or models.is_shut_down(account, model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
     return model
-
-
-def _require_enough_examples(training: Material) -> None:
-    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
-    if examples < least:
-        raise too_few_examples(training.id, examples, least)
 
 
 def _require_free_slot(account: Account, now: float, model: str, limit: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
@@ -238,18 +238,14 @@ def parse(model: type[B], value: Any, complaints: Mapping[str, str] = MappingPro
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        _raise_first(error, value, complaints)
-
-
-def _raise_first(error: ValidationError, value: Mapping[str, Any], complaints: Mapping[str, str]) -> NoReturn:
-    """Answer for the first field that does not fit."""
-    problems = error.errors(include_url=False, include_context=False)
-    name = _field_path(problems[0], value)
-    # A union has a problem for each of its members; the last is of the one that came nearest.
-    problem = [each for each in problems if _field_path(each, value) == name][-1]
-    if complaint := complaints.get(problem["type"]):
-        raise invalid_field(name, f", {complaint}")
-    raise field_error(name, problem["type"], _message(problem), problem["input"])
+        problems = error.errors(include_url=False, include_context=False)
+        name = _field_path(problems[0], value)
+        # The first field counts. A union has a problem for each of its members; the last is of the one that came
+        # nearest.
+        problem = [each for each in problems if _field_path(each, value) == name][-1]
+        if complaint := complaints.get(problem["type"]):
+            raise invalid_field(name, f", {complaint}") from None
+        raise field_error(name, problem["type"], _message(problem), problem["input"]) from None
 
 
 def _field_path(problem: ErrorDetails, value: Any) -> str:

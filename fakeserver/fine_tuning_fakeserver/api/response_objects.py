@@ -12,6 +12,7 @@ from ..api_errors import unknown_cursor
 from ..domain import ids
 from ..domain.jobs import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
+from ..domain.plan import JobError
 from ..domain.timeline import Event, Timeline
 from ..domain.training_methods import METHODS, Hyperparameters
 
@@ -49,7 +50,7 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "training_file": job.training_file,
         "hyperparameters": {name: getattr(numbers, name) for name in method.members} if method.at_top else None,
         "trained_tokens": trained_tokens(job) if succeeded else None,
-        "error": _error_object(job) if status == "failed" else {},
+        "error": _error_object(job.error) if status == "failed" and job.error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
         "estimated_finish": int(job.created_at) + style.estimate_s if style.estimate_s else None,
@@ -92,10 +93,9 @@ def _method_object(job: Job, numbers: Hyperparameters, created: bool) -> Json:
     return {"hyperparameters": hyperparameters, **objective}
 
 
-def _error_object(job: Job) -> Json:
+def _error_object(error: JobError) -> Json:
     """Recording: code, param, message in this order (GetJobs)."""
-    error = job.error
-    return {"code": error.code, "param": error.param, "message": error.message} if error else {}
+    return {"code": error.code, "param": error.param, "message": error.message}
 
 
 def _integration_object(integration: Mapping[str, Any], job_id: str) -> Json:
@@ -230,24 +230,25 @@ def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
 
 def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
     """Return the job's checkpoints, newest first. Source: recording GetCheckpoints."""
-    return [_checkpoint_object(job, timeline, step) for step in reversed(checkpoint_steps(job))]
-
-
-def _checkpoint_object(job: Job, timeline: Timeline, step: int) -> Json:
-    override = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
-    if override:
-        identifier, created_at, metrics = override.id, override.created_at, override.metrics
-    else:
-        identifier = ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids)
-        created_at = int(timeline.time_of_step(step) or 0)
-        all_metrics = job.dialect.event_style.all_metrics
-        metrics = step_event(job.current, step)[1] if all_metrics else checkpoint_metrics(job.current, step)
-    return {
-        "object": "fine_tuning.job.checkpoint",
-        "id": identifier,
-        "created_at": created_at,
-        "fine_tuned_model_checkpoint": job.model_at(step, models_at(job, timeline)),
-        "fine_tuning_job_id": job.id,
-        "metrics": metrics,
-        "step_number": step,
-    }
+    checkpoints: list[Json] = []
+    for step in reversed(checkpoint_steps(job)):
+        override = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
+        if override:
+            identifier, created_at, metrics = override.id, override.created_at, override.metrics
+        else:
+            identifier = ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids)
+            created_at = int(timeline.time_of_step(step) or 0)
+            all_metrics = job.dialect.event_style.all_metrics
+            metrics = step_event(job.current, step)[1] if all_metrics else checkpoint_metrics(job.current, step)
+        checkpoints.append(
+            {
+                "object": "fine_tuning.job.checkpoint",
+                "id": identifier,
+                "created_at": created_at,
+                "fine_tuned_model_checkpoint": job.model_at(step, models_at(job, timeline)),
+                "fine_tuning_job_id": job.id,
+                "metrics": metrics,
+                "step_number": step,
+            }
+        )
+    return checkpoints

@@ -161,13 +161,10 @@ def _require_pending(account: Account, identifier: str, now: float) -> PartUploa
     upload = account.uploads.get(identifier)
     if upload is None:
         raise unknown_upload(identifier)
-    if (status := _status(upload, now)) != "pending":
+    status = "expired" if upload.status == "pending" and now >= upload.expires_at else upload.status
+    if status != "pending":
         raise closed_upload(identifier, status)
     return upload
-
-
-def _status(upload: PartUpload, now: float) -> str:
-    return "expired" if upload.status == "pending" and now >= upload.expires_at else upload.status
 
 
 def _received_bytes(upload: PartUpload) -> int:

@@ -1,4 +1,4 @@
-"""Webhooks of an account: its endpoints, and what has become of deliveries. Sending itself is not done here."""
+"""Webhooks of an account: its endpoints and deliveries. They are sent by `web.webhook_sender`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..domain.webhook_events import DeliveryAttempt, WebhookConfig, WebhookDeliv
 from ..usage_errors import FakeUsageError
 
 WAIT_AT_MOST_S = 3600.0
-"""However far the next delivery is: a platform cannot wait for any length."""
+"""The longest wait, however far the next delivery is: platforms limit the time-out of a wait."""
 
 
 @operation

@@ -1,4 +1,4 @@
-"""Control what nobody can control of the service: time, how jobs go, and a look inside."""
+"""Control what the service does not let its users control: time, and how jobs go; and summarize an account."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
 from ..domain import plan as plans
 from ..domain.durations import Duration, parse_seconds
-from ..domain.job_spec import JobSpec, with_outcome
+from ..domain.job_spec import with_outcome
 from ..domain.jobs import Job
 from ..domain.plan import Plan
-from ..domain.timeline import TERMINAL, Replan, Timeline
+from ..domain.timeline import TERMINAL, Replan
 from ..usage_errors import FakeUsageError
 
 STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
@@ -153,21 +153,17 @@ def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping
         raise FakeUsageError(
             f"job {identifier} is {timeline.status(now)} and its training is over: nothing is left to plan"
         )
-    spec = _with_plan(job.current, job.current.plan.changed(changes), timeline, now)
+    old, plan = job.current, job.current.plan.changed(changes)
+    next_step = timeline.steps_done(now) + 1
+    if plan.failure and timeline.event_count("validated", now):
+        plan = replace(plan, fail_at=max(plan.fail_step or 0, next_step))
+    # An error that no plan has caused is the file's, and stays.
+    file_error = old.error if old.fail_step is None and not old.plan.failure else None
+    spec = with_outcome(old, plan, file_error)
+    if plan.curve != old.plan.curve:
+        spec = replace(spec, curves=(*old.curves, (next_step, plan.curve)))
     service.commit(JobIntervened(identifier, Replan(now, spec)))
     return spec.plan
-
-
-def _with_plan(spec: JobSpec, plan: Plan, timeline: Timeline, now: float) -> JobSpec:
-    """Return *spec* with another plan: a failure comes at the next step at the earliest, a curve from there on."""
-    done = timeline.steps_done(now)
-    if plan.failure and timeline.event_count("validated", now):
-        plan = replace(plan, fail_at=max(plan.fail_step or 0, done + 1))
-    file_error = spec.error if spec.fail_step is None and not spec.plan.failure else None
-    changed = with_outcome(spec, plan, file_error)
-    if plan.curve == spec.plan.curve:
-        return changed
-    return replace(changed, curves=(*spec.curves, (done + 1, plan.curve)))
 
 
 @operation

@@ -80,16 +80,13 @@ class Formula:
             case ast.BinOp(left, sign, right):
                 return BINARY[type(sign)](self._evaluate(left, rewards), self._evaluate(right, rewards))
             case ast.Call(ast.Name(key), arguments, []):
-                return _call(str(self.operands[key]), [self._evaluate(argument, rewards) for argument in arguments])
+                name, values = self.operands[key], [self._evaluate(argument, rewards) for argument in arguments]
+                if name in OF_ONE and len(values) == 1:
+                    return float(OF_ONE[name](values[0]))  # floor and ceil give integers without bounds
+                if name in OF_MANY and values:
+                    return OF_MANY[name](values)
+                raise _parse_error(f"there is no function '{name}' of {len(values)}")
         raise _parse_error("it is more than arithmetic")
-
-
-def _call(name: str, arguments: list[float]) -> float:
-    if name in OF_ONE and len(arguments) == 1:
-        return float(OF_ONE[name](arguments[0]))  # floor and ceil give integers without bounds
-    if name in OF_MANY and arguments:
-        return OF_MANY[name](arguments)
-    raise _parse_error(f"there is no function '{name}' of {len(arguments)}")
 
 
 def parse_formula(text: str) -> Formula:

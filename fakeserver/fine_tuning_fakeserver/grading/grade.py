@@ -1,4 +1,4 @@
-"""One function for every kind of grader."""
+"""Grade a sample by any kind of grader."""
 
 from __future__ import annotations
 

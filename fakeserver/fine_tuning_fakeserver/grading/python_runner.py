@@ -72,7 +72,18 @@ def run(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits:
 
 def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
     """Run the child in *folder*, send it the task, and return its answer."""
-    with _start_child(folder) as process:
+    if not sys.executable:
+        raise FakeUsageError("python graders need an interpreter to run in, and sys.executable names none")
+    system = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows needs it to start
+    with subprocess.Popen(
+        [sys.executable, *FLAGS, str(CHILD)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env={**ENVIRONMENT, **system},
+        start_new_session=True,  # so that what the grader starts can be ended with it
+    ) as process:
         try:
             output, _ = process.communicate(task, timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -84,21 +95,6 @@ def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
     except (ValueError, TypeError):
         text = f"The grader's process ended without an answer, with code {process.returncode}."
         raise _runtime_error(text) from None
-
-
-def _start_child(folder: str) -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise FakeUsageError("python graders need an interpreter to run in, and sys.executable names none")
-    system = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows needs it to start
-    return subprocess.Popen(
-        [sys.executable, *FLAGS, str(CHILD)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env={**ENVIRONMENT, **system},
-        start_new_session=True,  # so that what the grader starts can be ended with it
-    )
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

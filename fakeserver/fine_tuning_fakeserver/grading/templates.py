@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,22 +52,15 @@ class GradingInput:
         """
         filled: list[str] = []
         size = 0
-        for piece in self._pieces(template):
-            filled.append(piece)
-            size += len(piece)
+        for index, piece in enumerate(_PLACEHOLDER.split(template)):
+            text = _as_text(self._value(piece)) if index % 2 else piece  # texts and paths alternate
+            filled.append(text)
+            size += len(text)
             if size > CHARACTERS_AT_MOST:  # checked as it grows, before it needs the memory
                 raise FakeUsageError(
                     f"a grader's text must have at most {CHARACTERS_AT_MOST} characters once it is filled; got more"
                 )
         return "".join(filled)
-
-    def _pieces(self, template: str) -> Iterator[str]:
-        end = 0
-        for placeholder in _PLACEHOLDER.finditer(template):
-            yield template[end : placeholder.start()]
-            yield _as_text(self._value(placeholder[1]))
-            end = placeholder.end()
-        yield template[end:]
 
     def _value(self, path: str) -> Any:
         namespace, steps = parse_path(path)

@@ -268,7 +268,7 @@ def test_facts_that_are_no_facts_are_told() -> None:
 
     assert verdicts(verified) == ["differs"]
     assert len(verified.problems) == 1
-    assert "status is 'created'" in verified.problems[0]
+    assert "got 'created'" in verified.problems[0]
 
 
 def test_any_part_of_a_session_is_taken() -> None:
