@@ -1,4 +1,4 @@
-"""Plans set over the control API: the default one, those of single jobs, and what makes none."""
+"""Plans set over the control API: the default one, those of single jobs, and invalid ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def http() -> Http:
 
 
 def test_the_default_plan(http: Http) -> None:
-    """The default plan is that of jobs created from then on, and of no others."""
+    """The default plan holds for jobs created from then on, and for no others."""
     before = http.job()["id"]
 
     plan = http.json("PUT", "/_fake/plan", {"fail_at": "validation", "error": "invalid_n_examples", "validating": "5s"})
@@ -59,7 +59,7 @@ PLANS = [
 
 @pytest.mark.parametrize(("body", "words"), PLANS, ids=lambda value: str(value)[:40])
 def test_plans_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """What makes no plan is refused with what would, as the default and for one job alike."""
+    """An invalid plan is refused with what would be valid, as the default and for one job alike."""
     job = http.job()["id"]
 
     assert words in refused(http, "PUT", "/_fake/plan", body)

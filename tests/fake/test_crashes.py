@@ -1,4 +1,4 @@
-"""Crashes: the fake owns up to its own, and nothing that is sent to it makes it have one."""
+"""Crashes: one of the fake is reported as such, and no request causes one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ queries = st.dictionaries(
 def test_nothing_that_is_sent_is_a_5xx(
     operation: Any, segment: str, query: dict[str, str], body: bytes, kind: tuple[bytes, bytes]
 ) -> None:
-    """Whatever is sent to whichever route, the answer is no 5xx, and only a 200 changes the account."""
+    """No request to any route is answered with a 5xx, and only a 200 changes the account."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job(hyperparameters={"n_epochs": 1})
     named = segment.replace("JOB", job["id"]).replace("FILE", job["training_file"])
@@ -118,7 +118,7 @@ def test_nothing_that_is_sent_is_a_5xx(
 def test_a_crash_after_a_change_takes_the_change_back(
     http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, verb: str
 ) -> None:
-    """What a verb had changed before the fake crashed is undone: account, records and clock are as they were."""
+    """What an operation had changed before the fake crashed is undone: account, records and clock are as they were."""
     job = http.fake.add_job(http.file(), status="running")
     before, records, now = everything(http.fake), len(http.fake._service.journal), http.fake.now
 

@@ -38,7 +38,7 @@ def grade(body: str, limits: Limits = PATIENT, **item: Any) -> float:
 
 
 def failure(source: str, limits: Limits = PATIENT) -> str:
-    """What is said of a grader that must fail."""
+    """The details of the error of a grader that must fail."""
     with pytest.raises(GradingError) as caught:
         python_runner.run(source, SAMPLE, {}, limits)
     assert caught.value.flag == "python_grader_runtime_error"
@@ -122,7 +122,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("source", "words"), FAILURES, ids=lambda value: value[:40])
 def test_failures_are_told(source: str, words: str) -> None:
-    """Whatever a grader raises, returns or ends with is told in the details, and nothing of the fake's own code."""
+    """The details show whatever a grader raises, returns or ends with, and nothing of the fake's own code."""
     details = failure(source)
 
     assert words in details
@@ -214,7 +214,7 @@ def test_the_setting_switches_it_on() -> None:
 
 
 def test_the_setting_is_checked() -> None:
-    """Anything but True and False is no setting."""
+    """The setting accepts True and False only."""
     with pytest.raises(FakeUsageError, match="run_python_graders is 'yes'"):
         FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
 

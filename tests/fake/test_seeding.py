@@ -38,7 +38,7 @@ def seed(http: Http, **fields: Any) -> Any:
 
 
 def refused(http: Http, path: str, body: Any) -> str:
-    """The fake's own error for a seed that must be refused, and must leave the account as it was."""
+    """The fake's own error for a seed that is refused and leaves the account as it was."""
     before = everything(http.fake)
     message: str = http.json("POST", path, body, status=400)["fake_error"]
     assert everything(http.fake) == before
@@ -105,7 +105,7 @@ def test_a_seed_is_in_its_state_whatever_the_plan(
 
 
 def test_a_job_of_another_world(http: Http) -> None:
-    """What a seed gives is what the wire shows: ids, names, numbers and times of another world."""
+    """Responses show the ids, names, numbers and times that the seed gives."""
     point = {
         "id": "ftckpt_given",
         "created_at": 1_600_000_300,
@@ -189,7 +189,7 @@ def test_a_file_under_a_given_name(http: Http) -> None:
     ],
 )
 def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
-    """A file that the service would not take, or a field that there is not, is refused by name."""
+    """A file that the service would refuse, and an unknown field, are refused by name."""
     assert words in refused(http, "/_fake/files", body)
 
 
@@ -224,7 +224,7 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_jobs_that_cannot_be_seeded(http: Http, change: dict[str, Any], words: str) -> None:
-    """A seed that makes no job, or not one in that state, is refused with what would be right."""
+    """A seed that makes no job in that state is refused, and the message says what would be right."""
     assert words in refused(http, "/_fake/jobs", {"training_file": http.file(), **change})
 
 
@@ -248,7 +248,7 @@ def test_ids_are_taken_once(http: Http) -> None:
 
 
 def test_the_next_ones_are_named(http: Http) -> None:
-    """The next uploads and jobs get the ids and seeds that were named for them, in turn; then all is as before."""
+    """The next uploads and jobs get the ids and seeds reserved for them, in turn; later ones are derived again."""
     for body in [{"kind": "file", "id": "file-1"}, {"kind": "file", "id": "file-2"}]:
         assert http.json("POST", "/_fake/next", body) == {**body, "seed": None}
     http.json("POST", "/_fake/next", {"kind": "job", "id": "ftjob-1", "seed": 5})
