@@ -96,7 +96,7 @@ def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
 def upload(service: Service, upload: NewFile) -> response_objects.Json:
     """Check and keep a file."""
     dialect = service.account.dialect
-    found = check_new_file(upload, any_name=dialect.any_name)
+    found = check_new_file(upload, any_name=dialect.any_filename)
     return store_file(
         service, replace(upload, expires_after=expiry_of(dialect, upload.purpose, upload.expires_after)), found
     )
@@ -107,7 +107,7 @@ def expiry_of(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
 
     Source: spec, "by default, files with purpose=batch expire after 30 days".
     """
-    return BATCH_KEPT_S if asked is None and purpose == "batch" and dialect.batch_files_end else asked
+    return BATCH_KEPT_S if asked is None and purpose == "batch" and dialect.batch_files_expire else asked
 
 
 @operation
@@ -150,7 +150,7 @@ def retrieve(service: Service, now: float, identifier: str) -> response_objects.
     account = service.account
     shown = file_object(account, identifier, now)
     file = account.files.get(identifier)
-    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.unready[1]):
+    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.new_file_status[1]):
         service.advance_clock(ready)
     return shown
 
@@ -187,7 +187,7 @@ def delete(service: Service, now: float, identifier: str) -> response_objects.Js
 def _still_needs_file(job: Job, now: float) -> bool:
     """Whether a job has yet to read its file; one that is resumed has read it."""
     life = job.timeline()
-    return life.status(now) in _NEEDED_IN and not life.event_count("started", now)
+    return life.status(now) in _NEEDED_IN and not life.has_happened("started", now)
 
 
 @operation
@@ -195,7 +195,7 @@ def content(service: Service, now: float, identifier: str) -> Download:
     """The bytes of a file; a result file's are base64, unless the account is told otherwise."""
     account = service.account
     if job_id := account.results.get(identifier):
-        data = result_bytes(account.jobs[job_id].current)
+        data = result_bytes(account.jobs[job_id].current_spec)
         if account.settings.base64_results and account.dialect.base64_results:
             data = base64.b64encode(data)
         return Download(account.dialect.result_name, Blob.of(data).chunks())
@@ -215,7 +215,7 @@ def file_object(account: Account, identifier: str, now: float) -> response_objec
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
-        size = job.overrides.result_bytes or _result_size(job.current)
+        size = job.overrides.result_bytes or _result_size(job.current_spec)
         return response_objects.file(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
     if file := account.files.get(identifier):
         return find_file(account, file, now)
@@ -224,7 +224,7 @@ def file_object(account: Account, identifier: str, now: float) -> response_objec
 
 def find_file(account: Account, file: StoredFile, now: float) -> response_objects.Json:
     """A file that was uploaded, as it is at *now*: some dialects are not done with it at once."""
-    unready, seconds = account.dialect.unready
+    unready, seconds = account.dialect.new_file_status
     status = unready if now < file.created_at + seconds else "processed"
     return response_objects.file(
         file.id, file.purpose, file.filename, file.content.size, file.created_at, file.expires_at, status

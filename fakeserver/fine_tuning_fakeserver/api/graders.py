@@ -127,7 +127,7 @@ def _check_able(grader: Grader, run_python: bool) -> None:
 
 def _name(grader: Grader, seed: int) -> str:
     """The grader's name; one that was left out looks as in a published output, and is derived."""
-    return grader.name or "grader-" + ids.base62(ids.draw("grader", seed, _canonical(grader)), 12)
+    return grader.name or "grader-" + ids.to_digits(ids.derived_number("grader", seed, _canonical(grader)), 12)
 
 
 def _seconds(grader: Grader, body: RunGraderBody, outcome: GradingOutcome, seed: int) -> float:
@@ -140,4 +140,4 @@ def _canonical(grader: Grader | LabelModel) -> str:
 
 
 def _uniform(*parts: object) -> float:
-    return (ids.draw(*parts) >> 203) / 2**53
+    return (ids.derived_number(*parts) >> 203) / 2**53

@@ -81,8 +81,8 @@ def _seeded_text(model: str, prompt: Sequence[Any]) -> str:
 
 def _id(account: Account, prefix: str, now: float) -> str:
     """``chatcmpl-`` and 29 characters, 5 of them time (worked out from printed ids)."""
-    drawn = ids.draw("answer", account.settings.seed, account.answers)
-    return prefix + ids.base62(int(now) - ids.MODEL_EPOCH, 5) + ids.base62(drawn, 24)
+    drawn = ids.derived_number("answer", account.settings.seed, account.answers)
+    return prefix + ids.to_digits(int(now) - ids.MODEL_EPOCH, 5) + ids.to_digits(drawn, 24)
 
 
 def chat(reply: Completion) -> Json:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
-from ..domain.base_models import base_of, dated
-from ..domain.job_spec import EXAMPLES_AT_LEAST, JobSpec, build_job_spec
+from ..domain.base_models import base_model_name, snapshot_name
+from ..domain.job_spec import MIN_EXAMPLES, JobSpec, build_job_spec
 from ..domain.jobs import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
@@ -70,8 +70,8 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
 
     A model that does not is refused as one that cannot be trained at all (inferred).
     """
-    model = dated(body.model, account.dialect.dated)
-    base = account.base_models.get(base_of(model))
+    model = snapshot_name(body.model, account.dialect.snapshots)
+    base = account.base_models.get(base_model_name(model))
     foreign = model.startswith("ft:") and model in account.base_models
     known = model in account.base_models or model in account.models or foreign
     if not known or models.is_gone(account, model, now) or (base and body.method_name not in base.methods):
@@ -81,8 +81,8 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
 
 def _check_count(account: Account, training: Material) -> None:
     """Refuse what fails in validation elsewhere: a dialect may count the examples at once."""
-    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
-    if account.dialect.counts_at_once and examples < least:
+    least, examples = MIN_EXAMPLES["training"], training.data.examples
+    if account.dialect.checks_count_at_creation and examples < least:
         raise too_few_examples(training.id, examples, least)
 
 
@@ -102,7 +102,7 @@ def _decide(account: Account, now: float, body: CreateJobBody, order: TrainingRe
     named = account.named["job"][0] if account.named["job"] else None
     identifier = new_job_id(account)
     seed = named.seed if named and body.seed is None else body.seed
-    seed = ids.draw("job-seed", identifier) % 2**31 if seed is None else seed
+    seed = ids.derived_number("job-seed", identifier) % 2**31 if seed is None else seed
     script = build_job_spec(
         plan_from_metadata(next_plan(account), body.metadata), order, seed, files.training, files.validation
     )
@@ -135,7 +135,7 @@ def build_job(
         validation_file=body.validation_file,
         suffix=body.suffix,
         seed=script.seed,
-        asked=order.numbers,
+        requested=order.hyperparameters,
         metadata=body.metadata,
         integrations=[each.model_dump(mode="json") for each in body.integrations or ()],
         organization=account.organization_id,

@@ -25,7 +25,7 @@ def create(
     """Accept a job; what its files hold is judged later, in the job. *own* is its dialect's. Raises as `admitted`."""
     job = create_job_record(service.account, now, body)
     if own:
-        job = replace(job, own=own)
+        job = replace(job, extra_members=own)
     answer = response_objects.job(job, now, created=True)
     service.commit(JobCreated(job))
     return answer
@@ -126,10 +126,10 @@ def list_events(
     """
     job = find(service.account, identifier)
     life = job.timeline()
-    visible = life.events(now)
+    visible = life.event_count(now)
     if after is None and service.polling_advances_time:
         if service.events_seen.get(identifier) == visible:
-            visible = life.events(_to_next_milestone(service, job, now))
+            visible = life.event_count(_to_next_milestone(service, job, now))
         service.events_seen[identifier] = visible
     first = visible if after is None else _ordinal(job, after, visible)
     page = range(first - 1, max(first - 1 - limit, -1), -1)

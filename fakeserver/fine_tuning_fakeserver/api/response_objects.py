@@ -20,7 +20,7 @@ Json = dict[str, Any]
 def job(job: Job, now: float, *, created: bool = False) -> Json:
     """The job as it is at *now*, to be read only; *created* is the answer to its creation."""
     life = job.timeline()
-    return _shown(job, life.status(now), life.event_count("read", now), created)
+    return _shown(job, life.status(now), life.has_happened("read", now), created)
 
 
 @lru_cache(maxsize=512)
@@ -39,19 +39,19 @@ def _shown(job: Job, status: str, read: bool, created: bool) -> Json:
         "id": job.id,
         "model": job.model,
         "created_at": int(job.created_at),
-        "finished_at": _ended_at(job, life, course.finished.get(status)),
+        "finished_at": _ended_at(job, life, course.finished_at_event.get(status)),
         "fine_tuned_model": fine_tuned_model(job, life) if succeeded else None,
         "organization_id": job.organization,
         "result_files": [job.result_file] if succeeded else [],
         "status": status,
         "validation_file": job.validation_file,
         "training_file": job.training_file,
-        "hyperparameters": _members(numbers, method.members) if method.at_top else None,
+        "hyperparameters": _members(numbers, method.members) if method.is_top_level else None,
         "trained_tokens": trained_tokens(job) if succeeded else None,
         "error": _error(job.error) if status == "failed" else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
-        "estimated_finish": int(job.created_at) + course.estimate_s if course.estimate_s else None,
+        "estimated_finish": int(job.created_at) + course.estimated_seconds if course.estimated_seconds else None,
         "integrations": [_integration(each, job.id) for each in job.integrations],
         "metadata": job.metadata,
         "usage_metrics": None,
@@ -59,13 +59,13 @@ def _shown(job: Job, status: str, read: bool, created: bool) -> Json:
         "eval_id": job.eval_id,
         "method": {"type": method.name, method.name: _in_method(job, method, numbers, created)},
     }
-    return {**shown, **job.own} if job.own else shown
+    return {**shown, **job.extra_members} if job.extra_members else shown
 
 
 def _asked(job: Job) -> Hyperparameters:
     """The numbers as they were asked for, but for those that are decided at once."""
-    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.at_once}
-    return replace(job.asked, **decided) if decided else job.asked
+    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.resolved_at_creation}
+    return replace(job.requested, **decided) if decided else job.requested
 
 
 def _ended_at(job: Job, life: Timeline, moment: str | None) -> int | None:
@@ -186,13 +186,13 @@ def models(data: Iterable[Json]) -> Json:
 def event(job: Job, life: Timeline, ordinal: int) -> Json:
     """The job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
     moment = life.event(ordinal)
-    is_step = moment.what == "step"
+    is_step = moment.kind == "step"
     message, data = _measured(job, moment) if is_step else _said(job, life, moment)
     return {
         "object": "fine_tuning.job.event",
         "id": job.event_id(ordinal),
         "created_at": int(moment.at),
-        "level": "info" if is_step else life.kinds[moment.what].level,
+        "level": "info" if is_step else life.kinds[moment.kind].level,
         "message": message,
         "data": data,
         "type": "metrics" if is_step else "message",
@@ -201,14 +201,14 @@ def event(job: Job, life: Timeline, ordinal: int) -> Json:
 
 def _measured(job: Job, moment: Event) -> tuple[str, Json]:
     """The message and the data of a training step's event."""
-    message, data = step_event(job.current, moment.step)
-    text = job.dialect.event_style.step
+    message, data = step_event(job.current_spec, moment.step)
+    text = job.dialect.event_style.step_message
     return (text.format(**data) if text and "train_loss" in data else message), data
 
 
 def _said(job: Job, life: Timeline, moment: Event) -> tuple[str, Json | None]:
     """The message and the data of an event that is no training step."""
-    kind = life.kinds[moment.what]
+    kind = life.kinds[moment.kind]
     return _text(job, life, moment, kind.text or ""), {} if kind.data else None
 
 
@@ -246,7 +246,7 @@ def _checkpoint(job: Job, life: Timeline, step: int) -> Json:
 
 def _metrics(job: Job, step: int) -> Json:
     return (
-        step_event(job.current, step)[1]
-        if job.dialect.event_style.all_metrics
-        else checkpoint_metrics(job.current, step)
+        step_event(job.current_spec, step)[1]
+        if job.dialect.event_style.all_checkpoint_metrics
+        else checkpoint_metrics(job.current_spec, step)
     )

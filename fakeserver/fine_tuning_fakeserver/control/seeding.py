@@ -13,10 +13,10 @@ from ..api.job_creation import build_job, new_job_id, next_plan
 from ..api.request_models import CreateJobBody
 from ..api_errors import ApiError
 from ..domain import ids
-from ..domain.base_models import dated
-from ..domain.checkpoint_choice import kept_steps
+from ..domain.base_models import snapshot_name
 from ..domain.job_spec import PhaseDurations, build_job_spec
-from ..domain.jobs import NOTHING_GIVEN, CheckpointOverride, Job, Overrides
+from ..domain.jobs import NO_OVERRIDES, CheckpointOverride, Job, Overrides
+from ..domain.metrics import kept_steps
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import Material
@@ -81,7 +81,7 @@ def seed_job(service: Service, now: float, seed: JobSeed) -> response_objects.Js
 
 @operation
 def name_next(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NOTHING_GIVEN
+    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NO_OVERRIDES
 ) -> None:
     """Give the next thing of a kind that is made this id; a job this seed, if it asks for none, and what is *given*.
 
@@ -117,7 +117,7 @@ def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
         method=seed.method,
     )
     identifier = seed.id or new_job_id(account)
-    number = ids.draw("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
+    number = ids.derived_number("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
     order = _order(account, body, seed)
     script = build_job_spec(_plan(next_plan(account), seed), order, number, *_materials(account, seed))
     kept = kept_steps(script)
@@ -128,10 +128,12 @@ def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
 
 
 def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> TrainingRequest:
-    order = body.order(dated(body.model, account.dialect.dated))
+    order = body.order(snapshot_name(body.model, account.dialect.snapshots))
     if seed.hyperparameters is None:
         return order
-    return replace(order, numbers=replace(order.numbers, **seed.hyperparameters.model_dump(exclude_unset=True)))
+    return replace(
+        order, hyperparameters=replace(order.hyperparameters, **seed.hyperparameters.model_dump(exclude_unset=True))
+    )
 
 
 def _materials(account: Account, seed: JobSeed) -> tuple[Material, Material | None]:
@@ -194,7 +196,7 @@ def _scale_to_status(job: Job, seed: JobSeed, created_at: int, latest: float) ->
         scale = 1.0
     if scale <= 0:
         raise FakeUsageError(f"finished_at {seed.finished_at} is not after created_at {created_at}")
-    script = replace(job.spec, lengths=PhaseDurations.of(job.spec.plan, scale))
+    script = replace(job.spec, durations=PhaseDurations.for_plan(job.spec.plan, scale))
     if created_at > latest and scale == 1.0:
         raise FakeUsageError(
             f"a job created at {created_at} is not yet {seed.status}: say {int(latest)} or earlier, or leave it out"

@@ -10,11 +10,10 @@ from typing import Any
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain import plan as plans
 from ..domain.durations import Duration, parse_seconds
 from ..domain.job_spec import JobSpec, with_outcome
 from ..domain.jobs import Job
-from ..domain.plan import Plan
+from ..domain.plan import Plan, parse_plan
 from ..domain.timeline import TERMINAL, Replan, Timeline
 from ..usage_errors import FakeUsageError
 
@@ -100,7 +99,7 @@ def _time_of_step(job: Job, life: Timeline, step: Any) -> float:
         raise FakeUsageError(f"step is {step!r}: a training step from 1 is wanted")
     at = life.time_of_step(step)
     if at is None:
-        raise FakeUsageError(f"job {job.id} does not get to step {step}: it has {job.current.steps} steps")
+        raise FakeUsageError(f"job {job.id} does not get to step {step}: it has {job.current_spec.steps} steps")
     return at
 
 
@@ -111,12 +110,9 @@ def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Pl
     Raises:
         FakeUsageError: it makes no plan.
     """
-    if isinstance(plan, Mapping):
-        plan = Plan().changed(plan)
-    if not isinstance(plan, Plan):
-        raise FakeUsageError(f"plan is {plan!r}: a Plan, or a mapping of its fields, is wanted")
-    service.commit(PlanSet(plan))
-    return plan
+    parsed = parse_plan(plan)
+    service.commit(PlanSet(parsed))
+    return parsed
 
 
 @operation
@@ -140,12 +136,12 @@ def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping
     """
     job = target_job(service.account, identifier)
     life = job.timeline()
-    if life.status(now) in TERMINAL or life.event_count("trained", now):
+    if life.status(now) in TERMINAL or life.has_happened("trained", now):
         raise FakeUsageError(
             f"job {identifier} is {life.status(now)} and its training is over: nothing is left to plan"
         )
-    plan = job.current.plan.changed(changes)
-    script = _rewritten(job.current, plan, life, now)
+    plan = job.current_spec.plan.changed(changes)
+    script = _rewritten(job.current_spec, plan, life, now)
     service.commit(JobIntervened(identifier, Replan(now, script)))
     return script.plan
 
@@ -153,7 +149,7 @@ def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping
 def _rewritten(script: JobSpec, plan: Plan, life: Timeline, now: float) -> JobSpec:
     """*script* by another plan: a failure comes at the next step at the earliest, a curve from there on."""
     done = life.steps_done(now)
-    if plan.failure and life.event_count("validated", now):
+    if plan.failure and life.has_happened("validated", now):
         plan = replace(plan, fail_at=max(plan.fail_step or 0, done + 1))
     found = script.error if script.fail_step is None and not script.plan.failure else None
     rewritten = with_outcome(script, plan, found)
@@ -177,7 +173,7 @@ def state(service: Service, now: float) -> dict[str, Any]:
             "project": account.project,
         },
         "clock": {"now": now, "pace": account.pace},
-        "plan": plans.as_json(account.plan),
+        "plan": account.plan.as_json(),
         "counts": {
             "files": len(account.file_shelf),
             "jobs": len(account.jobs),
