@@ -80,14 +80,16 @@ def next_acts(life: Timeline, script: JobSpec, at: float) -> list[Intervention]:
         "paused": [Cancel(at), Resume(at)],
     }
     allowed = acts.get(status, [])
-    if allowed and not life.event_count("trained", at) and not script.error:
+    if allowed and not life.has_happened("trained", at) and not script.error:
         allowed.append(Replan(at, script))
     return allowed
 
 
 def times(life: Timeline) -> list[float]:
     """Times worth looking at: each thing that happens, just before it and just after it."""
-    moments = {life.event(k).at for k in range(min(life.events(float("inf")), 60))} | {at for at, _ in life.milestones}
+    moments = {life.event(k).at for k in range(min(life.event_count(float("inf")), 60))} | {
+        at for at, _ in life.milestones
+    }
     return sorted({at + by for at in moments for by in (-0.5, 0.0, 0.5) if at + by >= BORN})
 
 
@@ -117,7 +119,7 @@ def job_of(script: JobSpec, acts: tuple[Intervention, ...] = ()) -> Job:
         validation_file="file-y" if script.has_validation else None,
         suffix=None,
         seed=script.seed,
-        asked=Hyperparameters(),
+        requested=Hyperparameters(),
         metadata=None,
         integrations=(),
         organization="org-x",

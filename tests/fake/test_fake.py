@@ -180,7 +180,7 @@ def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
     """What is no text cannot be said, and what is no plan cannot be followed."""
     with pytest.raises(FakeUsageError, match="reply must be a string, got 5"):
         http.fake.replies(5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="plan must be a Plan or a mapping of its fields, got None"):
+    with pytest.raises(FakeUsageError, match="plan must be a Plan, or a mapping of its fields, got None"):
         http.fake.plan = None  # type: ignore[assignment]
     with pytest.raises(FakeUsageError, match="id must be a non-empty string, got 5"):
         http.fake.name_next("job", 5)  # type: ignore[arg-type]

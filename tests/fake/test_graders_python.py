@@ -215,7 +215,7 @@ def test_the_setting_switches_it_on() -> None:
 
 def test_the_setting_is_checked() -> None:
     """The setting accepts True and False only."""
-    with pytest.raises(FakeUsageError, match="run_python_graders is 'yes'"):
+    with pytest.raises(FakeUsageError, match="run_python_graders must be True or False, got 'yes'"):
         FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
 
 

@@ -14,9 +14,15 @@ from hypothesis import given
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
-from fine_tuning_fakeserver.domain.checkpoint_choice import COMPARED_AT_MOST, best_validations, kept_steps
 from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
-from fine_tuning_fakeserver.domain.metrics import CSV_ROWS_AT_MOST, result_csv, step_event
+from fine_tuning_fakeserver.domain.metrics import (
+    COMPARED_AT_MOST,
+    CSV_ROWS_AT_MOST,
+    best_validations,
+    kept_steps,
+    result_csv,
+    step_event,
+)
 from fine_tuning_fakeserver.domain.plan import Plan
 from fine_tuning_fakeserver.domain.reinforcement_metrics import is_validated, valid_reward
 from fine_tuning_fakeserver.domain.training_files import CHAT, Dataset, Material

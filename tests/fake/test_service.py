@@ -312,8 +312,8 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
     fake = FakeFineTuning()
     bad: list[tuple[dict[str, Any], str]] = [
         ({"outcome": "won"}, "'won'"),
-        ({"fail_at": 0}, "fail_at is 0"),
-        ({"fail_at": True}, "fail_at is True"),
+        ({"fail_at": 0}, "fail_at must be .*got 0"),
+        ({"fail_at": True}, "fail_at must be .*got True"),
         ({"queued": -1}, "queued is -1"),
         ({"queued": "soon"}, "'soon'"),
         ({"curve": "wavy"}, "'wavy'"),

@@ -33,7 +33,7 @@ def life_of(script: JobSpec, *acts: Intervention) -> Timeline:
 
 def seen(life: Timeline, now: float) -> list[Event]:
     """All events visible at *now*, oldest first."""
-    return [life.event(ordinal) for ordinal in range(life.events(now))]
+    return [life.event(ordinal) for ordinal in range(life.event_count(now))]
 
 
 @given(disturbed(), st.data())
@@ -59,7 +59,7 @@ def test_an_intervention_changes_nothing_already_visible(world: Disturbed, data:
 
     disturbed_life = life_of(script, *acts, data.draw(st.sampled_from(allowed)))
 
-    assert seen(disturbed_life, now)[: life.events(now)] == seen(life, now)
+    assert seen(disturbed_life, now)[: life.event_count(now)] == seen(life, now)
 
 
 @given(disturbed())
@@ -73,7 +73,7 @@ def test_one_terminal_status_and_it_is_the_last(world: Disturbed) -> None:
         at, status = endings[0]
         assert list(life.milestones)[-1] == (at, status)
         assert life.end == at + (CANCEL_EVENT_AFTER if status == "cancelled" else 0)
-        assert [m.what for m in seen(life, float("inf")) if m.at > at] == ["stopping"] * (status == "cancelled")
+        assert [m.kind for m in seen(life, float("inf")) if m.at > at] == ["stopping"] * (status == "cancelled")
 
 
 @given(disturbed())
@@ -94,12 +94,12 @@ def test_a_pause_delays_the_rest_by_exactly_its_length(script: JobSpec, data: st
     at = data.draw(st.sampled_from(running))
     length = data.draw(st.floats(0, 10_000))
     held = life_of(script, Pause(at), Resume(at + length))
-    delay = length + script.lengths.queued
+    delay = length + script.durations.queued
 
     rest = [moment for moment in seen(whole, float("inf")) if moment.at > at]
     late = [moment for moment in seen(held, float("inf")) if moment.at >= at + delay][-len(rest) :] if rest else []
 
-    assert [(moment.what, moment.step) for moment in late] == [(moment.what, moment.step) for moment in rest]
+    assert [(moment.kind, moment.step) for moment in late] == [(moment.kind, moment.step) for moment in rest]
     assert all(abs(one.at + delay - other.at) < 1e-5 for one, other in zip(rest, late, strict=True))
 
 
@@ -111,7 +111,7 @@ def test_counting_events_agrees_with_listing_them(world: Disturbed, data: st.Dat
 
     listed = [moment for moment in seen(life, float("inf")) if moment.at <= now]
 
-    assert life.events(now) == len(listed)
+    assert life.event_count(now) == len(listed)
 
 
 @given(st.floats(0, 1e10), st.floats(0, 1e6), st.integers(1, 10**7), st.data())
@@ -120,22 +120,22 @@ def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, 
     run = TrainingSegment(origin, seconds, 1, last)
     step = data.draw(st.integers(1, last))
 
-    done = run.done(run.at(step))
+    done = run.last_done(run.time_of(step))
 
     assert done >= step
-    assert run.at(done) <= run.at(step)
-    assert done == last or run.at(done + 1) > run.at(step)
+    assert run.time_of(done) <= run.time_of(step)
+    assert done == last or run.time_of(done + 1) > run.time_of(step)
 
 
 @given(scripts(may_fail=False), scripts(may_fail=False), st.data())
 def test_a_new_script_takes_over_where_the_job_stands(script: JobSpec, other: JobSpec, data: st.DataObject) -> None:
     """After a change of plan each step is still done exactly once, in order, and none before its time."""
     whole = life_of(script)
-    before_end = [at for at in times(whole) if not whole.event_count("trained", at)]
+    before_end = [at for at in times(whole) if not whole.has_happened("trained", at)]
     assume(before_end)
     at = data.draw(st.sampled_from(before_end))
-    changed = life_of(script, Replan(at, replace(script, lengths=other.lengths)))
-    steps = [moment.step for moment in seen(changed, float("inf")) if moment.what == "step"]
+    changed = life_of(script, Replan(at, replace(script, durations=other.durations)))
+    steps = [moment.step for moment in seen(changed, float("inf")) if moment.kind == "step"]
 
     assert steps == list(range(1, script.steps + 1))
     assert [status for _, status in changed.milestones] == [status for _, status in whole.milestones]
@@ -144,9 +144,9 @@ def test_a_new_script_takes_over_where_the_job_stands(script: JobSpec, other: Jo
 @given(scripts())
 def test_a_cancelled_job_shows_its_cancellation_a_moment_later(script: JobSpec) -> None:
     """Right after a cancel the newest event is still the validation's (recording: GetJobEvents)."""
-    assume(script.lengths.validating > 0.001)
+    assume(script.durations.validating > 0.001)
     life = life_of(script, Cancel(BORN))
 
     assert life.status(BORN) == "cancelled"
-    assert seen(life, BORN)[-1].what == "validating"
-    assert seen(life, BORN + CANCEL_EVENT_AFTER)[-1].what == "stopping"
+    assert seen(life, BORN)[-1].kind == "validating"
+    assert seen(life, BORN + CANCEL_EVENT_AFTER)[-1].kind == "stopping"

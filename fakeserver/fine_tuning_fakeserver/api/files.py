@@ -96,7 +96,7 @@ def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
 def upload(service: Service, upload: NewFile) -> Json:
     """Check and store a file."""
     dialect = service.account.dialect
-    dataset = check_new_file(upload, any_name=dialect.any_name)
+    dataset = check_new_file(upload, any_name=dialect.any_filename)
     seconds = expires_after(dialect, upload.purpose, upload.expires_after)
     return store_file(service, replace(upload, expires_after=seconds), dataset)
 
@@ -106,7 +106,7 @@ def expires_after(dialect: Dialect, purpose: str, requested: int | None) -> int 
 
     Source: spec, "by default, files with purpose=batch expire after 30 days".
     """
-    return BATCH_KEPT_S if requested is None and purpose == "batch" and dialect.batch_files_end else requested
+    return BATCH_KEPT_S if requested is None and purpose == "batch" and dialect.batch_files_expire else requested
 
 
 @operation
@@ -148,7 +148,7 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
     account = service.account
     answer = file_by_id(account, identifier, now)
     file = account.files.get(identifier)
-    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.unready[1]):
+    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.new_file_status[1]):
         service.advance_clock(ready)
     return answer
 
@@ -178,7 +178,7 @@ def delete(service: Service, now: float, identifier: str) -> Json:
         timeline = job.timeline()
         # A job needs its file until it runs (recording GetJobs: while validating; queued is inferred). One that was
         # resumed is queued again, and has read it.
-        waits = timeline.status(now) in ("validating_files", "queued") and not timeline.event_count("started", now)
+        waits = timeline.status(now) in ("validating_files", "queued") and not timeline.has_happened("started", now)
         if waits and job.training_file == identifier:
             failing.append(JobIntervened(job.id, lost))
     service.commit(FileDeleted(identifier), *failing)
@@ -190,7 +190,7 @@ def download(service: Service, now: float, identifier: str) -> Download:
     """Return the bytes of a file; a result file's are base64 by default, as the service's are."""
     account = service.account
     if job_id := account.results.get(identifier):
-        data = result_bytes(account.jobs[job_id].current)
+        data = result_bytes(account.jobs[job_id].current_spec)
         if account.settings.base64_results and account.dialect.base64_results:
             data = base64.b64encode(data)
         return Download(account.dialect.result_name, Blob.of(data).chunks())
@@ -210,7 +210,7 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
-        size = job.overrides.result_bytes or _result_size(job.current)
+        size = job.overrides.result_bytes or _result_size(job.current_spec)
         return file_object(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
     if file := account.files.get(identifier):
         return stored_file_object(account, file, now)
@@ -219,7 +219,7 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
 
 def stored_file_object(account: Account, file: StoredFile, now: float) -> Json:
     """Return an uploaded file as it is at *now*: in some dialects it is not ready at once."""
-    unready, seconds = account.dialect.unready
+    unready, seconds = account.dialect.new_file_status
     status = unready if now < file.created_at + seconds else "processed"
     return file_object(
         file.id, file.purpose, file.filename, file.content.size, file.created_at, file.expires_at, status

@@ -125,7 +125,7 @@ def _require_gradable(grader: Grader, run_python: bool) -> None:
 
 def _name(grader: Grader, seed: int) -> str:
     """Return the grader's name, or a derived one that looks as in a published output."""
-    return grader.name or "grader-" + ids.base62(ids.draw("grader", seed, _canonical(grader)), 12)
+    return grader.name or "grader-" + ids.to_digits(ids.derived_number("grader", seed, _canonical(grader)), 12)
 
 
 def _canonical(grader: Grader | LabelModel) -> str:
@@ -134,4 +134,4 @@ def _canonical(grader: Grader | LabelModel) -> str:
 
 def _uniform(*parts: object) -> float:
     """Derive a number from 0 to 1."""
-    return (ids.draw(*parts) >> 203) / 2**53  # 256 bits drawn, 53 in a float
+    return (ids.derived_number(*parts) >> 203) / 2**53  # 256 bits drawn, 53 in a float

@@ -58,8 +58,8 @@ def answer_prompt(
     question = token_estimate.text_of(prompt[-1]).strip() if prompt else ""
     texts = [*prepared, *[f"{model} was asked: {question}"] * (choices - len(prepared))]
     # "chatcmpl-" and 29 characters, 5 of them time (worked out from printed ids)
-    drawn = ids.draw("answer", account.settings.seed, account.answers)
-    identifier = prefix + ids.base62(int(now) - ids.MODEL_EPOCH, 5) + ids.base62(drawn, 24)
+    drawn = ids.derived_number("answer", account.settings.seed, account.answers)
+    identifier = prefix + ids.to_digits(int(now) - ids.MODEL_EPOCH, 5) + ids.to_digits(drawn, 24)
     completion = Completion(identifier, int(now), model, tuple(texts), token_estimate.in_messages(list(prompt)))
     service.commit(CompletionGiven(now, len(prepared)))
     return completion

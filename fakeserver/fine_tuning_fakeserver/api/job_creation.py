@@ -8,8 +8,8 @@ from dataclasses import replace
 from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
-from ..domain.base_models import base_of, dated
-from ..domain.job_spec import EXAMPLES_AT_LEAST, JobSpec, build_job_spec
+from ..domain.base_models import base_model_name, snapshot_name
+from ..domain.job_spec import MIN_EXAMPLES, JobSpec, build_job_spec
 from ..domain.jobs import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
@@ -36,8 +36,8 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     if body.validation_file is not None:
         validation = _require_file(account, "validation_file", body.validation_file)
     request = body.training_request(_require_trainable_model(account, now, body))
-    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
-    if account.dialect.counts_at_once and examples < least:
+    least, examples = MIN_EXAMPLES["training"], training.data.examples
+    if account.dialect.checks_count_at_creation and examples < least:
         raise too_few_examples(training.id, examples, least)
     if account.settings.max_active_jobs is not None:
         _require_free_slot(account, now, request.model, account.settings.max_active_jobs)
@@ -63,8 +63,8 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
 
     One that does not learn by the job's method is refused as one that cannot be trained at all (inferred).
     """
-    model = dated(body.model, account.dialect.dated)
-    base = account.base_models.get(base_of(model))
+    model = snapshot_name(body.model, account.dialect.snapshots)
+    base = account.base_models.get(base_model_name(model))
     known = model in account.base_models or model in account.models
     if not known or models.is_shut_down(account, model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
@@ -95,7 +95,7 @@ def new_job_id(account: Account) -> str:
 
 def job_seed(identifier: str, seed: int | None) -> int:
     """Return the requested *seed*, or one derived from the job's id."""
-    return ids.draw("job-seed", identifier) % 2**31 if seed is None else seed
+    return ids.derived_number("job-seed", identifier) % 2**31 if seed is None else seed
 
 
 def build_job(
@@ -110,7 +110,7 @@ def build_job(
         validation_file=body.validation_file,
         suffix=body.suffix,
         seed=spec.seed,
-        asked=request.numbers,
+        requested=request.hyperparameters,
         metadata=body.metadata,
         integrations=[integration.model_dump(mode="json") for integration in body.integrations or ()],
         organization=account.organization_id,

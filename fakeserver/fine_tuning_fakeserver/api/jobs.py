@@ -30,7 +30,7 @@ def create(service: Service, now: float, body: CreateJobBody, own: Mapping[str, 
     """
     job = prepare_job(service.account, now, body)
     if own:
-        job = replace(job, own=own)
+        job = replace(job, extra_members=own)
     answer = job_object(job, now, created=True)
     service.commit(JobCreated(job))
     return answer
@@ -122,11 +122,11 @@ def list_events(service: Service, now: float, identifier: str, *, after: str | N
     """
     job = find_job(service.account, identifier)
     timeline = job.timeline()
-    visible = timeline.events(now)
+    visible = timeline.event_count(now)
     if after is None:
         if service.polling_advances_time:
             if service.events_seen.get(identifier) == visible:
-                visible = timeline.events(_advance_to_next_milestone(service, job, now))
+                visible = timeline.event_count(_advance_to_next_milestone(service, job, now))
             service.events_seen[identifier] = visible
         end = visible
     else:

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 def job_object(job: Job, now: float, *, created: bool = False) -> Json:
     """Return the job as it is at *now*, not to be changed; *created*: as the answer to its creation."""
     timeline = job.timeline()
-    return _job_object(job, timeline.status(now), timeline.event_count("read", now), created)
+    return _job_object(job, timeline.status(now), timeline.has_happened("read", now), created)
 
 
 @lru_cache(maxsize=512)  # polling clients see the same object many times
@@ -41,19 +41,19 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "id": job.id,
         "model": job.model,
         "created_at": int(job.created_at),
-        "finished_at": _finished_at(job, timeline, style.finished.get(status)),
+        "finished_at": _finished_at(job, timeline, style.finished_at_event.get(status)),
         "fine_tuned_model": fine_tuned_model(job, timeline) if succeeded else None,
         "organization_id": job.organization,
         "result_files": [job.result_file] if succeeded else [],
         "status": status,
         "validation_file": job.validation_file,
         "training_file": job.training_file,
-        "hyperparameters": {name: getattr(numbers, name) for name in method.members} if method.at_top else None,
+        "hyperparameters": {name: getattr(numbers, name) for name in method.members} if method.is_top_level else None,
         "trained_tokens": trained_tokens(job) if succeeded else None,
         "error": _error_object(job.error) if status == "failed" and job.error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
-        "estimated_finish": int(job.created_at) + style.estimate_s if style.estimate_s else None,
+        "estimated_finish": int(job.created_at) + style.estimated_seconds if style.estimated_seconds else None,
         "integrations": [_integration_object(integration, job.id) for integration in job.integrations],
         "metadata": job.metadata,
         "usage_metrics": None,
@@ -61,13 +61,13 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "eval_id": job.eval_id,
         "method": {"type": method.name, method.name: _method_object(job, numbers, created)},
     }
-    return {**job_members, **job.own} if job.own else job_members
+    return {**job_members, **job.extra_members} if job.extra_members else job_members
 
 
 def _requested_hyperparameters(job: Job) -> Hyperparameters:
     """Return the hyperparameters as requested, except those that the dialect decides at once."""
-    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.at_once}
-    return replace(job.asked, **decided) if decided else job.asked
+    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.resolved_at_creation}
+    return replace(job.requested, **decided) if decided else job.requested
 
 
 def _finished_at(job: Job, timeline: Timeline, event: str | None) -> int | None:
@@ -190,13 +190,13 @@ def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
     """Return the job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
     event = timeline.event(ordinal)
     level, data = "info", None
-    if event.what == "step":
-        message, data = step_event(job.current, event.step)
-        text = job.dialect.event_style.step
+    if event.kind == "step":
+        message, data = step_event(job.current_spec, event.step)
+        text = job.dialect.event_style.step_message
         if text and "train_loss" in data:
             message = text.format(**data)
     else:
-        kind = timeline.kinds[event.what]
+        kind = timeline.kinds[event.kind]
         message, level, data = _event_message(job, timeline, event), kind.level, {} if kind.data else None
     return {
         "object": "fine_tuning.job.event",
@@ -205,12 +205,12 @@ def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
         "level": level,
         "message": message,
         "data": data,
-        "type": "metrics" if event.what == "step" else "message",
+        "type": "metrics" if event.kind == "step" else "message",
     }
 
 
 def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
-    text = timeline.kinds[event.what].text or ""
+    text = timeline.kinds[event.kind].text or ""
     if "{error}" in text:
         return job.error.message if job.error else ""
     files = job.training_file
@@ -238,8 +238,10 @@ def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
         else:
             identifier = ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids)
             created_at = int(timeline.time_of_step(step) or 0)
-            all_metrics = job.dialect.event_style.all_metrics
-            metrics = step_event(job.current, step)[1] if all_metrics else checkpoint_metrics(job.current, step)
+            all_metrics = job.dialect.event_style.all_checkpoint_metrics
+            metrics = (
+                step_event(job.current_spec, step)[1] if all_metrics else checkpoint_metrics(job.current_spec, step)
+            )
         checkpoints.append(
             {
                 "object": "fine_tuning.job.checkpoint",

@@ -13,10 +13,10 @@ from ..api.job_creation import build_job, job_seed, new_job_id, next_plan
 from ..api.request_models import CreateJobBody
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
-from ..domain.base_models import dated
-from ..domain.checkpoint_choice import kept_steps
+from ..domain.base_models import snapshot_name
 from ..domain.job_spec import PhaseDurations, build_job_spec
-from ..domain.jobs import NOTHING_GIVEN, CheckpointOverride, Job, Overrides
+from ..domain.jobs import NO_OVERRIDES, CheckpointOverride, Job, Overrides
+from ..domain.metrics import kept_steps
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import Material
 from ..usage_errors import FakeUsageError
@@ -48,7 +48,7 @@ def seed_file(service: Service, seed: FileSeed) -> Json:
 
 @operation
 def reserve_next_id(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NOTHING_GIVEN
+    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NO_OVERRIDES
 ) -> None:
     """Give the next thing of a *kind* this id.
 
@@ -121,10 +121,10 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         metadata=seed.metadata,
         method=seed.method,
     )
-    request = body.training_request(dated(body.model, account.dialect.dated))
+    request = body.training_request(snapshot_name(body.model, account.dialect.snapshots))
     if seed.hyperparameters:
-        numbers = replace(request.numbers, **seed.hyperparameters.model_dump(exclude_unset=True))
-        request = replace(request, numbers=numbers)
+        changes = seed.hyperparameters.model_dump(exclude_unset=True)
+        request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))
     identifier = seed.id or new_job_id(account)
     plan = next_plan(account).changed(seed.plan)
     if seed.status == "failed":
@@ -195,5 +195,5 @@ def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
     if seed.created_at > latest_start and scale == 1.0:
         text = f"a job created at {seed.created_at} is not yet {seed.status}"
         raise FakeUsageError(f"{text}; say {int(latest_start)} or earlier, or leave it out")
-    spec = replace(job.spec, lengths=PhaseDurations.of(job.spec.plan, scale))
+    spec = replace(job.spec, durations=PhaseDurations.for_plan(job.spec.plan, scale))
     return replace(job, created_at=float(seed.created_at), spec=spec)

@@ -10,11 +10,10 @@ from typing import Any
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain import plan as plans
 from ..domain.durations import Duration, parse_seconds
 from ..domain.job_spec import with_outcome
 from ..domain.jobs import Job
-from ..domain.plan import Plan
+from ..domain.plan import Plan, parse_plan
 from ..domain.timeline import TERMINAL, Replan
 from ..usage_errors import FakeUsageError
 
@@ -109,7 +108,7 @@ def _time_of_step(job: Job, step: Any) -> float:
         raise FakeUsageError(f"step must be a training step from 1, got {step!r}")
     at = job.timeline().time_of_step(step)
     if at is None:
-        raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current.steps} steps")
+        raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current_spec.steps} steps")
     return at
 
 
@@ -120,12 +119,9 @@ def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Pl
     Raises:
         FakeUsageError: it makes no plan.
     """
-    if isinstance(plan, Mapping):
-        plan = Plan().changed(plan)
-    if not isinstance(plan, Plan):
-        raise FakeUsageError(f"plan must be a Plan or a mapping of its fields, got {plan!r}")
-    service.commit(PlanSet(plan))
-    return plan
+    parsed = parse_plan(plan)
+    service.commit(PlanSet(parsed))
+    return parsed
 
 
 @operation
@@ -149,13 +145,13 @@ def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping
     """
     job = target_job(service.account, identifier)
     timeline = job.timeline()
-    if timeline.status(now) in TERMINAL or timeline.event_count("trained", now):
+    if timeline.status(now) in TERMINAL or timeline.has_happened("trained", now):
         raise FakeUsageError(
             f"job {identifier} is {timeline.status(now)} and its training is over: nothing is left to plan"
         )
-    old, plan = job.current, job.current.plan.changed(changes)
+    old, plan = job.current_spec, job.current_spec.plan.changed(changes)
     next_step = timeline.steps_done(now) + 1
-    if plan.failure and timeline.event_count("validated", now):
+    if plan.failure and timeline.has_happened("validated", now):
         plan = replace(plan, fail_at=max(plan.fail_step or 0, next_step))
     # An error that no plan has caused is the file's, and stays.
     file_error = old.error if old.fail_step is None and not old.plan.failure else None
@@ -181,7 +177,7 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
             "project": account.project,
         },
         "clock": {"now": now, "pace": account.pace},
-        "plan": plans.as_json(account.plan),
+        "plan": account.plan.as_json(),
         "counts": {
             "files": len(account.file_shelf),
             "jobs": len(account.jobs),

@@ -10,7 +10,7 @@ from ..account.service import Service
 from ..api import graders, inference, jobs, webhooks
 from ..control import seeding, seeds, steering
 from ..control.seeds import FileSeedFields, JobSeedFields
-from ..domain.dialects.translate import to_dialect
+from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
 from ..settings import Settings, SettingsFields

@@ -77,7 +77,7 @@ def _jobs(scene: AccountSnapshot) -> list[str]:
 
 def _job(job: Job, scene: AccountSnapshot) -> list[str]:
     life = job.timeline()
-    visible = life.events(scene.now)
+    visible = life.event_count(scene.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= scene.now]
     told = (
         response_objects.event_object(job, life, ordinal)

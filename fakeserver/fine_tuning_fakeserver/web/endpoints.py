@@ -30,9 +30,9 @@ EXPIRES_AT_LEAST, EXPIRES_AT_MOST = 3600, 2_592_000
 
 def _create_job(call: ApiRequest) -> Any:
     sent, dialect = json_body(call), call.service.account.dialect
-    own = dialect_adapter.own_members(dialect, sent) if dialect.own_fields else None
+    own = dialect_adapter.own_members(dialect, sent) if dialect.extra_fields else None
     dialect_adapter.check_suffix(dialect, sent)
-    return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
+    return jobs.create(call.service, parse(CreateJobBody, sent, dialect.error_texts), own)
 
 
 def _list_jobs(call: ApiRequest) -> Any:

@@ -378,7 +378,7 @@ def test_jobs_outlive_their_file() -> None:
     ("was", "is_", "said"),
     [
         (b'"seed": ', b'"seed": -1.5, "was": ', "member seed: "),
-        (b'"code": "server_error"', b'"code": 5', "error has the code 5"),
+        (b'"code": "server_error"', b'"code": 5', "error.code must be a string, got 5"),
     ],
 )
 def test_odd_facts_are_problems(was: bytes, is_: bytes, said: str) -> None:
