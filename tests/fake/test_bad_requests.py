@@ -73,7 +73,7 @@ def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
     file = http.file()
 
     for metadata, words in [
-        ({"fake_mood": "bad"}, "unknown control key 'fake_mood' in metadata"),
+        ({"fake_mood": "bad"}, "unknown control key of metadata 'fake_mood'"),
         ({"fake_outcome": "maybe"}, "one of succeeded, failed"),
         ({"fake_queued": "9" * 300}, "is the longest"),
         ({"fake_fail_at": "9" * 300}, "a training step from 1"),

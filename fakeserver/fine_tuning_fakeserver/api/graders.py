@@ -28,7 +28,7 @@ from ..grading.grader_models import (
 )
 from ..grading.result import GradingError, run_response
 from ..grading.templates import GradingInput
-from ..usage_errors import FakeUsageError
+from ..usage_errors import FakeUsageError, wrong_value
 from .request_models import parse
 from .response_objects import Json
 
@@ -92,9 +92,7 @@ def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> 
     for score in scores:
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if score is not None and not (number and math.isfinite(score)):
-            raise FakeUsageError(
-                f"score must be a finite number, or None for a model that gives no number; got {score!r}"
-            )
+            raise wrong_value("score", "a finite number, or None for a model that gives no number", score)
     service.commit(GraderScoresSet(tuple(scores)))
     return list(scores)
 

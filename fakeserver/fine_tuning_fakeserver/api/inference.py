@@ -12,7 +12,7 @@ from ..account.records import CompletionGiven, RepliesSet
 from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
 from ..domain import ids, token_estimate
-from ..usage_errors import FakeUsageError
+from ..usage_errors import wrong_value
 from .models import is_shut_down
 from .response_objects import Json
 
@@ -73,7 +73,7 @@ def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[st
         FakeUsageError: one of them is not a string.
     """
     if wrong := [reply for reply in replies if not isinstance(reply, str)]:
-        raise FakeUsageError(f"reply must be a string, got {wrong[0]!r}; for example replies('one', 'two')")
+        raise wrong_value("reply", "a string", wrong[0], "for example replies('one', 'two')")
     service.commit(RepliesSet(tuple(replies)))
     return list(replies)
 

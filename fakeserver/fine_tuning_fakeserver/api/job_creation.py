@@ -15,7 +15,7 @@ from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
 from ..domain.training_files import Material
 from ..domain.training_methods import TrainingRequest
-from ..usage_errors import FakeUsageError, did_you_mean
+from ..usage_errors import unknown_name
 from . import models
 from .request_models import CreateJobBody
 
@@ -131,11 +131,7 @@ def plan_from_metadata(plan: Plan, metadata: Mapping[str, str] | None) -> Plan:
         key.removeprefix(MAGIC): value for key, value in (metadata or {}).items() if key.startswith(MAGIC)
     }
     if unknown := sorted(set(changes) - set(FIELDS)):
-        known = [MAGIC + field for field in FIELDS]
-        key = MAGIC + unknown[0]
-        raise FakeUsageError(
-            f"unknown control key {key!r} in metadata{did_you_mean(key, known)}; expected one of: {', '.join(known)}"
-        )
+        raise unknown_name("control key of metadata", MAGIC + unknown[0], [MAGIC + field for field in FIELDS])
     step = str(changes.get("fail_at", ""))
     if step.isdecimal():  # values of metadata are strings
         changes["fail_at"] = int(step)

@@ -19,7 +19,7 @@ from ..domain.jobs import NO_OVERRIDES, CheckpointOverride, Job, Overrides
 from ..domain.metrics import kept_steps
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import Material
-from ..usage_errors import FakeUsageError
+from ..usage_errors import FakeUsageError, wrong_value
 from .seeds import FileSeed, JobSeed
 from .steering import require_status
 
@@ -60,9 +60,9 @@ def reserve_next_id(
         FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
     """
     if not isinstance(identifier, str) or not identifier:
-        raise FakeUsageError(f"id must be a non-empty string, got {identifier!r}")
+        raise wrong_value("id", "a non-empty string", identifier)
     if kind not in NAMED:
-        raise FakeUsageError(f"kind must be one of {', '.join(NAMED)}, got {kind!r}")
+        raise wrong_value("kind", f"one of {', '.join(NAMED)}", kind)
     account = service.account
     reserved = {name.id for names in account.named.values() for name in names}
     if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, reserved)):
@@ -144,9 +144,7 @@ def _materials(account: Account, seed: JobSeed) -> tuple[Material, Material | No
     """Return the job's files; a validation file that is not in the account is taken to be like the training file."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
-        raise FakeUsageError(
-            f"training_file must be a fine-tune file of the account, got {seed.training_file!r}; seed it first"
-        )
+        raise wrong_value("training_file", "a fine-tune file of the account", seed.training_file, "seed it first")
     if seed.validation_file is None:
         return Material(training.id, training.dataset), None
     validation = account.files.get(seed.validation_file)
@@ -191,7 +189,7 @@ def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
     if seed.finished_at is not None and (trained := timeline.time_of("trained")):
         scale = (seed.finished_at - seed.created_at) / ((trained - job.created_at) or 1.0)
     if scale <= 0:
-        raise FakeUsageError(f"finished_at must be after created_at {seed.created_at}, got {seed.finished_at}")
+        raise wrong_value("finished_at", f"after created_at {seed.created_at}", seed.finished_at)
     if seed.created_at > latest_start and scale == 1.0:
         text = f"a job created at {seed.created_at} is not yet {seed.status}"
         raise FakeUsageError(f"{text}; say {int(latest_start)} or earlier, or leave it out")

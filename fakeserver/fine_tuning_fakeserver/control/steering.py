@@ -15,7 +15,7 @@ from ..domain.job_spec import with_outcome
 from ..domain.jobs import Job
 from ..domain.plan import Plan, parse_plan
 from ..domain.timeline import TERMINAL, Replan
-from ..usage_errors import FakeUsageError
+from ..usage_errors import FakeUsageError, wrong_value
 
 STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
 
@@ -86,7 +86,7 @@ def require_status(status: object) -> None:
         FakeUsageError: it is not.
     """
     if status not in STATUSES:
-        raise FakeUsageError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
+        raise wrong_value("status", f"one of {', '.join(STATUSES)}", status)
 
 
 def _time_of_status(job: Job, status: str, now: float) -> float:
@@ -105,7 +105,7 @@ def _time_of_status(job: Job, status: str, now: float) -> float:
 
 def _time_of_step(job: Job, step: Any) -> float:
     if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-        raise FakeUsageError(f"step must be a training step from 1, got {step!r}")
+        raise wrong_value("step", "a training step from 1", step)
     at = job.timeline().time_of_step(step)
     if at is None:
         raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current_spec.steps} steps")
