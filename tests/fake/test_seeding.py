@@ -178,7 +178,7 @@ def test_a_file_under_a_given_name(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "content: field required"),
+        ({}, "content is required"),
         ({"content": ROWS, "size": 5}, "unknown seed field 'size'; expected one of: id, filename, "),
         ({"content": 5}, "content must be a valid string, got 5"),
         (
@@ -212,7 +212,7 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
         ({"hyperparameters": {"learning_rate_multiplier": "x"}}, "hyperparameters.learning_rate_multiplier must "),
         ({"hyperparameters": {"epochs": 1}}, "hyperparameters.epochs: extra inputs are not permitted"),
         ({"metadata": {"k": 5}}, "metadata.k must be a valid string, got 5"),
-        ({"checkpoints": [{"id": "x"}]}, "checkpoints.0.created_at: field required"),
+        ({"checkpoints": [{"id": "x"}]}, "checkpoints.0.created_at is required"),
         ({"plan": {"outcome": "maybe"}}, "outcome must be one of succeeded, failed, got 'maybe'"),
         ({"plan": {"mood": 1}}, "unknown plan field 'mood'; expected one of: outcome, fail_at, "),
         ({"status": "failed", "error": {"message": "no code"}}, "a code, or an object with code, message and param"),

@@ -43,6 +43,8 @@ def _usage_error(error: ValidationError, value: Any, fields: Mapping[str, Any]) 
     name = ".".join(path)
     if problem["type"] == "extra_forbidden" and len(path) == 1:
         return unknown_name("seed field", name, fields)
+    if problem["type"] == "missing":
+        return FakeUsageError(f"{name} is required")
     _, is_requirement, wanted = problem["msg"].partition(" should ")
     if is_requirement:
         return FakeUsageError(f"{name} must {wanted}, got {problem['input']!r}")
