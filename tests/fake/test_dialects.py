@@ -17,7 +17,7 @@ from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, Ob
 from fine_tuning_fakeserver.domain.job_spec import JobSpec
 from fine_tuning_fakeserver.domain.timeline import Intervention, Timeline, build_segments
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
-from strategies import BORN, FORM, KEY, ROWS, disturbed, form
+from strategies import BORN, FORM, KEY, ROWS, disturbed_specs, form
 
 SPEC, OF_2024, OF_2023, AZURE = "openai-spec", "openai-2024-10", "openai-2023-11", "azure-2025"
 OTHERS = (SPEC, OF_2024, OF_2023, AZURE)
@@ -355,7 +355,7 @@ def test_events_of_azure() -> None:
     assert page["data"][0]["created_at"] == job["finished_at"]
 
 
-@given(disturbed(), st.integers(2, 12), st.floats(0, 5000))
+@given(disturbed_specs(), st.integers(2, 12), st.floats(0, 5000))
 def test_an_event_of_every_so_many_steps(
     life: tuple[JobSpec, tuple[Intervention, ...]], every: int, seconds: float
 ) -> None:

@@ -178,10 +178,13 @@ def test_a_file_under_a_given_name(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "field 'content' is required"),
-        ({"content": ROWS, "size": 5}, "unknown field 'size'"),
-        ({"content": 5}, "field 'content' must be a valid string"),
-        ({"content": ROWS, "created_at": "noon"}, "field 'created_at' must be a valid integer"),
+        ({}, "content is required"),
+        ({"content": ROWS, "size": 5}, "unknown seed field 'size'; expected one of: id, filename, "),
+        ({"content": 5}, "content must be a valid string, got 5"),
+        (
+            {"content": ROWS, "created_at": "noon"},
+            "unable to parse string as an integer, got 'noon'",
+        ),
         ({"content": "no json"}, "the service would refuse this file: Expected file to have JSONL format"),
         ({"content": ""}, "the service would refuse this file: File is empty."),
         ({"content": ROWS, "purpose": "x"}, "the service would refuse this file: 'x' is not one of "),
@@ -196,23 +199,20 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mood": "good"}, "; expected one of: id, model, training_file, "),
+        ({"mood": "good"}, "unknown seed field 'mood' (did you mean 'model'?); expected one of: id, model, "),
         ({"status": "happy"}, "status must be one of validating_files, queued, running, paused, "),
-        ({"status": 5}, "field 'status' must be a valid string"),
+        ({"status": 5}, "status must be a valid string, got 5"),
         (
             {"training_file": "file-none"},
             "training_file must be a fine-tune file of the account, got 'file-none'",
         ),
-        ({"suffix": "s" * 65}, "field 'suffix' must have at most 64 characters"),
-        ({"hyperparameters": {"n_epochs": "many"}}, "field 'hyperparameters.n_epochs' must be "),
-        ({"hyperparameters": {"n_epochs": 10**18}}, "field 'hyperparameters.n_epochs' must be "),
-        (
-            {"hyperparameters": {"learning_rate_multiplier": "x"}},
-            "field 'hyperparameters.learning_rate_multiplier' must be ",
-        ),
-        ({"hyperparameters": {"epochs": 1}}, "unknown field 'hyperparameters.epochs'"),
-        ({"metadata": {"k": 5}}, "field 'metadata.k' must be a valid string"),
-        ({"checkpoints": [{"id": "x"}]}, "field 'checkpoints.0.created_at' is required"),
+        ({"suffix": "s" * 65}, "suffix must have at most 64 characters, got 'sss"),
+        ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs must "),
+        ({"hyperparameters": {"n_epochs": 10**18}}, "hyperparameters.n_epochs must be less than or equal to 1000000, "),
+        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, "hyperparameters.learning_rate_multiplier must "),
+        ({"hyperparameters": {"epochs": 1}}, "unknown seed field 'hyperparameters.epochs'"),
+        ({"metadata": {"k": 5}}, "metadata.k must be a valid string, got 5"),
+        ({"checkpoints": [{"id": "x"}]}, "checkpoints.0.created_at is required"),
         ({"plan": {"outcome": "maybe"}}, "outcome must be one of succeeded, failed, got 'maybe'"),
         ({"plan": {"mood": 1}}, "unknown plan field 'mood'; expected one of: outcome, fail_at, "),
         ({"status": "failed", "error": {"message": "no code"}}, "a code, or an object with code, message and param"),
@@ -226,6 +226,13 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
 def test_jobs_that_cannot_be_seeded(http: Http, change: dict[str, Any], words: str) -> None:
     """A seed that makes no job in that state is refused, and the message says what would be right."""
     assert words in refused(http, "/_fake/jobs", {"training_file": http.file(), **change})
+
+
+def test_a_seed_nested_deeper_than_python_can_print(http: Http) -> None:
+    """A wrong value that is nested too deeply to be shown is refused like any other."""
+    body = b'{"training_file": "file-x", "metadata": %s}' % (b"[" * 1000 + b"]" * 1000)
+
+    assert "metadata must be a valid dictionary, got ..." in refused(http, "/_fake/jobs", body)
 
 
 def test_ids_are_taken_once(http: Http) -> None:
@@ -270,7 +277,7 @@ def test_the_same_by_hand_and_over_the_wire() -> None:
     assert http.json("POST", "/_fake/files", {"content": ROWS, "id": "file-x"}) == file
     assert seed(http, training_file="file-x", status="running") == job
     assert repr(everything(by_object)[2]) == repr(everything(http.fake)[2])
-    with pytest.raises(FakeUsageError, match="field 'mood': extra inputs are not permitted"):
+    with pytest.raises(FakeUsageError, match="unknown seed field 'mood'"):
         by_object.add_file(ROWS, mood="good")  # type: ignore[call-arg]
     with pytest.raises(FakeUsageError, match="content is no UTF-8 text: "):
         by_object.add_file(b"\xff\xfe")

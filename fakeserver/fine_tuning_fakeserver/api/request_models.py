@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,7 +15,7 @@ from ..domain.jobs import Objective
 from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
 from ..grading.grader_models import Grader, Multi, as_sent
 from ..request_base import Body
-from ..usage_errors import FakeUsageError, did_you_mean
+from ..usage_errors import FakeUsageError, unknown_name
 
 JSON_BYTES_AT_MOST = 8 * 1024 * 1024
 
@@ -276,11 +276,15 @@ def field_error(name: str, kind: str, message: str, value: Any) -> ApiError:
     message = message[:1].lower() + message[1:]
     if kind == "missing":
         return invalid_field(name, f", {message}")
+    text = value[:200] if isinstance(value, str) else _short_repr(value)
+    return invalid_field(name, f": {text}, {message}")
+
+
+def _short_repr(value: Any) -> str:
     try:
-        text = value if isinstance(value, str) else repr(value)
+        return repr(value)[:200]
     except RecursionError:  # JSON may be nested deeper than Python can print
-        text = "..."
-    return invalid_field(name, f": {text[:200]}, {message}")
+        return "..."
 
 
 def parse_control(model: type[B], raw: bytes, where: str) -> B:
@@ -301,19 +305,25 @@ def parse_control(model: type[B], raw: bytes, where: str) -> B:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        raise FakeUsageError(f"{where}: {_usage_message(problem, value, list(model.model_fields))}") from None
+        raise FakeUsageError(f"{where}: {usage_error(error, value, model.model_fields)}") from None
 
 
-def _usage_message(problem: ErrorDetails, value: Mapping[str, Any], fields: Sequence[str]) -> str:
-    """Say what is wrong with a field of a control request, in our words."""
+def usage_error(
+    error: ValidationError, value: Mapping[str, Any], known: Iterable[str], thing: str = "field"
+) -> FakeUsageError:
+    """Return the fake's own error for the first field of *value* that does not fit.
+
+    Args:
+        known: the fields there are.
+        thing: what the fields are called.
+    """
+    problem = error.errors(include_url=False, include_context=False)[0]
     field, message = _field_path(problem, value), _message(problem)
     if problem["type"] == "missing":
-        return f"field {field!r} is required; the fields are {', '.join(fields)}"
-    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-        return f"unknown field {field!r}{did_you_mean(field, fields)}; expected one of: {', '.join(fields)}"
+        return FakeUsageError(f"{field} is required")
     if problem["type"] == "extra_forbidden":
-        return f"unknown field {field!r}"
+        return FakeUsageError(f"unknown {thing} {field!r}") if "." in field else unknown_name(thing, field, known)
     # "Input should be a valid integer", "String should have at most 64 characters"
     _, should, requirement = message.partition(" should ")
-    return f"field {field!r} must {requirement}" if should else f"field {field!r}: {message.lower()}"
+    got = f"got {_short_repr(problem['input'])}"
+    return FakeUsageError(f"{field} must {requirement}, {got}" if should else f"{field}: {message.lower()}, {got}")

@@ -133,14 +133,12 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
             raise FakeUsageError(f"content is no UTF-8 text: {error}") from None
-        return self._to_dialect(
-            seeding.seed_file(self._service, seeds.parse_seed(seeds.FileSeed, {"content": text, **seed}))
-        )
+        return self._to_dialect(seeding.seed_file(self._service, seeds.FileSeed.parse({"content": text, **seed})))
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Returns it as the service would."""
         given = {"training_file": training_file, **seed}
-        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.parse_seed(seeds.JobSeed, given)))
+        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.JobSeed.parse(given)))
         self._courier.wake()
         return seeded
 

@@ -223,11 +223,11 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seed_file(call: ApiRequest) -> Any:
-    return seeding.seed_file(call.service, parse_control(seeds.FileSeed, call.body, "POST /_fake/files"))
+    return seeding.seed_file(call.service, seeds.FileSeed.parse(_object(call, "POST /_fake/files")))
 
 
 def _seed_job(call: ApiRequest) -> Any:
-    return seeding.seed_job(call.service, parse_control(seeds.JobSeed, call.body, "POST /_fake/jobs"))
+    return seeding.seed_job(call.service, seeds.JobSeed.parse(_object(call, "POST /_fake/jobs")))
 
 
 def _name_next(call: ApiRequest) -> Any:

@@ -377,7 +377,7 @@ def test_jobs_outlive_their_file() -> None:
 @pytest.mark.parametrize(
     ("was", "is_", "said"),
     [
-        (b'"seed": ', b'"seed": -1.5, "was": ', "member seed: "),
+        (b'"seed": ', b'"seed": -1.5, "was": ', "seed must be a valid integer, "),
         (b'"code": "server_error"', b'"code": 5', "error.code must be a string, got 5"),
     ],
 )

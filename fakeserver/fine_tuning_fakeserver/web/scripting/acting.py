@@ -31,7 +31,7 @@ def ensure_file(service: Service, identifier: Any) -> str:
     if not isinstance(identifier, str) or not identifier:
         return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
-        seeding.seed_file(service, seeds.parse_seed(seeds.FileSeed, {"id": identifier, "content": ROWS}))
+        seeding.seed_file(service, seeds.FileSeed.parse({"id": identifier, "content": ROWS}))
     return identifier
 
 
@@ -76,7 +76,7 @@ def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -
         seed["id"] = identifier
     for wanted in ({**given, "model": said.get("model")}, {"metadata": given.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeds.parse_seed(seeds.JobSeed, {**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **wanted}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may say what the service would refuse: then the answer says it, and the twin does not
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: that is no id a path can hold")
