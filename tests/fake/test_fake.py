@@ -178,11 +178,11 @@ def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dic
 
 def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
     """What is no text cannot be said, and what is no plan cannot be followed."""
-    with pytest.raises(FakeUsageError, match="no text"):
+    with pytest.raises(FakeUsageError, match="reply must be a string, got 5"):
         http.fake.replies(5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="plan is None"):
+    with pytest.raises(FakeUsageError, match="plan must be a Plan, or a mapping of its fields, got None"):
         http.fake.plan = None  # type: ignore[assignment]
-    with pytest.raises(FakeUsageError, match="text is wanted"):
+    with pytest.raises(FakeUsageError, match="id must be a non-empty string, got 5"):
         http.fake.name_next("job", 5)  # type: ignore[arg-type]
 
 

@@ -12,9 +12,9 @@ from fine_tuning_fakeserver import FakeFineTuning, api_errors
 from fine_tuning_fakeserver.api_errors import ApiError
 from fine_tuning_fakeserver.cli.fidelity import BEGIN, END, filled
 from fine_tuning_fakeserver.control.steering import STATUSES
-from fine_tuning_fakeserver.domain.timeline import KINDS as MOMENTS
+from fine_tuning_fakeserver.domain.dialects.dialect import EVENT_KINDS as MOMENTS
 from fine_tuning_fakeserver.domain.training_methods import METHODS
-from fine_tuning_fakeserver.evidence import KINDS, backing
+from fine_tuning_fakeserver.evidence import KINDS, evidence_of
 from fine_tuning_fakeserver.fidelity import event_texts, job_schemas, report
 from fine_tuning_fakeserver.fidelity.routes import EVERYWHERE, ROUTES
 from fine_tuning_fakeserver.fidelity.schema import ObjectSchema
@@ -45,7 +45,7 @@ def test_every_route_has_its_evidence() -> None:
 def test_every_error_says_what_backs_it(constructor: object) -> None:
     """Each constructor of an error is marked with its evidence, and its docstring does not say it again."""
     assert inspect.isfunction(constructor)
-    assert backing(constructor), f"mark {constructor.__name__} with @backed(...)"
+    assert evidence_of(constructor), f"mark {constructor.__name__} with @backed(...)"
     assert constructor.__name__ in names("errors")
     assert "Source" not in (constructor.__doc__ or "")
 

@@ -246,10 +246,10 @@ def test_later(fake_fine_tuning): pass
         [
             "*ERROR at teardown of test_swallowed*",
             "the fake was used wrongly:",
-            "  request 1: *outcome is 'great': one of succeeded, failed",
+            "  request 1: *outcome must be one of succeeded, failed, got 'great'",
             "*take_usage_errors()*",
             "refused by the fake itself:",
-            "  request 1: *outcome is 'great': one of succeeded, failed",
+            "  request 1: *outcome must be one of succeeded, failed, got 'great'",
         ]
     )
 
@@ -370,7 +370,7 @@ def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)
     result = pytester.runpytest_subprocess("-n1", "--dist=loadfile", "--fine-tuning-findings")
     result.assert_outcomes(passed=3, failed=1, errors=1)
-    result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace is 'slow': 'polls', 'manual', 'instant', or *"])
+    result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace must be 'polls', 'manual', 'instant', or *"])
     result.stdout.fnmatch_lines([*STORY, *FOUND])
 
 

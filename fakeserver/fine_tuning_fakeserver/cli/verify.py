@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..domain.dialects import DIALECTS
 from ..domain.dialects.dialect import RECORDED
-from ..domain.dialects.registry import DIALECTS
 from ..usage_errors import FakeUsageError
 from ..verify import report
 from ..verify.dialect_dates import AUTO, verify_as

@@ -130,7 +130,7 @@ class CallAssertions(FakeBase):
             )
         if question:
             own = (name for call in calls if call.operation == question.operation for name in call.options)
-            check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.own_fields])
+            check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.extra_fields])
         return calls
 
     def _require_known_id(self, question: CallQuery, calls: list[Call]) -> None:

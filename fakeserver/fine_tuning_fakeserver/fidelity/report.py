@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import api_errors
-from ..evidence import KINDS, Evidence, backing
+from ..evidence import KINDS, Evidence, evidence_of
 from . import event_texts, file_schemas, grader_and_chat_schemas, job_schemas, reinforcement_schemas
 from .routes import EVERYWHERE, ROUTES, RouteEvidence
 from .schema import ObjectSchema
@@ -72,7 +72,7 @@ def _of_errors() -> Iterator[tuple[str, Evidence]]:
         if constructor.__module__ == api_errors.__name__ and not name.startswith("_")
     ]
     for _, name, constructor in sorted(constructors, key=lambda each: each[:2]):
-        if (evidence := backing(constructor)) is None:
+        if (evidence := evidence_of(constructor)) is None:
             raise KeyError(f"api_errors.{name} has no evidence; mark it with @backed(...)")
         yield name, evidence
 

@@ -55,7 +55,7 @@ class InferredJob:
         order = TrainingRequest(
             str(self.first.get("model")), method if isinstance(method, str) and method in METHODS else "supervised"
         )
-        return DatasetShape(self.examples or DatasetShape().examples, order.reads)
+        return DatasetShape(self.examples or DatasetShape().examples, order.row_format)
 
     @property
     def examples(self) -> int:

@@ -133,7 +133,7 @@ class ReplayAccount:
             self._advance(float(event["created_at"]))
         for file in objects_in(exchange.answer, FILE):
             if file.get("status") == "processed":
-                self._advance(file["created_at"] + self._service.account.dialect.unready[1])
+                self._advance(file["created_at"] + self._service.account.dialect.new_file_status[1])
         self._reach_cursor(exchange)
         for job in objects_in(exchange.answer, JOB):
             self._advance_to(job["status"], job["id"])
@@ -172,9 +172,9 @@ class ReplayAccount:
         job = self._facts.made_jobs.get(thing["id"]) if kind == "job" else None
         try:
             if job is None:
-                seeding.name_next(self._service, kind, thing["id"])
+                seeding.reserve_next_id(self._service, kind, thing["id"])
             else:
-                seeding.name_next(
+                seeding.reserve_next_id(
                     self._service, kind, thing["id"], job.first.get("seed"), seed_from_recording.overrides_of(job)
                 )
         except FakeUsageError as error:
@@ -194,7 +194,7 @@ class ReplayAccount:
         job = self._service.account.jobs.get(facts.first["id"])
         if job is None:
             return
-        changes = seed_from_recording.plan_of(facts, job.spec.lengths, job.spec.steps)
+        changes = seed_from_recording.plan_of(facts, job.spec.durations, job.spec.steps)
         plan = job.spec.plan
         if any(getattr(plan, name) != value for name, value in changes.items()):
             try:

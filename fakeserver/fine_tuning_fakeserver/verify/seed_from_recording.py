@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from ..control.seeds import JobSeed, first_problem
-from ..domain.base_models import BASE_MODELS, BY_ID, BaseModel, base_of
+from ..control.seeds import JobSeed
+from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel, base_model_name
 from ..domain.job_spec import PhaseDurations
 from ..domain.jobs import CheckpointOverride, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
-from ..usage_errors import FakeUsageError
 from .inferred_state import InferredJob, InferredState
 from .job_history import fit_durations
 from .recording import Json
@@ -47,12 +44,12 @@ def seed_of(job: InferredJob) -> JobSeed:
     if (told.get("method") or {}).get("type") == "supervised":
         told.pop("method")  # its numbers are those of the top level, without the bounds of a request
     told |= {"suffix": job.first.get("user_provided_suffix"), "checkpoints": _points(job.checkpoints)}
-    told |= {"event_ids": _id_list(job), "plan": plan_of(job, PhaseDurations.of(Plan()), job.steps), **_result(job)}
-    try:
-        return JobSeed.model_validate(told)
-    except ValidationError as error:
-        field, text = first_problem(error)
-        raise FakeUsageError(f"member {field}: {text}") from None
+    told |= {
+        "event_ids": _id_list(job),
+        "plan": plan_of(job, PhaseDurations.for_plan(Plan()), job.steps),
+        **_result(job),
+    }
+    return JobSeed.parse(told)
 
 
 def without_times(seed: JobSeed) -> JobSeed:
@@ -100,7 +97,7 @@ def model_catalogue(facts: InferredState) -> tuple[BaseModel, ...]:
 
 def _model(told: Json) -> BaseModel:
     """A model as it was listed; how it is tuned is not in the list."""
-    base = BY_ID.get(base_of(told["id"]), BaseModel(told["id"], 0))
+    base = MODELS_BY_ID.get(base_model_name(told["id"]), BaseModel(told["id"], 0))
     return replace(base, id=told["id"], created=told["created"], owned_by=told["owned_by"])
 
 

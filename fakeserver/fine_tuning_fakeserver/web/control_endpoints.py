@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
 from ..control import seeding, seeds, steering
-from ..domain import plan as plans
+from ..domain.checks import check_names
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
 from ..fidelity import report
 from ..request_base import Body
+from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from .operation import Operation
@@ -25,8 +26,8 @@ from .response import CONTROL, JSON_TYPE, Response
 FAULTS_PATH = "/_fake/faults"
 
 
-class FaultBody(BaseModel):
-    """``POST /_fake/faults``: one fault, as ``FakeFineTuning(faults=[…])`` takes it.
+def _arm(call: ApiRequest) -> Any:
+    """Arm one fault, as ``FakeFineTuning(faults=[…])`` takes it.
 
     ``kind`` says what goes wrong, with fields of its own; ``fail`` is the default:
 
@@ -42,12 +43,7 @@ class FaultBody(BaseModel):
     All of them have: ``on`` (an operation's name, or several), ``job`` (its id), ``nth`` (that call only), ``times``
     (1; null for no end, the default with ``probability`` and of an outage), ``probability``, ``seed``, ``applied``.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-def _arm(call: ApiRequest) -> Any:
-    [spec] = call.faults.parse([parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()])
+    [spec] = call.faults.parse([_object(call, f"POST {FAULTS_PATH}")])
     return call.faults.arm(spec, call.service.clock.now()).as_json()
 
 
@@ -70,18 +66,6 @@ FAULT_OPERATIONS = (
 WEBHOOKS_PATH = "/_fake/webhooks"
 
 
-class WebhookBody(Body):
-    """``POST /_fake/webhooks``: all of it can be left out."""
-
-    url: str | None = None
-    secret: str | None = None
-    events: list[str] | None = None
-
-    def target(self) -> WebhookConfig:
-        """What is asked for."""
-        return WebhookConfig.of(self.model_dump(exclude_none=True))
-
-
 def check_not_a_page(call: ApiRequest) -> None:
     """Refuse a browser: a page can get at a loopback port, and must not come to have requests sent from here.
 
@@ -93,9 +77,9 @@ def check_not_a_page(call: ApiRequest) -> None:
 
 
 def _add(call: ApiRequest) -> Any:
-    body = parse_control(WebhookBody, call.body, f"POST {WEBHOOKS_PATH}")
+    body = _without_nulls(_object(call, f"POST {WEBHOOKS_PATH}"))
     check_not_a_page(call)
-    return webhooks.add(call.service, body.target()).as_json()
+    return webhooks.add(call.service, WebhookConfig.parse(body)).as_json()
 
 
 def _list_webhooks(call: ApiRequest) -> Any:
@@ -153,28 +137,6 @@ class GraderScoresBody(Body):
     scores: list[float | None]
 
 
-class ResetBody(Body):
-    """``POST /_fake/reset``: settings of the fresh account; what is left out stays as it was at the start."""
-
-    seed: int | None = None
-    start: float | None = None
-    pace: str | float | None = None
-    plan: dict[str, Any] | None = None
-    organization_id: str | None = None
-    organization: str | None = None
-    owner: str | None = None
-    project: str | None = None
-    api_keys: list[str] | None = None
-    max_active_jobs: int | None = None
-    base64_results: bool | None = None
-    run_python_graders: bool | None = None
-    as_of: str | None = None
-    organization_class: str | None = None
-    dialect: str | None = None
-    webhooks: list[WebhookBody] | None = None
-    faults: list[dict[str, Any]] | None = None
-
-
 class ForeignPeerError(FakeUsageError):
     """Somebody on another machine tried to steer the fake."""
 
@@ -198,19 +160,19 @@ def is_loopback(host: str) -> bool:
 
 
 def _state(call: ApiRequest) -> Any:
-    return {"version": VERSION, **steering.state(call.service)}
+    return {"version": VERSION, **steering.account_summary(call.service)}
 
 
 def _reset(call: ApiRequest) -> Any:
-    body = parse_control(ResetBody, call.body, "POST /_fake/reset")
-    if body.run_python_graders and call.header(b"origin"):
+    """Begin a fresh account with the fields of `Settings`, and ``faults``; what is left out stays as at the start."""
+    changes = _without_nulls(_object(call, "POST /_fake/reset"))
+    check_names("setting", changes, (*CONTROL_FIELDS, "faults"))
+    if changes.get("run_python_graders") and call.header(b"origin"):
         # A page can get at a loopback port under a name of its own; it must not come to run code here.
         raise ForeignPeerError("run_python_graders cannot be switched on by a browser")
-    changes = {name: value for name, value in body if value is not None and name != "faults"}
-    if body.webhooks:
+    if changes.get("webhooks"):
         check_not_a_page(call)
-        changes["webhooks"] = [webhook.target() for webhook in body.webhooks]
-    faults = call.faults.parse(body.faults)
+    faults = call.faults.parse(changes.pop("faults", None))
     call.service.reset(changes)
     call.requests.clear()
     call.faults.reset(faults, call.service.clock.now())
@@ -239,13 +201,13 @@ def _advance(call: ApiRequest) -> Any:
 
 def _set_plan(call: ApiRequest) -> Any:
     plan = Plan().changed(_object(call, "PUT /_fake/plan"))
-    return plans.as_json(steering.set_plan(call.service, plan))
+    return steering.set_plan(call.service, plan).as_json()
 
 
 def _set_job_plan(call: ApiRequest) -> Any:
     job_id = call.path["job_id"]
     changes = _object(call, f"PUT /_fake/jobs/{job_id}/plan")
-    return plans.as_json(steering.set_job_plan(call.service, job_id, changes))
+    return steering.set_job_plan(call.service, job_id, changes).as_json()
 
 
 class _Anything(BaseModel):
@@ -256,17 +218,21 @@ def _object(call: ApiRequest, where: str) -> dict[str, Any]:
     return parse_control(_Anything, call.body, where).model_dump()
 
 
+def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
 def _seed_file(call: ApiRequest) -> Any:
-    return seeding.seed_file(call.service, parse_control(seeds.FileSeed, call.body, "POST /_fake/files"))
+    return seeding.seed_file(call.service, seeds.FileSeed.parse(_object(call, "POST /_fake/files")))
 
 
 def _seed_job(call: ApiRequest) -> Any:
-    return seeding.seed_job(call.service, parse_control(seeds.JobSeed, call.body, "POST /_fake/jobs"))
+    return seeding.seed_job(call.service, seeds.JobSeed.parse(_object(call, "POST /_fake/jobs")))
 
 
 def _name_next(call: ApiRequest) -> Any:
     body = parse_control(NextBody, call.body, "POST /_fake/next")
-    seeding.name_next(call.service, body.kind, body.id, body.seed)
+    seeding.reserve_next_id(call.service, body.kind, body.id, body.seed)
     return body.model_dump()
 
 

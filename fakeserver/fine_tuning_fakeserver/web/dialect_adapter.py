@@ -10,8 +10,7 @@ from uuid import UUID
 from starlette.types import Scope
 
 from ..api_errors import ApiError, invalid_field
-from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle
-from ..domain.dialects.translate import to_dialect
+from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle, to_dialect
 from .request import ApiRequest
 from .response import GATEWAY, JSON_TYPE, Response, error_response, json_response
 
@@ -27,7 +26,7 @@ ELSEWHERE = re.compile(r"(?:/api/projects/[^/]+)?/openai(?P<version>/v1)?(?P<res
 
 def to_v1_path(scope: Scope, manner: HttpStyle) -> Scope:
     """*scope* with its path under ``/v1``, where the manner knows the path; as it was where it does not."""
-    match = ELSEWHERE.fullmatch(scope["path"]) if manner.version_wanted else None
+    match = ELSEWHERE.fullmatch(scope["path"]) if manner.requires_api_version else None
     if match is None or not (match["version"] or b"api-version=" in scope["query_string"]):
         return scope
     return {**scope, "path": f"/v1{match['rest']}"}
@@ -50,7 +49,7 @@ def success_response(result: Any, operation: Operation, call: ApiRequest) -> Res
     dialect = call.service.account.dialect
     if dialect is RECORDED:
         return json_response(result, operation.group)
-    made = operation.name in dialect.http.made
+    made = operation.name in dialect.http.created_operations
     answer = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if made else 200)
     if made:
         answer.headers.append((b"location", _location(call.scope, str(result["id"]))))
@@ -61,25 +60,25 @@ def dialect_error_response(error: ApiError, operation: Operation, dialect: Diale
     """The answer that refuses."""
     if dialect is RECORDED:
         return error_response(error, operation.group)
-    if error.status == 401 and 401 in dialect.http.refusals:
+    if error.status == 401 and 401 in dialect.http.bare_errors:
         return _bare_error(401, dialect.http)
     if error.status == 401:
         return error_response(error, operation.group)
     # a family that is only equal to the one of files has no twins
-    answer = error_response(error, operation.group if dialect.twins else replace(operation.group))
+    answer = error_response(error, operation.group if dialect.doubles_file_errors else replace(operation.group))
     return _with_newline(answer, operation, dialect.http)
 
 
 def unknown_path_response(manner: HttpStyle, path: str) -> Response | None:
     """The answer for a path that is no route, where the manner has one of its own."""
-    return None if path.startswith("/_fake") or 404 not in manner.refusals else _bare_error(404, manner)
+    return None if path.startswith("/_fake") or 404 not in manner.bare_errors else _bare_error(404, manner)
 
 
 def apply_header_style(answer: Response, operation: Operation | None, manner: HttpStyle) -> None:
     """Put the headers in the manner's way."""
-    headers = [_header(name, value, manner) for name, value in answer.headers if name not in manner.without]
-    own = manner.headers.get(operation.name, ()) if operation else ()
-    answer.headers = [*headers, *manner.headers.get(ALL, ()), *own]
+    headers = [_header(name, value, manner) for name, value in answer.headers if name not in manner.removed_headers]
+    own = manner.added_headers.get(operation.name, ()) if operation else ()
+    answer.headers = [*headers, *manner.added_headers.get(ALL, ()), *own]
 
 
 def own_members(dialect: Dialect, sent: Any) -> dict[str, Any]:
@@ -89,9 +88,9 @@ def own_members(dialect: Dialect, sent: Any) -> dict[str, Any]:
     """
     if not isinstance(sent, dict):
         return {}
-    own = {name: sent.pop(name) for name in dialect.own_fields if name in sent}
+    own = {name: sent.pop(name) for name in dialect.extra_fields if name in sent}
     shown = {name: value[:1].lower() + value[1:] for name, value in own.items() if isinstance(value, str)}
-    return {**shown, **{name: None for name in dialect.as_sent if sent.get(name) is None}}
+    return {**shown, **{name: None for name in dialect.null_unless_sent if sent.get(name) is None}}
 
 
 def check_suffix(dialect: Dialect, sent: Any) -> None:
@@ -100,14 +99,14 @@ def check_suffix(dialect: Dialect, sent: Any) -> None:
     Raises:
         ApiError: it is too long (printed output of 2023-08).
     """
-    most, suffix = dialect.suffix_at_most, sent.get("suffix") if isinstance(sent, dict) else None
+    most, suffix = dialect.max_suffix_length, sent.get("suffix") if isinstance(sent, dict) else None
     if most and isinstance(suffix, str) and len(suffix) > most:
         raise invalid_field("suffix", f": {suffix[:200]}, ensure this value has at most {most} characters")
 
 
 def _with_newline(answer: Response, operation: Operation, manner: HttpStyle) -> Response:
     """*answer* with the newline at its end that it must have, or without."""
-    wanted = manner.newline.get(operation.name, operation.group.newline)
+    wanted = manner.trailing_newline.get(operation.name, operation.group.newline)
     if isinstance(answer.body, bytes) and wanted != answer.body.endswith(b"\n"):
         answer.body = answer.body.rstrip(b"\n") + b"\n" * wanted
         length = (b"content-length", b"%d" % len(answer.body))
@@ -116,7 +115,7 @@ def _with_newline(answer: Response, operation: Operation, manner: HttpStyle) -> 
 
 
 def _bare_error(status: int, manner: HttpStyle) -> Response:
-    code, message = manner.refusals[status]
+    code, message = manner.bare_errors[status]
     return json_response({"error": {"code": code, "message": message}}, GATEWAY, status)
 
 

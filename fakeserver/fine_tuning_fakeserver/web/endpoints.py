@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..api import files, graders, jobs, models, permissions, uploads
+from ..api import files, graders, jobs, models, uploads
 from ..api.files import Download
 from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody, parse
 from ..api_errors import ApiError, bad_file, missing_part
@@ -30,9 +30,9 @@ EXPIRES_AT_LEAST, EXPIRES_AT_MOST = 3600, 2_592_000
 
 def _create_job(call: ApiRequest) -> Any:
     sent, dialect = json_body(call), call.service.account.dialect
-    own = dialect_adapter.own_members(dialect, sent) if dialect.own_fields else None
+    own = dialect_adapter.own_members(dialect, sent) if dialect.extra_fields else None
     dialect_adapter.check_suffix(dialect, sent)
-    return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
+    return jobs.create(call.service, parse(CreateJobBody, sent, dialect.error_texts), own)
 
 
 def _list_jobs(call: ApiRequest) -> Any:
@@ -112,7 +112,7 @@ _NOT_QUOTABLE = re.compile(r"[^ -~]")
 
 def _file_content(call: ApiRequest) -> Response:
     """Raw bytes under the file's own name (recording of 2023-11)."""
-    download: Download = files.content(call.service, call.path["file_id"])
+    download: Download = files.download(call.service, call.path["file_id"])
     quoted = _NOT_QUOTABLE.sub("?", download.filename.replace('"', "'"))
     headers = [
         (b"content-type", b"application/octet-stream"),
@@ -151,12 +151,12 @@ def _cancel_upload(call: ApiRequest) -> Any:
 
 def _grant(call: ApiRequest) -> Any:
     body = parse(CreatePermissionsBody, json_body(call))
-    return permissions.grant(call.service, call.path["checkpoint"], body.project_ids)
+    return models.grant_permissions(call.service, call.path["checkpoint"], body.project_ids)
 
 
 def _list_permissions(call: ApiRequest) -> Any:
     query = call.query
-    return permissions.list_permissions(
+    return models.list_permissions(
         call.service,
         call.path["checkpoint"],
         after=query.get("after"),
@@ -167,11 +167,11 @@ def _list_permissions(call: ApiRequest) -> Any:
 
 
 def _revoke(call: ApiRequest) -> Any:
-    return permissions.revoke(call.service, call.path["checkpoint"], call.path["permission_id"])
+    return models.revoke_permission(call.service, call.path["checkpoint"], call.path["permission_id"])
 
 
 def _run_grader(call: ApiRequest) -> Any:
-    return graders.run(call.service, graders.body_of(RunGraderBody, json_body(call)))
+    return graders.run(call.service, graders.parse_grader_body(RunGraderBody, json_body(call)))
 
 
 def _validate_grader(call: ApiRequest) -> Any:

@@ -86,7 +86,7 @@ class ArmedFaults:
             return self._born_with
         if isinstance(given, str | bytes) or not isinstance(given, Iterable):
             raise FakeUsageError(f"faults is {given!r}: a collection of mappings is wanted")
-        return [FaultSpec.of(each, PATHS) for each in given]
+        return [FaultSpec.parse(each, PATHS) for each in given]
 
     def set_defaults(self, specs: list[FaultSpec]) -> None:
         """Let `parsed` have these for None from now on."""

@@ -55,10 +55,12 @@ def chat(call: ApiRequest) -> Any:
     body = parse(ChatBody, json_body(call))
     reply = inference.answer_prompt(call.service, "chatcmpl-", body.model, body.messages, body.n or 1)
     if not body.stream:
-        return inference.chat(reply)
+        return inference.chat_completion_object(reply)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
     return Response(
-        200, [(b"content-type", b"text/event-stream; charset=utf-8")], inference.chat_stream(reply, with_usage)
+        200,
+        [(b"content-type", b"text/event-stream; charset=utf-8")],
+        inference.chat_completion_events(reply, with_usage),
     )
 
 
@@ -67,4 +69,4 @@ def complete(call: ApiRequest) -> Any:
     body = parse(CompletionBody, json_body(call))
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
     reply = inference.answer_prompt(call.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
-    return inference.completion(reply)
+    return inference.text_completion_object(reply)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from ..account.service import Service
-from ..api.request_models import JSON_BYTES_AT_MOST, parse_json, refusal
+from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
 from .multipart import FormReader, UploadForm
 from .request_log import RequestLog
@@ -151,12 +151,12 @@ def limit_of(query: dict[str, str], default: int, most: int) -> int:
     text = query.get("limit", str(default))
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 16):
-        raise refusal("limit", "int_parsing", "Input should be a valid integer", text)
+        raise field_error("limit", "int_parsing", "Input should be a valid integer", text)
     limit = int(text)
     if limit < 1:
-        raise refusal("limit", "greater_than_equal", "Input should be greater than or equal to 1", text)
+        raise field_error("limit", "greater_than_equal", "Input should be greater than or equal to 1", text)
     if limit > most:
-        raise refusal("limit", "less_than_equal", f"Input should be less than or equal to {most}", text)
+        raise field_error("limit", "less_than_equal", f"Input should be less than or equal to {most}", text)
     return limit
 
 
@@ -174,5 +174,5 @@ def choice_of(query: dict[str, str], name: str, allowed: tuple[str, ...]) -> str
     value: Any = query.get(name, allowed[0])
     if value not in allowed:
         wanted = " or ".join(f"'{each}'" for each in allowed)
-        raise refusal(name, "literal_error", f"Input should be {wanted}", value)
+        raise field_error(name, "literal_error", f"Input should be {wanted}", value)
     return str(value)

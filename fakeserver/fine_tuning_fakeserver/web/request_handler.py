@@ -97,7 +97,7 @@ class RequestHandler:
             unknown_routes.not_modelled_response(methods, method, path)
             or dialect_adapter.unknown_path_response(manner, path)
             or unknown_routes.redirect_response(scope)
-            or unknown_routes.unknown_route_response(methods, method, path, as_invalid=manner.invalid_urls)
+            or unknown_routes.unknown_route_response(methods, method, path, as_invalid=manner.invalid_url_errors)
         )
         self._log_response(None, call, answer)
         await answer.send(send)

@@ -140,7 +140,7 @@ def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[s
     odd = late.answer.replace(b'"created_at": 17', b'"created_at": 99999999999917')
 
     assert main(["verify", str(write(tmp_path, "vcr.yaml", [Asked(*late_parts(late), odd)]))]) == 2
-    assert "the fake has no account for this recording: start is" in capsys.readouterr().err
+    assert "the fake has no account for this recording: start must be" in capsys.readouterr().err
 
 
 def late_parts(asked: Asked) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:

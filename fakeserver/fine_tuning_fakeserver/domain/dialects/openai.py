@@ -1,17 +1,14 @@
-"""The dialects that there are: OpenAI's by date, OpenAI's as documented, and Azure's."""
+"""OpenAI's dialects: as recorded in 2023 and 2024, and as documented. That of 2025 is the default, `RECORDED`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from ...usage_errors import FakeUsageError
-from ..base_models import OF_2023
+from ..base_models import BASE_MODELS_2023
 from ..ids import SHAPES
-from .azure import AZURE_2025
-from .dialect import RECORDED, Dialect, EventStyle, HttpStyle, ObjectStyle
+from .dialect import Dialect, EventStyle, HttpStyle, ObjectStyle
 
-_FILES_OF_24 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
+_IDS_2024 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
 _FILE = ("object", "id", "purpose", "filename", "bytes", "created_at", "status", "status_details")
 
 # recording: ruby-openai finetunes_list (2023-11) has these 14 members, finetunes_create (2024-10) the four below, too.
@@ -26,21 +23,21 @@ _METRICS = (
 )
 _CHECKPOINT = "fine_tuning.job.checkpoint"
 # checkpoint metrics: a printed output of 2024-08 has no type
-_UNTYPED = ObjectStyle(within={"metrics": ObjectStyle(members=_METRICS)})
-_IN_UPLOAD = ObjectStyle(within={"file": None})
+_UNTYPED = ObjectStyle(nested={"metrics": ObjectStyle(members=_METRICS)})
+_IN_UPLOAD = ObjectStyle(nested={"file": None})
 
 _ANY_ORIGIN = ((b"access-control-allow-origin", b"*"),)
 _MODELS = ("list_models", "retrieve_model")
 # recording: models_retrieve (2024-04), models_list (2023-11), newline and headers; finetunes_create (2024-10) has
 # nosniff, the other headers were not there before 2025.
-_MANNER_2024 = HttpStyle(
-    newline=dict.fromkeys(_MODELS, True),
-    headers=dict.fromkeys(_MODELS, _ANY_ORIGIN),
-    without=frozenset({b"openai-project", b"x-envoy-upstream-service-time", b"access-control-expose-headers"}),
+_HTTP_2024 = HttpStyle(
+    trailing_newline=dict.fromkeys(_MODELS, True),
+    added_headers=dict.fromkeys(_MODELS, _ANY_ORIGIN),
+    removed_headers=frozenset({b"openai-project", b"x-envoy-upstream-service-time", b"access-control-expose-headers"}),
 )
 OPENAI_2024 = Dialect(
     "openai-2024-10",
-    shapes={
+    objects={
         "fine_tuning.job": ObjectStyle(members=_JOB_2024),
         _CHECKPOINT: _UNTYPED,
         "file": ObjectStyle(members=_FILE),
@@ -48,10 +45,10 @@ OPENAI_2024 = Dialect(
         # recording: files_delete (2023-11); when the order changed is not known
         "file deleted": ObjectStyle(members=("object", "id", "deleted")),
     },
-    ids=_FILES_OF_24,
-    http=_MANNER_2024,
-    batch_files_end=False,  # files had no ``expires_at``
-    any_name=True,  # recording: files_upload_stringio (2024-04), a fine-tune file called local.path
+    ids=_IDS_2024,
+    http=_HTTP_2024,
+    batch_files_expire=False,  # files had no ``expires_at``
+    any_filename=True,  # recording: files_upload_stringio (2024-04), a fine-tune file called local.path
 )
 
 # recordings of 2023-11: error null, files "uploaded" for some seconds (files_retrieve at 0 s, files_delete_retrieve
@@ -59,61 +56,46 @@ OPENAI_2024 = Dialect(
 OPENAI_2023 = replace(
     OPENAI_2024,
     name="openai-2023-11",
-    shapes={
-        **OPENAI_2024.shapes,
-        "fine_tuning.job": ObjectStyle(members=_JOB_2023, empties={"error": None}),
-        "list_files": ObjectStyle(members=("object", "has_more", "data"), within={"data": None}),
+    objects={
+        **OPENAI_2024.objects,
+        "fine_tuning.job": ObjectStyle(members=_JOB_2023, empty_values={"error": None}),
+        "list_files": ObjectStyle(members=("object", "has_more", "data"), nested={"data": None}),
     },
     http=replace(
-        _MANNER_2024,
-        without=_MANNER_2024.without | {b"x-content-type-options"},
+        _HTTP_2024,
+        removed_headers=_HTTP_2024.removed_headers | {b"x-content-type-options"},
         request_id=(b"x-request-id", "hex"),
-        invalid_urls=True,  # recording: GET /v1/files/ (2023-08), printed for others
+        invalid_url_errors=True,  # recording: GET /v1/files/ (2023-08), printed for others
     ),
-    unready=("uploaded", 3.0),
+    new_file_status=("uploaded", 3.0),
     base64_results=False,
-    event_style=EventStyle(every=10, after=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
-    models=OF_2023,
-    dated={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
+    event_style=EventStyle(step_interval=10, first_step=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
+    models=BASE_MODELS_2023,
+    snapshots={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
     # printed outputs of 2023
-    suffix_at_most=18,
-    complaints={"extra_forbidden": "extra fields not permitted"},
-    counts_at_once=True,
+    max_suffix_length=18,
+    error_texts={"extra_forbidden": "extra fields not permitted"},
+    checks_count_at_creation=True,
 )
 
 # spec: the members of the schemas, in recorded order; what is typed as plain text or a number is left out, not null.
 # The enum of a job's status has no "paused"; it stays, as the spec's own example of POST …/pause answers it.
 OPENAI_SPEC = Dialect(
     "openai-spec",
-    shapes={
+    objects={
         "fine_tuning.job": ObjectStyle(
             members=(*_JOB_2023, "seed", "estimated_finish", "integrations", "metadata", "method"),
-            empties={"error": None, "hyperparameters": {}},
-            within={
+            empty_values={"error": None, "hyperparameters": {}},
+            nested={
                 "integrations": ObjectStyle(
-                    within={"wandb": ObjectStyle(members=("project", "name", "entity", "tags"))}
+                    nested={"wandb": ObjectStyle(members=("project", "name", "entity", "tags"))}
                 )
             },
         ),
-        "fine_tuning.job.event": ObjectStyle(absent=frozenset({"data"})),
+        "fine_tuning.job.event": ObjectStyle(omitted_if_null=frozenset({"data"})),
         _CHECKPOINT: _UNTYPED,
-        "file": ObjectStyle(absent=frozenset({"expires_at", "status_details"})),
+        "file": ObjectStyle(omitted_if_null=frozenset({"expires_at", "status_details"})),
         "upload": _IN_UPLOAD,
     },
-    event_style=EventStyle(all_metrics=True),
+    event_style=EventStyle(all_checkpoint_metrics=True),
 )
-
-DIALECTS: Mapping[str, Dialect] = {
-    dialect.name: dialect for dialect in (RECORDED, OPENAI_SPEC, OPENAI_2024, OPENAI_2023, AZURE_2025)
-}
-
-
-def dialect_named(name: object) -> Dialect:
-    """The dialect of this name.
-
-    Raises:
-        FakeUsageError: there is none.
-    """
-    if not isinstance(name, str) or name not in DIALECTS:
-        raise FakeUsageError(f"dialect is {name!r}: there are {', '.join(DIALECTS)}")
-    return DIALECTS[name]
