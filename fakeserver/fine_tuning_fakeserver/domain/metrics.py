@@ -14,7 +14,7 @@ from typing import Any
 
 from . import reinforcement_metrics
 from .job_spec import JobSpec
-from .loss_curves import CURVES, Losses, TrainingPoint, initial_loss, to_float32
+from .loss_curves import CURVES, Losses, initial_loss, to_float32
 from .reinforcement_metrics import Json, valid_reward
 
 CSV_ROWS_AT_MOST = 50_000
@@ -31,23 +31,13 @@ UNDECIDED = math.log(2)
 """The loss of a model that prefers neither answer, where preference training begins."""
 
 
-def _supervised_data(spec: JobSpec, step: int) -> Json:
-    point = spec.training_point(step)
-    return _loss_data(spec, step, point, spec.losses(step, point))
-
-
-def _preference_data(spec: JobSpec, step: int) -> Json:
-    point = spec.training_point(step)
+def _loss_data(spec: JobSpec, step: int) -> Json:
+    """Return the data of the event of *step*; members in the order of a printed output of 2024-08."""
+    point, falls = spec.training_point(step), ACCURACY_FALLS[spec.method]
     losses = spec.losses(step, point)
-    if spec.curve_at(step) in CURVES:  # a curve given as CSV is taken at its word
+    if spec.method == "dpo" and spec.curve_at(step) in CURVES:  # a curve given as CSV is taken at its word
         scale = UNDECIDED / initial_loss(point)
         losses = Losses(losses.train * scale, losses.valid * scale)
-    return _loss_data(spec, step, point, losses)
-
-
-def _loss_data(spec: JobSpec, step: int, point: TrainingPoint, losses: Losses) -> Json:
-    """Return the data of a step with these losses; members in the order of a printed output of 2024-08."""
-    falls = ACCURACY_FALLS[spec.method]
     train, valid, full_valid = to_float32(losses.train), to_float32(losses.valid), to_float32(losses.valid * 1.02)
     is_validated = spec.has_validation and (step % VALIDATED_EVERY == 0 or step == spec.steps)
     is_epoch_end = spec.has_validation and step % spec.steps_per_epoch == 0
@@ -107,9 +97,10 @@ _REWARDS = (
     ("train_reward_mean", "train_mean_reward"),
     ("valid_reward_mean", "full_valid_mean_reward"),
 )
+_LOSSES = MetricsModel(_loss_data, _loss_message, _CHECKPOINT, _COLUMNS)
 METRICS: dict[str, MetricsModel] = {
-    "supervised": MetricsModel(_supervised_data, _loss_message, _CHECKPOINT, _COLUMNS),
-    "dpo": MetricsModel(_preference_data, _loss_message, _CHECKPOINT, _COLUMNS),
+    "supervised": _LOSSES,
+    "dpo": _LOSSES,
     "reinforcement": MetricsModel(reinforcement_metrics.data, reinforcement_metrics.message, _REWARDS, _REWARDS),
 }
 

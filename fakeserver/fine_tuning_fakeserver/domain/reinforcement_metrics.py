@@ -41,8 +41,9 @@ class GraderVerdict:
     sides: tuple[SampleSide, ...]
     seeded: tuple[float, float, float]
 
-    def name_members(self) -> Json:
-        """Return the members that name the grader."""
+    @property
+    def name(self) -> Json:
+        """The members that name the grader."""
         return {"name": self.grader.name, "type": self.grader.type}
 
     def tokens(self, side: SampleSide) -> dict[str, int]:
@@ -52,6 +53,31 @@ class GraderVerdict:
             "prompt_tokens": prompt * side.samples,
             "completion_tokens": round((100 + 60 * self.seeded[0]) * side.samples),
         }
+
+    def usage(self) -> Json:
+        """Return the tokens of a model that grades, by side."""
+        members = {**self.name, "model": self.grader.model}
+        for side in self.sides:
+            for kind, count in self.tokens(side).items():
+                members |= {f"{side.name}_{kind}_mean": count / side.samples, f"{side.name}_{kind}_count": float(count)}
+        return members
+
+    def errors(self) -> Json:
+        """Return how often the grader failed: never."""
+        kinds = [f"{side.name}_{error}" for error in _ERRORS for side in self.sides]
+        return self.name | {f"{kind}_{number}": 0.0 for kind in kinds for number in ("mean", "count")}
+
+    def scores(self, is_alone: bool) -> Json:
+        """Return the mean reward by side; one of several graders is stricter or milder than they are together."""
+        shift = 0.0 if is_alone else 0.3 * (self.seeded[1] - 0.5)
+        rewards = {side: min(max(side.reward + shift, 0.0), 1.0) for side in self.sides}
+        means = {f"{side.name}_reward_mean": _sample_mean(reward, side.samples) for side, reward in rewards.items()}
+        return self.name | means
+
+    def latency(self) -> Json:
+        """Return how long the grader took, by side."""
+        spent = (2.0 + 3.0 * self.seeded[2]) * (1.0 if self.grader.model else 0.01)
+        return self.name | {f"{side.name}_execution_latency_mean": spent for side in self.sides}
 
 
 def data(spec: JobSpec, step: int) -> Json:
@@ -64,8 +90,11 @@ def data(spec: JobSpec, step: int) -> Json:
     members = {
         "step": step,
         "usage": _usage(verdicts, sides),
-        "errors": {"graders": [_errors(verdict) for verdict in verdicts]},
-        "scores": _scores(verdicts, sides),
+        "errors": {"graders": [verdict.errors() for verdict in verdicts]},
+        "scores": {
+            "graders": [verdict.scores(is_alone=len(verdicts) == 1) for verdict in verdicts],
+            **{f"{side.name}_reward_mean": side.reward for side in sides},
+        },
         "timing": _timing(verdicts, spec.durations.seconds_per_step, valid is not None),
         "total_steps": spec.steps,
         "train_mean_reward": train.reward,
@@ -149,15 +178,7 @@ def _reasoning(spec: JobSpec, point: TrainingPoint, ordinal: int, samples: int) 
 def _usage(verdicts: list[GraderVerdict], sides: tuple[SampleSide, ...]) -> Json:
     samples = {f"{side.name}_reasoning_tokens_mean": side.reasoning for side in sides}
     samples |= {f"{side.name}_reasoning_tokens_count": float(round(side.reasoning * side.samples)) for side in sides}
-    return {"graders": [_grader_usage(verdict) for verdict in verdicts if verdict.grader.model], "samples": samples}
-
-
-def _grader_usage(verdict: GraderVerdict) -> Json:
-    members = {**verdict.name_members(), "model": verdict.grader.model}
-    for side in verdict.sides:
-        for kind, count in verdict.tokens(side).items():
-            members |= {f"{side.name}_{kind}_mean": count / side.samples, f"{side.name}_{kind}_count": float(count)}
-    return members
+    return {"graders": [verdict.usage() for verdict in verdicts if verdict.grader.model], "samples": samples}
 
 
 def _usage_by_model(verdicts: list[GraderVerdict]) -> Json:
@@ -170,28 +191,7 @@ def _usage_by_model(verdicts: list[GraderVerdict]) -> Json:
     return {model: dict(counts) for model, counts in usage.items()}
 
 
-def _errors(verdict: GraderVerdict) -> Json:
-    kinds = [f"{side.name}_{error}" for error in _ERRORS for side in verdict.sides]
-    return verdict.name_members() | {f"{kind}_{number}": 0.0 for kind in kinds for number in ("mean", "count")}
-
-
-def _scores(verdicts: list[GraderVerdict], sides: tuple[SampleSide, ...]) -> Json:
-    graders = []
-    for verdict in verdicts:
-        # one of several graders is stricter or milder than they are together
-        shift = 0.0 if len(verdicts) == 1 else 0.3 * (verdict.seeded[1] - 0.5)
-        rewards = {side: min(max(side.reward + shift, 0.0), 1.0) for side in verdict.sides}
-        means = {f"{side.name}_reward_mean": _sample_mean(reward, side.samples) for side, reward in rewards.items()}
-        graders.append(verdict.name_members() | means)
-    return {"graders": graders, **{f"{side.name}_reward_mean": side.reward for side in sides}}
-
-
 def _timing(verdicts: list[GraderVerdict], whole: float, validated: bool) -> Json:
     shares = {"sampling": 0.31, "training": 0.54 if validated else 0.68, **({"eval": 0.14} if validated else {})}
     spent = {name: share * whole for name, share in shares.items()}
-    return {"step": {**spent, "full_iteration": whole}, "graders": [_latency(verdict) for verdict in verdicts]}
-
-
-def _latency(verdict: GraderVerdict) -> Json:
-    spent = (2.0 + 3.0 * verdict.seeded[2]) * (1.0 if verdict.grader.model else 0.01)
-    return verdict.name_members() | {f"{side.name}_execution_latency_mean": spent for side in verdict.sides}
+    return {"step": {**spent, "full_iteration": whole}, "graders": [verdict.latency() for verdict in verdicts]}
