@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -46,28 +44,6 @@ def elapsed() -> float:
 def steady() -> float:
     """Real seconds since some moment, which no test stops that freezes time, except on Windows."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) if sys.platform != "win32" else time.monotonic()
-
-
-def busy() -> float:
-    """Seconds that this process has worked since some moment: who sleeps does not."""
-    return time.process_time()
-
-
-def at_work() -> str:
-    """Which thread, and which of asyncio's tasks, is at work: one of them does one thing after another."""
-    loop = asyncio._get_running_loop()  # None where there is none, which asking for the task takes long to say
-    task = asyncio.current_task(loop) if loop else None
-    return f"{threading.get_ident()}/{id(task) if task else ''}"
-
-
-def sleep_is_replaced() -> bool:
-    """Whether a test has put something in place of this process's sleeps, so that nobody can tell who has waited.
-
-    It is told from what they are, and not from what they were when this was imported: that may be in a test.
-    """
-    code = getattr(asyncio.sleep, "__code__", None)
-    own = getattr(time.sleep, "__self__", None) is time, code and code.co_filename == asyncio.tasks.__file__
-    return not all(own)
 
 
 def wait(seconds: float) -> None:

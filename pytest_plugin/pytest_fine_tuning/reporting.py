@@ -8,7 +8,7 @@ import pytest
 
 from fine_tuning_fakeserver import ArmedFault, FakeFineTuning
 from fine_tuning_fakeserver.fake.report import describe_fault
-from fine_tuning_fakeserver.findings import render_finding
+from fine_tuning_fakeserver.findings import render_findings
 
 from .network_guard import remove_guard
 from .options import Options
@@ -22,7 +22,7 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
     """Fail a test that passed although the fake did not understand it; warn of faults that never fired."""
     found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = [*render_finding(found), *_unknown(fake)]
+        item.stash[FINDINGS] = [*render_findings(found), *_unknown(fake)]
     if item.stash[UNPASSED]:
         return
     if errors := fake.take_usage_errors():
@@ -35,7 +35,7 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
         _fail(
-            f"{codes}: fine-tuning findings", render_finding(found), way_out
+            f"{codes}: fine-tuning findings", render_findings(found), way_out
         )  # codes first: pytest -q cuts a long line
     if faults := fake.unfired_faults:
         _warn(item, faults)
