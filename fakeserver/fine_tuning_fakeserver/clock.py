@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -47,8 +48,8 @@ def steady() -> float:
 
 
 def wait(seconds: float) -> None:
-    """Let real time pass."""
-    time.sleep(seconds)
+    """Let real time pass, also where a test has replaced `time.sleep`: by the fake's sleep, which calls this."""
+    threading.Event().wait(seconds)
 
 
 async def async_wait(seconds: float) -> None:
