@@ -1,4 +1,4 @@
-"""Flaws of the code under test that a passing test hides, found in its requests by functions with `@rule`."""
+"""Flaws of the code under test that a passing test hides, found in its requests by `@rule` functions."""
 
 from .rules import CODES, FinalState, Finding, find, render_findings  # isort: split
 

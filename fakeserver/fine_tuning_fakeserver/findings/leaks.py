@@ -14,7 +14,7 @@ WAITED_LOOKS = 5
 
 @rule("a file was uploaded, no job came of it, and it was left there for another")
 def leaked_file(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A file was uploaded, no job was had with it, and its client went on with another file and left it there.
+    """A file was uploaded, no job came of it, and its client went on with another file and left it there.
 
     Precisely: every create that names the file failed; after that the same client (by its User-Agent) created a job
     with other files; and the file was never deleted, is part of no job, and does not expire. Where it was a limit
@@ -40,7 +40,7 @@ def leaked_file(calls: Sequence[Call], final_state: FinalState) -> Iterator[Find
 
 
 def _leaked_uploads(calls: Sequence[Call], final_state: FinalState) -> Iterator[tuple[Call, Call, Call]]:
-    """Return each upload of a leaked file, the last create that named it, and the next create that succeeded."""
+    """Return each upload that leaked, the last create with its file, and the next create that succeeded."""
     creates, uploads = [call for call in calls if call.operation == "create_job"], uploads_by_file(calls)
     files = {create.number: [create.options.get(name) for name in FILES] for create in creates}
     deleted = {call.file_id for call in calls if call.operation == "delete_file"}

@@ -19,7 +19,7 @@ _MODEL_IN_BODY = frozenset({"create_chat_completion", "create_completion", "crea
 
 @rule("a request named no model, because the job that makes it was not over")
 def read_model_before_success(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A request names nothing for a model (null, empty, "None" …) while a job that its client had seen was not over.
+    """A request named no model (null, empty, "None" …) while a job that its client had seen was not over.
 
     It is the job without a model that was seen last; of several in one answer, the newest. It cannot see a program
     that reads ``fine_tuned_model`` too early and asks nobody for it.
@@ -75,7 +75,7 @@ def ignored_job_error(calls: Sequence[Call], final_state: FinalState) -> Iterato
 
 
 def _uses_without_model(calls: Sequence[Call]) -> list[tuple[ObservedJob, list[Call]]]:
-    """Return the jobs without a model, each with the calls that named nothing for one when it was last seen."""
+    """Return the jobs without a model, each with the calls that named no model when it was last seen."""
     last_seen: dict[str, ObservedJob] = {}
     uses: dict[str, tuple[ObservedJob, list[Call]]] = {}
     for call in calls:

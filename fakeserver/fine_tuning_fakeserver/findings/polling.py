@@ -43,7 +43,7 @@ def seconds_between(first: Call, second: Call) -> float:
 
 
 def is_hot(first: Call, second: Call) -> bool:
-    """Whether one caller certainly made no pause between two calls; a slow machine only makes this less certain."""
+    """Whether one caller certainly made no pause between two calls; a slow machine looks like a pause."""
     real_s = real_gap(first, second)
     is_short = real_s is not None and real_s < SHORT_PAUSE_S
     return is_short and first.caller == second.caller and virtual_gap(first, second) < PAUSE_S
@@ -147,7 +147,7 @@ def _is_late(call: Call) -> bool:
 
 @rule("a poller fell silent for good at a status such as paused, while the job was not over")
 def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A client that was polling fell silent for good at the first answer with a status beyond the usual ones.
+    """A client that was polling fell silent for good at the first status beyond the usual ones.
 
     Precisely: a job was retrieved twice or more in usual statuses (validating_files, queued, running, Azure's
     pending), less than a virtual minute apart; then came one that is neither usual nor final, such as ``paused``, for

@@ -45,7 +45,7 @@ def create_retried_blindly(calls: Sequence[Call], final_state: FinalState) -> It
 
 
 def _blind_retries(calls: Sequence[Call]) -> Iterator[tuple[Call, Call]]:
-    """Return each create that may have succeeded with the next one for the same job, if no list came in between."""
+    """Return each create that may have succeeded, with the next for the same job if no list came before it."""
     creates, uploads = [call for call in calls if call.operation == "create_job"], uploads_by_file(calls)
     lists = [call.number for call in calls if call.operation == "list_jobs" and call.answered]
     for index, first in enumerate(creates):

@@ -83,7 +83,7 @@ def test_folders_are_verified_whole(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     out, err = capsys.readouterr()
     assert out.endswith("verified: 66 exact, 0 same shape, 0 differ, 2 not applicable\n")
-    assert err.startswith(f"passed over: {tmp_path / 'other.json'}: no recording")
+    assert err.startswith(f"passed over: {tmp_path / 'other.json'}: not a recording")
 
 
 def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,9 +101,9 @@ def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("name", "text", "said"),
     [
         ("none", None, "no such file or folder"),
-        ("other.json", "{}", "wanted is test-proxy JSON"),
+        ("other.json", "{}", "expected test-proxy JSON"),
         ("broken.json", '{"Entries": [7]}', "broken test-proxy recording"),
-        ("cut.yaml", "a: [", "no YAML"),
+        ("cut.yaml", "a: [", "not YAML"),
     ],
 )
 def test_unusable_recordings(
@@ -131,7 +131,7 @@ def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixtur
     write(tmp_path, "vcr.yaml", session())
     (tmp_path / "broken.json").write_text("{")
     assert main(["verify", str(tmp_path)]) == 2
-    assert "broken.json: no JSON" in capsys.readouterr().err
+    assert "broken.json: not JSON" in capsys.readouterr().err
 
 
 def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ import pytest
 import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.verify.readers import read_recordings
-from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording, answer_of
+from fine_tuning_fakeserver.verify.readers import read_recording
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording, parse_answer
 from fine_tuning_fakeserver.verify.replay import LOST, VerifiedRecording, verify
 from recorded_session import FORMATS, Asked, Recorder, session, write
 from strategies import BORN, ROWS, form
@@ -45,7 +45,7 @@ def of(asked: Sequence[Asked]) -> Recording:
             each.status,
             dict(each.headers),
             each.answer,
-            answer_of(each.answer, dict(each.headers)),
+            parse_answer(each.answer, dict(each.headers)),
         )
         for number, each in enumerate(asked)
     ]
@@ -55,7 +55,7 @@ def of(asked: Sequence[Asked]) -> Recording:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
     """Whatever the format, each recorded answer of the fake comes out again byte for byte."""
-    verified = verify(read_recordings(write(tmp_path, name, session())))
+    verified = verify(read_recording(write(tmp_path, name, session())))
 
     assert unlike(verified) == []
     assert [row.reason for row in verified.rows if row.reason] == [ROUTELESS]
@@ -85,7 +85,7 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
         client.get(f"/fine_tuning/jobs/{job['id']}/checkpoints")
         client.get(f"/files/{job['result_files'][0]}/content")
 
-    verified = verify(read_recordings(path))
+    verified = verify(read_recording(path))
 
     assert unlike(verified) == []
     assert len(verified.rows) == 8
@@ -93,7 +93,7 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
 
 def test_lost_request_bodies_are_noted(tmp_path: Path) -> None:
     """A row whose request had to be written again says so."""
-    verified = verify(read_recordings(write(tmp_path, "proxy.json", session())))
+    verified = verify(read_recording(write(tmp_path, "proxy.json", session())))
 
     assert [row.path for row in verified.rows if LOST in row.comparison.notes] == [
         "/v1/files",
