@@ -9,12 +9,15 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
 
 from .recording import Json, NotARecordingError, RecordedExchange, Recording, RecordingError, parse_answer
+
+if TYPE_CHECKING:
+    from fine_tuning_cassettes.messages import FormPart
 
 FORMATS = "test-proxy JSON (Entries), a VCR cassette (interactions, http_interactions) or a HAR file (log.entries)"
 SUFFIXES = (".json", ".yaml", ".yml", ".har")
@@ -103,13 +106,8 @@ def _headers(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:
     return {str(name).lower(): str(value) for name, value in single}
 
 
-def _bytes(value: Any) -> bytes:
-    """Return a recorded body, which is text, bytes or nothing; vcrpy and Ruby's VCR wrap it in a mapping."""
-    if isinstance(value, dict):
-        return base64.b64decode(value["base64_string"]) if "base64_string" in value else _bytes(value.get("string"))
-    if isinstance(value, bytes):
-        return value
-    return b"" if value is None else str(value).encode("utf-8", "surrogatepass")
+def _encode(text: str | None) -> bytes:
+    return (text or "").encode("utf-8", "surrogatepass")
 
 
 def read_test_proxy(document: Json, text: str) -> Iterator[RecordedExchange]:
@@ -168,35 +166,43 @@ def _proxy_text(value: str, headers: dict[str, str]) -> bytes:
 
 def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
     """Read a cassette of vcrpy, of this package (`interactions`) or of Ruby's VCR (`http_interactions`)."""
+    from fine_tuning_cassettes.errors import CassetteFileError  # takes longer to import than to read the other formats
+    from fine_tuning_cassettes.yaml_format import interaction_in
+
     interactions = next(document[name] for name in VCR_LISTS if name in document)
     for number, each in enumerate(interactions):
-        request, response = each["request"], each["response"]
-        headers = _headers((response.get("headers") or {}).items())
-        # vcrpy kept httpx's answers under names of their own until version 6
-        status = response["status"]["code"] if "status" in response else response["status_code"]
-        body = _decompress(_bytes(response.get("body", response.get("content"))), headers)
+        response = each["response"]
+        if "status" not in response:  # vcrpy kept httpx's answers under names of their own until version 6
+            response = {"body": response.get("content"), **response, "status": {"code": response["status_code"]}}
+        try:
+            interaction = interaction_in({**each, "response": response}, f"interaction {number + 1}")
+        except CassetteFileError as error:
+            raise ValueError(error) from None
+        request, answer = interaction.asked, interaction.answer
+        headers = dict(answer.headers)
+        body = _decompress(answer.body, headers)
         yield RecordedExchange(
             number=number,
-            method=request["method"].upper(),
-            url=request["uri"],
-            request_headers=_headers((request.get("headers") or {}).items()),
-            request_body=_write_form(request["form"]) if "form" in request else _bytes(request.get("body")),
-            status=int(status),
+            method=request.method,
+            url=request.uri,
+            request_headers=dict(request.headers),
+            request_body=request.body if request.form is None else _write_form(request.form),
+            status=answer.status,
             headers=headers,
             body=body,
             json=parse_answer(body, headers),
         )
 
 
-def _write_form(parts: list[Json]) -> bytes | None:
+def _write_form(parts: Iterable[FormPart]) -> bytes | None:
     """Write a form of our own cassettes again; return None if digests stand for a file's content."""
-    if not all("content" in part for part in parts):
-        return None
     lines: list[bytes] = []
     for part in parts:
-        filename = f'; filename="{part["filename"]}"' if "filename" in part else ""
-        head = f'Content-Disposition: form-data; name="{part["name"]}"{filename}'
-        lines += [b"--" + BOUNDARY, head.encode(), b"", _bytes(part["content"])]
+        if part.content is None:
+            return None
+        filename = "" if part.filename is None else f'; filename="{part.filename}"'
+        head = f'Content-Disposition: form-data; name="{part.name}"{filename}'
+        lines += [b"--" + BOUNDARY, head.encode(), b"", part.content]
     return b"\r\n".join([*lines, b"--" + BOUNDARY + b"--", b""])
 
 
@@ -222,9 +228,9 @@ def read_har(document: Json, text: str) -> Iterator[RecordedExchange]:
         )
         content = response.get("content") or {}
         value = content.get("text") or ""
-        body = base64.b64decode(value) if content.get("encoding") == "base64" else _bytes(value)
+        body = base64.b64decode(value) if content.get("encoding") == "base64" else _encode(value)
         posted = request.get("postData") or {}
-        request_body: bytes | None = _bytes(posted.get("text"))
+        request_body: bytes | None = _encode(posted.get("text"))
         if "multipart" in posted.get("mimeType", "") and (not request_body or posted.get("params")):
             request_body = None  # a browser does not write down a form's file
         yield RecordedExchange(
