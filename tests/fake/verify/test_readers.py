@@ -13,10 +13,10 @@ import yaml
 
 from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import NotARecordingError, RecordedExchange, RecordingError
-from recorded_session import FORMATS, Asked, session, write
+from recorded_session import FORMATS, Exchange, session, write
 
 SMALL = [
-    Asked(
+    Exchange(
         "GET",
         "/v1/models/m?a=b",
         b"",
@@ -25,7 +25,7 @@ SMALL = [
         [("content-type", "application/json")],
         b'{\n  "id": "m"\n}',
     ),
-    Asked(
+    Exchange(
         "POST",
         "/v1/fine_tuning/jobs",
         b'{"model":"m"}',
@@ -168,14 +168,14 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
     """What cannot be read is named, with what is wrong; it is never a traceback."""
-    text, said = BROKEN[name]
+    text, expected = BROKEN[name]
     path = tmp_path / name
     path.write_text(text, "utf-8")
 
     with pytest.raises(RecordingError, match=r"(?s)^" + str(path)) as caught:
         read_recording(path)
 
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -221,6 +221,6 @@ def test_missing_paths_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_whole_session_is_read(tmp_path: Path) -> None:
     """Every exchange of a session is there, in its order."""
-    asked = session()
+    exchanges = session()
 
-    assert len(asked) == len(read_recording(write(tmp_path, "vcr.yaml", asked)).exchanges)
+    assert len(exchanges) == len(read_recording(write(tmp_path, "vcr.yaml", exchanges)).exchanges)
