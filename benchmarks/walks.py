@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fine_tuning_cassettes
 import httpx
+
+import fine_tuning_cassettes
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
@@ -48,31 +47,9 @@ def steady() -> float:
     return time.clock_gettime(time.CLOCK_MONOTONIC) if sys.platform != "win32" else time.monotonic()
 
 
-def busy() -> float:
-    """Seconds that this process has worked since some moment: who sleeps does not."""
-    return time.process_time()
-
-
-def at_work() -> str:
-    """Which thread, and which of asyncio's tasks, is at work: one of them does one thing after another."""
-    loop = asyncio._get_running_loop()  # None where there is none, which asking for the task takes long to say
-    task = asyncio.current_task(loop) if loop else None
-    return f"{threading.get_ident()}/{id(task) if task else ''}"
-
-
-def sleep_is_replaced() -> bool:
-    """Whether a test has put something in place of this process's sleeps, so that nobody can tell who has waited.
-
-    It is told from what they are, and not from what they were when this was imported: that may be in a test.
-    """
-    code = getattr(asyncio.sleep, "__code__", None)
-    own = getattr(time.sleep, "__self__", None) is time, code and code.co_filename == asyncio.tasks.__file__
-    return not all(own)
-
-
 def wait(seconds: float) -> None:
-    """Let real time pass."""
-    time.sleep(seconds)
+    """Let real time pass, also where a test has replaced `time.sleep`: by the fake's sleep, which calls this."""
+    threading.Event().wait(seconds)
 
 
 async def async_wait(seconds: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fine_tuning_fakeserver import ArmedFault, FakeFineTuning
 from fine_tuning_fakeserver.fake.report import describe_fault
-from fine_tuning_fakeserver.findings import render_finding
+from fine_tuning_fakeserver.findings import render_findings
 
 from .network_guard import remove_guard
 from .options import Options
@@ -22,7 +22,7 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
     """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
     found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = render_finding(found)
+        item.stash[FINDINGS] = render_findings(found)
         if lost := fake.requests_log.forgotten:
             count = "1 request" if lost == 1 else f"{lost} requests"
             item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
@@ -38,7 +38,7 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
         _fail_test(
-            f"{codes}: fine-tuning findings", render_finding(found), way_out
+            f"{codes}: fine-tuning findings", render_findings(found), way_out
         )  # codes first: pytest -q cuts a long line
     if faults := fake.unfired_faults:
         _warn_unfired(item, faults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -72,6 +73,16 @@ def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
         seen.append(http.json("GET", path)["status"])
 
     assert seen == ["queued", "running", "succeeded"]
+
+
+def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a numeric pace the fake's sleep waits really, also where a test has put it in the place of `time.sleep`."""
+    fake = FakeFineTuning(pace=1)
+    monkeypatch.setattr("time.sleep", fake.sleep)
+    before = fake.now
+    time.sleep(0.01)
+
+    assert fake.now - before >= 0.01
 
 
 def test_two_doors_at_once() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import ast
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import figures  # noqa: E402 - a script, found by its folder
+FIGURES = runpy.run_path(str(ROOT / "scripts" / "figures.py"))
+PATHS: list[Path] = FIGURES["modules"](ROOT)
 
 PARALLEL = {"errors", "models", "metrics", "options", "retries", "jobs", "files", "providers", "arguments"}
 """Module names that several packages have for the same thing, each for its own part of it."""
@@ -16,15 +16,14 @@ PARALLEL = {"errors", "models", "metrics", "options", "retries", "jobs", "files"
 
 def test_no_class_name_stands_for_two_classes() -> None:
     """Each class of the product has a name of its own."""
-    paths = figures.modules(ROOT)
-    trees = {path: figures.ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
 
-    assert figures.class_names(trees) == {}
+    assert FIGURES["class_names"](trees) == {}
 
 
 def test_no_module_name_stands_for_two_modules() -> None:
     """Each module of a package has a name of its own; only parallel packages share some."""
-    doubled = figures.module_names(figures.modules(ROOT))
+    doubled = FIGURES["module_names"](PATHS)
 
     assert sorted(set(doubled) - PARALLEL) == []
     for name in doubled:

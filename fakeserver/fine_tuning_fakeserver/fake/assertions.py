@@ -8,8 +8,7 @@ from typing import Any, Self
 from ..account.service import Service
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
-from ..findings import CODES, Finding, find, render_finding
-from ..findings.finding import FinalState
+from ..findings import CODES, FinalState, Finding, find, render_findings
 from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.endpoints import check_operation
 from ..web.recorded_calls import Call, recorded_call
@@ -268,7 +267,7 @@ class Assertions(CallAssertions):
         ignored = _codes(ignore)
         if found := [finding for finding in self.findings if finding.code not in ignored]:
             count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *render_finding(found)]))
+            raise AssertionError("\n".join([f"{count}:", *render_findings(found)]))
         self._require_complete_log(self.calls)
         return self
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -23,7 +24,7 @@ SECRET_AT_LEAST = 4
 """A text that is shorter is no secret, and is found everywhere."""
 
 _OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
-_UNKNOWN_WAITS = TimingSample(0.0, 0.0, hidden=True)
+_UNANSWERED = TimingSample(nan, 0.0, "manual")
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -56,10 +57,10 @@ class Call:
         user_agent: who sent it; empty where it did not say.
         retry: how often OpenAI's SDK had sent it before.
         retry_after_s: what the answer of a 429 asked for.
-        waits: what is known of waiting.
+        timing: real time, time slept and pace when it was answered.
         fault: the kind of the fault that hit it, if one did.
         whole: whether the body was kept whole; its options are empty where it was not.
-        caller: the connection it came by, in process the thread and task: those of one caller came one after another.
+        caller: the connection, in process the thread and asyncio task: calls of one caller came one after another.
     """
 
     number: int
@@ -77,7 +78,7 @@ class Call:
     user_agent: str = ""
     retry: int = 0
     retry_after_s: float | None = None
-    waits: TimingSample = _UNKNOWN_WAITS
+    timing: TimingSample = _UNANSWERED
     fault: str | None = None
     whole: bool = True
     caller: str = ""
@@ -139,7 +140,7 @@ def recorded_call(exchange: LogEntry) -> Call:
         user_agent=headers.get("user-agent", ""),
         retry=_count(headers.get("x-stainless-retry-count", "")),
         retry_after_s=exchange.retry_after_s,
-        waits=exchange.waits or _UNKNOWN_WAITS,
+        timing=exchange.timing or _UNANSWERED,
         fault=exchange.fault,
         whole=len(exchange.body) < BODY_BYTES_AT_MOST,
         caller=exchange.caller,

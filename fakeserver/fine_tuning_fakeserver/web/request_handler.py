@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
 from ..account.service import Service
 from ..api_errors import ApiError, internal
-from ..clock import at_work, busy, elapsed, sleep_is_replaced
+from ..clock import elapsed
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, unknown_routes
@@ -173,7 +175,7 @@ class RequestHandler:
         exchange.at = self._service.clock.now()
         exchange.status = answer.status
         exchange.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
-        exchange.waits = TimingSample(elapsed(), self._requests.slept_s, sleep_is_replaced(), busy())
+        exchange.timing = TimingSample(elapsed(), self._requests.slept_s, self._service.account.pace)
         exchange.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
 
 
@@ -189,9 +191,12 @@ async def _read_request(operation: Operation, call: ApiRequest, receive: Receive
 
 
 def _caller(scope: Scope) -> str:
-    """The connection that a request came by, or who is at work where it came by none."""
-    client = scope.get("client")
-    return f"{client[0]}:{client[1]}" if client else at_work()
+    """Return the connection that a request came by; in process, the thread and asyncio task."""
+    if client := scope.get("client"):
+        return f"{client[0]}:{client[1]}"
+    loop = asyncio._get_running_loop()  # current_task() is slow to find that there is none
+    task = asyncio.current_task(loop) if loop else None
+    return f"{threading.get_ident()}/{id(task) if task else ''}"
 
 
 def _script_timeout_response() -> Response:
