@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from fine_tuning_formats.training_file import NotJsonlError
+
 from ..account.account import RESULTS, Account, next_id, result_created_at
 from ..account.blobs import Blob
 from ..account.ordered_ids import OrderedIds, UnknownCursorError
@@ -22,13 +24,14 @@ from ..api_errors import (
     unknown_cursor,
     unknown_file,
 )
-from ..domain import ids, training_files
+from ..domain import ids
 from ..domain.dialects.dialect import Dialect
 from ..domain.job_spec import JobSpec
 from ..domain.jobs import Job
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
 from ..domain.timeline import FileLost
+from ..domain.training_files import Dataset
 from . import response_objects
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
@@ -58,7 +61,7 @@ class Download:
     chunks: Iterator[bytes]
 
 
-def check_new_file(upload: NewFile, *, any_name: bool = False) -> training_files.Dataset | None:
+def check_new_file(upload: NewFile, *, any_name: bool = False) -> Dataset | None:
     """Check a file as the service does at upload, its name too unless it may be *any*; return what it holds.
 
     Raises:
@@ -77,7 +80,7 @@ def check_new_file(upload: NewFile, *, any_name: bool = False) -> training_files
         raise not_jsonl_name()
     try:
         return upload.content.dataset()
-    except training_files.NotJsonlError as error:
+    except NotJsonlError as error:
         raise bad_file(str(error)) from None
 
 
@@ -87,7 +90,7 @@ def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
         return None
 
     def read() -> None:
-        with suppress(training_files.NotJsonlError):  # the check will say so
+        with suppress(NotJsonlError):  # the check will say so
             content.dataset()
 
     return read
@@ -115,7 +118,7 @@ def store_file(
     service: Service,
     now: float,
     upload: NewFile,
-    found: training_files.Dataset | None,
+    found: Dataset | None,
     identifier: str | None = None,
     created_at: float | None = None,
 ) -> response_objects.Json:

@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, message_text
+
 from ..account.account import Account
 from ..account.records import CompletionGiven, RepliesSet
 from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
-from ..domain import ids, token_estimate
+from ..domain import ids
 from ..usage_errors import FakeUsageError
 from . import models
 from .response_objects import Json
@@ -31,7 +33,7 @@ class Completion:
     @property
     def usage(self) -> Json:
         """Tokens of prompt and texts, estimated."""
-        spent = sum(token_estimate.in_text(text) for text in self.texts)
+        spent = sum(count_text_tokens(text) for text in self.texts)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": spent,
@@ -54,9 +56,7 @@ def answer_prompt(
         raise no_such_model_to_ask(model)
     scripted = list(account.replies)[:choices]
     texts = (*scripted, *[_seeded_text(model, prompt)] * (choices - len(scripted)))
-    reply = Completion(
-        _id(account, prefix, now), int(now), model, tuple(texts), token_estimate.in_messages(list(prompt))
-    )
+    reply = Completion(_id(account, prefix, now), int(now), model, tuple(texts), count_message_tokens(list(prompt)))
     service.commit(CompletionGiven(now, len(scripted)))
     return reply
 
@@ -75,7 +75,7 @@ def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[st
 
 
 def _seeded_text(model: str, prompt: Sequence[Any]) -> str:
-    asked = token_estimate.text_of(prompt[-1]).strip() if prompt else ""
+    asked = message_text(prompt[-1]).strip() if prompt else ""
     return f"{model} was asked: {asked}"
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.training_file import MIN_EXAMPLES
+
 from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
-from ..domain.base_models import base_of, dated
-from ..domain.job_spec import EXAMPLES_AT_LEAST, JobSpec, build_job_spec
+from ..domain.base_models import dated
+from ..domain.job_spec import JobSpec, build_job_spec
 from ..domain.jobs import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
-from ..domain.training_files import Material
+from ..domain.training_files import JobFile
 from ..domain.training_methods import TrainingRequest
 from ..usage_errors import FakeUsageError
 from . import models
@@ -43,8 +46,8 @@ def create_job_record(account: Account, now: float, body: CreateJobBody) -> Job:
 class JobFiles:
     """What a job reads."""
 
-    training: Material
-    validation: Material | None
+    training: JobFile
+    validation: JobFile | None
 
     @classmethod
     def of(cls, account: Account, body: CreateJobBody) -> JobFiles:
@@ -58,11 +61,11 @@ class JobFiles:
         return cls(training, None if given is None else _material(account, "validation_file", given))
 
 
-def _material(account: Account, param: str, identifier: str) -> Material:
+def _material(account: Account, param: str, identifier: str) -> JobFile:
     file = account.files.get(identifier)
     if file is None or file.dataset is None:  # of another purpose: the same answer (inferred)
         raise unknown_file_of_job(param, identifier)
-    return Material(file.id, file.dataset)
+    return JobFile(file.id, file.dataset)
 
 
 def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
@@ -71,7 +74,7 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
     A model that does not is refused as one that cannot be trained at all (inferred).
     """
     model = dated(body.model, account.dialect.dated)
-    base = account.base_models.get(base_of(model))
+    base = account.base_models.get(base_model(model))
     foreign = model.startswith("ft:") and model in account.base_models
     known = model in account.base_models or model in account.models or foreign
     if not known or models.is_gone(account, model, now) or (base and body.method_name not in base.methods):
@@ -79,9 +82,9 @@ def _tunable(account: Account, now: float, body: CreateJobBody) -> str:
     return model
 
 
-def _check_count(account: Account, training: Material) -> None:
+def _check_count(account: Account, training: JobFile) -> None:
     """Refuse what fails in validation elsewhere: a dialect may count the examples at once."""
-    least, examples = EXAMPLES_AT_LEAST["training"], training.data.examples
+    least, examples = MIN_EXAMPLES["training"], training.data.examples
     if account.dialect.counts_at_once and examples < least:
         raise too_few_examples(training.id, examples, least)
 

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from fine_tuning_formats.training_file import NotJsonlError
+
 from ..account.account import Account, next_id
 from ..account.blobs import Blob, BlobWriter
 from ..account.records import FileUploaded, PartUpload, StoredFile, UploadChanged
 from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
-from ..domain import ids, training_files
+from ..domain import ids
+from ..domain.training_files import Dataset
 from . import response_objects
 from .files import MUCH_BYTES, PURPOSES, expiry_of, find_file, new_file_id
 from .request_models import CompleteUploadBody, CreateUploadBody
@@ -148,12 +151,12 @@ def _joined(upload: PartUpload, body: CompleteUploadBody) -> Blob:
     return writer.seal()
 
 
-def _found(content: Blob) -> training_files.Dataset:
+def _found(content: Blob) -> Dataset:
     """What a job will find in the file; content that is no JSONL is no example, and fails the job."""
     try:
         return content.dataset()
-    except training_files.NotJsonlError:
-        return training_files.read(())
+    except NotJsonlError:
+        return Dataset()
 
 
 def _pending(account: Account, identifier: str, now: float) -> PartUpload:

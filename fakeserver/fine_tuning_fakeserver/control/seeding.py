@@ -19,7 +19,7 @@ from ..domain.job_spec import PhaseDurations, build_job_spec
 from ..domain.jobs import NOTHING_GIVEN, CheckpointOverride, Job, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
-from ..domain.training_files import Material
+from ..domain.training_files import JobFile
 from ..domain.training_methods import TrainingRequest
 from ..usage_errors import FakeUsageError
 from .seeds import FileSeed, JobSeed
@@ -134,17 +134,17 @@ def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> TrainingRequ
     return replace(order, numbers=replace(order.numbers, **seed.hyperparameters.model_dump(exclude_unset=True)))
 
 
-def _materials(account: Account, seed: JobSeed) -> tuple[Material, Material | None]:
+def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
     """What the job reads; a validation file that is not in the account is taken to be as the training file is."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
         raise FakeUsageError(f"training_file {seed.training_file!r} is no fine-tune file of the account: seed it first")
-    material = Material(training.id, training.dataset)
+    material = JobFile(training.id, training.dataset)
     if seed.validation_file is None:
         return material, None
     validation = account.files.get(seed.validation_file)
     found = validation.dataset if validation else None
-    return material, Material(seed.validation_file, found or training.dataset)
+    return material, JobFile(seed.validation_file, found or training.dataset)
 
 
 def _plan(plan: Plan, seed: JobSeed) -> Plan:

@@ -5,22 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
-from . import training_files
+from fine_tuning_formats.training_file import RowFault, job_problems
+
 from .durations import parse_seconds
 from .plan import JobError, Plan
-from .training_files import Material
+from .training_files import JobFile
 from .training_methods import (
-    MADE_FOR,
-    METHODS,
     GraderRef,
     Hyperparameters,
     TrainingRequest,
     resolve_hyperparameters,
     steps_per_epoch,
 )
-
-EXAMPLES_AT_LEAST = {"training": 10, "validation": 1}
-"""Rows that a file must have. Printed output of 2024-12 for training; inferred for validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class JobSpec:
 
 
 def build_job_spec(
-    plan: Plan, order: TrainingRequest, seed: int, training: Material, validation: Material | None = None
+    plan: Plan, order: TrainingRequest, seed: int, training: JobFile, validation: JobFile | None = None
 ) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
     numbers = resolve_hyperparameters(order, training.data.examples)
@@ -110,39 +106,16 @@ def with_outcome(script: JobSpec, plan: Plan, found: JobError | None) -> JobSpec
     return replace(script, plan=plan, lengths=PhaseDurations.of(plan), error=found or plan.failure, fail_step=fail_step)
 
 
-def file_error(order: TrainingRequest, file: Material, role: str = "training") -> JobError | None:
-    """The failure that a file calls for; None for one that can be trained on, or validated by (*role*).
-
-    A file in another method's format comes first: a real dpo job on a chat file of 7 rows was told of its format
-    (printed output of 2024-12).
-    """
-    data = file.data
-    if text := _wrong_format(order, file):
-        return _file_error("invalid_training_file", role, f"The job failed due to an invalid {role} file. {text}")
-    if fault := data.faults.get(order.reads):
-        text = f"The job failed due to a file format error in the {role} file. Invalid file format. {fault}"
-        return _file_error("invalid_file_format", role, text)  # printed outputs of 2025
-    if data.examples < EXAMPLES_AT_LEAST[role]:
-        wanted = f"must have at least {EXAMPLES_AT_LEAST[role]} examples"
-        text = f"{role.capitalize()} file has {data.examples} example(s), but {wanted}"
-        return _file_error("invalid_n_examples", role, text)  # printed output of 2024-12
-    return None
-
-
-def _wrong_format(order: TrainingRequest, file: Material) -> str | None:
-    """What is said of a file in a format that is not the job's; None where its rows are judged one by one."""
-    given = file.data.format
-    owner = MADE_FOR.get(given)
-    if owner and given != METHODS[order.method].takes:  # printed output of 2024-12, trailing space too
-        return (
-            f"Invalid file format. Input file {file.id} is in the {given} format, but the specified fine-tuning job "
-            f"is not using '{owner}' as the training method (provided method={order.method}). "
-        )
-    if given == training_files.UNKNOWN and order.method == "supervised":  # printed outputs of 2023 and 2024
-        return "Unexpected file format, expected either prompt/completion pairs or chat messages."
-    return None
-
-
-def _file_error(code: str, role: str, text: str) -> JobError:
-    """The error with the file's role as its param; a validation file has one code for all (inferred)."""
-    return JobError(code if role == "training" else "invalid_validation_file", text, f"{role}_file")
+def file_error(order: TrainingRequest, file: JobFile, role: str = "training") -> JobError | None:
+    """Return the failure of a job on *file*, which it trains or validates (*role*) with; None for a sound one."""
+    data, fault = file.data, file.data.faults.get(order.reads)
+    problems = job_problems(
+        method=order.method,
+        format=data.format,
+        faults=[RowFault(fault)] if fault else [],
+        examples=data.examples,
+        file_name=file.id,
+        role=role,
+    )
+    first = next(problems, None)
+    return first and JobError(first.code, first.message, f"{role}_file")

@@ -7,8 +7,10 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 
+from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
+
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob
-from ..domain.training_files import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT, Dataset
+from ..domain.training_files import Dataset
 
 TOKENS = 500
 _ROWS = {

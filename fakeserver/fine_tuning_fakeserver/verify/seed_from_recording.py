@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fine_tuning_formats.hyperparameters import base_model
+
 from ..control.seeds import JobSeed, first_problem
-from ..domain.base_models import BASE_MODELS, BY_ID, BaseModel, base_of
+from ..domain.base_models import BASE_MODELS, BY_ID, BaseModel
 from ..domain.job_spec import PhaseDurations
 from ..domain.jobs import CheckpointOverride, Overrides
 from ..domain.plan import Plan
@@ -100,7 +102,7 @@ def model_catalogue(facts: InferredState) -> tuple[BaseModel, ...]:
 
 def _model(told: Json) -> BaseModel:
     """A model as it was listed; how it is tuned is not in the list."""
-    base = BY_ID.get(base_of(told["id"]), BaseModel(told["id"], 0))
+    base = BY_ID.get(base_model(told["id"]), BaseModel(told["id"], 0))
     return replace(base, id=told["id"], created=told["created"], owned_by=told["owned_by"])
 
 
