@@ -493,9 +493,9 @@ BAD: list[tuple[Any, str]] = [
     ({"message": "\ud800"}, "a fault's message is '\\ud800': a text is wanted"),
     ({"kind": "truncate", "bytes": -1}, "a fault's bytes is -1: a number of bytes is wanted, or None for half of"),
     ({"kind": "malformed", "body": {}}, "a fault's body is {}: a text is wanted, or bytes"),
-    ({"kind": "delay", "seconds": "soon"}, "a fault's seconds is 'soon': write a number and a unit, one of ms, s"),
-    ({"kind": "delay", "seconds": -1}, "a fault's seconds is -1.0 s: "),
-    ({"kind": "outage", "duration": None}, "a fault's duration is None: "),
+    ({"kind": "delay", "seconds": "soon"}, "a fault's seconds must be a number of seconds, a text such as '90s'"),
+    ({"kind": "delay", "seconds": -1}, "a fault's seconds must be from 0 to 10000000000 seconds, got -1.0"),
+    ({"kind": "outage", "duration": None}, "a fault's duration must be a number of seconds"),
 ]
 
 

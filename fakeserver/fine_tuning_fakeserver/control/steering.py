@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fine_tuning_formats.job_rules import JOB_STATUSES
+
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
@@ -18,7 +20,7 @@ from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL, Replan, Timeline
 from ..usage_errors import FakeUsageError
 
-STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATUSES = JOB_STATUSES
 
 
 @operation

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+
 from .checkpoint_choice import kept_steps
 from .job_spec import JobSpec
 from .plan import JobError
@@ -77,7 +79,7 @@ KINDS: dict[str, EventKind] = {
     "resumed": EventKind("queued", "Fine-tuning job resumed, moving job to queued state"),
     "restarted": EventKind("running", "Fine-tuning job started", data=False),
 }
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL = TERMINAL_STATUSES
 
 # printed output of 2024-08: events "checkpoint" and "model" 2 s after finished_at, "completed" 7 s after it.
 MODEL_AFTER, COMPLETED_AFTER = 2.0, 7.0

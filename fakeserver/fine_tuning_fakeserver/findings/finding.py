@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..web.recorded_calls import Call, numbered, printable
+from fine_tuning_formats.text import printable
+
+from ..web.recorded_calls import Call, numbered
 
 CALLS_AT_MOST = 3
 """Of more calls than these a finding shows the first and the last."""
