@@ -1,4 +1,4 @@
-"""The operations as methods, blocking and awaited, made from the flows they are written as."""
+"""The operations as methods, blocking and awaited, made from their flows."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P]
 
 
 def _with_signature_of(method: M, flow: Callable[..., Any], returns: str) -> M:
-    """Make `help()` show what a caller sees; `functools.wraps` would show the flow."""
-    shown = signature(flow)
-    item = str(shown.return_annotation).partition("[")[2].removesuffix("]")
-    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), *shown.parameters.values()]
-    dress = {
+    """Make `help()` show the method; `functools.wraps` would show the flow."""
+    flow_signature = signature(flow)
+    item = str(flow_signature.return_annotation).partition("[")[2].removesuffix("]")
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), *flow_signature.parameters.values()]
+    attributes = {
         "__name__": flow.__name__,
         "__qualname__": flow.__qualname__,
         "__doc__": flow.__doc__,
-        "__signature__": shown.replace(parameters=parameters, return_annotation=returns.format(item)),
+        "__signature__": flow_signature.replace(parameters=parameters, return_annotation=returns.format(item)),
     }
-    for name, value in dress.items():
+    for name, value in attributes.items():
         setattr(method, name, value)
     return method
 
 
 class SyncMethods:
-    """Every operation, for whoever can run a flow."""
+    """Every operation, blocking; a subclass runs the flows."""
 
     create_job = _run(operations.create_job)
     list_jobs = _run(operations.list_jobs)
@@ -96,7 +96,7 @@ class SyncMethods:
 
 
 class AsyncMethods:
-    """Every operation, for whoever can await a flow."""
+    """Every operation, awaited; a subclass runs the flows."""
 
     create_job = _run_async(operations.create_job)
     list_jobs = _run_async(operations.list_jobs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import BinaryIO, Literal, TypeAlias
 
-from fine_tuning_client.arguments import file_part, in_bytes, named
+from fine_tuning_client.arguments import make_file_part, require_bytes, require_name
 from fine_tuning_formats.hyperparameters import (
     auto_batch_size,
     auto_epochs,
@@ -161,8 +161,8 @@ def check_training_file(
         raise ValueError(f"method must be one of {', '.join(METHOD_FORMATS)}, got {method!r}")
     if n_epochs not in (None, "auto", *range(1, MAX_EPOCHS + 1)):
         raise ValueError(f'n_epochs must be "auto" or 1 to {MAX_EPOCHS}, got {n_epochs!r}')
-    base = None if model is None else base_model(named("model", model))
-    filename = file_part(file, None).filename
+    base = None if model is None else base_model(require_name("model", model))
+    filename = make_file_part(file, None).filename
     formats: tuple[str, ...] = (METHOD_FORMATS[method][1],)
     if method == "supervised":
         formats = (CHAT, COMPLETION) if base is None else (expected_format(method, base),)
@@ -218,7 +218,7 @@ def _scan_lines(source: BinaryIO, scan: TrainingFileScan) -> tuple[int, list[Tra
     refused: list[TrainingFileProblem] = []
     while line := source.readline(MAX_LINE_BYTES + 1):
         number += 1
-        size += len(in_bytes(line))
+        size += len(require_bytes(line))
         try:
             scan.add_line(line.removesuffix(b"\n"), number)
         except NotJsonlError as error:

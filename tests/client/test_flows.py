@@ -107,7 +107,7 @@ def test_an_unknown_option_is_a_type_error_pointing_to_extra_body() -> None:
     """A misspelt option is a TypeError that says where fields of one's own go."""
     with pytest.raises(TypeError, match=r"'sufix'.*extra_body"):
         operations.create_job("f", "m", {"sufix": "x"}).send(None)
-    with pytest.raises(TypeError, match=r"'limits', expected one of limit, after"):
+    with pytest.raises(TypeError, match=r"'limits'; expected one of: limit, after"):
         operations.list_job_events("j", {"limits": 1}).send(None)
 
 
