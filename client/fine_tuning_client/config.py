@@ -142,54 +142,54 @@ def resolve_config(
         ConfigurationError: There is no address, no key, or one that cannot be right.
     """
     profile = provider or find_profile(default_provider())
-    in_code, in_file = _entry(_configured[0], profile.name), _entry(_file_settings(), profile.name)
-    variables = {setting: os.environ.get(name) for setting, name in profile.environment.items()}
-    found_by_caller = arguments.get("base_url") or in_code.get("url") or variables.get("base_url")
-    if in_file.get("url") and not found_by_caller:  # to its address goes only the key that a file names beside it
-        variables.pop("token", None)
-        if profile.environment.get("api_key") not in (in_file.get("key_env"), in_code.get("key_env")):
-            variables.pop("api_key", None)
+    values = _find_settings(profile, arguments)
+    names = {"OpenAI-Organization": values["organization"], "OpenAI-Project": values["project"]}
+    version = values["api_version"]
+    # A dated version names the older surface, at another path; the one used here knows v1 and preview.
+    query = {"api-version": version} if version and not version[0].isdigit() else {}
+    variables = ("FINE_TUNING_PROVIDER", *profile.environment.values())
+    return ResolvedConfig(
+        profile.name,
+        _complete_url(profile, values["base_url"]),
+        values["api_key"] or None,
+        values["key_header"],
+        profile.capabilities,
+        profile.create_defaults,
+        merge_headers(check_headers({name: value for name, value in names.items() if value}), default_headers),
+        {**query, **default_query},
+        (_configured[0], _working_directory(), {name: os.environ.get(name) for name in variables}),
+    )
 
-    values: dict[str, Any] = {}
+
+def _find_settings(profile: ProviderProfile, arguments: Settings) -> dict[str, Any]:
+    """Return the first value of each setting, and the header that the key is sent in."""
+    in_code, in_file = _entry(_configured[0], profile.name), _entry(_file_settings(), profile.name)
+    environment = {setting: os.environ.get(name) for setting, name in profile.environment.items()}
+    has_own_url = arguments.get("base_url") or in_code.get("url") or environment.get("base_url")
+    if in_file.get("url") and not has_own_url:  # to its address goes only the key that is named beside it
+        environment.pop("token", None)
+        if profile.environment.get("api_key") not in (in_file.get("key_env"), in_code.get("key_env")):
+            environment.pop("api_key", None)
+
+    values: dict[str, Any] = {"key_header": profile.key_header}
     for setting in SETTINGS:
         name = "url" if setting == "base_url" else setting
-        layers = (arguments.get(setting), in_code.get(name), variables.get(setting), in_file.get(name))
+        layers = (arguments.get(setting), in_code.get(name), environment.get(setting), in_file.get(name))
         values[setting] = next(filter(None, layers), None) or getattr(profile, setting, None)
     for setting in ("organization", "project", "api_version"):
         _check_type("", setting, values[setting])
         values[setting] = (values[setting] or "").strip()
 
-    key, key_header = _find_key(profile, values, variables, in_file)
-    own = {"OpenAI-Organization": values["organization"], "OpenAI-Project": values["project"]}
-    version = values["api_version"]
-    # A dated version names the older surface, at another path; the one used here knows v1 and preview.
-    query = {"api-version": version} if version and not version[0].isdigit() else {}
-    environment = {name: os.environ.get(name) for name in ("FINE_TUNING_PROVIDER", *profile.environment.values())}
-    return ResolvedConfig(
-        profile.name,
-        _complete_url(profile, values["base_url"]),
-        key,
-        key_header,
-        profile.capabilities,
-        profile.create_defaults,
-        merge_headers(check_headers({name: value for name, value in own.items() if value}), default_headers),
-        {**query, **default_query},
-        (_configured[0], _working_directory(), environment),
-    )
-
-
-def _find_key(profile: ProviderProfile, values: Settings, variables: Settings, in_file: Settings) -> tuple[Key, str]:
-    """Return the key, and the header it is sent in."""
-    key = values["api_key"]
-    if not key and values["token"]:
-        return values["token"], "Authorization"
-    if not key and profile.needs_key:
-        hint = f" or set {profile.environment['api_key']}" if "api_key" in variables else ""
+    if not values["api_key"] and values["token"]:
+        values |= {"api_key": values["token"], "key_header": "Authorization"}
+    elif not values["api_key"] and profile.needs_key:
+        hint = f" or set {profile.environment['api_key']}" if "api_key" in environment else ""
         if not hint and in_file.get("url"):
             hint = ", or name its variable by key_env beside the url: a file's address is sent no other key"
         raise ConfigurationError(f"no key for provider {profile.name!r}: pass api_key{hint}")
-    # On Azure a key that must be fetched anew is an Entra token, which is a bearer token.
-    return key or None, "Authorization" if callable(key) else profile.key_header
+    elif callable(values["api_key"]):  # on Azure a key that must be fetched anew is an Entra token, a bearer token
+        values["key_header"] = "Authorization"
+    return values
 
 
 def _complete_url(profile: ProviderProfile, url: str | None) -> str:

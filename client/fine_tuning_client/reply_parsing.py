@@ -54,9 +54,11 @@ def status_error(response: RawResponse) -> APIStatusError:
     body = common["body"]
     error = body.get("error", body) if isinstance(body, dict) else body
     members = error if isinstance(error, dict) else {}
-    message = find_message(error) or _shorten(response.text) or _redirect_message(response) or "no message"
+    message = find_message(error) or _shorten(response.text)
+    if not message and (location := response.redact(response.headers.get("location", ""))):
+        message = f"it is at {location}, and the key goes nowhere but to the base URL"
     return error_class(response.status)(
-        f"{response.provider} answered {response.status}: {message}{_reference(response)}",
+        f"{response.provider} answered {response.status}: {message or 'no message'}{_reference(response)}",
         **common,
         **{name: str(members[name]) for name in ("code", "type", "param") if members.get(name) not in (None, "")},
         retry_after=retry_after(response),
@@ -79,11 +81,6 @@ def _error_fields(response: RawResponse) -> dict[str, Any]:
 
 def _reference(response: RawResponse) -> str:
     return f" (request {response.request_id})" if response.request_id else ""
-
-
-def _redirect_message(response: RawResponse) -> str:
-    location = response.redact(response.headers.get("location", ""))
-    return f"it is at {location}, and the key goes nowhere but to the base URL" if location else ""
 
 
 def find_message(error: Any, depth: int = MAX_DEPTH) -> str:
