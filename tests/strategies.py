@@ -20,9 +20,10 @@ from fine_tuning_fakeserver.domain.timeline import (
     Timeline,
     build_segments,
 )
-from fine_tuning_fakeserver.domain.training_files import CHAT, PREFERENCE, Dataset, Material
+from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
+from fine_tuning_formats.row_rules import CHAT, PREFERENCE
 from openapi_checks import check
 
 BORN = 1_700_000_000.0
@@ -62,8 +63,8 @@ def job_specs(draw: st.DrawFn, may_fail: bool = True) -> JobSpec:
     method = draw(st.sampled_from(sorted(FORMATS)))
     numbers = Hyperparameters(draw(st.integers(1, 5)), draw(st.integers(1, 4)), eval_interval=draw(st.integers(1, 40)))
     order = TrainingRequest("gpt-4o-mini-2024-07-18", method, numbers, (GraderRef("same", "string_check"),))
-    training = Material("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
-    validation = Material("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
+    training = JobFile("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
+    validation = JobFile("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
     return build_job_spec(
         draw(plans(may_fail)), order, draw(st.integers(0, 9)), training, validation if draw(st.booleans()) else None
     )

@@ -22,10 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
 from .strategies import faults, plans, training_files
-
-FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class FineTuningMachine(RuleBasedStateMachine):
@@ -81,11 +80,11 @@ class FineTuningMachine(RuleBasedStateMachine):
         """Resume a paused job."""
         self.fake.resume_job(data.draw(st.sampled_from(self.ids("paused"))))
 
-    @precondition(lambda self: self.meddles and any(job["status"] not in FINISHED for job in self.fake.jobs))
+    @precondition(lambda self: self.meddles and any(job["status"] not in TERMINAL_STATUSES for job in self.fake.jobs))
     @rule(data=st.data())
     def somebody_cancels_a_job(self, data: st.DataObject) -> None:
         """Cancel an unfinished job."""
-        ids = [job["id"] for job in self.fake.jobs if job["status"] not in FINISHED]
+        ids = [job["id"] for job in self.fake.jobs if job["status"] not in TERMINAL_STATUSES]
         self.fake.cancel_job(data.draw(st.sampled_from(ids)))
 
     @precondition(lambda self: self.meddles and self._files())

@@ -11,9 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
+from fine_tuning_formats.job_rules import JOB_STATUSES
 
 METHODS = ("supervised", "dpo", "reinforcement")
-STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATUSES = JOB_STATUSES
 CURVES = ("healthy", "overfit", "diverge", "plateau", "nan")
 FAILURES = ("server_error", "exceeded_quota", "invalid_training_file", "invalid_n_examples")
 GRADER = {

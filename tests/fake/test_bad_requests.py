@@ -75,7 +75,7 @@ def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
     for metadata, words in [
         ({"fake_mood": "bad"}, "unknown control key of metadata 'fake_mood'"),
         ({"fake_outcome": "maybe"}, "one of succeeded, failed"),
-        ({"fake_queued": "9" * 300}, "is the longest"),
+        ({"fake_queued": "9" * 300}, "must be from 0 to 10000000000 seconds"),
         ({"fake_fail_at": "9" * 300}, "a training step from 1"),
         ({"fake_error": "bad_luck"}, "one of invalid_training_file"),
         ({"fake_curve": "steep"}, "one of healthy, "),

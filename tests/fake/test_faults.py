@@ -499,7 +499,7 @@ BAD: list[tuple[Any, str]] = [
         "fault 'bytes' must be a whole number from 0, or None for half of them, got -1",
     ),
     ({"kind": "malformed", "body": {}}, "fault 'body' must be a string or bytes, got {}"),
-    ({"kind": "delay", "seconds": "soon"}, "fault 'seconds' is 'soon': write a number and a unit, one of ms, s"),
+    ({"kind": "delay", "seconds": "soon"}, "fault's seconds must be a number of seconds, a text such as '90s'"),
     ({"kind": "delay", "seconds": -1}, "fault 'seconds' is -1.0 s: "),
     ({"kind": "outage", "duration": None}, "the fault 'outage' requires 'duration'"),
 ]

@@ -25,8 +25,9 @@ from fine_tuning_fakeserver.domain.metrics import (
 )
 from fine_tuning_fakeserver.domain.plan import Plan
 from fine_tuning_fakeserver.domain.reinforcement_metrics import is_validated, valid_reward
-from fine_tuning_fakeserver.domain.training_files import CHAT, Dataset, Material
+from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
+from fine_tuning_formats.row_rules import CHAT
 from strategies import BORN, GRADER, ROWS, Http, everything, job_specs
 
 Json = dict[str, Any]
@@ -438,10 +439,10 @@ def test_numbers_are_functions_of_the_script(spec: JobSpec) -> None:
 
 def test_a_long_job_is_compared_and_written_in_strides() -> None:
     """A job of millions of validated steps is compared by no more than a thousand, and its file is bounded."""
-    big = Material("file-x", Dataset(100_000, 500, CHAT))
+    big = JobFile("file-x", Dataset(100_000, 500, CHAT))
     numbers = Hyperparameters(n_epochs=50, batch_size=1, eval_interval=1)
     order = TrainingRequest("o4-mini-2025-04-16", "reinforcement", numbers, (GraderRef("same", "string_check"),))
-    spec = build_job_spec(Plan(curve="overfit"), order, 1, big, Material("file-y", Dataset(1000, 5, CHAT)))
+    spec = build_job_spec(Plan(curve="overfit"), order, 1, big, JobFile("file-y", Dataset(1000, 5, CHAT)))
     stride = spec.steps // COMPARED_AT_MOST
 
     assert all(step % stride == 0 for step in best_validations(spec))

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from fine_tuning_formats.training_file import NotJsonlError
+
 from ..account.account import RESULTS, Account, next_id, result_created_at
 from ..account.blobs import Blob
 from ..account.ordered_ids import OrderedIds, UnknownCursorError
@@ -28,7 +30,7 @@ from ..domain.job_spec import JobSpec
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
 from ..domain.timeline import FileLost
-from ..domain.training_files import Dataset, NotJsonlError
+from ..domain.training_files import Dataset
 from .response_objects import Json, file_object, page_object_with_ids
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 
+from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, message_text
+
 from ..account.records import CompletionGiven, RepliesSet
 from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
-from ..domain import ids, token_estimate
+from ..domain import ids
 from ..usage_errors import wrong_value
 from .models import is_shut_down
 from .response_objects import Json
@@ -30,7 +32,7 @@ class Completion:
     @property
     def usage(self) -> Json:
         """Tokens of prompt and texts, estimated."""
-        completion_tokens = sum(token_estimate.in_text(text) for text in self.texts)
+        completion_tokens = sum(count_text_tokens(text) for text in self.texts)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -55,12 +57,12 @@ def answer_prompt(
     if unknown or is_shut_down(account, model, now):
         raise no_such_model_to_ask(model)
     prepared = list(account.replies)[:choices]
-    question = token_estimate.text_of(prompt[-1]).strip() if prompt else ""
+    question = message_text(prompt[-1]).strip() if prompt else ""
     texts = [*prepared, *[f"{model} was asked: {question}"] * (choices - len(prepared))]
     # "chatcmpl-" and 29 characters, 5 of them time (worked out from printed ids)
     drawn = ids.derived_number("answer", account.settings.seed, account.answers)
     identifier = prefix + ids.to_digits(int(now) - ids.MODEL_EPOCH, 5) + ids.to_digits(drawn, 24)
-    completion = Completion(identifier, int(now), model, tuple(texts), token_estimate.in_messages(list(prompt)))
+    completion = Completion(identifier, int(now), model, tuple(texts), count_message_tokens(list(prompt)))
     service.commit(CompletionGiven(now, len(prepared)))
     return completion
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.training_file import MIN_EXAMPLES
+
 from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
-from ..domain.base_models import base_model_name, snapshot_name
-from ..domain.job_spec import MIN_EXAMPLES, JobSpec, build_job_spec
+from ..domain.base_models import snapshot_name
+from ..domain.job_spec import JobSpec, build_job_spec
 from ..domain.jobs import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
-from ..domain.training_files import Material
+from ..domain.training_files import JobFile
 from ..domain.training_methods import TrainingRequest
 from ..usage_errors import unknown_name
 from . import models
@@ -51,11 +54,11 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     return replace(job, overrides=reserved.given) if reserved else job
 
 
-def _require_file(account: Account, param: str, identifier: str) -> Material:
+def _require_file(account: Account, param: str, identifier: str) -> JobFile:
     file = account.files.get(identifier)
     if file is None or file.dataset is None:  # of another purpose: the same answer (inferred)
         raise unknown_file_of_job(param, identifier)
-    return Material(file.id, file.dataset)
+    return JobFile(file.id, file.dataset)
 
 
 def _require_trainable_model(account: Account, now: float, body: CreateJobBody) -> str:
@@ -64,7 +67,7 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
     One that does not learn by the job's method is refused as one that cannot be trained at all (inferred).
     """
     model = snapshot_name(body.model, account.dialect.snapshots)
-    base = account.base_models.get(base_model_name(model))
+    base = account.base_models.get(base_model(model))
     known = model in account.base_models or model in account.models
     if not known or models.is_shut_down(account, model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)

@@ -10,6 +10,8 @@ import orjson
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
+
 from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.jobs import Objective
 from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
@@ -29,7 +31,8 @@ Count = Literal["auto"] | Annotated[int, Field(ge=1, le=2**53)]
 
 Suffix = Annotated[str, Field(min_length=1, max_length=64)]
 Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+    dict[Annotated[str, Field(max_length=MAX_METADATA_KEY)], Annotated[str, Field(max_length=MAX_METADATA_VALUE)]],
+    Field(max_length=MAX_METADATA_PAIRS),
 ]
 
 

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from fine_tuning_formats.training_file import NotJsonlError
+
 from ..account.account import Account, next_id
 from ..account.blobs import Blob, BlobWriter
 from ..account.records import FileUploaded, PartUpload, StoredFile, UploadChanged
 from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
-from ..domain import ids, training_files
+from ..domain import ids
+from ..domain.training_files import Dataset
 from .files import MUCH_BYTES, PURPOSES, expires_after, new_file_id, stored_file_object
 from .request_models import CompleteUploadBody, CreateUploadBody
 from .response_objects import Json, upload_object
@@ -149,12 +152,12 @@ def _join_parts(upload: PartUpload, body: CompleteUploadBody) -> Blob:
     return writer.seal()
 
 
-def _parse(content: Blob) -> training_files.Dataset:
+def _parse(content: Blob) -> Dataset:
     # Unlike an upload in one piece, content that is not JSONL is accepted: it has no examples, and fails the job.
     try:
         return content.dataset()
-    except training_files.NotJsonlError:
-        return training_files.read(())
+    except NotJsonlError:
+        return Dataset()
 
 
 def _require_pending(account: Account, identifier: str, now: float) -> PartUpload:

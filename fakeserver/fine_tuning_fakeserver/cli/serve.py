@@ -18,12 +18,13 @@ from typing import Any, TextIO
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fine_tuning_formats.network import is_loopback
+
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from ..web.control_endpoints import is_loopback
 from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
 from .options import AS_OF, CONTROL_TOKEN, DIALECT, HOST, ORGANIZATION, PACE, PORT, SEED, WEBHOOK, WEBHOOK_SECRET, parse

@@ -18,7 +18,7 @@ from ..domain.job_spec import PhaseDurations, build_job_spec
 from ..domain.jobs import NO_OVERRIDES, CheckpointOverride, Job, Overrides
 from ..domain.metrics import kept_steps
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
-from ..domain.training_files import Material
+from ..domain.training_files import JobFile
 from ..usage_errors import FakeUsageError, wrong_value
 from .seeds import FileSeed, JobSeed
 from .steering import require_status
@@ -140,16 +140,16 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
     return replace(build_job(account, identifier, now, body, request, spec), overrides=_overrides(seed))
 
 
-def _materials(account: Account, seed: JobSeed) -> tuple[Material, Material | None]:
+def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
     """Return the job's files; a validation file that is not in the account is taken to be like the training file."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
         raise wrong_value("training_file", "a fine-tune file of the account", seed.training_file, "seed it first")
     if seed.validation_file is None:
-        return Material(training.id, training.dataset), None
+        return JobFile(training.id, training.dataset), None
     validation = account.files.get(seed.validation_file)
     dataset = validation.dataset if validation else None
-    return Material(training.id, training.dataset), Material(seed.validation_file, dataset or training.dataset)
+    return JobFile(training.id, training.dataset), JobFile(seed.validation_file, dataset or training.dataset)
 
 
 def _overrides(seed: JobSeed) -> Overrides:

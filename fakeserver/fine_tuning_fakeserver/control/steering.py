@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fine_tuning_formats.job_rules import JOB_STATUSES
+
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
@@ -17,7 +19,7 @@ from ..domain.plan import Plan, parse_plan
 from ..domain.timeline import TERMINAL, Replan
 from ..usage_errors import FakeUsageError, wrong_value
 
-STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATUSES = JOB_STATUSES
 
 
 @operation

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 
+from fine_tuning_formats.hyperparameters import base_model
+
 from ..usage_errors import wrong_value
 
 
@@ -18,27 +20,22 @@ class BaseModel:
     created: int
     owned_by: str = "system"
     methods: tuple[str, ...] = ()
-    multiplier: float = 1.0
-    """The learning-rate multiplier that "auto" becomes."""
-    completions: bool = False
-    """Whether it learns from prompts and completions instead of chats."""
 
 
 # recording: id, created and owned_by from ModelsTests/ListModels (2025-09).
-# methods: vendor text. multiplier: printed outputs for gpt-3.5-turbo (2), gpt-4o-mini (1.8), gpt-4.1-nano (1);
-# inferred for the rest.
+# methods: vendor text.
 _S, _SD = ("supervised",), ("supervised", "dpo")
 BASE_MODELS = (
     BaseModel("gpt-4-0613", 1686588896, "openai", _S),
-    BaseModel("gpt-3.5-turbo", 1677610602, "openai", _S, 2.0),
-    BaseModel("davinci-002", 1692634301, "system", _S, completions=True),
-    BaseModel("babbage-002", 1692634615, "system", _S, completions=True),
-    BaseModel("gpt-3.5-turbo-1106", 1698959748, "system", _S, 2.0),
-    BaseModel("gpt-3.5-turbo-0125", 1706048358, "system", _S, 2.0),
-    BaseModel("gpt-4o", 1715367049, "system", _SD, 2.0),
-    BaseModel("gpt-4o-mini-2024-07-18", 1721172717, "system", _SD, 1.8),
-    BaseModel("gpt-4o-mini", 1721172741, "system", _SD, 1.8),
-    BaseModel("gpt-4o-2024-08-06", 1722814719, "system", _SD, 2.0),
+    BaseModel("gpt-3.5-turbo", 1677610602, "openai", _S),
+    BaseModel("davinci-002", 1692634301, "system", _S),
+    BaseModel("babbage-002", 1692634615, "system", _S),
+    BaseModel("gpt-3.5-turbo-1106", 1698959748, "system", _S),
+    BaseModel("gpt-3.5-turbo-0125", 1706048358, "system", _S),
+    BaseModel("gpt-4o", 1715367049, "system", _SD),
+    BaseModel("gpt-4o-mini-2024-07-18", 1721172717, "system", _SD),
+    BaseModel("gpt-4o-mini", 1721172741, "system", _SD),
+    BaseModel("gpt-4o-2024-08-06", 1722814719, "system", _SD),
     BaseModel("o4-mini-2025-04-16", 1744133506, "system", ("reinforcement",)),
     BaseModel("o4-mini", 1744225351, "system", ("reinforcement",)),
     BaseModel("gpt-4.1-2025-04-14", 1744315746, "system", _SD),
@@ -48,8 +45,8 @@ BASE_MODELS = (
     BaseModel("gpt-4.1-nano-2025-04-14", 1744321025, "system", _SD),
     BaseModel("gpt-4.1-nano", 1744321707, "system", _SD),
 )
-# recording: models_list (2023-11); the multiplier is of a printed output.
-BASE_MODELS_2023 = (BaseModel("gpt-3.5-turbo-0613", 1686587434, "openai", _S, 2.0),)
+# recording: models_list (2023-11).
+BASE_MODELS_2023 = (BaseModel("gpt-3.5-turbo-0613", 1686587434, "openai", _S),)
 MODELS_BY_ID = {model.id: model for model in (*BASE_MODELS, *BASE_MODELS_2023)}
 
 # recording: gpt-3.5-turbo (FineTuningClientTests/MinimalRequiredParams); the others are inferred from it.
@@ -82,16 +79,9 @@ def snapshot_name(model: str, overrides: Mapping[str, str] = MappingProxyType({}
     return overrides.get(model) or SNAPSHOTS.get(model, model)
 
 
-def base_model_name(model: str) -> str:
-    """Return the base of a fine-tuned model: ``ft:BASE:org:suffix:token`` or, Azure's, ``BASE.ft-HEX`` → ``BASE``."""
-    if model.startswith("ft:") and model.count(":") >= 2:
-        return model.split(":")[1]
-    return model.partition(".ft-")[0] or model
-
-
 def shutdown_date(model: str) -> str | None:
     """Return the day from which a model, or its base model, is gone; None if none is known."""
-    return SHUTDOWN_DATES.get(snapshot_name(base_model_name(model)))
+    return SHUTDOWN_DATES.get(snapshot_name(base_model(model)))
 
 
 # vendor: the deprecations page of 2026-05. That a day begins at midnight UTC is inferred.

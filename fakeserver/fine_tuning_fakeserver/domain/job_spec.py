@@ -5,23 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
-from . import training_files
+from fine_tuning_formats.training_file import RowFault, job_problems
+
 from .durations import parse_seconds
 from .loss_curves import Losses, TrainingPoint, loss_curve, training_point
 from .plan import JobError, Plan
-from .training_files import Material
+from .training_files import JobFile
 from .training_methods import (
-    METHOD_OF_FORMAT,
-    METHODS,
     GraderRef,
     Hyperparameters,
     TrainingRequest,
     resolve_hyperparameters,
     steps_per_epoch,
 )
-
-MIN_EXAMPLES = {"training": 10, "validation": 1}
-"""Rows that a file must have. Printed output of 2024-12 for training; inferred for validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class JobSpec:
 
 
 def build_job_spec(
-    plan: Plan, request: TrainingRequest, seed: int, training: Material, validation: Material | None = None
+    plan: Plan, request: TrainingRequest, seed: int, training: JobFile, validation: JobFile | None = None
 ) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
     numbers = resolve_hyperparameters(request, training.data.examples)
@@ -117,38 +113,16 @@ def with_outcome(spec: JobSpec, plan: Plan, file_error: JobError | None) -> JobS
     return replace(spec, plan=plan, durations=PhaseDurations.for_plan(plan), error=error, fail_step=fail_step)
 
 
-def file_error(request: TrainingRequest, file: Material, role: str = "training") -> JobError | None:
-    """Return the failure that a file calls for; None if it can be trained on, or validated by (*role*).
-
-    A file in another method's format comes first: a real dpo job on a chat file of 7 rows was told of its format
-    (printed output of 2024-12).
-    """
-    data = file.data
-    if text := _wrong_format(request, file):
-        return _file_error("invalid_training_file", role, f"The job failed due to an invalid {role} file. {text}")
-    if fault := data.faults.get(request.row_format):
-        text = f"The job failed due to a file format error in the {role} file. Invalid file format. {fault}"
-        return _file_error("invalid_file_format", role, text)  # printed outputs of 2025
-    if data.examples < MIN_EXAMPLES[role]:
-        text = f"{role.capitalize()} file has {data.examples} example(s), but must have at least {MIN_EXAMPLES[role]} "
-        return _file_error("invalid_n_examples", role, text + "examples")  # printed output of 2024-12
-    return None
-
-
-def _wrong_format(request: TrainingRequest, file: Material) -> str | None:
-    """Return the text about a file in a format of another method; None if its rows are checked one by one."""
-    found = file.data.format
-    owner = METHOD_OF_FORMAT.get(found)
-    if owner and found != METHODS[request.method].file_format:  # printed output of 2024-12, trailing space too
-        return (
-            f"Invalid file format. Input file {file.id} is in the {found} format, but the specified fine-tuning job "
-            f"is not using '{owner}' as the training method (provided method={request.method}). "
-        )
-    if found == training_files.UNKNOWN and request.method == "supervised":  # printed outputs of 2023 and 2024
-        return "Unexpected file format, expected either prompt/completion pairs or chat messages."
-    return None
-
-
-def _file_error(code: str, role: str, text: str) -> JobError:
-    """Return the error with the file's role as its param; a validation file has one code for all (inferred)."""
-    return JobError(code if role == "training" else "invalid_validation_file", text, f"{role}_file")
+def file_error(request: TrainingRequest, file: JobFile, role: str = "training") -> JobError | None:
+    """Return the failure of a job that reads *file* in this *role*; None if the file is sound."""
+    fault = file.data.faults.get(request.row_format)
+    problems = job_problems(
+        method=request.method,
+        format=file.data.format,
+        faults=[RowFault(fault)] if fault else [],
+        examples=file.data.examples,
+        file_name=file.id,
+        role=role,
+    )
+    first = next(problems, None)
+    return first and JobError(first.code, first.message, f"{role}_file")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from fine_tuning_formats.hyperparameters import base_model
+
 from . import ids
-from .base_models import base_model_name
 from .dialects.dialect import RECORDED, Dialect
 from .job_spec import JobSpec
 from .metrics import kept_steps
@@ -138,7 +139,7 @@ class Job:
     @property
     def base_model(self) -> str:
         """The dated base model in the names of its models."""
-        return base_model_name(self.model)
+        return base_model(self.model)
 
 
 @lru_cache(maxsize=512)

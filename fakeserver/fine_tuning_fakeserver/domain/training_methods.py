@@ -1,12 +1,19 @@
-"""The methods of training: their hyperparameters, and the files they read."""
+"""The methods of training and their hyperparameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from .base_models import MODELS_BY_ID, base_model_name
-from .training_files import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
+from fine_tuning_formats.hyperparameters import (
+    auto_batch_size,
+    auto_epochs,
+    auto_learning_rate_multiplier,
+    base_model,
+)
+from fine_tuning_formats.training_file import expected_format
+
+from .base_models import MODELS_BY_ID
 
 Number: TypeAlias = int | float
 AutoOr: TypeAlias = Literal["auto"] | Number
@@ -40,16 +47,13 @@ class TrainingMethod:
     """A method of training.
 
     `members` are its hyperparameters in wire order, `created_members` the same in the answer to creation.
-    `is_top_level` says whether the job shows them at its top level, too. `row_format` is the format its rows must
-    have, `file_format` the one that such a file has by its first row.
+    `is_top_level` says whether the job shows them at its top level, too.
     """
 
     name: str
     members: tuple[str, ...]
     created_members: tuple[str, ...]
     is_top_level: bool
-    row_format: str
-    file_format: str
 
 
 _THREE = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -61,12 +65,10 @@ _REWARDED = (
 # supervised: recordings MinimalRequiredParams (sorted at creation) and GetCheckpoints.
 # dpo: printed outputs of 2024-12. reinforcement: members as in the spec's example; a null top level is inferred.
 METHODS = {
-    "supervised": TrainingMethod("supervised", _THREE, tuple(sorted(_THREE)), True, CHAT, CHAT),
-    "dpo": TrainingMethod("dpo", _DPO, _DPO, False, PREFERENCE, PREFERENCE),
-    "reinforcement": TrainingMethod("reinforcement", _REWARDED, _REWARDED, False, REINFORCEMENT, CHAT),
+    "supervised": TrainingMethod("supervised", _THREE, tuple(sorted(_THREE)), True),
+    "dpo": TrainingMethod("dpo", _DPO, _DPO, False),
+    "reinforcement": TrainingMethod("reinforcement", _REWARDED, _REWARDED, False),
 }
-METHOD_OF_FORMAT = {CHAT: "supervised", PREFERENCE: "dpo"}
-"""The method that a format is named after, when a job of another method is given such a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +83,18 @@ class TrainingRequest:
     @property
     def row_format(self) -> str:
         """The format that rows must have: that of the oldest models is prompts and completions."""
-        base = MODELS_BY_ID.get(base_model_name(self.model))
-        return COMPLETION if base and base.completions else METHODS[self.method].row_format
+        return expected_format(self.method, base_model(self.model))
 
 
 def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperparameters:
     """Return the hyperparameters with a number for every "auto"."""
     given = request.hyperparameters
-    # vendor text: about 0.2 % of the examples, between 1 and 256
-    batch = min(max(round(examples * 0.002), 1), 256) if given.batch_size == "auto" else given.batch_size
-    base = MODELS_BY_ID.get(base_model_name(request.model))
-    multiplier = base.multiplier if base else 1.0
+    batch = auto_batch_size(examples) if given.batch_size == "auto" else given.batch_size
+    base = base_model(request.model)
     chosen: dict[str, Any] = {
-        "n_epochs": _auto_epochs(examples),
+        "n_epochs": auto_epochs(examples),
         "batch_size": batch,
-        # a whole multiplier is an integer in JSON when the service chose it (recording: GetCheckpoints)
-        "learning_rate_multiplier": int(multiplier) if multiplier == int(multiplier) else multiplier,
+        "learning_rate_multiplier": auto_learning_rate_multiplier(base) if base in MODELS_BY_ID else 1,
         "beta": 0.1,  # inferred: vendor text's example
         "compute_multiplier": 1.0,  # inferred
         "eval_interval": steps_per_epoch(examples, batch),  # inferred: once an epoch
@@ -108,10 +106,3 @@ def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperpar
 def steps_per_epoch(examples: int, batch_size: AutoOr) -> int:
     """Return how many steps go through the whole file once."""
     return max(1, -(-examples // int(batch_size)))
-
-
-def _auto_epochs(examples: int) -> int:
-    """Return 3, or more for few examples, fewer for many; fits every printed job (10 → 10, 80 and 100 → 3)."""
-    if 0 < examples * 3 < 100:
-        return min(25, 100 // examples)
-    return max(1, 25_000 // examples) if examples * 3 > 25_000 else 3

@@ -8,9 +8,10 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+
+from fine_tuning_formats.network import is_loopback
 
 from ..usage_errors import FakeUsageError, wrong_value
 from . import ids
@@ -230,11 +231,7 @@ class WebhookConfig:
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine."""
-        host = urlsplit(self.url).hostname if self.url else None
-        try:
-            return host in (None, "localhost") or ip_address(str(host)).is_loopback
-        except ValueError:
-            return False  # a name, which may lead anywhere
+        return not self.url or is_loopback(urlsplit(self.url).hostname)
 
 
 def check_webhook_url(webhook: WebhookConfig, *, remote_allowed: bool) -> None:

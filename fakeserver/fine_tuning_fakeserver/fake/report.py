@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 
+from fine_tuning_formats.text import printable
+
 from ..api import response_objects
 from ..clock import Pace
 from ..domain.jobs import Job
 from ..web.fault_injector import ArmedFault, ArmedFaults
-from ..web.recorded_calls import numbered, printable, recorded_call, redacted
+from ..web.recorded_calls import numbered, recorded_call, redacted
 from ..web.request_log import LogEntry
 from ..web.response import is_usage_error
 from ..web.scripting.player import ScriptStack

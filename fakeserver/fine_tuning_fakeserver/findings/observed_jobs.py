@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+
 from ..web.recorded_calls import Call
 
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL = TERMINAL_STATUSES
 UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})
 """Statuses that every client knows; ``pending`` is Azure's."""
 

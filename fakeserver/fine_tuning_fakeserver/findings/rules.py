@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..web.recorded_calls import Call, numbered, printable
+from fine_tuning_formats.text import printable
+
+from ..web.recorded_calls import Call, numbered
 from .similar_calls import group_calls
 
 log = logging.getLogger("fine_tuning_fakeserver")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from fine_tuning_formats.row_rules import CHAT
+
 from ..domain.timeline import COMPLETED_AFTER
-from ..domain.training_files import CHAT
 from ..domain.training_methods import METHODS, TrainingRequest
 from .observed_objects import (
     CHECKPOINT,

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
+
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob
-from ..domain.training_files import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT, Dataset
+from ..domain.training_files import Dataset
 from .inferred_state import DatasetShape, InferredState
 from .observed_objects import UPLOAD, created_object, observed_objects
 from .recording import Json, RecordedExchange

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from fine_tuning_formats.hyperparameters import base_model
+
 from ..control.seeds import JobSeed
-from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel, base_model_name
+from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel
 from ..domain.job_spec import PhaseDurations
 from ..domain.jobs import CheckpointOverride, Overrides
 from ..domain.plan import Plan
@@ -129,7 +131,5 @@ def model_catalogue(state: InferredState) -> tuple[BaseModel, ...]:
 
 
 def _base_model(model: Json) -> BaseModel:
-    base = MODELS_BY_ID.get(
-        base_model_name(model["id"]), BaseModel(model["id"], 0)
-    )  # no answer tells how a model is tuned
+    base = MODELS_BY_ID.get(base_model(model["id"]), BaseModel(model["id"], 0))  # no answer tells how a model is tuned
     return replace(base, id=model["id"], created=model["created"], owned_by=model["owned_by"])

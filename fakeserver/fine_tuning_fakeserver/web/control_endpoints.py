@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from fine_tuning_formats.network import is_loopback
 
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
@@ -144,19 +145,11 @@ class ForeignPeerError(FakeUsageError):
 def check_peer(operation: Operation, call: ApiRequest) -> None:
     """Let loopback peers through, and calls in this process, which have no peer."""
     client = call.scope.get("client")
-    if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]):
+    if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]) or client[0] == "testclient":
         return
     raise ForeignPeerError(
         f"control answers loopback peers only; {client[0]} is none: `serve --control-token` lets others in that have it"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine talking to itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "testclient")
 
 
 def _state(call: ApiRequest) -> Any:

@@ -10,6 +10,8 @@ from math import nan
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from fine_tuning_formats.text import printable
+
 from .endpoints import OPERATIONS
 from .request_log import BODY_BYTES_AT_MOST, LogEntry, TimingSample
 from .request_options import RENAMED, json_of, request_options
@@ -198,11 +200,6 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         for spelt in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]):
             text = text.replace(spelt, "[redacted]")
     return text
-
-
-def printable(text: str) -> str:
-    """*text* on one line, what a terminal would obey escaped as Python does."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def numbered(numbers: Sequence[int]) -> str:

@@ -135,7 +135,7 @@ USAGE = [
     (["show", "\udcff"], "surrogates not allowed"),
     (["wait", "ftjob-1", "--timeout", "-1"], "'-1' is negative"),
     (["wait", "ftjob-1", "--timeout", "inf"], "'inf' is not finite"),
-    (["list", "--provider", "nobody"], "unknown provider or driver 'nobody', expected one of azure"),
+    (["list", "--provider", "nobody"], "unknown provider or driver 'nobody'; expected one of: azure"),
     (["list", "--base-url", "localhost:1"], "the base URL must look like https://host/v1"),
     (["list", "--base-url", f"https://me:{KEY}@host/v1"], "without password or query"),
     (["list", "--provider", "azure"], "no key for provider 'azure': set AZURE_OPENAI_API_KEY"),
@@ -437,5 +437,5 @@ def test_a_key_that_is_none(key: str, run: Run, monkeypatch: pytest.MonkeyPatch)
     done = run("list")
 
     assert done.code == 2
-    assert "the API key is no printable ASCII text" in done.err
+    assert "the API key must be printable ASCII text" in done.err
     assert key not in done.err

@@ -9,6 +9,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
+
 from ...domain.training_methods import METHODS
 from ..options import whole
 
@@ -206,7 +208,6 @@ KEY = "idempotency_key"
 # spec: CreateFineTuningJobRequest, Metadata
 NUMBERS = {"n_epochs": (1, 50), "batch_size": (1, 256), "seed": (0, 2147483647)}
 LONGEST_SUFFIX = 64
-MOST_PAIRS, LONGEST_NAME, LONGEST_VALUE = 16, 64, 512
 
 
 def check_limits(given: argparse.Namespace) -> None:
@@ -225,11 +226,13 @@ def check_limits(given: argparse.Namespace) -> None:
 
 
 def _check_pairs(pairs: dict[str, str]) -> None:
-    if len(pairs) > MOST_PAIRS:
-        raise ValueError(f"metadata has {len(pairs)} pairs, and may have {MOST_PAIRS}; an idempotency key is one")
+    if len(pairs) > MAX_METADATA_PAIRS:
+        raise ValueError(
+            f"metadata has {len(pairs)} pairs, and may have {MAX_METADATA_PAIRS}; an idempotency key is one"
+        )
     for name, value in pairs.items():
-        _check_length("a key of metadata", name, LONGEST_NAME)
-        _check_length(f"metadata {name!r}", value, LONGEST_VALUE)
+        _check_length("a key of metadata", name, MAX_METADATA_KEY)
+        _check_length(f"metadata {name!r}", value, MAX_METADATA_VALUE)
 
 
 def _check_length(what: str, text: str, longest: int) -> None:

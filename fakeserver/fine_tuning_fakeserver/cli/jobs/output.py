@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fine_tuning_formats.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,8 +38,7 @@ def plain(value: object) -> str:
 
     The service's words are not to be trusted in a terminal: an escape sequence could rewrite what stands there.
     """
-    text = NOTHING if value is None or value == "" else str(value)
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return printable(NOTHING if value is None or value == "" else str(value))
 
 
 def moment(at: Any) -> str:

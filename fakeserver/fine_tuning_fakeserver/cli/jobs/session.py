@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,6 +22,7 @@ from fine_tuning_client import (
     UnsupportedOperationError,
     WaitTimeout,
 )
+from fine_tuning_formats.network import is_loopback
 
 from .output import Output, note
 
@@ -82,8 +82,7 @@ def run(verb: Callable[[Session], int], given: argparse.Namespace) -> int:
 def _is_here(url: str) -> bool:
     """Whether an address is this machine's own."""
     try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname)
     except ValueError:
         return False
 

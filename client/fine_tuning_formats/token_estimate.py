@@ -7,47 +7,46 @@ from typing import Any
 
 # A tokenizer's split, roughly: English suffixes, words, numbers of up to three digits, runs of signs.
 _PIECE = re.compile(r"'(?:[sdmt]|ll|ve|re)\b|[^\W\d_]+|\d{1,3}|_+|[^\s\w]+", re.IGNORECASE)
-_LETTERS_A_TOKEN = 9
-"""A word up to this long counts one token; calibrated below."""
+_LETTERS_PER_TOKEN = 9  # a word up to this long counts one token; calibrated below
 # The same for ASCII, with words cut to tokens at once: a match is a token. Four signs are spaces to Unicode only.
 _ASCII_TOKEN = re.compile(
-    rf"'(?:[sdmt]|ll|ve|re)\b|[a-z]{{1,{_LETTERS_A_TOKEN}}}|\d{{1,3}}|_+|[^\s\w\x1c-\x1f]+", re.IGNORECASE | re.ASCII
+    rf"'(?:[sdmt]|ll|ve|re)\b|[a-z]{{1,{_LETTERS_PER_TOKEN}}}|\d{{1,3}}|_+|[^\s\w\x1c-\x1f]+", re.IGNORECASE | re.ASCII
 )
 
 # The special tokens of the models' tokenizers; the service was seen to refuse the fourth.
 _SPECIAL = re.compile(r"<\|(?:endoftext|fim_prefix|fim_middle|fim_suffix|endofprompt)\|>")
 
 # recording: `sarcastic.jsonl` cost 507 tokens an epoch in 2023-10; these numbers give 491.
-_PER_EXAMPLE, _PER_MESSAGE = 3, 4
+_PER_CONVERSATION, _PER_MESSAGE = 3, 4
 
 
-def in_text(text: str) -> int:
+def count_text_tokens(text: str) -> int:
     """Estimate the tokens of *text*."""
     if text.isascii():
         return len(_ASCII_TOKEN.findall(text))
-    return sum(map(_in_piece, _PIECE.findall(text)))
+    return sum(map(_count_piece_tokens, _PIECE.findall(text)))
 
 
-def _in_piece(piece: str) -> int:
+def _count_piece_tokens(piece: str) -> int:
     if piece.isascii():
-        return -(-len(piece) // _LETTERS_A_TOKEN) if piece.isalpha() else 1
+        return -(-len(piece) // _LETTERS_PER_TOKEN) if piece.isalpha() else 1
     return -(-len(piece) // 2)  # other scripts take about a token for two letters
 
 
-def in_messages(messages: list[Any]) -> int:
-    """Estimate the tokens of one chat example, separators included."""
-    return _PER_EXAMPLE + sum(_PER_MESSAGE + in_text(text_of(message)) for message in messages)
+def count_message_tokens(messages: list[Any]) -> int:
+    """Estimate the tokens of a conversation, separators included."""
+    return _PER_CONVERSATION + sum(_PER_MESSAGE + count_text_tokens(message_text(message)) for message in messages)
 
 
-def special_in(message: Any) -> str | None:
-    """The first special token in what a message says; None where there is none."""
-    text = text_of(message)
-    found = _SPECIAL.search(text) if "<|" in text else None
-    return found and found[0]
+def find_special_token(message: Any) -> str | None:
+    """Return the first token in the text of a message that only models may use."""
+    text = message_text(message)
+    match = _SPECIAL.search(text) if "<|" in text else None
+    return match and match[0]
 
 
-def text_of(message: Any) -> str:
-    """All that a message says: its content, a list of parts joined, and the calls it makes."""
+def message_text(message: Any) -> str:
+    """Return the text of a message: its content, a list of parts joined, and the calls it makes."""
     if not isinstance(message, dict):
         return ""
     content = message.get("content")

@@ -20,16 +20,16 @@ def result_metrics(job_id: str) -> Flow[list[Row]]:
         step was not measured.
 
     Raises:
-        FineTuningError: The result file is no table of numbers.
+        FineTuningError: The result file is not a table of numbers.
     """
     job = yield from retrieve_job(job_id)
     rows: list[Row] = []
     files = job.result_files or []
     if not isinstance(files, list):
-        raise FineTuningError(f"job {job.id} has no list of result files, but {files!r:.80}", job=job)
+        raise FineTuningError(f"result_files of job {job.id} must be a list, got {files!r:.80}", job=job)
     for file_id in files:
         try:
-            rows += table((yield from download_file(file_id)))
+            rows += parse_metrics((yield from download_file(file_id)))
         except (ValueError, csv.Error) as error:
             raise FineTuningError(f"result file {file_id} cannot be read: {error}", job=job) from error
         except FineTuningError as error:
@@ -38,31 +38,18 @@ def result_metrics(job_id: str) -> Flow[list[Row]]:
     return rows
 
 
-def table(content: bytes) -> list[Row]:
-    """Read a CSV of numbers, wrapped in base64 or not.
+def parse_metrics(content: bytes) -> list[Row]:
+    """Parse a CSV of numbers, wrapped in base64 or not.
 
     Raises:
-        ValueError: It is no such thing; or csv.Error.
+        ValueError: It is neither; or csv.Error.
 
     Source:
         recording: plain in 2023, base64 without any sign of it in 2024; both are still met.
     """
-    text = _unwrapped(content).decode("utf-8-sig")
-    return [{name: _number(cell) for name, cell in row.items()} for row in _rows(text)]
-
-
-def _unwrapped(content: bytes) -> bytes:
-    if b"," in content:  # no letter of base64, and in every CSV worth the name
-        return content
-    return base64.b64decode(b"".join(content.split()), validate=True)
-
-
-def _rows(text: str) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(text.splitlines()))
+    if b"," not in content:  # no letter of base64, and in every CSV worth the name
+        content = base64.b64decode(b"".join(content.split()), validate=True)
+    rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines()))
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has more or fewer cells than the header")
-    return rows
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell.strip() else None
+    return [{name: float(cell) if cell.strip() else None for name, cell in row.items()} for row in rows]
