@@ -499,8 +499,8 @@ BAD: list[tuple[Any, str]] = [
         "fault 'bytes' must be a whole number from 0, or None for half of them, got -1",
     ),
     ({"kind": "malformed", "body": {}}, "fault 'body' must be a string or bytes, got {}"),
-    ({"kind": "delay", "seconds": "soon"}, "fault's seconds must be a number of seconds, a text such as '90s'"),
-    ({"kind": "delay", "seconds": -1}, "fault 'seconds' is -1.0 s: "),
+    ({"kind": "delay", "seconds": "soon"}, "fault 'seconds' must be a number of seconds, a text such as '90s'"),
+    ({"kind": "delay", "seconds": -1}, "fault 'seconds' must be from 0 to 10000000000 seconds, got -1.0"),
     ({"kind": "outage", "duration": None}, "the fault 'outage' requires 'duration'"),
 ]
 

@@ -314,7 +314,7 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
         ({"outcome": "won"}, "'won'"),
         ({"fail_at": 0}, "fail_at must be .*got 0"),
         ({"fail_at": True}, "fail_at must be .*got True"),
-        ({"queued": -1}, "queued is -1"),
+        ({"queued": -1}, "queued must be from 0 to 10000000000 seconds, got -1"),
         ({"queued": "soon"}, "'soon'"),
         ({"curve": "wavy"}, "'wavy'"),
         ({"error": "oops"}, "'oops'"),
