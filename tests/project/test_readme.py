@@ -15,7 +15,7 @@ from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)

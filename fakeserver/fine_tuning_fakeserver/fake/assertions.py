@@ -11,7 +11,7 @@ from ..domain.timeline import TERMINAL
 from ..findings import CODES, Finding, find, render_finding
 from ..findings.finding import FinalState
 from ..usage_errors import FakeUsageError, did_you_mean
-from ..web.endpoints import check_operation
+from ..web.operations import check_operation
 from ..web.recorded_calls import Call, recorded_call
 from .base import HIDDEN, FakeBase
 from .call_matching import (

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..api.schemas.job_schemas import JOB
+from ..web.operations import OPERATIONS
 from ..web.recorded_calls import Call
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -15,7 +17,7 @@ UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})
 OWN_CLIENT = "fine-tuning-client"
 """How this project's client calls itself: it knows every status, and waits before it asks again."""
 
-_OF_ONE = frozenset({"create_job", "retrieve_job", "cancel_job", "pause_job", "resume_job"})
+_OF_ONE = frozenset(operation.name for operation in OPERATIONS if operation.response is JOB)
 
 
 @dataclass(frozen=True, slots=True)

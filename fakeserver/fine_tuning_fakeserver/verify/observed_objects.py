@@ -12,9 +12,6 @@ from .route_of import operation_of
 FILE, JOB, EVENT, CHECKPOINT = "file", "fine_tuning.job", "fine_tuning.job.event", "fine_tuning.job.checkpoint"
 MODEL, UPLOAD, PART = "model", "upload", "upload.part"
 
-MAKERS = {"upload_file": FILE, "create_job": JOB, "create_upload": UPLOAD, "add_upload_part": PART}
-"""Operations that make what they answer with."""
-
 _FILE: dict[str, Any] = {"created_at": int, "bytes": int, "filename": str, "purpose": str, "expires_at": int | None}
 TYPES: dict[str, dict[str, Any]] = {
     FILE: _FILE,
@@ -85,12 +82,9 @@ def observed_objects(exchanges: Iterable[RecordedExchange], kind: str) -> Sighti
 def created_object(exchange: RecordedExchange) -> Json | None:
     """What an exchange made; None where it made nothing."""
     operation = operation_of(exchange)
-    if operation is None or exchange.status != 200:
+    if operation is None or operation.makes is None or exchange.status != 200:
         return None
-    if operation.name == "complete_upload":
-        return next(objects_in(exchange.answer, FILE), None)
-    kind = MAKERS.get(operation.name)
-    return next(objects_in(exchange.answer, kind), None) if kind else None
+    return next(objects_in(exchange.answer, operation.makes.kind), None)
 
 
 def created_ids(exchanges: Iterable[RecordedExchange]) -> frozenset[str]:

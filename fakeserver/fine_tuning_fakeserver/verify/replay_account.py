@@ -20,14 +20,6 @@ from .partial_evidence import NO_FILE
 from .recording import Json, RecordedExchange
 from .route_of import operation_of
 
-KIND_MADE = {
-    "upload_file": "file",
-    "complete_upload": "file",
-    "create_upload": "upload",
-    "add_upload_part": "part",
-    "create_job": "job",
-}
-
 
 class ReplayAccount:
     """An account with what the facts say; `problems` are the facts that it did not take.
@@ -50,8 +42,8 @@ class ReplayAccount:
         thing = created_object(exchange)
         operation = operation_of(exchange)
         self._move_time(exchange, thing, operation.name if operation else "")
-        if thing is not None and operation is not None:
-            self._name(KIND_MADE[operation.name], thing)
+        if thing is not None and operation is not None and operation.makes:
+            self._name(operation.makes.noun, thing)
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         target = exchange.target.encode("ascii", "replace")
         reply = call_app(self._app, exchange.method, target, pairs, body)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from ..web.endpoints import OPERATIONS
 from ..web.operation import Operation
+from ..web.operations import OPERATIONS, PATH_PATTERNS
 from .recording import RecordedExchange
 
 _SLASHES = re.compile("/{2,}")
-_PATTERNS = tuple((re.compile(re.sub(r"\{\w+\}", "[^/]+", each.path)), each) for each in OPERATIONS)
+_PATTERNS = tuple((PATH_PATTERNS[each.name], each) for each in OPERATIONS)
 
 FAULTS = frozenset({403, 408, 409, 429, 502, 503, 504})
 """Answers that no state of an account brings about: limits, permissions and broken connections."""

@@ -14,13 +14,13 @@ from ..control import seeding, seeds, steering
 from ..domain import plan as plans
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
-from ..fidelity import report
 from ..request_base import Body
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from .operation import Operation
+from . import fidelity_report
+from .operation import CONTROL, Operation
 from .request import ApiRequest
-from .response import CONTROL, JSON_TYPE, Response
+from .response import JSON_TYPE, Response
 
 FAULTS_PATH = "/_fake/faults"
 
@@ -298,13 +298,13 @@ def _number(name: str, text: str) -> int:
 
 
 def _fidelity(call: ApiRequest) -> Any:
-    return report.fidelity()
+    return fidelity_report.fidelity()
 
 
 def _description(call: ApiRequest) -> Response:
-    from .openapi.document import as_bytes  # what writes schemas is loaded by those who ask for them
+    from . import openapi  # imported on demand: writing schemas loads a part of pydantic that nothing else needs
 
-    body = as_bytes()
+    body = openapi.as_bytes()
     return Response(200, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
 
 

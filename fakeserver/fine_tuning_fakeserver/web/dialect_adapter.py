@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from starlette.types import Scope
@@ -12,11 +11,9 @@ from starlette.types import Scope
 from ..api_errors import ApiError, invalid_field
 from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle
 from ..domain.dialects.translate import to_dialect
+from .operation import GATEWAY, Operation
 from .request import ApiRequest
-from .response import GATEWAY, JSON_TYPE, Response, error_response, json_response
-
-if TYPE_CHECKING:
-    from .operation import Operation
+from .response import JSON_TYPE, Response, error_response, json_response
 
 PREFIXES = ("/openai/", "/api/projects/")
 """How paths begin that may be another name of one under ``/v1``."""
@@ -65,8 +62,7 @@ def dialect_error_response(error: ApiError, operation: Operation, dialect: Diale
         return _bare_error(401, dialect.http)
     if error.status == 401:
         return error_response(error, operation.group)
-    # a family that is only equal to the one of files has no twins
-    answer = error_response(error, operation.group if dialect.twins else replace(operation.group))
+    answer = error_response(error, operation.group, detail=dialect.twins)
     return _with_newline(answer, operation, dialect.http)
 
 

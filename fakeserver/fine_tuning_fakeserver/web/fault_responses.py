@@ -17,10 +17,10 @@ from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
 from .connections import Connection
 from .fault_injector import ArmedFault
-from .operation import Operation
+from .operation import INFERENCE, Header, Operation
 from .request import ApiRequest
 from .request_options import json_of
-from .response import INFERENCE, JSON_TYPE, Header, Response, dump, usage_error_response
+from .response import JSON_TYPE, Response, dump, usage_error_response
 
 LOOKS = 4
 """At a pace at which looking moves time: how many looks at a job an outage outlasts."""

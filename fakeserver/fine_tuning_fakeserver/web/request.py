@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -140,6 +141,11 @@ def api_key_of(authorization: str) -> str:
         return base64.b64decode(value).decode().partition(":")[2]
     except ValueError:  # neither base64 nor UTF-8
         return ""
+
+
+def by_id(parameter: str, function: Callable[..., Any]) -> Callable[[ApiRequest], Any]:
+    """Adapt a function of the account and one id, which the path has as *parameter*."""
+    return lambda request: function(request.service, request.path[parameter])
 
 
 def limit_of(query: dict[str, str], default: int, most: int) -> int:

@@ -16,10 +16,10 @@ from . import dialect_adapter, fault_responses, response, unknown_routes
 from .connections import connection_of
 from .control_endpoints import ForeignPeerError, check_peer
 from .fault_injector import ArmedFault, ArmedFaults
-from .operation import Operation
+from .operation import CONTROL, GATEWAY, Operation
 from .request import ApiRequest, ClientGoneError, check_api_key, drop_body, read_body, read_form
 from .request_log import LogEntry, RequestLog, TimingSample, cap_body, form_fields, redact_headers, retry_after_seconds
-from .response import CONTROL, GATEWAY, Response
+from .response import Response
 from .scripting.exceptions import ConnectionFailure, ScriptedError
 from .scripting.player import ScriptStack
 

@@ -8,9 +8,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-RENAMED = {"model": "model_id"}
-"""What a path's parts are called otherwise, so that each id says of what it is."""
-
 
 def request_options(query: str, body: bytes, form: Mapping[str, Any] | None) -> dict[str, Any]:
     """The members of a query and of a JSON body, or the fields of a form."""

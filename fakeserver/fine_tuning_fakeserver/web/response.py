@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 from starlette.types import Send
@@ -13,40 +13,9 @@ from starlette.types import Send
 from ..account.account import Account
 from ..api_errors import ApiError
 from ..domain import ids
-
-Header: TypeAlias = tuple[bytes, bytes]
+from .operation import CONTROL, GATEWAY, Header, RouteGroup
 
 JSON_TYPE = (b"content-type", b"application/json")
-
-
-@dataclass(frozen=True, slots=True)
-class RouteGroup:
-    """What answers of one group of routes have in common.
-
-    Args:
-        newline: whether the body ends with one.
-        identity: whether the answer names organisation and project.
-        upstream: whether the answer says how long the service behind the gateway took.
-        headers: further headers.
-    """
-
-    newline: bool
-    identity: bool
-    upstream: bool = False
-    headers: tuple[Header, ...] = ()
-
-
-# recording: openai-dotnet 2025-09 (fine_tuning, models) and 2026-05 (files), header by header; what belongs to the
-# content delivery network in front of the service (cf-*, alt-svc, server, cookies) is not the API's and left out.
-_ANY_ORIGIN = (b"access-control-allow-origin", b"*")
-FINE_TUNING = RouteGroup(newline=False, identity=True, upstream=True)
-FILES = RouteGroup(newline=True, identity=True, headers=(_ANY_ORIGIN, (b"access-control-expose-headers", b"CF-Ray")))
-UPLOADS = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-MODELS = RouteGroup(newline=False, identity=False, upstream=True)
-MODEL_DELETED = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-INFERENCE = RouteGroup(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
-GATEWAY = RouteGroup(newline=True, identity=False, headers=(_ANY_ORIGIN,))
-CONTROL = RouteGroup(newline=True, identity=False)
 
 
 @dataclass(slots=True)
@@ -85,14 +54,14 @@ def json_response(value: Any, family: RouteGroup, status: int = 200) -> Response
     return Response(status, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
 
 
-def error_response(error: ApiError, family: RouteGroup) -> Response:
-    """An error of the API. Files errors have a twin beside ``error`` (recording: FilesTests)."""
+def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -> Response:
+    """Return the answer for an error of the API; *detail* is False where no group repeats it under ``detail``."""
     if error.status == 401:
         return _gateway_error(error)
     body: dict[str, Any] = {"error": error.body()}
-    if family is FILES:
+    if group.error_detail and detail:
         body["detail"] = {"message": error.message, "code": error.code}
-    return json_response(body, family, error.status)
+    return json_response(body, group, error.status)
 
 
 def _gateway_error(error: ApiError) -> Response:

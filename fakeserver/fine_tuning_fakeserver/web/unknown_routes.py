@@ -6,7 +6,8 @@ from starlette.types import Scope
 
 from ..api_errors import invalid_url, unknown_url, wrong_method
 from . import response
-from .response import GATEWAY, Response
+from .operation import GATEWAY
+from .response import Response
 
 _ELSEWHERE = (
     *("assistants", "audio", "batches", "chatkit", "containers", "conversations", "embeddings", "evals", "images"),
