@@ -24,7 +24,7 @@ PERMISSION_ORDERS = ("descending", "ascending")
 def create_job(request: ApiRequest) -> Any:
     """Create a job, as the account's dialect has it."""
     body, dialect = json_body(request), request.service.account.dialect
-    extra = dialect_adapter.own_members(dialect, body) if dialect.own_fields else None
+    extra = dialect_adapter.take_own_members(dialect, body) if dialect.own_fields else None
     dialect_adapter.check_suffix(dialect, body)
     return jobs.create(request.service, parse(CreateJobBody, body, dialect.complaints), extra)
 

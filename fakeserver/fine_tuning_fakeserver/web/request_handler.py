@@ -127,7 +127,7 @@ class RequestHandler:
         fault.requests.append(exchange.number)
         line = connection_of(call.scope)
         broken = await fault_responses.apply_fault(fault, operation, call, ask, line, receive)
-        self._complete_entry(exchange, operation, broken.answer)
+        self._complete_entry(exchange, operation, broken.response)
         exchange.took_effect = call.took_effect
         if call.usage_error and not response.is_usage_error(exchange.answer):
             self._requests.note(f"request {exchange.number}: {call.usage_error}")
@@ -164,7 +164,7 @@ class RequestHandler:
 
     def _complete_entry(self, exchange: LogEntry, operation: Operation | None, answer: Response) -> None:
         """Name the request in its answer, and write the answer down."""
-        if answer.family is GATEWAY:
+        if answer.group is GATEWAY:
             operation = None
         family = operation.group if operation else GATEWAY
         response.add_request_id(answer, family, self._service.account, exchange.number)
