@@ -22,18 +22,21 @@ from .request import ApiRequest
 from .response import Response, whole_response
 
 
-def _arm_fault(request: ApiRequest) -> Any:
+def arm_fault(request: ApiRequest) -> Any:
+    """Arm one fault."""
     [spec] = request.faults.parse([_object(request, "POST /_fake/faults")])
     return request.faults.arm(spec, request.service.clock.now()).as_json()
 
 
-def _list_faults(request: ApiRequest) -> Any:
+def list_faults(request: ApiRequest) -> Any:
+    """List the faults that were armed."""
     return {"faults": [fault.as_json() for fault in request.faults.all(request.service.clock.now())]}
 
 
-def _disarm_faults(request: ApiRequest) -> Any:
+def disarm_faults(request: ApiRequest) -> Any:
+    """Disarm all faults."""
     request.faults.disarm(request.service.clock.now())
-    return _list_faults(request)
+    return list_faults(request)
 
 
 class WebhookBody(Body):
@@ -58,21 +61,25 @@ def check_not_a_page(request: ApiRequest) -> None:
         raise FakeUsageError("webhooks cannot be registered by a browser")
 
 
-def _add_webhook(request: ApiRequest) -> Any:
+def add_webhook(request: ApiRequest) -> Any:
+    """Register a webhook endpoint."""
     body = parse_control(WebhookBody, request.body, "POST /_fake/webhooks")
     check_not_a_page(request)
     return webhooks.add(request.service, body.target()).as_json()
 
 
-def _list_webhooks(request: ApiRequest) -> Any:
+def list_webhooks(request: ApiRequest) -> Any:
+    """List the webhook endpoints."""
     return {"webhooks": [endpoint.as_json() for endpoint in webhooks.list_endpoints(request.service)]}
 
 
-def _list_deliveries(request: ApiRequest) -> Any:
+def list_deliveries(request: ApiRequest) -> Any:
+    """List the deliveries of webhooks."""
     return {"deliveries": [delivery.as_json() for delivery in webhooks.list_deliveries(request.service)]}
 
 
-def _remove_webhook(request: ApiRequest) -> Any:
+def remove_webhook(request: ApiRequest) -> Any:
+    """Remove a webhook endpoint."""
     return webhooks.remove(request.service, request.path["webhook_id"])
 
 
@@ -159,11 +166,13 @@ def is_loopback(host: str) -> bool:
         return host in ("localhost", "testclient")
 
 
-def _get_state(request: ApiRequest) -> Any:
+def get_state(request: ApiRequest) -> Any:
+    """Return the account's state."""
     return {"version": VERSION, **steering.state(request.service)}
 
 
-def _reset(request: ApiRequest) -> Any:
+def reset(request: ApiRequest) -> Any:
+    """Begin a fresh account."""
     body = parse_control(ResetBody, request.body, "POST /_fake/reset")
     if body.run_python_graders and request.header(b"origin"):
         # A page can get at a loopback port under a name of its own; it must not come to run code here.
@@ -176,19 +185,22 @@ def _reset(request: ApiRequest) -> Any:
     request.service.reset(changes)
     request.requests.clear()
     request.faults.reset(faults, request.service.clock.now())
-    return _get_state(request)
+    return get_state(request)
 
 
-def _get_clock(request: ApiRequest) -> Any:
+def get_clock(request: ApiRequest) -> Any:
+    """Return time and pace."""
     return steering.clock_state(request.service)
 
 
-def _set_pace(request: ApiRequest) -> Any:
+def set_pace(request: ApiRequest) -> Any:
+    """Change the pace."""
     request.service.set_pace(parse_control(PaceBody, request.body, "PATCH /_fake/clock").pace)
-    return _get_clock(request)
+    return get_clock(request)
 
 
-def _advance(request: ApiRequest) -> Any:
+def advance(request: ApiRequest) -> Any:
+    """Advance the clock, by seconds or until a job reaches a status or step."""
     body = parse_control(AdvanceBody, request.body, "POST /_fake/clock/advance")
     if body.seconds is not None and (body.to, body.step, body.job) == (None, None, None):
         steering.advance(request.service, body.seconds)
@@ -196,15 +208,17 @@ def _advance(request: ApiRequest) -> Any:
         steering.advance_to(request.service, body.to, body.job, body.step)
     else:
         raise FakeUsageError("POST /_fake/clock/advance must have either seconds, or to or step of a job")
-    return _get_clock(request)
+    return get_clock(request)
 
 
-def _set_plan(request: ApiRequest) -> Any:
+def set_plan(request: ApiRequest) -> Any:
+    """Change the plan of jobs to come."""
     plan = Plan().changed(_object(request, "PUT /_fake/plan"))
     return plans.as_json(steering.set_plan(request.service, plan))
 
 
-def _set_job_plan(request: ApiRequest) -> Any:
+def set_job_plan(request: ApiRequest) -> Any:
+    """Change the plan of one job."""
     job_id = request.path["job_id"]
     changes = _object(request, f"PUT /_fake/jobs/{job_id}/plan")
     return plans.as_json(steering.set_job_plan(request.service, job_id, changes))
@@ -218,31 +232,37 @@ def _object(request: ApiRequest, where: str) -> dict[str, Any]:
     return parse_control(_AnyObject, request.body, where).model_dump()
 
 
-def _seed_file(request: ApiRequest) -> Any:
+def seed_file(request: ApiRequest) -> Any:
+    """Put a file into the account."""
     return seeding.seed_file(request.service, parse_control(seeds.FileSeed, request.body, "POST /_fake/files"))
 
 
-def _seed_job(request: ApiRequest) -> Any:
+def seed_job(request: ApiRequest) -> Any:
+    """Put a job into the account."""
     return seeding.seed_job(request.service, parse_control(seeds.JobSeed, request.body, "POST /_fake/jobs"))
 
 
-def _name_next(request: ApiRequest) -> Any:
+def name_next(request: ApiRequest) -> Any:
+    """Reserve the id of the next file or job."""
     body = parse_control(NextBody, request.body, "POST /_fake/next")
     seeding.name_next(request.service, body.kind, body.id, body.seed)
     return body.model_dump()
 
 
-def _set_grader_scores(request: ApiRequest) -> Any:
+def set_grader_scores(request: ApiRequest) -> Any:
+    """Prepare the scores of graders that the fake cannot compute."""
     body = parse_control(GraderScoresBody, request.body, "PUT /_fake/graders")
     return {"scores": graders.set_scores(request.service, body.scores)}
 
 
-def _set_replies(request: ApiRequest) -> Any:
+def set_replies(request: ApiRequest) -> Any:
+    """Prepare the texts of completions."""
     body = parse_control(RepliesBody, request.body, "PUT /_fake/replies")
     return {"replies": inference.set_replies(request.service, body.replies)}
 
 
-def _list_requests(request: ApiRequest) -> Any:
+def list_requests(request: ApiRequest) -> Any:
+    """List logged requests."""
     query = request.query
     if unknown := sorted(set(query) - {"operation", "status", "limit"}):
         raise FakeUsageError(
@@ -259,47 +279,50 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _get_fidelity(request: ApiRequest) -> Any:
+def get_fidelity(request: ApiRequest) -> Any:
+    """Return the fidelity ledger."""
     return fidelity_report.fidelity()
 
 
-def _get_openapi(request: ApiRequest) -> Response:
+def get_openapi(request: ApiRequest) -> Response:
+    """Return the OpenAPI document."""
     from . import openapi  # imported on demand: writing schemas loads a part of pydantic that nothing else needs
 
     return whole_response(openapi.as_bytes())
 
 
-def _health(request: ApiRequest) -> Any:
+def health(request: ApiRequest) -> Any:
+    """Tell that the fake is up."""
     return {"status": "ok", "version": VERSION}
 
 
 CONTROL_OPERATIONS = tuple(
     Operation(f"{method} {path}", method, path, run, CONTROL)
     for method, path, run in (
-        ("GET", "/_fake", _get_state),
-        ("POST", "/_fake/reset", _reset),
-        ("GET", "/_fake/clock", _get_clock),
-        ("PATCH", "/_fake/clock", _set_pace),
-        ("POST", "/_fake/clock/advance", _advance),
-        ("PUT", "/_fake/plan", _set_plan),
-        ("PUT", "/_fake/jobs/{job_id}/plan", _set_job_plan),
-        ("POST", "/_fake/files", _seed_file),
-        ("POST", "/_fake/jobs", _seed_job),
-        ("POST", "/_fake/next", _name_next),
-        ("PUT", "/_fake/replies", _set_replies),
-        ("PUT", "/_fake/graders", _set_grader_scores),
-        ("POST", "/_fake/webhooks", _add_webhook),
-        ("GET", "/_fake/webhooks", _list_webhooks),
-        ("GET", "/_fake/webhooks/deliveries", _list_deliveries),
-        ("DELETE", "/_fake/webhooks/{webhook_id}", _remove_webhook),
-        ("POST", "/_fake/faults", _arm_fault),
-        ("GET", "/_fake/faults", _list_faults),
-        ("DELETE", "/_fake/faults", _disarm_faults),
-        ("GET", "/_fake/requests", _list_requests),
-        ("GET", "/_fake/fidelity", _get_fidelity),
-        ("GET", "/openapi.json", _get_openapi),
-        ("GET", "/health", _health),
-        ("GET", "/ready", _health),
+        ("GET", "/_fake", get_state),
+        ("POST", "/_fake/reset", reset),
+        ("GET", "/_fake/clock", get_clock),
+        ("PATCH", "/_fake/clock", set_pace),
+        ("POST", "/_fake/clock/advance", advance),
+        ("PUT", "/_fake/plan", set_plan),
+        ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
+        ("POST", "/_fake/files", seed_file),
+        ("POST", "/_fake/jobs", seed_job),
+        ("POST", "/_fake/next", name_next),
+        ("PUT", "/_fake/replies", set_replies),
+        ("PUT", "/_fake/graders", set_grader_scores),
+        ("POST", "/_fake/webhooks", add_webhook),
+        ("GET", "/_fake/webhooks", list_webhooks),
+        ("GET", "/_fake/webhooks/deliveries", list_deliveries),
+        ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
+        ("POST", "/_fake/faults", arm_fault),
+        ("GET", "/_fake/faults", list_faults),
+        ("DELETE", "/_fake/faults", disarm_faults),
+        ("GET", "/_fake/requests", list_requests),
+        ("GET", "/_fake/fidelity", get_fidelity),
+        ("GET", "/openapi.json", get_openapi),
+        ("GET", "/health", health),
+        ("GET", "/ready", health),
     )
 )
 OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")

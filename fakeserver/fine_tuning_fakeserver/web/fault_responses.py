@@ -106,12 +106,14 @@ async def apply_fault(
     return await FAULT_KINDS[kind](FaultyCall(fault, operation, request, run, connection, receive))
 
 
-async def _fail(call: FaultyCall) -> FaultOutcome:
+async def fail(call: FaultyCall) -> FaultOutcome:
+    """Answer with an error."""
     call.run_if_applied()
     return FaultOutcome(_error_response(call))
 
 
-async def _fail_until_end(call: FaultyCall) -> FaultOutcome:
+async def outage(call: FaultyCall) -> FaultOutcome:
+    """Answer with an error until the outage ends."""
     call.run_if_applied()
     if call.operation.name == "retrieve_job" and call.request.scope["method"] != "HEAD":
         _advance_towards_end(call)
@@ -128,7 +130,8 @@ def _advance_towards_end(call: FaultyCall) -> None:
         service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
 
 
-async def _delay(call: FaultyCall) -> FaultOutcome:
+async def delay(call: FaultyCall) -> FaultOutcome:
+    """Delay the response; the operation runs after the delay, or before it if the fault is applied."""
     response = call.run_if_applied()
     waited = await call.connection.delay(
         call.spec.seconds, call.receive, lambda seconds: steering.advance(call.request.service, seconds)
@@ -136,16 +139,18 @@ async def _delay(call: FaultyCall) -> FaultOutcome:
     return FaultOutcome(response or call.run()) if waited else FaultOutcome(_no_response(), "gone")
 
 
-async def _disconnect(call: FaultyCall) -> FaultOutcome:
+async def disconnect(call: FaultyCall) -> FaultOutcome:
+    """Close the connection without a response."""
     call.run_if_applied()
     return FaultOutcome(_no_response(), "closed")
 
 
-async def _refuse(call: FaultyCall) -> FaultOutcome:
+async def refuse(call: FaultyCall) -> FaultOutcome:
+    """Reset the connection, as if nobody had listened."""
     return FaultOutcome(_no_response(), "reset")
 
 
-async def _truncate(call: FaultyCall) -> FaultOutcome:
+async def truncate(call: FaultyCall) -> FaultOutcome:
     """Send a part of the body under the length of the whole, or of more than comes at any rate."""
     response = call.run_if_applied() or Response(200, [JSON_TYPE], UNAPPLIED_BODY)
     whole = response.body if isinstance(response.body, bytes) else b"".join(response.body)
@@ -155,7 +160,7 @@ async def _truncate(call: FaultyCall) -> FaultOutcome:
     return FaultOutcome(Response(response.status, headers, part), "closed")
 
 
-async def _malformed(call: FaultyCall) -> FaultOutcome:
+async def malformed(call: FaultyCall) -> FaultOutcome:
     """Answer with what is no JSON of the API's."""
     call.run_if_applied()
     text = HTML_PAGE if call.spec.body is None else call.spec.body
@@ -165,14 +170,14 @@ async def _malformed(call: FaultyCall) -> FaultOutcome:
 
 
 FAULT_KINDS: Mapping[str, Callable[[FaultyCall], Awaitable[FaultOutcome]]] = {
-    "fail": _fail,
-    "rate_limit": _fail,
-    "delay": _delay,
-    "disconnect": _disconnect,
-    "refuse": _refuse,
-    "truncate": _truncate,
-    "malformed": _malformed,
-    "outage": _fail_until_end,
+    "fail": fail,
+    "rate_limit": fail,
+    "delay": delay,
+    "disconnect": disconnect,
+    "refuse": refuse,
+    "truncate": truncate,
+    "malformed": malformed,
+    "outage": outage,
 }
 """What each of `fault_spec.KINDS` does to a request."""
 

@@ -17,7 +17,7 @@ from ..domain.training_methods import METHODS
 from ..grading.grader_models import Grader
 from ..version import VERSION
 from .fidelity_report import SCHEMAS
-from .operation import Link, Operation
+from .operation import Operation
 from .operations import OPERATIONS, SHARED_EVIDENCE
 from .response import dump
 
@@ -69,8 +69,12 @@ def _path_item(operation: Operation) -> Schema:
         "tags": [operation.path.split("/")[2]],
         "parameters": _parameters(operation),
     }
-    if operation.form or operation.request:
-        item["requestBody"] = _request_body(operation)
+    body = {"multipart/form-data": operation.form} if operation.form else {}
+    if operation.request:
+        body = {"application/json": ref(operation.request.__name__)}
+    if body:
+        content = {media_type: {"schema": schema} for media_type, schema in body.items()}
+        item["requestBody"] = {"required": True, "content": content}
     return {**item, "responses": {str(status): _response(operation, status) for status in statuses}}
 
 
@@ -88,36 +92,25 @@ def _parameters(operation: Operation) -> list[Schema]:
     return [*in_path, *in_query]
 
 
-def _request_body(operation: Operation) -> Schema:
-    if operation.form:
-        return {"required": True, "content": {"multipart/form-data": {"schema": operation.form}}}
-    assert operation.request
-    return {"required": True, "content": {"application/json": {"schema": ref(operation.request.__name__)}}}
-
-
 def _response(operation: Operation, status: int) -> Schema:
     response: Schema = {"description": HTTPStatus(status).phrase, "content": _content(operation, status)}
-    if status == HTTPStatus.OK and operation.links:
-        response["links"] = {
-            f"{link.operation} by {', '.join(link.parameters) or 'body'}": _link(link) for link in operation.links
-        }
+    for link in operation.links if status == HTTPStatus.OK else ():
+        schema: Schema = {"operationId": link.operation, "parameters": dict(link.parameters)}
+        if link.body is not None:
+            schema["requestBody"] = dict(link.body)
+        response.setdefault("links", {})[f"{link.operation} by {', '.join(link.parameters) or 'body'}"] = schema
     return response
 
 
 def _content(operation: Operation, status: int) -> Schema:
     if status == HTTPStatus.OK:
         in_json = {"application/json": ref(operation.response)} if operation.response else {}
-        return {media: {"schema": schema} for media, schema in {**in_json, **operation.other_media}.items()}
+        return {media_type: {"schema": schema} for media_type, schema in {**in_json, **operation.other_media}.items()}
     from_gateway = status == HTTPStatus.UNAUTHORIZED
     refusal = ref(FILES_REFUSAL if operation.group.error_detail and not from_gateway else REFUSAL)
     if status == HTTPStatus.BAD_REQUEST and operation.has_usage_errors:
         refusal = {"anyOf": [refusal, ref("FakeError")]}
     return {"application/json": {"schema": refusal}}
-
-
-def _link(link: Link) -> Schema:
-    schema: Schema = {"operationId": link.operation, "parameters": dict(link.parameters)}
-    return schema if link.body is None else {**schema, "requestBody": dict(link.body)}
 
 
 def request_schemas() -> dict[str, Schema]:

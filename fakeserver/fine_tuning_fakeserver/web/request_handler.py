@@ -224,6 +224,7 @@ async def _receive_body(operation: Operation, call: ApiRequest, receive: Receive
     A refused one is heard out, so that its client gets the answer.
     """
     try:
+        # before the body is parsed: an unauthorized request gets its 401 (or 403) whatever is wrong with its body
         _authorize(operation, call)
     except (ApiError, FakeUsageError):
         await drop_body(receive)

@@ -49,6 +49,7 @@ def _transport_class(library: ModuleType) -> Any:
     """Make the class for one library, since each of them checks for its own base classes."""
     base: Any = library.BaseTransport
     async_base: Any = library.AsyncBaseTransport
+    truncated_stream = _truncated_stream_class(library)
 
     class FakeTransport(base, async_base):  # type: ignore[misc]
         """Hands requests to the fake in this process; where a fault hits one, it raises what the library would."""
@@ -70,11 +71,18 @@ def _transport_class(library: ModuleType) -> Any:
             response = call_app(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
             if response.ending and not response.status:
                 raise _transport_error(library, response, response.ending, request)
-            stream = TruncatedStream(response) if response.ending else library.ByteStream(response.body)
+            stream = truncated_stream(response) if response.ending else library.ByteStream(response.body)
             return library.Response(response.status, headers=response.headers, stream=stream)
 
+    return FakeTransport
+
+
+@cache
+def _truncated_stream_class(library: ModuleType) -> Any:
+    """Make the class of a body that ends before its time, for one library."""
+
     class TruncatedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
-        """A body that ends before its time."""
+        """Yields what came of the body, then raises."""
 
         def __init__(self, response: InProcessResponse) -> None:
             self._body = response.body
@@ -92,4 +100,4 @@ def _transport_class(library: ModuleType) -> Any:
             sizes = f"(received {len(self._body)} bytes, expected {self._expected})"
             return library.RemoteProtocolError(f"peer closed connection without sending complete message body {sizes}")
 
-    return FakeTransport
+    return TruncatedStream
