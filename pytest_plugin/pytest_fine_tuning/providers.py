@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase, translate
 
 from fine_tuning_fakeserver import FakeUsageError
-from fine_tuning_fakeserver.web.dialect_adapter import ELSEWHERE
+from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH
 
 PROVIDERS = {
     "OpenAI, and its regions (platform.openai.com, data residency)": ("api.openai.com", "*.api.openai.com"),
@@ -75,6 +75,6 @@ def _compile_patterns(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
 def to_v1_target(target: bytes) -> bytes:
     """Return the request target with Azure's root replaced by ``/v1``; other targets unchanged."""
     path, mark, query = target.decode("ascii").partition("?")
-    match = ELSEWHERE.fullmatch(path)
+    match = DIALECT_PATH.fullmatch(path)
     under_v1 = f"/v1{match['rest']}" if match else path
     return f"{under_v1}{mark}{query}".encode("ascii")

@@ -124,7 +124,7 @@ def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect
     fake = FakeFineTuning(start=BORN, dialect=dialect)
     http = Http(fake, is_described=False)
     said = http.json("POST", path, {}, status=404)["fake_error"]
-    assert f"POST /v1{path} is of the API, but not of fake-fine-tuning, which has fine-tuning, files" in said
+    assert f"fake-fine-tuning does not implement POST /v1{path}; it implements fine-tuning, files" in said
     for unknown in ("/engines", "/embedding", "/files/a/b/c"):
         assert "fake_error" not in http.json("POST", unknown, {}, status=404)
     (told,) = fake.take_usage_errors()

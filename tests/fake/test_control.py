@@ -47,9 +47,7 @@ def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
         assert {reply.status for reply in replies} == {200}
         return
     assert {reply.status for reply in replies} == {403}
-    message = (
-        "control answers loopback peers only; 10.0.0.1 is none: `serve --control-token` lets others in that have it"
-    )
+    message = "control routes accept loopback clients only, got 10.0.0.1; others need `serve --control-token`"
     assert json.loads(replies[0].body) == {"fake_error": message, "message": f"fake-fine-tuning: {message}"}
     assert everything(http.fake) == before
 
@@ -186,8 +184,8 @@ def test_advancing(http: Http) -> None:
         ({"seconds": 1e300}, "must be from 0 to 10000000000 seconds"),
         ({"seconds": "soon"}, "advance must be a number of seconds, a text such as '90s'"),
         ({"seconds": [5]}, "seconds must be "),
-        ({"seconds": 5, "to": "running"}, "say either seconds, or a job's status (to) or step"),
-        ({"seconds": 5, "job": "ftjob-x"}, "say either seconds, or a job's status (to) or step"),
+        ({"seconds": 5, "to": "running"}, "must have either seconds, or to or step of a job"),
+        ({"seconds": 5, "job": "ftjob-x"}, "must have either seconds, or to or step of a job"),
         ({"to": "running", "step": 5}, "advance_to needs either a status or a step"),
         ({"to": ""}, "status must be one of validating_files, "),
         ({"to": "happy"}, "status must be one of validating_files, "),
@@ -216,7 +214,7 @@ def test_advancing_an_empty_account(http: Http) -> None:
 @pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])
 def test_what_is_no_control_route(http: Http, method: str, path: str) -> None:
     """A path or method that the control API has not is refused in the fake's own words."""
-    assert "of fake-fine-tuning: the API is under /v1" in http.json(method, path, status=404)["fake_error"]
+    assert "the API is under /v1" in http.json(method, path, status=404)["fake_error"]
 
 
 def test_a_control_body_past_the_limit(http: Http) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api import files, job_creation, jobs
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, KEY, Http, everything
 
 JOBS = "/fine_tuning/jobs"

@@ -201,7 +201,7 @@ def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
     """A score that is no collection, and a module that has no transports, are usage errors that say what is wanted."""
     with pytest.raises(FakeUsageError, match="collection of numbers"):
         http.fake.grader_scores(0.5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="httpx2 is wanted"):
+    with pytest.raises(FakeUsageError, match="must be the module httpx or httpx2"):
         http.fake.transport(threading)
 
 

@@ -16,6 +16,7 @@ from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.fault_spec import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
 from fine_tuning_fakeserver.web.fault_injector import PATHS, ArmedFault, ArmedFaults
+from fine_tuning_fakeserver.web.fault_responses import CLOSING_KINDS, FAULT_KINDS
 from strategies import BORN, KEY, Http, everything, form
 
 JOBS = "/fine_tuning/jobs"
@@ -547,6 +548,12 @@ def test_a_fault_as_json_gives_the_fault_again(data: st.DataObject) -> None:
 
     assert set(shown) <= {"kind", *KINDS[kind], *SELECTORS}
     assert FaultSpec.parse(shown, PATHS) == spec
+
+
+def test_every_kind_is_applied() -> None:
+    """Each kind of fault that can be declared has a function that applies it, and no other has."""
+    assert set(FAULT_KINDS) == set(KINDS)
+    assert set(KINDS) >= CLOSING_KINDS
 
 
 def test_operations_can_come_from_a_generator() -> None:

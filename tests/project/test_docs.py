@@ -18,7 +18,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.findings.rules import CODES
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import ROWS
 
 ROOT = Path(__file__).parents[2]

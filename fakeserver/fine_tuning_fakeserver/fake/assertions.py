@@ -10,7 +10,7 @@ from ..api import webhooks
 from ..domain.timeline import TERMINAL
 from ..findings import CODES, FinalState, Finding, find, render_findings
 from ..usage_errors import FakeUsageError, did_you_mean
-from ..web.endpoints import check_operation
+from ..web.operations import check_operation
 from ..web.recorded_calls import Call, recorded_call
 from .base import HIDDEN, FakeBase
 from .call_matching import (

@@ -8,6 +8,8 @@ from typing import Any
 
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
+from ..api.schemas.job_schemas import JOB
+from ..web.operations import OPERATIONS
 from ..web.recorded_calls import Call
 
 TERMINAL = TERMINAL_STATUSES
@@ -17,7 +19,7 @@ UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})
 OWN_CLIENT = "fine-tuning-client"
 """The User-Agent of this project's client, which knows every status, and waits before it asks again."""
 
-_ANSWERED_WITH_A_JOB = frozenset({"create_job", "retrieve_job", "cancel_job", "pause_job", "resume_job"})
+_ANSWERED_WITH_A_JOB = frozenset(operation.name for operation in OPERATIONS if operation.response is JOB)
 
 
 @dataclass(frozen=True, slots=True)

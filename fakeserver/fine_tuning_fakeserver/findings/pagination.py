@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from ..web.operations import OPERATIONS
 from ..web.recorded_calls import Call
 from .observed_jobs import listed_items
 from .rules import FinalState, Finding, rule
@@ -16,13 +17,7 @@ FOLLOWED = 3
 LEAP_S = 1.0
 """An answer that takes so much virtual time has moved it: the fake's doing, at the pace "polls" for one."""
 
-_KINDS = {
-    "list_jobs": "job",
-    "list_job_events": "event",
-    "list_job_checkpoints": "checkpoint",
-    "list_files": "file",
-    "list_permissions": "permission",
-}
+_KINDS = {each.name: each.lists.noun for each in OPERATIONS if each.lists and "after" in each.query}
 _PREFIXES = {
     "ftjob-": "job",
     "ftevent-": "event",

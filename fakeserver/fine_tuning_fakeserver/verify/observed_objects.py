@@ -10,18 +10,13 @@ from typing import Any, TypeAlias
 
 from ..domain.ids import model_time
 from ..domain.timeline import MODEL_AFTER
+from ..web.operations import OPERATIONS
 from .recording import Json, RecordedExchange
 
 FILE, JOB, EVENT, CHECKPOINT = "file", "fine_tuning.job", "fine_tuning.job.event", "fine_tuning.job.checkpoint"
 MODEL, UPLOAD, PART = "model", "upload", "upload.part"
 
-CREATORS = {
-    "upload_file": FILE,
-    "complete_upload": FILE,
-    "create_job": JOB,
-    "create_upload": UPLOAD,
-    "add_upload_part": PART,
-}
+CREATORS = {operation.name: operation.makes.kind for operation in OPERATIONS if operation.makes}
 """Operations that create an object, with its kind."""
 
 _FILE: dict[str, Any] = {"created_at": int, "bytes": int, "filename": str, "purpose": str, "expires_at": int | None}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
-from ..web.endpoints import OPERATIONS
 from ..web.operation import Operation
+from ..web.operations import OPERATIONS
 
 Json: TypeAlias = dict[str, Any]
 

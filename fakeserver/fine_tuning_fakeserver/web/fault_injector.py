@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fine_tuning_formats.api_paths import API_PATHS
+
 from ..domain.fault_spec import FaultSpec
 from ..usage_errors import FakeUsageError
-from .endpoints import OPERATIONS
 
-PATHS = {operation.name: operation.path for operation in OPERATIONS}
+PATHS = {each.operation: each.path for each in API_PATHS}
 """The operations that can be made to fail, with their paths; control is none of them."""
 
 

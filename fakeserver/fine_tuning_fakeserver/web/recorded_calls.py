@@ -12,9 +12,9 @@ from urllib.parse import quote, quote_plus
 
 from fine_tuning_formats.text import printable
 
-from .endpoints import OPERATIONS
+from .operations import BY_NAME, PATH_PATTERNS
 from .request_log import BODY_BYTES_AT_MOST, LogEntry, TimingSample
-from .request_options import RENAMED, json_of, request_options
+from .request_options import json_of, request_options
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
@@ -25,16 +25,7 @@ SECRET = re.compile(r"(^|[-_.])(api[-_]?key|token|secret|password|authorization)
 SECRET_AT_LEAST = 4
 """A text that is shorter is no secret, and is found everywhere."""
 
-_OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
 _UNANSWERED = TimingSample(nan, 0.0, "manual")
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    named = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{RENAMED.get(match[1], match[1])}>[^/]+)", path)
-    return re.compile(named)
-
-
-_PATHS = {operation.name: _pattern(operation.path) for operation in OPERATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +141,13 @@ def recorded_call(exchange: LogEntry) -> Call:
 
 
 def _ids(exchange: LogEntry, answer: Any) -> dict[str, str]:
-    match = _PATHS[exchange.operation].fullmatch(exchange.path) if exchange.operation in _PATHS else None
-    found = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
-    own = _OWN_IDS.get(exchange.operation or "")
-    if own and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
-        found[own] = answer["id"]
-    return found
+    if (operation := BY_NAME.get(exchange.operation or "")) is None:
+        return {}
+    match = PATH_PATTERNS[operation.name].fullmatch(exchange.path)
+    ids = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
+    if operation.made_id and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
+        ids[operation.made_id] = answer["id"]
+    return ids
 
 
 def _decoded(path: str) -> str:

@@ -18,10 +18,10 @@ from . import dialect_adapter, fault_responses, response, unknown_routes
 from .connections import connection_of
 from .control_endpoints import ForeignPeerError, check_peer
 from .fault_injector import ArmedFault, ArmedFaults
-from .operation import Operation
+from .operation import CONTROL, GATEWAY, Operation
 from .request import ApiRequest, ClientGoneError, check_api_key, drop_body, read_body, read_form
 from .request_log import LogEntry, RequestLog, TimingSample, cap_body, form_fields, redact_headers, retry_after_seconds
-from .response import CONTROL, GATEWAY, Response
+from .response import Response
 from .scripting.exceptions import ConnectionFailure, ScriptedError
 from .scripting.player import ScriptStack
 
@@ -129,7 +129,7 @@ class RequestHandler:
         fault.requests.append(exchange.number)
         line = connection_of(call.scope)
         broken = await fault_responses.apply_fault(fault, operation, call, ask, line, receive)
-        self._complete_entry(exchange, operation, broken.answer)
+        self._complete_entry(exchange, operation, broken.response)
         exchange.took_effect = call.took_effect
         if call.usage_error and not response.is_usage_error(exchange.answer):
             self._requests.note(f"request {exchange.number}: {call.usage_error}")
@@ -166,7 +166,7 @@ class RequestHandler:
 
     def _complete_entry(self, exchange: LogEntry, operation: Operation | None, answer: Response) -> None:
         """Name the request in its answer, and write the answer down."""
-        if answer.family is GATEWAY:
+        if answer.group is GATEWAY:
             operation = None
         family = operation.group if operation else GATEWAY
         response.add_request_id(answer, family, self._service.account, exchange.number)
@@ -229,6 +229,7 @@ async def _receive_body(operation: Operation, call: ApiRequest, receive: Receive
     A refused one is heard out, so that its client gets the answer.
     """
     try:
+        # before the body is parsed: an unauthorized request gets its 401 (or 403) whatever is wrong with its body
         _authorize(operation, call)
     except (ApiError, FakeUsageError):
         await drop_body(receive)

@@ -40,7 +40,7 @@ def create_scripted_job(operation: Operation, call: ApiRequest, identifier: Any)
     service = call.service
     try:
         sent = parse_json(call.body)
-        dialect_adapter.own_members(service.account.dialect, sent)
+        dialect_adapter.take_own_members(service.account.dialect, sent)
         body = parse(CreateJobBody, sent)
         for file in (body.training_file, body.validation_file):
             if file is not None:

@@ -1,9 +1,9 @@
-"""What answers about jobs look like: jobs, events, checkpoints."""
+"""Schemas of jobs, events and checkpoints, and what backs statuses and the texts of events."""
 
 from __future__ import annotations
 
-from ..evidence import inferred, printed, recorded, spec, vendor
-from .schema import (
+from ...evidence import Evidence, inferred, printed, recorded, spec, vendor
+from .object_schema import (
     EMPTY,
     INTEGER,
     MEASURED,
@@ -39,6 +39,32 @@ STATUSES = {
     "failed": recorded("GetJobs", "2025-09"),
     "cancelled": JOBS,
 }
+
+_SESSIONS = printed("events of supervised jobs", "2024-02 to 2025-04")
+_PAUSES = inferred("nothing about a held job's events was found")
+
+EVENT_TEXTS: dict[str, Evidence] = {
+    "created": _SESSIONS,
+    "validating": _SESSIONS,
+    "validated": _SESSIONS,
+    "started": _SESSIONS,
+    "checkpoint": _SESSIONS,
+    "model": _SESSIONS,
+    "completed": _SESSIONS,
+    "failed": inferred("the job's own error, as the event's text"),
+    "stopping": vendor("a third party's reference"),
+    "paused": _PAUSES,
+    "resumed": _PAUSES,
+    "restarted": _PAUSES,
+}
+"""By the kind of event (see `domain.timeline.KINDS`)."""
+
+STEP_TEXTS: dict[str, Evidence] = {
+    "supervised": _SESSIONS,
+    "dpo": inferred("supervised jobs"),
+    "reinforcement": vendor("the guide to reinforcement", "2025-05"),
+}
+"""By training method."""
 
 AUTO_OR_NUMBER: Schema = either(const("auto"), NUMBER)
 AUTO_OR_INTEGER: Schema = either(const("auto"), INTEGER)
@@ -205,7 +231,7 @@ CHECKPOINT = ObjectSchema(
     ),
 )
 
-SHAPES = (
+SCHEMAS = (
     *(JOB, JOB_ERROR, HYPERPARAMETERS, SUPERVISED, SUPERVISED_PART, BY_PREFERENCE, DPO_PART, DPO_HYPERPARAMETERS),
     *(BY_REWARD, REINFORCEMENT_PART, REINFORCEMENT_HYPERPARAMETERS, INTEGRATION, RUN),
     *(EVENT, STEP_METRICS, CHECKPOINT, CHECKPOINT_METRICS, REWARD_CHECKPOINT_METRICS),

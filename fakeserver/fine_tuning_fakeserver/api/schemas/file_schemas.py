@@ -1,11 +1,24 @@
-"""What answers about files, uploads, models and permissions look like, and lists of anything."""
+"""Schemas of files, uploads, models and permissions, and of lists."""
 
 from __future__ import annotations
 
-from ..api.files import PURPOSES
-from ..evidence import Evidence, recorded, spec
+from ...evidence import Evidence, recorded, spec
+from ..files import PURPOSES
 from .job_schemas import CHECKPOINT, EVENT, JOB
-from .schema import BOOLEAN, INTEGER, NULL, STRING, UNIX, ObjectSchema, Schema, array, const, one_of, or_null, ref
+from .object_schema import (
+    BOOLEAN,
+    INTEGER,
+    NULL,
+    STRING,
+    UNIX,
+    ObjectSchema,
+    Schema,
+    array,
+    const,
+    one_of,
+    or_null,
+    ref,
+)
 
 FILES = recorded("FilesTests", "2026-05")
 UPLOADS = recorded("UploadsTests", "2025-09")
@@ -81,6 +94,7 @@ MODEL_DELETED = ObjectSchema(
 MODEL_LIST = ObjectSchema(
     "ModelList",
     ((recorded("ListModels", "2025-09"), {"object": const("list"), "data": array(ref(MODEL))}),),
+    items=MODEL,
 )
 
 PERMISSION = ObjectSchema(
@@ -107,7 +121,7 @@ _CURSORS: dict[str, Schema] = {"first_id": or_null(STRING), "last_id": or_null(S
 
 def _page(name: str, of: ObjectSchema, evidence: Evidence, cursors: dict[str, Schema]) -> ObjectSchema:
     members = {"object": const("list"), "data": array(ref(of)), "has_more": BOOLEAN, **cursors}
-    return ObjectSchema(name, ((evidence, members),))
+    return ObjectSchema(name, ((evidence, members),), items=of)
 
 
 JOB_PAGE = _page("JobPage", JOB, recorded("GetJobs", "2025-09"), {})
@@ -116,7 +130,7 @@ CHECKPOINT_PAGE = _page("CheckpointPage", CHECKPOINT, recorded("GetCheckpoints",
 FILE_PAGE = _page("FilePage", FILE, recorded("ListFiles", "2026-05"), _CURSORS)
 PERMISSION_PAGE = _page("PermissionPage", PERMISSION, spec("ListFineTuningCheckpointPermissionResponse"), _CURSORS)
 
-SHAPES = (
+SCHEMAS = (
     *(JOB_PAGE, EVENT_PAGE, CHECKPOINT_PAGE, PERMISSION_PAGE, PERMISSION, PERMISSION_DELETED),
     *(FILE, FILE_PAGE, FILE_DELETED, UPLOAD, UPLOAD_PART, MODEL, MODEL_LIST, MODEL_DELETED),
 )

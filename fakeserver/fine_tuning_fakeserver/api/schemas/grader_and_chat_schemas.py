@@ -1,9 +1,9 @@
-"""What answers of graders and of inference look like, and refusals."""
+"""Schemas of graders' and inference's answers, and of errors."""
 
 from __future__ import annotations
 
-from ..evidence import printed, recorded, spec
-from .schema import (
+from ...evidence import printed, recorded, spec
+from .object_schema import (
     INTEGER,
     NULL,
     NUMBER,
@@ -26,7 +26,7 @@ COMPLETED = spec("CreateCompletionResponse")
 REFUSED = recorded("ExceptionThrownOnInvalidModelName", "2025-09")
 
 _FLAG: Schema = {"type": "boolean"}
-_TOLD: Schema = or_null(STRING)
+_DETAILS: Schema = or_null(STRING)
 
 # spec RunGraderResponse has some of these only, and in the same order
 GRADER_FLAGS = ObjectSchema(
@@ -42,27 +42,27 @@ GRADER_FLAGS = ObjectSchema(
                 "invalid_variable_error": _FLAG,
                 "other_error": _FLAG,
                 "python_grader_server_error": _FLAG,
-                "python_grader_server_error_type": _TOLD,
+                "python_grader_server_error_type": _DETAILS,
                 "python_grader_runtime_error": _FLAG,
-                "python_grader_runtime_error_details": _TOLD,
+                "python_grader_runtime_error_details": _DETAILS,
                 "model_grader_server_error": _FLAG,
                 "model_grader_refusal_error": _FLAG,
                 "model_grader_parse_error": _FLAG,
-                "model_grader_server_error_details": _TOLD,
+                "model_grader_server_error_details": _DETAILS,
             },
         ),
         (
             GRADED,
             {
-                "sample_parse_error_details": _TOLD,
-                "invalid_variable_error_details": _TOLD,
-                "model_grader_refusal_error_details": _TOLD,
-                "model_grader_parse_error_details": _TOLD,
+                "sample_parse_error_details": _DETAILS,
+                "invalid_variable_error_details": _DETAILS,
+                "model_grader_refusal_error_details": _DETAILS,
+                "model_grader_parse_error_details": _DETAILS,
                 "model_grader_exceeded_max_tokens_error": _FLAG,
                 "endpoint_grader_internal_error": _FLAG,
-                "endpoint_grader_internal_error_details": _TOLD,
+                "endpoint_grader_internal_error_details": _DETAILS,
                 "endpoint_grader_server_error": _FLAG,
-                "endpoint_grader_server_error_details": _TOLD,
+                "endpoint_grader_server_error_details": _DETAILS,
                 "endpoint_grader_safety_check_error": _FLAG,
             },
         ),
@@ -204,30 +204,17 @@ ERROR = ObjectSchema(
     ),
 )
 REFUSAL = ObjectSchema("Refusal", ((REFUSED, {"error": ref(ERROR)}),))
-TWIN = ObjectSchema(
+ERROR_DETAIL = ObjectSchema(
     "ErrorTwin",
     ((recorded("GetFileCanParseServiceError", "2026-05"), {"message": STRING, "code": or_null(STRING)}),),
 )
 FILES_REFUSAL = ObjectSchema(
     "FilesRefusal",
-    ((recorded("GetFileCanParseServiceError", "2026-05"), {"error": ref(ERROR), "detail": ref(TWIN)}),),
+    ((recorded("GetFileCanParseServiceError", "2026-05"), {"error": ref(ERROR), "detail": ref(ERROR_DETAIL)}),),
 )
 
-SHAPES = (
+SCHEMAS = (
     *(GRADER_RUN, GRADER_METADATA, GRADER_FLAGS, GRADER_VALIDATED),
-    *(
-        CHAT,
-        CHAT_CHOICE,
-        MESSAGE,
-        CHUNK,
-        CHUNK_CHOICE,
-        DELTA,
-        COMPLETION,
-        COMPLETION_CHOICE,
-        USAGE,
-        ERROR,
-        REFUSAL,
-        FILES_REFUSAL,
-        TWIN,
-    ),
+    *(CHAT, CHAT_CHOICE, MESSAGE, CHUNK, CHUNK_CHOICE, DELTA, COMPLETION, COMPLETION_CHOICE, USAGE),
+    *(ERROR, REFUSAL, FILES_REFUSAL, ERROR_DETAIL),
 )

@@ -1,4 +1,4 @@
-"""Words to describe answers with: JSON schemas of values, and objects whose every member says what backs it."""
+"""Describe answers: JSON schemas of values, and objects whose members each say what backs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..evidence import Evidence
+from ...evidence import Evidence
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -20,25 +20,44 @@ NULL: Schema = {"type": "null"}
 UNIX: Schema = {"type": "integer", "description": "Unix seconds"}
 MEASURED: Schema = {"type": ["number", "null"], "description": "null where the number is none: NaN"}
 EMPTY: Schema = {"type": "object", "additionalProperties": False}
+BINARY: Schema = {"type": "string", "format": "binary"}
+CURSOR: Schema = {"type": "string", "minLength": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:
-    """A closed object. Its members stand in groups: what backs them, then their schemas by name."""
+    """A JSON object without further members.
+
+    Args:
+        name: its name in the OpenAPI document.
+        groups: its members in order, grouped by what backs them: the evidence, then schemas by name.
+        optional: members that may be absent.
+        items: the objects in it, if it is a list.
+    """
 
     name: str
     groups: tuple[tuple[Evidence, Mapping[str, Schema]], ...]
     optional: frozenset[str] = frozenset()
-    """Members that are not always there; all others are."""
+    items: ObjectSchema | None = None
+
+    @property
+    def kind(self) -> str:
+        """The value of its member ``object``, such as ``fine_tuning.job``; empty if it has none."""
+        return str(next((schema["const"] for name, schema, _ in self.members() if name == "object"), ""))
+
+    @property
+    def noun(self) -> str:
+        """The last part of its kind, such as ``job``."""
+        return self.kind.rpartition(".")[2]
 
     def members(self) -> Iterator[tuple[str, Schema, Evidence]]:
-        """Each member: its name, its schema, and what backs it."""
+        """Yield name, schema and evidence of each member."""
         for evidence, members in self.groups:
             for name, schema in members.items():
                 yield name, schema, evidence
 
     def schema(self) -> Schema:
-        """The object's JSON schema."""
+        """Return its JSON schema."""
         properties = {name: schema for name, schema, _ in self.members()}
         return {
             "type": "object",
@@ -49,35 +68,40 @@ class ObjectSchema:
 
 
 def const(value: str | bool) -> Schema:
-    """This value only."""
+    """Describe this value."""
     return {"const": value}
 
 
 def one_of(*values: str) -> Schema:
-    """One of these texts."""
+    """Describe one of these strings."""
     return {"type": "string", "enum": list(values)}
 
 
 def either(*schemas: Schema) -> Schema:
-    """A value that fits one of *schemas*, or several."""
+    """Describe a value that fits at least one of *schemas*."""
     return {"anyOf": list(schemas)}
 
 
 def or_null(schema: Schema) -> Schema:
-    """A value that fits *schema*, or null."""
+    """Describe a value that fits *schema*, or null."""
     return {"anyOf": [schema, NULL]}
 
 
 def array(items: Schema) -> Schema:
-    """A list of these."""
+    """Describe a list of *items*."""
     return {"type": "array", "items": items}
 
 
 def mapping(values: Schema) -> Schema:
-    """An object with any names, and these values."""
+    """Describe an object with any names, and these *values*."""
     return {"type": "object", "additionalProperties": values}
 
 
-def ref(shape: ObjectSchema | str) -> Schema:
-    """A reference to an object of the document, by its shape or its name."""
-    return {"$ref": COMPONENTS + (shape if isinstance(shape, str) else shape.name)}
+def page_limit(default: int, at_most: int) -> Schema:
+    """Describe the parameter ``limit`` of a list."""
+    return {"type": "integer", "minimum": 1, "maximum": at_most, "default": default}
+
+
+def ref(schema: ObjectSchema | str) -> Schema:
+    """Refer to an object of the document, by its schema or its name."""
+    return {"$ref": COMPONENTS + (schema if isinstance(schema, str) else schema.name)}
