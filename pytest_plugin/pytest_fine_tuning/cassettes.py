@@ -126,7 +126,7 @@ def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, 
     """The cassette of *item*, read, and the block that will use it; one that cannot be used fails the test."""
     block = use_cassette(tape.path, **tape.options)
     try:
-        cassette = block.opened()
+        cassette = block.open()
     except CassetteError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     if cassette.records and not cassette.plays:
@@ -186,7 +186,7 @@ def _waiting(cassette: Cassette) -> redirect:
 
 def _anybody(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients be made that have no key."""
-    for name, value in (ANYBODY_AT_AZURE if cassette.is_of_azure else ANYBODY).items():
+    for name, value in (ANYBODY_AT_AZURE if cassette.is_azure else ANYBODY).items():
         if not os.environ.get(name):
             monkeypatch.setenv(name, value)
 
