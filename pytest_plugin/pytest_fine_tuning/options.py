@@ -139,12 +139,13 @@ def _codes(given: Any) -> frozenset[str]:
 def _faults(given: Any) -> Any:
     if given == ():
         return given
-    from fine_tuning_fakeserver.web.fault_injector import ArmedFaults
+    from fine_tuning_fakeserver.account.armed_faults import parse_faults
+    from fine_tuning_fakeserver.web.endpoints import PATHS
 
     for name, value in {"faults": given, **_aims(given)}.items():
         if value is None or isinstance(value, Iterator):
             raise FakeUsageError(f"{name} is {value!r}: a list is wanted, which can be gone through again and again")
-    ArmedFaults(given)  # for its refusals; the account will have its own
+    parse_faults(given, PATHS)  # for its refusals
     return given
 
 

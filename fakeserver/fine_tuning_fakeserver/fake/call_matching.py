@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ..account.recorded_calls import Call
 from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody
 from ..grading.grader_models import RunGraderBody
 from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.endpoints import check_operation
-from ..web.recorded_calls import Call
 
 Predicate: TypeAlias = Callable[[Call], object]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 
 PAUSE_REAL_S, PAUSE_VIRTUAL_S = 0.05, 1.0
 """A pause that is as long as either is one, whatever the pace."""

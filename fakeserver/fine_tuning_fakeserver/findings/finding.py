@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..web.recorded_calls import Call, numbered, printable
+from ..account.recorded_calls import Call, numbered, printable
 
 CALLS_AT_MOST = 3
 """Of more calls than these a finding shows the first and the last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .finding import FinalState, Finding
 from .observed_jobs import UNDER_WAY, observed_jobs, polls
 from .similar_calls import FILES, is_reupload, uploads_of

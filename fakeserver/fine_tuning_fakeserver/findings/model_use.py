@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .finding import FinalState, Finding
 from .observed_jobs import TERMINAL, ObservedJob, observed_jobs
 from .similar_calls import chains, is_same_job, uploads_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .finding import FinalState, Finding
 from .observed_jobs import json_of_answer
 from .similar_calls import grouped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .call_gaps import has_paused, is_busy, may_be_hot, runs, virtual_s
 from .finding import FinalState, Finding
 from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, polls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .call_gaps import has_paused, is_busy, may_be_hot, paused_for, runs
 from .finding import FinalState, Finding
 from .observed_jobs import OWN_CLIENT

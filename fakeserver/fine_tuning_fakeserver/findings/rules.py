@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .finding import FinalState, Finding
 from .leaks import leaked_file, leaked_job
 from .model_use import ignored_job_error, read_model_before_success

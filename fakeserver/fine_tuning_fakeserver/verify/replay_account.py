@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..account.records import FileDeleted
-from ..account.service import Service
+from ..account.world import World
 from ..api import files
 from ..control import seeding, seeds, steering
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
+from ..web.endpoints import PATHS
 from ..web.in_process import InProcessResponse, call_app
 from . import placeholder_content, seed_from_recording
 from .inferred_state import InferredJob, InferredState
@@ -41,8 +42,8 @@ class ReplayAccount:
         self.problems: list[str] = []
         self._facts = facts
         told = {"start": float(facts.start), "models": seed_from_recording.model_catalogue(facts), **facts.account}
-        self._service = Service(Settings(**{**told, **(settings or {}), "pace": "manual"}))
-        self._app = create_app(self._service)
+        self._world = World(Settings(**{**told, **(settings or {}), "pace": "manual"}), paths=PATHS)
+        self._app = create_app(self._world)
         self._fill()
 
     def ask(self, exchange: RecordedExchange, headers: Mapping[str, str], body: bytes) -> InProcessResponse:
@@ -70,13 +71,13 @@ class ReplayAccount:
         for filler in self._facts.fillers:
             self._put_filler(filler)
         # The files of those jobs are gone by now, as far as the recording shows.
-        self._service.commit(*(FileDeleted(identifier) for identifier in borrowed))
+        self._world.service.commit(*(FileDeleted(identifier) for identifier in borrowed))
 
     def _put_file(self, told: Json) -> None:
-        if told["id"] in self._service.account.files:
+        if told["id"] in self._world.account.files:
             return
         size, purpose = told.get("bytes", 1000), told.get("purpose", "fine-tune")
-        until, now = told.get("expires_at"), self._service.clock.now()
+        until, now = told.get("expires_at"), self._world.now
         after = None if until is None else int(until - now)
         data = self._facts.data_of(told["id"])
         try:
@@ -86,14 +87,14 @@ class ReplayAccount:
             return
         upload = files.NewFile(content, told.get("filename", "recorded.jsonl"), purpose, after)
         dataset = placeholder_content.dataset(purpose, data)
-        files.store_file(self._service, upload, dataset, told["id"], told.get("created_at"))
+        files.store_file(self._world.service, upload, dataset, told["id"], told.get("created_at"))
 
     def _borrow(self, jobs: Iterable[InferredJob]) -> list[str]:
         """Put in the files that jobs were made with, and that are not there; they are to be given back."""
         named = {
             str(job.first[name]) for job in jobs for name in ("training_file", "validation_file") if job.first.get(name)
         }
-        borrowed = sorted({*named, NO_FILE} - self._service.account.files.keys())
+        borrowed = sorted({*named, NO_FILE} - self._world.account.files.keys())
         for identifier in borrowed:
             self._put_file({"id": identifier})
         return borrowed
@@ -105,7 +106,7 @@ class ReplayAccount:
             return
         seed = {"id": filler.id, "training_file": NO_FILE, "created_at": filler.created_at, "status": "cancelled"}
         try:
-            seeding.seed_job(self._service, seeds.JobSeed.model_validate(seed))
+            seeding.seed_job(self._world.service, seeds.JobSeed.model_validate(seed))
         except FakeUsageError as error:
             self.problems.append(f"{filler.id} could not be put in: {error}")
 
@@ -113,9 +114,9 @@ class ReplayAccount:
         try:
             seed = seed_from_recording.seed_of(job)
             try:
-                seeding.seed_job(self._service, seed)
+                seeding.seed_job(self._world.service, seed)
             except FakeUsageError:
-                seeding.seed_job(self._service, seed_from_recording.without_times(seed))
+                seeding.seed_job(self._world.service, seed_from_recording.without_times(seed))
         except FakeUsageError as error:
             self.problems.append(f"{job.first['id']} could not be put in: {error}")
 
@@ -133,14 +134,14 @@ class ReplayAccount:
             self._advance(float(event["created_at"]))
         for file in objects_in(exchange.answer, FILE):
             if file.get("status") == "processed":
-                self._advance(file["created_at"] + self._service.account.dialect.unready[1])
+                self._advance(file["created_at"] + self._world.account.dialect.unready[1])
         self._reach_cursor(exchange)
         for job in objects_in(exchange.answer, JOB):
             self._advance_to(job["status"], job["id"])
 
     def _reach_cursor(self, exchange: RecordedExchange) -> None:
         """Let the event happen that a page of events begins after."""
-        job = self._service.account.jobs.get(exchange.path.split("/")[-2])
+        job = self._world.account.jobs.get(exchange.path.split("/")[-2])
         ordinal = job.event_ordinal(exchange.query.get("after", "")) if job else None
         if job is None or ordinal is None:
             return
@@ -156,15 +157,15 @@ class ReplayAccount:
                 self._advance_to("running", job_id)
 
     def _advance(self, to: float) -> None:
-        if (by := to - self._service.clock.now()) > 0:
-            steering.advance(self._service, by)
+        if (by := to - self._world.now) > 0:
+            steering.advance(self._world.service, by)
 
     def _advance_to(self, status: str, job_id: str) -> None:
-        job = self._service.account.jobs.get(job_id)
-        if job is None or job.timeline().status(self._service.clock.now()) == status:
+        job = self._world.account.jobs.get(job_id)
+        if job is None or job.timeline().status(self._world.now) == status:
             return
         try:
-            steering.advance_to(self._service, status, job_id)
+            steering.advance_to(self._world.service, status, job_id)
         except FakeUsageError:
             pass  # it does not get there by itself: the answer will differ, and say so
 
@@ -172,10 +173,10 @@ class ReplayAccount:
         job = self._facts.made_jobs.get(thing["id"]) if kind == "job" else None
         try:
             if job is None:
-                seeding.name_next(self._service, kind, thing["id"])
+                seeding.name_next(self._world.service, kind, thing["id"])
             else:
                 seeding.name_next(
-                    self._service, kind, thing["id"], job.first.get("seed"), seed_from_recording.overrides_of(job)
+                    self._world.service, kind, thing["id"], job.first.get("seed"), seed_from_recording.overrides_of(job)
                 )
         except FakeUsageError as error:
             self.problems.append(str(error))
@@ -191,13 +192,13 @@ class ReplayAccount:
             self._put_file(thing)
 
     def _plan(self, facts: InferredJob) -> None:
-        job = self._service.account.jobs.get(facts.first["id"])
+        job = self._world.account.jobs.get(facts.first["id"])
         if job is None:
             return
         changes = seed_from_recording.plan_of(facts, job.spec.lengths, job.spec.steps)
         plan = job.spec.plan
         if any(getattr(plan, name) != value for name, value in changes.items()):
             try:
-                steering.set_job_plan(self._service, job.id, changes)
+                steering.set_job_plan(self._world.service, job.id, changes)
             except FakeUsageError as error:
                 self.problems.append(str(error))

@@ -47,8 +47,8 @@ class FaultBody(BaseModel):
 
 
 def _arm(call: ApiRequest) -> Any:
-    [spec] = call.faults.parse([parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()])
-    return call.faults.arm(spec, call.service.clock.now()).as_json()
+    fault = parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()
+    return call.faults.arm(fault, call.service.clock.now()).as_json()
 
 
 def _list_faults(call: ApiRequest) -> Any:
@@ -198,7 +198,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _state(call: ApiRequest) -> Any:
-    return {"version": VERSION, **steering.state(call.service)}
+    return {"version": VERSION, **steering.state(call.world.service)}
 
 
 def _reset(call: ApiRequest) -> Any:
@@ -210,11 +210,8 @@ def _reset(call: ApiRequest) -> Any:
     if body.webhooks:
         check_not_a_page(call)
         changes["webhooks"] = [webhook.target() for webhook in body.webhooks]
-    faults = call.faults.parse(body.faults)
-    call.service.reset(changes)
-    call.requests.clear()
-    call.faults.reset(faults, call.service.clock.now())
-    return _state(call)
+    call.world.reset(changes, body.faults)
+    return _state(call)  # of the new account
 
 
 def _clock(call: ApiRequest) -> Any:

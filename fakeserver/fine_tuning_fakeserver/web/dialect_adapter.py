@@ -46,10 +46,8 @@ def authorization(call: ApiRequest) -> str:
 
 
 def success_response(result: Any, operation: Operation, call: ApiRequest) -> Response:
-    """The answer with what the operation's verb says."""
+    """Return the answer with an operation's result, in a dialect other than the default."""
     dialect = call.service.account.dialect
-    if dialect is RECORDED:
-        return json_response(result, operation.group)
     made = operation.name in dialect.http.made
     answer = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if made else 200)
     if made:

@@ -31,7 +31,8 @@ EXPIRES_AT_LEAST, EXPIRES_AT_MOST = 3600, 2_592_000
 def _create_job(call: ApiRequest) -> Any:
     sent, dialect = json_body(call), call.service.account.dialect
     own = dialect_adapter.own_members(dialect, sent) if dialect.own_fields else None
-    dialect_adapter.check_suffix(dialect, sent)
+    if dialect.suffix_at_most:
+        dialect_adapter.check_suffix(dialect, sent)
     return jobs.create(call.service, parse(CreateJobBody, sent, dialect.complaints), own)
 
 
@@ -219,6 +220,8 @@ OPERATIONS = (
 
 
 NAMES = tuple(operation.name for operation in OPERATIONS)
+PATHS = {operation.name: operation.path for operation in OPERATIONS}
+"""The path of each operation that can be made to fail, by its name."""
 
 
 def check_operation(name: object) -> str:

@@ -10,16 +10,16 @@ from typing import Literal
 from starlette.types import Receive, Send
 
 from .. import api_errors
+from ..account.armed_faults import ArmedFault
+from ..account.recorded_calls import json_or_none
 from ..account.service import Service
 from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
 from .connections import Connection
-from .fault_injector import ArmedFault
 from .operation import Operation
 from .request import ApiRequest
-from .request_options import json_of
 from .response import INFERENCE, JSON_TYPE, Header, Response, dump, usage_error_response
 
 LOOKS = 4
@@ -159,7 +159,7 @@ _OF_SERVER: Mapping[int, Callable[[], ApiError]] = {500: api_errors.server_error
 
 def _model(call: ApiRequest) -> str:
     """The model that a request names, if any."""
-    sent = json_of(call.body)
+    sent = json_or_none(call.body)
     named = sent.get("model") if isinstance(sent, dict) else None
     return named if isinstance(named, str) else ""
 

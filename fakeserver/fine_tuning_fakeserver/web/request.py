@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
+from ..account.armed_faults import ArmedFaults
+from ..account.request_log import RequestLog
+from ..account.script_queue import ScriptStack
 from ..account.service import Service
+from ..account.world import World
 from ..api.request_models import JSON_BYTES_AT_MOST, parse_json, refusal
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
-from .multipart import FormReader, UploadForm
-from .request_log import RequestLog
-
-if TYPE_CHECKING:
-    from .fault_injector import ArmedFaults
+from .multipart import FILE_PARTS, FormReader, UploadForm
 
 
 class ClientGoneError(Exception):
@@ -25,11 +25,16 @@ class ClientGoneError(Exception):
 
 @dataclass(slots=True)
 class ApiRequest:
-    """A request whose body has arrived: `body` for JSON routes, `form` for uploads."""
+    """A request whose body has arrived: `body` for JSON routes, `form` for uploads.
 
+    The parts of the world are those that were there when the request came: a reset replaces them.
+    """
+
+    world: World
     service: Service
     requests: RequestLog
     faults: ArmedFaults
+    scripts: ScriptStack
     scope: Scope
     path: dict[str, str]
     begun_at: float = 0.0
@@ -50,6 +55,21 @@ class ApiRequest:
     def query(self) -> dict[str, str]:
         """The query, decoded; of two values the last counts."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+def form_fields(form: UploadForm | None) -> dict[str, Any] | None:
+    """Return the texts of a form by name, and ``filename`` and ``bytes`` of its file; never the content."""
+    if form is None:
+        return None
+    fields: dict[str, Any] = {}
+    for name, part in form.parts.items():
+        if part.filename is not None:
+            fields |= {"filename": part.filename, "bytes": part.content.size}
+        elif name in FILE_PARTS:
+            fields["bytes"] = part.content.size
+        else:
+            fields[name] = form.text(name)
+    return fields
 
 
 def json_body(call: ApiRequest) -> Any:
