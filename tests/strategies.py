@@ -171,7 +171,7 @@ def form(content: bytes, filename: str = "train.jsonl", purpose: str = "fine-tun
 
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:
     """All that an account holds, to compare before and after."""
-    service = fake._service
+    service = fake._world.service
     account = service.account
     shelves = [list(account.file_shelf), list(account.job_shelf)]
     made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]

@@ -100,7 +100,7 @@ def fake_for_test(
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
-        fake.begin_anew(faults=options.faults, **options.settings)
+        fake.reset(defaults={"faults": options.faults, **options.settings})
         stack.callback(fake.finish_test)
         environment = item.stash[ENVIRONMENT] = EnvironmentPatch(_environment_variables(fake, options))
         stack.callback(environment.restore)

@@ -135,7 +135,8 @@ def _choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
 def _check_faults(given: Any) -> Any:
     if given == ():
         return given
-    from fine_tuning_fakeserver.web.fault_injector import ArmedFaults
+    from fine_tuning_fakeserver.account.armed_faults import parse_faults
+    from fine_tuning_fakeserver.web.operations import PATHS
 
     values = {"faults": given}
     for index, fault in enumerate(given if isinstance(given, list | tuple) else ()):
@@ -144,7 +145,7 @@ def _check_faults(given: Any) -> Any:
     for name, value in values.items():
         if value is None or isinstance(value, Iterator):
             raise FakeUsageError(f"{name} must be a list, got {value!r}; an iterator would be used up")
-    ArmedFaults(given)  # validates them; the account arms its own
+    parse_faults(given, PATHS)  # validates them; the account arms its own
     return given
 
 

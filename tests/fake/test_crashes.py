@@ -120,7 +120,7 @@ def test_a_crash_after_a_change_takes_the_change_back(
 ) -> None:
     """What an operation had changed before the fake crashed is undone: account, records and clock are as they were."""
     job = http.fake.add_job(http.file(), status="running")
-    before, records, now = everything(http.fake), len(http.fake._service.journal), http.fake.now
+    before, records, now = everything(http.fake), len(http.fake._world.service.journal), http.fake.now
 
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
@@ -130,5 +130,5 @@ def test_a_crash_after_a_change_takes_the_change_back(
         http.json("POST", f"/fine_tuning/jobs/{job['id']}/{verb}", status=500)
 
     assert everything(http.fake) == before
-    assert (len(http.fake._service.journal), http.fake.now) == (records, now)
+    assert (len(http.fake._world.service.journal), http.fake.now) == (records, now)
     http.json("POST", f"/fine_tuning/jobs/{job['id']}/{verb}")

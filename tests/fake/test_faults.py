@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.armed_faults import ArmedFault, ArmedFaults, parse_faults
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.fault_spec import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
-from fine_tuning_fakeserver.web.fault_injector import PATHS, ArmedFault, ArmedFaults
 from fine_tuning_fakeserver.web.fault_responses import CLOSING_KINDS, FAULT_KINDS
+from fine_tuning_fakeserver.web.operations import PATHS
 from strategies import BORN, KEY, Http, everything, form
 
 JOBS = "/fine_tuning/jobs"
@@ -50,7 +51,7 @@ def faults(draw: st.DrawFn) -> dict[str, Any]:
 
 def armed(given: list[dict[str, Any]]) -> tuple[ArmedFaults, list[ArmedFault]]:
     """These faults, armed in this order."""
-    faults = ArmedFaults(given)
+    faults = ArmedFaults(PATHS, parse_faults(given, PATHS))
     return faults, faults.all(0)
 
 
@@ -518,7 +519,7 @@ def test_faults_that_are_refused(mapping: Any, words: str) -> None:
 def test_what_is_no_collection_of_faults() -> None:
     """Faults are a collection: one alone, or a word, is refused."""
     for wrong in ("fail", 5):
-        with pytest.raises(FakeUsageError, match=r"faults is .*: a collection of mappings is wanted"):
+        with pytest.raises(FakeUsageError, match=r"faults must be a collection of mappings, got "):
             FakeFineTuning(faults=wrong)  # type: ignore[arg-type]
 
 

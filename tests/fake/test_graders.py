@@ -255,9 +255,9 @@ def test_the_script_is_replayed(http: Http) -> None:
     http.fake.grader_scores([0.25, 0.5])
     run(http, SCORE)
     again = Service(http.fake.settings)
-    again.replay(http.fake._service.journal)
+    again.replay(http.fake._world.service.journal)
 
-    assert list(again.account.grader_scores) == list(http.fake._service.account.grader_scores) == [0.5]
+    assert list(again.account.grader_scores) == list(http.fake._world.service.account.grader_scores) == [0.5]
 
 
 REFUSALS = [

@@ -11,9 +11,9 @@ import pytest
 
 from clients import MODEL, Code, official
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.account.recorded_calls import Call
+from fine_tuning_fakeserver.account.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
 from fine_tuning_fakeserver.web.operations import OPERATIONS
-from fine_tuning_fakeserver.web.recorded_calls import Call
-from fine_tuning_fakeserver.web.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
 from strategies import BORN, ROWS
 
 

@@ -490,7 +490,7 @@ def test_records_of_any_method_replay(http: Http, kind: str) -> None:
     job = create(http, kind)
     finished(http, job)
     twin = FakeFineTuning(pace="manual", start=BORN)
-    twin._service.replay(http.fake._service.journal)
+    twin._world.service.replay(http.fake._world.service.journal)
     path = f"/fine_tuning/jobs/{job['id']}/events?limit=1000"
 
     assert Http(twin).send("GET", path).body == http.send("GET", path).body

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
+from fine_tuning_fakeserver.account.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 JOBS = "/fine_tuning/jobs"

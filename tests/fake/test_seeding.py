@@ -279,5 +279,5 @@ def test_the_same_by_hand_and_over_the_wire() -> None:
     assert repr(everything(by_object)[2]) == repr(everything(http.fake)[2])
     with pytest.raises(FakeUsageError, match="unknown seed field 'mood'"):
         by_object.add_file(ROWS, mood="good")  # type: ignore[call-arg]
-    with pytest.raises(FakeUsageError, match="content is no UTF-8 text: "):
+    with pytest.raises(FakeUsageError, match="content must be UTF-8 text: "):
         by_object.add_file(b"\xff\xfe")

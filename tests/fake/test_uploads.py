@@ -166,7 +166,7 @@ def test_a_large_file_is_on_disk_and_comes_back_whole(http: Http) -> None:
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
     identifier = http.file(rows)
 
-    content = http.fake._service.account.files[identifier].content
+    content = http.fake._world.service.account.files[identifier].content
 
     assert content._descriptor is not None
     assert content._bytes == b""
@@ -177,7 +177,7 @@ def test_a_dropped_account_closes_its_files() -> None:
     """When an account is dropped the descriptors of its files are closed; so are those of a refused upload."""
     http = Http(FakeFineTuning(start=BORN))
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
-    descriptor: Any = http.fake._service.account.files[http.file(rows)].content._descriptor
+    descriptor: Any = http.fake._world.service.account.files[http.file(rows)].content._descriptor
     os.fstat(descriptor)
     before = _open_files()
 

@@ -130,7 +130,7 @@ class Told(Session):
     @invariant()
     def of_each_end_once(self) -> None:
         """Each job that is over has been told of, once, at the time of its end, and no other has."""
-        lives = {job.id: job.timeline() for job in self.http.fake._service.account.jobs.values()}
+        lives = {job.id: job.timeline() for job in self.http.fake._world.service.account.jobs.values()}
         over = [(life.status(self.http.fake.now), job) for job, life in lives.items()]
         assert sorted(told(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
 
@@ -139,7 +139,7 @@ class Told(Session):
         """The records give the same deliveries, to the attempt."""
         deliveries = self.http.fake.webhook_deliveries
         twin = FakeFineTuning(pace="manual", start=BORN, seed=7)
-        twin._service.replay(self.http.fake._service.journal)
+        twin._world.service.replay(self.http.fake._world.service.journal)
         assert twin.webhook_deliveries == deliveries
 
 
@@ -155,7 +155,7 @@ def test_many_ends_in_one_instant(http: Http) -> None:
         http.job(training_file=file)
     http.json("DELETE", f"/files/{file}")
     twin = FakeFineTuning(pace="manual", start=BORN)
-    twin._service.replay(http.fake._service.journal)
+    twin._world.service.replay(http.fake._world.service.journal)
 
     assert len(http.fake.webhook_deliveries) == 5
     assert twin.webhook_deliveries == http.fake.webhook_deliveries

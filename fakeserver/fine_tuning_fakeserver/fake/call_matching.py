@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ..account.recorded_calls import Call
 from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.operations import BY_NAME, check_operation
-from ..web.recorded_calls import Call
 
 Predicate: TypeAlias = Callable[[Call], object]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .observed_jobs import UNDER_WAY, observed_jobs, retrieved_jobs
 from .rules import FinalState, Finding, rule
 from .similar_calls import FILES, is_reupload, uploads_by_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .observed_jobs import TERMINAL, ObservedJob, observed_jobs
 from .rules import FinalState, Finding, rule
 from .similar_calls import is_same_job, join_chains, uploads_by_file

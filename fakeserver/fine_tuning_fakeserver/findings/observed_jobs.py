@@ -8,9 +8,9 @@ from typing import Any
 
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
+from ..account.recorded_calls import Call
 from ..api.schemas.job_schemas import JOB
 from ..web.operations import OPERATIONS
-from ..web.recorded_calls import Call
 
 TERMINAL = TERMINAL_STATUSES
 UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from ..account.recorded_calls import Call
 from ..web.operations import OPERATIONS
-from ..web.recorded_calls import Call
 from .observed_jobs import listed_items
 from .rules import FinalState, Finding, rule
 from .similar_calls import group_calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, retrieved_jobs
 from .rules import FinalState, Finding, rule
 from .similar_calls import group_calls

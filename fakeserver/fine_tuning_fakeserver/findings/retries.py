@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 from .observed_jobs import OWN_CLIENT
 from .polling import PAUSE_S, is_hot, real_gap, runs, seconds_between
 from .rules import FinalState, Finding, rule

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from fine_tuning_formats.text import printable
 
-from ..web.recorded_calls import Call, numbered
+from ..account.recorded_calls import Call, numbered
 from .similar_calls import group_calls
 
 log = logging.getLogger("fine_tuning_fakeserver")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from ..web.recorded_calls import Call
+from ..account.recorded_calls import Call
 
 K = TypeVar("K", bound=Hashable)
 

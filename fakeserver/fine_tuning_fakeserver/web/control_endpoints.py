@@ -26,8 +26,8 @@ from .response import Response, whole_response
 
 def arm_fault(request: ApiRequest) -> Any:
     """Arm one fault."""
-    [spec] = request.faults.parse([_object(request, "POST /_fake/faults")])
-    return request.faults.arm(spec, request.service.clock.now()).as_json()
+    fault = _object(request, "POST /_fake/faults")
+    return request.faults.arm(fault, request.service.clock.now()).as_json()
 
 
 def list_faults(request: ApiRequest) -> Any:
@@ -128,7 +128,7 @@ def check_peer(operation: Operation, request: ApiRequest) -> None:
 
 def get_state(request: ApiRequest) -> Any:
     """Return the account's state."""
-    return {"version": VERSION, **steering.account_summary(request.service)}
+    return {"version": VERSION, **steering.account_summary(request.world.service)}
 
 
 def reset(request: ApiRequest) -> Any:
@@ -140,11 +140,9 @@ def reset(request: ApiRequest) -> Any:
         raise ForeignPeerError("run_python_graders cannot be switched on by a browser")
     if changes.get("webhooks"):
         check_not_a_page(request)
-    faults = request.faults.parse(changes.pop("faults", None))
-    request.service.reset(changes)
-    request.requests.clear()
-    request.faults.reset(faults, request.service.clock.now())
-    return get_state(request)
+    faults = changes.pop("faults", None)
+    request.world.reset(changes, faults)
+    return get_state(request)  # of the new account
 
 
 def get_clock(request: ApiRequest) -> Any:

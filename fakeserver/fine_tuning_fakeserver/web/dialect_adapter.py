@@ -42,10 +42,8 @@ def authorization(request: ApiRequest) -> str:
 
 
 def success_response(result: Any, operation: Operation, request: ApiRequest) -> Response:
-    """Return the response with an operation's result."""
+    """Return the response with an operation's result, in a dialect other than the default."""
     dialect = request.service.account.dialect
-    if dialect is RECORDED:
-        return json_response(result, operation.group)
     created = operation.name in dialect.http.created_operations
     response = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if created else 200)
     if created:

@@ -10,15 +10,15 @@ from typing import Literal
 from starlette.types import Receive, Send
 
 from .. import api_errors
+from ..account.armed_faults import ArmedFault
+from ..account.recorded_calls import json_or_none
 from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
 from .connections import Connection
-from .fault_injector import ArmedFault
 from .operation import INFERENCE, Header, Operation
 from .request import ApiRequest
-from .request_options import json_of
 from .response import JSON_TYPE, Response, dump, usage_error_response, whole_response
 
 POLLS_PER_OUTAGE = 4
@@ -214,7 +214,7 @@ def _service_error(call: FaultyCall) -> ApiError:
         return make_error()
     if spec.status != 429:
         return api_errors.refused_with(spec.status)
-    body = json_of(call.request.body)
+    body = json_or_none(call.request.body)
     model = body.get("model") if isinstance(body, dict) else None
     model = model if isinstance(model, str) else ""
     organization = call.request.service.account.organization_id

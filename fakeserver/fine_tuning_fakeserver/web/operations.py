@@ -13,6 +13,7 @@ from .operation import Operation, id_name
 
 OPERATIONS: tuple[Operation, ...] = (*FINE_TUNING_OPERATIONS, *FILE_OPERATIONS, *MODEL_OPERATIONS)
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
+PATHS = {operation.name: operation.path for operation in OPERATIONS}
 PATH_PATTERNS = {
     operation.name: re.compile(re.sub(r"\{(\w+)\}", lambda match: f"(?P<{id_name(match[1])}>[^/]+)", operation.path))
     for operation in OPERATIONS

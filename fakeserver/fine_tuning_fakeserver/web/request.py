@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
+from ..account.armed_faults import ArmedFaults
+from ..account.request_log import RequestLog
+from ..account.script_queue import ScriptStack
 from ..account.service import Service
+from ..account.world import World
 from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
-from .multipart import FormReader, UploadForm
-from .request_log import RequestLog
-
-if TYPE_CHECKING:
-    from .fault_injector import ArmedFaults
+from .multipart import FILE_PARTS, FormReader, UploadForm
 
 
 class ClientGoneError(Exception):
@@ -28,10 +28,14 @@ class ClientGoneError(Exception):
 class ApiRequest:
     """A request whose body has been read: `body`, or `form` of an operation that takes one.
 
+    The parts of the world are those of when the request came; a reset replaces them.
+
     Args:
-        service: the account.
+        world: the world.
+        service: its account.
         requests: its request log.
         faults: its armed faults.
+        scripts: its scripts.
         scope: the request, as ASGI has it.
         path: the parameters in its path.
         begun_at: when it came, in virtual Unix seconds.
@@ -42,9 +46,11 @@ class ApiRequest:
         usage_error: what the fake's user did wrong, which is the answer unless a fault makes something else of it.
     """
 
+    world: World
     service: Service
     requests: RequestLog
     faults: ArmedFaults
+    scripts: ScriptStack
     scope: Scope
     path: dict[str, str]
     begun_at: float = 0.0
@@ -62,6 +68,21 @@ class ApiRequest:
     def query(self) -> dict[str, str]:
         """The query, decoded; of several values the last counts."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+def form_fields(form: UploadForm | None) -> dict[str, Any] | None:
+    """Return the texts of a form by name, and ``filename`` and ``bytes`` of its file; never the content."""
+    if form is None:
+        return None
+    fields: dict[str, Any] = {}
+    for name, part in form.parts.items():
+        if part.filename is not None:
+            fields |= {"filename": part.filename, "bytes": part.content.size}
+        elif name in FILE_PARTS:
+            fields["bytes"] = part.content.size
+        else:
+            fields[name] = form.text(name)
+    return fields
 
 
 def json_body(request: ApiRequest) -> Any:
