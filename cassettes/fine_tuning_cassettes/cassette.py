@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from .api_paths import is_api_url
 from .atomic_files import write_atomically
 from .bundled import FOLDER
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
@@ -17,6 +16,7 @@ from .messages import Interaction, RecordedRequest, RecordedResponse, decode_res
 from .record import RecordOptions, build_metadata, redacted_key, render_cassette
 from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, remaining_interactions, replay_step
 from .request_matching import RequestKey, find_nearest, render_differences
+from .resources import is_api_url
 from .training_data import SCRUBBED_HEADER
 from .yaml_format import CassetteFile, Metadata
 

@@ -23,7 +23,6 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
-from .api_paths import shorten_base
 from .messages import (
     FIELDS_TYPE,
     FORM_TYPE,
@@ -35,6 +34,7 @@ from .messages import (
     parse_json,
     unescape_json,
 )
+from .resources import shorten_base
 
 # What stands for secrets.
 SCRUBBED, KEY, ORGANIZATION, PROJECT = "scrubbed", "sk-scrubbed", "org-scrubbed", "proj_scrubbed"

@@ -28,9 +28,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from .api_paths import STATELESS, Resource, is_write, parse_resource
 from .messages import Interaction, parse_json, texts_in
 from .request_matching import RequestKey
+from .resources import STATELESS, Resource, is_write, parse_resource
 
 FINISHED = {
     "fine_tuning.job": frozenset({"succeeded", "failed", "cancelled", "canceled"}),

@@ -13,8 +13,8 @@ from itertools import zip_longest
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
-from .api_paths import api_path
 from .messages import FIELDS_TYPE, FormPart, RecordedRequest, header_value
+from .resources import api_path
 from .training_data import canonical_json, digest_content, digest_rows, is_digest, parse_equal_numbers, short_hash
 
 IGNORED_QUERY = frozenset({"api-version"})

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from .api_paths import api_path, is_file_content, parse_resource
 from .messages import (
     FormPart,
     Interaction,
@@ -25,6 +24,7 @@ from .messages import (
     parse_json,
     unescape_json,
 )
+from .resources import api_path, is_file_content, parse_resource
 
 SCRUBBED_HEADER = ("x-fine-tuning-cassette", "scrubbed")
 """Marks responses with digests in place of a file's content."""

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_cassettes.api_paths import api_path, is_api_url
 from fine_tuning_cassettes.messages import FormPart, RecordedRequest, decode_request, parse_multipart
 from fine_tuning_cassettes.request_matching import (
     RequestKey,
@@ -20,6 +19,7 @@ from fine_tuning_cassettes.request_matching import (
     render_differences,
     request_key,
 )
+from fine_tuning_cassettes.resources import api_path, is_api_url
 from fine_tuning_cassettes.training_data import digest_content, digest_rows, placeholder_for
 
 JSON = (("content-type", "application/json"),)

@@ -12,7 +12,7 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.blobs import BlobWriter
-from fine_tuning_fakeserver.web.multipart import FormReader
+from fine_tuning_fakeserver.web.upload_form import FormReader
 from fine_tuning_formats.training_file import MAX_LINE_BYTES
 from strategies import BORN, FORM, KEY, ROWS, Http, everything, form
 

@@ -636,7 +636,9 @@ def test_the_documents_list_every_code() -> None:
     """The table of findings has every code, in the words of its rule; each is one line without a full stop."""
     root = Path(__file__).parents[2]
     text = "\n".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
-    assert {code: line for code, line in re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.M) if code in CODES} == CODES
+    assert {
+        code: line for code, line in re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| (.+) \|$", text, re.M) if code in CODES
+    } == CODES
     assert all(line and "\n" not in line and not line.endswith(".") for line in CODES.values())
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.blobs import CHUNK_BYTES, IN_MEMORY_AT_MOST, Blob, BlobWriter
-from fine_tuning_fakeserver.web.multipart import FormReader, UploadForm
+from fine_tuning_fakeserver.web.upload_form import FormReader, UploadForm
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 

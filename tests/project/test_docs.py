@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ def blocks(page: Path, language: str = "python") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def findings_of(code: str) -> list[str]:
-    """The codes of the findings after *code* has run against a fake of its own."""
+def findings_of(code: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the codes of the findings after *code* has run against a fake, a millisecond of real time per request."""
+    ticks = count(1)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(ticks) * 0.001)
     fake = FakeFineTuning(pace="manual", seed=7, start=1_700_000_000)
     with fake.openai() as client:
         context: dict[str, Any] = {"fake": fake, "client": client, "openai": openai, "ROWS": ROWS}
@@ -42,12 +45,12 @@ def findings_of(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_finding_has_a_page_whose_examples_are_true(code: str) -> None:
+def test_each_finding_has_a_page_whose_examples_are_true(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's flawed code has this finding and no other, and its mended code has none."""
     flawed, mended = blocks(DOCS / "findings" / f"{code}.md")
 
-    assert findings_of(flawed) == [code]
-    assert findings_of(mended) == []
+    assert findings_of(flawed, monkeypatch) == [code]
+    assert findings_of(mended, monkeypatch) == []
 
 
 def test_the_table_of_findings_is_complete() -> None:

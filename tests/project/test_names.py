@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 FIGURES = runpy.run_path(str(ROOT / "scripts" / "figures.py"))
 PATHS: list[Path] = FIGURES["modules"](ROOT)
 
-PARALLEL = {"errors", "models", "metrics", "options", "retries", "jobs", "files", "providers", "arguments"}
+PARALLEL = {"arguments", "errors", "jobs", "models", "operations", "options", "providers", "retries"}
 """Module names that several packages have for the same thing, each for its own part of it."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..domain import ids
 from ..domain.dialects import dialect_named
-from ..domain.jobs import Job, checkpoint_steps, finished_at, models_at
+from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from ..settings import Settings

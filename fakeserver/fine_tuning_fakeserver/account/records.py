@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..clock import Pace
-from ..domain.jobs import NO_OVERRIDES, Job, Overrides
+from ..domain.job import NO_OVERRIDES, Job, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import Intervention
 from ..domain.training_files import Dataset

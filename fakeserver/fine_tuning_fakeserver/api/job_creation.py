@@ -13,7 +13,7 @@ from ..api_errors import model_not_available, too_few_examples, too_many_jobs, u
 from ..domain import ids
 from ..domain.base_models import snapshot_name
 from ..domain.job_spec import JobSpec, build_job_spec
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
 from ..domain.training_files import JobFile

@@ -11,7 +11,7 @@ from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import illegal_state, unknown_cursor, unknown_job
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..domain.timeline import Cancel, Intervention, Pause, Resume
 from .job_creation import prepare_job
 from .request_models import CreateJobBody

@@ -13,7 +13,7 @@ from ..account.service import Service, operation
 from ..api_errors import fine_tuning_closed, unknown_model, unknown_permission
 from ..domain import base_models, ids
 from ..domain.base_models import shutdown_date
-from ..domain.jobs import models_at
+from ..domain.job import models_at
 from .response_objects import (
     Json,
     model_list_object,

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
 
 from ..api_errors import ApiError, invalid_field, not_json
-from ..domain.jobs import Objective
+from ..domain.job import Objective
 from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
 from ..grading.grader_models import Grader, Multi, as_sent
 from ..request_base import Body

@@ -10,7 +10,7 @@ from typing import Any
 from ..account.records import PartUpload, Permission
 from ..api_errors import unknown_cursor
 from ..domain import ids
-from ..domain.jobs import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
+from ..domain.job import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
 from ..domain.plan import JobError
 from ..domain.timeline import Event, Timeline

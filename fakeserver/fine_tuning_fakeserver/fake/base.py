@@ -11,7 +11,7 @@ from ..account.records import StoredFile
 from ..account.request_log import LogEntry
 from ..account.world import World
 from ..clock import Pace
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 

@@ -13,7 +13,7 @@ from ..account.recorded_calls import numbered, recorded_call, redacted
 from ..account.request_log import LogEntry
 from ..api import response_objects
 from ..clock import Pace
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..web.response import is_usage_error
 from .base import AccountSnapshot, FakeBase
 from .call_matching import last_n_of

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.request_log import LogEntry
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..settings import LATEST, Settings
 from ..web.operations import PATHS

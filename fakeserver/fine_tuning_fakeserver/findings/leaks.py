@@ -12,7 +12,7 @@ from .similar_calls import FILES, is_reupload, uploads_by_file
 WAITED_LOOKS = 5
 
 
-@rule("a file was uploaded, no job came of it, and it was left there for another")
+@rule("a file was uploaded, no job used it, and it was left while another took its place")
 def leaked_file(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A file was uploaded, no job came of it, and its client went on with another file and left it there.
 

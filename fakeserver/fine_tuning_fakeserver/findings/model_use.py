@@ -17,7 +17,7 @@ _MODEL_IN_PATH = frozenset({"retrieve_model", "delete_model"})
 _MODEL_IN_BODY = frozenset({"create_chat_completion", "create_completion", "create_job"})
 
 
-@rule("a request named no model, because the job that makes it was not over")
+@rule("a request named no model because the job that makes it was not over")
 def read_model_before_success(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A request named no model (null, empty, "None" …) while a job that its client had seen was not over.
 
@@ -34,7 +34,7 @@ def read_model_before_success(calls: Sequence[Call], final_state: FinalState) ->
             )
 
 
-@rule("a job failed, and its model was used or the same job asked for all the same")
+@rule("a job failed, and its model was used, or the same job was created again unchanged")
 def ignored_job_error(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A client was told that a job failed, and went on as if it had not.
 

@@ -30,7 +30,7 @@ _PREFIXES = {
 _TIME = re.compile(r"\d{1,19}(\.\d+)?(e\+?\d+)?|\d{4}-\d\d-\d\d([T ].*)?", re.IGNORECASE)
 
 
-@rule("a list said has_more, and its further pages were never fetched")
+@rule("a list said has_more, and its further pages were never requested")
 def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A list was asked for without a limit, said has_more, and its further pages were never fetched.
 
@@ -112,7 +112,7 @@ def _used_items(page: Call, last_named: dict[str, int]) -> int:
     return sum(any(isinstance(name, str) and last_named.get(name, 0) > page.number for name in each) for each in names)
 
 
-@rule("a page was asked for after a time, or after the id of another kind of thing")
+@rule("a page was requested after a time, or after the id of another kind of object")
 def cursor_by_time(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A list was asked for ``after`` a number, a date, or the id of another kind of thing, and refused.
 

@@ -60,7 +60,7 @@ def runs(calls: Iterable[Call], are_joined: Callable[[Call, Call], bool]) -> lis
     return list(pieces)
 
 
-@rule("an unfinished job was looked at over and over without a pause")
+@rule("an unfinished job was polled over and over without a pause")
 def polled_without_pause(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """An unfinished job was looked at 20 times in a row by one caller, without a pause.
 
@@ -113,7 +113,7 @@ def _shows_unfinished(call: Call, final_state: FinalState) -> bool:
     return call.answered and call.at < final_state.over.get(call.job_id or "", call.at + 1)
 
 
-@rule("a job was polled on after its end had been answered")
+@rule("a job was polled on after a final status had been answered")
 def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A job whose end had been answered was retrieved on and on.
 
@@ -145,7 +145,7 @@ def _is_late(call: Call) -> bool:
     return call.operation in _READING and not under_way
 
 
-@rule("a poller fell silent for good at a status such as paused, while the job was not over")
+@rule("a poller stopped for good at a status such as paused, while the job was not over")
 def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A client that was polling fell silent for good at the first status beyond the usual ones.
 

@@ -21,7 +21,7 @@ from ..version import VERSION
 from . import fidelity_report
 from .operation import CONTROL, Operation
 from .request import ApiRequest
-from .response import Response, whole_response
+from .response import ApiResponse, whole_response
 
 
 def arm_fault(request: ApiRequest) -> Any:
@@ -245,7 +245,7 @@ def get_fidelity(request: ApiRequest) -> Any:
     return fidelity_report.fidelity()
 
 
-def get_openapi(request: ApiRequest) -> Response:
+def get_openapi(request: ApiRequest) -> ApiResponse:
     """Return the OpenAPI document."""
     from . import openapi  # imported on demand: writing schemas loads a part of pydantic that nothing else needs
 

@@ -12,7 +12,7 @@ from ..api_errors import ApiError, invalid_field
 from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle, to_dialect
 from .operation import GATEWAY, Operation
 from .request import ApiRequest
-from .response import JSON_TYPE, Response, error_response, json_response
+from .response import JSON_TYPE, ApiResponse, error_response, json_response
 
 PREFIXES = ("/openai/", "/api/projects/")
 """How paths begin that a dialect may have instead of ``/v1``."""
@@ -41,7 +41,7 @@ def authorization(request: ApiRequest) -> str:
     return f"Bearer {key}" if key else request.header(b"authorization")
 
 
-def success_response(result: Any, operation: Operation, request: ApiRequest) -> Response:
+def success_response(result: Any, operation: Operation, request: ApiRequest) -> ApiResponse:
     """Return the response with an operation's result, in a dialect other than the default."""
     dialect = request.service.account.dialect
     created = operation.name in dialect.http.created_operations
@@ -51,7 +51,7 @@ def success_response(result: Any, operation: Operation, request: ApiRequest) -> 
     return _with_newline(response, operation, dialect.http)
 
 
-def dialect_error_response(error: ApiError, operation: Operation, dialect: Dialect) -> Response:
+def dialect_error_response(error: ApiError, operation: Operation, dialect: Dialect) -> ApiResponse:
     """Return the response for an error of the API."""
     if dialect is RECORDED:
         return error_response(error, operation.group)
@@ -63,12 +63,12 @@ def dialect_error_response(error: ApiError, operation: Operation, dialect: Diale
     return _with_newline(response, operation, dialect.http)
 
 
-def unknown_path_response(style: HttpStyle, path: str) -> Response | None:
+def unknown_path_response(style: HttpStyle, path: str) -> ApiResponse | None:
     """Return the response for an unknown path, if the dialect has one of its own."""
     return None if path.startswith("/_fake") or 404 not in style.bare_errors else _bare_error(404, style)
 
 
-def apply_header_style(response: Response, operation: Operation | None, style: HttpStyle) -> None:
+def apply_header_style(response: ApiResponse, operation: Operation | None, style: HttpStyle) -> None:
     """Change the headers to those of the dialect."""
     headers = [_header(name, value, style) for name, value in response.headers if name not in style.removed_headers]
     own = style.added_headers.get(operation.name, ()) if operation else ()
@@ -98,7 +98,7 @@ def check_suffix(dialect: Dialect, body: Any) -> None:
         raise invalid_field("suffix", f": {suffix[:200]}, ensure this value has at most {most} characters")
 
 
-def _with_newline(response: Response, operation: Operation, style: HttpStyle) -> Response:
+def _with_newline(response: ApiResponse, operation: Operation, style: HttpStyle) -> ApiResponse:
     """Return *response* with or without a newline at its end, as the dialect has it."""
     newline = style.trailing_newline.get(operation.name, operation.group.newline)
     if isinstance(response.body, bytes) and newline != response.body.endswith(b"\n"):
@@ -108,7 +108,7 @@ def _with_newline(response: Response, operation: Operation, style: HttpStyle) ->
     return response
 
 
-def _bare_error(status: int, style: HttpStyle) -> Response:
+def _bare_error(status: int, style: HttpStyle) -> ApiResponse:
     code, message = style.bare_errors[status]
     return json_response({"error": {"code": code, "message": message}}, GATEWAY, status)
 

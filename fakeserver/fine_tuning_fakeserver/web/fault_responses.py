@@ -19,7 +19,7 @@ from . import dialect_adapter
 from .connections import Connection
 from .operation import INFERENCE, Header, Operation
 from .request import ApiRequest
-from .response import JSON_TYPE, Response, dump, usage_error_response, whole_response
+from .response import JSON_TYPE, ApiResponse, dump, usage_error_response, whole_response
 
 POLLS_PER_OUTAGE = 4
 """At a pace at which polling moves time: how many polls of a job an outage outlasts."""
@@ -46,7 +46,7 @@ class FaultOutcome:
         connection: what becomes of the connection then; ``gone`` is one that the client has closed itself.
     """
 
-    response: Response
+    response: ApiResponse
     connection: Literal["open", "closed", "reset", "gone"] = "open"
 
     async def send(self, connection: Connection, receive: Receive, send: Send) -> None:
@@ -77,7 +77,7 @@ class FaultyCall:
     fault: ArmedFault
     operation: Operation
     request: ApiRequest
-    run: Callable[[], Response]
+    run: Callable[[], ApiResponse]
     connection: Connection
     receive: Receive
 
@@ -86,7 +86,7 @@ class FaultyCall:
         """What goes wrong, as it was declared."""
         return self.fault.spec
 
-    def run_if_applied(self) -> Response | None:
+    def run_if_applied(self) -> ApiResponse | None:
         """Run the operation if the fault lets the request take effect."""
         return self.run() if self.spec.applied else None
 
@@ -95,7 +95,7 @@ async def apply_fault(
     fault: ArmedFault,
     operation: Operation,
     request: ApiRequest,
-    run: Callable[[], Response],
+    run: Callable[[], ApiResponse],
     connection: Connection,
     receive: Receive,
 ) -> FaultOutcome:
@@ -152,12 +152,12 @@ async def refuse(call: FaultyCall) -> FaultOutcome:
 
 async def truncate(call: FaultyCall) -> FaultOutcome:
     """Send a part of the body under the length of the whole, or of more than comes at any rate."""
-    response = call.run_if_applied() or Response(200, [JSON_TYPE], UNAPPLIED_BODY)
+    response = call.run_if_applied() or ApiResponse(200, [JSON_TYPE], UNAPPLIED_BODY)
     whole = response.body if isinstance(response.body, bytes) else b"".join(response.body)
     part = whole[: len(whole) // 2 if call.spec.bytes is None else call.spec.bytes]
     headers = [header for header in response.headers if header[0] != b"content-length"]
     headers.append((b"content-length", b"%d" % max(len(whole), len(part) + 1)))
-    return FaultOutcome(Response(response.status, headers, part), "closed")
+    return FaultOutcome(ApiResponse(response.status, headers, part), "closed")
 
 
 async def malformed(call: FaultyCall) -> FaultOutcome:
@@ -185,11 +185,11 @@ CLOSING_KINDS = frozenset({"disconnect", "refuse", "truncate"})
 """Those that end the connection."""
 
 
-def _no_response() -> Response:
-    return Response(0, [], b"")
+def _no_response() -> ApiResponse:
+    return ApiResponse(0, [], b"")
 
 
-def _error_response(call: FaultyCall) -> Response:
+def _error_response(call: FaultyCall) -> ApiResponse:
     """Return an error in the service's words, as the account's dialect has it."""
     spec, account = call.spec, call.request.service.account
     error = _service_error(call)

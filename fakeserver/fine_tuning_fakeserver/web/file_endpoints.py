@@ -14,10 +14,10 @@ from ..api.schemas.file_schemas import FILE, UPLOAD, UPLOAD_PART
 from ..api.schemas.object_schema import BINARY, CURSOR, STRING, Schema, one_of, page_limit
 from ..api_errors import ApiError, bad_file, missing_part
 from ..evidence import inferred, printed, recorded
-from .multipart import UploadForm
 from .operation import FILES, FIRST_ID, ID, UPLOADS, Link, Operation, api_route, links_by, links_to
 from .request import ApiRequest, by_id, choice_of, json_body, limit_of
-from .response import Response
+from .response import ApiResponse
+from .upload_form import UploadForm
 
 FILES_AT_MOST = 10_000
 """spec: the default page; that it is the largest, too, is inferred."""
@@ -80,7 +80,7 @@ def list_files(request: ApiRequest) -> Any:
     )
 
 
-def download_file(request: ApiRequest) -> Response:
+def download_file(request: ApiRequest) -> ApiResponse:
     """Send a file's bytes under its own name (recording of 2023-11)."""
     download = files.download(request.service, request.path["file_id"])
     filename = _UNQUOTABLE.sub("?", download.filename.replace('"', "'"))
@@ -88,7 +88,7 @@ def download_file(request: ApiRequest) -> Response:
         (b"content-type", b"application/octet-stream"),
         (b"content-disposition", b'attachment; filename="%s"' % filename.encode("latin-1")),
     ]
-    return Response(200, headers, download.chunks)
+    return ApiResponse(200, headers, download.chunks)
 
 
 def create_upload(request: ApiRequest) -> Any:

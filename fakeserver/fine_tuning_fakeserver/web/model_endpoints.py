@@ -14,7 +14,7 @@ from ..api.schemas.object_schema import Schema, ref
 from ..evidence import inferred, printed, recorded, spec
 from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
 from .request import ApiRequest, by_id, json_body
-from .response import Response
+from .response import ApiResponse
 
 
 class _PromptBody(BaseModel):
@@ -62,7 +62,7 @@ def create_chat_completion(request: ApiRequest) -> Any:
         return inference.chat_completion_object(reply)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
     headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-    return Response(200, headers, inference.chat_completion_events(reply, with_usage))
+    return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage))
 
 
 def create_completion(request: ApiRequest) -> Any:

@@ -17,7 +17,7 @@ from ..account.service import Service
 from ..account.world import World
 from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
-from .multipart import FILE_PARTS, FormReader, UploadForm
+from .upload_form import FILE_PARTS, FormReader, UploadForm
 
 
 class ClientGoneError(Exception):

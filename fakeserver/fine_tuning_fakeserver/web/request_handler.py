@@ -21,7 +21,7 @@ from .connections import connection_of
 from .control_endpoints import ForeignPeerError, check_peer
 from .operation import CONTROL, GATEWAY, Operation
 from .request import ApiRequest, ClientGoneError, check_api_key, drop_body, form_fields, read_body, read_form
-from .response import Response
+from .response import ApiResponse
 from .scripting import player
 from .scripting.exceptions import ConnectionFailure, ScriptedError
 
@@ -44,7 +44,7 @@ class RequestHandler:
         fault = _next_fault(operation, call) if call.faults.active else None
         if fault:
 
-            def run_once() -> Response:  # a fault may run the operation at most once
+            def run_once() -> ApiResponse:  # a fault may run the operation at most once
                 return refusal or _execute_for_fault(operation, call)
 
             await _respond_with_fault(fault, operation, call, run_once, receive, send)
@@ -81,7 +81,7 @@ class RequestHandler:
         return ApiRequest(world, service, world.requests, world.faults, world.scripts, scope, path, now)
 
 
-async def _read_request(operation: Operation, call: ApiRequest, receive: Receive) -> Response | None:
+async def _read_request(operation: Operation, call: ApiRequest, receive: Receive) -> ApiResponse | None:
     """Authorise a request and read its body; return the answer to one that is refused."""
     try:
         try:
@@ -112,7 +112,7 @@ def _authorize(operation: Operation, call: ApiRequest) -> None:
     check_api_key(key, call.service.settings.api_keys)
 
 
-def _execute(operation: Operation, call: ApiRequest) -> Response | ArmedFault:
+def _execute(operation: Operation, call: ApiRequest) -> ApiResponse | ArmedFault:
     """Run the operation, or answer from a script; return a fault where a script breaks the connection."""
     scripts = call.scripts
     is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
@@ -122,7 +122,7 @@ def _execute(operation: Operation, call: ApiRequest) -> Response | ArmedFault:
             if isinstance(result, ConnectionFailure):
                 connection_of(call.scope).set_client_error(result.names, result.text)
                 return call.faults.unarmed_fault(result.fault)
-            if isinstance(result, Response):
+            if isinstance(result, ApiResponse):
                 answer = result
             elif call.service.account.dialect is RECORDED:
                 answer = response.json_response(result, operation.group)
@@ -134,7 +134,7 @@ def _execute(operation: Operation, call: ApiRequest) -> Response | ArmedFault:
     return answer
 
 
-def _execute_for_fault(operation: Operation, call: ApiRequest) -> Response:
+def _execute_for_fault(operation: Operation, call: ApiRequest) -> ApiResponse:
     """Run the operation for a request that a fault has hit already; a fault from a script is ignored."""
     answer = _execute(operation, call)
     return _script_timeout_response() if isinstance(answer, ArmedFault) else answer
@@ -152,7 +152,7 @@ async def _respond_with_fault(
     fault: ArmedFault,
     operation: Operation,
     call: ApiRequest,
-    run: Callable[[], Response],
+    run: Callable[[], ApiResponse],
     receive: Receive,
     send: Send,
 ) -> None:
@@ -168,7 +168,7 @@ async def _respond_with_fault(
     await outcome.send(connection, receive, send)
 
 
-def _log_response(operation: Operation | None, call: ApiRequest, answer: Response) -> None:
+def _log_response(operation: Operation | None, call: ApiRequest, answer: ApiResponse) -> None:
     """Add the request id to its answer, and log both; control requests are not logged."""
     if (operation and operation.group is CONTROL) or call.scope["path"].startswith("/_fake"):
         return
@@ -208,7 +208,7 @@ def _current_task() -> str:
     return f"{threading.get_ident()}/{id(task) if task else ''}"
 
 
-def _complete_entry(entry: LogEntry, operation: Operation | None, call: ApiRequest, answer: Response) -> None:
+def _complete_entry(entry: LogEntry, operation: Operation | None, call: ApiRequest, answer: ApiResponse) -> None:
     """Add the request id to the answer, and the answer to the entry."""
     service = call.service
     if answer.group is GATEWAY:
@@ -224,12 +224,12 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, call: ApiReque
     entry.took_effect = call.took_effect
 
 
-def _script_timeout_response() -> Response:
+def _script_timeout_response() -> ApiResponse:
     """Build the 504 for a client that outlasts a scripted timeout."""
     return response.usage_error_response("a script lets this call time out, and its client has not given up", 504)
 
 
-def _error_response(error: Exception, operation: Operation, call: ApiRequest) -> Response:
+def _error_response(error: Exception, operation: Operation, call: ApiRequest) -> ApiResponse:
     if isinstance(error, FakeUsageError):
         call.usage_error = str(error)
         return response.usage_error_response(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
@@ -238,7 +238,7 @@ def _error_response(error: Exception, operation: Operation, call: ApiRequest) ->
         if isinstance(error, ScriptedError):
             if error.page:
                 media, body = error.page
-                answer = Response(
+                answer = ApiResponse(
                     error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body
                 )
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))

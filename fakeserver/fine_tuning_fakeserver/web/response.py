@@ -19,7 +19,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(slots=True)
-class Response:
+class ApiResponse:
     """A response, its body in one piece or in many.
 
     Args:
@@ -54,17 +54,17 @@ def dump(value: Any, newline: bool = False) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | (orjson.OPT_APPEND_NEWLINE if newline else 0))
 
 
-def whole_response(body: bytes, content_type: Header = JSON_TYPE, status: int = 200) -> Response:
+def whole_response(body: bytes, content_type: Header = JSON_TYPE, status: int = 200) -> ApiResponse:
     """Return a response with a body in one piece."""
-    return Response(status, [content_type, (b"content-length", b"%d" % len(body))], body)
+    return ApiResponse(status, [content_type, (b"content-length", b"%d" % len(body))], body)
 
 
-def json_response(value: Any, group: RouteGroup, status: int = 200) -> Response:
+def json_response(value: Any, group: RouteGroup, status: int = 200) -> ApiResponse:
     """Return a response with a JSON body."""
     return whole_response(dump(value, group.newline), status=status)
 
 
-def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -> Response:
+def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -> ApiResponse:
     """Return the response for an error of the API.
 
     Args:
@@ -80,7 +80,7 @@ def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -
     return json_response(body, group, error.status)
 
 
-def _gateway_error(error: ApiError) -> Response:
+def _gateway_error(error: ApiError) -> ApiResponse:
     """Return the gateway's 401, which is the same for every operation (recording of 2023-08)."""
     body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
     response = whole_response(body, status=error.status)
@@ -89,7 +89,7 @@ def _gateway_error(error: ApiError) -> Response:
     return response
 
 
-def usage_error_response(message: str, status: int = 400) -> Response:
+def usage_error_response(message: str, status: int = 400) -> ApiResponse:
     """Return an error of the fake's own user, which no service would send; SDKs look for a text in ``message``."""
     return json_response({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
 
@@ -99,7 +99,7 @@ def is_usage_error(body: bytes) -> bool:
     return b'"fake_error"' in body[:32]
 
 
-def add_request_id(response: Response, group: RouteGroup, account: Account, ordinal: int) -> None:
+def add_request_id(response: ApiResponse, group: RouteGroup, account: Account, ordinal: int) -> None:
     """Add the headers that name the service's version, the account and the request."""
     if group is CONTROL:
         return

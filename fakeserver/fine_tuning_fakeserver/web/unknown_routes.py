@@ -7,7 +7,7 @@ from starlette.types import Scope
 from ..api_errors import invalid_url, unknown_url, wrong_method
 from . import response
 from .operation import GATEWAY
-from .response import Response
+from .response import ApiResponse
 
 _NOT_MODELLED = (
     *("assistants", "audio", "batches", "chatkit", "containers", "conversations", "embeddings", "evals", "images"),
@@ -18,7 +18,7 @@ _NOT_MODELLED = (
 _MODELLED = "fine-tuning, files, uploads, models, /v1/chat/completions and /v1/completions"
 
 
-def not_modelled_response(methods: tuple[str, ...], method: str, path: str) -> Response | None:
+def not_modelled_response(methods: tuple[str, ...], method: str, path: str) -> ApiResponse | None:
     """Return the response for what only the service has: never one that the service could have given."""
     root, _, rest = path.lstrip("/").partition("/")
     if methods or root != "v1" or rest.partition("/")[0] not in _NOT_MODELLED:
@@ -28,7 +28,7 @@ def not_modelled_response(methods: tuple[str, ...], method: str, path: str) -> R
     )
 
 
-def redirect_response(scope: Scope) -> Response | None:
+def redirect_response(scope: Scope) -> ApiResponse | None:
     """Return 307 for a list of jobs with a slash at its end (recording of 2023-10).
 
     DIVERGES: the recorded one leads from https to http; here it stays where it is, and keeps the query.
@@ -39,10 +39,12 @@ def redirect_response(scope: Scope) -> Response | None:
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     location = b"%s://%s%s%s" % (scope["scheme"].encode(), host, path.rstrip("/").encode(), query)
-    return Response(307, [(b"location", location), (b"content-length", b"0")], b"")
+    return ApiResponse(307, [(b"location", location), (b"content-length", b"0")], b"")
 
 
-def unknown_route_response(methods: tuple[str, ...], method: str, path: str, *, as_invalid: bool = False) -> Response:
+def unknown_route_response(
+    methods: tuple[str, ...], method: str, path: str, *, as_invalid: bool = False
+) -> ApiResponse:
     """Return the response for an unknown path, or for a known one that has other *methods* only.
 
     Args:

@@ -22,7 +22,7 @@ from ...usage_errors import FakeUsageError
 from .. import dialect_adapter
 from ..operation import Operation
 from ..request import ApiRequest, form_fields
-from ..response import Response
+from ..response import ApiResponse
 from .exceptions import ConnectionFailure, response_for_exception
 from .items import FileItem, InvalidScriptItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem, parse_item
 
@@ -58,7 +58,7 @@ def respond(operation: Operation, call: ApiRequest) -> Any:
     if isinstance(item, ConnectionFailure):
         return item
     if isinstance(item, FileItem):
-        return Response(200, [(b"content-length", b"%d" % len(item.body))], item.body)
+        return ApiResponse(200, [(b"content-length", b"%d" % len(item.body))], item.body)
     if isinstance(item, PageItem):
         known = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
         data = [_listed_object(each, operation, call, known) for each in item.items]
