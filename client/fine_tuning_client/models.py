@@ -21,7 +21,7 @@ class Response:
     """A JSON object; ``extra`` has the fields this version does not know, ``raw`` all of them."""
 
     # As Azure and gateways in front of it spell the status of a job; the original stays in `raw`.
-    STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {}
+    _STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {}
 
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -45,7 +45,7 @@ class Response:
                     raise ValueError(f"{cls.__name__} needs {each.name!r} ({each.type}), which {problem}")
             elif each.name not in body:
                 continue
-            values[each.name] = cls.STATUS_SPELLINGS.get(str(value), value) if each.name == "status" else value
+            values[each.name] = cls._STATUS_SPELLINGS.get(str(value), value) if each.name == "status" else value
         names = {each.name for each in known}
         return cls(**values, extra={name: value for name, value in body.items() if name not in names}, raw=body)
 
@@ -59,7 +59,7 @@ class Response:
 class FineTuningJobResponse(Response):
     """A fine-tuning job as it was when the service answered."""
 
-    STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {
+    _STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {
         "pending": "queued",
         "notRunning": "queued",
         "canceled": "cancelled",
