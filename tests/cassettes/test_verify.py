@@ -11,7 +11,7 @@ from cassette_clients import KEY, ROWS, by_ours
 from fine_tuning_cassettes import use_cassette
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import main
-from fine_tuning_fakeserver.verify.readers import read_recordings
+from fine_tuning_fakeserver.verify.readers import read_recording
 
 
 def record(path: Path, scrub: bool) -> None:
@@ -28,7 +28,7 @@ def test_a_scrubbed_cassette_is_verified_but_for_the_content(
 ) -> None:
     """Where digests stand for rows, the upload is written again from its answer, and the download is left out."""
     record(tmp_path / "c.yaml", scrub=True)
-    assert read_recordings(tmp_path / "c.yaml").exchanges[0].request_body is None
+    assert read_recording(tmp_path / "c.yaml").exchanges[0].request_body is None
     assert main(["verify", str(tmp_path / "c.yaml")]) == 0
     told = capsys.readouterr().out
     assert "the cassette has digests in place of the file's content" in told
@@ -38,7 +38,7 @@ def test_a_scrubbed_cassette_is_verified_but_for_the_content(
 def test_a_cassette_with_its_rows_is_verified_with_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where rows were kept, the form is written again as it was, and everything is asked."""
     record(tmp_path / "c.yaml", scrub=False)
-    body = read_recordings(tmp_path / "c.yaml").exchanges[0].request_body
+    body = read_recording(tmp_path / "c.yaml").exchanges[0].request_body
     assert body is not None
     assert ROWS in body
     assert main(["verify", str(tmp_path / "c.yaml")]) == 0

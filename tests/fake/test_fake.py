@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -72,6 +73,16 @@ def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
         seen.append(http.json("GET", path)["status"])
 
     assert seen == ["queued", "running", "succeeded"]
+
+
+def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a numeric pace the fake's sleep waits really, also where a test has put it in the place of `time.sleep`."""
+    fake = FakeFineTuning(pace=1)
+    monkeypatch.setattr("time.sleep", fake.sleep)
+    before = fake.now
+    time.sleep(0.01)
+
+    assert fake.now - before >= 0.01
 
 
 def test_two_doors_at_once() -> None:
@@ -178,11 +189,11 @@ def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dic
 
 def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
     """What is no text cannot be said, and what is no plan cannot be followed."""
-    with pytest.raises(FakeUsageError, match="no text"):
+    with pytest.raises(FakeUsageError, match="reply must be a string, got 5"):
         http.fake.replies(5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="plan is None"):
+    with pytest.raises(FakeUsageError, match="plan must be a Plan, or a mapping of its fields, got None"):
         http.fake.plan = None  # type: ignore[assignment]
-    with pytest.raises(FakeUsageError, match="text is wanted"):
+    with pytest.raises(FakeUsageError, match="id must be a non-empty string, got 5"):
         http.fake.name_next("job", 5)  # type: ignore[arg-type]
 
 
@@ -190,7 +201,7 @@ def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
     """A score that is no collection, and a module that has no transports, are usage errors that say what is wanted."""
     with pytest.raises(FakeUsageError, match="collection of numbers"):
         http.fake.grader_scores(0.5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="httpx2 is wanted"):
+    with pytest.raises(FakeUsageError, match="must be the module httpx or httpx2"):
         http.fake.transport(threading)
 
 

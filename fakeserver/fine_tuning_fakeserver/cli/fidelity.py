@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..evidence import KINDS
-from ..fidelity import report
-from ..web.endpoints import OPERATIONS
+from ..web import fidelity_report
 
 BEGIN, END = "<!-- routes: scripts/ledger writes this table -->", "<!-- routes end -->"
 
@@ -39,9 +38,9 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{parser.prog}: {given.markdown}: {error}", file=sys.stderr)
             return 2
     elif given.json:
-        print(json.dumps(report.fidelity(), indent=2))
+        print(json.dumps(fidelity_report.fidelity(), indent=2))
     else:
-        Console().print(_table(report.fidelity()))
+        Console().print(_table(fidelity_report.fidelity()))
     return 0
 
 
@@ -65,7 +64,7 @@ def filled(text: str) -> str:
     Raises:
         ValueError: it has no markers.
     """
-    table = report.markdown((operation.name, operation.method, operation.path) for operation in OPERATIONS)
+    table = fidelity_report.markdown()
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
     written, count = pattern.subn(lambda found: found[1] + table + found[2], text)
     if count != 1:

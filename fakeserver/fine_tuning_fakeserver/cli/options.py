@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..clock import PACES, parse_pace
-from ..domain.base_models import CLOSED_FROM, checked_class, checked_day
+from ..domain.base_models import CLOSING_DATES, parse_day
+from ..domain.checks import one_of
+from ..domain.dialects import DIALECTS, dialect_named
 from ..domain.dialects.dialect import RECORDED
-from ..domain.dialects.registry import DIALECTS, dialect_named
 from ..domain.webhook_events import WebhookConfig
 from ..usage_errors import FakeUsageError
 
@@ -77,15 +78,13 @@ HOST = Option("host", "127.0.0.1", str, "ADDRESS", "address to listen on")
 PORT = Option("port", 4355, port, "PORT", "port to listen on, 0 for a free one", ("-p",))
 PACE = Option("pace", 60, _checked(parse_pace), "PACE", f"virtual seconds a real second, or {', '.join(PACES)}")
 SEED = Option("seed", 0, whole, "N", "ids, losses and names depend on it")
-AS_OF = Option(
-    "as_of", None, _checked(checked_day), "DATE", "begin on this date, and let the service end from there on"
-)
+AS_OF = Option("as_of", None, _checked(parse_day), "DATE", "begin on this date, and let the service end from there on")
 ORGANIZATION = Option(
     "organization",
     "active",
-    _checked(checked_class),
+    _checked(lambda name: one_of(CLOSING_DATES)(name, "organization")),
     "CLASS",
-    f"{', '.join(CLOSED_FROM)}: whom the end finds, with --as-of",
+    f"{', '.join(CLOSING_DATES)}: whom the end finds, with --as-of",
 )
 DIALECT = Option(
     "dialect", RECORDED.name, _checked(lambda name: dialect_named(name).name), "NAME", f"one of {', '.join(DIALECTS)}"

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fine_tuning_formats.network import is_loopback
 
-from ..domain.dialects.registry import dialect_named
+from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
@@ -181,7 +181,7 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: st
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
     url, dialect = _reachable(url_of(listener)), dialect_named(fake.settings.dialect)
-    variable, path = dialect.http.place
+    variable, path = dialect.http.base_url_variable
     exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret

@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..domain.dialects import DIALECTS
 from ..domain.dialects.dialect import RECORDED
-from ..domain.dialects.registry import DIALECTS
 from ..usage_errors import FakeUsageError
-from ..verify import report
-from ..verify.dialect_dates import AUTO, verify_as
-from ..verify.readers import files_in, read_recordings
+from ..verify import summary
+from ..verify.readers import find_files, read_recording
 from ..verify.recording import NotARecordingError, Recording, RecordingError
-from ..verify.replay import VerifiedRecording
+from ..verify.replay import AUTO, VerifiedRecording, verify_in_dialect
 
 EPILOG = """\
 Reads recordings of three kinds: the Azure SDK test proxy's JSON, VCR cassettes
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     _print(verified, passed_over, given.json)
-    return 1 if report.totals(verified)["differs"] else 0
+    return 1 if summary.totals(verified)["differs"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,9 +71,9 @@ def _read(paths: Iterable[Path], passed_over: list[str]) -> list[Recording]:
         RecordingError: a file cannot be read, was named and is no recording, or there is none at all.
     """
     found: list[Recording] = []
-    for path, is_named in files_in(paths):
+    for path, is_named in find_files(paths):
         try:
-            found.append(read_recordings(path))
+            found.append(read_recording(path))
         except NotARecordingError as error:
             if is_named:
                 raise
@@ -86,19 +85,19 @@ def _read(paths: Iterable[Path], passed_over: list[str]) -> list[Recording]:
 
 def _verified(recording: Recording, dialect: str) -> VerifiedRecording:
     try:
-        return verify_as(recording, dialect)
+        return verify_in_dialect(recording, dialect)
     except (FakeUsageError, RecursionError) as error:
         raise RecordingError(f"{recording.path}: the fake has no account for this recording: {error}") from None
 
 
 def _print(verified: Sequence[VerifiedRecording], passed_over: Sequence[str], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report.as_json(verified, passed_over), indent=2))
+        print(json.dumps(summary.as_json(verified, passed_over), indent=2))
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # recordings have names that not every terminal can show
     for text in passed_over:
         print(f"passed over: {text}", file=sys.stderr)
     for each in verified:
-        print(*report.lines(each), sep="\n")
-    print(report.summary(report.totals(verified)))
+        print(*summary.lines(each), sep="\n")
+    print(summary.totals_line(summary.totals(verified)))

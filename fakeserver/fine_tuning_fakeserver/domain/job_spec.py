@@ -1,4 +1,4 @@
-"""A script: a plan made exact for one job, from request, data and seed. Decided once, when the job is created."""
+"""The spec of a job: a plan made exact from request, data and seed. Decided once, when the job is created."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from fine_tuning_formats.training_file import RowFault, job_problems
 
 from .durations import parse_seconds
+from .loss_curves import Losses, TrainingPoint, loss_curve, training_point
 from .plan import JobError, Plan
 from .training_files import JobFile
 from .training_methods import (
@@ -29,27 +30,24 @@ class PhaseDurations:
     seconds_per_step: float
     finishing: float
 
-    @classmethod
-    def of(cls, plan: Plan, scale: float = 1.0) -> PhaseDurations:
-        """The lengths that *plan* wants, all of them times *scale*; jobs of one plan share them."""
-        return _lengths(plan, scale)
-
-
-@lru_cache(maxsize=64)
-def _lengths(plan: Plan, scale: float) -> PhaseDurations:
-    return PhaseDurations(*(parse_seconds(getattr(plan, field.name)) * scale for field in fields(PhaseDurations)))
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def for_plan(plan: Plan, scale: float = 1.0) -> PhaseDurations:
+        """Return the durations of *plan*, each times *scale*; jobs of one plan share them."""
+        names = (field.name for field in fields(PhaseDurations))
+        return PhaseDurations(*(parse_seconds(getattr(plan, name)) * scale for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """All that is decided about a job's life before anybody disturbs it.
+    """All that is decided about a job before any intervention.
 
     `curves` are (first step, curve) pairs in rising order; `error` is set when the job will fail,
     `fail_step` when it will fail in training.
     """
 
     plan: Plan
-    lengths: PhaseDurations
+    durations: PhaseDurations
     method: str
     hyperparameters: Hyperparameters
     n_epochs: int
@@ -58,7 +56,7 @@ class JobSpec:
     seed: int
     validation_examples: int | None
     curves: tuple[tuple[int, str], ...]
-    judges: tuple[GraderRef, ...] = ()
+    graders: tuple[GraderRef, ...] = ()
     error: JobError | None = None
     fail_step: int | None = None
 
@@ -73,19 +71,27 @@ class JobSpec:
         return self.n_epochs * self.steps_per_epoch
 
     def curve_at(self, step: int) -> str:
-        """The curve that *step* follows: a name, or CSV."""
+        """Return the curve that *step* follows: a name, or CSV."""
         return next(name for first, name in reversed(self.curves) if step >= first)
+
+    def training_point(self, step: int) -> TrainingPoint:
+        """Return how far the training is at *step*, and the numbers that are drawn for it."""
+        return training_point(step, self.steps, self.seed)
+
+    def losses(self, step: int, point: TrainingPoint) -> Losses:
+        """Return the losses at *step*, which is at *point*, by the job's curve."""
+        return loss_curve(self.curve_at(step))(point)
 
 
 def build_job_spec(
-    plan: Plan, order: TrainingRequest, seed: int, training: JobFile, validation: JobFile | None = None
+    plan: Plan, request: TrainingRequest, seed: int, training: JobFile, validation: JobFile | None = None
 ) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
-    numbers = resolve_hyperparameters(order, training.data.examples)
-    script = JobSpec(
+    numbers = resolve_hyperparameters(request, training.data.examples)
+    spec = JobSpec(
         plan=plan,
-        lengths=PhaseDurations.of(plan),
-        method=order.method,
+        durations=PhaseDurations.for_plan(plan),
+        method=request.method,
         hyperparameters=numbers,
         n_epochs=int(numbers.n_epochs),
         steps_per_epoch=steps_per_epoch(training.data.examples, numbers.batch_size),
@@ -93,27 +99,28 @@ def build_job_spec(
         seed=seed,
         validation_examples=validation.data.examples if validation else None,
         curves=((1, plan.curve),),
-        judges=order.judges,
+        graders=request.graders,
     )
-    found = file_error(order, training) or (file_error(order, validation, "validation") if validation else None)
-    return with_outcome(script, plan, found)
+    error = file_error(request, training) or (file_error(request, validation, "validation") if validation else None)
+    return with_outcome(spec, plan, error)
 
 
-def with_outcome(script: JobSpec, plan: Plan, found: JobError | None) -> JobSpec:
-    """*script* with the ending that *plan* wants; an error *found* in the data comes first."""
-    in_training = plan.fail_step is not None and found is None
-    fail_step = min(plan.fail_step, script.steps) if in_training and plan.fail_step else None
-    return replace(script, plan=plan, lengths=PhaseDurations.of(plan), error=found or plan.failure, fail_step=fail_step)
+def with_outcome(spec: JobSpec, plan: Plan, file_error: JobError | None) -> JobSpec:
+    """Return *spec* with the outcome of *plan*; an error in the files comes first."""
+    in_training = plan.fail_step is not None and file_error is None
+    fail_step = min(plan.fail_step, spec.steps) if in_training and plan.fail_step else None
+    error = file_error or plan.failure
+    return replace(spec, plan=plan, durations=PhaseDurations.for_plan(plan), error=error, fail_step=fail_step)
 
 
-def file_error(order: TrainingRequest, file: JobFile, role: str = "training") -> JobError | None:
-    """Return the failure of a job on *file*, which it trains or validates (*role*) with; None for a sound one."""
-    data, fault = file.data, file.data.faults.get(order.reads)
+def file_error(request: TrainingRequest, file: JobFile, role: str = "training") -> JobError | None:
+    """Return the failure of a job that reads *file* in this *role*; None if the file is sound."""
+    fault = file.data.faults.get(request.row_format)
     problems = job_problems(
-        method=order.method,
-        format=data.format,
+        method=request.method,
+        format=file.data.format,
         faults=[RowFault(fault)] if fault else [],
-        examples=data.examples,
+        examples=file.data.examples,
         file_name=file.id,
         role=role,
     )

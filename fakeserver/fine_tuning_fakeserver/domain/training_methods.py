@@ -1,4 +1,4 @@
-"""The methods of training: what each may be told, how it says so on the wire, and which files it reads."""
+"""The methods of training and their hyperparameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fine_tuning_formats.hyperparameters import (
 )
 from fine_tuning_formats.training_file import expected_format
 
-from .base_models import BY_ID
+from .base_models import MODELS_BY_ID
 
 Number: TypeAlias = int | float
 AutoOr: TypeAlias = Literal["auto"] | Number
@@ -21,7 +21,7 @@ AutoOr: TypeAlias = Literal["auto"] | Number
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The numbers of a training; ``"auto"`` until the service has chosen. A method looks at its own only."""
+    """The numbers of a training; ``"auto"`` until the service has chosen. Each method has some of them."""
 
     n_epochs: AutoOr = "auto"
     batch_size: AutoOr = "auto"
@@ -35,7 +35,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class GraderRef:
-    """One grader as the numbers of a training name it; `model` is the one that judges, where there is one."""
+    """A grader as a training's events name it; `model` is the model that grades, if one does."""
 
     name: str
     type: str
@@ -47,13 +47,13 @@ class TrainingMethod:
     """A method of training.
 
     `members` are its hyperparameters in wire order, `created_members` the same in the answer to creation.
-    `at_top` says whether the job shows them at its top level, too.
+    `is_top_level` says whether the job shows them at its top level, too.
     """
 
     name: str
     members: tuple[str, ...]
     created_members: tuple[str, ...]
-    at_top: bool
+    is_top_level: bool
 
 
 _THREE = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -73,36 +73,36 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What a job is asked to do."""
+    """The training that a request for a job asks for."""
 
     model: str
     method: str = "supervised"
-    numbers: Hyperparameters = field(default_factory=Hyperparameters)
-    judges: tuple[GraderRef, ...] = ()
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    graders: tuple[GraderRef, ...] = ()
 
     @property
-    def reads(self) -> str:
-        """The format that rows must have: the oldest models learn from prompts and completions."""
+    def row_format(self) -> str:
+        """The format that rows must have: that of the oldest models is prompts and completions."""
         return expected_format(self.method, base_model(self.model))
 
 
-def resolve_hyperparameters(order: TrainingRequest, examples: int) -> Hyperparameters:
-    """The numbers with something chosen for every "auto"."""
-    asked = order.numbers
-    batch = auto_batch_size(examples) if asked.batch_size == "auto" else asked.batch_size
-    base = base_model(order.model)
+def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperparameters:
+    """Return the hyperparameters with a number for every "auto"."""
+    given = request.hyperparameters
+    batch = auto_batch_size(examples) if given.batch_size == "auto" else given.batch_size
+    base = base_model(request.model)
     chosen: dict[str, Any] = {
         "n_epochs": auto_epochs(examples),
         "batch_size": batch,
-        "learning_rate_multiplier": auto_learning_rate_multiplier(base) if base in BY_ID else 1,
+        "learning_rate_multiplier": auto_learning_rate_multiplier(base) if base in MODELS_BY_ID else 1,
         "beta": 0.1,  # inferred: vendor text's example
         "compute_multiplier": 1.0,  # inferred
         "eval_interval": steps_per_epoch(examples, batch),  # inferred: once an epoch
         "eval_samples": 1,  # inferred
     }
-    return replace(asked, **{name: value for name, value in chosen.items() if getattr(asked, name) == "auto"})
+    return replace(given, **{name: value for name, value in chosen.items() if getattr(given, name) == "auto"})
 
 
 def steps_per_epoch(examples: int, batch_size: AutoOr) -> int:
-    """How many steps go through the whole file once."""
+    """Return how many steps go through the whole file once."""
     return max(1, -(-examples // int(batch_size)))

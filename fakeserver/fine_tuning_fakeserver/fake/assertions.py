@@ -8,10 +8,9 @@ from typing import Any, Self
 from ..account.service import Service
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
-from ..findings import CODES, Finding, find, render_finding
-from ..findings.finding import FinalState
+from ..findings import CODES, FinalState, Finding, find, render_findings
 from ..usage_errors import FakeUsageError, did_you_mean
-from ..web.endpoints import check_operation
+from ..web.operations import check_operation
 from ..web.recorded_calls import Call, recorded_call
 from .base import HIDDEN, FakeBase
 from .call_matching import (
@@ -130,7 +129,7 @@ class CallAssertions(FakeBase):
             )
         if question:
             own = (name for call in calls if call.operation == question.operation for name in call.options)
-            check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.own_fields])
+            check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.extra_fields])
         return calls
 
     def _require_known_id(self, question: CallQuery, calls: list[Call]) -> None:
@@ -268,7 +267,7 @@ class Assertions(CallAssertions):
         ignored = _codes(ignore)
         if found := [finding for finding in self.findings if finding.code not in ignored]:
             count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *render_finding(found)]))
+            raise AssertionError("\n".join([f"{count}:", *render_findings(found)]))
         self._require_complete_log(self.calls)
         return self
 

@@ -87,7 +87,7 @@ class Clients(FakeBase):
             FakeUsageError: it is not serving.
         """
         manner = self._service.account.dialect.http
-        variable, path = manner.place
+        variable, path = manner.base_url_variable
         address = self.base_url.removesuffix(manner.root) + path
         spared = {name: _without_proxy(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
         return {variable: address, manner.key_variable: API_KEY, **spared}

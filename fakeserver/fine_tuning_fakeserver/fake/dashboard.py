@@ -8,7 +8,7 @@ from typing import Any
 from ..account.service import Service
 from ..api import files, jobs
 from ..api_errors import ApiError
-from ..domain.dialects.translate import to_dialect
+from ..domain.dialects.dialect import to_dialect
 from ..usage_errors import FakeUsageError
 from .base import FakeBase
 

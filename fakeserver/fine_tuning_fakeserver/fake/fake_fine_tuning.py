@@ -10,7 +10,7 @@ from ..account.service import Service
 from ..api import graders, inference, jobs, webhooks
 from ..control import seeding, seeds, steering
 from ..control.seeds import FileSeedFields, JobSeedFields
-from ..domain.dialects.translate import to_dialect
+from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
 from ..settings import Settings, SettingsFields
@@ -133,14 +133,12 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
             raise FakeUsageError(f"content is no UTF-8 text: {error}") from None
-        return self._to_dialect(
-            seeding.seed_file(self._service, seeds.parse_seed(seeds.FileSeed, {"content": text, **seed}))
-        )
+        return self._to_dialect(seeding.seed_file(self._service, seeds.FileSeed.parse({"content": text, **seed})))
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Returns it as the service would."""
         given = {"training_file": training_file, **seed}
-        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.parse_seed(seeds.JobSeed, given)))
+        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.JobSeed.parse(given)))
         self._courier.wake()
         return seeded
 
@@ -184,7 +182,7 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
 
     def name_next(self, kind: str, identifier: str, seed: int | None = None) -> None:
         """Give the next "file" or "job" that is made this id instead of a derived one; a job this seed, too."""
-        seeding.name_next(self._service, kind, identifier, seed)
+        seeding.reserve_next_id(self._service, kind, identifier, seed)
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -203,4 +201,4 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
 
     def state(self) -> dict[str, Any]:
         """A summary of the account."""
-        return steering.state(self._service)
+        return steering.account_summary(self._service)

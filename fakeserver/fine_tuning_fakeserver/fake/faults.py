@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Unpack
 
 from ..domain.durations import Duration
+from ..domain.fault_spec import FaultTarget
 from ..web.fault_injector import ArmedFault, ArmedFaults
 from .base import FakeBase
-
-
-class FaultTarget(TypedDict, total=False):
-    """Which calls a fault is for. What is left out narrows nothing.
-
-    Args:
-        on: the name of an operation as in the request log (``"create_job"``), or several.
-        job: the id of the job that calls are about.
-        nth: which of the calls that match, from 1; that one only, and not a later one if an older fault has it.
-        times: how many calls are hit; None for no end. 1 where it is left out, but no end for an outage and with
-            a probability.
-        probability: how likely a call is to be hit, from 0 to 1: a function of the seed and of how many calls
-            matched before, so the same seed gives the same failures.
-        seed: what chance goes by; the default is derived from the account's seed and the fault's number.
-        applied: True to let the call take effect, so that only its answer is lost or late.
-    """
-
-    on: str | Iterable[str] | None
-    job: str | None
-    nth: int | None
-    times: int | None
-    probability: float | None
-    seed: int | None
-    applied: bool
 
 
 class FaultControl(FakeBase):
     """Makes calls fail, for any client, in process and over a socket.
 
     A call is hit by one fault, the oldest of those that are for it, when its request has been read; every method
-    takes the fields of `Aim` as keywords. Calls that are hit are in the request log. Control calls never fail.
+    takes the fields of `FaultTarget` as keywords. Calls that are hit are in the request log. Control calls never fail.
 
     Over a server that is not the fake's own (`asgi_app` under another one), delays are real and hanging up is not to be
     had: a fault that would do so answers 502 with a ``fake_error``.

@@ -79,9 +79,12 @@ def _jobs(scene: AccountSnapshot) -> list[str]:
 
 def _job(job: Job, scene: AccountSnapshot) -> list[str]:
     life = job.timeline()
-    visible = life.events(scene.now)
+    visible = life.event_count(scene.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= scene.now]
-    told = (response_objects.event(job, life, ordinal) for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible))
+    told = (
+        response_objects.event_object(job, life, ordinal)
+        for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible)
+    )
     events = [(float(event["created_at"]), f"event  {event['message']}") for event in told]
     return [
         f"  {job.id}, {job.model}, {job.training_file}: {life.status(scene.now)}",

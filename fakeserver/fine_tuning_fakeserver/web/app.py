@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..account.service import Service
 from . import dialect_adapter
 from .control_endpoints import CONTROL_OPERATIONS
-from .endpoints import OPERATIONS
 from .fault_injector import ArmedFaults
 from .operation import Operation
+from .operations import OPERATIONS
 from .request_handler import RequestHandler
 from .request_log import RequestLog
 from .scripting.player import ScriptStack

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fine_tuning_formats.api_paths import API_PATHS
+
 from ..domain.fault_spec import FaultSpec
 from ..usage_errors import FakeUsageError
-from .endpoints import OPERATIONS
 
-PATHS = {operation.name: operation.path for operation in OPERATIONS}
+PATHS = {each.operation: each.path for each in API_PATHS}
 """The operations that can be made to fail, with their paths; control is none of them."""
 
 
@@ -86,7 +87,7 @@ class ArmedFaults:
             return self._born_with
         if isinstance(given, str | bytes) or not isinstance(given, Iterable):
             raise FakeUsageError(f"faults is {given!r}: a collection of mappings is wanted")
-        return [FaultSpec.of(each, PATHS) for each in given]
+        return [FaultSpec.parse(each, PATHS) for each in given]
 
     def set_defaults(self, specs: list[FaultSpec]) -> None:
         """Let `parsed` have these for None from now on."""

@@ -1,4 +1,4 @@
-"""Multipart forms, read synchronously from the chunks that arrive; large files go to disk as they come."""
+"""Read multipart forms synchronously, chunk by chunk; large files go to disk as they come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIELD_BYTES_AT_MOST = 64 * 1024
 FILE_PARTS = ("file", "data")
-"""The parts that are files, with a file name or without (inferred: a client may leave it out)."""
+"""Parts that are files with or without a file name (inferred: a client may leave it out)."""
 PARTS_AT_MOST = 64
 
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)
@@ -28,7 +28,7 @@ _EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re
 
 @dataclass(slots=True)
 class UploadPart:
-    """One part of a form, with the file name it was sent under, if any."""
+    """One part of a form, with its file name, if any."""
 
     name: str
     filename: str | None
@@ -37,18 +37,21 @@ class UploadPart:
 
 @dataclass(slots=True)
 class UploadForm:
-    """The parts of a form, by name; of two parts with one name the last counts."""
+    """The parts of a form by name; of several with one name the last counts."""
 
     parts: dict[str, UploadPart] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """The part called *name* as text; empty when it was not sent."""
+        """Return a part as text; empty if it was not sent."""
         part = self.parts.get(name)
         return part.content.read().decode(errors="replace") if part else ""
 
 
 class FormReader:
-    """Reads one form: `feed` the chunks, then `finish`."""
+    """Reads one form: `feed` it all chunks, then `finish`.
+
+    After an error the rest is read and dropped, so that the client gets the answer.
+    """
 
     def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
         kind, options = parse_options_header(content_type)
@@ -65,11 +68,11 @@ class FormReader:
         self._ended = False
         self._delimiter = b"\n--" + boundary
         self._preamble = b"\n"
-        self._begun = False
-        self._refusal: ApiError | None = None
+        self._started = False
+        self._error: ApiError | None = None
         try:
             self._parser = MultipartParser(boundary, self._callbacks())
-            self._parser.logger = _SILENT  # what it complains of is in the answer
+            self._parser.logger = _SILENT  # its complaints are in the answer
         except FormParserError as error:
             raise bad_multipart(str(error)) from None
 
@@ -86,33 +89,33 @@ class FormReader:
         }
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next chunk. After a refusal the rest is read and dropped, so that the client gets the answer."""
-        if self._refusal:
+        """Take the next chunk."""
+        if self._error:
             return
-        if not self._begun:
-            chunk = self._after_preamble(chunk)
+        if not self._started:
+            chunk = self._skip_preamble(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            self._refusal = bad_multipart(str(error))
+            self._error = bad_multipart(str(error))
 
-    def _after_preamble(self, chunk: bytes) -> bytes:
-        """What there is of the form itself; a form may begin with some text for people (RFC 2046, 5.1.1)."""
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """Return what of *chunk* belongs to the form, which may begin with text for people (RFC 2046, 5.1.1)."""
         self._preamble += chunk
         start = self._preamble.find(self._delimiter) + 1
-        self._begun = start > 0
-        form = self._preamble[start:] if self._begun else b""
-        self._preamble = b"" if self._begun else self._preamble[-len(self._delimiter) :]
+        self._started = start > 0
+        form = self._preamble[start:] if self._started else b""
+        self._preamble = b"" if self._started else self._preamble[-len(self._delimiter) :]
         return form
 
     def finish(self) -> UploadForm:
-        """The whole form.
+        """Return the whole form.
 
         Raises:
-            ApiError: the form is broken, cut off, or too large.
+            ApiError: the form is malformed, incomplete or too large.
         """
-        if self._refusal:
-            raise self._refusal
+        if self._error:
+            raise self._error
         if not self._ended:
             raise bad_multipart("the body ends before the closing boundary")
         return self.form
@@ -137,18 +140,18 @@ class FormReader:
         self._limit = self._file_limit if is_file else FIELD_BYTES_AT_MOST
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._refusal:
+        if self._error:
             return
         self._writer.write(data[start:end])
         if self._writer.size > self._limit:
-            self._refusal = too_large(self._limit)
+            self._error = too_large(self._limit)
             self._writer = BlobWriter()
 
     def _end_part(self) -> None:
-        if self._refusal:
+        if self._error:
             return
         if len(self.form.parts) == PARTS_AT_MOST:
-            self._refusal = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
+            self._error = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
             return
         name = self._part_name()
         self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
@@ -160,7 +163,7 @@ class FormReader:
         return self._options.get(b"name", b"").decode(errors="replace")
 
     def _filename(self) -> str | None:
-        """The name the file was sent under; the extended form, which some clients send, comes before the plain one."""
+        """Return the part's file name; the extended form, which some clients send, comes before the plain one."""
         disposition = self._headers.get("content-disposition", b"").decode("latin-1")
         if extended := _EXTENDED_NAME.search(disposition):
             return unquote(extended[2], encoding=extended[1], errors="replace")

@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from fine_tuning_formats.text import printable
 
-from .endpoints import OPERATIONS
+from .operations import BY_NAME, PATH_PATTERNS
 from .request_log import BODY_BYTES_AT_MOST, LogEntry, TimingSample
-from .request_options import RENAMED, json_of, request_options
+from .request_options import json_of, request_options
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
@@ -24,16 +25,7 @@ SECRET = re.compile(r"(^|[-_.])(api[-_]?key|token|secret|password|authorization)
 SECRET_AT_LEAST = 4
 """A text that is shorter is no secret, and is found everywhere."""
 
-_OWN_IDS = {"create_job": "job_id", "upload_file": "file_id", "create_upload": "upload_id"}
-_UNKNOWN_WAITS = TimingSample(0.0, 0.0, hidden=True)
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    named = re.sub(r"\{(\w+)\}", lambda match: f"(?P<{RENAMED.get(match[1], match[1])}>[^/]+)", path)
-    return re.compile(named)
-
-
-_PATHS = {operation.name: _pattern(operation.path) for operation in OPERATIONS}
+_UNANSWERED = TimingSample(nan, 0.0, "manual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +50,10 @@ class Call:
         user_agent: who sent it; empty where it did not say.
         retry: how often OpenAI's SDK had sent it before.
         retry_after_s: what the answer of a 429 asked for.
-        waits: what is known of waiting.
+        timing: real time, time slept and pace when it was answered.
         fault: the kind of the fault that hit it, if one did.
         whole: whether the body was kept whole; its options are empty where it was not.
-        caller: the connection it came by, in process the thread and task: those of one caller came one after another.
+        caller: the connection, in process the thread and asyncio task: calls of one caller came one after another.
     """
 
     number: int
@@ -79,7 +71,7 @@ class Call:
     user_agent: str = ""
     retry: int = 0
     retry_after_s: float | None = None
-    waits: TimingSample = _UNKNOWN_WAITS
+    timing: TimingSample = _UNANSWERED
     fault: str | None = None
     whole: bool = True
     caller: str = ""
@@ -141,7 +133,7 @@ def recorded_call(exchange: LogEntry) -> Call:
         user_agent=headers.get("user-agent", ""),
         retry=_count(headers.get("x-stainless-retry-count", "")),
         retry_after_s=exchange.retry_after_s,
-        waits=exchange.waits or _UNKNOWN_WAITS,
+        timing=exchange.timing or _UNANSWERED,
         fault=exchange.fault,
         whole=len(exchange.body) < BODY_BYTES_AT_MOST,
         caller=exchange.caller,
@@ -149,12 +141,13 @@ def recorded_call(exchange: LogEntry) -> Call:
 
 
 def _ids(exchange: LogEntry, answer: Any) -> dict[str, str]:
-    match = _PATHS[exchange.operation].fullmatch(exchange.path) if exchange.operation in _PATHS else None
-    found = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
-    own = _OWN_IDS.get(exchange.operation or "")
-    if own and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
-        found[own] = answer["id"]
-    return found
+    if (operation := BY_NAME.get(exchange.operation or "")) is None:
+        return {}
+    match = PATH_PATTERNS[operation.name].fullmatch(exchange.path)
+    ids = {name: _decoded(value) for name, value in match.groupdict().items()} if match else {}
+    if operation.made_id and exchange.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
+        ids[operation.made_id] = answer["id"]
+    return ids
 
 
 def _decoded(path: str) -> str:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
 from ..account.service import Service
 from ..api_errors import ApiError, internal
-from ..clock import at_work, busy, elapsed, sleep_is_replaced
+from ..clock import elapsed
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, unknown_routes
 from .connections import connection_of
 from .control_endpoints import ForeignPeerError, check_peer
 from .fault_injector import ArmedFault, ArmedFaults
-from .operation import Operation
+from .operation import CONTROL, GATEWAY, Operation
 from .request import ApiRequest, ClientGoneError, check_api_key, drop_body, read_body, read_form
 from .request_log import LogEntry, RequestLog, TimingSample, cap_body, form_fields, redact_headers, retry_after_seconds
-from .response import CONTROL, GATEWAY, Response
+from .response import Response
 from .scripting.exceptions import ConnectionFailure, ScriptedError
 from .scripting.player import ScriptStack
 
@@ -97,7 +99,7 @@ class RequestHandler:
             unknown_routes.not_modelled_response(methods, method, path)
             or dialect_adapter.unknown_path_response(manner, path)
             or unknown_routes.redirect_response(scope)
-            or unknown_routes.unknown_route_response(methods, method, path, as_invalid=manner.invalid_urls)
+            or unknown_routes.unknown_route_response(methods, method, path, as_invalid=manner.invalid_url_errors)
         )
         self._log_response(None, call, answer)
         await answer.send(send)
@@ -127,7 +129,7 @@ class RequestHandler:
         fault.requests.append(exchange.number)
         line = connection_of(call.scope)
         broken = await fault_responses.apply_fault(fault, operation, call, ask, line, receive)
-        self._complete_entry(exchange, operation, broken.answer)
+        self._complete_entry(exchange, operation, broken.response)
         exchange.took_effect = call.took_effect
         if call.usage_error and not response.is_usage_error(exchange.answer):
             self._requests.note(f"request {exchange.number}: {call.usage_error}")
@@ -164,7 +166,7 @@ class RequestHandler:
 
     def _complete_entry(self, exchange: LogEntry, operation: Operation | None, answer: Response) -> None:
         """Name the request in its answer, and write the answer down."""
-        if answer.family is GATEWAY:
+        if answer.group is GATEWAY:
             operation = None
         family = operation.group if operation else GATEWAY
         response.add_request_id(answer, family, self._service.account, exchange.number)
@@ -173,7 +175,7 @@ class RequestHandler:
         exchange.at = self._service.clock.now()
         exchange.status = answer.status
         exchange.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
-        exchange.waits = TimingSample(elapsed(), self._requests.slept_s, sleep_is_replaced(), busy())
+        exchange.timing = TimingSample(elapsed(), self._requests.slept_s, self._service.account.pace)
         exchange.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
 
 
@@ -189,9 +191,12 @@ async def _read_request(operation: Operation, call: ApiRequest, receive: Receive
 
 
 def _caller(scope: Scope) -> str:
-    """The connection that a request came by, or who is at work where it came by none."""
-    client = scope.get("client")
-    return f"{client[0]}:{client[1]}" if client else at_work()
+    """Return the connection that a request came by; in process, the thread and asyncio task."""
+    if client := scope.get("client"):
+        return f"{client[0]}:{client[1]}"
+    loop = asyncio._get_running_loop()  # current_task() is slow to find that there is none
+    task = asyncio.current_task(loop) if loop else None
+    return f"{threading.get_ident()}/{id(task) if task else ''}"
 
 
 def _script_timeout_response() -> Response:
@@ -224,6 +229,7 @@ async def _receive_body(operation: Operation, call: ApiRequest, receive: Receive
     A refused one is heard out, so that its client gets the answer.
     """
     try:
+        # before the body is parsed: an unauthorized request gets its 401 (or 403) whatever is wrong with its body
         _authorize(operation, call)
     except (ApiError, FakeUsageError):
         await drop_body(receive)

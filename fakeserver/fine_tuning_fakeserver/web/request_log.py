@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..clock import Pace
 from .multipart import FILE_PARTS, UploadForm
 
 ENTRIES_AT_MOST = 1000
@@ -22,7 +23,7 @@ class LogEntry:
 
     `status` and `answer` are what was sent: 0, and nothing, where a fault left the client without an answer.
 
-    The members with a default tell when it came and what was between it and the one before; see `Waits`.
+    The members with a default are for findings, and for making the request again.
     """
 
     number: int
@@ -39,7 +40,8 @@ class LogEntry:
     """Of a form its fields, and of its file the name and the size; None where the body is no form."""
     begun_at: float = 0.0
     """When the request came, in virtual Unix seconds; `at` is when it was answered, and answering may move time."""
-    waits: TimingSample | None = None
+    timing: TimingSample | None = None
+    """None until it is answered."""
     retry_after_s: float | None = None
     """What the answer's Retry-After said, where it is a number of seconds."""
     fault: str | None = None
@@ -49,7 +51,7 @@ class LogEntry:
     raw_path: bytes = b""
     """The path as it was sent: not decoded, and where the dialect has it."""
     caller: str = ""
-    """The connection it came by, in process the thread and task: those of one caller came one after another."""
+    """The connection, in process the thread and asyncio task: requests of one caller came one after another."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -74,19 +76,17 @@ class LogEntry:
 
 
 class TimingSample(NamedTuple):
-    """What is known of waiting when a request is answered: differences between two of them are pauses.
+    """The time when a request is answered: differences between two samples are pauses.
 
     Args:
-        real_s: real seconds.
-        slept_s: virtual seconds slept through `FakeFineTuning.sleep`, as our client does under the fixture.
-        hidden: a test has put something in place of `time.sleep` and its like: who has waited cannot be seen.
-        busy_s: seconds that this process has worked.
+        real_s: real seconds since some moment.
+        slept_s: virtual seconds slept through `FakeFineTuning.sleep` until now, as our client does under the fixture.
+        pace: the account's pace.
     """
 
     real_s: float
     slept_s: float
-    hidden: bool
-    busy_s: float = 0.0
+    pace: Pace
 
 
 class RequestLog:

@@ -1,4 +1,4 @@
-"""What a request asks for, in the words of a client: read in one way for scripts, assertions and findings."""
+"""Read a request's options, in one way for scripts, assertions and findings."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-RENAMED = {"model": "model_id"}
-"""What a path's parts are called otherwise, so that each id says of what it is."""
-
 
 def request_options(query: str, body: bytes, form: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The members of a query and of a JSON body, or the fields of a form."""
+    """Return the members of the query and of the JSON body, or the fields of the form."""
     if form is not None:
         return {**_query(query), **form}
-    sent = json_of(body)
-    return {**_query(query), **(sent if isinstance(sent, dict) else {})}
+    members = json_of(body)
+    return {**_query(query), **(members if isinstance(members, dict) else {})}
 
 
 def json_of(raw: bytes) -> Any:
-    """*raw* as JSON; None where it is none."""
+    """Parse JSON; return None if it is not."""
     try:
         return orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError:
@@ -29,7 +26,7 @@ def json_of(raw: bytes) -> Any:
 
 
 def _query(query: str) -> dict[str, Any]:
-    """The query's options, as a client's arguments had them."""
+    """Return the query's options as a client's arguments: a number, a mapping."""
     pairs = parse_qsl(query, keep_blank_values=True)
     options: dict[str, Any] = {name: value for name, value in pairs if not name.startswith("metadata")}
     if (limit := str(options.get("limit", ""))).isdecimal() and len(limit) < 16:

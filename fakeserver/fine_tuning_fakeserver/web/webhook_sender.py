@@ -107,7 +107,7 @@ def _attempt(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt
     import httpx
 
     at, sent_at = delivery.next_attempt_at or delivery.due_at, int(real_now())
-    headers = delivery.signed(sent_at)
+    headers = delivery.signed_headers(sent_at)
     try:
         # The answer's body is nobody's concern, and may be endless.
         with client.stream("POST", delivery.endpoint.url or "", content=delivery.body, headers=headers) as answer:

@@ -31,7 +31,7 @@ def ensure_file(service: Service, identifier: Any) -> str:
     if not isinstance(identifier, str) or not identifier:
         return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
-        seeding.seed_file(service, seeds.parse_seed(seeds.FileSeed, {"id": identifier, "content": ROWS}))
+        seeding.seed_file(service, seeds.FileSeed.parse({"id": identifier, "content": ROWS}))
     return identifier
 
 
@@ -40,16 +40,16 @@ def create_scripted_job(operation: Operation, call: ApiRequest, identifier: Any)
     service = call.service
     try:
         sent = parse_json(call.body)
-        dialect_adapter.own_members(service.account.dialect, sent)
+        dialect_adapter.take_own_members(service.account.dialect, sent)
         body = parse(CreateJobBody, sent)
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 ensure_file(service, file)
-        job_creation.create_job_record(service.account, service.clock.now(), body)
+        job_creation.prepare_job(service.account, service.clock.now(), body)
     except ApiError:
         return None
     if isinstance(identifier, str):
-        seeding.name_next(service, "job", identifier)
+        seeding.reserve_next_id(service, "job", identifier)
     return str(operation.run(call)["id"])
 
 
@@ -62,7 +62,7 @@ def name_upload(call: ApiRequest, identifier: str) -> None:
     part = call.form.parts.get("file") if call.form else None
     if call.form and part:
         files.check_new_file(files.NewFile(part.content, part.filename or "upload", call.form.text("purpose")))
-        seeding.name_next(call.service, "file", identifier)
+        seeding.reserve_next_id(call.service, "file", identifier)
 
 
 def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ def ensure_job(service: Service, identifier: str | None, said: dict[str, Any]) -
         seed["id"] = identifier
     for wanted in ({**given, "model": said.get("model")}, {"metadata": given.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeds.parse_seed(seeds.JobSeed, {**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **wanted}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may say what the service would refuse: then the answer says it, and the twin does not
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: that is no id a path can hold")

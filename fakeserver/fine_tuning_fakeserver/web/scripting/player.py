@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...api import jobs
+from ...api.schemas.job_schemas import JOB
 from ...api_errors import ApiError
 from ...usage_errors import FakeUsageError
-from ..operation import Operation
+from ..operation import Operation, id_name
 from ..request import ApiRequest
 from ..request_log import form_fields
-from ..request_options import RENAMED, request_options
+from ..request_options import request_options
 from ..response import Response
 from . import acting
 from .exceptions import ConnectionFailure
 from .items import FileItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem
 from .script import Script, UnexpectedCallError
-
-_STEERING = ("cancel_job", "pause_job", "resume_job")
 
 
 class ScriptStack:
@@ -66,7 +65,7 @@ class ScriptStack:
     def _next(self, operation: str, call: ApiRequest) -> ScriptItem:
         for script in reversed(self.stack):
             if script.has_answer(operation):
-                ids = {RENAMED.get(name, name): value for name, value in call.path.items()}
+                ids = {id_name(name): value for name, value in call.path.items()}
                 return script.next(operation, ids, _options(call))
         if any(script.strict for script in self.stack):
             raise UnexpectedCallError(f"{operation} was called, and the strict script has no answer left for it")
@@ -77,7 +76,7 @@ class ScriptStack:
             there = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
             data = [self._item(each, operation, call, there) for each in said.items]
             return {"object": "list", "data": data, "has_more": False, **said.page}
-        if isinstance(said, StatusItem) or operation.name in _JOB_OPERATIONS:
+        if isinstance(said, StatusItem) or operation.response is JOB:
             return self._job(said, operation, call, call.path.get("job_id"))
         assert isinstance(said, ObjectItem)
         return self._thing(said.values, operation, call)
@@ -143,7 +142,6 @@ class ScriptStack:
         return {**thing, **said} if said else thing
 
 
-_JOB_OPERATIONS = ("create_job", "retrieve_job", *_STEERING)
 _MAKING = ("upload_file", "retrieve_file")
 _AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
 """Where an operation takes a job that is scripted without a status."""

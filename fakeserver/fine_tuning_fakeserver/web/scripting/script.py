@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ...usage_errors import FakeUsageError
-from ..endpoints import check_operation
+from ..operations import check_operation
 from .exceptions import response_for_exception
 from .items import InvalidScriptItem, ScriptItem, parse_item
 
