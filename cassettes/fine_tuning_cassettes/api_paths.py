@@ -1,4 +1,4 @@
-"""Where in the API a request goes: which paths are the API's, and what they are about."""
+"""The paths of the API: which URLs belong to it, and which resource a path addresses."""
 
 from __future__ import annotations
 
@@ -17,92 +17,88 @@ COLLECTIONS = (
     "chat/completions",
     "completions",
 )
-"""What cassettes record. Everything else passes them by, and goes where it was sent."""
+"""What cassettes record. Every other request is sent as if there were no cassette."""
 
-CHANGE_NOTHING = ("fine_tuning/alpha/graders", "chat/completions", "completions")
-"""Collections to which a POST asks for something and changes nothing."""
+STATELESS = ("fine_tuning/alpha/graders", "chat/completions", "completions")
+"""Collections where a POST changes nothing."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
-_BASE = re.compile(r"(/.*?)?/((?:openai/)?v\d+\w*|openai)")
-"""What comes before: ``/v1``, ``/openai``, ``/openai/v1``, ``/gateway/v1`` … but not ``/api`` of some other service."""
+_VERSIONED_BASE = re.compile(r"(/.*?)?/((?:openai/)?v\d+\w*|openai)")
+"""A base path of the API: ``/v1``, ``/openai``, ``/openai/v1``, ``/gateway/v1``; not ``/api`` of another service."""
 
 _DEPLOYMENT = re.compile(r"^deployments/[^/]+/")
-"""Azure's choice of a model, where others have it in the body: it is no part of the base, it means something."""
+"""Azure names the model here where others name it in the body, so it is not part of the base path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a path is about: one thing of a collection, or with no id the collection itself."""
+    """What a path addresses: one item of a collection, or the collection itself if the id is empty."""
 
     collection: str
     id: str = ""
 
 
-def is_for_api(url: str, hosts: Collection[str] = ()) -> bool:
-    """Whether a request to *url* is for the API.
+def is_api_url(url: str, hosts: Collection[str] = ()) -> bool:
+    """Return whether *url* belongs to the API.
 
     Args:
-        url: an address with any base path.
-        hosts: the only hosts the API is at; there any base path will do. None given: all hosts, and a base path that
-            ends in a version or in Azure's ``/openai``.
+        url: a URL with any base path.
+        hosts: the only hosts of the API, where any base path will do. Empty: every host, with a base path that ends in
+            a version or in Azure's ``/openai``.
     """
-    split = urlsplit(url)
+    address = urlsplit(url)
     if hosts:
-        return split.hostname in hosts and api_path(url) is not None
-    return _after(split.path, versioned=True) is not None
-
-
-def without_base(path: str) -> str:
-    """*path* with no more of its base than the last part, which says the version: what is before may be anything."""
-    segments = [segment for segment in path.split("/") if segment]
-    start = _start(segments, versioned=True) or _start(segments, versioned=False)
-    if not start:
-        return path
-    base = _BASE.fullmatch("".join(f"/{segment}" for segment in segments[:start]))
-    return "/".join(["", *([base[2]] if base else []), *segments[start:]])
+        return address.hostname in hosts and api_path(url) is not None
+    return _split_base(address.path, versioned=True) is not None
 
 
 def api_path(url: str) -> str | None:
-    """The path from the API's base on, whatever that is, spelt in one way; None where there is none."""
-    path = urlsplit(url).path
-    return _after(path, versioned=True) or _after(path, versioned=False)
+    """Return the path below the API's base path, percent-encoded in one way; None if *url* is not the API's."""
+    split = _split_any_base(urlsplit(url).path)
+    return split and "/".join(quote(unquote(segment), safe=":@,+~") for segment in split[1].split("/"))
 
 
-def _after(path: str, versioned: bool) -> str | None:
-    segments = [segment for segment in path.split("/") if segment]
-    start = _start(segments, versioned)
-    if start is None:
-        return None
-    return "/".join(quote(unquote(segment), safe=":@,+~") for segment in segments[start:])
+def shorten_base(path: str) -> str:
+    """Reduce the base of *path* to the part that names the version: anything before it may be private."""
+    base, rest = _split_any_base(path) or ("", "")
+    if not base:
+        return path
+    version = _VERSIONED_BASE.fullmatch(base)
+    return f"/{version[2]}/{rest}" if version else f"/{rest}"
 
 
-def _start(segments: list[str], versioned: bool) -> int | None:
-    """Which of the segments of a path is the first after the API's base."""
-    for start in range(len(segments)):
-        base = "".join(f"/{segment}" for segment in segments[:start])
-        if _collection("/".join(segments[start:])) and (not versioned or _BASE.fullmatch(base)):
-            return start
-    return None
-
-
-def resource_of(path: str) -> Resource:
-    """What *path* is about, as `api_path` spells it."""
+def parse_resource(path: str) -> Resource:
+    """Return what *path*, as `api_path` returns it, addresses."""
     path = _DEPLOYMENT.sub("", path)
     collection = _collection(path) or path
     return Resource(collection, unquote(path[len(collection) :].strip("/").split("/")[0]))
 
 
-def changes(method: str, path: str) -> bool:
-    """Whether a request is there to change something."""
-    return method not in SAFE_METHODS and _collection(path) not in CHANGE_NOTHING
+def is_write(method: str, path: str) -> bool:
+    """Return whether a request is meant to change something."""
+    return method not in SAFE_METHODS and _collection(path) not in STATELESS
 
 
-def is_content(path: str) -> bool:
-    """Whether *path* is that of a file's content."""
+def is_file_content(path: str) -> bool:
+    """Return whether *path* is that of a file's content."""
     return path.startswith("files/") and path.endswith("/content")
 
 
+def _split_any_base(path: str) -> tuple[str, str] | None:
+    return _split_base(path, versioned=True) or _split_base(path, versioned=False)
+
+
+def _split_base(path: str, versioned: bool) -> tuple[str, str] | None:
+    """Split *path* into the API's base path and the rest; None if nothing in it is the API's."""
+    segments = [segment for segment in path.split("/") if segment]
+    for start in range(len(segments)):
+        base, rest = "".join(f"/{segment}" for segment in segments[:start]), "/".join(segments[start:])
+        if _collection(rest) and (not versioned or _VERSIONED_BASE.fullmatch(base)):
+            return base, rest
+    return None
+
+
 def _collection(path: str) -> str | None:
-    path = _DEPLOYMENT.sub("", path)
-    return next((each for each in COLLECTIONS if path == each or path.startswith(each + "/")), None)
+    path = f"{_DEPLOYMENT.sub('', path)}/"
+    return next((collection for collection in COLLECTIONS if path.startswith(f"{collection}/")), None)

@@ -119,7 +119,7 @@ def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, 
     """Return the cassette of *item* and the block that uses it; fail the test if it cannot be used."""
     block = use_cassette(tape.path, **tape.options)
     try:
-        cassette = block.opened()
+        cassette = block.open()
     except CassetteError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     if cassette.records and not cassette.plays:
@@ -137,7 +137,7 @@ def cassette_for_test(
         if cassette.plays:
             stack.enter_context(_instant_waits(cassette))
         if not cassette.records:
-            for name, value in (AZURE_PLACEHOLDER_KEYS if cassette.is_of_azure else PLACEHOLDER_KEYS).items():
+            for name, value in (AZURE_PLACEHOLDER_KEYS if cassette.is_azure else PLACEHOLDER_KEYS).items():
                 if not os.environ.get(name):
                     monkeypatch.setenv(name, value)
         block.__enter__()

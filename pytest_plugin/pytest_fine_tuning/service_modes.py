@@ -85,7 +85,7 @@ def _fake_to_record(request: pytest.FixtureRequest, cassette: Cassette) -> Gener
     with fake_for_test(request.node, server, plan, in_process=False) as fake:
         guarded = fixture_options(request.node, plan).hosts or ()
         own = urlsplit(fake.base_url).netloc
-        cassette.may_ask = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
+        cassette.may_send = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
         yield fake
 
 

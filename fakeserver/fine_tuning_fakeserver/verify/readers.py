@@ -168,7 +168,7 @@ def _proxy_text(value: str, headers: dict[str, str]) -> bytes:
 def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
     """Read a cassette of vcrpy, of this package (`interactions`) or of Ruby's VCR (`http_interactions`)."""
     from fine_tuning_cassettes.errors import CassetteFileError  # takes longer to import than to read the other formats
-    from fine_tuning_cassettes.yaml_format import interaction_in
+    from fine_tuning_cassettes.yaml_format import parse_interaction
 
     interactions = next(document[name] for name in VCR_LISTS if name in document)
     for number, each in enumerate(interactions):
@@ -176,10 +176,10 @@ def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
         if "status" not in response:  # vcrpy kept httpx's answers under names of their own until version 6
             response = {"body": response.get("content"), **response, "status": {"code": response["status_code"]}}
         try:
-            interaction = interaction_in({**each, "response": response}, f"interaction {number + 1}")
+            interaction = parse_interaction({**each, "response": response}, f"interaction {number + 1}")
         except CassetteFileError as error:
             raise ValueError(error) from None
-        request, answer = interaction.asked, interaction.answer
+        request, answer = interaction.request, interaction.response
         headers = dict(answer.headers)
         body = _decompress(answer.body, headers)
         yield RecordedExchange(

@@ -1,8 +1,9 @@
-"""The library of sessions: listed, labelled as the fake's, and replayed by any client."""
+"""The bundled sessions: listed, labelled as the fake's, reproducible, and replayed by any client."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -10,12 +11,14 @@ import pytest
 
 import record_sessions
 from fine_tuning_cassettes import CassetteFileError, session, sessions, training_file, use_cassette
-from fine_tuning_cassettes.yaml_format import header_in
+from fine_tuning_cassettes.bundled import FOLDER
+from fine_tuning_cassettes.yaml_format import load_metadata
 from fine_tuning_client import FineTuningClient
+from fine_tuning_fakeserver.cli import main
 
 NAMES = [each.play.__name__ for each in record_sessions.SESSIONS]
 URL = "https://api.openai.com/v1"
-OVER = ("succeeded", "failed", "cancelled")
+FINISHED = ("succeeded", "failed", "cancelled")
 
 
 def test_all_sessions_are_listed_with_a_line_each() -> None:
@@ -29,32 +32,34 @@ def test_all_sessions_are_listed_with_a_line_each() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_session_says_that_it_is_not_openais(name: str) -> None:
     """The header of each names the fake, and says what it is not."""
-    assert header_in(session(name).read_text(), name).recorded_from == record_sessions.FROM
+    assert load_metadata(session(name).read_text(), name).recorded_from == record_sessions.FROM
     assert "not OpenAI" in record_sessions.FROM
 
 
-@pytest.mark.parametrize("played", record_sessions.SESSIONS, ids=NAMES)
-def test_each_session_replays_to_the_client_that_recorded_it(played: Any) -> None:
+@pytest.mark.parametrize("recorded_session", record_sessions.SESSIONS, ids=NAMES)
+def test_each_session_replays_to_the_client_that_recorded_it(recorded_session: Any) -> None:
     """Playing a session again asks for all that is in it, and for nothing else, at another host."""
-    with use_cassette(session(played.play.__name__), on_unplayed="fail"):
-        played.play(FineTuningClient(api_key="sk-other", base_url=URL, sleep=lambda seconds: None, max_retries=0))
+    with use_cassette(session(recorded_session.play.__name__), on_unplayed="fail"):
+        recorded_session.play(
+            FineTuningClient(api_key="sk-other", base_url=URL, sleep=lambda seconds: None, max_retries=0)
+        )
 
 
-def uploaded(client: openai.OpenAI) -> str:
-    """The library's training file, uploaded by its name."""
+def upload_training_file(client: openai.OpenAI) -> str:
+    """Upload the bundled training file by its name; return its id."""
     return client.files.create(file=training_file(), purpose="fine-tune").id
 
 
-def waited(client: openai.OpenAI) -> Any:
-    """A job on it once it is over."""
-    job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=uploaded(client))
-    while job.status not in OVER:
+def wait_for_job(client: openai.OpenAI) -> Any:
+    """Create a job on it and poll until it is finished."""
+    job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=upload_training_file(client))
+    while job.status not in FINISHED:
         job = client.fine_tuning.jobs.retrieve(job.id)
     return job
 
 
-def refused(kind: type[openai.APIStatusError], call: Callable[[], object]) -> int:
-    """The status that a call is refused with."""
+def status_of_refusal(kind: type[openai.APIStatusError], call: Callable[[], object]) -> int:
+    """Return the status that a call is refused with."""
     with pytest.raises(kind) as caught:
         call()
     return caught.value.status_code
@@ -71,7 +76,7 @@ def client() -> Any:
 def test_the_official_sdk_plays_success(client: openai.OpenAI) -> None:
     """With the training file that is shipped the SDK gets to a model, and to results that are numbers."""
     with use_cassette(session("success")):
-        job = waited(client)
+        job = wait_for_job(client)
         assert job.fine_tuned_model.startswith("ft:gpt-4o-mini-2024-07-18:")
         assert client.fine_tuning.jobs.list_events(job.id).data[0].message == "The job has successfully completed"
         assert len(client.files.content(job.result_files[0]).read()) > 1000
@@ -81,13 +86,13 @@ def test_the_official_sdk_plays_success(client: openai.OpenAI) -> None:
 def test_the_official_sdk_plays_a_job_to_its_end(client: openai.OpenAI, name: str, status: str) -> None:
     """A failed job fails, and one that is rate limited at first succeeds after a retry."""
     with use_cassette(session(name)):
-        assert waited(client).status == status
+        assert wait_for_job(client).status == status
 
 
 def test_the_official_sdk_plays_cancel_without_looking(client: openai.OpenAI) -> None:
     """Whoever cancels without having looked sees the job cancelled, and not running."""
     with use_cassette(session("cancel")):
-        job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=uploaded(client))
+        job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=upload_training_file(client))
         client.fine_tuning.jobs.cancel(job.id)
         assert client.fine_tuning.jobs.retrieve(job.id).status == "cancelled"
 
@@ -101,17 +106,32 @@ def test_the_official_sdk_plays_every_refusal(client: openai.OpenAI) -> None:
             lambda: jobs.create(model=record_sessions.MODEL, training_file="file-missing"),
         ),
         "error_401": (openai.AuthenticationError, jobs.list),
-        "error_403": (openai.PermissionDeniedError, lambda: waited(client)),
+        "error_403": (openai.PermissionDeniedError, lambda: wait_for_job(client)),
         "error_404": (openai.NotFoundError, lambda: jobs.retrieve("ftjob-missing")),
         "error_429": (openai.RateLimitError, jobs.list),
         "error_500": (openai.InternalServerError, jobs.list),
     }
     for name, call in calls.items():
         with use_cassette(session(name)):
-            assert f"error_{refused(*call)}" == name
+            assert f"error_{status_of_refusal(*call)}" == name
 
 
 def test_a_session_that_is_not_there_is_refused() -> None:
     """The error lists the sessions that there are."""
-    with pytest.raises(CassetteFileError, match=r"there is no session 'sucess': there are cancel, dpo, .*, success"):
+    with pytest.raises(CassetteFileError, match=r"unknown session 'sucess'; expected one of: cancel, dpo, .*, success"):
         session("sucess")
+
+
+def test_recorded_anew_they_are_the_same(tmp_path: Path) -> None:
+    """The script that records the sessions gives the bytes that are shipped."""
+    record_sessions.record(tmp_path)
+    shipped = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    recorded = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(recorded) == sorted(shipped)
+    assert [name for name in shipped if recorded[name] != shipped[name]] == []
+
+
+def test_the_fake_is_verified_against_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """`fake-fine-tuning verify` finds no exchange in the library that the fake answers otherwise."""
+    assert main(["verify", str(FOLDER)]) == 0
+    assert ", 0 same shape, 0 differ, " in capsys.readouterr().out

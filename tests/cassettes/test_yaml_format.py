@@ -1,4 +1,4 @@
-"""The file of a cassette: what is written is read back, whole or not at all, and what is none is refused by name."""
+"""The file of a cassette: what is written is read back, whole or not at all; other files are refused by name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette
-from fine_tuning_cassettes.files import write
-from fine_tuning_cassettes.messages import FormPart, Interaction, Request, Response
-from fine_tuning_cassettes.yaml_format import CassetteFile, check, dump, header_in, load
+from fine_tuning_cassettes.atomic_files import write_atomically
+from fine_tuning_cassettes.messages import FormPart, Interaction, RecordedRequest, RecordedResponse
+from fine_tuning_cassettes.yaml_format import CassetteFile, check_round_trip, dump, load, load_metadata
 
 URL = "https://api.openai.com/v1"
 HEAD = Metadata("2026-11-25T03:40:00Z", URL, ("OpenAI/Python 3.57.0",), "once", about="one line")
@@ -25,8 +25,8 @@ SMALL = CassetteFile(
     HEAD,
     (
         Interaction(
-            Request("GET", f"{URL}/models/m", (("openai-beta", "a"),)),
-            Response(200, "OK", (("content-type", "application/json"),), b'{\n  "id": "m"\n}\n'),
+            RecordedRequest("GET", f"{URL}/models/m", (("openai-beta", "a"),)),
+            RecordedResponse(200, "OK", (("content-type", "application/json"),), b'{\n  "id": "m"\n}\n'),
         ),
     ),
 )
@@ -40,10 +40,10 @@ headers = st.dictionaries(names, texts, max_size=2).map(lambda found: tuple(foun
 parts = st.builds(FormPart, texts, st.none() | texts, contents) | st.builds(
     FormPart, texts, st.none() | texts, st.none(), st.lists(texts, min_size=1, max_size=2).map(tuple)
 )
-requests = st.builds(Request, st.just("POST"), texts, headers, contents) | st.builds(
-    Request, st.just("POST"), texts, headers, st.just(b""), st.lists(parts, max_size=2).map(tuple)
+requests = st.builds(RecordedRequest, st.just("POST"), texts, headers, contents) | st.builds(
+    RecordedRequest, st.just("POST"), texts, headers, st.just(b""), st.lists(parts, max_size=2).map(tuple)
 )
-answers = st.builds(Response, st.integers(100, 599), texts, headers, contents)
+answers = st.builds(RecordedResponse, st.integers(100, 599), texts, headers, contents)
 interactions = st.lists(st.builds(Interaction, requests, answers), max_size=3).map(tuple)
 
 
@@ -87,7 +87,7 @@ def test_bodies_are_blocks_that_people_can_read() -> None:
 
 def test_the_header_is_read_alone() -> None:
     """What a cassette says of itself is had without reading its interactions."""
-    assert header_in(TEXT, "c.yaml") == HEAD
+    assert load_metadata(TEXT, "c.yaml") == HEAD
 
 
 @given(st.integers(0, len(TEXT) - 1))
@@ -102,30 +102,33 @@ def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
     [
         ("", "the file is empty"),
         (" \n", "the file is empty"),
-        ("- a\n", "its first line must be `fine_tuning_cassette: 1`"),
-        ("a: b\n", "its first line must be `fine_tuning_cassette: 1`"),
-        ("just text", "its first line must be"),
-        ("{[", "no YAML, or cut short"),
-        ("a: !!python/object/apply:os.system [x]\n", "no YAML, or cut short"),
-        (TEXT.replace("cassette: 1", "cassette: 2"), "a cassette of version 2, and this package reads version 1"),
-        (TEXT.replace("cassette: 1", "cassette: one"), "a cassette of version 'one'"),
+        ("- a\n", "the first line of a cassette must be `fine_tuning_cassette: 1`"),
+        ("a: b\n", "the first line of a cassette must be `fine_tuning_cassette: 1`"),
+        ("just text", "the first line of a cassette must be"),
+        ("{[", "not YAML, or cut short"),
+        ("a: !!python/object/apply:os.system [x]\n", "not YAML, or cut short"),
+        (TEXT.replace("cassette: 1", "cassette: 2"), "the version must be 1, which this package reads, got 2"),
+        (TEXT.replace("cassette: 1", "cassette: one"), "got 'one'"),
         ("version: 1\ninteractions: 3\n", "`interactions` must be a list"),
         (
             "version: 1\ninteractions:\n- request: {}\n  response: {}\n",
-            "interaction 1: it is broken: KeyError: 'method'",
+            "interaction 1 is broken: KeyError: 'uri'",
         ),
-        ("version: 1\ninteractions: [x]\n", "interaction 1: it is broken"),
-        (TEXT.replace("code: 200", "code: fine"), "interaction 1: it is broken: ValueError"),
-        (TEXT.replace("code: 200", "code: 99999"), "status is 99999, and must be one from 100 to 599"),
-        (TEXT.replace("message: OK", "message: 5"), "message is 5, and must be text"),
-        (TEXT.replace("uri: https:", "uri: http://["), "interaction 1: it is broken: ValueError"),
+        ("version: 1\ninteractions: [x]\n", "interaction 1 is broken"),
+        (TEXT.replace("code: 200", "code: fine"), "interaction 1 is broken: ValueError"),
+        (TEXT.replace("code: 200", "code: 99999"), "status must be from 100 to 599, got 99999"),
+        (TEXT.replace("message: OK", "message: 5"), "message must be a string, got 5"),
+        (TEXT.replace("uri: https:", "uri: http://["), "interaction 1 is broken: ValueError"),
         (TEXT.replace("api.openai.com/v1/", "api.openai.com:99999/v1/"), "Port out of range"),
-        (TEXT.replace("recorded_by:\n  - OpenAI/Python 3.57.0", "recorded_by: 5"), "`recorded_by` is 5"),
+        (
+            TEXT.replace("recorded_by:\n  - OpenAI/Python 3.57.0", "recorded_by: 5"),
+            "`recorded_by` must be a list, got 5",
+        ),
         (
             TEXT.replace("method: GET", "method: GET\n      form: [{name: file, filename: 5, content: a}]"),
-            "filename is 5, and must be text",
+            "filename must be a string, got 5",
         ),
-        (TEXT.replace("headers:\n        content", "headers: 3\n      content"), "interaction 1: it is broken"),
+        (TEXT.replace("headers:\n        content", "headers: 3\n      content"), "interaction 1 is broken"),
     ],
 )
 @pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
@@ -143,7 +146,7 @@ def test_what_is_no_cassette_is_refused_by_name(tmp_path: Path, text: str, why: 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are no cassette."""
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(CassetteFileError, match="no UTF-8 text"):
+    with pytest.raises(CassetteFileError, match="must be UTF-8 text"):
         use_cassette(tmp_path / "c.yaml").__enter__()
 
 
@@ -151,7 +154,7 @@ def test_a_folder_is_no_cassette(tmp_path: Path) -> None:
     """A path that is a folder is refused, to read from and to write to."""
     with pytest.raises(CassetteFileError, match="cannot be read: Is a directory"):
         use_cassette(tmp_path).__enter__()
-    with pytest.raises(CassetteFileError, match="it is a folder: a cassette is a file"):
+    with pytest.raises(CassetteFileError, match="must be a file, got a folder"):
         use_cassette(tmp_path, "rewrite").__enter__()
 
 
@@ -160,7 +163,7 @@ def test_a_broken_file_can_be_recorded_anew(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("{[")
     with use_cassette(path, "rewrite"):
-        ask()
+        send_request()
     assert len(load(path.read_text(), "c").interactions) == 1
 
 
@@ -178,16 +181,16 @@ def test_uploads_and_compressed_answers_of_plain_vcrpy_are_replayed(tmp_path: Pa
     """A form that vcrpy kept as text matches any client's, and a compressed answer is read as it is meant."""
     path, url = tmp_path / "c.yaml", f"{URL}/files"
 
-    def say(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         body = gzip.compress(b'{"id": "file-1"}')
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(body))
 
     def send(client: httpx.Client) -> str:
         return str(client.post(url, files={"file": ("a.jsonl", b'{"a": 1}\n')}).json()["id"])
 
-    with httpx.Client(transport=httpx.MockTransport(say)) as client, vcr.use_cassette(str(path)):
+    with httpx.Client(transport=httpx.MockTransport(respond)) as client, vcr.use_cassette(str(path)):
         send(client)
-    assert load(path.read_text(), "c").interactions[0].answer.body == b'{"id": "file-1"}'
+    assert load(path.read_text(), "c").interactions[0].response.body == b'{"id": "file-1"}'
     with use_cassette(path), httpx.Client() as client:
         assert send(client) == "file-1"
 
@@ -203,8 +206,8 @@ def test_a_checkout_may_end_lines_otherwise(tmp_path: Path, change: Callable[[by
 
 def test_what_yaml_would_change_is_not_written() -> None:
     """A text that does not give back what is to be stored is refused."""
-    with pytest.raises(CassetteFileError, match="without changing it; nothing was written"):
-        check(TEXT, CassetteFile(HEAD, ()), "c.yaml")
+    with pytest.raises(CassetteFileError, match="without a change; nothing was written"):
+        check_round_trip(TEXT, CassetteFile(HEAD, ()), "c.yaml")
 
 
 def test_half_a_file_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +219,8 @@ def test_half_a_file_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(CassetteFileError, match="No space left on device; what was there is unchanged"):
-        write(path, "new" * 1000)
+    with pytest.raises(CassetteFileError, match="No space left on device; the file is unchanged"):
+        write_atomically(path, "new" * 1000)
     assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"c.yaml": "old"}
 
 
@@ -235,7 +238,7 @@ def test_folders_are_made_when_something_is_written(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.yaml"
     with use_cassette(path, "once"):
         assert list(tmp_path.iterdir()) == []
-        ask()
+        send_request()
     assert path.is_file()
     assert [each.name for each in path.parent.iterdir()] == ["c.yaml"]
 
@@ -244,12 +247,12 @@ def test_a_cassette_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
     """Others of the team can read it, as far as the umask lets them."""
     (tmp_path / "any").touch()
     with use_cassette(tmp_path / "c.yaml", "once"):
-        ask()
+        send_request()
     assert (tmp_path / "c.yaml").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
-def ask() -> None:
-    """One request, answered in this process."""
+def send_request() -> None:
+    """Send one request, answered in this process."""
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"id": "m"}))
     with httpx.Client(transport=transport) as client:
         client.get(f"{URL}/models/m")
