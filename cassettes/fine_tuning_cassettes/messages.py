@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from email.message import Message
-from email.parser import HeaderParser
-from importlib import import_module
 from typing import Any, TypeAlias
-from urllib.parse import unquote
+
+from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
+from fine_tuning_formats.multipart import parse_multipart
 
 from .errors import CassetteError
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Pairs of a lower-case name and a value; a name may occur more than once."""
 
-FORM_TYPE, FIELDS_TYPE = "multipart/form-data", "application/x-www-form-urlencoded"
+FIELDS_TYPE = "application/x-www-form-urlencoded"
 _JSON_TYPE = re.compile(r"(application|text)/([\w.-]+\+)?json|")
 _TEXT_SAMPLE = 4096
 
@@ -131,16 +129,17 @@ def decode_response(response: RecordedResponse, url: str) -> RecordedResponse:
         # urllib3 decompresses a body and leaves its header; what is compressed does not begin as text
         if body.decode()[:_TEXT_SAMPLE].translate(dict.fromkeys(map(ord, "\t\r\n"))).isprintable():
             return replace(response, headers=_without(response.headers, "content-encoding"))
-    for coding in reversed([coding.strip().lower() for coding in codings.split(",") if coding.strip()]):
-        try:
-            body = decode_content(body, coding)
-        except LookupError:
-            raise CassetteError(
-                f"the response of {url} is compressed by {coding!r} and cannot be searched for secrets; nothing is "
-                "written. Record with the request header accept-encoding: gzip"
-            ) from None
-        except ValueError as error:
-            raise CassetteError(f"the response of {url} must be {coding}, as its header says: {error}") from None
+    try:
+        body = decompress(body, codings)
+    except ContentEncodingError as error:
+        if error.is_known:
+            message = f"the response of {url} must be {error.coding}, as its header says: {error.reason}"
+        else:
+            message = (
+                f"the response of {url} is compressed by {error.coding!r} and cannot be searched for secrets; nothing "
+                "is written. Record with the request header accept-encoding: gzip"
+            )
+        raise CassetteError(message) from None
     headers = _without(response.headers, "content-encoding", "content-length")
     return replace(response, headers=(*headers, ("content-length", str(len(body)))), body=body)
 
@@ -159,62 +158,8 @@ def decode_request(request: RecordedRequest) -> RecordedRequest:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == FIELDS_TYPE or (_JSON_TYPE.fullmatch(media_type) and parse_json(request.body) is not None):
         return request
-    parts = parse_multipart(content_type, request.body) or (FormPart("", "", request.body),)
-    return replace(request, body=b"", form=parts)
-
-
-def decode_content(body: bytes, coding: str) -> bytes:
-    """Undo one content coding.
-
-    Raises:
-        LookupError: nothing installed can undo it.
-        ValueError: *body* is not encoded so.
-    """
-    try:
-        if coding == "identity":
-            return body
-        if coding in ("gzip", "x-gzip"):
-            return zlib.decompress(body, zlib.MAX_WBITS | 16)
-        if coding == "deflate":
-            with suppress(zlib.error):
-                return zlib.decompress(body)
-            return zlib.decompress(body, -zlib.MAX_WBITS)  # some servers leave out the header that RFC 9110 wants
-        if coding == "br":
-            plain: bytes = import_module("brotli").decompress(body)
-            return plain
-    except ModuleNotFoundError:
-        pass
-    except Exception as error:  # each library has errors of its own
-        raise ValueError(str(error)) from None
-    raise LookupError(coding)
-
-
-def parse_multipart(content_type: str, body: bytes) -> tuple[FormPart, ...] | None:
-    """Return the parts of a form in their order; None if *body* is not the form that *content_type* names."""
-    boundary = _parse_headers(f"content-type: {content_type}").get_boundary()
-    if not content_type.lower().startswith(FORM_TYPE) or not boundary:
-        return None
-    # a boundary begins a line, and the line end before it is not content
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
-        return None
-    parts = []
-    for piece in pieces[1:-1]:
-        head, _, content = piece.partition(b"\r\n\r\n")
-        headers = _parse_headers(head.decode("utf-8", "replace").strip("\r\n"))  # names may be plain UTF-8
-        name, filename = headers.get_param("name", "", "content-disposition"), headers.get_filename()
-        parts.append(
-            FormPart(
-                str(name[-1] if isinstance(name, tuple) else name),
-                None if filename is None else unquote(filename),
-                content,
-            )
-        )
-    return tuple(parts)
-
-
-def _parse_headers(text: str) -> Message:
-    return HeaderParser().parsestr(text)
+    parts = parse_multipart(content_type, request.body) or [("", "", request.body)]
+    return replace(request, body=b"", form=tuple(FormPart(*part) for part in parts))
 
 
 def _without(headers: Headers, *names: str) -> Headers:

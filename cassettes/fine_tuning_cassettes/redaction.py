@@ -13,7 +13,6 @@ Three rules, each for what the others miss:
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +22,11 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
+from fine_tuning_formats.multipart import MEDIA_TYPE
+from fine_tuning_formats.network import is_loopback
+
 from .messages import (
     FIELDS_TYPE,
-    FORM_TYPE,
     Headers,
     RecordedRequest,
     RecordedResponse,
@@ -41,7 +42,7 @@ SCRUBBED, KEY, ORGANIZATION, PROJECT = "scrubbed", "sk-scrubbed", "org-scrubbed"
 USER, REQUEST = "user-scrubbed", "req_scrubbed"
 MASKED = "sk-****bbed"
 """How errors quote `KEY`: the service shows the ends of a wrong key."""
-BOUNDARY = f"{FORM_TYPE}; boundary=cassette"
+BOUNDARY = f"{MEDIA_TYPE}; boundary=cassette"
 STAND_INS = frozenset({SCRUBBED, KEY, ORGANIZATION, PROJECT, USER, REQUEST, MASKED})
 
 SHORT = 8
@@ -223,7 +224,7 @@ def redact_request(request: RecordedRequest, secrets: SecretMap, keep: Iterable[
     if request.form is None:
         return RecordedRequest(request.method, uri, headers, body)
     headers = tuple(
-        (name, BOUNDARY if name == "content-type" and value.lower().startswith(FORM_TYPE) else value)
+        (name, BOUNDARY if name == "content-type" and value.lower().startswith(MEDIA_TYPE) else value)
         for name, value in headers
     )
     parts = []
@@ -250,14 +251,6 @@ def redact_uri(uri: str, secrets: SecretMap) -> str:
     pairs = parse_qsl(url.query, keep_blank_values=True)
     query = urlencode([(name, SCRUBBED if is_secret(name, value) else value) for name, value in pairs], safe="[]:,/")
     return secrets.redact(urlunsplit((url.scheme, place, shorten_base(url.path), query, "")))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether *host* is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _redact_headers(headers: Headers, kept: set[str], secrets: SecretMap) -> Headers:

@@ -28,12 +28,14 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+
 from .messages import Interaction, parse_json, texts_in
 from .request_matching import RequestKey
 from .resources import STATELESS, Resource, is_write, parse_resource
 
 FINISHED = {
-    "fine_tuning.job": frozenset({"succeeded", "failed", "cancelled", "canceled"}),
+    "fine_tuning.job": TERMINAL_STATUSES | {"canceled"},
     "file": frozenset({"processed", "error", "deleted", None}),
 }
 """Final statuses, by the kind of object. Objects of other kinds are not polled."""

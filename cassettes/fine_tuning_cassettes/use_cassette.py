@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar, get_args
 
+from fine_tuning_formats.time_units import UNITS, duration_seconds
+
 from .atomic_files import check_writable, read_text
 from .cassette import Cassette, Mode
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
@@ -28,7 +30,6 @@ HOW_TO_BEGIN = (
     "mode='once' records it (in pytest: --fine-tuning-record=once, and with fine_tuning_service --fine-tuning=record; "
     "where the fake will do, --fine-tuning-record-from=fake besides)"
 )
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:]+:[0-9a-f:.]+")
 """A name, or an address of IPv6; a name with a colon has a port."""
 
@@ -216,13 +217,10 @@ def parse_age(age: float | str | timedelta) -> float:
     Raises:
         ValueError: it is none of these, or not above 0.
     """
-    seconds: float = 0
-    if isinstance(age, timedelta):
-        seconds = age.total_seconds()
-    elif isinstance(age, int | float):
-        seconds = float(age)
-    elif isinstance(age, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age)):
-        seconds = float(match[1]) * _SECONDS[match[2]]
+    try:
+        seconds = duration_seconds(age, default_unit=None)
+    except ValueError:
+        seconds = 0.0
     if not seconds > 0:
         raise ValueError(
             f"max_age must be seconds above 0, a timedelta or text such as '30d' (s, m, h, d, w), got {age!r}"
@@ -231,7 +229,7 @@ def parse_age(age: float | str | timedelta) -> float:
 
 
 def _render_age(seconds: float) -> str:
-    return f"{seconds / _SECONDS['d']:.1f} days" if seconds >= _SECONDS["d"] else f"{seconds:.0f} s"
+    return f"{seconds / UNITS['d']:.1f} days" if seconds >= UNITS["d"] else f"{seconds:.0f} s"
 
 
 def _parse_names(argument: str, names: Iterable[str] | None) -> frozenset[str]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_cassettes.messages import FormPart, RecordedRequest, decode_request, parse_multipart
+from fine_tuning_cassettes.messages import FormPart, RecordedRequest, decode_request
 from fine_tuning_cassettes.request_matching import (
     RequestKey,
     find_differences,
@@ -21,6 +21,7 @@ from fine_tuning_cassettes.request_matching import (
 )
 from fine_tuning_cassettes.resources import api_path, is_api_url
 from fine_tuning_cassettes.training_data import digest_content, digest_rows, placeholder_for
+from fine_tuning_formats.multipart import parse_multipart
 
 JSON = (("content-type", "application/json"),)
 BASES = (

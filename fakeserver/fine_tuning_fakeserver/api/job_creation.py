@@ -12,8 +12,8 @@ from ..account.account import Account, next_id
 from ..api_errors import model_not_available, too_few_examples, too_many_jobs, unknown_file_of_job
 from ..domain import ids
 from ..domain.base_models import snapshot_name
-from ..domain.job_spec import JobSpec, build_job_spec
 from ..domain.job import Job
+from ..domain.job_spec import JobSpec, build_job_spec
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL
 from ..domain.training_files import JobFile

@@ -14,8 +14,8 @@ from ..api.request_models import CreateJobBody
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
 from ..domain.base_models import snapshot_name
-from ..domain.job_spec import PhaseDurations, build_job_spec
 from ..domain.job import NO_OVERRIDES, CheckpointOverride, Job, Overrides
+from ..domain.job_spec import PhaseDurations, build_job_spec
 from ..domain.metrics import kept_steps
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import JobFile

@@ -13,8 +13,8 @@ from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
 from ..domain.durations import Duration, parse_seconds
-from ..domain.job_spec import with_outcome
 from ..domain.job import Job
+from ..domain.job_spec import with_outcome
 from ..domain.plan import Plan, parse_plan
 from ..domain.timeline import TERMINAL, Replan
 from ..usage_errors import FakeUsageError, wrong_value

@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from fine_tuning_formats.multipart import MultipartPart, multipart_boundary, write_multipart
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
 
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob
@@ -21,7 +21,6 @@ from .observed_objects import UPLOAD, created_object, observed_objects
 from .recording import Json, RecordedExchange
 
 _BAD_PURPOSE = re.compile(r"'(.*)' is not one of ")
-_BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 
 JOB_FIELDS = ("model", "training_file", "validation_file", "method", "integrations", "metadata", "seed")
 INVENTED_AT_MOST = 64 * 1024 * 1024
@@ -82,7 +81,7 @@ class BodyReconstructor:
             case "upload_file":
                 return self._upload(exchange, {**FALLBACK, **answer})
             case "add_upload_part":
-                return _write_form(exchange, [("data", "part", self._part(exchange))])
+                return _write_form(exchange, ("data", "part", self._part(exchange)))
             case "create_upload":
                 value = {name: {**FALLBACK, **answer}[name] for name in FALLBACK} | {"mime_type": "text/jsonl"}
             case "complete_upload":
@@ -100,11 +99,12 @@ class BodyReconstructor:
         purpose = refused[1] if refused else str(file["purpose"])
         shape = self.state.dataset_of(str(file.get("id")))
         content = placeholder_rows(min(file["bytes"], INVENTED_AT_MOST), shape)
-        parts = [("purpose", "", purpose.encode()), ("file", str(file["filename"]), content)]
+        parts: list[tuple[str, str | None, bytes]] = [("purpose", None, purpose.encode())]
+        parts.append(("file", str(file["filename"]), content))
         if isinstance(until := file.get("expires_at"), int):
             seconds = str(until - file["created_at"]).encode()
-            parts += [("expires_after[anchor]", "", b"created_at"), ("expires_after[seconds]", "", seconds)]
-        return _write_form(exchange, parts)
+            parts += [("expires_after[anchor]", None, b"created_at"), ("expires_after[seconds]", None, seconds)]
+        return _write_form(exchange, *parts)
 
     def _part_ids(self, upload_id: str) -> list[str]:
         parts = (created_object(each) for each in self.exchanges if each.path.endswith(f"/{upload_id}/parts"))
@@ -124,12 +124,7 @@ class BodyReconstructor:
         return whole[index * share : (index + 1) * share]
 
 
-def _write_form(exchange: RecordedExchange, parts: Sequence[tuple[str, str, bytes]]) -> bytes:
-    """Write the form of (name, file name or "", content), with the recorded boundary."""
-    match = _BOUNDARY.search(exchange.request_headers.get("content-type", ""))
-    boundary = match[1].encode() if match else b"recorded"
-    lines: list[bytes] = []
-    for name, filename, content in parts:
-        attribute = f"; filename*=utf-8''{quote(filename)}" if filename else ""
-        lines += [b"--" + boundary, f'Content-Disposition: form-data; name="{name}"{attribute}'.encode(), b"", content]
-    return b"\r\n".join([*lines, b"--" + boundary + b"--", b""])
+def _write_form(exchange: RecordedExchange, *parts: tuple[str, str | None, bytes]) -> bytes:
+    """Write the form of (name, file name, content), with the recorded boundary."""
+    boundary = multipart_boundary(exchange.request_headers.get("content-type", ""))
+    return write_multipart((MultipartPart(*part) for part in parts), boundary or "recorded")

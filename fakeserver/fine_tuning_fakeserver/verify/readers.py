@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
+
+from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
+from fine_tuning_formats.multipart import MultipartPart, write_multipart
 
 from .recording import Json, NotARecordingError, RecordedExchange, Recording, RecordingError, parse_answer
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FORMATS = "test-proxy JSON (Entries), a VCR cassette (interactions, http_interactions) or a HAR file (log.entries)"
 SUFFIXES = (".json", ".yaml", ".yml", ".har")
 VCR_LISTS = ("interactions", "http_interactions")
-BOUNDARY = b"cassette"
+BOUNDARY = "cassette"
 """What our own cassettes say of each form."""
 
 _MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
@@ -196,24 +197,19 @@ def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
 
 def _write_form(parts: Iterable[FormPart]) -> bytes | None:
     """Write a form of our own cassettes again; return None if digests stand for a file's content."""
-    lines: list[bytes] = []
+    written: list[MultipartPart] = []
     for part in parts:
         if part.content is None:
             return None
-        filename = "" if part.filename is None else f'; filename="{part.filename}"'
-        head = f'Content-Disposition: form-data; name="{part.name}"{filename}'
-        lines += [b"--" + BOUNDARY, head.encode(), b"", part.content]
-    return b"\r\n".join([*lines, b"--" + BOUNDARY + b"--", b""])
+        written.append(MultipartPart(part.name, part.filename, part.content))
+    return write_multipart(written, BOUNDARY)
 
 
 def _decompress(body: bytes, headers: dict[str, str]) -> bytes:
     """Decompress *body*, unless the recorder had done so already, or nothing here can."""
-    coding = headers.get("content-encoding", "").lower()
     try:
-        if coding == "gzip":
-            return gzip.decompress(body)
-        return zlib.decompress(body) if coding == "deflate" else body
-    except (OSError, EOFError, zlib.error):
+        return decompress(body, headers.get("content-encoding", ""))
+    except ContentEncodingError:
         return body
 
 

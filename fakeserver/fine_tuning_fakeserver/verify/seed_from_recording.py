@@ -9,8 +9,8 @@ from fine_tuning_formats.hyperparameters import base_model
 
 from ..control.seeds import JobSeed
 from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel
-from ..domain.job_spec import PhaseDurations
 from ..domain.job import CheckpointOverride, Overrides
+from ..domain.job_spec import PhaseDurations
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from .inferred_state import STARTED, VALIDATED, InferredJob, InferredState, JobHistory
