@@ -17,7 +17,7 @@ from ..domain.webhook_events import WebhookConfig
 from ..fidelity import report
 from ..request_base import Body
 from ..usage_errors import FakeUsageError
-from ..version import VERSION
+from ..version import version
 from .operation import Operation
 from .request import ApiRequest
 from .response import CONTROL, JSON_TYPE, Response
@@ -198,7 +198,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _state(call: ApiRequest) -> Any:
-    return {"version": VERSION, **steering.state(call.service)}
+    return {"version": version(), **steering.state(call.service)}
 
 
 def _reset(call: ApiRequest) -> Any:
@@ -309,7 +309,7 @@ def _description(call: ApiRequest) -> Response:
 
 
 def _alive(call: ApiRequest) -> Any:
-    return {"status": "ok", "version": VERSION}
+    return {"status": "ok", "version": version()}
 
 
 def _operation(method: str, path: str, ask: Callable[[ApiRequest], Any]) -> Operation:

@@ -10,7 +10,7 @@ from ...fidelity import file_schemas, grader_and_chat_schemas, job_schemas
 from ...fidelity.report import SHAPES
 from ...fidelity.routes import statuses
 from ...fidelity.schema import STRING, ObjectSchema, Schema, ref
-from ...version import VERSION
+from ...version import version
 from ..endpoints import OPERATIONS
 from ..operation import Operation
 from ..response import FILES, dump
@@ -90,7 +90,7 @@ def document(operations: Iterable[Operation]) -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "fake-fine-tuning",
-            "version": VERSION,
+            "version": version(),
             "description": "What the fake answers. A key may be any text, unless the account says which.",
         },
         "servers": [{"url": "/"}],
