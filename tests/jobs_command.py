@@ -52,12 +52,9 @@ class Jobs:
         self._capsys = capsys
 
     def __call__(self, *words: str) -> Done:
-        """Run ``jobs`` with *words*; an exit by argparse is an exit code, too."""
+        """Run ``jobs`` with *words*."""
         self._capsys.readouterr()
-        try:
-            code = main(["jobs", *words])
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = main(["jobs", *words])
         return Done(code, *self._capsys.readouterr())
 
     @property

@@ -14,11 +14,12 @@ from typing import IO
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FAKE_FINE_TUNING_")}
 KEY = {"authorization": "Bearer secret-key"}
+LONGEST_S = 60.0
 
 
 @contextmanager
 def started(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A server process; nothing hangs, because it is killed after some seconds."""
+    """A server process; nothing hangs, because it is killed after a minute, which no test comes near."""
     process = subprocess.Popen(
         [COMMAND, "serve", *arguments],
         stdout=subprocess.PIPE,
@@ -26,13 +27,19 @@ def started(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env={**ENVIRON, "PYTHONWARNINGS": "error", **environ},
     )
-    deadline = threading.Timer(20, process.kill)
+    deadline = threading.Timer(LONGEST_S, process.kill)
     deadline.start()
     try:
         with process:
             yield process
     finally:
         deadline.cancel()
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Wait until a process has ended by itself; what it wrote to stderr."""
+    _, errors = process.communicate()
+    return errors
 
 
 def line(stream: IO[str] | None) -> str:

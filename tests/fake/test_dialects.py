@@ -84,8 +84,7 @@ def test_unknown_dialects_are_refused(name: Any) -> None:
 def test_a_wrong_dialect_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     """`serve` and `verify` refuse a dialect that there is not, and name those there are."""
     for command in (["serve", "--dialect", "klingon"], ["verify", "--dialect", "klingon", "x.json"]):
-        with pytest.raises(SystemExit, match="2"):
-            cli.main(command)
+        assert cli.main(command) == 2
         assert "azure-2025" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from fine_tuning_fakeserver import FakeFineTuning, api_errors
 from fine_tuning_fakeserver.api.schemas import job_schemas
 from fine_tuning_fakeserver.api.schemas.object_schema import ObjectSchema
 from fine_tuning_fakeserver.api_errors import ApiError
-from fine_tuning_fakeserver.cli.fidelity import BEGIN, END, filled
+from fine_tuning_fakeserver.cli.fidelity import BEGIN, END, fill_table
 from fine_tuning_fakeserver.control.steering import STATUSES
 from fine_tuning_fakeserver.domain.dialects.dialect import EVENT_KINDS as MOMENTS
 from fine_tuning_fakeserver.domain.training_methods import METHODS
@@ -114,14 +114,14 @@ def test_the_table_of_the_readme_is_the_ledgers() -> None:
     """The fidelity page's table of routes is the one that the ledger makes: run scripts/ledger."""
     text = PAGE.read_text(encoding="utf-8")
 
-    assert filled(text) == text
+    assert fill_table(text) == text
 
 
 @pytest.mark.parametrize("text", ["", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{END}" * 2])
 def test_a_file_without_a_place_for_the_table(text: str) -> None:
     """A file that has not both markers, once, is refused."""
-    with pytest.raises(ValueError, match="the markers are wanted once"):
-        filled(text)
+    with pytest.raises(ValueError, match="must have these markers once"):
+        fill_table(text)
 
 
 def test_statuses_are_of_refusals() -> None:

@@ -303,12 +303,10 @@ def test_deliveries_compare_and_print(http: Http) -> None:
             ["--webhook", "http://127.0.0.1:9", "--webhook-secret", "whsec_!"],
             "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'",
         ),
-        (["--webhook-secret", "mine"], "--webhook-secret is of no use without --webhook"),
+        (["--webhook-secret", "mine"], "--webhook-secret requires --webhook"),
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is no webhook on the command line is refused with exit code 2."""
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["serve", "--port", "0", *flags])
-
+    assert cli.main(["serve", "--port", "0", *flags]) == 2
     assert words in capsys.readouterr().err

@@ -207,13 +207,11 @@ def test_from_the_command_line() -> None:
     ("flags", "words"),
     [
         (["--as-of", "soon"], "got 'soon'"),
-        (["--as-of", "2026-07-02", "--organization", "old"], "must be one of new, inactive, active, got 'old'"),
+        (["--as-of", "2026-07-02", "--organization", "old"], "'old' is not one of 'new', 'inactive', 'active'"),
         (["--organization", "new"], "requires as_of, a date"),
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong dates and classes on the command line are refused with exit code 2."""
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["serve", "--port", "0", *flags])
-
+    assert cli.main(["serve", "--port", "0", *flags]) == 2
     assert words in capsys.readouterr().err

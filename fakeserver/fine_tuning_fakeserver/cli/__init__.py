@@ -1,62 +1,78 @@
 """The command `fake-fine-tuning`: show the fake to a person, or serve it to a program in any language.
 
-Exit codes: 0 all went well, and `serve` was stopped; 1 the job of `demo` or `jobs` failed, or a service refused; 2 the
-command was used wrongly; 130 interrupted on the way. Some commands have further ones.
+Exit codes: 0 success, or `serve` was stopped; 1 the job of `demo` or `jobs` failed, or a service refused; 2 wrong
+usage; 130 interrupted. Some commands have more.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import StringIO
+from typing import Any
 
-from ..version import VERSION
+import click
 
+from .commands import CommandGroup, without_value
+from .output import discard, print_note
+
+PROG = "fake-fine-tuning"
 COMMANDS = {
-    "serve": "run the fake as a local server, for any language",
-    "exec": "run a command against a fake of its own: fake-fine-tuning exec -- npm test",
-    "jobs": "create, watch and steer fine-tuning jobs, with the fake or a real service",
-    "demo": "run a whole fine-tuning session against the fake, here in the terminal",
-    "verify": "hold the fake against recorded exchanges with the service, or these against it",
-    "fidelity": "show how much of what the fake answers is backed by what",
+    "serve": "Run the fake as a local server, for any language.",
+    "exec": "Run a command against a fake of its own: exec -- npm test",
+    "jobs": "Create, watch and steer jobs, of the fake or a real service.",
+    "demo": "Run a whole fine-tuning session here in the terminal.",
+    "verify": "Compare the fake with recorded exchanges with the service.",
+    "fidelity": "Show which evidence backs the fake's responses.",
 }
-"""Each is a module of this package with a ``main``; it is imported when it is asked for, so that help is quick."""
+"""The modules with a ``command``, and what the help says of each."""
 
-INTERRUPTED = 130
+EPILOG = f"""\
+Each command has its own --help. Completion in bash (in zsh and fish: zsh_source, fish_source):
+
+\b
+  eval "$(_FAKE_FINE_TUNING_COMPLETE=bash_source {PROG})"
+"""
+
+
+class LazyCommand(click.Command):
+    """A command whose module is imported when it is used, so that help and other commands are quick."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """Parse the arguments as the command of the module does."""
+        command: click.Command = import_module(f".{self.name}", __name__).command
+        return command.make_context(info_name, args, parent, **extra)
+
+
+@click.group(
+    commands=[LazyCommand(name, help=text) for name, text in COMMANDS.items()],
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+@click.version_option(package_name=PROG, message="%(prog)s %(version)s")
+def cli() -> None:
+    """The twin of OpenAI's fine-tuning API: a stateful fake on a virtual clock."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code.
+    """Run a command and return its exit code.
 
     Args:
-        argv: what follows the command's name; the default is the process's own.
-
-    Raises:
-        SystemExit: help was asked for (0), or the arguments are no good (2).
+        argv: the arguments after the command's name; by default the process's own.
     """
-    parser = _parser()
-    words = sys.argv[1:] if argv is None else argv
-    command = parser.parse_args(words[:1]).command  # what follows is its own: argparse would take a -- out of it
-    if command is None:
-        parser.print_help(sys.stderr)
-        return 2
     try:
-        code: int = import_module(f".{command}", __name__).main(words[1:])
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {name:10}{text}" for name, text in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
-        prog="fake-fine-tuning",
-        usage="%(prog)s [-h] [--version] {" + ",".join(COMMANDS) + "} ...",
-        description="The twin of OpenAI's fine-tuning API: a stateful fake on a virtual clock.",
-        epilog="\n".join(["commands:", *lines, "", "fake-fine-tuning COMMAND -h says more about one."]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
-    parser.add_argument("command", nargs="?", choices=tuple(COMMANDS), help=argparse.SUPPRESS)
-    return parser
+        code: int | None = cli.main(argv, PROG, standalone_mode=False, windows_expand_args=False)
+    except click.ClickException as error:
+        text = StringIO()
+        (without_value(error) if isinstance(error, click.NoSuchOption) else error).show(text)
+        for line in text.getvalue().splitlines():
+            print_note(line)
+        code = error.exit_code
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # the interpreter would flush it again, and exit with 120
+        discard(sys.stderr)
+    return code or 0

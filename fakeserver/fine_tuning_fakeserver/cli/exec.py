@@ -2,81 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
+
+import click
 
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from ..usage_errors import FakeUsageError
-from .options import AS_OF, DIALECT, ORGANIZATION, PACE, SEED, parse
-
-OPTIONS = (PACE, SEED, DIALECT, AS_OF, ORGANIZATION)
-
-EPILOG = """\
-The command finds the fake's address and a key in its environment, under the
-names that SDKs read, OpenAI's and Azure's; the server listens on a free port
-of this machine, and is gone when the command ends. Sleeps of the command are
-real: a pace such as 3600 makes them worth more. The exit code is the
-command's; 2 for wrong usage, 127 where there is no such command."""
+from .commands import Command
+from .options import ACCOUNT_OPTIONS, create_fake
+from .output import print_error
 
 NOT_FOUND, KILLED = 127, 128
-"""What a shell says of a command that is none, and adds to the number of the signal that ended one."""
+"""What a shell returns for an unknown command, and adds to the number of the signal that ended one."""
+
+USAGE = "[OPTIONS] -- COMMAND [ARGUMENT]..."
+EPILOG = """\
+The fake's address and a key are in the command's environment, under the names that SDKs read, OpenAI's and Azure's.
+Sleeps of the command are real: a pace such as 3600 makes them worth more. The exit code is the command's; 2 for wrong
+usage, 127 if there is no such command.
+"""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the command to its end; return its exit code."""
-    parser = _parser()
-    ours, command = _split(arguments)
-    given = parse(parser, OPTIONS, ours, os.environ)
-    if not command:
-        parser.error("no command: put -- before it, as in fake-fine-tuning exec -- npm test")
-    try:
-        fake = FakeFineTuning(
-            pace=given.pace,
-            seed=given.seed,
-            dialect=given.dialect,
-            as_of=given.as_of,
-            organization_class=given.organization,
-        )
-    except FakeUsageError as error:
-        parser.error(str(error))
-    return _run(fake, command)
+class ExecCommand(Command):
+    """Takes what follows the first ``--`` as it is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what comes before ``--``."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.params["words"] = args[end + 1 :]
+        return super().parse_args(ctx, args[:end])
 
 
-def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="fake-fine-tuning exec",
-        usage="%(prog)s [options] -- COMMAND [ARGUMENT ...]",
-        description="Run a command against a fake of its own.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """What stands before the first ``--``, and what after it."""
-    place = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:place], arguments[place + 1 :]
-
-
-def _run(fake: FakeFineTuning, command: Sequence[str]) -> int:
-    stops: list[int] = []
-    # A terminal's Ctrl-C reaches both: whether it ends the command is the command's to say. The other is passed on.
+@click.command(cls=ExecCommand, params=[*ACCOUNT_OPTIONS], options_metavar=USAGE, epilog=EPILOG)
+def command(words: Sequence[str], **account: Any) -> int:
+    """Run a command against a fake of its own."""
+    if not words:
+        raise click.UsageError("missing command; put -- before it, as in fake-fine-tuning exec -- npm test")
+    fake, stops = create_fake(**account), list[int]()
+    # A terminal sends Ctrl-C to both processes: whether it ends the command is the command's decision.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    signal.signal(signal.SIGTERM, lambda number, frame: stops.append(number))  # until there is somebody to pass it to
-    program = shutil.which(command[0]) or command[0]  # Windows runs npm.cmd for npm only by its whole name
+    signal.signal(signal.SIGTERM, lambda number, frame: stops.append(number))  # until there is a process to pass it to
+    program = shutil.which(words[0]) or words[0]  # Windows runs npm.cmd for npm only by its whole name
     with fake.serving():
         try:
-            process = subprocess.Popen([program, *command[1:]], env={**os.environ, **_variables(fake)})
+            process = subprocess.Popen([program, *words[1:]], env={**os.environ, **_variables(fake)})
         except OSError as error:
-            print(f"fake-fine-tuning exec: {command[0]}: {error.strerror}", file=sys.stderr)
-            return NOT_FOUND
+            return print_error(f"{words[0]}: {error.strerror}", NOT_FOUND)
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
         if stops:
             process.terminate()
@@ -85,13 +62,13 @@ def _run(fake: FakeFineTuning, command: Sequence[str]) -> int:
 
 
 def _variables(fake: FakeFineTuning) -> dict[str, str]:
-    """The fake's address under every name that leads to a service: a real key beside it must lead to none."""
-    own, place = fake.env, urlsplit(fake.base_url)
-    every = {
+    """Return the fake's address under every name that leads to a service, so that no real key leads to a real one."""
+    url = urlsplit(fake.base_url)
+    return {
         "OPENAI_BASE_URL": fake.base_url,
         "OPENAI_API_KEY": API_KEY,
-        "AZURE_OPENAI_ENDPOINT": f"{place.scheme}://{place.netloc}",
+        "AZURE_OPENAI_ENDPOINT": f"{url.scheme}://{url.netloc}",
         "AZURE_OPENAI_API_KEY": API_KEY,
-        "FINE_TUNING_PROVIDER": "azure" if "AZURE_OPENAI_ENDPOINT" in own else "openai",
+        "FINE_TUNING_PROVIDER": "azure" if "AZURE_OPENAI_ENDPOINT" in fake.env else "openai",
+        **fake.env,
     }
-    return {**every, **own}

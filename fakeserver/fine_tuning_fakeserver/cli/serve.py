@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
-import os
 import shlex
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, TextIO
 
+import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,149 +22,56 @@ from fine_tuning_formats.network import is_loopback
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from ..usage_errors import FakeUsageError
-from ..version import VERSION
+from ..version import version
 from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
-from .options import AS_OF, CONTROL_TOKEN, DIALECT, HOST, ORGANIZATION, PACE, PORT, SEED, WEBHOOK, WEBHOOK_SECRET, parse
-
-
-class AccessLog:
-    """The fake's application, with each of its answers written to *out*; no header is, so no key is.
-
-    A line has the time, the virtual time since the account's birth, the answer's status, how long it took, and the
-    request: ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
-    """
-
-    def __init__(self, fake: FakeFineTuning, out: TextIO) -> None:
-        self._fake = fake
-        self._app: ASGIApp = fake.asgi_app
-        self._out = out
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, then write its line."""
-        status = "---"  # the client went away before there was an answer
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-            await send(message)
-
-        began = time.perf_counter()
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            if scope["type"] == "http":
-                self._write(f"{status} {1000 * (time.perf_counter() - began):7.1f} ms  {_request(scope)}")
-
-    def _write(self, text: str) -> None:
-        age = timedelta(seconds=int(self._fake.now - self._fake.born))
-        try:
-            print(f"{datetime.now():%H:%M:%S} +{age} {text}", file=self._out, flush=True)
-        except OSError:
-            pass  # nobody reads the log any more, which is no reason to fail the request
-
-
-def _request(scope: Scope) -> str:
-    path, query = scope["raw_path"], scope["query_string"]  # as sent: what is escaped there cannot harm a terminal
-    target = path + b"?" + query if query else path
-    return f"{scope['method']} {target.decode('ascii', 'backslashreplace')}"
-
-
-CONTROL = "/_fake"
-HERE = ("127.0.0.1", 0)
-
-
-class ControlTokenMiddleware:
-    """Takes whoever sends the token with a control call for somebody on this machine.
-
-    Args:
-        app: the fake's.
-        token: sent as ``Authorization: Bearer …``.
-    """
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._wanted = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "http" and scope["path"].startswith(CONTROL) and self._has_token(scope):
-            scope = {**scope, "client": HERE}
-        await self._app(scope, receive, send)
-
-    def _has_token(self, scope: Scope) -> bool:
-        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return compare_digest(sent, self._wanted)
-
-
-OPTIONS = (HOST, PORT, PACE, SEED, DIALECT, AS_OF, ORGANIZATION, WEBHOOK, WEBHOOK_SECRET, CONTROL_TOKEN)
+from .commands import Command
+from .options import ACCOUNT_OPTIONS, create_fake, option
+from .output import print_error, print_note
 
 EPILOG = """\
-The first line on stdout is the base URL; from then on it answers. Two lines
-to paste into a shell follow, with --webhook a third: its secret. Requests are
-logged on stderr. Ctrl-C stops the server, with exit code 0.
+The first line on stdout is the base URL; from then on the server responds. Two lines to paste into a shell follow, with
+--webhook a third: its secret. Requests are logged to stderr. Ctrl-C stops the server, with exit code 0.
 
-paces:
+\b
   60       a minute passes each second; any positive number will do
   polls    a job moves to its next status when it is retrieved
   manual   time stands still until POST /_fake/clock/advance
-  instant  a created job is finished at the next request"""
+  instant  a created job is finished at the next request
+"""
+
+OPTIONS = (
+    option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
+    option("--port", "-p", metavar="PORT", default=4355, type=click.IntRange(0, 65535), help="0: a free port."),
+    *ACCOUNT_OPTIONS,
+    option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
+    option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
+    click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
+    option("--control-token", metavar="TOKEN", help="Let other machines that send this bearer token use /_fake."),
+    click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
+)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve until a signal comes; 0 then, 2 when the address cannot be had."""
-    parser = _parser()
-    given = parse(parser, OPTIONS, arguments, os.environ)
+@click.command(cls=Command, params=[*OPTIONS], epilog=EPILOG)
+def command(host: str, port: int, control_token: str | None, quiet: bool, **settings: Any) -> int:
+    """Run the fake as a local server, for any language."""
+    url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
+    if secret and not url:
+        raise click.UsageError("--webhook-secret requires --webhook", click.get_current_context())
+    fake = create_fake(webhooks=[{"url": url, "secret": secret}] if url else [], **settings)
     try:
-        fake = FakeFineTuning(**_settings(given))
-    except FakeUsageError as error:
-        parser.error(str(error))
-    try:
-        listener = bind(given.host, given.port)
+        listener = bind(host, port)
     except OSError as error:
-        print(f"{parser.prog}: {_reason(error, given.host, given.port)}", file=sys.stderr)
-        return 2
+        if error.errno == errno.EADDRINUSE:
+            return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
+        return print_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
     with listener:
-        _serve(fake, listener, given.quiet, given.control_token)
+        _serve(fake, listener, quiet, control_token)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fake-fine-tuning serve",
-        description="Run the fake as a local server, for any language.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no log on stderr")
-    parser.add_argument("--allow-remote-webhooks", action="store_true", help="let webhooks leave this machine")
-    return parser
-
-
-def _settings(given: argparse.Namespace) -> dict[str, Any]:
-    if given.webhook_secret and not given.webhook:
-        raise FakeUsageError("--webhook-secret is of no use without --webhook")
-    return {
-        "pace": given.pace,
-        "seed": given.seed,
-        "dialect": given.dialect,
-        "as_of": given.as_of,
-        "organization_class": given.organization,
-        "webhooks": [{"url": given.webhook, "secret": given.webhook_secret}] if given.webhook else [],
-        "allow_remote_webhooks": given.allow_remote_webhooks,
-    }
-
-
-def _reason(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop what runs there, or choose another with --port (0: a free one)"
-    return f"cannot listen on {host} port {port}: {error.strerror or error}"
-
-
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
-    app = fake.asgi_app if quiet else AccessLog(fake, sys.stderr)
+    app = fake.asgi_app if quiet or sys.stderr is None else AccessLog(fake, sys.stderr)
     server = uvicorn.Server(config(ControlTokenMiddleware(app, token) if token else app))
 
     def stop(number: int, frame: object) -> None:
@@ -180,23 +86,74 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: st
 
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
-    url, dialect = _reachable(url_of(listener)), dialect_named(fake.settings.dialect)
+    # A client can connect to no server at "all addresses": show one of them.
+    url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    dialect = dialect_named(fake.settings.dialect)
     variable, path = dialect.http.base_url_variable
     exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
     lines = (f"export {name}={shlex.quote(value)}" for name, value in exports.items())
     print(base_url_for(url, dialect), *lines, sep="\n", flush=True)
+
     host = listener.getsockname()[0]
     if not is_loopback(host):
-        others = "and those that have the token" if has_token else "only"
-        print(f"warning: {host} lets other machines in; control (/_fake) answers this one {others}", file=sys.stderr)
+        clients = "this machine and clients with the token" if has_token else "this machine only"
+        print_note(f"warning: {host} lets other machines in; control (/_fake) accepts {clients}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
-        text = f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it"
-        print(text, file=sys.stderr, flush=True)
+        print_note(f"fake-fine-tuning {version()}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
 
 
-def _reachable(url: str) -> str:
-    """*url* with an address that a client can connect to, where the server listens on all of them."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+class AccessLog:
+    """ASGI middleware that writes a line for each response to *out*; without headers, so without keys.
+
+    A line has the time, the virtual time since the account began, the status, the duration, and the request:
+    ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
+    """
+
+    def __init__(self, fake: FakeFineTuning, out: TextIO) -> None:
+        self._fake = fake
+        self._app: ASGIApp = fake.asgi_app
+        self._out = out
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, then write its line."""
+        status = "---"  # the client has closed the connection before there was a response
+
+        async def send_noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        start = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_noting_status)
+        finally:
+            if scope["type"] == "http":
+                self._write(scope, f"{status} {1000 * (time.perf_counter() - start):7.1f} ms")
+
+    def _write(self, scope: Scope, response: str) -> None:
+        path, query = scope["raw_path"], scope["query_string"]  # as sent: escaped characters cannot harm a terminal
+        target = (path + b"?" + query if query else path).decode("ascii", "backslashreplace")
+        age = timedelta(seconds=int(self._fake.now - self._fake.born))
+        with suppress(OSError):  # nobody reads the log any more, which is no reason to fail the request
+            text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
+            print(text, file=self._out, flush=True)
+
+
+class ControlTokenMiddleware:
+    """ASGI middleware that takes clients that send the bearer *token* to /_fake for clients on this machine."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._authorization = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http" and scope["path"].startswith("/_fake"):
+            sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            if compare_digest(sent, self._authorization):
+                scope = {**scope, "client": ("127.0.0.1", 0)}
+        await self._app(scope, receive, send)

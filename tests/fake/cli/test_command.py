@@ -1,123 +1,257 @@
-"""The command itself: help, version, flags and variables, by calling it."""
+"""The command itself: help, version, options and variables, by calling it."""
 
 from __future__ import annotations
 
-import argparse
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
 from fine_tuning_fakeserver import cli
-from fine_tuning_fakeserver.cli.options import HOST, PACE, PORT, SEED, parse
-from fine_tuning_fakeserver.version import VERSION
+from fine_tuning_fakeserver.cli import commands, main, options, serve
+from serve_process import COMMAND, LONGEST_S
+from snapshots import assert_snapshot
 
-OPTIONS = (HOST, PORT, PACE, SEED)
-
-
-def parsed(*arguments: str, **environ: str) -> argparse.Namespace:
-    """What *arguments* mean in an environment."""
-    return parse(argparse.ArgumentParser(), OPTIONS, arguments, environ)
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+JOBS = import_module("fine_tuning_fakeserver.cli.jobs").command
+CLIENT, SERVER = "fine_tuning_client", "uvicorn"
 
 
-def test_help_imports_nothing_heavy() -> None:
-    """Asking for help imports no server, client or terminal library."""
-    code = (
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """The words and the declaration of each command."""
+    for name in cli.COMMANDS:
+        yield name, import_module(f"fine_tuning_fakeserver.cli.{name}").command
+    for name, command in JOBS.commands.items():
+        yield f"jobs {name}", command
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `serve` is told when it is called: it binds no socket, and serves nothing."""
+    told: dict[str, Any] = {}
+
+    def bind(host: str, port: int) -> None:
+        told.update(host=host, port=port)
+        raise OSError("no socket in this test")
+
+    def create_fake(**settings: Any) -> None:
+        told.update(settings)
+
+    monkeypatch.setattr(serve, "bind", bind)
+    monkeypatch.setattr(serve, "create_fake", create_fake)
+    for parameter in serve.OPTIONS:
+        if parameter.envvar:
+            monkeypatch.delenv(str(parameter.envvar), raising=False)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "modules"),
+    [
+        (["--help"], 0, set()),
+        (["jobs", "--help"], 0, set()),
+        (["jobs", "create", "--help"], 0, set()),
+        (["jobs", "show", "a/b", "--provider", "fake"], 2, {CLIENT}),
+        (["serve", "--help"], 0, {SERVER}),
+        (["serve", "--port", "0", "--host", "192.0.2.1"], 2, {SERVER}),
+        (["exec", "--help"], 0, {SERVER}),
+    ],
+    ids=str,
+)
+def test_commands_import_what_they_need(words: list[str], code: int, modules: set[str]) -> None:
+    """Help of `jobs` imports neither client nor server, `jobs` no server, and `serve` no client."""
+    program = (
         "import sys\n"
         "from fine_tuning_fakeserver.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit as end: assert end.code == 0\n"
-        "print({'uvicorn', 'starlette', 'pydantic', 'httpx', 'rich'} & set(sys.modules))"
+        f"assert main({words}) == {code}\n"
+        f"print('\\n', *sorted({{'{CLIENT}', '{SERVER}'}} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert "demo" in done.stdout
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert set(done.stdout.splitlines()[-1].split()) <= modules
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """The version is that of the distribution."""
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(["--version"])
-
-    assert capsys.readouterr().out == f"fake-fine-tuning {VERSION}\n"
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fake-fine-tuning {version('fake-fine-tuning')}\n"
 
 
-def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", [[], ["jobs"]], ids=str)
+def test_without_a_command_there_is_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Without a command one is told which there are, and that it was a mistake."""
-    assert cli.main([]) == 2
+    assert main(words) == 2
     shown = capsys.readouterr()
-    assert all(command in shown.err for command in cli.COMMANDS)
+    assert all(f"  {command} " in shown.err for command in (JOBS.commands if words else cli.COMMANDS))
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """``-h`` after a command is that command's help, at most 80 columns wide."""
-    with pytest.raises(SystemExit, match="0"):
-        cli.main([command, "-h"])
+@pytest.mark.parametrize("words", ["", "jobs", *(words for words, _ in every_command())])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help(words: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``-h`` and ``--help`` after a command are that command's help, at most 80 columns wide."""
+    assert main([*words.split(), flag]) == 0
 
     shown = capsys.readouterr().out
-    assert shown.startswith(f"usage: fake-fine-tuning {command} ")
+    assert shown.startswith(f"Usage: fake-fine-tuning {words}".strip())
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_help_in_our_own_words() -> None:
+    """What commands and options are said to be is as in the snapshot, whatever click makes of it."""
+    text = f"{cli.cli.help}\n\n{cli.cli.epilog}\n"
+    for words, command in every_command():
+        text += f"== {words}\n{command.help}\n\n"
+        for parameter in command.params:
+            names = " ".join((*parameter.opts, *parameter.secondary_opts))
+            text += f"{names}: {getattr(parameter, 'help', None) or ''}\n"
+        text += f"\n{command.epilog or ''}\n"
+
+    assert_snapshot(text.replace("\b\n", ""), SNAPSHOTS / "help.txt")
+
+
+def test_short_help_is_the_commands_own() -> None:
+    """The list of commands says of none what its own help does not say, and cuts nothing off."""
+    context = click.Context(cli.cli)
+
+    assert all(not command.get_short_help_str(64).endswith("...") for command in cli.cli.commands.values())
+    assert set(cli.cli.list_commands(context)) == set(cli.COMMANDS)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("words", "said"),
     [
-        (["train"], "invalid choice: 'train'"),
-        (["serve", "--port", "99999"], "'99999' is no port"),
-        (["serve", "--port", "-1"], "'-1' is no port"),
-        (["serve", "--port", "http"], "'http' is no whole number"),
-        (["serve", "--pace", "fast"], "a real second, got 'fast'"),
-        (["serve", "--pace", "0"], "a real second, got 0.0"),
-        (["serve", "--seed", "1.5"], "'1.5' is no whole number"),
-        (["serve", "extra"], "unrecognized arguments: extra"),
-        (["demo", "one.jsonl", "two.jsonl"], "unrecognized arguments: two.jsonl"),
+        (["train"], "unknown command; expected one of: serve, exec, jobs, "),
+        (["serve", "--port", "99999"], "99999 is not in the range"),
+        (["serve", "--port", "-1"], "-1 is not in the range"),
+        (["serve", "--port", "http"], "'http' is not a valid integer"),
+        (["serve", "--pace", "fast"], "per real second, got 'fast'"),
+        (["serve", "--pace", "0"], "got 0.0"),
+        (["serve", "--seed", "1.5"], "'1.5' is not a valid integer"),
+        (["serve", "--seed", "9" * 30], "seed is 999"),
+        (["serve", "--dialect", "klingon"], "'klingon' is not one of"),
+        (["serve", "--organization", "old"], "'old' is not one of"),
+        (["serve", "--as-of", "soon"], "as_of is 'soon'"),
+        (["serve", "--webhook", "nowhere"], "nowhere"),
+        (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
+        (["serve", "extra"], "unexpected argument (not shown"),
+        (["serve", "--prot", "1"], "'--port'"),
+        (["serve", "--sed=sk-secret"], "--seed"),
+        (["demo", "one.jsonl", "two.jsonl"], "unexpected argument (not shown"),
     ],
+    ids=str,
 )
-def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be meant is refused with exit code 2, and named."""
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(arguments)
+def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be meant is refused with exit code 2, and named; an unknown argument's value is not shown."""
+    assert main(words) == 2
 
-    assert said in capsys.readouterr().err
-
-
-def test_defaults() -> None:
-    """Without flags and variables it is port 4355 of this machine, a minute a second, seed 0."""
-    assert vars(parsed()) == {"host": "127.0.0.1", "port": 4355, "pace": 60, "seed": 0}
+    shown = capsys.readouterr()
+    assert said in shown.err.splitlines()[-1]
+    assert shown.out == ""
+    assert "sk-secret" not in shown.err
+    assert "extra" not in shown.err
 
 
-def test_variables_beat_defaults() -> None:
-    """A variable is read as its flag would be; an empty one counts as not set."""
-    found = parsed(FAKE_FINE_TUNING_PORT="0", FAKE_FINE_TUNING_PACE="polls", FAKE_FINE_TUNING_SEED="")
+def test_defaults(settings: dict[str, Any]) -> None:
+    """Without options and variables it is port 4355 of this machine, a minute a second, seed 0."""
+    assert main(["serve"]) == 2
 
-    assert (found.port, found.pace, found.seed) == (0, "polls", 0)
+    assert settings == {
+        "host": "127.0.0.1",
+        "port": 4355,
+        "pace": 60,
+        "seed": 0,
+        "dialect": "openai-2025-09",
+        "as_of": None,
+        "organization_class": "active",
+        "webhooks": [],
+        "allow_remote_webhooks": False,
+    }
 
 
-def test_flags_beat_variables() -> None:
-    """A flag wins over its variable, which is then not even looked at."""
-    found = parsed("--pace", "manual", "-p", "7", FAKE_FINE_TUNING_PACE="60", FAKE_FINE_TUNING_PORT="nonsense")
+VARIABLES = {
+    "HOST": ("0.0.0.0", "host", "0.0.0.0"),
+    "PORT": ("0", "port", 0),
+    "PACE": ("polls", "pace", "polls"),
+    "SEED": ("7", "seed", 7),
+    "DIALECT": ("azure-2025", "dialect", "azure-2025"),
+    "AS_OF": ("2026-07-02", "as_of", "2026-07-02"),
+    "ORGANIZATION": ("new", "organization_class", "new"),
+    "WEBHOOK": ("http://127.0.0.1/", "webhooks", [{"url": "http://127.0.0.1/", "secret": None}]),
+    "WEBHOOK_SECRET": ("", "webhooks", []),
+    "CONTROL_TOKEN": ("token", "seed", 0),
+}
 
-    assert (found.pace, found.port) == ("manual", 7)
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_variables_beat_defaults(name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable is read as its option would be; an empty one counts as not set."""
+    text, setting, value = VARIABLES[name]
+    monkeypatch.setenv(f"FAKE_FINE_TUNING_{name}", text)
+
+    assert main(["serve"]) == 2
+    assert settings[setting] == value
 
 
-def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_variable_is_tested() -> None:
+    """The table above has the variables of `serve`, and of `exec`."""
+    variables = {str(option.envvar) for option in (*serve.OPTIONS, *options.ACCOUNT_OPTIONS) if option.envvar}
+
+    assert variables == {f"FAKE_FINE_TUNING_{name}" for name in VARIABLES}
+
+
+def test_options_beat_variables(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option wins over its variable, which is then not even looked at."""
+    monkeypatch.setenv("FAKE_FINE_TUNING_PACE", "60")
+    monkeypatch.setenv("FAKE_FINE_TUNING_PORT", "nonsense")
+
+    assert main(["serve", "--pace", "manual", "-p", "7"]) == 2
+    assert (settings["pace"], settings["port"]) == ("manual", 7)
+
+
+def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that is no good is refused with exit code 2, by its own name."""
-    with pytest.raises(SystemExit, match="2"):
-        parsed(FAKE_FINE_TUNING_SEED="many")
+    monkeypatch.setenv("FAKE_FINE_TUNING_SEED", "many")
 
-    assert "FAKE_FINE_TUNING_SEED: 'many' is no whole number" in capsys.readouterr().err
+    assert main(["serve"]) == 2
+    assert "FAKE_FINE_TUNING_SEED" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that is interrupted on the way ends with 130, and without a traceback."""
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that is interrupted on the way ends with 130, without a word."""
     from fine_tuning_fakeserver.cli import demo
 
-    def interrupted(arguments: object) -> int:
+    def interrupted(path: object, output: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "main", interrupted)
+    monkeypatch.setattr(demo, "run", interrupted)
 
-    assert cli.main(["demo"]) == cli.INTERRUPTED == 130
+    assert main(["demo"]) == commands.INTERRUPTED == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("fake-fine-tuning se", "serve"),
+        ("fake-fine-tuning jobs ch", "checkpoints"),
+        ("fake-fine-tuning jobs wait --ti", "--timeout"),
+        ("fake-fine-tuning jobs create --method d", "dpo"),
+        ("fake-fine-tuning serve --dialect az", "azure-2025"),
+    ],
+)
+def test_shells_complete(words: str, completed: str) -> None:
+    """A shell that asks as click's completion does is told commands, options and their values."""
+    asked = {"_FAKE_FINE_TUNING_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [COMMAND], env={**os.environ, **asked}, capture_output=True, text=True, timeout=LONGEST_S, check=True
+    )
+
+    assert done.stdout == f"plain,{completed}\n"

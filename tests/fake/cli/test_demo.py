@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import demo, main
-from fine_tuning_fakeserver.cli.demo_output import DemoOutput
+from serve_process import LONGEST_S
 
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -29,7 +29,7 @@ def shown_at(shown: str, parts: list[str]) -> list[int]:
 def test_a_session_ends_with_the_model() -> None:
     """Without a terminal the session runs to its end at once, says no bad word, and its last line is the model."""
     environ = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, timeout=30, env=environ)
+    done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, timeout=LONGEST_S, env=environ)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("ft:gpt-4o-mini-2024-07-18:personal:demo:")
@@ -42,12 +42,12 @@ def test_a_session_ends_with_the_model() -> None:
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a terminal there is a live bar with step and loss, within 80 columns."""
-    monkeypatch.setattr(demo, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(demo, "POLL_S", 0.02)
     monkeypatch.setattr(demo, "PACE", 500.0)
-    monkeypatch.setattr(demo, "TRAINING_AT_MOST_S", 0.2)
+    monkeypatch.setattr(demo, "LONGEST_TRAINING_S", 0.2)
     out = StringIO()
 
-    assert demo.run(demo.EXAMPLE, DemoOutput(Console(file=out, force_terminal=True, width=80))) == 0
+    assert demo.run(demo.EXAMPLE, demo.DemoOutput(Console(file=out, force_terminal=True, width=80))) == 0
     assert "━" in out.getvalue()
     assert "/90  loss " in out.getvalue()
 
@@ -102,7 +102,7 @@ def test_a_configuration_that_cannot_be_read(
 def test_names_are_shown_as_they_are() -> None:
     """A name that looks like markup or an emoji is shown letter by letter."""
     out = StringIO()
-    DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
+    demo.DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
 
     assert out.getvalue() == "uploaded  file-[bold]1  :smile:.jsonl\n"
 
@@ -138,7 +138,7 @@ def test_the_script_of_the_official_sdk_runs() -> None:
     with FakeFineTuning(pace="instant").serving() as url:
         environ = {**os.environ, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "any", "PYTHONWARNINGS": "error"}
         script = str(EXAMPLES / "session.py")
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, env=environ)
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=LONGEST_S, env=environ)
 
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1].startswith("ft:gpt-4o-mini-2024-07-18:personal:workshop:")

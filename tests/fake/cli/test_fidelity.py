@@ -43,7 +43,9 @@ def test_the_table_for_a_file(tmp_path: Path) -> None:
     assert lines[-2:] == [END, "after"]
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "No such file"), ("no markers", "the markers are wanted")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "No such file"), ("no markers", "must have these markers once")]
+)
 def test_a_file_without_a_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
 ) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver.cli.jobs.output import Output, moment, plain
-from fine_tuning_fakeserver.cli.jobs.show import _spelled
+from fine_tuning_fakeserver.cli.jobs.show import format_number
+from fine_tuning_fakeserver.cli.output import Writer, cell_text, format_time
 
 ANYTHING = st.text() | st.none() | st.integers() | st.lists(st.text()) | st.text(st.characters(categories=["Cs", "Cc"]))
 
@@ -18,21 +18,21 @@ ANYTHING = st.text() | st.none() | st.integers() | st.lists(st.text()) | st.text
 @given(ANYTHING)
 def test_any_text_becomes_printable(value: object) -> None:
     """Whatever the service says ends as text that can be printed, and not as nothing."""
-    assert plain(value)
-    assert plain(value).isprintable()
+    assert cell_text(value)
+    assert cell_text(value).isprintable()
 
 
 @given(st.text().filter(str.isprintable).filter(bool))
 def test_printable_text_stays_as_it_is(text: str) -> None:
     """What can be printed is not touched."""
-    assert plain(text) == text
+    assert cell_text(text) == text
 
 
 @given(st.lists(ANYTHING, min_size=1, max_size=4))
 def test_a_row_is_a_line_of_as_many_cells(cells: list[object]) -> None:
     """In a pipe no cell can break its line, or make it look like more cells."""
     out = StringIO()
-    Output(out).row(cells, ())
+    Writer(out).row(cells)
 
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().count("\t") == len(cells) - 1
@@ -41,7 +41,7 @@ def test_a_row_is_a_line_of_as_many_cells(cells: list[object]) -> None:
 @given(st.floats())
 def test_a_number_loses_nothing(number: float) -> None:
     """A number reads back as the same number."""
-    again = float(_spelled(number))
+    again = float(format_number(number))
 
     assert again == number or (math.isnan(again) and math.isnan(number))
 
@@ -51,10 +51,10 @@ def test_a_number_loses_nothing(number: float) -> None:
 )
 def test_a_number_is_short(number: float | None, text: str) -> None:
     """A whole number is written without a point; what was not measured is nothing."""
-    assert _spelled(number) == text
+    assert format_number(number) == text
 
 
 @given(st.integers() | st.floats() | st.text() | st.booleans() | st.none())
 def test_any_time_is_text(at: object) -> None:
     """Whatever a service gives for a time can be shown."""
-    assert moment(at).isprintable()
+    assert format_time(at).isprintable()

@@ -1,175 +1,125 @@
-"""`jobs list`, `jobs show`, `jobs checkpoints`: what there is, looked at once."""
+"""`jobs list`, `show`, `checkpoints`, `metrics`: one look; `jobs cancel`, `pause`, `resume`: one step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isfinite, nan
+import csv
+import json
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
-from fine_tuning_client import NOT_GIVEN, FineTuningCheckpointResponse, FineTuningJobResponse
+import click
 
-from .arguments import metadata_of
-from .chart import chart
-from .output import moment, note
-from .session import REFUSED, Session
-
-JOBS = ("ID", "STATUS", "CREATED", "MODEL")
-TIMES = ("created_at", "finished_at", "estimated_finish")
-MEMBERS = (
-    *("id", "status", "error", "model", "fine_tuned_model", "method", "hyperparameters", "seed"),
-    *("training_file", "validation_file", "trained_tokens", "result_files", "metadata", *TIMES),
-)
-"""What `show` has of a job, if the service said it, from what matters most down."""
+from ..chart import draw_chart
+from ..output import format_time, print_note, printable
+from .context import JOB, JSON, REFUSED, Context, JobsCommand, parse_metadata
 
 
-def jobs(session: Session) -> int:
+@click.command("list", cls=JobsCommand)
+@click.option("--limit", type=click.IntRange(1), help="How many at most (default: the service's, 20).")
+@click.option("--after", metavar="ID", help="Id of the last job already seen.")
+@click.option("--all", "is_all", is_flag=True, help="All jobs, page after page.")
+@click.option("--metadata", metavar="K=V", multiple=True, callback=parse_metadata, help="Only jobs with this pair.")
+@JSON
+def list_jobs(context: Context, is_all: bool, as_json: bool, **given: Any) -> None:
     """Show jobs, newest first."""
-    found = _all(session) if session.given.all else _page(session)
-    if session.given.json:
-        for job in found:
-            session.out.json(job.raw)
-    elif rows := [_cells(job) for job in found]:
-        session.out.table(JOBS, rows)
+    if is_all and (given["limit"] or given["after"]):
+        raise click.UsageError("--all goes with neither --limit nor --after", click.get_current_context())
+    filters = {name: value for name, value in given.items() if value not in (None, {})}
+    jobs: Any = context.client.iter_jobs(**filters) if is_all else context.client.list_jobs(**filters)
+    if not is_all and jobs.has_more and jobs.last_id:
+        print_note(f"there are more: --after {jobs.last_id}, or --all")
+    if as_json:
+        for job in jobs:
+            context.out.json(job.raw)
+    elif rows := [(job.id, job.status, format_time(job.created_at), job.fine_tuned_model or job.model) for job in jobs]:
+        context.out.table(("ID", "STATUS", "CREATED", "MODEL"), rows)
     else:
-        note("no jobs")
-    return 0
+        print_note("no jobs")
 
 
-def _all(session: Session) -> Iterator[FineTuningJobResponse]:
-    if session.given.limit or session.given.after:
-        raise ValueError("--all goes with neither --limit nor --after")
-    return session.client.iter_jobs(metadata=metadata_of(session.given) or NOT_GIVEN)
+@click.command(cls=JobsCommand)
+@JOB
+@JSON
+def show(context: Context, job_id: str, as_json: bool) -> None:
+    """Show a job as it is now."""
+    job = context.client.retrieve_job(job_id)
+    if as_json:
+        context.out.json(job.raw)
+        return
+    for name, value in job.raw.items():
+        if text := _format(value):
+            is_time = name.endswith("_at") or name == "estimated_finish"
+            context.out.row((name, format_time(value) if is_time else text), (max(map(len, job.raw)),))
 
 
-def _page(session: Session) -> Iterable[FineTuningJobResponse]:
-    page = session.client.list_jobs(
-        limit=session.given.limit, after=session.given.after, metadata=metadata_of(session.given) or NOT_GIVEN
-    )
-    if page.has_more and page.last_id:
-        note(f"there are more: --after {page.last_id}, or --all")
-    return page
-
-
-def _cells(job: FineTuningJobResponse) -> tuple[object, ...]:
-    return job.id, job.status, moment(job.created_at), job.fine_tuned_model or job.model
-
-
-def show(session: Session) -> int:
-    """Show a job as it is now, a member a line."""
-    job = session.client.retrieve_job(session.given.job)
-    if session.given.json:
-        session.out.json(job.raw)
-        return 0
-    for name in MEMBERS:
-        if text := _flat(name, _member(job, name)):
-            session.out.row((name, text), (max(map(len, MEMBERS)),))
-    return 0
-
-
-def _member(job: FineTuningJobResponse, name: str) -> Any:
-    """A member of *job*; its hyperparameters are also met inside its method, and only there."""
-    value = getattr(job, name)
-    if value is not None or name != "hyperparameters" or not isinstance(job.method, Mapping):
-        return value
-    inner = job.method.get(str(job.method.get("type")))
-    return inner.get(name) if isinstance(inner, Mapping) else None
-
-
-def _flat(name: str, value: Any) -> str:
-    """A member in one line; nothing where the service said nothing."""
-    if value is None:
-        return ""
-    if name in TIMES:
-        return moment(value)
-    if name == "method" and isinstance(value, Mapping):
-        return str(value.get("type"))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={each}" for key, each in value.items() if each is not None)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def checkpoints(session: Session) -> int:
-    """Show a job's checkpoints, newest last as in a log."""
-    points = list(session.client.iter_job_checkpoints(session.given.job))[::-1]
-    if session.given.json:
+@click.command(cls=JobsCommand)
+@JOB
+@JSON
+def checkpoints(context: Context, job_id: str, as_json: bool) -> None:
+    """Show a job's checkpoints, newest last."""
+    points = list(context.client.iter_job_checkpoints(job_id))[::-1]
+    if as_json:
         for point in points:
-            session.out.json(point.raw)
+            context.out.json(point.raw)
     elif points:
-        names = list(dict.fromkeys(name for point in points for name in _numbers(point)))
-        header = ("STEP", *(name.upper() for name in names), "MODEL")
-        session.out.table(header, [_measured(point, names) for point in points])
+        rows = [(point.step_number, _format(point.metrics), point.fine_tuned_model_checkpoint) for point in points]
+        context.out.table(("STEP", "METRICS", "MODEL"), rows)
     else:
-        note(f"job {session.given.job} has no checkpoints")
-    return 0
+        print_note(f"job {job_id} has no checkpoints")
 
 
-def _numbers(point: FineTuningCheckpointResponse) -> dict[str, float]:
-    """What was measured; the service says the step and the method there, too, and one may say nothing."""
-    metrics = point.metrics if isinstance(point.metrics, Mapping) else {}
-    return {name: value for name, value in metrics.items() if isinstance(value, int | float) and name != "step"}
+def _format(value: Any) -> str:
+    """Return a value of the service as text: objects and lists as JSON without nulls, empty ones as nothing."""
+    if isinstance(value, Mapping):
+        value = {key: inner for key, inner in value.items() if inner is not None}
+    if isinstance(value, str) or value in (None, {}, []):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _measured(point: FineTuningCheckpointResponse, names: Iterable[str]) -> tuple[object, ...]:
-    numbers = _numbers(point)
-    return point.step_number, *(numbers.get(name) for name in names), point.fine_tuned_model_checkpoint
-
-
-def cancel(session: Session) -> int:
-    """Stop a job for good."""
-    return _told(session, session.client.cancel_job(session.given.job))
-
-
-def pause(session: Session) -> int:
-    """Stop a running job until it is resumed."""
-    return _told(session, session.client.pause_job(session.given.job))
-
-
-def resume(session: Session) -> int:
-    """Let a paused job go on."""
-    return _told(session, session.client.resume_job(session.given.job))
-
-
-def _told(session: Session, job: FineTuningJobResponse) -> int:
-    session.out.row((job.id, job.status), (len(job.id),))
-    return 0
-
-
-Row = dict[str, float | None]
-
-WIDTH, HEIGHT = 64, 7
-LOSS = "train_loss"
-
-
-def metrics(session: Session) -> int:
-    """Show a job's metrics; 1 while there are none."""
-    rows = session.client.result_metrics(session.given.job)
+@click.command(cls=JobsCommand)
+@JOB
+@click.option("--csv", "as_csv", is_flag=True, help="Print the numbers of all steps as CSV.")
+def metrics(context: Context, job_id: str, as_csv: bool) -> int:
+    """Show how a job's loss went."""
+    rows = context.client.result_metrics(job_id)
     if not rows:
-        status = session.client.retrieve_job(session.given.job).status
-        note(f"job {session.given.job} is {status} and has no metrics: they come when it has succeeded")
+        status = context.client.retrieve_job(job_id).status
+        print_note(f"job {job_id} is {status} and has no metrics: they come when it has succeeded")
         return REFUSED
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_spelled(row.get(name)) for name in names] for row in rows]
-    if session.given.csv:
-        session.out.csv(names, cells)
-    elif session.out.is_terminal:
-        _draw(session, rows)
+    cells = [[format_number(row.get(name)) for name in names] for row in rows]
+    if as_csv:
+        csv.writer(context.out.stream, lineterminator="\n").writerows([map(printable, names), *cells])
+    elif not context.out.is_terminal:
+        context.out.table(names, cells)
     else:
-        session.out.table(names, cells)
+        for pair in zip(names, cells[-1], strict=True):
+            context.out.row(pair, (max(map(len, names)),))
+        first, last = (format_number(row.get("step")) for row in (rows[0], rows[-1]))
+        for text in draw_chart([row.get("train_loss") for row in rows], f"step {first}", last):
+            context.out.row([text], fg="cyan")
     return 0
 
 
-def _spelled(number: float | None) -> str:
-    """A number as short as it can be written without loss; steps are whole."""
+def format_number(number: float | None) -> str:
+    """Return a number as short as it can be written without loss; whole ones, as steps are, without a point."""
     if number is None:
         return ""
     return str(int(number)) if isfinite(number) and number == int(number) and abs(number) < 2**53 else repr(number)
 
 
-def _draw(session: Session, rows: Sequence[Row]) -> None:
-    """The last step's numbers, and the loss over all steps where there is one."""
-    first, last = (_spelled(rows[each].get("step")) for each in (0, -1))
-    for name, number in rows[-1].items():
-        session.out.row((name, _spelled(number)), (max(map(len, rows[-1])),))
-    losses = [nan if (loss := row.get(LOSS)) is None else loss for row in rows]
-    for text in chart(losses, (f"step {first}", last), WIDTH, HEIGHT):
-        session.out.line(text, "cyan")
+def _status_command(name: str, text: str) -> click.Command:
+    """Declare a command that changes the status of a job."""
+
+    def change(context: Context, job_id: str) -> None:
+        job = getattr(context.client, f"{name}_job")(job_id)
+        context.out.row((job.id, job.status))
+
+    return click.command(name, cls=JobsCommand, help=text)(JOB(change))
+
+
+cancel = _status_command("cancel", "Stop a job for good.")
+pause = _status_command("pause", "Stop a running job until it is resumed.")
+resume = _status_command("resume", "Let a paused job go on.")

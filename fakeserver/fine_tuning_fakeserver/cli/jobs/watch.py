@@ -1,107 +1,100 @@
-"""`jobs events`, `jobs wait`, and what `create --follow` does: watch a job to its end; interrupted, it goes on."""
+"""`jobs events`, `jobs wait`, and `create --follow`: watch a job until it has ended; an interrupt leaves it running."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from fine_tuning_client import (
-    APIConnectionError,
-    APIResponseError,
-    FineTuningEventResponse,
-    FineTuningJobResponse,
-    InternalServerError,
-    JobDisplay,
-    RateLimitError,
-    WaitTimeout,
-)
+import click
 
-from .output import moment, note
-from .session import REFUSED, Session
+from ..output import format_time, print_note
+from .context import JOB, JSON, REFUSED, Context, JobsCommand
 
-SHOWN = 20
-"""How many events there are without being asked for more."""
+if TYPE_CHECKING:
+    from fine_tuning_client import FineTuningEventResponse, FineTuningJobResponse
 
-PASSING = (APIConnectionError, APIResponseError, InternalServerError, RateLimitError, WaitTimeout)
-"""What says nothing against the job: it goes on."""
-
-WIDTHS = (len("2023-11-14T22:13:20Z"), len("error"))
+POLL_S = 1.0  # between the first two looks; the client waits longer each time
 
 
-def events(session: Session) -> int:
-    """Show what happened to a job, newest last; with --follow until it is over."""
-    given = session.given
-    if given.follow:
-        return follow(session, given.job, _before(session, given.job, given.limit), given.json)
-    newest = list(islice(session.client.iter_job_events(given.job), given.limit or SHOWN))
-    for event in reversed(newest):
-        _write(session, event, given.json)
+@click.command(cls=JobsCommand)
+@JOB
+@click.option("--follow", is_flag=True, help="Go on until the job has ended; Ctrl-C leaves it running.")
+@click.option("--limit", type=click.IntRange(1), help="Only the newest ones (default: 20; with --follow all).")
+@JSON
+def events(context: Context, job_id: str, follow: bool, limit: int | None, as_json: bool) -> int:
+    """Show the events of a job, newest last."""
+    newest = context.client.iter_job_events(job_id)
+    if follow:
+        since = next((event.id for event in islice(newest, limit, None)), None) if limit else None
+        return follow_events(context, job_id, since, as_json)
+    for event in reversed(list(islice(newest, limit or 20))):
+        _write(context, event, as_json)
     return 0
 
 
-def follow(session: Session, job_id: str, since: str | None = None, as_json: bool = False) -> int:
-    """Write events as they come, until the job is over; then how it ended."""
-    again = ("events", job_id, "--follow", *(("--json",) if as_json else ()))
-    with _going_on(session.command(*again)):
-        for event in session.client.follow_job_events(job_id, since=since, poll_interval=session.poll_s):
-            _write(session, event, as_json)
-        job = session.client.retrieve_job(job_id)
-    return _ended(session, job, as_json)
+def follow_events(context: Context, job_id: str, since: str | None = None, as_json: bool = False) -> int:
+    """Write events as they come until the job has ended, then its outcome."""
+    with _saying_how_to_come_back(context, "events", job_id, "--follow", *(("--json",) if as_json else ())):
+        for event in context.client.follow_job_events(job_id, since=since, poll_interval=POLL_S):
+            _write(context, event, as_json)
+        job = context.client.retrieve_job(job_id)
+    return _write_outcome(context, job, as_json)
 
 
-def wait(session: Session) -> int:
-    """Wait until a job is over."""
-    job_id, timeout = session.given.job, session.given.timeout
-    with _going_on(session.command("wait", job_id)), JobDisplay() as display:
+def _write(context: Context, event: FineTuningEventResponse, as_json: bool) -> None:
+    if as_json:
+        context.out.json(event.raw)
+    else:
+        widths = len("2023-11-14T22:13:20Z"), len("error")
+        context.out.row((format_time(event.created_at), event.level, event.message), widths)
 
-        def tell(job: FineTuningJobResponse) -> None:
-            if not job.is_finished():  # of its end there is more to say
+
+@click.command(cls=JobsCommand)
+@JOB
+@click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait at most (default: no limit).")
+def wait(context: Context, job_id: str, timeout: float | None) -> int:
+    """Wait until a job has ended.
+
+    Its model's name goes to stdout. Ctrl-C and --timeout leave the job running.
+    """
+    from fine_tuning_client import JobDisplay
+
+    with _saying_how_to_come_back(context, "wait", job_id), JobDisplay() as display:
+
+        def update(job: FineTuningJobResponse) -> None:
+            if not job.is_finished():  # its outcome is written below
                 display(job)
             if job.is_paused():
-                note(f"it is paused until: {session.command('resume', job_id)}")
+                print_note(f"it is paused until: {context.command_line('resume', job_id)}")
 
-        job = session.client.wait_for_job(job_id, timeout=timeout, poll_interval=session.poll_s, on_update=tell)
-    return _ended(session, job)
-
-
-def _before(session: Session, job_id: str, limit: int | None) -> str | None:
-    """The event before the newest *limit* ones, or None where all are wanted."""
-    if limit is None:
-        return None
-    older = islice(session.client.iter_job_events(job_id), limit, None)
-    return next((event.id for event in older), None)
-
-
-def _write(session: Session, event: FineTuningEventResponse, as_json: bool) -> None:
-    if as_json:
-        session.out.json(event.raw)
-    else:
-        session.out.row((moment(event.created_at), event.level, event.message), WIDTHS)
+        job = context.client.wait_for_job(job_id, timeout=timeout, poll_interval=POLL_S, on_update=update)
+    return _write_outcome(context, job)
 
 
 @contextmanager
-def _going_on(command: str) -> Iterator[None]:
-    """Say how to come back, where one is torn from a job that goes on."""
+def _saying_how_to_come_back(context: Context, *words: str) -> Iterator[None]:
+    """Print the command to come back with after an interrupt, or an error that says nothing about the job."""
+    import fine_tuning_client as ft
+
+    passing = (ft.APIConnectionError, ft.APIResponseError, ft.InternalServerError, ft.RateLimitError)
     try:
         yield
-    except (KeyboardInterrupt, *PASSING):
-        note(f"the job goes on; come back to it with: {command}")
+    except (KeyboardInterrupt, ft.WaitTimeout, *passing):
+        print_note(f"the job goes on; come back to it with: {context.command_line(*words)}")
         raise
 
 
-def _ended(session: Session, job: FineTuningJobResponse, as_json: bool = False) -> int:
-    if not job.is_completed():
-        note(f"job {job.id} {_end(job)}")
-        return REFUSED
-    if not as_json:
-        session.out.line(job.fine_tuned_model, "bold green")
-    return 0
-
-
-def _end(job: FineTuningJobResponse) -> str:
-    if not job.has_failed():
-        return f"was {job.status}"
-    error = job.error if isinstance(job.error, dict) else {"message": job.error}
-    reasons = [str(error[name]) for name in ("code", "message") if error.get(name)]
-    return ": ".join(["has failed", *(reasons or ["no reason given"])])
+def _write_outcome(context: Context, job: FineTuningJobResponse, as_json: bool = False) -> int:
+    if job.is_completed():
+        if not as_json:
+            context.out.row([job.fine_tuned_model], fg="green", bold=True)
+        return 0
+    if job.has_failed():
+        error = job.error if isinstance(job.error, dict) else {"message": job.error}
+        reasons = [str(error[name]) for name in ("code", "message") if error.get(name)]
+        print_note(f"job {job.id} has failed: {': '.join(reasons) or 'no reason given'}")
+    else:
+        print_note(f"job {job.id} was {job.status}")
+    return REFUSED
