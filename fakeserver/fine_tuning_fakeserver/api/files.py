@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ..account.account import RESULTS, Account, next_id, result_created_at
+from ..account.account import RESULTS, Account, OrderedIds, UnknownCursorError, next_id, result_created_at
 from ..account.blobs import Blob
-from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, Record, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (
