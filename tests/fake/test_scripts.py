@@ -319,7 +319,7 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     (
         RateLimitError("x", retry_after=-1.0),
         lambda client: client.list_jobs(),
-        "whose retry_after must be seconds from 0, got -1.0",
+        "retry_after must be seconds from 0, got -1.0",
     ),
 ]
 
