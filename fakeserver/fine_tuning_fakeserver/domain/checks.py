@@ -1,7 +1,7 @@
-"""Checks that stand beside the fields they are for: ``seed: Annotated[int, whole()] = 0``.
+"""Checks of fields, declared in their types: ``seed: Annotated[int, whole()] = 0``.
 
-`check_fields` applies them to an instance. A check is called with the value and the name to call it by in an error;
-it returns what the field is to hold, or raises `FakeUsageError`. So any parser, such as `parse_seconds`, is one.
+`check_fields` applies them to an instance. A check is called with the value and its name in errors; it returns the
+value to store, or raises `FakeUsageError`. So any parser, such as `parse_seconds`, is a check.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Requirement:
         return value
 
     def or_none(self, meaning: str = "") -> Requirement:
-        """Accept None, too; *meaning* is told in an error: "for no limit"."""
+        """Return the requirement that None meets, too; *meaning* is for errors: "for no limit"."""
         wanted = f"{self.wanted}, or None {meaning}" if meaning else self.wanted
         return Requirement(wanted, lambda value: value is None or self.accepts(value))
 
 
-def whole(least: int = -(2**63), most: int = 2**63 - 1, wanted: str = "") -> Requirement:
+def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
     """Require an int of this range; True and False are none."""
     words = f"a whole number from {least}" if least > -(2**63) else "a whole number of at most 64 bits"
     if most < 2**63 - 1:
         words += f" to {most}"
-    return Requirement(wanted or words, lambda value: isinstance(value, int) and is_number(value, least, most))
+    return Requirement(words, lambda value: isinstance(value, int) and is_number(value, least, most))
 
 
 def number(least: float, most: float, wanted: str = "") -> Requirement:
