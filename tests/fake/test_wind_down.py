@@ -171,7 +171,7 @@ def test_through_control() -> None:
         ({"as_of": "soon"}, "as_of is 'soon': a date is wanted"),
         ({"as_of": "1969-12-31"}, "no date before 1970"),
         ({"as_of": 20260702.5}, "a date is wanted"),
-        ({"as_of": "2026-07-02", "organization_class": "old"}, "'old' is not one of 'new', 'inactive', 'active'"),
+        ({"as_of": "2026-07-02", "organization_class": "old"}, "'old': one of new, inactive, active"),
         ({"as_of": "2026-07-02", "organization_class": 7}, "7: one of new, inactive, active"),
         ({"organization_class": "new"}, "organization_class 'new' means nothing without as_of"),
     ],

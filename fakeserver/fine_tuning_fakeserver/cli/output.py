@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
 
+INTERRUPTED = 130
 STATUS_COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 COLOURS = {**STATUS_COLOURS, "error": "red", "warn": "yellow"}  # the latter are levels of events
 
@@ -29,9 +29,11 @@ def cell_text(value: object) -> str:
 
 def format_time(at: Any) -> str:
     """Return a time in Unix seconds as UTC; any other value of a service as it is."""
+    if not isinstance(at, int | float) or isinstance(at, bool):
+        return cell_text(at)
     try:
-        return cell_text(at) if isinstance(at, bool) else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (TypeError, ValueError, OverflowError, OSError):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (ValueError, OverflowError, OSError):
         return cell_text(at)
 
 
@@ -83,4 +85,6 @@ class Writer:
 
     def json(self, raw: Mapping[str, Any]) -> None:
         """Write an object of the service as one line of ASCII."""
-        click.echo(json.dumps(raw), self.stream)
+        from json import dumps  # other commands start without it
+
+        click.echo(dumps(raw), self.stream)

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from fine_tuning_fakeserver import cli
-from fine_tuning_fakeserver.cli import commands, main, options, serve
+from fine_tuning_fakeserver.cli import main, options, serve
 from serve_process import COMMAND, LONGEST_S
 from snapshots import assert_snapshot
 
@@ -225,16 +225,19 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that is interrupted on the way ends with 130, without a word."""
-    from fine_tuning_fakeserver.cli import demo
+    """A command that is interrupted on the way, or while it is imported, ends with 130, and without a word."""
 
-    def interrupted(path: object, output: object) -> int:
+    def interrupted(*arguments: object) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "run", interrupted)
-
-    assert main(["demo"]) == commands.INTERRUPTED == 130
-    assert capsys.readouterr() == ("", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module("fine_tuning_fakeserver.cli.demo"), "run", interrupted)
+        assert main(["demo"]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "import_module", interrupted)
+        assert main(["demo"]) == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.strip()) == ("", "")
 
 
 @pytest.mark.parametrize(
