@@ -60,11 +60,10 @@ class Code:
         return self.about(job, method="GET")
 
 
-def at_work(monkeypatch: pytest.MonkeyPatch, idle_s: float = 0.0) -> None:
-    """Let each request take a millisecond of work and *idle_s* of rest, however slow the machine is."""
-    real, busy = count(1), count(1)
-    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(real) * (0.001 + idle_s))
-    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.busy", lambda: next(busy) * 0.001)
+def set_request_interval(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.001) -> None:
+    """Let each request come these real seconds after the one before, however slow the machine is."""
+    requests = count(1)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(requests) * seconds)
 
 
 @contextmanager

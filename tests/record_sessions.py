@@ -1,4 +1,4 @@
-"""Records the sessions that `fine_tuning_cassettes` comes with, from the fake: same code, same bytes.
+"""Record the sessions bundled with `fine_tuning_cassettes` from the fake: same code, same bytes.
 
 ``scripts/record_sessions`` runs this. Each session is a function of a client; its docstring is the line that
 `fine_tuning_cassettes.sessions` lists.
@@ -30,14 +30,14 @@ QUESTIONS = ("Is it late?", "Where are you?", "Who is there?", "What is this?", 
 
 
 def rows() -> str:
-    """The training data of the library: ten examples."""
+    """Return the training data of the sessions: ten examples."""
     answers = ("Clearly.", "Elsewhere.")
     pairs = [(question, answer) for question in QUESTIONS for answer in answers]
     return "".join(json.dumps({"messages": _messages(*pair)}) + "\n" for pair in pairs)
 
 
 def preferences() -> str:
-    """Ten examples of what is preferred."""
+    """Return ten examples of preferred answers."""
     return "".join(
         json.dumps(
             {
@@ -53,7 +53,7 @@ def preferences() -> str:
 
 
 def tasks() -> str:
-    """Ten examples with answers that a grader compares."""
+    """Return ten examples with answers that a grader compares."""
     return "".join(
         json.dumps({"messages": [{"role": "user", "content": f"What is {a} and {b}?"}], "answer": str(a + b)}) + "\n"
         for a in range(5)
@@ -67,7 +67,7 @@ def _messages(question: str, answer: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session, and the account that it is played in.
+    """A session, and the account that it is played in.
 
     Args:
         play: what the client does.
@@ -82,7 +82,7 @@ class Session:
 
 def success(client: FineTuningClient) -> None:
     """A job on train.jsonl is looked at until it has succeeded, then its events, checkpoints, results and model."""
-    job = client.wait_for_job(_created(client))
+    job = client.wait_for_job(_create_job(client))
     client.list_job_events(job.id)
     client.list_job_checkpoints(job.id)
     assert job.result_files
@@ -93,7 +93,7 @@ def success(client: FineTuningClient) -> None:
 
 def failure(client: FineTuningClient) -> None:
     """A job fails while it is trained; its error and its events tell why."""
-    job = client.wait_for_job(_created(client))
+    job = client.wait_for_job(_create_job(client))
     client.list_job_events(job.id)
 
 
@@ -106,7 +106,7 @@ def invalid_training_file(client: FineTuningClient) -> None:
 
 def cancel(client: FineTuningClient) -> None:
     """A job is cancelled once it runs, and looked at before and after."""
-    job = _running(client)
+    job = _start_job(client)
     client.cancel_job(job)
     client.retrieve_job(job)
     client.list_job_events(job)
@@ -114,7 +114,7 @@ def cancel(client: FineTuningClient) -> None:
 
 def pause_resume(client: FineTuningClient) -> None:
     """A job is paused once it runs, looked at, resumed, and looked at until it has succeeded."""
-    job = _running(client)
+    job = _start_job(client)
     client.pause_job(job)
     client.retrieve_job(job)
     client.resume_job(job)
@@ -123,7 +123,7 @@ def pause_resume(client: FineTuningClient) -> None:
 
 def paging(client: FineTuningClient) -> None:
     """Three jobs are listed in pages of two, and the events of the last in pages of fifty."""
-    file = _uploaded(client)
+    file = _upload(client)
     jobs = [client.wait_for_job(client.create_job(file, MODEL).id) for _ in range(3)]
     list(client.iter_jobs(page_size=2))
     list(client.iter_job_events(jobs[-1].id, page_size=50))
@@ -156,7 +156,7 @@ def reinforcement(client: FineTuningClient) -> None:
 
 def rate_limited(client: FineTuningClient) -> None:
     """Creating a job is answered with 429 and a retry-after of a second, then it is taken, and succeeds."""
-    file = _uploaded(client)
+    file = _upload(client)
     job = client.with_options(max_retries=2).create_job(file, MODEL)
     client.wait_for_job(job.id)
 
@@ -175,7 +175,7 @@ def error_401(client: FineTuningClient) -> None:
 
 def error_403(client: FineTuningClient) -> None:
     """A job on train.jsonl is refused: fine-tuning is closed for the organization."""
-    file = _uploaded(client)
+    file = _upload(client)
     with suppress(APIStatusError):
         client.create_job(file, MODEL)
 
@@ -198,16 +198,16 @@ def error_500(client: FineTuningClient) -> None:
         client.list_jobs()
 
 
-def _uploaded(client: FineTuningClient) -> str:
+def _upload(client: FineTuningClient) -> str:
     return client.upload_file(rows().encode(), filename="train.jsonl").id
 
 
-def _created(client: FineTuningClient) -> str:
-    return client.create_job(_uploaded(client), MODEL).id
+def _create_job(client: FineTuningClient) -> str:
+    return client.create_job(_upload(client), MODEL).id
 
 
-def _running(client: FineTuningClient) -> str:
-    job = _created(client)
+def _start_job(client: FineTuningClient) -> str:
+    job = _create_job(client)
     while client.retrieve_job(job).status != "running":
         pass
     return job
@@ -241,14 +241,14 @@ def record(folder: Path) -> None:
 
 
 def _record(session: Session, path: Path) -> None:
-    given = session.settings if "as_of" in session.settings else {"start": START, **session.settings}
-    fake = FakeFineTuning(seed=7, **given)
+    settings = session.settings if "as_of" in session.settings else {"start": START, **session.settings}
+    fake = FakeFineTuning(seed=7, **settings)
     session.prepare(fake)
     about = str(session.play.__doc__)
     with fake.serving() as url:
-        tape = use_cassette(path, "rewrite", recorded_from=FROM, about=about, clock=lambda: fake.born)
+        recording = use_cassette(path, "rewrite", recorded_from=FROM, about=about, clock=lambda: fake.born)
         client = FineTuningClient(api_key=KEY, base_url=url, sleep=fake.sleep, clock=lambda: fake.now, max_retries=0)
-        with tape, client:
+        with recording, client:
             session.play(client)
 
 

@@ -18,7 +18,7 @@ URL = "https://api.example.com"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Exchange:
     """A request with its answer."""
 
     method: str
@@ -35,7 +35,7 @@ class Recorder(Http):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(FakeFineTuning(**{"start": BORN, **settings}))
-        self.asked: list[Asked] = []
+        self.exchanges: list[Exchange] = []
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """One request; its answer parsed, or as bytes."""
@@ -43,21 +43,21 @@ class Recorder(Http):
         pairs = ((b"authorization", b"Bearer any"), (b"content-type", kind.encode()))
         reply = self.send(method, path, raw, pairs)
         headers = [(name.decode(), value.decode()) for name, value in reply.headers]
-        self.asked.append(Asked(method, f"/v1{path}", raw, kind, reply.status, headers, reply.body))
+        self.exchanges.append(Exchange(method, f"/v1{path}", raw, kind, reply.status, headers, reply.body))
         try:
             return json.loads(reply.body)
         except ValueError:
             return reply.body
 
 
-def session(**settings: Any) -> list[Asked]:
+def session(**settings: Any) -> list[Exchange]:
     """A whole session: files, a job that is trained, one that is held and cancelled, one that loses its file."""
     record = Recorder(**settings)
     job = _trained(record)
     _looked_at(record, job)
     _disturbed(record, job)
     _in_parts(record)
-    return record.asked
+    return record.exchanges
 
 
 def _upload(record: Recorder, content: str = ROWS) -> str:
@@ -103,26 +103,26 @@ def _disturbed(record: Recorder, trained: Any) -> None:
 
 def _in_parts(record: Recorder) -> None:
     size = len(ROWS)
-    said = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": size, "mime_type": "text/jsonl"}
-    upload = record.call("POST", "/uploads", said)["id"]
+    body = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": size, "mime_type": "text/jsonl"}
+    upload = record.call("POST", "/uploads", body)["id"]
     part = form(ROWS.encode()).replace(b'name="file"', b'name="data"')
     made = record.call("POST", f"/uploads/{upload}/parts", part, "multipart/form-data; boundary=B")
     record.call("POST", f"/uploads/{upload}/complete", {"part_ids": [made["id"]]})
 
 
-def cassette(asked: Sequence[Asked]) -> str:
+def cassette(exchanges: Sequence[Exchange]) -> str:
     """A cassette as vcrpy writes it."""
-    return yaml.dump({"interactions": list(_interactions(asked)), "version": 1})
+    return yaml.dump({"interactions": list(_interactions(exchanges)), "version": 1})
 
 
-def ruby_cassette(asked: Sequence[Asked]) -> str:
+def ruby_cassette(exchanges: Sequence[Exchange]) -> str:
     """A cassette as Ruby's VCR writes it: bytes have a tag of its own."""
-    text = yaml.dump({"http_interactions": list(_interactions(asked)), "recorded_with": "VCR 6.1.0"})
+    text = yaml.dump({"http_interactions": list(_interactions(exchanges)), "recorded_with": "VCR 6.1.0"})
     return text.replace("!!binary", "!binary")
 
 
-def _interactions(asked: Sequence[Asked]) -> Iterator[dict[str, Any]]:
-    for each in asked:
+def _interactions(exchanges: Sequence[Exchange]) -> Iterator[dict[str, Any]]:
+    for each in exchanges:
         request = {"method": each.method, "uri": URL + each.path, "headers": {"Content-Type": [each.kind]}}
         headers = {name.title(): [value] for name, value in each.headers}
         yield {
@@ -131,12 +131,12 @@ def _interactions(asked: Sequence[Asked]) -> Iterator[dict[str, Any]]:
         }
 
 
-def proxy(asked: Sequence[Asked]) -> str:
+def proxy(exchanges: Sequence[Exchange]) -> str:
     """A recording of the Azure SDK's test proxy: JSON is kept parsed, forms not at all, other content in base64."""
-    return json.dumps({"Entries": [_entry(each) for each in asked], "Variables": {}}, ensure_ascii=False)
+    return json.dumps({"Entries": [_entry(each) for each in exchanges], "Variables": {}}, ensure_ascii=False)
 
 
-def _entry(each: Asked) -> dict[str, Any]:
+def _entry(each: Exchange) -> dict[str, Any]:
     is_json = dict(each.headers).get("content-type") == "application/json"
     body: Any = None
     if each.answer:
@@ -152,12 +152,12 @@ def _entry(each: Asked) -> dict[str, Any]:
     }
 
 
-def har(asked: Sequence[Asked]) -> str:
+def har(exchanges: Sequence[Exchange]) -> str:
     """A HAR file: forms have lost their files, and content that is no text is in base64."""
-    return json.dumps({"log": {"version": "1.2", "entries": [_har_entry(each) for each in asked]}})
+    return json.dumps({"log": {"version": "1.2", "entries": [_har_entry(each) for each in exchanges]}})
 
 
-def _har_entry(each: Asked) -> dict[str, Any]:
+def _har_entry(each: Exchange) -> dict[str, Any]:
     posted: dict[str, Any] = {
         "mimeType": each.kind,
         **({"text": each.body.decode()} if "json" in each.kind else {"params": []}),
@@ -192,8 +192,8 @@ FORMATS = {
 """How a session is written, by the name of a file of its kind."""
 
 
-def write(folder: Path, name: str, asked: Sequence[Asked]) -> Path:
+def write(folder: Path, name: str, exchanges: Sequence[Exchange]) -> Path:
     """Write a session to a file of *folder*."""
     path = folder / name
-    path.write_text(FORMATS[name](asked), "utf-8")
+    path.write_text(FORMATS[name](exchanges), "utf-8")
     return path

@@ -101,7 +101,7 @@ class Session(RuleBasedStateMachine):
     @invariant()
     def replays(self) -> None:
         """The records give the same account, byte for byte."""
-        service: Service = self.http.fake._service
+        service: Service = self.http.fake._world.service
         twin = FakeFineTuning(pace="manual", start=BORN, seed=7)
-        twin._service.replay(service.journal)
+        twin._world.service.replay(service.journal)
         assert answers(Http(twin)) == answers(self.http)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
 from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
-from fine_tuning_fakeserver.domain.jobs import Job
 from fine_tuning_fakeserver.domain.plan import FAILURES, JobError
 from fine_tuning_fakeserver.domain.timeline import (
     Cancel,
@@ -21,9 +20,10 @@ from fine_tuning_fakeserver.domain.timeline import (
     Timeline,
     build_segments,
 )
-from fine_tuning_fakeserver.domain.training_files import CHAT, PREFERENCE, Dataset, Material
+from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
+from fine_tuning_formats.row_rules import CHAT, PREFERENCE
 from openapi_checks import check
 
 BORN = 1_700_000_000.0
@@ -58,21 +58,21 @@ GRADER = {
 
 
 @st.composite
-def scripts(draw: st.DrawFn, may_fail: bool = True) -> JobSpec:
-    """The script of any job on sound data, by any method."""
+def job_specs(draw: st.DrawFn, may_fail: bool = True) -> JobSpec:
+    """The spec of any job on sound data, by any method."""
     method = draw(st.sampled_from(sorted(FORMATS)))
     numbers = Hyperparameters(draw(st.integers(1, 5)), draw(st.integers(1, 4)), eval_interval=draw(st.integers(1, 40)))
     order = TrainingRequest("gpt-4o-mini-2024-07-18", method, numbers, (GraderRef("same", "string_check"),))
-    training = Material("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
-    validation = Material("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
+    training = JobFile("file-x", Dataset(draw(st.integers(10, 60)), 500, FORMATS[method]))
+    validation = JobFile("file-y", Dataset(draw(st.integers(1, 60)), 500, FORMATS[method]))
     return build_job_spec(
         draw(plans(may_fail)), order, draw(st.integers(0, 9)), training, validation if draw(st.booleans()) else None
     )
 
 
-def next_acts(life: Timeline, script: JobSpec, at: float) -> list[Intervention]:
+def allowed_interventions(timeline: Timeline, spec: JobSpec, at: float) -> list[Intervention]:
     """The interventions that a job allows at this time."""
-    status = life.status(at)
+    status = timeline.status(at)
     acts: dict[str, list[Intervention]] = {
         "validating_files": [Cancel(at), FileLost(at, JobError("deleted_training_file", "gone"))],
         "queued": [Cancel(at), FileLost(at, JobError("deleted_training_file", "gone"))],
@@ -80,51 +80,33 @@ def next_acts(life: Timeline, script: JobSpec, at: float) -> list[Intervention]:
         "paused": [Cancel(at), Resume(at)],
     }
     allowed = acts.get(status, [])
-    if allowed and not life.event_count("trained", at) and not script.error:
-        allowed.append(Replan(at, script))
+    if allowed and not timeline.has_happened("trained", at) and not spec.error:
+        allowed.append(Replan(at, spec))
     return allowed
 
 
-def times(life: Timeline) -> list[float]:
+def interesting_times(timeline: Timeline) -> list[float]:
     """Times worth looking at: each thing that happens, just before it and just after it."""
-    moments = {life.event(k).at for k in range(min(life.events(float("inf")), 60))} | {at for at, _ in life.milestones}
+    moments = {timeline.event(k).at for k in range(min(timeline.event_count(float("inf")), 60))} | {
+        at for at, _ in timeline.milestones
+    }
     return sorted({at + by for at in moments for by in (-0.5, 0.0, 0.5) if at + by >= BORN})
 
 
 @st.composite
-def disturbed(draw: st.DrawFn, most: int = 4) -> tuple[JobSpec, tuple[Intervention, ...]]:
-    """A script and interventions that the job allows, in order of time, often exactly when something happens."""
-    script = draw(scripts())
+def disturbed_specs(draw: st.DrawFn, most: int = 4) -> tuple[JobSpec, tuple[Intervention, ...]]:
+    """A spec and interventions that the job allows, in order of time, often exactly when something happens."""
+    spec = draw(job_specs())
     acts: tuple[Intervention, ...] = ()
     now = BORN
     for _ in range(draw(st.integers(0, most))):
-        life = Timeline(build_segments(script, BORN, acts))
-        later = [at for at in times(life) if at >= now] or [now]
+        timeline = Timeline(build_segments(spec, BORN, acts))
+        later = [at for at in interesting_times(timeline) if at >= now] or [now]
         now = draw(st.sampled_from(later) | st.floats(now, now + 500))
-        if not (allowed := next_acts(life, script, now)):
+        if not (allowed := allowed_interventions(timeline, spec, now)):
             break
         acts = (*acts, draw(st.sampled_from(allowed)))
-    return script, acts
-
-
-def job_of(script: JobSpec, acts: tuple[Intervention, ...] = ()) -> Job:
-    """A job that goes by *script*."""
-    return Job(
-        id="ftjob-test",
-        created_at=BORN,
-        model="gpt-4o-mini-2024-07-18",
-        training_file="file-x",
-        validation_file="file-y" if script.has_validation else None,
-        suffix=None,
-        seed=script.seed,
-        asked=Hyperparameters(),
-        metadata=None,
-        integrations=(),
-        organization="org-x",
-        owner="personal",
-        spec=script,
-        interventions=acts,
-    )
+    return spec, acts
 
 
 class Http:
@@ -189,7 +171,7 @@ def form(content: bytes, filename: str = "train.jsonl", purpose: str = "fine-tun
 
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:
     """All that an account holds, to compare before and after."""
-    service = fake._service
+    service = fake._world.service
     account = service.account
     shelves = [list(account.file_shelf), list(account.job_shelf)]
     made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]

@@ -1,4 +1,4 @@
-"""Sessions of fine-tuning, recorded and replayed: your own, and a library of them."""
+"""Record and replay sessions of the fine-tuning API: your own, and those bundled with this package."""
 
 from .bundled import session, sessions, training_file
 from .cassette import Cassette, Mode

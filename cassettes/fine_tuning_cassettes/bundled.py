@@ -1,34 +1,33 @@
-"""The library of sessions: cassettes that come with this package, recorded from the fake and not from OpenAI."""
+"""The sessions bundled with this package: cassettes recorded from the fake, not from OpenAI."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from .atomic_files import read_text
 from .errors import CassetteFileError
-from .files import text_of
-from .yaml_format import header_in
+from .yaml_format import load_metadata
 
 FOLDER = Path(__file__).with_name("sessions")
 
 
 def session(name: str) -> Path:
-    """The path of a session, for `use_cassette`.
+    """Return the path of a session, for `use_cassette`.
 
     Raises:
         CassetteFileError: there is no such session.
     """
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise CassetteFileError(f"there is no session {name!r}: there are {', '.join(sessions())}")
+        raise CassetteFileError(f"unknown session {name!r}; expected one of: {', '.join(sessions())}")
     return path
 
 
 def sessions() -> dict[str, str]:
-    """The names of all sessions, each with a line on what happens in it."""
-    found = sorted(FOLDER.glob("*.yaml"))
-    return {path.stem: header_in(text_of(path) or "", str(path)).about for path in found}
+    """Return the name of every session, with one line about it."""
+    return {path.stem: load_metadata(read_text(path) or "", str(path)).about for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def training_file() -> Path:
-    """The file that is uploaded in sessions, as ``train.jsonl``: ten examples. Another one would not match."""
+    """Return the file that sessions upload as ``train.jsonl``: ten examples. Any other file would not match."""
     return FOLDER / "train.jsonl"

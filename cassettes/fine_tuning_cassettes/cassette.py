@@ -1,4 +1,4 @@
-"""What replays and records while a block of `use_cassette` lasts."""
+"""The cassette that replays and records while a block of `use_cassette` lasts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from .api_paths import is_for_api
-from .body_decoding import decode_body
+from .atomic_files import write_atomically
 from .bundled import FOLDER
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
-from .files import write
-from .messages import Interaction, Request, Response, header
-from .mismatch import nearest, render_difference
-from .record import RecordOptions, header_of, meaning_of_request, text_for
-from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, kept_of, step_of
-from .request_matching import RequestKey
-from .training_data import MARKER
+from .messages import Interaction, RecordedRequest, RecordedResponse, decode_response
+from .record import RecordOptions, build_metadata, redacted_key, render_cassette
+from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, remaining_interactions, replay_step
+from .request_matching import RequestKey, find_nearest, render_differences
+from .resources import is_api_url
+from .training_data import SCRUBBED_HEADER
 from .yaml_format import CassetteFile, Metadata
 
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
@@ -31,64 +29,67 @@ HOW_TO_RECORD = (
 
 
 class Cassette:
-    """What replays and records inside of `use_cassette`, which gives it."""
+    """Replays and records inside `use_cassette`, which returns it.
+
+    Attributes:
+        path: the file.
+        mode: how the file is used.
+        header: what the file says of itself; None if nothing of it is used.
+        plays: whether requests that are in the file are answered from it.
+        play_count: how many requests were answered from it.
+        may_send: returns whether a request to a URL may be sent and recorded.
+    """
 
     def __init__(
         self,
         path: Path,
         mode: Mode,
-        stored: CassetteFile | None,
-        manner: RecordOptions,
+        file: CassetteFile | None,
+        options: RecordOptions,
         hosts: frozenset[str],
         patience: int,
     ) -> None:
         self.path = path
         self.mode: Mode = mode
-        self.header: Metadata | None = stored.header if stored else None
+        self.header: Metadata | None = file.header if file else None
         self.play_count = 0
-        self.may_ask: Callable[[str], bool] = lambda url: True
-        """Whether a request to this address, which is to be recorded, may be sent."""
-        self._manner = manner
+        self.may_send: Callable[[str], bool] = lambda url: True
+        self._options = options
         self._hosts = hosts
         self._lock = threading.Lock()
-        self._old = stored.interactions if stored else ()
-        self._meanings = [meaning_of_request(each.asked) for each in self._old]
-        self._aliases = {replace(each, told="").key: each.key for each in self._meanings if each.told}
-        """What requests mean in which what was scrubbed comes back, as ids from answers do."""
-        pairs = zip(self._old, self._meanings, strict=True)
-        self._plays = mode in ("none", "new_episodes") or (mode == "once" and stored is not None)
-        self._player = Replayer([step_of(*each) for each in pairs] if self._plays else [], patience)
+        self._old = file.interactions if file else ()
+        self._keys = [redacted_key(interaction.request) for interaction in self._old]
+        # Redaction changed these requests. Sent with what the cassette answered, such as ids, they look as stored.
+        self._aliases = {replace(key, original_key="").key: key.key for key in self._keys if key.original_key}
+        self.plays = mode in ("none", "new_episodes") or (mode == "once" and file is not None)
+        steps = [replay_step(*pair) for pair in zip(self._old, self._keys, strict=True)] if self.plays else []
+        self._replayer = Replayer(steps, patience)
         self._new: list[Interaction] = []
-        self._asked_again: list[Request] = []
+        self._replayed: list[RecordedRequest] = []
         self._misses: dict[str, CassetteMissError] = {}
-        self._broken: CassetteError | None = None
-        self._scrubbed_served: set[str] = set()
-        self._last_was_played = self._plays
+        self._record_error: CassetteError | None = None
+        self._scrubbed_lines: set[str] = set()
+        self._last_was_replayed = self.plays
 
     @property
     def records(self) -> bool:
-        """Whether a request that is not in the cassette is sent, and recorded."""
-        return self.mode != "none" and not (self.mode == "once" and self._plays)
+        """Whether a request that is not in the cassette is sent and recorded."""
+        return self.mode != "none" and not (self.mode == "once" and self.plays)
 
     @property
-    def plays(self) -> bool:
-        """Whether what is in the cassette is answered from it."""
-        return self._plays
-
-    @property
-    def is_of_azure(self) -> bool:
-        """Whether there is a request to Azure in it, by the path that only Azure has."""
-        return any("/openai/" in urlsplit(each.asked.uri).path for each in self._old)
+    def is_azure(self) -> bool:
+        """Whether it holds a request to Azure, by the path that only Azure has."""
+        return any("/openai/" in urlsplit(interaction.request.uri).path for interaction in self._old)
 
     @property
     def replaying(self) -> bool:
-        """Whether nobody need wait: answers come from the cassette, as the last one did."""
-        return not self.records or (self._plays and self._last_was_played)
+        """Whether clients need not wait: responses come from the cassette, as the last one did."""
+        return not self.records or (self.plays and self._last_was_replayed)
 
     @property
     def unused(self) -> list[str]:
-        """What was recorded and not asked for: a line for each. Looks that were not needed are none of them."""
-        return [self._line(index) for index in self._player.unused]
+        """The recordings that were not requested, a line each; further reads of one thing count as requested."""
+        return [self._line(index) for index in self._replayer.unused]
 
     @property
     def misses(self) -> list[CassetteMissError]:
@@ -97,43 +98,81 @@ class Cassette:
 
     @property
     def recorded(self) -> int:
-        """How many interactions have been recorded; they are written at the end of the block."""
+        """How many interactions have been recorded; they are written when the block ends."""
         return len(self._new)
 
-    def handles(self, url: str) -> bool:
-        """Whether a request to *url* is for the cassette; all others go where they were sent."""
-        return is_for_api(url, self._hosts)
+    @property
+    def scrubbed_answers(self) -> list[str]:
+        """The requests that were answered with digests in place of training data, a line each."""
+        return sorted(self._scrubbed_lines)
 
-    def replay(self, asked: Request) -> Response | None:
-        """The recorded answer; None where the request is to be sent.
+    def handles(self, url: str) -> bool:
+        """Return whether a request to *url* is for the cassette; all others are sent as usual."""
+        return is_api_url(url, self._hosts)
+
+    def replay(self, request: RecordedRequest) -> RecordedResponse | None:
+        """Return the recorded response; None if the request is to be sent.
 
         Raises:
-            CassetteMissError: there is none, and the mode does not allow to send it.
+            CassetteMissError: there is none, and the mode does not allow sending.
+            CassetteError: the request may not be sent to where it goes.
         """
-        if self.records and not self.may_ask(asked.uri):
-            raise self._unexpected(asked)
-        if not self._plays:
+        if self.records and not self.may_send(request.uri):
+            error = CassetteError(
+                f"{self.path}: recorded requests must go to the chosen service, got {request.method} "
+                f"{urlsplit(request.uri).netloc}; give this client the address in OPENAI_BASE_URL"
+            )
+            self._record_error = self._record_error or error
+            raise error
+        if not self.plays:
             return None
+        key = redacted_key(request)
         with self._lock:
-            meaning = meaning_of_request(asked)
-            index, why = self._found(meaning)
-            self._last_was_played = index is not None
-            if index is not None:
-                self._asked_again += [asked] if self.records else []
-                return self._played(index)
-            if not self.records:
-                raise self._missed(meaning, why)
-            return None
+            reason: NoAnswerLeft | None = None
+            index = None
+            try:
+                index = self._replayer.answer(key.key)
+                if index is None and key.key in self._aliases:
+                    index = self._replayer.answer(self._aliases[key.key])
+            except NoAnswerLeft as error:
+                reason = error
+            self._last_was_replayed = index is not None
+            if index is None:
+                if self.records:
+                    return None
+                raise self._miss(key, reason)
+            self.play_count += 1
+            if self.records:
+                self._replayed.append(request)
+            response = self._old[index].response
+            if SCRUBBED_HEADER in response.headers:
+                self._scrubbed_lines.add(self._line(index))
+            return response
 
-    def record(self, asked: Request, answer: Response) -> None:
-        """Keep an interaction that has just been, until the end of the block."""
+    def record(self, request: RecordedRequest, response: RecordedResponse) -> None:
+        """Keep a new interaction until the block ends."""
         with self._lock:
             try:
-                self._new.append(Interaction(asked, decode_body(answer, asked.uri)))
+                self._new.append(Interaction(request, decode_response(response, request.uri)))
             except CassetteError as error:
-                self._broken = self._broken or error
+                self._record_error = self._record_error or error
 
-    def finish(self, at: float) -> None:
+    def check(self) -> None:
+        """Raise the refusals again: a client may have taken them for a broken connection.
+
+        Raises:
+            CassetteMissError: requests are not in the cassette.
+            CassetteError: something could not be recorded.
+        """
+        if self._record_error:
+            raise self._record_error
+        if len(self._misses) > 1:
+            misses = "\n".join(self._misses)
+            raise CassetteMissError(f"{len(self._misses)} requests were not in the cassette.\n{misses}")
+        for miss in self._misses.values():
+            raise miss
+
+    def finish(self, now: float) -> None:
         """Write what was recorded, if anything was.
 
         Raises:
@@ -141,86 +180,34 @@ class Cassette:
         """
         if not self._new:
             return
-        old = self._merged()
-        head = header_of(self._manner, self.mode, at, self.header if old else None, self._new)
-        write(self.path, text_for(str(self.path), self._manner, head, old, self._new, self._asked_again))
-        self.header = head
+        old: list[Interaction] = []
+        if self.mode == "new_episodes":
+            old = list(self._old)
+        elif self.mode == "all":
+            old = remaining_interactions(self._old, self._keys, {redacted_key(new.request).key for new in self._new})
+        metadata = build_metadata(self._options, self.mode, now, self.header if old else None, self._new)
+        text = render_cassette(str(self.path), self._options, metadata, old, self._new, self._replayed)
+        write_atomically(self.path, text)
+        self.header = metadata
 
-    def check(self) -> None:
-        """Raise what was refused: a client may have taken it for a broken connection.
-
-        Raises:
-            CassetteMissError: something is not in the cassette.
-            CassetteError: something could not be recorded.
-        """
-        if self._broken:
-            raise self._broken
-        if len(self._misses) > 1:
-            raise CassetteMissError(
-                f"{len(self._misses)} requests were not in the cassette.\n" + "\n".join(self._misses)
-            )
-        for miss in self._misses.values():
-            raise miss
-
-    def scrubbed_answers(self) -> list[str]:
-        """The addresses that were answered with marks in place of training data."""
-        return sorted(self._scrubbed_served)
-
-    def _found(self, meaning: RequestKey) -> tuple[int | None, NoAnswerLeft | None]:
-        alias = self._aliases.get(meaning.key)
-        keys = [meaning.key] if alias is None else [meaning.key, alias]
-        try:
-            return next((at for at in map(self._player.answer, keys) if at is not None), None), None
-        except NoAnswerLeft as why:
-            return None, why
-
-    def _played(self, index: int) -> Response:
-        self.play_count += 1
-        answer = self._old[index].answer
-        if header(answer.headers, MARKER[0]) == MARKER[1]:
-            self._scrubbed_served.add(self._line(index))
-        return answer
-
-    def _unexpected(self, asked: Request) -> CassetteError:
-        place = urlsplit(asked.uri).netloc
-        error = CassetteError(
-            f"{self.path}: {asked.method} {place} would be recorded, and it is not whom the recording is to be from: "
-            "give this client the address in OPENAI_BASE_URL"
-        )
-        self._broken = self._broken or error
-        return error
-
-    def _missed(self, meaning: RequestKey, why: NoAnswerLeft | None) -> CassetteMissError:
-        kind = CassetteStuckError if isinstance(why, PollingStuck) else CassetteMissError
-        said = f"{meaning.method} /{meaning.path} cannot be answered from the cassette {self.path}"
-        lines = [f"{said}: {why or 'nothing recorded matches it'}", *self._near(meaning, why), *self._advice()]
+    def _miss(self, key: RequestKey, reason: NoAnswerLeft | None) -> CassetteMissError:
+        """Return the error for a request that has no response: with the nearest one, and how to record."""
+        problem = f"{key.method} /{key.path} cannot be answered from the cassette {self.path}"
+        lines = [f"{problem}: {reason or 'nothing recorded matches it'}"]
+        nearest = None if reason else find_nearest(self._keys, key)
+        if nearest:
+            lines.append(f"nearest is {self._line(nearest[0])}, which differs in")
+            lines += [f"  {line}" for line in render_differences(nearest[1])]
+        header = self.header or Metadata()
+        if self.path.parent == FOLDER:
+            lines.append(f"this session comes with fine_tuning_cassettes and is only read. It has: {header.about}")
+        else:
+            lines += [f"it was recorded by {header.test}"] if header.test else []
+            lines.append(HOW_TO_RECORD)
+        kind = CassetteStuckError if isinstance(reason, PollingStuck) else CassetteMissError
         error = kind("\n  ".join(lines))
         return self._misses.setdefault(str(error), error)
 
-    def _advice(self) -> list[str]:
-        """What this is a recording of, and how to record what it has not."""
-        head = self.header or Metadata()
-        if self.path.parent == FOLDER:
-            return [f"this session comes with fine_tuning_cassettes, and is only read. It has: {head.about}"]
-        return [*([f"it was recorded by {head.test}"] if head.test else []), HOW_TO_RECORD]
-
-    def _near(self, meaning: RequestKey, why: NoAnswerLeft | None) -> list[str]:
-        found = None if why else nearest(self._meanings, meaning)
-        if found is None:
-            return []
-        index, differing = found
-        return [
-            f"nearest is {self._line(index)}, which differs in",
-            *(f"  {line}" for line in render_difference(differing)),
-        ]
-
     def _line(self, index: int) -> str:
-        meaning = self._meanings[index]
-        return f"#{index + 1} {meaning.method} /{meaning.path} ({self._old[index].answer.status})"
-
-    def _merged(self) -> list[Interaction]:
-        """What stays of an older recording: in mode "all" it is what was not asked for again."""
-        if self.mode == "all":
-            again = {meaning_of_request(each.asked).key for each in self._new}
-            return kept_of(self._old, self._meanings, again)
-        return list(self._old) if self.mode == "new_episodes" else []
+        key = self._keys[index]
+        return f"#{index + 1} {key.method} /{key.path} ({self._old[index].response.status})"

@@ -1,48 +1,48 @@
-"""What goes wrong with cassettes.
+"""The errors and the warning of cassettes.
 
 CassetteError
-├─ CassetteFileError     a file that cannot be read or written, or is no cassette
-├─ CassetteExpiredError  a recording older than it may be
-├─ CassetteMissError     a request that is not in the cassette
-│  └─ CassetteStuckError   the same is asked for again and again, and the recording goes no further
-├─ CassetteUnusedError   a recording that nobody asked for
-└─ CassetteLeakError     a secret was about to be written
+├─ CassetteFileError       a file cannot be read or written, or is not a cassette
+├─ CassetteExpiredError    a recording is older than allowed
+├─ CassetteMissError       a request is not in the cassette
+│  └─ CassetteStuckError   a request is repeated, and the recording has no further answer
+├─ CassetteUnusedError     a recording was not requested
+└─ CassetteLeakError       a secret was about to be written
 """
 
 from __future__ import annotations
 
 
 class CassetteError(Exception):
-    """Something is wrong with a cassette; the message names the file, and what would be right."""
+    """A problem with a cassette; the message names the file and the remedy."""
 
 
 class CassetteFileError(CassetteError):
-    """A file cannot be read or written, or is no cassette that this version knows."""
+    """A file that cannot be read or written, or is not a cassette this version knows."""
 
 
 class CassetteExpiredError(CassetteError):
-    """A recording is older than ``max_age``."""
+    """A recording older than ``max_age``."""
 
 
 class CassetteMissError(CassetteError):
-    """A request is not in the cassette, and may not be sent.
+    """A request that is not in the cassette and may not be sent.
 
-    Clients may wrap this (openai 2 does, and tries again first); so the block of `use_cassette` raises it once more at
-    its end, or adds its text as a note to what is raised anyway.
+    Clients may wrap this error (openai 2 does, after retrying). So `use_cassette` raises it again when the block ends,
+    or adds its text as a note to the error that ended the block.
     """
 
 
 class CassetteStuckError(CassetteMissError):
-    """The same is asked for again and again, while the recording has nothing later to answer with."""
+    """A request repeated too often while the recording has no later answer."""
 
 
 class CassetteUnusedError(CassetteError):
-    """A cassette holds what nobody asked for."""
+    """A cassette with recordings that were not requested."""
 
 
 class CassetteLeakError(CassetteError):
-    """A secret would have been written; nothing was."""
+    """A secret that would have been written; nothing was."""
 
 
 class CassetteWarning(UserWarning):
-    """A cassette is old, is not used up, or stood in digests for training data."""
+    """A cassette that is old or not used up, or that answered with digests of training data."""

@@ -1,22 +1,37 @@
-"""What a cassette holds: requests with their answers, as plain values."""
+"""Recorded requests and responses as plain values, decompressed, their forms split into parts.
+
+What is compressed, or in one piece with a form's boundary, can be neither matched nor searched for secrets.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
+from fine_tuning_formats.multipart import parse_multipart
+
+from .errors import CassetteError
+
 Headers: TypeAlias = tuple[tuple[str, str], ...]
-"""Names in lower case, with their values; a name may come more than once."""
+"""Pairs of a lower-case name and a value; a name may occur more than once."""
+
+FIELDS_TYPE = "application/x-www-form-urlencoded"
+_JSON_TYPE = re.compile(r"(application|text)/([\w.-]+\+)?json|")
+_TEXT_SAMPLE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class FormPart:
-    """One part of a form: its content, or what stands for content that is not kept.
+    """One part of a form: its content, or the digests that are kept in place of it.
 
     Args:
-        rows: a mark for each row of a JSONL file.
-        digest: a mark for the whole of any other content.
+        rows: a digest for each row of a JSONL file.
+        digest: one digest for any other file.
     """
 
     name: str
@@ -25,13 +40,18 @@ class FormPart:
     rows: tuple[str, ...] = ()
     digest: str = ""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the part is a file: it has a file name, or the name of a member that takes a file."""
+        return self.filename is not None or self.name in ("file", "data")
+
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request: a body, or the parts of a form.
+class RecordedRequest:
+    """A request with a body, or with the parts of a form.
 
     Args:
-        meaning: a digest of what it meant before it was scrubbed, in a cassette that does not tell it otherwise.
+        original_key: the matching key of the request as it was sent, where redaction has changed that key.
     """
 
     method: str
@@ -39,12 +59,12 @@ class Request:
     headers: Headers = ()
     body: bytes = b""
     form: tuple[FormPart, ...] | None = None
-    meaning: str = ""
+    original_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """What a request got; the body is not compressed."""
+class RecordedResponse:
+    """A response; its body is not compressed."""
 
     status: int
     reason: str
@@ -54,37 +74,93 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """A request with its answer."""
+    """A request and its response."""
 
-    asked: Request
-    answer: Response
-
-
-def header(headers: Headers, name: str) -> str:
-    """The last value of a header; empty where there is none."""
-    return next((value for each, value in reversed(headers) if each == name), "")
+    request: RecordedRequest
+    response: RecordedResponse
 
 
-def parsed(body: bytes | str) -> Any:
-    """*body* as JSON; None where it is none."""
+def header_value(headers: Headers, name: str) -> str:
+    """Return the last value of a header, or an empty string."""
+    return dict(headers).get(name, "")
+
+
+def fix_content_length(response: RecordedResponse) -> RecordedResponse:
+    """Correct the content-length header after a change of the body, if there is one."""
+    length = str(len(response.body))
+    headers = tuple((name, length if name == "content-length" else value) for name, value in response.headers)
+    return replace(response, headers=headers)
+
+
+def parse_json(text: bytes | str, parse_float: Callable[[str], Any] | None = None) -> Any:
+    """Parse JSON; return None if *text* is not JSON."""
     try:
-        return json.loads(body)
+        return json.loads(text, parse_float=parse_float)
     except (ValueError, RecursionError):
         return None
 
 
-def unescaped(text: str) -> str:
-    """What stands between the quotes of a text in JSON; itself where it is none."""
-    value = parsed(f'"{text}"')
+def unescape_json(text: str) -> str:
+    """Return the string that *text* spells between the quotes of JSON; *text* itself if it spells none."""
+    value = parse_json(f'"{text}"')
     return value if isinstance(value, str) else text
 
 
-def members(body: bytes) -> dict[str, Any]:
-    """The members of *body*; none where it is no JSON object."""
-    value = parsed(body)
-    return value if isinstance(value, dict) else {}
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the strings in a JSON value, without the names of members."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(item)
 
 
-def is_file(part: FormPart) -> bool:
-    """Whether a part is a file: it has a file's name, or the name of the member that takes one."""
-    return part.filename is not None or part.name in ("file", "data")
+def decode_response(response: RecordedResponse, url: str) -> RecordedResponse:
+    """Decompress the body of a response, and correct its headers.
+
+    Raises:
+        CassetteError: it is compressed in a way that nothing installed can undo.
+    """
+    codings = header_value(response.headers, "content-encoding")
+    if not codings:
+        return response
+    body = response.body
+    with suppress(UnicodeDecodeError):
+        # urllib3 decompresses a body and leaves its header; what is compressed does not begin as text
+        if body.decode()[:_TEXT_SAMPLE].translate(dict.fromkeys(map(ord, "\t\r\n"))).isprintable():
+            return replace(response, headers=_without(response.headers, "content-encoding"))
+    try:
+        body = decompress(body, codings)
+    except ContentEncodingError as error:
+        if error.is_known:
+            message = f"the response of {url} must be {error.coding}, as its header says: {error.reason}"
+        else:
+            message = (
+                f"the response of {url} is compressed by {error.coding!r} and cannot be searched for secrets; nothing "
+                "is written. Record with the request header accept-encoding: gzip"
+            )
+        raise CassetteError(message) from None
+    headers = _without(response.headers, "content-encoding", "content-length")
+    return replace(response, headers=(*headers, ("content-length", str(len(body)))), body=body)
+
+
+def decode_request(request: RecordedRequest) -> RecordedRequest:
+    """Decompress the body of a request and split its form into parts.
+
+    A body that is not JSON, nor a form of either kind, counts as one file. So does one that cannot be decompressed.
+    """
+    if request.form is not None or not request.body.strip():
+        return request
+    with suppress(CassetteError):
+        decoded = decode_response(RecordedResponse(0, "", request.headers, request.body), request.uri)
+        request = replace(request, headers=decoded.headers, body=decoded.body)
+    content_type = header_value(request.headers, "content-type")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == FIELDS_TYPE or (_JSON_TYPE.fullmatch(media_type) and parse_json(request.body) is not None):
+        return request
+    parts = parse_multipart(content_type, request.body) or [("", "", request.body)]
+    return replace(request, body=b"", form=tuple(FormPart(*part) for part in parts))
+
+
+def _without(headers: Headers, *names: str) -> Headers:
+    return tuple((name, value) for name, value in headers if name not in names)

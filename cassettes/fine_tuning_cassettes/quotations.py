@@ -1,220 +1,120 @@
-"""Training data where it is quoted: found in what cassettes would say besides, and taken out."""
+"""Remove training data that is quoted elsewhere: in error messages, events, metadata, completions.
+
+A quotation is `RUN` characters in a row that a training text has, too; in prose also a whole text of `SHORT_RUN`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-from .messages import Interaction, parsed, unescaped
-from .redaction import measured
-from .request_matching import is_mark
-from .training_data import is_data
+from .messages import Interaction, fix_content_length, parse_json, unescape_json
+from .training_data import holds_file_content, is_digest
 
-EVENT = "data:"
+RUN, SHORT_RUN = 16, 8
+_PROSE_MEMBERS = re.compile(
+    "message|content|text|error|details?|description|prompt|input|output|refusal|reason|arguments|line|rows?|examples?"
+    "|samples?|values?"
+)
+_KEPT = re.compile(
+    "id|object|type|status|role|model|fine_tuned_model|fine_tuned_model_checkpoint|code|param|fine_tuning_job_id"
+    "|training_file|validation_file|result_files|file_ids?|part_ids|upload_id|purpose|filename|mime_type"
+    "|organization_id|owned_by|level|event|method|finish_reason|system_fingerprint|service_tier|first_id|last_id|name"
+    "|suffix|user_provided_suffix|operation|url"
+)
+"""Members with ids and statuses, without which a session cannot be replayed."""
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*:)?')
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of what a choice says: in which line, in which object, under which name."""
-
-    line: int
-    holder: dict[str, Any]
-    name: str
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-        return str(self.holder[self.name])
-
-
-def joined(body: bytes) -> list[str]:
-    """What each choice of a stream says; nothing where *body* is no stream."""
-    return ["".join(piece.text for piece in pieces) for pieces in _choices(_events(_lines(body))).values()]
+Change: TypeAlias = Callable[[str, str], str]  # takes a text and the name of its member, returns the new text
 
 
-def rejoined(body: bytes, change: Callable[[str], str]) -> bytes:
-    """A stream in which each choice says what *change* makes of it; all of that is then in its first piece."""
-    lines = _lines(body)
-    events = _events(lines)
-    for pieces in _choices(events).values():
-        said = "".join(piece.text for piece in pieces)
-        changed = change(said)
-        for piece in pieces if changed != said else ():
-            piece.holder[piece.name] = changed if piece is pieces[0] else ""
-            lines[piece.line] = f"{EVENT} {json.dumps(events[piece.line])}\n"
-    return "".join(lines).encode("utf-8", "surrogateescape") if events else body
+class Quotations:
+    """What a recording, scrubbed of training data where it is sent as such, still quotes of the training texts."""
+
+    def __init__(self, texts: Iterable[str], recording: Iterable[Interaction]) -> None:
+        data = {text for text in texts if not is_digest(text)}
+        members: set[tuple[str, str]] = set()
+
+        def collect(text: str, name: str) -> str:
+            members.add((text, name))
+            return text
+
+        for interaction in recording if data else ():
+            _change_texts(interaction, collect)
+        runs = {run for text, _ in members for run in _runs(text)}
+        prose = {text for text, name in members if _PROSE_MEMBERS.fullmatch(name) and len(text) >= SHORT_RUN}
+        self._runs = {run for text in data for run in _runs(text) if run in runs} if runs else set()
+        short = {text for text in data if SHORT_RUN <= len(text) < RUN and any(text in other for other in prose)}
+        self._short = sorted(short, key=lambda text: (-len(text), text))
+
+    def remove_from(self, interaction: Interaction) -> Interaction:
+        """Return an interaction without quotations."""
+        return _change_texts(interaction, self.remove) if self._runs or self._short else interaction
+
+    def remove(self, text: str, name: str) -> str:
+        """Return the *text* of the member *name* without quotations."""
+        characters = list(text)
+        for start, run in enumerate(_runs(text)):
+            if run in self._runs:
+                characters[start : start + RUN] = "\0" * RUN
+        unquoted = "".join(characters)
+        for short in self._short if _PROSE_MEMBERS.fullmatch(name) else ():
+            unquoted = unquoted.replace(short, "\0")
+        return re.sub("\0+", "[training data]", unquoted)
 
 
-def _lines(body: bytes) -> list[str]:
-    is_stream = body.startswith(EVENT.encode()) or b"\n" + EVENT.encode() in body
-    return body.decode("utf-8", "surrogateescape").splitlines(keepends=True) if is_stream else []
+def _runs(text: str) -> Iterator[str]:
+    return (text[start : start + RUN] for start in range(len(text) - RUN + 1))
 
 
-def _events(lines: list[str]) -> dict[int, Any]:
-    """What is in the lines that are events, by their number."""
-    return {at: parsed(line.removeprefix(EVENT)) for at, line in enumerate(lines) if line.startswith(EVENT)}
+def _change_texts(interaction: Interaction, change: Change) -> Interaction:
+    request, response = interaction.request, interaction.response
+    if not holds_file_content(response):
+        response = fix_content_length(replace(response, body=_change_body(response.body, change)))
+    return Interaction(replace(request, body=_change_body(request.body, change)), response)
 
 
-def _choices(events: Mapping[int, Any]) -> dict[str, list[Piece]]:
-    """The pieces of each choice in their order; a chat has them in deltas."""
-    found: dict[str, list[Piece]] = {}
+def _change_body(body: bytes, change: Change) -> bytes:
+    """Change the strings of a body that is JSON, or of those lines that are, alone or as events of a stream."""
+    text = body.decode("utf-8", "surrogateescape")
+    lines = [text] if parse_json(text) is not None else text.splitlines(keepends=True)
+    name = ""
+
+    def change_string(match: re.Match[str]) -> str:
+        nonlocal name
+        value = unescape_json(match[1])
+        if match[2]:  # a colon follows
+            name = value
+        elif not _KEPT.fullmatch(name) and (changed := change(value, name)) != value:
+            return json.dumps(changed)
+        return match[0]
+
+    _change_stream(lines, change)
+    for number, line in enumerate(lines):
+        is_json = parse_json(line.removeprefix("data:")) is not None
+        name = ""
+        lines[number] = _STRING.sub(change_string, line) if is_json else change(line, "text")
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _change_stream(lines: list[str], change: Change) -> None:
+    """Change what each choice of a stream says as one text; a changed text stands in the first of its events."""
+    events = {at: parse_json(line.removeprefix("data:")) for at, line in enumerate(lines) if line.startswith("data:")}
+    pieces: defaultdict[str, list[tuple[int, dict[str, Any], str]]] = defaultdict(list)
     for at, event in events.items():
         choices = event.get("choices") if isinstance(event, dict) else None
         for choice in choices if isinstance(choices, list) else ():
-            holder = choice.get("delta", choice) if isinstance(choice, dict) else None
-            name = "content" if isinstance(holder, dict) and holder is not choice else "text"
-            if isinstance(holder, dict) and isinstance(holder.get(name), str):
-                found.setdefault(str(choice.get("index")), []).append(Piece(at, holder, name))
-    return found
-
-
-RUN = 16
-"""How many characters in a row of training data are a quotation of it."""
-PIECE = 8
-STRIDE = RUN - PIECE + 1
-"""Any run has a whole piece that begins at a multiple of this: no others need be looked at."""
-
-WHOLE = 8
-"""How long a text of training data must be to be looked for as a whole, if it is shorter than a quotation."""
-
-REMOVED = "[training data]"
-_TOLD = frozenset(
-    {"message", "content", "text", "error", "detail", "details", "description", "prompt", "input", "output", "refusal"}
-    | {"reason", "arguments", "line", "row", "rows", "example", "examples", "sample", "samples", "value", "values"}
-)
-"""Members where people and models are told something: there short texts of training data are quotations, too."""
-_KEPT = frozenset(
-    {
-        "id",
-        "object",
-        "type",
-        "status",
-        "role",
-        "model",
-        "fine_tuned_model",
-        "fine_tuned_model_checkpoint",
-        "code",
-        "param",
-    }
-    | {"fine_tuning_job_id", "training_file", "validation_file", "result_files", "file_id", "file_ids", "part_ids"}
-    | {"upload_id", "purpose", "filename", "mime_type", "organization_id", "owned_by", "level", "event", "method"}
-    | {"finish_reason", "system_fingerprint", "service_tier", "first_id", "last_id", "name", "suffix"}
-    | {"user_provided_suffix", "operation", "url"}
-)
-"""Members with statuses and ids, with which no flow may be broken."""
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*:)?')
-
-
-@dataclass(frozen=True, slots=True)
-class Quotations:
-    """What of the training data is quoted in a recording.
-
-    Args:
-        runs: runs of `RUN` characters that training data has, too.
-        wholes: short texts of it.
-    """
-
-    runs: frozenset[str]
-    wholes: tuple[str, ...]
-
-    @classmethod
-    def found(cls, texts: Iterable[str], interactions: Iterable[Interaction]) -> Quotations:
-        """What of *texts* is quoted in *interactions*."""
-        said = {(text, name in _TOLD) for each in interactions for name, text in _said_in(each)}
-        runs = {run for text, _ in said for run in _pieces(text, RUN)}
-        told = [text for text, is_told in said if is_told]
-        pieces = {piece for run in runs for piece in _pieces(run, PIECE)}
-        kept = [text for text in set(texts) if not is_mark(text)] if said else []
-        short = {text for text in kept if WHOLE <= len(text) < RUN and any(text in each for each in told)}
-        return cls(
-            frozenset(run for text in kept for run in _shared(text, runs, pieces)),
-            tuple(sorted(short, key=lambda text: (-len(text), text))),
-        )
-
-    def taken_out(self, interaction: Interaction) -> Interaction:
-        """An interaction without them."""
-        if not (self.runs or self.wholes):
-            return interaction
-        asked, answer = interaction.asked, interaction.answer
-        if not is_data(answer):
-            answer = measured(replace(answer, body=self._cleared(answer.body)))
-        return Interaction(replace(asked, body=self._cleared(asked.body)), answer)
-
-    def _cleared(self, body: bytes) -> bytes:
-        def put(found: re.Match[str], name: str) -> str:
-            value = unescaped(found[1])
-            cleared = self.without(value, whole=name in _TOLD)
-            return found[0] if cleared == value else json.dumps(cleared)
-
-        return _changed(rejoined(body, self.without), put, self.without)
-
-    def without(self, text: str, whole: bool = True) -> str:
-        """*text* without quotations, short ones only where they may be *whole* texts."""
-        quoted = [False] * len(text)
-        for start in range(len(text) - RUN + 1):
-            if text[start : start + RUN] in self.runs:
-                quoted[start : start + RUN] = [True] * RUN
-        kept = "".join("\0" if is_quoted else each for each, is_quoted in zip(text, quoted, strict=True))
-        for each in self.wholes if whole else ():
-            kept = kept.replace(each, "\0")
-        return re.sub("\0+", REMOVED, kept)
-
-
-def _said_in(interaction: Interaction) -> Iterator[tuple[str, str]]:
-    """The texts in which something may be quoted, each with the name of the member that it is in."""
-    found: list[tuple[str, str]] = []
-
-    def take(token: re.Match[str], name: str) -> str:
-        found.append((name, unescaped(token[1])))
-        return token[0]
-
-    def take_line(line: str) -> str:
-        found.append(("text", line))
-        return line
-
-    bodies = [interaction.asked.body, *([] if is_data(interaction.answer) else [interaction.answer.body])]
-    for body in bodies:
-        found += [("content", text) for text in joined(body)]
-        _changed(body, take, take_line)
-    yield from found
-
-
-def _changed(body: bytes, put: Callable[[re.Match[str], str], str], put_line: Callable[[str], str]) -> bytes:
-    """*body* with its texts changed: those in JSON by *put*, which is told the member, and the rest by *put_line*."""
-    text = body.decode("utf-8", "surrogateescape")
-    lines = [text] if parsed(text) is not None else text.splitlines(keepends=True)
-    changed = (_changed_json(each, put) if _is_json(each) else put_line(each) for each in lines)
-    return "".join(changed).encode("utf-8", "surrogateescape")
-
-
-def _is_json(line: str) -> bool:
-    """Whether a line is JSON, alone or as the data of an event in a stream."""
-    return parsed(line.removeprefix("data:")) is not None
-
-
-def _changed_json(text: str, put: Callable[[re.Match[str], str], str]) -> str:
-    name = ""
-
-    def each(found: re.Match[str]) -> str:
-        nonlocal name
-        if found[2]:
-            name = unescaped(found[1])
-            return found[0]
-        return found[0] if name in _KEPT else put(found, name)
-
-    return _TOKEN.sub(each, text)
-
-
-def _pieces(text: str, length: int) -> Iterator[str]:
-    return (text[start : start + length] for start in range(len(text) - length + 1))
-
-
-def _shared(text: str, runs: Set[str], pieces: Set[str]) -> Iterator[str]:
-    """The runs in *text* that are among *runs*: only around such *pieces* of them as each must have one of."""
-    for at in range(0, len(text) - PIECE + 1, STRIDE):
-        if text[at : at + PIECE] in pieces:
-            around = text[max(at - STRIDE + 1, 0) : at + RUN]
-            yield from (run for run in _pieces(around, RUN) if run in runs)
+            delta = choice.get("delta", choice) if isinstance(choice, dict) else None
+            name = "text" if delta is choice else "content"
+            if isinstance(delta, dict) and isinstance(delta.get(name), str):
+                pieces[str(choice.get("index"))].append((at, delta, name))
+    for choice_pieces in pieces.values():
+        text = "".join(delta[name] for _, delta, name in choice_pieces)
+        if (changed := change(text, "content")) != text:
+            for at, delta, name in choice_pieces:
+                delta[name], changed = changed, ""
+                lines[at] = f"data: {json.dumps(events[at])}\n"

@@ -1,26 +1,29 @@
-"""From what was sent and received to what is written: scrubbed, put together with what there was, and checked."""
+"""Turn interactions into the text of a cassette: without training data and secrets, and checked for leaks."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from itertools import chain
 from urllib.parse import urlsplit
 
-from .body_decoding import decode_body
 from .errors import CassetteLeakError
-from .messages import Interaction, Request, Response, header
+from .messages import Interaction, RecordedRequest, decode_response, header_value
 from .quotations import Quotations
-from .redaction import SCRUBBED, SecretMap, scrubbed_answer, scrubbed_request
+from .redaction import SCRUBBED, SecretMap, is_secret_header, redact_request, redact_response, redact_uri
 from .request_matching import RequestKey, request_key
-from .training_data import MARKER, mark_rows, texts_of, without_data
-from .yaml_format import CassetteFile, Metadata, check, dump
+from .training_data import SCRUBBED_HEADER, scrub_interaction, scrub_request, training_texts
+from .yaml_format import CassetteFile, Metadata, check_round_trip, dump
 
-HERE = "a server on this machine, not OpenAI"
-NOBODY = SecretMap({})
+LOCAL_SERVER = "a server on this machine, not OpenAI"
+NO_SECRETS = SecretMap({})
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+\.[\w.-]+")
+
+_keys: dict[bytes, RequestKey] = {}
+"""Keys by a digest of the request, so that an upload is parsed and redacted once, and no body stays in memory."""
+MAX_KEYS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,9 @@ class RecordOptions:
     """How interactions are written.
 
     Args:
-        scrub_training_data: whether rows and prompts are replaced by marks.
+        scrub_training_data: whether rows and prompts are replaced by digests.
         keep_headers: names of headers that are kept besides the harmless ones.
-        recorded_from: what the header says of the service; empty to tell it by the addresses.
+        recorded_from: what the header says of the service; empty to derive it from the addresses.
         about: a line on what is recorded.
         test: the test that records, if it is one.
     """
@@ -41,104 +44,124 @@ class RecordOptions:
     about: str = ""
     test: str = ""
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind:
+                raise ValueError(f"{field.name} must be of type {kind.__name__}, got {value!r}")
+        for name in self.keep_headers:
+            if is_secret_header(name):
+                raise ValueError(f"keep_headers must name headers without secrets, got {name!r}")
 
-def meaning_of_request(asked: Request) -> RequestKey:
-    """What a request means, sent or stored, without its secrets and training data.
 
-    It is told by the request alone, and not by its headers: who asks, with which key, means nothing, and what else is
-    recorded cannot change what a request means.
+def redacted_key(request: RecordedRequest) -> RequestKey:
+    """Return the key of a request, as sent or as stored, without its secrets and training data.
+
+    It depends on the request alone, so that what else is recorded cannot change it, and not on headers: who sends a
+    request, with which API key, does not matter.
     """
-    bare = replace(mark_rows(asked), headers=tuple(each for each in asked.headers if each[0] == "content-type"))
-    return replace(request_key(scrubbed_request(bare, SecretMap.sent([bare]))), told=asked.meaning)
+    # the type of a form says no more than its boundary, which is never the same
+    kept = ("content-type",) if request.form is None else ()
+    bare = replace(request, headers=tuple(header for header in request.headers if header[0] in kept))
+    digest = _digest(bare)
+    key = _keys.get(digest)
+    if key is None:
+        scrubbed = scrub_request(bare)
+        redacted = redact_request(scrubbed, SecretMap.collect([scrubbed]))
+        key = replace(request_key(redacted), original_key=request.original_key)
+        if len(_keys) >= MAX_KEYS:
+            _keys.clear()
+        _keys[digest] = key
+    return key
 
 
-def text_for(
+def render_cassette(
     name: str,
-    manner: RecordOptions,
-    header_: Metadata,
+    options: RecordOptions,
+    metadata: Metadata,
     old: Sequence[Interaction],
     new: Sequence[Interaction],
-    played: Sequence[Request] = (),
+    replayed: Sequence[RecordedRequest] = (),
 ) -> str:
-    """The cassette as text.
+    """Return the text of a cassette.
 
     Args:
         name: the file, for messages.
-        manner: how to write.
-        header_: what it says of itself; the service and the clients are filled in.
-        old: what was in it and is kept.
-        new: what has just been recorded, secrets and all.
-        played: requests that were answered from *old*: their secrets and training data may be told in *new*.
+        options: how to write.
+        metadata: the header.
+        old: interactions of the cassette that stay.
+        new: interactions that have just been recorded, secrets included.
+        replayed: requests that were answered from *old*: *new* may quote their secrets and training data.
 
     Raises:
-        CassetteLeakError: a secret is in it after all.
-        CassetteError: an answer cannot be searched for secrets.
+        CassetteLeakError: a secret is in the text after all.
+        CassetteError: a response cannot be searched for secrets.
         CassetteFileError: it cannot be written as YAML.
     """
-    everything = [Interaction(each.asked, decode_body(each.answer, each.asked.uri)) for each in (*old, *new)]
-    secrets = SecretMap.sent([*(each.asked for each in everything), *played], [each.answer for each in everything])
-    head = replace(header_, about=secrets.out_of(header_.about), test=secrets.out_of(header_.test))
-    stored = CassetteFile(head, tuple(_written(everything, played, secrets, manner)))
-    text = dump(stored)
-    check(text, stored, name)
-    if secrets.left_in(text):
-        raise CassetteLeakError(
-            f"{name}: a secret that was sent is still in what would be written: nothing was written"
-        )
+    decoded = [replace(each, response=decode_response(each.response, each.request.uri)) for each in (*old, *new)]
+    requests = [*(interaction.request for interaction in decoded), *replayed]
+    secrets = SecretMap.collect(requests, [interaction.response for interaction in decoded])
+    metadata = replace(metadata, about=secrets.redact(metadata.about), test=secrets.redact(metadata.test))
+    file = CassetteFile(metadata, tuple(_redact_interactions(decoded, replayed, secrets, options)))
+    text = dump(file)
+    check_round_trip(text, file, name)
+    if secrets.leaks_in(text):
+        raise CassetteLeakError(f"{name}: a secret that was sent is still in the text to write; nothing was written")
     return text
 
 
-def _written(
-    everything: Sequence[Interaction], played: Sequence[Request], secrets: SecretMap, manner: RecordOptions
-) -> Iterator[Interaction]:
-    # marks first: rows are most of what there is, and nothing of them is to be searched
-    bare = [without_data(each) for each in everything] if manner.scrub_training_data else everything
-    texts = chain(*(texts_of(*each) for each in _open_forms(everything, played))) if manner.scrub_training_data else ()
-    quotations = Quotations.found(texts, bare)
-    keep = {*manner.keep_headers, MARKER[0]}
-    for without in bare:
-        clean = quotations.taken_out(without)
-        asked = scrubbed_request(clean.asked, secrets, keep)
-        yield Interaction(_told(asked, without.asked), scrubbed_answer(clean.answer, secrets, keep))
-
-
-def _open_forms(
-    everything: Iterable[Interaction], played: Iterable[Request]
-) -> Iterator[tuple[Request, Response | None]]:
-    yield from ((each.asked, each.answer) for each in everything)
-    yield from ((each, None) for each in played)
-
-
-def _told(written: Request, sent: Request) -> Request:
-    """*written* with a digest of what *sent* means, where it does not tell so itself."""
-    meaning = meaning_of_request(sent).key
-    return written if meaning_of_request(written).key == meaning else replace(written, meaning=meaning)
-
-
-def header_of(
-    manner: RecordOptions, mode: str, at: float, old: Metadata | None, new: Iterable[Interaction]
+def build_metadata(
+    options: RecordOptions, mode: str, now: float, old: Metadata | None, new: Sequence[Interaction]
 ) -> Metadata:
-    """What a cassette says of itself. What is added to an older recording leaves it as old as it is."""
-    new = list(new)
-    secrets = SecretMap.sent([each.asked for each in new])
-    agents = {_EMAIL.sub(SCRUBBED, secrets.out_of(header(each.asked.headers, "user-agent"))) for each in new} - {""}
-    places = {NOBODY.out_of(_place(each.asked.uri)) for each in new}
-    kept = old if mode == "new_episodes" else None
+    """Return the header of a cassette. Additions leave a recording as old as it was."""
+    secrets = SecretMap.collect([interaction.request for interaction in new])
+    agents = {secrets.redact(header_value(interaction.request.headers, "user-agent")) for interaction in new} - {""}
+    urls = [urlsplit(redact_uri(interaction.request.uri, NO_SECRETS)) for interaction in new]
+    services = {LOCAL_SERVER if url.hostname == "localhost" else f"{url.scheme}://{url.netloc}" for url in urls}
+    recorded_at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if old:
+        services.add(old.recorded_from)
     return Metadata(
-        recorded_at=(kept and kept.recorded_at) or datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        recorded_from=manner.recorded_from or _join_fields(places | ({old.recorded_from} if old else set())),
-        recorded_by=tuple(sorted(agents | set(old.recorded_by if old else ()))),
+        recorded_at=(old.recorded_at if old and mode == "new_episodes" else "") or recorded_at,
+        recorded_from=options.recorded_from or ", ".join(sorted(filter(None, services))),
+        recorded_by=tuple(
+            sorted({_EMAIL.sub(SCRUBBED, agent) for agent in agents} | set(old.recorded_by if old else ()))
+        ),
         mode=mode,
-        training_data="scrubbed" if manner.scrub_training_data else "kept",
-        about=manner.about or (old.about if old else ""),
-        test=manner.test or (old.test if old else ""),
+        training_data="scrubbed" if options.scrub_training_data else "kept",
+        about=options.about or (old.about if old else ""),
+        test=options.test or (old.test if old else ""),
     )
 
 
-def _place(uri: str) -> str:
-    split = urlsplit(scrubbed_request(Request("GET", uri), NOBODY).uri)
-    return HERE if split.hostname == "localhost" else f"{split.scheme}://{split.netloc}"
+def _redact_interactions(
+    interactions: list[Interaction], replayed: Sequence[RecordedRequest], secrets: SecretMap, options: RecordOptions
+) -> Iterator[Interaction]:
+    texts: list[str] = []
+    if options.scrub_training_data:
+        for interaction in interactions:
+            texts += training_texts(interaction.request, interaction.response)
+        for request in replayed:
+            texts += training_texts(request, None)
+        # before the search for secrets: rows are most of a recording, and their digests hold none
+        interactions = [scrub_interaction(interaction) for interaction in interactions]
+    quotations = Quotations(texts, interactions)
+    keep = {*options.keep_headers, SCRUBBED_HEADER[0]}
+    for interaction in interactions:
+        unquoted = quotations.remove_from(interaction)
+        request = redact_request(unquoted.request, secrets, keep)
+        original_key = redacted_key(interaction.request).key
+        if redacted_key(request).key != original_key:
+            request = replace(request, original_key=original_key)
+        yield Interaction(request, redact_response(unquoted.response, secrets, keep))
 
 
-def _join_fields(places: set[str]) -> str:
-    return ", ".join(sorted(filter(None, places)))
+def _digest(request: RecordedRequest) -> bytes:
+    """Return a digest of all that the key of a request depends on."""
+    parts = [replace(part, content=None) for part in request.form or ()]
+    contents = [part.content for part in request.form or ()]
+    sizes = [None if content is None else len(content) for content in contents]
+    digest = hashlib.sha256(repr((replace(request, body=b"", form=None), request.form is None, parts, sizes)).encode())
+    for content in (request.body, *contents):
+        digest.update(content or b"")
+    return digest.digest()

@@ -1,15 +1,18 @@
-"""Secrets out of requests and answers: by the name they go under, by their form, and wherever else they turn up.
+"""Remove secrets from requests and responses.
 
-Headers are kept by a list of those that are known to be harmless; of all others not even the name is. What was sent as
-a secret (keys, cookies, the names of an organisation and a project) is taken out of everything that is written, in
-every spelling; so is what looks like one. A secret of fewer than `SHORT` characters, or that is a word, is only taken
-out of its own place: as a text it may turn up anywhere.
+Three rules, each for what the others miss:
+
+- **By name.** What goes under the name of a secret (a header, a member of JSON, a field of a form, a parameter of a
+  URL) is replaced there. Of headers only those known to be harmless are kept at all.
+- **By form.** What looks like a key, a token, or the name of an account is replaced wherever it stands.
+- **By value.** What was sent or received as a secret (`SecretMap.collect`) is replaced wherever it turns up, in every
+  spelling, and is searched for once more before a cassette is written. A secret of fewer than `SHORT` characters, or
+  that is a word, is replaced by name only: as a text it may turn up anywhere.
 """
 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,112 +22,85 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
-from .api_paths import without_base
-from .forms import FORM
-from .messages import FormPart, Headers, Request, Response, header, is_file, parsed, unescaped
+from fine_tuning_formats.multipart import MEDIA_TYPE
+from fine_tuning_formats.network import is_loopback
 
-SCRUBBED = "scrubbed"
-DEPTH = 8
-"""How deep JSON is looked into, JSON within JSON included."""
+from .messages import (
+    FIELDS_TYPE,
+    Headers,
+    RecordedRequest,
+    RecordedResponse,
+    fix_content_length,
+    header_value,
+    parse_json,
+    unescape_json,
+)
+from .resources import shorten_base
 
+# What stands for secrets.
+SCRUBBED, KEY, ORGANIZATION, PROJECT = "scrubbed", "sk-scrubbed", "org-scrubbed", "proj_scrubbed"
+USER, REQUEST = "user-scrubbed", "req_scrubbed"
+MASKED = "sk-****bbed"
+"""How errors quote `KEY`: the service shows the ends of a wrong key."""
+BOUNDARY = f"{MEDIA_TYPE}; boundary=cassette"
+STAND_INS = frozenset({SCRUBBED, KEY, ORGANIZATION, PROJECT, USER, REQUEST, MASKED})
+
+SHORT = 8
+MAX_DEPTH = 8
+"""How deep JSON is searched, JSON within strings of JSON included."""
+
+KEPT_REQUEST_HEADERS = frozenset({"content-type", "openai-beta"})
+KEPT_RESPONSE_HEADERS = frozenset(
+    {
+        "content-type",
+        "content-length",
+        "content-disposition",
+        "location",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "www-authenticate",
+        "x-should-retry",
+    }
+)
+_REQUEST_ID_HEADERS = {"x-request-id": REQUEST, "apim-request-id": REQUEST}
+"""Headers that clients read, so they are kept, with something that stands for their value."""
+_ACCOUNT_HEADERS = {"openai-organization": ORGANIZATION, "openai-project": PROJECT}
+
+# Names of secrets, by their last words.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SURE = frozenset(
+_SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "secret", "credential", "authorization", "apikey", "signature", "sig"}
 )
-"""Last words of names of secrets."""
-_PAIRS = {
+_SECRET_PAIRS = {
     "key": frozenset({"api", "account", "private", "access", "secret", "subscription"}),
     "token": frozenset(
         {"access", "refresh", "auth", "id", "session", "bearer", "security", "hf", "github", "gitlab", "wandb"}
     ),
 }
-"""The same, with the word before."""
-_MAYBE = frozenset({"key", "token", "code", "auth", "pat", "session", "cookie", "bearer"})
-"""Last words of names of secrets, and of much else: what is under them is a secret if it looks like one."""
-_LIKE_ONE = re.compile(r"(?=\S*\d|(?=\S*[a-z])\S*[A-Z])\S{16,}")
-_IN_HEADERS = _SURE | (_MAYBE - {"code"})
+"""Last words that are those of a secret after one of these words."""
+_AMBIGUOUS_WORDS = frozenset({"key", "token", "code", "auth", "pat", "session", "cookie", "bearer"})
+"""Last words that secrets share with much else: the value is a secret if it looks random."""
+_RANDOM_VALUE = re.compile(r"(?=\S*\d|(?=\S*[a-z])\S*[A-Z])\S{16,}")
+_HEADER_WORDS = _SECRET_WORDS | (_AMBIGUOUS_WORDS - {"code"})
 
-_NAME = r"[\w .\[\]-]{1,64}"
-_MEMBER = re.compile(rf'("({_NAME})"\s*:\s*)"((?:[^"\\]|\\.)*+)"')
+# Where a name stands before a value, in a text that may not be valid JSON.
+_MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)"')
 _PARAMETER = re.compile(r"(?<=[?&])([\w.\[\]%-]{1,64})=([^&\s\"'\\]+)")
+_ORGANIZATION_MEMBER = re.compile(
+    r'("(?:organization_id"\s*:\s*|entity"\s*:\s*|owned_by"\s*:\s*(?!"(?:openai[\w-]*|system|personal)")))'
+    r'"((?:[^"\\]|\\.)++)"'
+)
 
-
-def is_secret(name: str, value: str = "") -> bool:
-    """Whether *value* is a secret, going by its name in any spelling: ``hf_token``, ``X-Api-Key``, ``apiKey``."""
-    words = _words(name)
-    return _is_sure(words) or (bool(words) and words[-1] in _MAYBE and _LIKE_ONE.fullmatch(value) is not None)
-
-
-def names_secret(header: str) -> bool:
-    """Whether a header's name has the word for a secret anywhere."""
-    return not _IN_HEADERS.isdisjoint(_words(header))
-
-
-def secrets_in(value: Any, depth: int = DEPTH) -> Iterator[str]:
-    """The texts in a JSON value that are secrets."""
-    if depth == 0:
-        return
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield from _texts(member, depth) if _is_sure(_words(name)) else secrets_in(member, depth - 1)
-            if isinstance(member, str) and is_secret(name, member):
-                yield member
-    elif isinstance(value, list):
-        for each in value:
-            yield from secrets_in(each, depth - 1)
-    elif isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        yield from secrets_in(parsed(value), depth - 1)
-
-
-def secrets_in_text(text: str) -> Iterator[str]:
-    """The texts that are secrets in what looks like JSON, and may be none."""
-    for found in _MEMBER.finditer(text):
-        if is_secret(found[2], found[3]):
-            yield unescaped(found[3])
-
-
-def without_named(text: str) -> str:
-    """*text* without secrets in members of JSON and in queries of addresses."""
-    text = _MEMBER.sub(lambda found: f'{found[1]}"{SCRUBBED}"' if is_secret(found[2], found[3]) else found[0], text)
-    return _PARAMETER.sub(
-        lambda found: f"{found[1]}={SCRUBBED}" if is_secret(unquote(found[1]), found[2]) else found[0], text
-    )
-
-
-def _is_sure(words: list[str]) -> bool:
-    if not words:
-        return False
-    last = words[-1] if words[-1] in _SURE else words[-1].removesuffix("s")
-    return last in _SURE or (len(words) > 1 and words[-2] in _PAIRS.get(last, ()))
-
-
-def _words(name: str) -> list[str]:
-    return [each.lower() for each in _WORD.findall(name)]
-
-
-def _texts(value: Any, depth: int) -> Iterator[str]:
-    """All texts under the name of a secret."""
-    if isinstance(value, str):
-        yield value
-    elif depth and isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each, depth - 1)
-
-
-KEY, ORGANIZATION, PROJECT, USER = "sk-scrubbed", "org-scrubbed", "proj_scrubbed", "user-scrubbed"
-REQUEST = "req_scrubbed"
-MASKED = "sk-****bbed"
-"""How errors quote `KEY`: the service shows the ends of a wrong key."""
-
-ENDS = re.compile(r"(?<![\w-])([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
+_KEY_ENDS = re.compile(r"(?<![\w-])([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
 """A key of which an error shows the ends."""
 
+# A secret has a digit, or letters of both cases: names that people give, such as "my-org-support", do not match.
 _RANDOM = r"(?:(?=[\w-]*\d)|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))"
 _TOKEN = r"(?:(?=[^\s\"',;\\=]*\d)|(?=[^\s\"',;\\=]*[a-z])(?=[^\s\"',;\\=]*[A-Z]))[^\s\"',;\\=]{6,}=*"
-"""A secret has a digit, or letters of both cases: what people call things, as "my-org-support", is none."""
 
-# What secrets look like. Each is replaced by something that does not, or by itself. Each begins at the beginning of a
-# word, or at what is rare: else a long word would be looked at from every letter on.
+# Each pattern begins at the start of a word, or at something rare: otherwise a long word would be searched anew from
+# every letter on. Each replacement does not match, or is replaced by itself.
 PATTERNS = (
     (re.compile(rf"(?<![\w-])(?:sk|sess|rk|pk)-{_RANDOM}[A-Za-z0-9_-]{{16,}}"), KEY),
     (re.compile(rf"(?<![\w-])org-{_RANDOM}[A-Za-z0-9-]{{10,}}"), ORGANIZATION),
@@ -150,227 +126,206 @@ PATTERNS = (
 )
 
 
-SHORT = 8
-BOUNDARY = "multipart/form-data; boundary=cassette"
-
-KEPT_OF_REQUESTS = frozenset({"content-type", "openai-beta"})
-KEPT_OF_ANSWERS = frozenset(
-    {
-        "content-type",
-        "content-length",
-        "content-disposition",
-        "location",
-        "openai-version",
-        "retry-after",
-        "retry-after-ms",
-        "www-authenticate",
-        "x-should-retry",
-    }
-)
-STAND_INS = {"x-request-id": REQUEST, "apim-request-id": REQUEST}
-"""Headers of answers that clients look at, with what they say in cassettes."""
-STANDING = frozenset({KEY, ORGANIZATION, PROJECT, USER, REQUEST, MASKED, SCRUBBED})
-"""What stands for something else is no secret."""
-
-_IDENTITIES = {"openai-organization": ORGANIZATION, "openai-project": PROJECT}
-_ORGANIZATION_MEMBER = re.compile(
-    r'("(?:organization_id"\s*:\s*|entity"\s*:\s*|owned_by"\s*:\s*(?!"(?:openai[\w-]*|system|personal)")))'
-    r'"((?:[^"\\]|\\.)++)"'
-)
-
-
 @dataclass(frozen=True)
 class SecretMap:
-    """Texts that may not be written, each with what stands for it."""
+    """Texts that must not be written, each with what stands for it."""
 
     texts: Mapping[str, str]
 
     @classmethod
-    def sent(cls, asked: Iterable[Request], answers: Iterable[Response] = ()) -> SecretMap:
-        """What requests and answers have for secrets, in the places where secrets are."""
+    def collect(cls, requests: Iterable[RecordedRequest], responses: Iterable[RecordedResponse] = ()) -> SecretMap:
+        """Collect what requests and responses hold where secrets are sent."""
         found: dict[str, str] = {}
-        for each in asked:
-            found.update(_of_request(each))
-        for answer in answers:
-            found.update(_of_headers(answer.headers))
-            found.update((text, SCRUBBED) for text in secrets_in(parsed(answer.body)))
-        kept = {text: stand_in for text, stand_in in found.items() if len(text) >= SHORT and not _is_word(text)}
-        return cls({text: stand_in for text, stand_in in kept.items() if text not in (*STANDING, stand_in)})
+        for request in requests:
+            found.update(_secrets_in_request(request))
+        for response in responses:
+            found.update(_secrets_in_headers(response.headers))
+            found.update((text, SCRUBBED) for text in secrets_in(parse_json(response.body)))
+        texts: dict[str, str] = {}
+        for text, stand_in in found.items():
+            # an account may be called "personal", which other texts mean as a word
+            is_word = text.isalpha() and len(text) < 2 * SHORT and text[1:].islower()
+            if len(text) >= SHORT and not is_word and text not in (*STAND_INS, stand_in):
+                texts[text] = stand_in
+        return cls(texts)
 
-    def out_of(self, text: str) -> str:
-        """*text* without secrets."""
+    def redact(self, text: str) -> str:
+        """Return *text* without secrets, by all three rules."""
         for spelling, stand_in in self._spellings:
             text = text.replace(spelling, stand_in)
-        text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', without_named(text))
-        text = ENDS.sub(self._masked, text)
+        text = _MEMBER.sub(lambda match: f'{match[1]}"{SCRUBBED}"' if is_secret(match[2], match[3]) else match[0], text)
+        text = _PARAMETER.sub(
+            lambda match: f"{match[1]}={SCRUBBED}" if is_secret(unquote(match[1]), match[2]) else match[0], text
+        )
+        text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', text)
+        text = _KEY_ENDS.sub(self._mask, text)
         for pattern, stand_in in PATTERNS:
             text = pattern.sub(stand_in, text)
         return text
 
-    def out_of_bytes(self, body: bytes) -> bytes:
-        """*body* without secrets; what is no UTF-8 stays as it is."""
-        return self.out_of(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    def redact_bytes(self, body: bytes) -> bytes:
+        """Return *body* without secrets; bytes that are not UTF-8 stay as they are."""
+        return self.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
-    def left_in(self, text: str) -> list[str]:
-        """The secrets that *text* still has, in any spelling."""
-        return [each for each, stand_in in self.texts.items() if each not in stand_in and _has(text, each)]
+    def leaks_in(self, text: str) -> list[str]:
+        """Return the secrets that *text* still holds, in any spelling."""
+        return [
+            secret
+            for secret, stand_in in self.texts.items()
+            if secret not in stand_in and any(spelling in text for spelling in _spell(secret))
+        ]
 
-    def _masked(self, found: re.Match[str]) -> str:
-        """`MASKED` for a key of which the ends are shown; two asterisks, and dots, stand between other words, too."""
-        start, between, end = found.groups()
-        keys = [each for each in self.texts if " " not in each] if len(start + end) > 5 else []
-        is_known = any(each.startswith(start) and each.endswith(end) for each in keys)
+    def _mask(self, match: re.Match[str]) -> str:
+        """Return `MASKED` for the ends of a key; asterisks and dots also stand between other words."""
+        start, between, end = match.groups()
+        keys = [text for text in self.texts if " " not in text] if len(start + end) > 5 else []
+        is_known = any(key.startswith(start) and key.endswith(end) for key in keys)
         is_key = between.startswith("***") or (start.startswith(("sk-", "sess-")) and len(end) > 1)
-        return MASKED if is_known or is_key else found[0]
+        return MASKED if is_known or is_key else match[0]
 
     @cached_property
     def _spellings(self) -> list[tuple[str, str]]:
-        """The longest first: one may be part of another."""
-        found = {spelling: stand_in for text, stand_in in self.texts.items() for spelling in _spelt(text)}
-        return sorted(found.items(), key=lambda each: (-len(each[0]), each[0]))
+        """Every spelling with its replacement; the longest first, as one may be part of another."""
+        spellings = {spelling: stand_in for text, stand_in in self.texts.items() for spelling in _spell(text)}
+        return sorted(spellings.items(), key=lambda pair: (-len(pair[0]), pair[0]))
 
 
-def _is_word(text: str) -> bool:
-    """Whether a secret is a word, such as "personal" or "training", which may be meant as one elsewhere."""
-    return text.isalpha() and len(text) < 2 * SHORT and text[1:].islower()
-
-
-def _has(text: str, secret: str) -> bool:
-    return any(each in text for each in _spelt(secret))
-
-
-def _spelt(text: str) -> set[str]:
-    """*text* as it may be written: plain, in a URL, in JSON, in JSON within JSON, and in base64."""
-    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
-    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    twice = {json.dumps(each)[1:-1] for each in escaped}
-    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in quoted}
-    raw = text.encode("utf-8", "surrogateescape")
-    return {text, *quoted, *lower, *escaped, *twice, *_wrapped(raw), raw.hex(), raw.hex().upper()}
-
-
-def _wrapped(raw: bytes) -> set[str]:
-    """How *raw* looks in base64, alone or within something longer: what its neighbours change is left off."""
-    found = {base64.b64encode(raw).decode().rstrip("=")}
-    for before in range(3):
-        text = base64.b64encode(b"\0" * before + raw).decode()
-        cut = text.rstrip("=")[:-1] if text.endswith("=") else text
-        found.add(cut[(0, 2, 3)[before] :])
-    return {each for each in found if len(each) >= SHORT}
+def is_secret(name: str, value: str = "") -> bool:
+    """Return whether *value* is a secret by its name, however spelled: ``hf_token``, ``X-Api-Key``, ``apiKey``."""
+    *others, last = _words(name) or [""]
+    singular = last.removesuffix("s")
+    if singular in _SECRET_WORDS or (others and others[-1] in _SECRET_PAIRS.get(singular, ())):
+        return True
+    return last in _AMBIGUOUS_WORDS and _RANDOM_VALUE.fullmatch(value) is not None
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether what is sent under this name, in lower case, is a secret or the name of an account."""
-    return name in _IDENTITIES or names_secret(name)
+    """Return whether a header, named in lower case, carries a secret or the name of an account."""
+    return name in _ACCOUNT_HEADERS or not _HEADER_WORDS.isdisjoint(_words(name))
 
 
-def scrubbed_request(asked: Request, secrets: SecretMap, keep: Iterable[str] = ()) -> Request:
-    """A request without secrets, and without headers that do not matter."""
-    form = None if asked.form is None else tuple(_part(part, secrets) for part in asked.form)
-    headers = _headers(asked.headers, {*KEPT_OF_REQUESTS, *keep}, secrets)
-    if form is not None:
-        headers = tuple(
-            (name, BOUNDARY if name == "content-type" and value.lower().startswith(FORM) else value)
-            for name, value in headers
-        )
-    return Request(asked.method, _uri(asked.uri, secrets), headers, secrets.out_of_bytes(asked.body), form)
+def secrets_in(value: Any, depth: int = MAX_DEPTH, is_named: bool = False) -> Iterator[str]:
+    """Yield the strings in a JSON value that are secrets by name: all of them where *value* itself *is_named* so."""
+    if isinstance(value, str):
+        if is_named:
+            yield value
+        if depth and value.lstrip()[:1] in ("{", "["):
+            yield from secrets_in(parse_json(value), depth - 1)
+    elif depth and isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else (("", item) for item in value):
+            is_item_named = is_named or is_secret(name, item if isinstance(item, str) else "")
+            yield from secrets_in(item, depth - 1, is_item_named)
 
 
-def scrubbed_answer(answer: Response, secrets: SecretMap, keep: Iterable[str] = ()) -> Response:
-    """An answer without secrets, and without headers that do not matter; its length is put right."""
-    headers = _headers(answer.headers, {*KEPT_OF_ANSWERS, *keep}, secrets)
-    return measured(replace(answer, headers=headers, body=secrets.out_of_bytes(answer.body)))
-
-
-def measured(answer: Response) -> Response:
-    """An answer that says how long it is, if it says so at all."""
-    length = str(len(answer.body))
-    headers = tuple((name, length if name == "content-length" else value) for name, value in answer.headers)
-    return replace(answer, headers=headers)
-
-
-def _part(part: FormPart, secrets: SecretMap) -> FormPart:
-    name = secrets.out_of(part.name)
-    filename = None if part.filename is None else secrets.out_of(_base_name(part.filename))
-    content = None if part.content is None else secrets.out_of_bytes(part.content)
-    if content and not is_file(part) and is_secret(part.name, content.decode("utf-8", "replace")):
-        content = SCRUBBED.encode()
-    return replace(part, name=name, filename=filename, content=content)
-
-
-def _base_name(filename: str) -> str:
-    """The name of a file without the folders that it was in."""
-    return filename.replace("\\", "/").rpartition("/")[2]
-
-
-def _headers(headers: Headers, kept: set[str], secrets: SecretMap) -> Headers:
-    """The headers that matter; those of one name together, where the first of them was."""
-    first = {name: place for place, (name, _) in reversed(list(enumerate(headers)))}
-    found = [
-        (name, STAND_INS.get(name) or secrets.out_of(value))
+def redact_request(request: RecordedRequest, secrets: SecretMap, keep: Iterable[str] = ()) -> RecordedRequest:
+    """Return a request without secrets, and without headers that do not matter."""
+    headers = _redact_headers(request.headers, {*KEPT_REQUEST_HEADERS, *keep}, secrets)
+    uri, body = redact_uri(request.uri, secrets), secrets.redact_bytes(request.body)
+    if request.form is None:
+        return RecordedRequest(request.method, uri, headers, body)
+    headers = tuple(
+        (name, BOUNDARY if name == "content-type" and value.lower().startswith(MEDIA_TYPE) else value)
         for name, value in headers
-        if name in kept or name in STAND_INS
-    ]
-    return tuple(sorted(found, key=lambda each: first[each[0]]))
+    )
+    parts = []
+    for part in request.form:
+        content = None if part.content is None else secrets.redact_bytes(part.content)
+        if content and not part.is_file and is_secret(part.name, content.decode("utf-8", "replace")):
+            content = SCRUBBED.encode()
+        filename = None if part.filename is None else secrets.redact(_base_name(part.filename))
+        parts.append(replace(part, name=secrets.redact(part.name), filename=filename, content=content))
+    return RecordedRequest(request.method, uri, headers, body, tuple(parts))
 
 
-def _uri(uri: str, secrets: SecretMap) -> str:
-    """An address without credentials; that of this machine without its port, which is another each time."""
-    split = urlsplit(uri)
-    host = split.hostname or ""
-    place = "localhost" if _is_here(host) else host + (f":{split.port}" if split.port else "")
-    pairs = parse_qsl(split.query, keep_blank_values=True)
+def redact_response(response: RecordedResponse, secrets: SecretMap, keep: Iterable[str] = ()) -> RecordedResponse:
+    """Return a response without secrets, and without headers that do not matter."""
+    headers = _redact_headers(response.headers, {*KEPT_RESPONSE_HEADERS, *keep}, secrets)
+    return fix_content_length(replace(response, headers=headers, body=secrets.redact_bytes(response.body)))
+
+
+def redact_uri(uri: str, secrets: SecretMap) -> str:
+    """Return a URI without secrets and credentials; that of this machine without its port, which is never the same."""
+    url = urlsplit(uri)
+    host = url.hostname or ""
+    place = "localhost" if is_loopback(host) else host + (f":{url.port}" if url.port else "")
+    pairs = parse_qsl(url.query, keep_blank_values=True)
     query = urlencode([(name, SCRUBBED if is_secret(name, value) else value) for name, value in pairs], safe="[]:,/")
-    return secrets.out_of(urlunsplit((split.scheme, place, without_base(split.path), query, "")))
+    return secrets.redact(urlunsplit((url.scheme, place, shorten_base(url.path), query, "")))
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _redact_headers(headers: Headers, kept: set[str], secrets: SecretMap) -> Headers:
+    """Return the headers that matter; those of one name together, where the first of them was."""
+    first = {name: place for place, (name, _) in reversed(list(enumerate(headers)))}
+    redacted = [
+        (name, _REQUEST_ID_HEADERS.get(name) or secrets.redact(value))
+        for name, value in headers
+        if name in kept or name in _REQUEST_ID_HEADERS
+    ]
+    return tuple(sorted(redacted, key=lambda header: first[header[0]]))
 
 
-def _of_request(asked: Request) -> Iterator[tuple[str, str]]:
-    split = urlsplit(asked.uri)
-    yield from _of_headers(asked.headers)
-    for name, value in parse_qsl(split.query):
-        if is_secret(name, value):
-            yield value, SCRUBBED
-    if split.password:
-        yield split.password, SCRUBBED
-    text = asked.body.decode("utf-8", "replace")
-    yield from ((each, SCRUBBED) for each in (*secrets_in_text(text), *secrets_in(parsed(asked.body))))
-    yield from ((found[2], ORGANIZATION) for found in _ORGANIZATION_MEMBER.finditer(text))
-    for part in asked.form or ():
+def _secrets_in_request(request: RecordedRequest) -> Iterator[tuple[str, str]]:
+    """Yield what a request holds where secrets are sent, each with what stands for it."""
+    url, text = urlsplit(request.uri), request.body.decode("utf-8", "replace")
+    yield from _secrets_in_headers(request.headers)
+    if url.password:
+        yield url.password, SCRUBBED
+    yield from ((secret, SCRUBBED) for secret in secrets_in(parse_json(request.body)))
+    # what looks like JSON may not be valid
+    members = [(match[2], match[3], unescape_json(match[3])) for match in _MEMBER.finditer(text)]
+    yield from ((secret, SCRUBBED) for name, value, secret in members if is_secret(name, value))
+    yield from ((match[2], ORGANIZATION) for match in _ORGANIZATION_MEMBER.finditer(text))
+    pairs = parse_qsl(url.query)
+    if FIELDS_TYPE in header_value(request.headers, "content-type"):
+        pairs += parse_qsl(text)
+    for part in request.form or ():
         if part.filename and part.filename != _base_name(part.filename):
             yield part.filename, _base_name(part.filename)
-    fields = [(part.name, part.content) for part in asked.form or () if part.content and not is_file(part)]
-    pairs = [(name, content.decode("utf-8", "replace")) for name, content in fields]
-    if "urlencoded" in header(asked.headers, "content-type"):
-        pairs += parse_qsl(text)
+        if part.content and not part.is_file:
+            pairs.append((part.name, part.content.decode("utf-8", "replace")))
     yield from ((value, SCRUBBED) for name, value in pairs if is_secret(name, value))
 
 
-def _of_headers(headers: Headers) -> Iterator[tuple[str, str]]:
+def _secrets_in_headers(headers: Headers) -> Iterator[tuple[str, str]]:
     for name, value in headers:
-        if name in _IDENTITIES:
-            yield value, _IDENTITIES[name]
-        elif name in STAND_INS:
-            yield value, STAND_INS[name]
-        elif is_secret_header(name):
-            yield from ((each, KEY if each.startswith("sk-") else SCRUBBED) for each in _values(name, value))
+        if stand_in := _ACCOUNT_HEADERS.get(name) or _REQUEST_ID_HEADERS.get(name):
+            yield value, stand_in
+            continue
+        if not is_secret_header(name):
+            continue
+        if "cookie" in name:
+            cookies = [cookie.partition("=")[2].strip() for cookie in value.split(";")]
+            secrets = cookies[:1] if name == "set-cookie" else cookies
+        else:
+            scheme, _, credentials = value.strip().rpartition(" ")
+            secrets = [value.strip(), credentials]
+            if scheme.lower() == "basic":
+                with suppress(ValueError):
+                    secrets.append(base64.b64decode(credentials).decode("utf-8", "replace").partition(":")[2])
+        yield from ((secret, KEY if secret.startswith("sk-") else SCRUBBED) for secret in secrets)
 
 
-def _values(name: str, value: str) -> Iterator[str]:
-    """The secret in a header: without the scheme before it, and of cookies each."""
-    if "cookie" in name:
-        pairs = [each.partition("=")[2].strip() for each in value.split(";")]
-        yield from pairs[:1] if name == "set-cookie" else pairs
-    else:
-        scheme, _, said = value.strip().rpartition(" ")
-        yield value.strip()
-        yield said
-        if scheme.lower() == "basic":
-            with suppress(ValueError):
-                yield base64.b64decode(said).decode("utf-8", "replace").partition(":")[2]
+def _spell(text: str) -> set[str]:
+    """Return *text* as it may be written: plain, in a URL, in JSON, in JSON within JSON, in base64 and hexadecimal."""
+    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
+    quoted |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), spelling) for spelling in quoted}
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    escaped |= {json.dumps(spelling)[1:-1] for spelling in escaped}
+    raw = text.encode("utf-8", "surrogateescape")
+    encoded = {base64.b64encode(raw).decode().rstrip("=")}
+    for offset, start in enumerate((0, 2, 3)):
+        # within something longer, neighbours change the first and the last characters: leave those off
+        characters = base64.b64encode(b"\0" * offset + raw).decode()
+        end = len(characters.rstrip("=")) - 1 if characters.endswith("=") else len(characters)
+        encoded.add(characters[start:end])
+    long_enough = {spelling for spelling in encoded if len(spelling) >= SHORT}
+    return {text, *quoted, *escaped, *long_enough, raw.hex(), raw.hex().upper()}
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def _base_name(filename: str) -> str:
+    """Return the name of a file without its folders, of any system."""
+    return filename.replace("\\", "/").rpartition("/")[2]

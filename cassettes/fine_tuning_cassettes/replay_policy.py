@@ -1,56 +1,55 @@
-"""Which recorded answer a request gets: the policy of replay, pure.
+"""Which recorded response answers a request: the policy of replay, without any I/O.
 
-Recorded requests are of two kinds. *Writes* change something (POST and DELETE, but for inference and graders);
-*reads* change nothing. Each is about a subject: one job with its events and checkpoints, one file, a list; of inference
-and graders, what is asked.
+*Writes* change something (POST and DELETE, but not of inference and graders); *reads* change nothing. Each is about a
+subject: one job with its events and checkpoints, one file, a list; for inference and graders, the request itself.
 
-- **Reads walk forward and hold.** The same request gets the recorded answers in their order, then the last of them
-  again and again. What is about one subject walks together: who has seen events of step 90 does not see the job
-  queued any more. Other subjects are not moved by it.
-- **Reads wait for writes.** An answer that was recorded after a write about the same subject is not given before
-  that write is asked for; until then the last answer before it holds. Once it is asked for, all answers from before
-  it are passed.
-- So an answer to one request is never followed by an older one to it, and fewer or more looks than were recorded both
-  replay. A client that looks until a job is over gets there after as many looks as were recorded, or
-  fewer if it looks at other things of the job in between.
-- **Where nothing was recorded since a write**, the state that the write itself was answered with is what a look gets.
-- **Writes play once**, in the order recorded. One that was refused (400 and above) changed nothing: it holds nobody
-  up, and the last refusal is repeated.
-- **Nobody waits for ever.** The same answer is an error after `patience` times where the job or file is not over in it,
-  where a later one waits for a write, and in lists of a job that was never recorded as over.
+- **Reads walk forward and hold.** Equal requests get the recorded responses in their order, then the last one again
+  and again. All reads about one subject walk together: after the events of step 90, the job is not queued any more.
+- **Reads wait for writes.** A response recorded after a write about the same subject is not given before that write is
+  requested; until then the last response before it holds. Afterwards all responses from before it are passed.
+- So no response is followed by an older one, and both fewer and more reads than were recorded replay. Polling a job
+  until it is finished takes as many reads as were recorded, or fewer with other reads about the job in between.
+- **Where nothing was recorded since a write**, a read gets the state that the write was answered with.
+- **Writes play once**, in the order recorded. A refused one (400 and above) changed nothing: no read waits for it,
+  and the last refusal is repeated.
+- **No polling is endless.** The same response is an error after `patience` times if it shows a job or file that is not
+  finished, if a later one waits for a write, and for lists of a job that was never recorded as finished.
 
-A write is about a read's subject if it is about the same thing, about anything of the collection that is listed, or
-about something whose id an answer about that subject names: deleting a file is about the jobs that train on it.
+A write is about a read's subject if it is about the same thing, about anything in the collection that is listed, or
+about something whose id a response about that subject contains: deleting a file is about the jobs trained on it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from .api_paths import CHANGE_NOTHING, Resource, changes, resource_of
-from .messages import Interaction, members, parsed
-from .request_matching import RequestKey, texts_in
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
-DONE = {
-    "fine_tuning.job": frozenset({"succeeded", "failed", "cancelled", "canceled"}),
+from .messages import Interaction, parse_json, texts_in
+from .request_matching import RequestKey
+from .resources import STATELESS, Resource, is_write, parse_resource
+
+FINISHED = {
+    "fine_tuning.job": TERMINAL_STATUSES | {"canceled"},
     "file": frozenset({"processed", "error", "deleted", None}),
 }
-"""Statuses of what is over, by its kind; nobody waits for anything else."""
+"""Final statuses, by the kind of object. Objects of other kinds are not polled."""
+COLLECTIONS = {"fine_tuning.job": "fine_tuning/jobs", "file": "files"}
 PATIENCE = 100
-"""How often what is not over is answered without anything new."""
+"""How often an unfinished state is given without anything new."""
 
 
 class NoAnswerLeft(Exception):
-    """No recorded answer is left for a request that was recorded; the message says why."""
+    """A request that was recorded, and whose recorded responses are used up; the message says why."""
 
 
 class PollingStuck(NoAnswerLeft):
-    """The same answer has been given too often to somebody who waits for another."""
+    """A response that has been given too often to a client that waits for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +57,13 @@ class ReplayStep:
     """What the policy needs to know of one recorded interaction.
 
     Args:
-        key: equal for requests that mean the same.
-        is_write: whether it is there to change something.
-        refused: whether it was answered with an error.
-        ids: what a write is about: ids in its path, and of what it made.
-        names: texts that its answer has.
-        state_of: the key of the request that would look at what a write answers.
-        unfinished: whether the answer shows a job, or a file, that is not over.
-        over: whether it shows one that is.
+        key: equal for requests that match.
+        refused: whether the response is an error.
+        ids: what a write is about: the id in its path, and those of what it created.
+        texts: all strings in the response.
+        state_key: the key of the request that reads the object that a write was answered with.
+        unfinished: whether the response is a job or file that is not finished.
+        finished: whether it is one that is.
     """
 
     key: str
@@ -73,193 +71,170 @@ class ReplayStep:
     is_write: bool = False
     refused: bool = False
     ids: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-    state_of: str = ""
+    texts: frozenset[str] = frozenset()
+    state_key: str = ""
     unfinished: bool = False
-    over: bool = False
+    finished: bool = False
     deletes: bool = False
 
 
-def step_of(interaction: Interaction, meaning: RequestKey) -> ReplayStep:
-    """What the policy needs to know of a recorded interaction."""
-    said = members(interaction.answer.body)
-    subject = resource_of(meaning.path)
-    if subject.collection in CHANGE_NOTHING:
-        subject = replace(subject, id=meaning.key)
-    is_write = changes(meaning.method, meaning.path)
-    kind, status = str(said.get("object")), said.get("status")
-    status = status if isinstance(status, str | None) else ""
-    made = {said.get("id"), (said.get("file") or {}).get("id")} if is_write and _is_nested(said) else set()
+def replay_step(interaction: Interaction, key: RequestKey) -> ReplayStep:
+    """Return what the policy needs to know of an interaction, given the key of its request."""
+    value = parse_json(interaction.response.body)
+    answer = value if isinstance(value, dict) else {}
+    kind, status = str(answer.get("object")), answer.get("status")
+    final = FINISHED.get(kind)
+    is_final = final is not None and (status is None or isinstance(status, str)) and status in final
+    subject = parse_resource(key.path)
+    if subject.collection in STATELESS:
+        subject = replace(subject, id=key.key)
+    state_key, changes = "", is_write(key.method, key.path)
+    ids: list[Any] = [subject.id]
+    if changes:
+        nested = answer.get("file")
+        ids += [answer.get("id"), nested.get("id") if isinstance(nested, dict) else None]
+        if kind in COLLECTIONS and "deleted" not in answer:
+            state_key = RequestKey("GET", f"{COLLECTIONS[kind]}/{answer.get('id')}", {}, {}).key
     return ReplayStep(
-        key=meaning.key,
+        key=key.key,
         subject=subject,
-        is_write=is_write,
-        refused=interaction.answer.status >= 400,
-        ids=frozenset(each for each in {subject.id, *made} if isinstance(each, str) and each),
-        names=frozenset(texts_in(parsed(interaction.answer.body))),
-        state_of=_look_at(said) if is_write else "",
-        unfinished=kind in DONE and status not in DONE[kind],
-        over=kind in DONE and status in DONE[kind],
-        deletes=meaning.method == "DELETE",
+        is_write=changes,
+        refused=interaction.response.status >= 400,
+        ids=frozenset(name for name in ids if isinstance(name, str) and name),
+        texts=frozenset(texts_in(value)),
+        state_key=state_key,
+        unfinished=final is not None and not is_final,
+        finished=is_final,
+        deletes=key.method == "DELETE",
     )
 
 
-def kept_of(old: Sequence[Interaction], meanings: Sequence[RequestKey], again: Container[str]) -> list[Interaction]:
-    """What stays of an older recording where what has a key in *again* was recorded anew.
+def remaining_interactions(
+    recording: Sequence[Interaction], keys: Sequence[RequestKey], recorded_again: Container[str]
+) -> list[Interaction]:
+    """Return what stays of a recording when the requests with some keys have been recorded again.
 
-    What names something that a replaced write made goes with it: that job, or file, is another one now.
+    Whatever names something that a replaced write created goes as well: that job, or file, has another id now.
     """
-    kept = list(zip(old, meanings, strict=True))
-    gone = [each for each in kept if each[1].key in again]
-    while gone:
-        kept = [each for each in kept if each not in gone]
-        made = set().union(*(_made(*each) for each in gone))
-        gone = [each for each in kept if any(_names(each[0], name) for name in made)]
-    return [each for each, _ in kept]
-
-
-def _made(interaction: Interaction, meaning: RequestKey) -> frozenset[str]:
-    step = step_of(interaction, meaning)
-    return step.ids - {step.subject.id}
-
-
-def _names(interaction: Interaction, name: str) -> bool:
-    asked = interaction.asked
-    return name in unquote(asked.uri) or name.encode() in asked.body or name.encode() in interaction.answer.body
-
-
-def _is_nested(said: dict[str, Any]) -> bool:
-    return isinstance(said.get("file") or {}, dict)
-
-
-def _look_at(said: dict[str, Any]) -> str:
-    """The key of the request that looks at the job or file that *said* is."""
-    collection = {"fine_tuning.job": "fine_tuning/jobs", "file": "files"}.get(str(said.get("object")))
-    if collection is None or "deleted" in said:
-        return ""
-    return RequestKey("GET", f"{collection}/{said.get('id')}", {}, {}).key
+    remaining = list(zip(recording, keys, strict=True))
+    replaced = [pair for pair in remaining if pair[1].key in recorded_again]
+    while replaced:
+        remaining = [pair for pair in remaining if pair not in replaced]
+        steps = [replay_step(*pair) for pair in replaced]
+        created = {name for step in steps for name in step.ids if name != step.subject.id}
+        replaced = []
+        for pair in remaining:
+            request, response = pair[0].request, pair[0].response
+            text = b"\n".join([unquote(request.uri).encode(), request.body, response.body])
+            if any(name.encode() in text for name in created):
+                replaced.append(pair)
+    return [interaction for interaction, _ in remaining]
 
 
 class Replayer:
-    """Gives recorded answers, by the rules above. It remembers what was asked, and knows nothing of HTTP."""
+    """Picks recorded responses by the rules above, given nothing but the keys of requests."""
 
     def __init__(self, steps: Sequence[ReplayStep], patience: int = PATIENCE) -> None:
         self._steps = steps
         self._patience = patience
-        self._at: defaultdict[str, list[int]] = defaultdict(list)
+        self._indices: defaultdict[str, list[int]] = defaultdict(list)  # the recorded steps, by key
         for index, step in enumerate(steps):
-            self._at[step.key].append(index)
-        self._reached: defaultdict[Resource, int] = defaultdict(lambda: -1)
-        self._written: set[int] = set()
-        self._given: defaultdict[str, list[int]] = defaultdict(list)
+            self._indices[step.key].append(index)
+        self._reached: defaultdict[Resource, int] = defaultdict(lambda: -1)  # the last step a client knows of
+        self._done: set[int] = set()  # the writes that were requested
+        self._given: defaultdict[str, list[int]] = defaultdict(list)  # the steps that were answered with, by key
 
     @property
     def unused(self) -> list[int]:
-        """Reads that nobody asked for, and writes that were not repeated as often as recorded."""
+        """Reads that were never requested, and writes that were not repeated as often as recorded."""
         return [
             index
             for index, step in enumerate(self._steps)
-            if (index not in self._written if step.is_write else step.key not in self._given)
+            if (index not in self._done if step.is_write else step.key not in self._given)
         ]
 
     def answer(self, key: str) -> int | None:
-        """Which recorded answer a request gets; None where no such request was recorded.
+        """Return the index of the response to a request; None if no such request was recorded.
 
         Raises:
-            OutOfAnswers: it was recorded, and no answer is left.
+            NoAnswerLeft: it was recorded, and no response is left.
         """
-        if key not in self._at:
+        if key not in self._indices:
             return None
-        is_write = self._steps[self._at[key][0]].is_write
-        index = self._write(key) if is_write else self._read(key)
+        is_write = self._steps[self._indices[key][0]].is_write
+        index = self._answer_write(key) if is_write else self._answer_read(key)
         self._given[key].append(index)
         return index
 
-    def _write(self, key: str) -> int:
-        left = [index for index in self._at[key] if index not in self._written]
-        if left:
-            self._written.add(left[0])
-            self._pass(left[0])
-            return left[0]
-        last = self._at[key][-1]
-        if self._steps[last].refused:
-            return last
-        times = len(self._at[key])
-        raise NoAnswerLeft(f"it was recorded {_times(times)}, has been asked {_times(times)}, and changes something")
-
-    def _pass(self, write: int) -> None:
-        if self._steps[write].refused:
-            return
-        for subject, writes in self._about.items():
-            if write in writes:
-                self._reached[subject] = max(self._reached[subject], write)
-
-    def _read(self, key: str) -> int:
-        subject = self._steps[self._at[key][0]].subject
-        open_to = self._open(key, subject)
-        index = next((each for each in open_to if each > self._reached[subject]), None)
+    def _answer_write(self, key: str) -> int:
+        indices = self._indices[key]
+        index = next((index for index in indices if index not in self._done), None)
         if index is None:
-            index = self._held(key, subject, open_to)
+            if self._steps[indices[-1]].refused:
+                return indices[-1]
+            times = "once" if len(indices) == 1 else f"{len(indices)} times"
+            raise NoAnswerLeft(f"it changes something, was recorded {times}, and has been requested {times} already")
+        self._done.add(index)
+        for subject, writes in self._writes_about.items():
+            if index in writes:
+                self._reached[subject] = max(self._reached[subject], index)
+        return index
+
+    def _answer_read(self, key: str) -> int:
+        indices = self._indices[key]
+        subject = self._steps[indices[0]].subject
+        # writes recorded before the first response are taken as done: the client may have the id from elsewhere
+        blocking = next((write for write in self._pending_writes(subject) if write > indices[0]), len(self._steps))
+        available = [index for index in indices if index < blocking]
+        index = next((index for index in available if index > self._reached[subject]), None)
+        if index is None:
+            index = self._latest_state(key, subject, available[-1])
+            self._check_patience(key, subject, index)
         self._reached[subject] = max(self._reached[subject], index)
         return index
 
-    def _open(self, key: str, subject: Resource) -> list[int]:
-        """The answers that no write holds back. What was written before the first of them is taken as done."""
-        found = self._at[key]
-        ahead = (each for each in self._about[subject] if each > found[0] and each not in self._written)
-        limit = next(ahead, len(self._steps))
-        return [each for each in found if each < limit]
+    def _latest_state(self, key: str, subject: Resource, index: int) -> int:
+        """Return the last response known: that at *index*, or that of a write since then."""
+        latest = index
+        for write in self._writes_about[subject]:
+            if write in self._done and write > latest:
+                step = self._steps[write]
+                if step.deletes and step.subject == subject:
+                    raise NoAnswerLeft("it has been deleted by now, and was not requested after that in the recording")
+                latest = write if step.state_key == key else latest
+        return latest
 
-    def _held(self, key: str, subject: Resource, open_to: Sequence[int]) -> int:
-        """The last that is known: the last answer there was, or what a write has told since."""
-        last = open_to[-1]
-        for write in self._about[subject]:
-            if write in self._written and write > last:
-                if self._steps[write].deletes and self._steps[write].subject == subject:
-                    raise NoAnswerLeft("it has been deleted by now, and was not asked for after that in the recording")
-                last = write if self._steps[write].state_of == key else last
-        self._lose_patience(key, subject, last)
-        return last
-
-    def _lose_patience(self, key: str, subject: Resource, index: int) -> None:
+    def _check_patience(self, key: str, subject: Resource, index: int) -> None:
+        """Raise if the response at *index* has been given too often, and is not the end of anything."""
         if self._given[key][-self._patience :] != [index] * self._patience:
             return
-        ahead = next((each for each in self._about[subject] if each > index and each not in self._written), None)
-        is_held = ahead is not None and self._at[key][-1] > index
-        if is_held or self._steps[index].unfinished or self._is_endless(subject):
-            raise PollingStuck(_why_stuck(self._patience, ahead if is_held else None))
-
-    def _is_endless(self, subject: Resource) -> bool:
-        """Whether a job was looked at, and never recorded as over."""
         about = [step for step in self._steps if step.subject == subject]
-        return any(step.unfinished for step in about) and not any(step.over for step in about)
+        never_finishes = any(step.unfinished for step in about) and not any(step.finished for step in about)
+        write = next((write for write in self._pending_writes(subject) if write > index), None)
+        reason = f"the same answer, which is not the end of anything, was given {self._patience} times"
+        if write is not None and self._indices[key][-1] > index:
+            raise PollingStuck(f"{reason}: later answers were recorded after write #{write + 1}, not requested so far")
+        if self._steps[index].unfinished or never_finishes:
+            raise PollingStuck(f"{reason}, and none later was recorded")
+
+    def _pending_writes(self, subject: Resource) -> Iterator[int]:
+        return (write for write in self._writes_about[subject] if write not in self._done)
 
     @cached_property
-    def _about(self) -> dict[Resource, list[int]]:
-        """The writes that are about each subject, in their order."""
-        names: defaultdict[Resource, set[str]] = defaultdict(set)
+    def _writes_about(self) -> dict[Resource, list[int]]:
+        """The accepted writes about each subject, in their order."""
+        texts: defaultdict[Resource, set[str]] = defaultdict(set)
         for step in self._steps:
-            names[step.subject].update(step.names)
-        return {subject: list(self._writes(subject, said)) for subject, said in names.items()}
-
-    def _writes(self, subject: Resource, names: set[str]) -> Iterator[int]:
-        for index, step in enumerate(self._steps):
-            if step.is_write and not step.refused and _concerns(step, subject, names):
-                yield index
-
-
-def _concerns(write: ReplayStep, subject: Resource, names: Iterable[str]) -> bool:
-    if write.subject.collection == subject.collection and not subject.id:
-        return True
-    return write.subject == subject or subject.id in write.ids or not write.ids.isdisjoint(names)
-
-
-def _why_stuck(patience: int, ahead: int | None) -> str:
-    said = f"the same answer, which is not the end of anything, was given {patience} times"
-    if ahead is not None:
-        return f"{said}: later answers were recorded after the write #{ahead + 1}, which has not been asked for"
-    return f"{said}, and none later was recorded"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+            texts[step.subject].update(step.texts)
+        writes = [(index, step) for index, step in enumerate(self._steps) if step.is_write and not step.refused]
+        return {
+            subject: [
+                index
+                for index, write in writes
+                if write.subject == subject
+                or (write.subject.collection == subject.collection and not subject.id)
+                or subject.id in write.ids
+                or not write.ids.isdisjoint(names)
+            ]
+            for subject, names in texts.items()
+        }

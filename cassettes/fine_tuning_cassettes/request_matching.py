@@ -1,184 +1,163 @@
-"""What a request means, whoever sends it and wherever to: two requests match where their meanings are equal."""
+"""When two requests match, and how they differ if they do not.
+
+Host, port, scheme, base path and headers do not count, and neither do the order of a query, of JSON members and of a
+form's parts, a form's boundary, the spelling of numbers, and whether an empty JSON object is sent or nothing.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
-from .api_paths import api_path
-from .messages import FormPart, Request, header, is_file, parsed
-
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-MARK = re.compile(r"sha256:[0-9a-f]{32}(, .*)?")
-SCRUBBED_ROW, SCRUBBED_CONTENT = "scrubbed_row", "scrubbed_content"
-"""The one member of the rows that are answered in place of training data."""
-
-
-def canonical(value: Any) -> str:
-    """*value* as JSON in the one spelling that all equal values share: order of members and ``3.0`` do not count."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
-
-
-def rows_of(content: bytes) -> list[Any] | None:
-    """The rows of a JSONL file; None where it is none."""
-    try:
-        lines = [line for line in content.decode("utf-8-sig").split("\n") if line.strip()]
-        return [json.loads(line) for line in lines] or None
-    except (ValueError, RecursionError):
-        return None
-
-
-def marks_of(content: bytes) -> tuple[str, ...] | None:
-    """A mark for each row of a JSONL file; None where it is none."""
-    rows = rows_of(content)
-    return None if rows is None else tuple(mark(row) for row in rows)
-
-
-def mark(row: Any) -> str:
-    """What stands for a row: a digest of its meaning, and its shape. The mark of what stands for a row is that mark."""
-    if isinstance(row, dict) and len(row) == 1 and is_mark(row.get(SCRUBBED_ROW)):
-        return str(row[SCRUBBED_ROW])
-    text = canonical(row)
-    return f"{digest(text.encode())}, {_shape(row)}, {len(text)} characters"
-
-
-def content_mark(content: bytes) -> str:
-    """What stands for content that has no rows."""
-    value = parsed(content)
-    if isinstance(value, dict) and len(value) == 1 and is_mark(value.get(SCRUBBED_CONTENT)):
-        return str(value[SCRUBBED_CONTENT])
-    return f"{digest(content)}, {len(content)} bytes"
-
-
-def text_mark(text: str) -> str:
-    """What stands for a prompt."""
-    return text if is_mark(text) else f"{digest(text.encode('utf-8', 'surrogatepass'))}, {len(text)} characters"
-
-
-def is_mark(value: object) -> bool:
-    """Whether *value* stands for something that was not kept."""
-    return isinstance(value, str) and MARK.fullmatch(value) is not None
-
-
-def placeholder(content: bytes) -> bytes:
-    """What is answered in place of a file's content: as many rows as it has, each with its mark."""
-    marks = marks_of(content)
-    if marks is None:
-        return (json.dumps({SCRUBBED_CONTENT: content_mark(content)}) + "\n").encode()
-    return "".join(json.dumps({SCRUBBED_ROW: each}) + "\n" for each in marks).encode()
-
-
-def digest(content: bytes) -> str:
-    """A digest of 128 bits: enough to tell rows apart."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """The texts in a JSON value, names of members left out."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from texts_in(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from texts_in(each)
-
-
-def _shape(row: Any) -> str:
-    if not isinstance(row, dict):
-        return type(row).__name__
-    messages = row.get("messages")
-    if not isinstance(messages, list):
-        return f"{len(row)} members"
-    roles = (each.get("role") if isinstance(each, dict) else None for each in messages)
-    return f"messages {' '.join(role if role in ROLES else '?' for role in roles)}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return value
-
+from .messages import FIELDS_TYPE, FormPart, RecordedRequest, header_value
+from .resources import api_path
+from .training_data import canonical_json, digest_content, digest_rows, is_digest, parse_equal_numbers, short_hash
 
 IGNORED_QUERY = frozenset({"api-version"})
-"""Azure's way to say which version of the API is meant: that belongs to the address, as ``/v1`` does."""
+"""Azure's version of the API belongs to the address, as ``/v1`` does."""
 
-Body: TypeAlias = dict[str, Any]
-"""One member that names the kind ("json", "form", "fields", "text", "bytes"), with the value; none for no body."""
+BodyKey: TypeAlias = dict[str, Any]
+"""One member, named "json", "form", "fields" or "text", with the value; empty for no body."""
+
+SHOWN_DIFFERENCES, SHOWN_CHARACTERS = 5, 160
+COSTS = {"method": 20, "kind of body": 10}
+SEGMENT_COST = 10
+"""A request to another path is farther away than one with another body, where each difference costs 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """The method, the path from the API's base on, the query decoded and sorted, and the body as a value.
+    """What requests are matched by: method, path below the API's base, decoded and sorted query, body as a value.
 
-    Host, port, scheme, base path and headers mean nothing, and neither do the order of a query, of JSON members and
-    of a form's parts, a form's boundary, the spelling of numbers, and whether an empty JSON object is sent or nothing.
+    Args:
+        original_key: the key before redaction, where redaction has changed the rest.
     """
 
     method: str
     path: str
     query: dict[str, list[str]]
-    body: Body
-    told: str = ""
-    """The key, where it is not that of the rest: something has been taken out of that."""
+    body: BodyKey
+    original_key: str = ""
 
     @property
     def key(self) -> str:
-        """Equal where meanings are equal: a digest."""
-        return self.told or digest(canonical([self.method, self.path, self.query, self.body]).encode())
+        """A hash that is equal for requests that match."""
+        rest = [self.method, self.path, self.query, self.body]
+        return self.original_key or short_hash(canonical_json(rest).encode())
 
 
-def request_key(asked: Request) -> RequestKey:
-    """What a request means that has been scrubbed."""
-    path = api_path(asked.uri) or urlsplit(asked.uri).path.strip("/")
-    return RequestKey(asked.method, path, _query(asked.uri), _body(asked), asked.meaning)
+@dataclass(frozen=True, slots=True)
+class RequestDifference:
+    """One difference of two requests: where it is, and the values there."""
+
+    where: str
+    recorded: str
+    requested: str
+    cost: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.where}: recorded {_shorten(self.recorded)}, requested {_shorten(self.requested)}"
 
 
-def _query(uri: str) -> dict[str, list[str]]:
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in sorted(parse_qsl(urlsplit(uri).query, keep_blank_values=True)):
+def request_key(request: RecordedRequest) -> RequestKey:
+    """Return the key of a request that has been redacted."""
+    query: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in sorted(parse_qsl(urlsplit(request.uri).query, keep_blank_values=True)):
         if name not in IGNORED_QUERY:
-            found[name].append(value)
-    return dict(found)
+            query[name].append(value)
+    path = api_path(request.uri) or urlsplit(request.uri).path.strip("/")
+    return RequestKey(request.method, path, dict(query), _body_key(request), request.original_key)
 
 
-def _body(asked: Request) -> Body:
-    if asked.form is not None:
-        return {"form": sorted(map(_part, asked.form), key=canonical)}
-    value = parsed(asked.body) if asked.body.strip() else {}
-    if value == {}:
-        return {}
+def find_differences(recorded: RequestKey, requested: RequestKey) -> list[RequestDifference]:
+    """Return all differences of two requests; none if they match."""
+    places, others = _places(recorded), _places(requested)
+    differences = []
+    for where in {**places, **others}:
+        one, other = places.get(where, "nothing"), others.get(where, "nothing")
+        if one != other:
+            cost = COSTS.get(where, 1)
+            if where == "path":
+                cost = SEGMENT_COST * sum(a != b for a, b in zip_longest(one.split("/"), other.split("/")))
+            differences.append(RequestDifference(where, one, other, cost))
+    return differences
+
+
+def find_nearest(keys: Sequence[RequestKey], requested: RequestKey) -> tuple[int, list[RequestDifference]] | None:
+    """Return the index of the key nearest to *requested*, with their differences; the first of several."""
+    candidates = [(index, find_differences(key, requested)) for index, key in enumerate(keys)]
+    return min(candidates, key=lambda candidate: sum(each.cost for each in candidate[1]), default=None)
+
+
+def render_differences(differences: Sequence[RequestDifference]) -> list[str]:
+    """Return a line for each of the first differences, and the number of the others."""
+    lines = [str(difference) for difference in differences[:SHOWN_DIFFERENCES]]
+    hidden = len(differences) - SHOWN_DIFFERENCES
+    return [*lines, f"and {hidden} more"] if hidden > 0 else lines
+
+
+def _body_key(request: RecordedRequest) -> BodyKey:
+    if request.form is not None:
+        return {"form": sorted(map(_part_key, request.form), key=canonical_json)}
+    value = parse_equal_numbers(request.body) if request.body.strip() else {}
     if value is not None:
-        return {"json": value}
-    text = asked.body.decode("utf-8", "backslashreplace")
-    if header(asked.headers, "content-type").startswith("application/x-www-form-urlencoded"):
+        return {} if value == {} else {"json": value}
+    text = request.body.decode("utf-8", "backslashreplace")
+    if header_value(request.headers, "content-type").startswith(FIELDS_TYPE):
         return {"fields": sorted(parse_qsl(text, keep_blank_values=True))}
     return {"text": text}
 
 
-def _part(part: FormPart) -> dict[str, Any]:
-    return {"name": part.name, "filename": part.filename, **_content(part)}
-
-
-def _content(part: FormPart) -> dict[str, Any]:
-    """A field's text; of a file only marks, also where a cassette has kept its content."""
-    if part.rows:
-        return {"rows": list(part.rows)}
-    if part.digest:
-        return {"content": part.digest}
+def _part_key(part: FormPart) -> dict[str, Any]:
+    """Return a field's text, or a file's digests: those also where a cassette has kept the content."""
+    key: dict[str, Any] = {"name": part.name, "filename": part.filename}
     content = part.content or b""
-    if not is_file(part):
-        return {"text": content.decode("utf-8", "backslashreplace")}
-    marks = marks_of(content)
-    return {"content": content_mark(content)} if marks is None else {"rows": list(marks)}
+    if part.digest:
+        return {**key, "content": part.digest}
+    if not part.rows and not part.is_file:
+        return {**key, "text": content.decode("utf-8", "backslashreplace")}
+    rows = part.rows or digest_rows(content)
+    return {**key, "content": digest_content(content)} if rows is None else {**key, "rows": list(rows)}
+
+
+def _places(key: RequestKey) -> dict[str, str]:
+    """Return what a key consists of, by the name of the place: equal for equal keys only."""
+    places = {"method": key.method, "path": f"/{key.path}"}
+    for name, values in sorted(key.query.items()):
+        places[f"query {name!r}"] = " and ".join(map(repr, values))
+    places["kind of body"] = next(iter(key.body), "none")
+    seen: Counter[str] = Counter()
+    for part in key.body.get("form", ()):
+        name = part["name"]
+        seen[name] += 1
+        where = (f"part {name!r}" if name else "body") + (f" #{seen[name]}" if seen[name] > 1 else "")
+        if part["filename"] is not None:
+            places[f"{where}, file name"] = repr(part["filename"])
+        for number, row in enumerate(part.get("rows", ()), 1):
+            places[f"{where}, row {number}"] = row
+        if "rows" not in part:
+            places[where] = part["content"] if "content" in part else canonical_json(part["text"])
+    for kind, value in key.body.items():
+        places.update(_leaves(value, "") if kind != "form" else ())
+    return places
+
+
+def _leaves(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Yield the values in a JSON value, by JSON pointer (RFC 6901)."""
+    if isinstance(value, dict) and value:
+        for name, item in sorted(value.items()):
+            yield from _leaves(item, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list) and value:
+        yield f"length of body {pointer}", str(len(value))  # or else [1] would be {"0": 1}
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{pointer}/{index}")
+    else:
+        yield f"body {pointer or '(whole)'}", value if is_digest(value) else canonical_json(value)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

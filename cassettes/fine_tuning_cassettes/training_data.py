@@ -1,147 +1,221 @@
-"""Training data: what requests and answers bring of it, and marks in its place."""
+"""Training data: what requests and responses carry of it, and the digests that are kept in its place.
+
+Training data are the rows of files and the prompts of inference and graders. A digest tells whether two rows are equal,
+and something of their shape. Scrubbing is idempotent: the digest of what stands for a row is the digest of that row.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from .api_paths import api_path, is_content, resource_of
-from .messages import FormPart, Interaction, Request, Response, header, is_file, parsed, unescaped
-from .redaction import measured
-from .request_matching import content_mark, marks_of, placeholder, rows_of, text_mark, texts_in
+from .messages import (
+    FormPart,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+    fix_content_length,
+    parse_json,
+    unescape_json,
+)
+from .resources import api_path, is_file_content, parse_resource
 
-MARKER = ("x-fine-tuning-cassette", "scrubbed")
-"""A header of answers that stand in for a file's content."""
+SCRUBBED_HEADER = ("x-fine-tuning-cassette", "scrubbed")
+"""Marks responses with digests in place of a file's content."""
 
 PROMPTS = {
     "chat/completions": ("messages",),
     "completions": ("prompt",),
     "fine_tuning/alpha/graders": ("item", "model_sample"),
 }
-"""Members of requests with a person's own data, by collection."""
+"""Members of requests that hold a user's own data, by collection."""
 
-_NOT_DATA = frozenset({"role", "type", "name", "id"})
+SCRUBBED_ROW, SCRUBBED_CONTENT = "scrubbed_row", "scrubbed_content"
+"""The only member of a row that stands for a row, or for content without rows."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{32}(, .*)?")
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_STRUCTURE = frozenset({"role", "type", "name", "id"})
+"""Members that structure a row and are not data themselves."""
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)')
 
 
-def texts_of(asked: Request, answer: Response | None) -> Iterator[str]:
-    """The texts of training data, and of prompts, that a request brings, and its answer if it is known."""
-    for part in asked.form or ():
-        if is_file(part):
-            yield from _texts(part.content or b"")
-    path = api_path(asked.uri) or ""
-    if answer and _brings_rows(path, answer):
-        yield from _texts(answer.body)
-    yield from _data(_prompts(path, parsed(asked.body)))
+def short_hash(content: bytes) -> str:
+    """Return a hash of 128 bits: enough to tell rows apart."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
 
 
-def _brings_rows(path: str, answer: Response) -> bool:
-    return is_content(path) and 200 <= answer.status < 300 and not is_result(answer.body)
+def parse_equal_numbers(text: bytes | str) -> Any:
+    """Parse JSON so that equal numbers are equal in `canonical_json`: ``3.0`` is ``3``; None if it is not JSON."""
+    return parse_json(text, parse_float=_parse_number)
 
 
-def _texts(content: bytes) -> Iterator[str]:
-    rows = rows_of(content)
-    if rows is not None:
-        yield from _data(rows)
-        return
-    # a piece of a file, which may begin and end inside of a row
-    for line in content.decode("utf-8", "replace").split("\n"):
-        yield line
-        for found in _STRING.finditer(line):
-            yield unescaped(found[1])
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of all values that are equal; the order of members does not count."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _data(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if name not in _NOT_DATA or not isinstance(each, str):
-                yield from _data(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _data(each)
-    else:
-        yield from texts_in(value)
+def is_digest(value: object) -> bool:
+    """Return whether *value* stands for something that was not kept."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
-def _prompts(path: str, body: Any) -> list[Any]:
-    if not isinstance(body, dict):
-        return []
-    return [body[name] for name in PROMPTS.get(resource_of(path).collection, ()) if name in body]
+def digest_text(text: str) -> str:
+    """Return the digest of a prompt."""
+    return text if is_digest(text) else f"{short_hash(text.encode('utf-8', 'surrogatepass'))}, {len(text)} characters"
 
 
-def without_data(interaction: Interaction) -> Interaction:
-    """An interaction with marks in place of a file's content, in the request and in the answer, and of prompts."""
-    asked, answer = interaction.asked, interaction.answer
-    path = api_path(asked.uri) or ""
-    if _brings_rows(path, answer):
-        body = placeholder(answer.body)
-        kept = tuple(each for each in answer.headers if each[0] != MARKER[0])
-        answer = measured(replace(answer, headers=(*kept, MARKER), body=body))
-    return Interaction(mark_rows(asked), answer)
+def digest_rows(content: bytes) -> tuple[str, ...] | None:
+    """Return a digest for each row of a JSONL file; None if it is not JSONL."""
+    rows = _parse_rows(content)
+    return None if rows is None else tuple(map(_digest_row, rows))
 
 
-def mark_rows(asked: Request) -> Request:
-    """A request with marks in place of files and prompts."""
-    form = None if asked.form is None else tuple(_marked_part(part) for part in asked.form)
-    return without_prompts(replace(asked, form=form))
+def digest_content(content: bytes) -> str:
+    """Return the digest of content that has no rows."""
+    value = parse_json(content)
+    if isinstance(value, dict) and len(value) == 1 and is_digest(value.get(SCRUBBED_CONTENT)):
+        return str(value[SCRUBBED_CONTENT])
+    return f"{short_hash(content)}, {len(content)} bytes"
 
 
-def _marked_part(part: FormPart) -> FormPart:
-    if not is_file(part) or part.content is None:
-        return part
-    marks = marks_of(part.content)
-    return FormPart(part.name, part.filename, rows=marks or (), digest="" if marks else content_mark(part.content))
+def placeholder_for(content: bytes) -> bytes:
+    """Return what is answered in place of a file's content: as many rows as it has, each with its digest."""
+    rows = digest_rows(content)
+    placeholders = (
+        [{SCRUBBED_CONTENT: digest_content(content)}] if rows is None else [{SCRUBBED_ROW: row} for row in rows]
+    )
+    return "".join(f"{json.dumps(placeholder)}\n" for placeholder in placeholders).encode()
 
 
-def without_prompts(asked: Request) -> Request:
-    """A request with marks in place of prompts."""
-    names = PROMPTS.get(resource_of(api_path(asked.uri) or "").collection, ())
-    body = parsed(asked.body)
-    if not isinstance(body, dict) or not any(name in body for name in names):
-        return asked
-    marked = {name: _marked(value) if name in names else value for name, value in body.items()}
-    return replace(asked, body=json.dumps(marked).encode())
+def scrub_request(request: RecordedRequest) -> RecordedRequest:
+    """Replace files and prompts in a request by digests."""
+    parts = list(request.form or ())
+    for index, part in enumerate(parts):
+        if part.is_file and part.content is not None:
+            rows = digest_rows(part.content) or ()
+            digest = "" if rows else digest_content(part.content)
+            parts[index] = FormPart(part.name, part.filename, rows=rows, digest=digest)
+    body = request.body
+    if prompts := _prompts(request):
+        scrubbed = {name: _scrub_prompt(value) for name, value in prompts.items()}
+        body = json.dumps({**parse_json(body), **scrubbed}).encode()
+    return replace(request, form=request.form and tuple(parts), body=body)
 
 
-def _marked(value: Any) -> Any:
+def scrub_interaction(interaction: Interaction) -> Interaction:
+    """Replace files and prompts by digests, in the request and in the response."""
+    request, response = interaction.request, interaction.response
+    if _returns_rows(request, response):
+        headers = tuple(header for header in response.headers if header[0] != SCRUBBED_HEADER[0])
+        scrubbed = replace(response, headers=(*headers, SCRUBBED_HEADER), body=placeholder_for(response.body))
+        response = fix_content_length(scrubbed)
+    return Interaction(scrub_request(request), response)
+
+
+def training_texts(request: RecordedRequest, response: RecordedResponse | None) -> Iterator[str]:
+    """Yield the texts of training data and prompts in a request, and in its response if that is known."""
+    for part in request.form or ():
+        if part.is_file:
+            yield from _texts_in_file(part.content or b"")
+    if response and _returns_rows(request, response):
+        yield from _texts_in_file(response.body)
+    yield from _texts_in_data(list(_prompts(request).values()))
+
+
+def holds_file_content(response: RecordedResponse) -> bool:
+    """Return whether a response is a file's content, or what stands for it: nothing in it is prose."""
+    return SCRUBBED_HEADER in response.headers or is_result_file(response.body)
+
+
+def is_result_file(body: bytes) -> bool:
+    """Return whether *body* is a result file: a CSV of numbers by step, which tells nothing of the rows."""
+    try:
+        text = base64.b64decode(body, validate=True).decode()  # as the service sends it
+    except (binascii.Error, UnicodeDecodeError):
+        text = body.decode("utf-8", "replace")
+    header, *lines = [line.split(",") for line in text.splitlines() if line.strip()] or [[""]]
+    try:
+        for line in lines:
+            for cell in line:
+                float(cell or "0")
+    except ValueError:
+        return False
+    return header[0].strip() == "step"
+
+
+def _parse_number(text: str) -> float | int:
+    value = float(text)
+    # above 2**53 not every integer is a float
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _parse_rows(content: bytes) -> list[Any] | None:
+    try:
+        lines = [line for line in content.decode("utf-8-sig").split("\n") if line.strip()]
+        return [json.loads(line, parse_float=_parse_number) for line in lines] or None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _digest_row(row: Any) -> str:
+    if isinstance(row, dict) and len(row) == 1 and is_digest(row.get(SCRUBBED_ROW)):
+        return str(row[SCRUBBED_ROW])
+    shape = f"{len(row)} members" if isinstance(row, dict) else type(row).__name__
+    if isinstance(row, dict) and isinstance(row.get("messages"), list):
+        roles = [message.get("role") if isinstance(message, dict) else None for message in row["messages"]]
+        shape = f"messages {' '.join(role if isinstance(role, str) and role in _ROLES else '?' for role in roles)}"
+    text = canonical_json(row)
+    return f"{short_hash(text.encode())}, {shape}, {len(text)} characters"
+
+
+def _scrub_prompt(value: Any) -> Any:
     if isinstance(value, str):
-        return text_mark(value)
+        return digest_text(value)
     if isinstance(value, list):
-        return [_marked(each) for each in value]
+        return [_scrub_prompt(item) for item in value]
     if isinstance(value, dict):
-        return {name: each if name in ("role", "type") else _marked(each) for name, each in value.items()}
+        return {name: item if name in ("role", "type") else _scrub_prompt(item) for name, item in value.items()}
     return value
 
 
-def is_result(body: bytes) -> bool:
-    """Whether a file's content is a result file: a CSV of numbers by step, which tells nothing of the rows."""
-    lines = [line.split(",") for line in _plain(body).splitlines() if line.strip()]
-    if not lines or lines[0][0].strip() != "step":
-        return False
-    return all(_is_number(cell) for line in lines[1:] for cell in line)
+def _prompts(request: RecordedRequest) -> dict[str, Any]:
+    """Return the members of a request's body that are prompts."""
+    names = PROMPTS.get(parse_resource(api_path(request.uri) or "").collection)
+    body = parse_json(request.body) if names else None
+    return {name: body[name] for name in names or () if name in body} if isinstance(body, dict) else {}
 
 
-def _plain(body: bytes) -> str:
-    """A result file's text; the service wraps it in base64."""
-    try:
-        return base64.b64decode(body, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return body.decode("utf-8", "replace")
+def _returns_rows(request: RecordedRequest, response: RecordedResponse) -> bool:
+    is_content = is_file_content(api_path(request.uri) or "") and 200 <= response.status < 300
+    return is_content and not is_result_file(response.body)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "0")
-    except ValueError:
-        return False
-    return True
+def _texts_in_file(content: bytes) -> Iterator[str]:
+    rows = _parse_rows(content)
+    if rows is not None:
+        yield from _texts_in_data(rows)
+        return
+    # a piece of a file may begin and end inside a row
+    for line in content.decode("utf-8", "replace").split("\n"):
+        yield line
+        for match in _STRING.finditer(line):
+            yield unescape_json(match[1])
 
 
-def is_data(answer: Response) -> bool:
-    """Whether an answer is a file's content, or what stands for it: there is nothing told in it."""
-    return header(answer.headers, MARKER[0]) == MARKER[1] or is_result(answer.body)
+def _texts_in_data(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in _STRUCTURE or not isinstance(item, str):
+                yield from _texts_in_data(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in_data(item)
+    elif isinstance(value, str):
+        yield value

@@ -1,7 +1,7 @@
-"""The way to vcrpy: its patches of HTTP libraries, asked by this package's policy.
+"""vcrpy's patches of HTTP libraries, answered by this package's policy.
 
-vcrpy calls a cassette three times: whether it can answer a request, for the answer, and to append a new one. None of
-its own matching, filtering and files is used.
+vcrpy asks a cassette whether it can answer a request, for the response, and to append a new one. None of its own
+matching, filtering and files is used.
 """
 
 from __future__ import annotations
@@ -13,100 +13,90 @@ from typing import Any, Protocol
 from vcr.cassette import Cassette as VcrCassette  # type: ignore[import-untyped]  # vcrpy has no types
 from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]  # the same
 
-from .body_decoding import decode_request_body
 from .errors import CassetteError
-from .forms import opened
-from .messages import Headers, Request, Response
+from .messages import RecordedRequest, RecordedResponse, decode_request
 
 
 class CassetteBackend(Protocol):
-    """What a tape asks: something that plays and records."""
+    """What replays and records in place of vcrpy."""
 
     def handles(self, url: str) -> bool:
-        """Whether a request to *url* is for the cassette at all."""
+        """Return whether a request to *url* is for the cassette at all."""
 
-    def replay(self, asked: Request) -> Response | None:
-        """The recorded answer; None where the request is to be sent."""
+    def replay(self, request: RecordedRequest) -> RecordedResponse | None:
+        """Return the recorded response; None if the request is to be sent."""
 
-    def record(self, asked: Request, answer: Response) -> None:
-        """Keep an interaction that has just been."""
+    def record(self, request: RecordedRequest, response: RecordedResponse) -> None:
+        """Keep a new interaction."""
 
 
 class VcrCassetteAdapter(VcrCassette):  # type: ignore[misc]  # the same
-    """A cassette of vcrpy that leaves every decision to a deck."""
+    """A cassette of vcrpy that leaves every decision to a backend."""
 
-    def __init__(self, path: str, deck: CassetteBackend) -> None:
+    def __init__(self, path: str, backend: CassetteBackend) -> None:
         super().__init__(path)
-        self._deck = deck
+        self._backend = backend
 
     def _load(self) -> None:
-        """Nothing: the deck has read the file."""
+        """Do nothing: the backend has read the file."""
 
     def _save(self, force: bool = False) -> None:
-        """Nothing: the deck writes the file."""
+        """Do nothing: the backend writes the file."""
 
     @property
     def write_protected(self) -> bool:
-        """Never: what may not be sent is refused when it is asked for."""
+        """Never: the backend refuses in `replay` what must not be sent."""
         return False
 
     def filter_request(self, request: VcrRequest) -> VcrRequest | None:
-        """The request, if it is one for the cassette."""
-        return request if self._deck.handles(request.uri) else None
+        """Return the request if it is for the cassette."""
+        return request if self._backend.handles(request.uri) else None
 
     def can_play_response_for(self, request: VcrRequest) -> bool:
-        """Whether there is an answer. Decided once for each request: vcrpy asks several times."""
-        if not self._deck.handles(request.uri):
+        """Return whether there is a response. Decided once a request, as vcrpy asks several times."""
+        if not self._backend.handles(request.uri):
             return False
-        if not hasattr(request, "recorded_answer"):
-            request.recorded_answer = self._deck.replay(_asked(request))
-        return request.recorded_answer is not None
+        if not hasattr(request, "replayed_response"):
+            request.replayed_response = self._backend.replay(_to_request(request))
+        return request.replayed_response is not None
 
     def play_response(self, request: VcrRequest) -> dict[str, Any]:
-        """The answer, in vcrpy's form."""
-        answer: Response = request.recorded_answer
+        """Return the response in vcrpy's form."""
+        response: RecordedResponse = request.replayed_response
         headers: dict[str, list[str]] = {}
-        for name, value in answer.headers:
+        for name, value in response.headers:
             headers.setdefault(name, []).append(value)
-        status = {"code": answer.status, "message": answer.reason}
-        return {"status": status, "headers": headers, "body": {"string": answer.body}}
+        status = {"code": response.status, "message": response.reason}
+        return {"status": status, "headers": headers, "body": {"string": response.body}}
 
     def append(self, request: VcrRequest, response: dict[str, Any]) -> None:
-        """Keep an answer that has just come."""
-        if self._deck.handles(request.uri):
-            self._deck.record(_asked(request), _answer(response))
+        """Record a response that has just arrived."""
+        if not self._backend.handles(request.uri):
+            return
+        status, body = response["status"], response["body"].get("string") or b""
+        headers = tuple(
+            (str(name).lower(), str(value)) for name, values in response["headers"].items() for value in values
+        )
+        recorded = RecordedResponse(int(status["code"]), status["message"] or "", headers, bytes(body))
+        self._backend.record(_to_request(request), recorded)
 
 
-def playing(path: str, deck: CassetteBackend) -> AbstractContextManager[Any]:
-    """A context in which what vcrpy patches goes by *deck*."""
-    tape: AbstractContextManager[Any] = VcrCassetteAdapter.use(path=path, deck=deck)
-    return tape
+def patch_http(path: str, backend: CassetteBackend) -> AbstractContextManager[Any]:
+    """Return a context in which the HTTP libraries that vcrpy patches are answered by *backend*."""
+    context: AbstractContextManager[Any] = VcrCassetteAdapter.use(path=path, backend=backend)
+    return context
 
 
-def _asked(request: VcrRequest) -> Request:
+def _to_request(request: VcrRequest) -> RecordedRequest:
     headers = tuple((str(name).lower(), str(value)) for name, value in request.headers.items())
-    return opened(decode_request_body(Request(request.method.upper(), request.uri, headers, _body(request))))
-
-
-def _body(request: VcrRequest) -> bytes:
-    body = request.body
-    if hasattr(body, "read"):
-        body = body.read()
+    body = request.body.read() if hasattr(request.body, "read") else request.body
     if isinstance(body, (dict, list)):  # aiohttp's json=
-        return json.dumps(body).encode()
-    if hasattr(body, "__next__"):
-        body = b"".join(each.encode() if isinstance(each, str) else bytes(each) for each in body)
-    if body is None or isinstance(body, (bytes, bytearray)):
-        return bytes(body or b"")
-    raise CassetteError(
-        f"{request.method} {request.uri}: its body is a {type(body).__name__}, which cannot be read without sending "
-        "it: send bytes, text or JSON"
-    )
-
-
-def _answer(response: dict[str, Any]) -> Response:
-    headers: Headers = tuple(
-        (str(name).lower(), str(value)) for name, values in response["headers"].items() for value in values
-    )
-    status = response["status"]
-    return Response(int(status["code"]), status["message"] or "", headers, bytes(response["body"].get("string") or b""))
+        body = json.dumps(body).encode()
+    elif hasattr(body, "__next__"):
+        body = b"".join(chunk.encode() if isinstance(chunk, str) else bytes(chunk) for chunk in body)
+    if not isinstance(body, (bytes, bytearray, type(None))):
+        raise CassetteError(
+            f"{request.method} {request.uri}: the body must be bytes, text or JSON, got {type(body).__name__}, which "
+            "cannot be read without sending it"
+        )
+    return decode_request(RecordedRequest(request.method.upper(), request.uri, headers, bytes(body or b"")))

@@ -39,8 +39,7 @@ from fine_tuning_client.models import (
     ModelResponse,
 )
 from fine_tuning_client.providers import ProviderProfile
-from fine_tuning_client.training_file import check_training_file
-from fine_tuning_client.training_file_report import TrainingFileProblem, TrainingFileReport
+from fine_tuning_client.training_file_check import TrainingFileProblem, TrainingFileReport, check_training_file
 
 __all__ = [
     "NOT_GIVEN",

@@ -1,4 +1,4 @@
-"""Build requests: paths, queries and bodies from arguments, checked before anything is sent."""
+"""Check arguments, and build paths, queries and bodies from them, before anything is sent."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 T = TypeVar("T")
 
-LONGEST_SHOWN = 60  # characters of a wrong value
-LONGEST_ID = 500  # far longer than any, and short enough for a path
+MAX_SHOWN = 60  # characters of a wrong value
+MAX_ID = 500  # far longer than any, and short enough for a path
 
 
-def named(what: str, value: object) -> str:
-    """Check that *value* can name a thing.
+def require_name(what: str, value: object) -> str:
+    """Return *value*, a name or an id.
 
     Raises:
-        ValueError: It is no string, or an empty one.
+        ValueError: It is not a string, or is empty.
     """
     if not isinstance(value, str) or not value.strip():
         hint = f"; pass {type(value).__name__}.id" if isinstance(getattr(value, "id", None), str) else ""
-        raise ValueError(f"{what} must be a non-empty string, not {_brief(value)}{hint}")
+        raise ValueError(f"{what} must be a non-empty string, got {_brief(value)}{hint}")
     return value
 
 
 def _brief(value: object) -> str:
     shown = repr(value)
-    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
+    return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"
 
 
-def plain_function(what: str, value: T) -> T:
-    """Check that *value* is nothing that would have to be awaited.
+def reject_async(what: str, value: T) -> T:
+    """Return *value* unless calling it would have to be awaited.
 
     Raises:
         TypeError: It is an async function, or an object that is called as one.
@@ -61,97 +61,97 @@ def plain_function(what: str, value: T) -> T:
 
 
 def is_async(value: object) -> bool:
-    """Tell whether calling *value* is sure to give something to await."""
+    """Return whether the result of calling *value* must surely be awaited."""
     return iscoroutinefunction(value) or iscoroutinefunction(getattr(type(value), "__call__", None))  # noqa: B004
 
 
-def segment(what: str, value: object) -> str:
+def path_segment(what: str, value: object) -> str:
     """Encode an id as one segment of a path.
 
     Raises:
         ValueError: The id would lead to another path than the one meant, or is too long for one.
     """
-    name = named(what, value)
+    name = require_name(what, value)
     if "/" in name or name in {".", ".."}:
-        raise ValueError(f"{what} must be a plain id, not {_brief(name)}")
-    if len(name) > LONGEST_ID:
-        raise ValueError(f"{what} must be an id of at most {LONGEST_ID} characters: it has {len(name)}")
+        raise ValueError(f"{what} must be a plain id, got {_brief(name)}")
+    if len(name) > MAX_ID:
+        raise ValueError(f"{what} must be an id of at most {MAX_ID} characters, got {len(name)}")
     return quote(name, safe=":")
 
 
-def positive_seconds(what: str, value: float) -> float:
-    """Check that *value* is a time that ends.
+def check_positive_seconds(what: str, value: float) -> float:
+    """Return *value*, a positive and finite number of seconds.
 
     Raises:
-        ValueError: It is no number above 0, or without end.
+        ValueError: It is not one.
     """
     if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
-        raise ValueError(f"{what} must be a finite number of seconds above 0, not {value!r}")
+        raise ValueError(f"{what} must be a finite number of seconds above 0, got {value!r}")
     return value
 
 
-def seconds(what: str, value: float) -> float:
-    """Check that *value* is a length of time, which may be endless.
+def check_seconds(what: str, value: float) -> float:
+    """Return *value*, a number of seconds from 0 that may be infinite.
 
     Raises:
-        ValueError: It is no number from 0.
+        ValueError: It is not one.
     """
     if not isinstance(value, int | float) or isnan(value) or value < 0:
-        raise ValueError(f"{what} must be a number of seconds from 0, not {_brief(value)}")
+        raise ValueError(f"{what} must be a number of seconds from 0, got {_brief(value)}")
     return value
 
 
-def whole_number(what: str, value: int) -> int:
-    """Check that *value* can count something.
+def check_whole_number(what: str, value: int) -> int:
+    """Return *value*, a whole number from 0.
 
     Raises:
-        ValueError: It is no integer, or below 0.
+        ValueError: It is not one.
     """
     if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{what} must be a whole number from 0, not {value!r}")
+        raise ValueError(f"{what} must be a whole number from 0, got {value!r}")
     return value
 
 
-def merged(options: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Unite keywords and the *options* mapping, leaving out what was not given.
+def merge_options(options: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Unite *keywords* and the *options* mapping, without those that are `NOT_GIVEN`.
 
     Raises:
-        TypeError: *options* is no mapping, or an option is unknown or also given as a keyword.
+        TypeError: *options* is not a mapping, or an option is unknown or also a keyword.
     """
     if not isinstance(options, Mapping | None):
-        raise TypeError(f"options must be a mapping, not {_brief(options)}")
-    values = {name: value for name, value in given.items() if value is not NOT_GIVEN}
+        raise TypeError(f"options must be a mapping, got {_brief(options)}")
+    values = {name: value for name, value in keywords.items() if value is not NOT_GIVEN}
     for name, value in (options or {}).items():
-        if name not in given:
-            hint = "; a field of your own goes into extra_body" if "suffix" in given else ""
-            raise TypeError(f"unknown option {name!r}, expected one of {', '.join(given)}{hint}")
+        if name not in keywords:
+            hint = "; a field of your own goes into extra_body" if "suffix" in keywords else ""
+            raise TypeError(f"unknown option {name!r}; expected one of: {', '.join(keywords)}{hint}")
         if name in values:
             raise TypeError(f"{name!r} is given twice, as a keyword and in options")
         values[name] = value
     return values
 
 
-def unless_none(**given: Any) -> dict[str, Any]:
-    """Take None for not given, as the options of a list mean it."""
-    return {name: NOT_GIVEN if value is None else value for name, value in given.items()}
+def none_as_not_given(**keywords: Any) -> dict[str, Any]:
+    """Replace None by `NOT_GIVEN`, as the options of a list mean it."""
+    return {name: NOT_GIVEN if value is None else value for name, value in keywords.items()}
 
 
-def in_bytes(chunk: object) -> bytes:
-    """Check that what was read from a file is bytes.
+def require_bytes(chunk: object) -> bytes:
+    """Return what was read from a file, as bytes.
 
     Raises:
         TypeError: The file is open for reading text.
     """
     if not isinstance(chunk, bytes | bytearray):
-        raise TypeError(f"file must be open for reading bytes: it gave {type(chunk).__name__}")
+        raise TypeError(f"file must be open for reading bytes, got {type(chunk).__name__}")
     return bytes(chunk)
 
 
-def query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Write list options as a query; a cursor or limit of None is left out.
+def build_query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return list options as a query; a cursor or limit of None is left out.
 
     Raises:
-        ValueError: The cursor is no id.
+        ValueError: The cursor is not an id.
 
     Source:
         spec: /fine_tuning/jobs › metadata: ``metadata[k]=v``, or ``metadata=null`` for jobs without any.
@@ -163,24 +163,24 @@ def query(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         elif name == "metadata" and value is None:
             pairs.append((name, "null"))
         elif value is not None:
-            pairs.append((name, named(name, value) if name == "after" else str(value)))
+            pairs.append((name, require_name(name, value) if name == "after" else str(value)))
     return tuple(pairs)
 
 
-def file_part(
+def make_file_part(
     source: bytes | str | PathLike[str] | BinaryIO, filename: str | None, on_progress: OnProgress | None = None
 ) -> FilePart:
-    """Name the file of an upload: as told, as on disk, or as the service would like it.
+    """Return the file of an upload, called *filename*, as on disk, or as the service would like it.
 
     Raises:
-        TypeError: *source* is nothing that gives bytes, or *on_progress* is async.
-        ValueError: *filename* is given, and empty.
+        TypeError: *source* is not a source of bytes, or *on_progress* is async.
+        ValueError: *filename* is empty.
     """
     if isinstance(source, TextIOBase) or not (isinstance(source, bytes | str | PathLike) or hasattr(source, "read")):
-        raise TypeError(f"file must be a path, bytes, or a file open for reading bytes, not {source!r:.80}")
-    plain_function("on_progress", on_progress)
+        raise TypeError(f"file must be a path, bytes, or a file open for reading bytes, got {source!r:.80}")
+    reject_async("on_progress", on_progress)
     if filename is not None:
-        named("filename", filename)
+        require_name("filename", filename)
     if filename is None and isinstance(source, str | PathLike):
         filename = basename(fspath(source))
     if filename is None and isinstance(name := getattr(source, "name", None), str):

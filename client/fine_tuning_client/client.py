@@ -1,42 +1,73 @@
-"""The clients: flows, run against a provider; and the facades, which are clients of the default one."""
+"""The clients, which run flows against a provider, and the facades, which are clients of the default one."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from copy import copy
-from dataclasses import replace
 from random import random
 from threading import Lock
 from typing import Any, Self, TypeVar
 
 from fine_tuning_client import runners, testing
-from fine_tuning_client.arguments import positive_seconds, whole_number
-from fine_tuning_client.config import check_headers, default_provider, endpoint_of, profile_of, reject_empty
+from fine_tuning_client.arguments import check_positive_seconds, check_whole_number
+from fine_tuning_client.config import (
+    ResolvedConfig,
+    check_headers,
+    default_provider,
+    find_profile,
+    reject_empty,
+    resolve_config,
+)
 from fine_tuning_client.effects import Flow, Stream
 from fine_tuning_client.methods import AsyncMethods, SyncMethods
-from fine_tuning_client.providers import Endpoint, Key, ProviderProfile
+from fine_tuning_client.providers import Key, ProviderProfile
 from fine_tuning_client.retries import with_retries
 from fine_tuning_client.runners import EffectContext
-from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, merge_headers, open_http, open_http_async
+from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async
 
 T = TypeVar("T")
 
 
-async def _sleep_async(seconds: float) -> None:
-    import anyio  # slow to import; httpx stands on it, and it sleeps under trio, too
+class _ConnectionPool:
+    """The connections of a client while it is entered, shared with those made from it by `with_options`."""
 
-    await anyio.sleep(seconds)
+    def __init__(self) -> None:
+        self.http: Any = None
+        self._opener: object = None
+        self._entered = 0
+        self._lock = Lock()
+
+    def enter(self, client: object, open_pool: Callable[[], Any] | None) -> None:
+        """Open connections if there are none; tasks and threads may share a client."""
+        with self._lock:
+            if self.http is None and open_pool is not None:
+                self.http, self._opener = open_pool(), client
+            self._entered += 1
+
+    def leave(self) -> Any:
+        """Return the connections for the caller to close, if it is the last one."""
+        with self._lock:
+            self._entered -= 1
+            return None if self._entered else self.take(self._opener)
+
+    def take(self, client: object) -> Any:
+        """Return the connections for the caller to close, if *client* opened them."""
+        if client is not self._opener:
+            return None
+        http, self.http, self._opener = self.http, None, None
+        return http
 
 
 class _Client:
-    """What both clients are made of: a provider, and how to reach it."""
+    """What both clients share: a provider, and how to reach it."""
 
     _default_sleep: Callable[[float], object]
-    _sleep_there: Callable[[testing.redirect], Callable[[float], object] | None]
-    _wanted: str
-    _is_unfit: Callable[[HttpClient], bool]
+    _kind_of_http: str
+    _is_wrong_kind: Callable[[HttpClient], bool]
+    _redirected_http: Callable[[testing.redirect], HttpClient | None]
+    _redirected_sleep: Callable[[testing.redirect], Callable[[float], object] | None]
 
     def __init__(
         self,
@@ -54,14 +85,14 @@ class _Client:
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """Say whom to talk to; nothing is sent until the first operation, nor a key needed unless by ``with``.
+        """Choose a provider; nothing is sent, and no key needed, before the first operation or ``with``.
 
         Args:
             provider: A name (``openai``, ``azure``, ``openai_compatible``, ``fake``, or one that is
-                configured), a profile, or None for what is the default at each operation.
-            api_key: The key, or a function that fetches one, called for each request; what it gives is
+                configured), a profile, or None for the default at each operation.
+            api_key: The key, or a function that fetches one, called for each request; what it returns is
                 sent as a bearer token, as Azure's Entra tokens are.
-            base_url: Where the provider is.
+            base_url: The address of the provider.
             organization: For OpenAI accounts that are in several.
             project: The same for projects.
             timeout: Seconds that connecting, and each read and write, may take: a large file may take longer.
@@ -70,48 +101,38 @@ class _Client:
             default_query: Sent with each request.
             http_client: A client of httpx or httpx2, blocking or async as this one is; you close it.
             sleep: Called with seconds, for retries and waits.
-            clock: Gives seconds, for timeouts of waits.
+            clock: Returns seconds, for timeouts of waits.
 
         Raises:
-            ConfigurationError: There is no such provider, the configuration cannot be read, or *provider*,
+            ConfigurationError: There is no such provider, the configuration cannot be read, *provider*,
                 *api_key* or *base_url* is empty, or a header cannot be sent.
-            TypeError: *http_client* is none, or async where a blocking one is wanted, or the other way round.
-            ValueError: *timeout* is no time that ends, or *max_retries* below 0.
+            TypeError: *http_client* is not one, or async where a blocking one is needed, or the reverse.
+            ValueError: *timeout* is not positive and finite, or *max_retries* is below 0.
         """
         reject_empty(provider=provider, api_key=api_key, base_url=base_url)
-        if isinstance(provider, ProviderProfile):  # it is an argument, and so is what it says
+        if isinstance(provider, ProviderProfile):  # it is an argument, and so are its key and address
             api_key, base_url = api_key or provider.api_key, base_url or provider.base_url
         elif provider is not None:
-            provider = profile_of(str(provider))
+            provider = find_profile(str(provider))
+        if http_client is not None:
+            is_client = callable(getattr(http_client, "request", None))
+            if not is_client or type(self)._is_wrong_kind(http_client):  # a wrapper shows only when it is used
+                name = type(http_client).__name__
+                raise TypeError(f"http_client of {type(self).__name__} must be {self._kind_of_http}, got {name}")
         self._provider = provider
-        settings = {"api_key": api_key, "base_url": base_url}
-        self._arguments = {**settings, "organization": organization, "project": project}
-        self._timeout = positive_seconds("timeout", timeout)
-        self._max_retries = whole_number("max_retries", max_retries)
+        self._arguments = {"api_key": api_key, "base_url": base_url, "organization": organization, "project": project}
+        self._timeout = check_positive_seconds("timeout", timeout)
+        self._max_retries = check_whole_number("max_retries", max_retries)
         self._headers = check_headers(default_headers or {})
         self._query = dict(default_query or {})
-        self._http = self._fitting(http_client)
-        self._kept: Any = None
-        self._entered = 0
-        self._lock = Lock()
-        self._origin: Self | None = None
+        self._http = http_client
         self._sleep = sleep or type(self)._default_sleep
         self._clock = clock or time.monotonic
-
-    @classmethod
-    def _fitting(cls, http_client: HttpClient | None) -> HttpClient | None:
-        """Refuse what is surely of another kind; of a wrapper that cannot be known before it is used."""
-        is_client = http_client is None or callable(getattr(http_client, "request", None))
-        if not is_client or (http_client is not None and cls._is_unfit(http_client)):
-            raise TypeError(f"{cls.__name__} wants {cls._wanted}, not {type(http_client).__name__}")
-        return http_client
+        self._pool = _ConnectionPool()
+        self._resolved: ResolvedConfig | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._provider.name!r})" if self._provider else f"{type(self).__name__}()"
-
-    @property
-    def _profile(self) -> ProviderProfile:
-        return self._provider or profile_of(default_provider())
 
     def using(self, provider: str | ProviderProfile) -> Self:
         """Make a client for another provider; this one stays as it is.
@@ -129,55 +150,50 @@ class _Client:
         )
 
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """Make a client that differs from this one in what is given, and shares its connections.
+        """Make a client that differs from this one in these options, and shares its connections.
 
         Raises:
-            ValueError: *timeout* is no time that ends, or *max_retries* below 0.
+            ValueError: *timeout* is not positive and finite, or *max_retries* is below 0.
         """
-        twin = copy(self)
-        twin._kept, twin._entered, twin._lock, twin._origin = None, 0, Lock(), self
+        other = copy(self)
         if timeout is not None:
-            twin._timeout = positive_seconds("timeout", timeout)
+            other._timeout = check_positive_seconds("timeout", timeout)
         if max_retries is not None:
-            twin._max_retries = whole_number("max_retries", max_retries)
-        return twin
+            other._max_retries = check_whole_number("max_retries", max_retries)
+        return other
 
-    @property
-    def _open(self) -> Any:
-        """Connections that are open, and for another to close unless they were kept by this client."""
-        return self._http or self._kept or (self._origin and self._origin._open)
+    def _config(self) -> ResolvedConfig:
+        """Return the settings, looked up again only if what they were looked up in has changed."""
+        if self._resolved is None or not self._resolved.is_current():
+            self._resolved = resolve_config(self._provider, self._arguments, self._headers, self._query)
+        return self._resolved
 
-    def _acquire(self, opened: Callable[[str], Any]) -> Self:
-        """Keep connections until as many have let go as have come: tasks and threads may share a client."""
-        with self._lock:
-            if self._open is None:
-                self._kept = opened(self._endpoint(testing.active()).base_url)
-            self._entered += 1
+    def _enter(self, open_pool: Callable[[str], Any]) -> Self:
+        is_given = self._http is not None
+        self._pool.enter(self, None if is_given else lambda: open_pool(self._destination()[0].base_url))
         return self
 
-    def _release(self) -> Any:
-        """Leave; give the connections that nobody holds any more, for the caller to close."""
-        with self._lock:
-            self._entered -= 1
-            return None if self._entered else self._taken()
+    def _destination(self) -> tuple[ResolvedConfig, HttpClient | None]:
+        """Return where requests go, and the connections they go by if any are open."""
+        redirect = testing.active()
+        if redirect is None or redirect.base_url is None:
+            return self._config(), self._http or self._pool.http
+        profile = self._provider or find_profile(default_provider())
+        config = ResolvedConfig(
+            profile.name,
+            redirect.base_url,
+            redirect.api_key,
+            capabilities=profile.capabilities,
+            headers=self._headers,
+            query=self._query,
+        )
+        return config, type(self)._redirected_http(redirect)
 
-    def _taken(self) -> Any:
-        kept, self._kept = self._kept, None
-        return kept
-
-    def _endpoint(self, there: testing.redirect | None) -> Endpoint:
-        profile = self._profile
-        if there is None or there.base_url is None:
-            found = endpoint_of(profile, self._arguments)
-        else:
-            found = Endpoint(profile.name, there.base_url, there.api_key, capabilities=profile.capabilities)
-        headers = merge_headers(found.headers, self._headers)
-        return replace(found, headers=headers, query={**found.query, **self._query})
-
-    def _context(self, endpoint: Endpoint, there: testing.redirect | None, http: HttpClient) -> EffectContext:
-        sleep = (there and self._sleep_there(there)) or self._sleep
-        clock = (there and there.clock) or self._clock
-        return EffectContext(endpoint, http, self._timeout, sleep, clock)
+    def _context(self, config: ResolvedConfig, http: HttpClient) -> EffectContext:
+        redirect = testing.active()
+        sleep = (redirect and type(self)._redirected_sleep(redirect)) or self._sleep
+        clock = (redirect and redirect.clock) or self._clock
+        return EffectContext(config, http, self._timeout, sleep, clock)
 
 
 class FineTuningClient(_Client, SyncMethods):
@@ -188,40 +204,42 @@ class FineTuningClient(_Client, SyncMethods):
     """
 
     _default_sleep = staticmethod(time.sleep)
-    _sleep_there = staticmethod(lambda there: there.sleep)
-    _wanted = "a blocking http_client, such as httpx.Client"
-    _is_unfit = staticmethod(is_awaited)
+    _kind_of_http = "a blocking one, such as httpx.Client"
+    _is_wrong_kind = staticmethod(is_awaited)
+    _redirected_http = staticmethod(lambda redirect: redirect.http_client)
+    _redirected_sleep = staticmethod(lambda redirect: redirect.sleep)
 
     def __enter__(self) -> Self:
-        return self._acquire(open_http)
+        return self._enter(open_http)
 
     def __exit__(self, *exc_info: object) -> None:
-        if (kept := self._release()) is not None:
-            kept.close()
+        if (http := self._pool.leave()) is not None:
+            http.close()
 
     def close(self) -> None:
         """Close the connections kept by ``with``; the next operation opens its own."""
-        if (kept := self._taken()) is not None:
-            kept.close()
+        if (http := self._pool.take(self)) is not None:
+            http.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        with self._connected() as door:
-            return runners.run(with_retries(flow, self._max_retries, random), door)
+        with self._connected() as context:
+            return runners.run(with_retries(flow, self._max_retries, random), context)
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
-        with self._connected() as door:
-            yield from runners.stream(with_retries(flow, self._max_retries, random), door)
+        with self._connected() as context:
+            yield from runners.stream(with_retries(flow, self._max_retries, random), context)
 
     @contextmanager
     def _connected(self) -> Iterator[EffectContext]:
-        there = testing.active()
-        endpoint = self._endpoint(there)
-        http = there.http_client if there and there.base_url else self._open
-        if http is not None:
-            yield self._context(endpoint, there, http)
-            return
-        with open_http(endpoint.base_url) as opened:
-            yield self._context(endpoint, there, opened)
+        config, http = self._destination()
+        with open_http(config.base_url) if http is None else nullcontext(http) as connections:
+            yield self._context(config, connections)
+
+
+async def _sleep_async(seconds: float) -> None:
+    import anyio  # slow to import; httpx stands on it, and it sleeps under trio, too
+
+    await anyio.sleep(seconds)
 
 
 class AsyncFineTuningClient(_Client, AsyncMethods):
@@ -232,42 +250,38 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
     """
 
     _default_sleep = staticmethod(_sleep_async)
-    _sleep_there = staticmethod(lambda there: there.async_sleep or there.sleep)
-    _wanted = "an async http_client, such as httpx.AsyncClient"
-    _is_unfit = staticmethod(is_blocking)
+    _kind_of_http = "an async one, such as httpx.AsyncClient"
+    _is_wrong_kind = staticmethod(is_blocking)
+    _redirected_http = staticmethod(lambda redirect: redirect.async_http_client)
+    _redirected_sleep = staticmethod(lambda redirect: redirect.async_sleep or redirect.sleep)
 
     async def __aenter__(self) -> Self:
-        return self._acquire(open_http_async)
+        return self._enter(open_http_async)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if (kept := self._release()) is not None:
-            await kept.aclose()
+        if (http := self._pool.leave()) is not None:
+            await http.aclose()
 
     async def aclose(self) -> None:
         """Close the connections kept by ``async with``; the next operation opens its own."""
-        if (kept := self._taken()) is not None:
-            await kept.aclose()
+        if (http := self._pool.take(self)) is not None:
+            await http.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:
-        async with self._connected() as door:
-            return await runners.run_async(with_retries(flow, self._max_retries, random), door)
+        async with self._connected() as context:
+            return await runners.run_async(with_retries(flow, self._max_retries, random), context)
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
         repeating = with_retries(flow, self._max_retries, random)
-        async with self._connected() as door, aclosing(runners.stream_async(repeating, door)) as items:
+        async with self._connected() as context, aclosing(runners.stream_async(repeating, context)) as items:
             async for item in items:
                 yield item
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[EffectContext]:
-        there = testing.active()
-        endpoint = self._endpoint(there)
-        http = there.async_http_client if there and there.base_url else self._open
-        if http is not None:
-            yield self._context(endpoint, there, http)
-            return
-        async with open_http_async(endpoint.base_url) as opened:
-            yield self._context(endpoint, there, opened)
+        config, http = self._destination()
+        async with open_http_async(config.base_url) if http is None else nullcontext(http) as connections:
+            yield self._context(config, connections)
 
 
 FineTuning = FineTuningClient()

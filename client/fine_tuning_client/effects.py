@@ -1,7 +1,7 @@
-"""What a flow may ask for, and what it is told in return.
+"""The commands of a flow, and their outcomes.
 
-A flow is an operation written once, without I/O: a generator that yields commands and is sent their
-outcome. Whoever drives it decides whether that blocks, is awaited, or happens in a test's list.
+A flow is an operation written once, without I/O: a generator that yields commands and is sent their outcomes. The
+runner decides whether a command blocks, is awaited, or ends up in a test's list.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ OnProgress: TypeAlias = Callable[[int, int | None], object]  # bytes sent, bytes
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The file of an upload; a path is opened when it is sent and read in chunks."""
+    """The file of an upload; a path is opened when it is sent, and read in chunks."""
 
     source: bytes | str | PathLike[str] | BinaryIO
     filename: str
     on_progress: OnProgress | None = None
 
     def can_be_sent_again(self) -> bool:
-        """Tell whether reading it once leaves something to read."""
+        """Return whether it can be read a second time."""
         if isinstance(self.source, bytes | str | PathLike):
             return True
         return hasattr(self.source, "seekable") and self.source.seekable()
@@ -34,11 +34,13 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Send this; the outcome is a `Reply` or a `Failure`.
+    """Send an HTTP request; the outcome is a `RawResponse` or a `Failure`.
 
-    ``capability`` is what the provider must offer for it; ``path`` is relative to its address.
-    ``already`` finds out whether it has taken effect, after all: it gives the reply it would have had.
-    ``until`` is when, by the clock, nobody waits for it any more.
+    Attributes:
+        path: Relative to the provider's base URL.
+        capability: The capability of the provider that it takes.
+        already: Finds out whether it has taken effect after all; returns the response it would have had.
+        until: The time, by the clock, after which it is not repeated.
     """
 
     method: str
@@ -54,26 +56,26 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Let this much time pass; the outcome is nothing."""
+    """Let time pass; the outcome is None."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Read the clock; the outcome is in seconds, of use only as a difference."""
+    """Read the clock; the outcome is in seconds, and only differences mean anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emit(Generic[T_co]):
-    """Hand this item to whoever iterates; the outcome is nothing."""
+    """Yield an item to the caller, who iterates; the outcome is None."""
 
     item: T_co
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """An answer; header names are in lower case. ``secrets`` are texts that no message may show."""
+    """An HTTP response; header names are in lower case. ``secrets`` are texts that no message may show."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,16 +85,16 @@ class RawResponse:
 
     @property
     def request_id(self) -> str | None:
-        """The id to name when asking the provider about it."""
-        return self.hiding(self.headers.get("x-request-id") or self.headers.get("apim-request-id") or "") or None
+        """The id to quote to the provider's support."""
+        return self.redact(self.headers.get("x-request-id") or self.headers.get("apim-request-id") or "") or None
 
     @property
     def text(self) -> str:
-        """The content to show to a person."""
-        return self.hiding(self.content.decode("utf-8", "replace"))
+        """The content, fit to be shown to a person."""
+        return self.redact(self.content.decode("utf-8", "replace"))
 
-    def hiding(self, text: str) -> str:
-        """Take secrets out of *text*: some gateways quote the key back, plain or as JSON writes it."""
+    def redact(self, text: str) -> str:
+        """Remove secrets from *text*: some gateways quote the key back, plain or as JSON writes it."""
         for secret in self.secrets:
             text = text.replace(secret, "***").replace(secret.replace("/", r"\/"), "***")
         return text
@@ -100,7 +102,7 @@ class RawResponse:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No complete answer; ``sent`` is false only if the service cannot have seen the request."""
+    """A request without a complete response; ``sent`` is false only if the service cannot have seen it."""
 
     cause: Exception
     sent: bool = True
@@ -116,10 +118,10 @@ Stream: TypeAlias = Generator[Command | Emit[T], Outcome, None]
 
 
 def send(request: Request) -> Flow[RawResponse | Failure]:
-    """Ask for *request* to be sent."""
+    """Send *request*, typed."""
     return cast("RawResponse | Failure", (yield request))
 
 
 def now() -> Flow[float]:
-    """Ask for the time."""
+    """Read the clock, typed."""
     return cast(float, (yield Now()))

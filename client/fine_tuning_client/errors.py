@@ -1,12 +1,12 @@
-"""What can go wrong, by whose fault it is.
+"""The exceptions of the client.
 
 FineTuningError                  everything below; ``job`` is the last known job, if any
 ├─ ConfigurationError            unknown provider, no key, bad address, bad file
-├─ UnsupportedOperationError     the provider has no such verb; nothing was sent
-├─ APIError                      something was sent: provider, request_id, status_code, body, message
-│  ├─ APIConnectionError         no answer came back
+├─ UnsupportedOperationError     the provider has no such operation; nothing was sent
+├─ APIError                      a request was sent: provider, request_id, status_code, body, message
+│  ├─ APIConnectionError         no response came
 │  │  └─ APITimeoutError         … in time
-│  ├─ APIResponseError           an answer came back that makes no sense
+│  ├─ APIResponseError           a response came that cannot be used
 │  └─ APIStatusError             the service refused: code, type, param, retry_after
 │     ├─ BadRequestError         400
 │     ├─ AuthenticationError     401
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class FineTuningError(Exception):
-    """Anything this package raises on purpose, a wrong argument aside."""
+    """The base of every exception of this package but those for wrong arguments."""
 
     def __init__(self, message: str = "", *, job: FineTuningJobResponse | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class FineTuningError(Exception):
 
 
 class ConfigurationError(FineTuningError):
-    """The client does not know where to send a request, or with which key."""
+    """There is no usable address or key, or a setting is wrong."""
 
 
 class UnsupportedOperationError(FineTuningError):
@@ -47,9 +47,9 @@ class UnsupportedOperationError(FineTuningError):
 
 
 class APIError(FineTuningError):
-    """A request was made and did not end well.
+    """A request that was sent, and failed.
 
-    ``status_code`` is 0 and ``body`` None where no answer came; a body is parsed if it was JSON, else text.
+    ``status_code`` is 0 and ``body`` None if no response came; a body is parsed if it was JSON, else text.
     """
 
     def __init__(
@@ -69,19 +69,19 @@ class APIError(FineTuningError):
 
 
 class APIConnectionError(APIError):
-    """No complete answer came back; the cause is chained."""
+    """No complete response came; the cause is chained."""
 
 
 class APITimeoutError(APIConnectionError):
-    """No complete answer came back in time."""
+    """No complete response came in time."""
 
 
 class APIResponseError(APIError):
-    """The service accepted the request and answered something unusable."""
+    """The service accepted the request, and its response cannot be used."""
 
 
 class APIStatusError(APIError):
-    """The service refused, in what words ``body`` says."""
+    """The service refused; ``body`` has its words."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class APIStatusError(APIError):
         type: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
-        **answer: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(message, **answer)
+        super().__init__(message, **common)
         self.code = code
         self.type = type
         self.param = param
@@ -113,11 +113,11 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: no such job, file or model, or none this key may see."""
+    """404: there is no such job, file or model, or this key may not see it."""
 
 
 class ConflictError(APIStatusError):
-    """409: the thing is in no state for this; asking again changes nothing."""
+    """409: the state of the object does not allow it; repeating changes nothing."""
 
 
 class UnprocessableEntityError(APIStatusError):
@@ -156,5 +156,5 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def error_class(status: int) -> type[APIStatusError]:
-    """Choose the class that a refusal with *status* is raised as."""
+    """Return the class of the error for a refusal with *status*."""
     return BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)

@@ -1,4 +1,4 @@
-"""The operations as methods, blocking and awaited, made from the flows they are written as."""
+"""The operations as methods, blocking and awaited, made from their flows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from inspect import Parameter, signature
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from fine_tuning_client import metrics, operations, waiting
+from fine_tuning_client import operations, waiting
 from fine_tuning_client.effects import Flow, Stream
-from fine_tuning_client.training_file import check_training_file
+from fine_tuning_client.result_metrics import result_metrics
+from fine_tuning_client.training_file_check import check_training_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,23 +49,23 @@ def _iterate_async(flow: Callable[P, Stream[T]]) -> Callable[Concatenate[Any, P]
 
 
 def _with_signature_of(method: M, flow: Callable[..., Any], returns: str) -> M:
-    """Make `help()` show what a caller sees; `functools.wraps` would show the flow."""
-    shown = signature(flow)
-    item = str(shown.return_annotation).partition("[")[2].removesuffix("]")
-    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), *shown.parameters.values()]
-    dress = {
+    """Make `help()` show the method; `functools.wraps` would show the flow."""
+    flow_signature = signature(flow)
+    item = str(flow_signature.return_annotation).partition("[")[2].removesuffix("]")
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), *flow_signature.parameters.values()]
+    attributes = {
         "__name__": flow.__name__,
         "__qualname__": flow.__qualname__,
         "__doc__": flow.__doc__,
-        "__signature__": shown.replace(parameters=parameters, return_annotation=returns.format(item)),
+        "__signature__": flow_signature.replace(parameters=parameters, return_annotation=returns.format(item)),
     }
-    for name, value in dress.items():
+    for name, value in attributes.items():
         setattr(method, name, value)
     return method
 
 
 class SyncMethods:
-    """Every operation, for whoever can run a flow."""
+    """Every operation, blocking; a subclass runs the flows."""
 
     create_job = _run(operations.create_job)
     list_jobs = _run(operations.list_jobs)
@@ -92,11 +93,11 @@ class SyncMethods:
     iter_files = _iterate(waiting.iter_files)
     wait_for_job = _run(waiting.wait_for_job)
     follow_job_events = _iterate(waiting.follow_job_events)
-    result_metrics = _run(metrics.result_metrics)
+    result_metrics = _run(result_metrics)
 
 
 class AsyncMethods:
-    """Every operation, for whoever can await a flow."""
+    """Every operation, awaited; a subclass runs the flows."""
 
     create_job = _run_async(operations.create_job)
     list_jobs = _run_async(operations.list_jobs)
@@ -124,4 +125,4 @@ class AsyncMethods:
     iter_files = _iterate_async(waiting.iter_files)
     wait_for_job = _run_async(waiting.wait_for_job)
     follow_job_events = _iterate_async(waiting.follow_job_events)
-    result_metrics = _run_async(metrics.result_metrics)
+    result_metrics = _run_async(result_metrics)

@@ -1,26 +1,27 @@
-"""What the service answered, typed, with nothing thrown away."""
+"""The responses of the service, typed, with nothing thrown away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-RUNNING = frozenset({"validating_files", "queued", "running", "pausing", "resuming"})
-FINISHED = frozenset({"succeeded", "failed", "cancelled"})
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
-# Of a job, by Azure and gateways in front of it; what they said stays in `raw`.
-SPELLINGS = {"pending": "queued", "notRunning": "queued", "canceled": "cancelled"}
+RUNNING_STATUSES = frozenset({"validating_files", "queued", "running", "pausing", "resuming"})
 
 # A required field of another type is as good as missing; keys are annotations as written below.
-KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": (int, float), "bool": bool}
+REQUIRED_TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": (int, float), "bool": bool}
 
-OURS = frozenset({"extra", "raw", "provider"})  # not on the wire
+NOT_ON_THE_WIRE = frozenset({"extra", "raw", "provider"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An answer; ``extra`` has the fields this version does not know, ``raw`` all of them."""
+    """A JSON object; ``extra`` has the fields this version does not know, ``raw`` all of them."""
+
+    # As Azure and gateways in front of it spell the status of a job; the original stays in `raw`.
+    _STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {}
 
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -30,43 +31,39 @@ class Response:
         """Read the service's JSON object.
 
         Raises:
-            ValueError: *body* is no object, or lacks a required field.
+            ValueError: *body* is not an object, or lacks a required field.
         """
         if not isinstance(body, Mapping):
-            raise ValueError(f"expected a JSON object, not {type(body).__name__}")
-        known = {each.name: each for each in fields(cls) if each.name not in OURS}
-        values = {name: _checked(cls, each, body) for name, each in known.items() if _is_expected(each, body)}
-        extra = {name: value for name, value in body.items() if name not in known}
-        return cls(**values, extra=extra, raw=body)
+            raise ValueError(f"expected a JSON object, got {type(body).__name__}")
+        known = [each for each in fields(cls) if each.name not in NOT_ON_THE_WIRE]
+        values: dict[str, Any] = {}
+        for each in known:
+            value = body.get(each.name)
+            if each.default is MISSING and each.default_factory is MISSING:
+                if not isinstance(value, REQUIRED_TYPES.get(str(each.type), object)):
+                    problem = "is missing" if each.name not in body else f"is {type(value).__name__}"
+                    raise ValueError(f"{cls.__name__} needs {each.name!r} ({each.type}), which {problem}")
+            elif each.name not in body:
+                continue
+            values[each.name] = cls._STATUS_SPELLINGS.get(str(value), value) if each.name == "status" else value
+        names = {each.name for each in known}
+        return cls(**values, extra={name: value for name, value in body.items() if name not in names}, raw=body)
 
     def to_dict(self) -> dict[str, Any]:
         """Write the JSON object that `from_dict` reads."""
-        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in OURS}
+        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in NOT_ON_THE_WIRE}
         return known | dict(self.extra)
-
-
-def _required(each: Field[Any]) -> bool:
-    return each.default is MISSING and each.default_factory is MISSING
-
-
-def _is_expected(each: Field[Any], body: Mapping[str, Any]) -> bool:
-    return each.name in body or _required(each)
-
-
-def _checked(cls: type[Response], each: Field[Any], body: Mapping[str, Any]) -> Any:
-    value = body.get(each.name)
-    kind = KINDS.get(str(each.type), object)
-    if _required(each) and not isinstance(value, kind):
-        found = "is missing" if each.name not in body else f"is {type(value).__name__}"
-        raise ValueError(f"{cls.__name__} needs {each.name!r} ({each.type}), which {found}")
-    if each.name == "status" and issubclass(cls, FineTuningJobResponse):
-        return SPELLINGS.get(str(value), value)
-    return value
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuningJobResponse(Response):
-    """A fine-tuning job as it was when it was asked for."""
+    """A fine-tuning job as it was when the service answered."""
+
+    _STATUS_SPELLINGS: ClassVar[Mapping[str, str]] = {
+        "pending": "queued",
+        "notRunning": "queued",
+        "canceled": "cancelled",
+    }
 
     id: str
     status: str
@@ -90,28 +87,28 @@ class FineTuningJobResponse(Response):
     provider: str | None = field(default=None, compare=False, kw_only=True)
 
     def is_completed(self) -> bool:
-        """Tell whether the job has succeeded."""
+        """Return whether the job has succeeded."""
         return self.status == "succeeded"
 
     def is_running(self) -> bool:
-        """Tell whether the job is on its way, waiting states included."""
-        return self.status in RUNNING
+        """Return whether the job is under way, waiting states included."""
+        return self.status in RUNNING_STATUSES
 
     def is_paused(self) -> bool:
-        """Tell whether the job waits to be resumed."""
+        """Return whether the job waits to be resumed."""
         return self.status == "paused"
 
     def has_failed(self) -> bool:
-        """Tell whether the job has failed."""
+        """Return whether the job has failed."""
         return self.status == "failed"
 
     def was_cancelled(self) -> bool:
-        """Tell whether somebody cancelled the job."""
+        """Return whether the job was cancelled."""
         return self.status == "cancelled"
 
     def is_finished(self) -> bool:
-        """Tell whether the job will never change again."""
-        return self.status in FINISHED
+        """Return whether the job will never change again."""
+        return self.status in TERMINAL_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +174,13 @@ class DeletionResponse(Response):
 Item = FineTuningJobResponse | FineTuningEventResponse | FineTuningCheckpointResponse | FileResponse
 T = TypeVar("T", bound=Item | ModelResponse)
 
-ENVELOPE = ("first_id", "last_id", "object")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Response, Sequence[T], Generic[T]):
-    """One page of a list, newest first; a sequence of its items."""
+    """A response that is one page of a list, newest first; a sequence of its items.
+
+    A subclass names its items in ``NOUN``, the field that has them, and ``ITEM``, their class.
+    """
 
     NOUN: ClassVar[str]
     ITEM: ClassVar[type[Response]]
@@ -220,10 +218,11 @@ class Page(Response, Sequence[T], Generic[T]):
         data = body.get("data") if isinstance(body, Mapping) else None
         if not isinstance(data, list):
             raise ValueError(f"{cls.__name__} needs 'data' (list)")
-        envelope = {name: body[name] for name in ENVELOPE if isinstance(body.get(name), str)}
-        extra = {name: value for name, value in body.items() if name not in {*ENVELOPE, "data", "has_more"}}
-        items: dict[str, Any] = {cls.NOUN: [cls.ITEM.from_dict(each) for each in data]}
-        return cls(**items, has_more=body.get("has_more") is True, **envelope, extra=extra, raw=body)
+        values: dict[str, Any] = {cls.NOUN: [cls.ITEM.from_dict(each) for each in data]}
+        texts = ("first_id", "last_id", "object")
+        values |= {name: body[name] for name in texts if isinstance(body.get(name), str)}
+        extra = {name: value for name, value in body.items() if name not in {*texts, "data", "has_more"}}
+        return cls(**values, has_more=body.get("has_more") is True, extra=extra, raw=body)
 
     def to_dict(self) -> dict[str, Any]:
         """Write the list object that `from_dict` reads."""
@@ -236,8 +235,7 @@ class Page(Response, Sequence[T], Generic[T]):
 class FineTuningJobListResponse(Page[FineTuningJobResponse]):
     """One page of jobs."""
 
-    NOUN: ClassVar[str] = "jobs"
-    ITEM: ClassVar[type[Response]] = FineTuningJobResponse
+    NOUN, ITEM = "jobs", FineTuningJobResponse
     jobs: Sequence[FineTuningJobResponse] = ()
 
 
@@ -245,8 +243,7 @@ class FineTuningJobListResponse(Page[FineTuningJobResponse]):
 class FineTuningEventListResponse(Page[FineTuningEventResponse]):
     """One page of a job's events."""
 
-    NOUN: ClassVar[str] = "events"
-    ITEM: ClassVar[type[Response]] = FineTuningEventResponse
+    NOUN, ITEM = "events", FineTuningEventResponse
     events: Sequence[FineTuningEventResponse] = ()
 
 
@@ -254,8 +251,7 @@ class FineTuningEventListResponse(Page[FineTuningEventResponse]):
 class FineTuningCheckpointListResponse(Page[FineTuningCheckpointResponse]):
     """One page of a job's checkpoints."""
 
-    NOUN: ClassVar[str] = "checkpoints"
-    ITEM: ClassVar[type[Response]] = FineTuningCheckpointResponse
+    NOUN, ITEM = "checkpoints", FineTuningCheckpointResponse
     checkpoints: Sequence[FineTuningCheckpointResponse] = ()
 
 
@@ -263,8 +259,7 @@ class FineTuningCheckpointListResponse(Page[FineTuningCheckpointResponse]):
 class FileListResponse(Page[FileResponse]):
     """One page of files."""
 
-    NOUN: ClassVar[str] = "files"
-    ITEM: ClassVar[type[Response]] = FileResponse
+    NOUN, ITEM = "files", FileResponse
     files: Sequence[FileResponse] = ()
 
 
@@ -272,6 +267,5 @@ class FileListResponse(Page[FileResponse]):
 class ModelListResponse(Page[ModelResponse]):
     """All models; the service does not page them."""
 
-    NOUN: ClassVar[str] = "models"
-    ITEM: ClassVar[type[Response]] = ModelResponse
+    NOUN, ITEM = "models", ModelResponse
     models: Sequence[ModelResponse] = ()

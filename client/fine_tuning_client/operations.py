@@ -1,4 +1,4 @@
-"""The operations, each written once: what is sent, and what is made of the reply."""
+"""The operations, each written once: the request, and the typed response."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, BinaryIO, TypeVar
 
-from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, file_part, merged, named, query, segment, unless_none
+from fine_tuning_client.arguments import (
+    NOT_GIVEN,
+    NotGiven,
+    build_query,
+    make_file_part,
+    merge_options,
+    none_as_not_given,
+    path_segment,
+    require_name,
+)
 from fine_tuning_client.effects import Flow, OnProgress, RawResponse, Request, send
-from fine_tuning_client.idempotence import create_once
+from fine_tuning_client.idempotency import create_once
 from fine_tuning_client.models import (
     DeletionResponse,
     FileListResponse,
@@ -63,9 +72,9 @@ def create_job(
         metadata: Up to 16 pairs of your own, to find the job by.
         integrations: For instance ``[{"type": "wandb", "wandb": {"project": …}}]``.
         extra_body: Fields this client does not know; they win over all others.
-        idempotency_key: At most one job is made for it, so that a create whose fate is unknown can be
-            repeated, here or by a later process: the newest job with this key in its metadata is the
-            answer, whatever became of it. Two processes that look for it at one instant find none.
+        idempotency_key: At most one job is made for it, so that a create whose outcome is unknown can be
+            repeated, here or by a later process: the newest job with this key in its metadata is
+            returned, whatever became of it. Two processes that look for it at one instant find none.
 
     Raises:
         TypeError: An option is unknown or given twice.
@@ -73,7 +82,7 @@ def create_job(
         UnsupportedOperationError: With a key, the provider does not list jobs by metadata.
         APIError: The service was not reached or refused.
     """
-    given = {
+    keywords = {
         "hyperparameters": hyperparameters,
         "method": method,
         "suffix": suffix,
@@ -82,15 +91,15 @@ def create_job(
         "metadata": metadata,
         "integrations": integrations,
     }
-    required = {"model": named("model", model), "training_file": named("training_file", training_file)}
-    optional = merged(options, given)
+    required = {"model": require_name("model", model), "training_file": require_name("training_file", training_file)}
+    optional = merge_options(options, keywords)
     if optional.get("validation_file") is not None:
-        named("validation_file", optional["validation_file"])
+        require_name("validation_file", optional["validation_file"])
     body = {**required, **optional, **(extra_body or {})}
     request = Request("POST", JOBS, "create", json=body)
     if idempotency_key is None:
-        return (yield from _job(request))
-    return _as_job((yield from create_once(request, idempotency_key)))
+        return (yield from _fetch_job(request))
+    return _parse_job((yield from create_once(request, idempotency_key)))
 
 
 def list_jobs(
@@ -111,40 +120,40 @@ def list_jobs(
     Raises:
         UnsupportedOperationError: The provider does not list jobs by the *metadata* given.
     """
-    given = merged(options, {**unless_none(limit=limit, after=after), "metadata": metadata})
+    given = merge_options(options, {**none_as_not_given(limit=limit, after=after), "metadata": metadata})
     # A provider that knows no metadata would list all jobs, as if each had those asked for.
     capability = "metadata" if "metadata" in given else "list"
-    reply = yield from exchange(Request("GET", JOBS, capability, query(given)))
-    page = parse_response(FineTuningJobListResponse, reply)
-    return replace(page, jobs=[replace(job, provider=reply.provider) for job in page])
+    response = yield from send_checked(Request("GET", JOBS, capability, build_query(given)))
+    page = parse_response(FineTuningJobListResponse, response)
+    return replace(page, jobs=[replace(job, provider=response.provider) for job in page])
 
 
 def retrieve_job(job_id: str) -> Flow[FineTuningJobResponse]:
     """Fetch a job as it is now."""
-    return (yield from _job(Request("GET", _of_job(job_id), "retrieve")))
+    return (yield from _fetch_job(Request("GET", _job_path(job_id), "retrieve")))
 
 
 def cancel_job(job_id: str) -> Flow[FineTuningJobResponse]:
     """Stop a job for good."""
-    return (yield from _job(Request("POST", _of_job(job_id, "/cancel"), "cancel")))
+    return (yield from _fetch_job(Request("POST", _job_path(job_id, "/cancel"), "cancel")))
 
 
 def pause_job(job_id: str) -> Flow[FineTuningJobResponse]:
     """Stop a running job until it is resumed."""
-    return (yield from _job(Request("POST", _of_job(job_id, "/pause"), "pause")))
+    return (yield from _fetch_job(Request("POST", _job_path(job_id, "/pause"), "pause")))
 
 
 def resume_job(job_id: str) -> Flow[FineTuningJobResponse]:
     """Let a paused job go on."""
-    return (yield from _job(Request("POST", _of_job(job_id, "/resume"), "resume")))
+    return (yield from _fetch_job(Request("POST", _job_path(job_id, "/resume"), "resume")))
 
 
 def list_job_events(
     job_id: str, options: Options = None, *, limit: int | None = None, after: str | None = None
 ) -> Flow[FineTuningEventListResponse]:
     """Fetch one page of what happened to a job, newest first."""
-    wanted = query(merged(options, unless_none(limit=limit, after=after)))
-    request = Request("GET", _of_job(job_id, "/events"), "events", wanted)
+    list_query = build_query(merge_options(options, none_as_not_given(limit=limit, after=after)))
+    request = Request("GET", _job_path(job_id, "/events"), "events", list_query)
     return (yield from _fetch(FineTuningEventListResponse, request))
 
 
@@ -152,8 +161,8 @@ def list_job_checkpoints(
     job_id: str, options: Options = None, *, limit: int | None = None, after: str | None = None
 ) -> Flow[FineTuningCheckpointListResponse]:
     """Fetch one page of a job's checkpoints, newest first."""
-    wanted = query(merged(options, unless_none(limit=limit, after=after)))
-    request = Request("GET", _of_job(job_id, "/checkpoints"), "checkpoints", wanted)
+    list_query = build_query(merge_options(options, none_as_not_given(limit=limit, after=after)))
+    request = Request("GET", _job_path(job_id, "/checkpoints"), "checkpoints", list_query)
     return (yield from _fetch(FineTuningCheckpointListResponse, request))
 
 
@@ -177,8 +186,8 @@ def upload_file(
     Raises:
         TypeError: *file* is nothing of the kind, such as a file open for text, or *on_progress* is async; or OSError.
     """
-    form = {"purpose": named("purpose", purpose)}
-    request = Request("POST", FILES, "files", form=form, file=file_part(file, filename, on_progress))
+    form = {"purpose": require_name("purpose", purpose)}
+    request = Request("POST", FILES, "files", form=form, file=make_file_part(file, filename, on_progress))
     return (yield from _fetch(FileResponse, request))
 
 
@@ -191,25 +200,25 @@ def list_files(
     after: str | None = None,
 ) -> Flow[FileListResponse]:
     """Fetch one page of files, newest first unless *order* is ``"asc"``."""
-    given = unless_none(purpose=purpose, limit=limit, order=order, after=after)
-    request = Request("GET", FILES, "files", query(merged(options, given)))
+    given = none_as_not_given(purpose=purpose, limit=limit, order=order, after=after)
+    request = Request("GET", FILES, "files", build_query(merge_options(options, given)))
     return (yield from _fetch(FileListResponse, request))
 
 
 def retrieve_file(file_id: str) -> Flow[FileResponse]:
     """Fetch what is known of a file."""
-    return (yield from _fetch(FileResponse, Request("GET", _of_file(file_id), "files")))
+    return (yield from _fetch(FileResponse, Request("GET", _file_path(file_id), "files")))
 
 
 def delete_file(file_id: str) -> Flow[DeletionResponse]:
     """Delete a file; a job that still needs it fails."""
-    return (yield from _fetch(DeletionResponse, Request("DELETE", _of_file(file_id), "files")))
+    return (yield from _fetch(DeletionResponse, Request("DELETE", _file_path(file_id), "files")))
 
 
 def download_file(file_id: str) -> Flow[bytes]:
     """Fetch the content of a file."""
-    reply = yield from exchange(Request("GET", _of_file(file_id, "/content"), "files"))
-    return reply.content
+    response = yield from send_checked(Request("GET", _file_path(file_id, "/content"), "files"))
+    return response.content
 
 
 def list_models() -> Flow[ModelListResponse]:
@@ -219,38 +228,38 @@ def list_models() -> Flow[ModelListResponse]:
 
 def retrieve_model(model_id: str) -> Flow[ModelResponse]:
     """Fetch what is known of a model."""
-    return (yield from _fetch(ModelResponse, Request("GET", _of_model(model_id), "models")))
+    return (yield from _fetch(ModelResponse, Request("GET", _model_path(model_id), "models")))
 
 
 def delete_model(model_id: str) -> Flow[DeletionResponse]:
     """Delete a fine-tuned model."""
-    return (yield from _fetch(DeletionResponse, Request("DELETE", _of_model(model_id), "models")))
+    return (yield from _fetch(DeletionResponse, Request("DELETE", _model_path(model_id), "models")))
 
 
-def exchange(request: Request) -> Flow[RawResponse]:
-    """Send *request* and insist on a good reply."""
+def send_checked(request: Request) -> Flow[RawResponse]:
+    """Send *request*, and raise unless the response is a success."""
     return check_response((yield from send(request)))
 
 
 def _fetch(kind: type[R], request: Request) -> Flow[R]:
-    return parse_response(kind, (yield from exchange(request)))
+    return parse_response(kind, (yield from send_checked(request)))
 
 
-def _job(request: Request) -> Flow[FineTuningJobResponse]:
-    return _as_job((yield from exchange(request)))
+def _fetch_job(request: Request) -> Flow[FineTuningJobResponse]:
+    return _parse_job((yield from send_checked(request)))
 
 
-def _as_job(reply: RawResponse) -> FineTuningJobResponse:
-    return replace(parse_response(FineTuningJobResponse, reply), provider=reply.provider)
+def _parse_job(response: RawResponse) -> FineTuningJobResponse:
+    return replace(parse_response(FineTuningJobResponse, response), provider=response.provider)
 
 
-def _of_job(job_id: str, verb: str = "") -> str:
-    return f"{JOBS}/{segment('job_id', job_id)}{verb}"
+def _job_path(job_id: str, suffix: str = "") -> str:
+    return f"{JOBS}/{path_segment('job_id', job_id)}{suffix}"
 
 
-def _of_file(file_id: str, verb: str = "") -> str:
-    return f"{FILES}/{segment('file_id', file_id)}{verb}"
+def _file_path(file_id: str, suffix: str = "") -> str:
+    return f"{FILES}/{path_segment('file_id', file_id)}{suffix}"
 
 
-def _of_model(model_id: str) -> str:
-    return f"{MODELS}/{segment('model_id', model_id)}"
+def _model_path(model_id: str) -> str:
+    return f"{MODELS}/{path_segment('model_id', model_id)}"

@@ -1,4 +1,4 @@
-"""Who offers the fine-tuning API, as data: where, how to sign in, and which verbs."""
+"""The providers of the fine-tuning API, as data: address, authentication, and operations."""
 
 from __future__ import annotations
 
@@ -6,22 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fine_tuning_client.effects import Request
-from fine_tuning_client.errors import UnsupportedOperationError
-
 CAPABILITIES = frozenset(
     {
-        "create",
+        *("create", "list", "retrieve", "cancel", "pause", "resume", "events", "checkpoints", "files", "models"),
         "metadata",  # jobs keep theirs, and are listed by it
-        "list",
-        "retrieve",
-        "cancel",
-        "pause",
-        "resume",
-        "events",
-        "checkpoints",
-        "files",
-        "models",
     }
 )
 
@@ -30,7 +18,7 @@ Key = str | Callable[[], str] | None
 
 @dataclass(frozen=True, slots=True)
 class ProviderProfile:
-    """A kind of provider; everything a user may set has its environment variable here."""
+    """A kind of provider; ``environment`` names the variable of each setting that a user may make there."""
 
     name: str
     base_url: str | None = None
@@ -38,35 +26,9 @@ class ProviderProfile:
     api_key: str | None = field(default=None, repr=False)
     needs_key: bool = True
     key_header: str = "Authorization"
-    url_suffix: str = ""  # completes an address that names only the resource
+    url_suffix: str = ""  # appended to an address that names only the resource
     create_defaults: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where requests of one operation go, and what goes with each."""
-
-    provider: str
-    base_url: str
-    key: Key = field(default=None, repr=False)
-    key_header: str = "Authorization"
-    capabilities: frozenset[str] = CAPABILITIES
-    create_defaults: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def require_capability(self, request: Request) -> None:
-        """Let through what the provider offers.
-
-        Raises:
-            UnsupportedOperationError: It does not offer this.
-        """
-        if request.capability not in self.capabilities:
-            offered = ", ".join(sorted(self.capabilities)) or "nothing"
-            raise UnsupportedOperationError(
-                f"provider {self.provider!r} does not support {request.capability!r}, only {offered}"
-            )
 
 
 PROFILES = {
@@ -84,7 +46,7 @@ PROFILES = {
         ),
         ProviderProfile(
             "azure",
-            capabilities=CAPABILITIES - {"metadata"},  # recording: what its jobs answer for metadata is null
+            capabilities=CAPABILITIES - {"metadata"},  # recording: its jobs answer null for metadata
             key_header="api-key",
             url_suffix="/openai/v1",
             # Without it Azure complains, misleadingly, that the model cannot be fine-tuned.

@@ -1,14 +1,14 @@
-"""Run flows: the only place that sends, sleeps and looks at a clock."""
+"""Run flows, blocking and awaited: the only place that sends, sleeps and reads a clock."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from fine_tuning_client.config import ResolvedConfig
 from fine_tuning_client.effects import Command, Emit, Flow, Outcome, Request, Sleep, Stream
-from fine_tuning_client.providers import Endpoint
 from fine_tuning_client.transport import HttpClient, exchange, exchange_async
 
 T = TypeVar("T")
@@ -16,84 +16,82 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EffectContext:
-    """What commands are carried out with, for one operation."""
+    """What the commands of one operation are carried out with."""
 
-    endpoint: Endpoint
+    config: ResolvedConfig
     http: HttpClient
     timeout: float
     sleep: Callable[[float], object]
     clock: Callable[[], float]
 
 
-def run(flow: Flow[T], door: EffectContext) -> T:
-    """Drive *flow* to its end, blocking."""
+def run(flow: Flow[T], context: EffectContext) -> T:
+    """Run *flow* to its end, blocking."""
     outcome: Outcome = None
     while True:
         try:
             command = flow.send(outcome)
         except StopIteration as done:
-            result: T = done.value
-            return result
-        outcome = _perform(command, door)
+            return cast(T, done.value)
+        outcome = _perform(command, context)
 
 
-def stream(flow: Stream[T], door: EffectContext) -> Generator[T, None, None]:
-    """Drive *flow* as far as somebody iterates, blocking."""
+def stream(flow: Stream[T], context: EffectContext) -> Generator[T, None, None]:
+    """Run *flow* as far as the caller iterates, blocking."""
     outcome: Outcome = None
     while True:
         try:
             command = flow.send(outcome)
         except StopIteration:
             return
+        outcome = None
         if isinstance(command, Emit):
             yield command.item
-            outcome = None
         else:
-            outcome = _perform(command, door)
+            outcome = _perform(command, context)
 
 
-async def run_async(flow: Flow[T], door: EffectContext) -> T:
-    """Drive *flow* to its end."""
+async def run_async(flow: Flow[T], context: EffectContext) -> T:
+    """Run *flow* to its end."""
     outcome: Outcome = None
     while True:
         try:
             command = flow.send(outcome)
         except StopIteration as done:
-            result: T = done.value
-            return result
-        outcome = await _perform_async(command, door)
+            return cast(T, done.value)
+        outcome = await _perform_async(command, context)
 
 
-async def stream_async(flow: Stream[T], door: EffectContext) -> AsyncGenerator[T, None]:
-    """Drive *flow* as far as somebody iterates."""
+async def stream_async(flow: Stream[T], context: EffectContext) -> AsyncGenerator[T, None]:
+    """Run *flow* as far as the caller iterates."""
     outcome: Outcome = None
     while True:
         try:
             command = flow.send(outcome)
         except StopIteration:
             return
+        outcome = None
         if isinstance(command, Emit):
             yield command.item
-            outcome = None
         else:
-            outcome = await _perform_async(command, door)
+            outcome = await _perform_async(command, context)
 
 
-def _perform(command: Command, door: EffectContext) -> Outcome:
+def _perform(command: Command, context: EffectContext) -> Outcome:
     if isinstance(command, Request):
-        return exchange(command, door.endpoint, door.http, door.timeout)
+        return exchange(command, context.config, context.http, context.timeout)
     if isinstance(command, Sleep):
-        door.sleep(command.seconds)
+        context.sleep(command.seconds)
         return None
-    return door.clock()
+    return context.clock()
 
 
-async def _perform_async(command: Command, door: EffectContext) -> Outcome:
+async def _perform_async(command: Command, context: EffectContext) -> Outcome:
     if isinstance(command, Request):
-        return await exchange_async(command, door.endpoint, door.http, door.timeout)
+        return await exchange_async(command, context.config, context.http, context.timeout)
     if isinstance(command, Sleep):
-        slept = door.sleep(command.seconds)
+        slept = context.sleep(command.seconds)
         if isawaitable(slept):
             await slept
         return None
-    return door.clock()
+    return context.clock()

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class redirect:  # it reads as a verb: with redirect(url):
-    """Send what any client does, those made earlier included, to *base_url* while the context lasts.
+    """Send the requests of every client, those made earlier included, to *base_url* while the context lasts.
 
-    Who the provider is and what it offers is still checked; its key and address are not needed. What is
-    None is left to the client.
+    The provider's name and capabilities are still checked; its key and address are not needed. What is None is left
+    to the client.
 
     Args:
         base_url: Address of a fake, with its ``/v1``; None leaves providers, their keys and their
@@ -29,7 +29,7 @@ class redirect:  # it reads as a verb: with redirect(url):
             that can be awaited.
         async_sleep: The same for async clients only, which then do not call *sleep*. A wait in which
             other tasks are to have their turn must be awaited.
-        clock: Gives the time in seconds that timeouts are measured by.
+        clock: Returns the time in seconds that timeouts are measured by.
     """
 
     base_url: str | None
@@ -51,10 +51,10 @@ class redirect:  # it reads as a verb: with redirect(url):
         _redirects.remove(self)  # not pop: two of them may end in another order
 
 
-# Process-wide and no ContextVar: code under test may use threads, which would not see it.
+# Process-wide, not a ContextVar: code under test may use threads, which would not see it.
 _redirects: list[redirect] = []
 
 
 def active() -> redirect | None:
-    """Tell which redirect holds now: the innermost one."""
+    """Return the redirect that holds now: the innermost one."""
     return _redirects[-1] if _redirects else None

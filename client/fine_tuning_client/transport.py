@@ -1,20 +1,21 @@
-"""Send one request through an HTTP client, and take whatever comes of it for an outcome."""
+"""Send one request through an HTTP client, and turn whatever happens into an outcome."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from io import BytesIO, UnsupportedOperation
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from fine_tuning_client.arguments import is_async
-from fine_tuning_client.config import check_key
-from fine_tuning_client.effects import Failure, RawResponse, Request
-from fine_tuning_client.providers import Endpoint
-from fine_tuning_client.upload_progress import opened
+from fine_tuning_client.arguments import is_async, require_bytes
+from fine_tuning_client.config import ResolvedConfig, check_key, merge_headers
+from fine_tuning_client.effects import Failure, FilePart, OnProgress, RawResponse, Request
+from fine_tuning_formats.network import is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 # Names, not classes: httpx is imported when first needed, and httpx2 has its own classes.
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 HOPELESS = {"UnsupportedProtocol", "LocalProtocolError", "DecodingError"}
-SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)  # in the names of headers
-SHORT = 8  # characters; a shorter text may be no secret, and stand anywhere
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+MIN_SECRET = 9  # characters; a shorter text may not be a secret, and stand anywhere
 
 
 class HttpClient(Protocol):
@@ -38,91 +38,93 @@ class HttpClient(Protocol):
 
 
 def is_awaited(http: HttpClient) -> bool:
-    """Tell whether *http* is surely async."""
+    """Return whether *http* is surely async."""
     return is_async(http.request)
 
 
 def is_blocking(http: HttpClient) -> bool:
-    """Tell whether *http* surely blocks; a wrapper may hide what it wraps."""
+    """Return whether *http* surely blocks; a wrapper may hide what it wraps."""
     kind = type(http)
     return hasattr(kind, "__enter__") and not hasattr(kind, "__aenter__") and not is_awaited(http)
 
 
-def exchange(request: Request, endpoint: Endpoint, http: HttpClient, timeout: float) -> RawResponse | Failure:
-    """Send *request*."""
-    key = check_key(endpoint.key)
-    with _opened(request, endpoint, key) as arguments:
+def exchange(request: Request, config: ResolvedConfig, http: HttpClient, timeout: float) -> RawResponse | Failure:
+    """Send *request*, blocking."""
+    with _open_arguments(request, config) as arguments:
         try:
             response = http.request(**arguments, timeout=timeout)
         except Exception as error:
-            return _failure(error, endpoint.provider)
-    return _reply(response, endpoint.provider, arguments["headers"])
+            return _to_failure(error, config.provider)
+    return _to_raw_response(response, config.provider, arguments["headers"])
 
 
 async def exchange_async(
-    request: Request, endpoint: Endpoint, http: HttpClient, timeout: float
+    request: Request, config: ResolvedConfig, http: HttpClient, timeout: float
 ) -> RawResponse | Failure:
     """Send *request*."""
-    key = check_key(endpoint.key)
-    with _opened(request, endpoint, key) as arguments:
+    with _open_arguments(request, config) as arguments:
         try:
             response = await http.request(**arguments, timeout=timeout)
         except Exception as error:
-            return _failure(error, endpoint.provider)
-    return _reply(response, endpoint.provider, arguments["headers"])
+            return _to_failure(error, config.provider)
+    return _to_raw_response(response, config.provider, arguments["headers"])
 
 
 @contextmanager
-def _opened(request: Request, endpoint: Endpoint, key: str | None) -> Iterator[dict[str, Any]]:
-    """Give the arguments for the HTTP client, with the file of an upload open."""
-    arguments = to_http_arguments(request, endpoint, key)
+def _open_arguments(request: Request, config: ResolvedConfig) -> Iterator[dict[str, Any]]:
+    """Yield the arguments for the HTTP client, with the file of an upload open; a file of the caller's stays open."""
+    arguments = to_http_arguments(request, config, check_key(config.key))
     if request.file is None:
         yield arguments
         return
-    with opened(request.file) as file:
-        part = (request.file.filename, file, "application/octet-stream")
-        yield arguments | {"data": request.form, "files": {"file": part}}
+    source = request.file.source
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            yield arguments | _form_arguments(request.form, request.file, file)
+    else:
+        yield arguments | _form_arguments(
+            request.form, request.file, BytesIO(source) if isinstance(source, bytes) else source
+        )
 
 
-def to_http_arguments(request: Request, endpoint: Endpoint, key: str | None) -> dict[str, Any]:
-    """Turn a request into arguments for an HTTP client.
+def _form_arguments(form: Mapping[str, str] | None, part: FilePart, source: BinaryIO) -> dict[str, Any]:
+    file = (part.filename, ProgressReader(source, part.on_progress), "application/octet-stream")
+    return {"data": form, "files": {"file": file}}
+
+
+def to_http_arguments(request: Request, config: ResolvedConfig, key: str | None) -> dict[str, Any]:
+    """Return the arguments for an HTTP client.
 
     Raises:
-        UnsupportedOperationError: The provider does not offer it.
+        UnsupportedOperationError: The provider does not offer the operation.
         TypeError: A value of the body cannot be written as JSON; or ValueError.
     """
-    endpoint.require_capability(request)
-    query = urlencode([*endpoint.query.items(), *request.query])
+    config.require_capability(request)
+    query = urlencode([*config.query.items(), *request.query])
     headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client"}
     if key:
-        headers[endpoint.key_header] = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
+        headers[config.key_header] = f"Bearer {key}" if config.key_header == "Authorization" else key
     arguments: dict[str, Any] = {
         "method": request.method,
-        "url": f"{endpoint.base_url}{request.path}" + (f"?{query}" if query else ""),
+        "url": f"{config.base_url}{request.path}" + (f"?{query}" if query else ""),
         "follow_redirects": False,  # a redirect must not carry the key elsewhere
     }
     if request.json is not None:
-        defaults = endpoint.create_defaults if request.capability == "create" else {}
+        defaults = config.create_defaults if request.capability == "create" else {}
         arguments["content"] = json.dumps({**defaults, **request.json}, allow_nan=False).encode()
         headers["Content-Type"] = "application/json"
-    return arguments | {"headers": merge_headers(headers, endpoint.headers)}
+    return arguments | {"headers": merge_headers(headers, config.headers)}
 
 
-def merge_headers(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Unite headers, whose names have no case; the last of each name is sent."""
-    found = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
-    return dict(found.values())
-
-
-def _reply(response: Any, provider: str, sent: Mapping[str, str]) -> RawResponse:
+def _to_raw_response(response: Any, provider: str, sent_headers: Mapping[str, str]) -> RawResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    secrets = (value.rpartition(" ")[2] for name, value in sent.items() if SECRET.search(name))
-    hidden = tuple(each for each in secrets if len(each) > SHORT)
+    secrets = (value.rpartition(" ")[2] for name, value in sent_headers.items() if SECRET_HEADER.search(name))
+    hidden = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET)
     return RawResponse(response.status_code, headers, response.content, provider, hidden)
 
 
-def _failure(error: Exception, provider: str) -> Failure:
-    """Take the transport's errors for an outcome; others are bugs and go up."""
+def _to_failure(error: Exception, provider: str) -> Failure:
+    """Classify an error of the transport; any other is a bug, and is raised."""
     names = {each.__name__ for each in type(error).__mro__}
     if "RequestError" not in names:
         raise error
@@ -135,23 +137,65 @@ def _failure(error: Exception, provider: str) -> Failure:
     )
 
 
+class ProgressReader:
+    """A file that reports how much of it was sent.
+
+    The HTTP client asks for the next chunk once it has handed on the one before, so what it has read when it asks is
+    what was sent. There is no ``fileno``: the size of a pipe must not be asked of the system, which says 0.
+    """
+
+    def __init__(self, source: BinaryIO, on_progress: OnProgress | None) -> None:
+        self._source = source
+        self._on_progress = on_progress
+        self._sent = 0
+        self._total = self._size()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next chunk."""
+        if self._on_progress is not None:
+            self._on_progress(self._sent, self._total)
+        chunk = require_bytes(self._source.read(size))
+        self._sent += len(chunk)
+        return chunk
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move: to the beginning for each attempt, and to the end to learn the size."""
+        if not hasattr(self._source, "seek") or (hasattr(self._source, "seekable") and not self._source.seekable()):
+            raise UnsupportedOperation("a stream without seek")  # an unbuffered pipe would say OSError
+        self._sent = self._source.seek(offset, whence)
+        return self._sent
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._source.tell()
+
+    def _size(self) -> int | None:
+        try:
+            here = self.tell()
+            size = self.seek(0, os.SEEK_END)
+            self.seek(here)
+        except (AttributeError, OSError):
+            return None
+        return size
+
+
 def open_http(base_url: str) -> httpx.Client:
     """Open a blocking connection pool."""
     import httpx
 
-    return httpx.Client(verify=_tls(), trust_env=_is_remote(base_url))
+    return httpx.Client(verify=_tls(), trust_env=_may_use_proxy(base_url))
 
 
 def open_http_async(base_url: str) -> httpx.AsyncClient:
     """Open an async connection pool."""
     import httpx
 
-    return httpx.AsyncClient(verify=_tls(), trust_env=_is_remote(base_url))
+    return httpx.AsyncClient(verify=_tls(), trust_env=_may_use_proxy(base_url))
 
 
-def _is_remote(base_url: str) -> bool:
+def _may_use_proxy(base_url: str) -> bool:
     # A proxy named in the environment has no way to this machine's own loopback.
-    return urlsplit(base_url).hostname not in LOOPBACK
+    return not is_loopback(urlsplit(base_url).hostname)
 
 
 @cache

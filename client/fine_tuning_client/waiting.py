@@ -1,4 +1,4 @@
-"""Operations of many requests: walking lists, waiting for a job, following what happens to it."""
+"""Operations of many requests: iterate over lists, wait for a job, follow its events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import TypeVar, cast
 
-from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, named, plain_function, seconds
+from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, check_seconds, reject_async, require_name
 from fine_tuning_client.effects import Emit, Flow, Outcome, Request, Sleep, Stream, now
 from fine_tuning_client.errors import (
     APIConnectionError,
@@ -32,50 +32,50 @@ from fine_tuning_client.operations import list_files, list_job_checkpoints, list
 F = TypeVar("F")
 T = TypeVar("T", bound=Item)
 
-LONGEST_INTERVAL_S = 60.0
+MAX_INTERVAL_S = 60.0
 GROWTH = 1.2
-PATIENCE_S = 600.0  # of failed looks in a row, by the clock or by what was slept: a clock may stand still
-LONGEST_ASKED_S = 120.0  # whoever asks for more by Retry-After is looked at again before that
-MOST_FAILURES = 600  # reached first only where neither moves
-LAST_WORDS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
-PASSING = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
+PATIENCE_S = 600.0  # of failed polls in a row, by the clock or by the time slept: a clock may stand still
+MAX_RETRY_AFTER_S = 120.0  # a service that asks for more is polled again before that
+MAX_FAILURES = 600  # reached first only where neither moves
+LAST_EVENTS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
+TRANSIENT_ERRORS = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
 
 
 def iter_jobs(
     *, page_size: int | None = 100, metadata: Mapping[str, str] | NotGiven | None = NOT_GIVEN
 ) -> Stream[FineTuningJobResponse]:
-    """Walk all jobs, newest first, a page at a time."""
-    yield from _walk(lambda after: list_jobs(limit=page_size, after=after, metadata=metadata))
+    """Iterate over all jobs, newest first, a page at a time."""
+    yield from _emit_pages(lambda after: list_jobs(limit=page_size, after=after, metadata=metadata))
 
 
 def iter_job_events(job_id: str, *, page_size: int | None = 100) -> Stream[FineTuningEventResponse]:
-    """Walk all that has happened to a job so far, newest first, a page at a time."""
-    yield from _walk(lambda after: list_job_events(job_id, limit=page_size, after=after))
+    """Iterate over all events of a job so far, newest first, a page at a time."""
+    yield from _emit_pages(lambda after: list_job_events(job_id, limit=page_size, after=after))
 
 
 def iter_job_checkpoints(job_id: str, *, page_size: int | None = None) -> Stream[FineTuningCheckpointResponse]:
-    """Walk all checkpoints of a job, newest first, a page at a time."""
-    yield from _walk(lambda after: list_job_checkpoints(job_id, limit=page_size, after=after))
+    """Iterate over all checkpoints of a job, newest first, a page at a time."""
+    yield from _emit_pages(lambda after: list_job_checkpoints(job_id, limit=page_size, after=after))
 
 
 def iter_files(
     *, page_size: int | None = None, purpose: str | None = None, order: str | None = None
 ) -> Stream[FileResponse]:
-    """Walk all files, newest first unless *order* is ``"asc"``, a page at a time."""
-    yield from _walk(lambda after: list_files(limit=page_size, purpose=purpose, order=order, after=after))
+    """Iterate over all files, newest first unless *order* is ``"asc"``, a page at a time."""
+    yield from _emit_pages(lambda after: list_files(limit=page_size, purpose=purpose, order=order, after=after))
 
 
-def _walk(fetch: Callable[[str | None], Flow[Page[T]]]) -> Stream[T]:
+def _emit_pages(fetch: Callable[[str | None], Flow[Page[T]]]) -> Stream[T]:
     after: str | None = None
-    asked = {after}
+    cursors = {after}
     while True:
         page = yield from fetch(after)
         for item in page:
             yield Emit(item)
         after = page.last_id
-        if not page.has_more or after in asked:  # a server may ignore our cursor
+        if not page.has_more or after in cursors:  # a server may ignore our cursor
             return
-        asked.add(after)
+        cursors.add(after)
 
 
 def wait_for_job(
@@ -87,36 +87,38 @@ def wait_for_job(
     until_paused: bool = False,
     raise_on_failure: bool = False,
 ) -> Flow[FineTuningJobResponse]:
-    """Look at a job until it has finished, however it ends.
+    """Poll a job until it has finished, however it ends.
 
-    Interrupting the wait leaves the job alone. Failed looks end it once they have failed for ten minutes in a row.
+    Interrupting the wait leaves the job alone. Failed polls end it once they have failed for ten minutes in a row.
 
     Args:
         job_id: The job.
         timeout: Seconds after which to give up, once a request that is under way is over; None waits for ever.
-        poll_interval: Seconds between the first two looks; grows to 60.
+        poll_interval: Seconds between the first two polls; grows to 60.
         on_update: Called, and never awaited, with the job whenever it has changed.
         until_paused: Let a pause end the wait, too.
         raise_on_failure: Raise unless the job has succeeded.
 
     Raises:
-        WaitTimeout: The job goes on, but *timeout* has passed; caused by the last look's error, if it failed.
+        WaitTimeout: The job goes on, but *timeout* has passed; caused by the last poll's error, if it failed.
         JobFailed: With *raise_on_failure*.
         JobCancelled: With *raise_on_failure*.
         TypeError: *on_update* is async.
-        ValueError: *timeout* or *poll_interval* is no time.
+        ValueError: *timeout* or *poll_interval* is not a time.
     """
-    plain_function("on_update", on_update)
-    watch = _Wait(poll_interval, timeout, started_s=(yield from now()))
+    reject_async("on_update", on_update)
+    wait = _Wait(poll_interval, timeout, started_s=(yield from now()))
     while True:
-        job = yield from watch.attempt(lambda: retrieve_job(job_id))
+        job = yield from wait.poll(lambda: retrieve_job(job_id))
         if job is not None:
-            if on_update is not None and (watch.job is None or job.raw != watch.job.raw):
+            if on_update is not None and (wait.job is None or job.raw != wait.job.raw):
                 on_update(job)
-            watch.job = job
+            wait.job = job
             if job.is_finished() or (until_paused and job.is_paused()):
-                return _judged(job) if raise_on_failure else job
-        yield from watch.sleep(job_id)
+                if raise_on_failure:
+                    _raise_failure(job)
+                return job
+        yield from wait.sleep(job_id)
 
 
 def follow_job_events(
@@ -126,106 +128,102 @@ def follow_job_events(
     poll_interval: float = 5.0,
     timeout: float | None = None,
 ) -> Stream[FineTuningEventResponse]:
-    """Yield what happens to a job, oldest first and each event once, until it has finished.
+    """Yield the events of a job, oldest first and each once, until it has finished.
 
     Args:
         job_id: The job.
         since: Id of the last event already seen; the ones after it follow.
-        poll_interval: Seconds between the first two looks; grows to 60.
+        poll_interval: Seconds between the first two polls; grows to 60.
         timeout: Seconds after which to give up; None follows for ever.
 
     Raises:
         WaitTimeout: The job goes on, but *timeout* has passed.
-        ValueError: *timeout* or *poll_interval* is no time.
+        ValueError: *timeout* or *poll_interval* is not a time.
     """
-    watch = _Wait(poll_interval, timeout, started_s=(yield from now()))
-    known = set() if since is None else {named("since", since)}
+    wait = _Wait(poll_interval, timeout, started_s=(yield from now()))
+    seen = set() if since is None else {require_name("since", since)}
+
+    def poll() -> Flow[list[FineTuningEventResponse]]:
+        # The job comes first: but for a cancellation's, its events land no later than the last status.
+        wait.job = yield from retrieve_job(job_id)
+        return (yield from _list_new_events(job_id, seen))
+
     is_last = False
     while True:
-        fresh = yield from watch.attempt(lambda: _news(watch, job_id, known))
-        for event in reversed(fresh or []):
-            known.add(event.id)
+        events = yield from wait.poll(poll)
+        for event in reversed(events or []):
+            seen.add(event.id)
             yield Emit(event)
-        if fresh is not None and watch.job is not None and watch.job.is_finished():
-            if is_last or not watch.job.was_cancelled():
+        if events is not None and wait.job is not None and wait.job.is_finished():
+            if is_last or not wait.job.was_cancelled():
                 return
             is_last = True
-            yield Sleep(LAST_WORDS_S)
+            yield Sleep(LAST_EVENTS_S)
         else:
-            yield from watch.sleep(job_id)
+            yield from wait.sleep(job_id)
 
 
-def _news(watch: _Wait, job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]:
-    """Fetch the job, then its events: but for a cancellation's, they land no later than the last status."""
-    watch.job = yield from retrieve_job(job_id)
-    return (yield from _unseen(job_id, known))
-
-
-def _unseen(job_id: str, known: set[str]) -> Flow[list[FineTuningEventResponse]]:
-    """Fetch events, newest first, back to the first one that is known."""
-    fresh: dict[str, FineTuningEventResponse] = {}
+def _list_new_events(job_id: str, seen: set[str]) -> Flow[list[FineTuningEventResponse]]:
+    """Fetch events, newest first, back to the first one that was seen."""
+    events: dict[str, FineTuningEventResponse] = {}
     after: str | None = None
-    asked = {after}
+    cursors = {after}
     while True:
         page = yield from list_job_events(job_id, limit=100, after=after)
         for event in page:
-            if event.id in known:
-                return list(fresh.values())
-            fresh[event.id] = event
+            if event.id in seen:
+                return list(events.values())
+            events[event.id] = event
         after = page.last_id
-        if not page.has_more or after in asked:
-            return list(fresh.values())
-        asked.add(after)
+        if not page.has_more or after in cursors:
+            return list(events.values())
+        cursors.add(after)
 
 
-def _judged(job: FineTuningJobResponse) -> FineTuningJobResponse:
+def _raise_failure(job: FineTuningJobResponse) -> None:
     if job.has_failed():
         reason = job.error.get("message") if isinstance(job.error, dict) else job.error
         raise JobFailed(f"job {job.id} has failed: {reason or 'no reason given'}", job=job)
     if job.was_cancelled():
         raise JobCancelled(f"job {job.id} was cancelled", job=job)
-    return job
-
-
-def _may_pass(error: APIError) -> bool:
-    return isinstance(error, PASSING) or getattr(error, "status_code", None) == 408
 
 
 @dataclass(slots=True)
 class _Wait:
-    """One wait: when it ends, how often it looks, and what it saw last."""
+    """One wait: when it ends, how often it polls, and what it saw last."""
 
     interval_s: float
     timeout_s: float | None
     started_s: float
-    asked_s: float = 0.0  # by a Retry-After
+    retry_after_s: float = 0.0
     failures: int = 0  # in a row
     failing_since_s: float = 0.0
     slept_s: float = 0.0  # since then
-    error: APIError | None = None  # of the last look, if it failed
+    error: APIError | None = None  # of the last poll, if it failed
     job: FineTuningJobResponse | None = None
 
     def __post_init__(self) -> None:
-        if isinf(seconds("poll_interval", self.interval_s)):
-            raise ValueError("poll_interval must be finite, not inf")
+        if isinf(check_seconds("poll_interval", self.interval_s)):
+            raise ValueError("poll_interval must be finite, got inf")
         if self.timeout_s is not None:
-            seconds("timeout", self.timeout_s)
+            check_seconds("timeout", self.timeout_s)
 
-    def attempt(self, flow: Callable[[], Flow[F]]) -> Flow[F | None]:
-        """Run a flow, forgiving what may pass by itself, for a while."""
+    def poll(self, flow: Callable[[], Flow[F]]) -> Flow[F | None]:
+        """Run a flow; return None for an error that may pass by itself, for a while."""
         try:
             result = yield from self._in_time(flow())
         except APIError as error:
             self.error, error.job = error, self.job
-            if not _may_pass(error) or (yield from self._has_lost_patience()):
+            is_transient = isinstance(error, TRANSIENT_ERRORS) or error.status_code == 408
+            if not is_transient or (yield from self._has_lost_patience()):
                 raise
-            self.asked_s = min(getattr(error, "retry_after", None) or 0.0, LONGEST_ASKED_S)
+            self.retry_after_s = min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER_S)
             return None
-        self.failures, self.asked_s, self.error = 0, 0.0, None
+        self.failures, self.retry_after_s, self.error = 0, 0.0, None
         return result
 
     def _in_time(self, flow: Flow[F]) -> Flow[F]:
-        """Let no request of a look be repeated after the wait is over."""
+        """Let no request of a poll be repeated after the wait is over."""
         if self.timeout_s is None:
             return (yield from flow)
         until, outcome = self.started_s + self.timeout_s, cast(Outcome, None)
@@ -241,21 +239,19 @@ class _Wait:
         if not self.failures:
             self.failing_since_s, self.slept_s = time_s, 0.0
         self.failures += 1
-        return self.failures > MOST_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S
+        return self.failures > MAX_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S
 
     def sleep(self, job_id: str) -> Flow[None]:
-        """Sleep until the next look, or give up if there is no time for one."""
-        pause = max(self.interval_s, self.asked_s)
+        """Sleep until the next poll, or give up if there is no time for one."""
+        pause = max(self.interval_s, self.retry_after_s)
         if self.timeout_s is not None:
             left = self.started_s + self.timeout_s - (yield from now())
             if left <= 0:
-                raise self._too_late(job_id, self.timeout_s) from self.error
+                state = f"is {self.job.status}" if self.job else "was never seen"
+                why = f"; the last look failed: {self.error}" if self.error else ""
+                message = f"job {job_id} {state} after {self.timeout_s:g} s{why}"
+                raise WaitTimeout(message, job=self.job) from self.error
             pause = min(pause, left)
-        self.interval_s = max(self.interval_s, min(LONGEST_INTERVAL_S, self.interval_s * GROWTH))
+        self.interval_s = max(self.interval_s, min(MAX_INTERVAL_S, self.interval_s * GROWTH))
         self.slept_s += pause
         yield Sleep(pause)
-
-    def _too_late(self, job_id: str, timeout_s: float) -> WaitTimeout:
-        seen = f"is {self.job.status}" if self.job else "was never seen"
-        why = f"; the last look failed: {self.error}" if self.error else ""
-        return WaitTimeout(f"job {job_id} {seen} after {timeout_s:g} s{why}", job=self.job)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .account.armed_faults import ArmedFault
+    from .account.recorded_calls import Call
+    from .account.script_queue import Script, ScriptedCall
     from .domain.plan import JobError, Plan, PlanFields
     from .fake.fake_fine_tuning import FakeFineTuning
     from .findings import Finding
     from .settings import Settings, SettingsFields
     from .usage_errors import FakeUsageError
-    from .web.fault_injector import ArmedFault
-    from .web.recorded_calls import Call
     from .web.scripting.items import InvalidScriptItem
-    from .web.scripting.script import ScriptedCall, UnexpectedCallError
+    from .web.scripting.player import UnexpectedCallError
 
 __all__ = [
     "ArmedFault",
@@ -25,6 +26,7 @@ __all__ = [
     "JobError",
     "Plan",
     "PlanFields",
+    "Script",
     "ScriptedCall",
     "Settings",
     "SettingsFields",
@@ -32,19 +34,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Call": "web.recorded_calls",
+    "Call": "account.recorded_calls",
     "FakeFineTuning": "fake.fake_fine_tuning",
     "InvalidScriptItem": "web.scripting.items",
     "FakeUsageError": "usage_errors",
-    "ArmedFault": "web.fault_injector",
+    "ArmedFault": "account.armed_faults",
     "Finding": "findings",
     "JobError": "domain.plan",
     "Plan": "domain.plan",
     "PlanFields": "domain.plan",
-    "ScriptedCall": "web.scripting.script",
+    "Script": "account.script_queue",
+    "ScriptedCall": "account.script_queue",
     "Settings": "settings",
     "SettingsFields": "settings",
-    "UnexpectedCallError": "web.scripting.script",
+    "UnexpectedCallError": "web.scripting.player",
 }
 
 

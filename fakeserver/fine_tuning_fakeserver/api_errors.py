@@ -1,11 +1,6 @@
-"""The vocabulary of refusals, in the service's own words.
+"""Error answers of the service, in its own words; each function below builds one, and is marked with what backs it.
 
-::
-
-    ApiError(status, message, type, param, code)     what an API route answers
-    FakeUsageError                                   what the fake says to its own user (domain.usage)
-
-Every constructor below is one answer, marked with what backs it.
+Errors of the fake's own user are `usage_errors.FakeUsageError` instead.
 """
 
 from __future__ import annotations
@@ -19,7 +14,7 @@ INVALID = "invalid_request_error"
 
 
 class ApiError(Exception):
-    """An error answer of the service; `indent` is how many spaces its body is indented by."""
+    """An error answer of the service; its body is indented by `indent` spaces."""
 
     def __init__(
         self,
@@ -36,13 +31,13 @@ class ApiError(Exception):
         self.status, self.message, self.param, self.code, self.type = status, message, param, code, type
 
     def body(self) -> dict[str, Any]:
-        """The error object, members in wire order (every recorded error)."""
+        """Return the error object, members in wire order (every recorded error)."""
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
 
 @backed(printed("an answer without a key", "2023, 2026"))
 def no_key() -> ApiError:
-    """401 without a key."""
+    """Return 401 without a key."""
     return ApiError(
         401,
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -55,7 +50,7 @@ def no_key() -> ApiError:
 
 @backed(recorded("an answer to a wrong key", "2023-08"))
 def wrong_key(key: str) -> ApiError:
-    """401 for a key that is not accepted; how the key is masked is inferred."""
+    """Return 401 for a key that is not accepted; how the key is masked is inferred."""
     masked = key[:3] + "*" * max(len(key) - 7, 3) + key[-4:] if len(key) > 8 else "*" * len(key)
     text = f"Incorrect API key provided: {masked}. You can find your API key at https://platform.openai.com/account/api-keys."
     return ApiError(401, text, code="invalid_api_key")
@@ -63,7 +58,7 @@ def wrong_key(key: str) -> ApiError:
 
 @backed(printed("an answer for a path that is no route", "2024"))
 def unknown_url(method: str, path: str) -> ApiError:
-    """404 for a path that is no route."""
+    """Return 404 for a path that is not a route."""
     text = (
         f"Unknown request URL: {method} {path}. Please check the URL for typos, "
         "or see the docs at https://platform.openai.com/docs/api-reference/."
@@ -73,13 +68,13 @@ def unknown_url(method: str, path: str) -> ApiError:
 
 @backed(recorded("GET /v1/files/", "2023-08"))
 def invalid_url(method: str, path: str) -> ApiError:
-    """404 for ``/v1/files/``."""
+    """Return 404 for ``/v1/files/``."""
     return ApiError(404, f"Invalid URL ({method} {path})")
 
 
 @backed(printed("an answer to a wrong method", "2023"))
 def wrong_method(method: str, path: str) -> ApiError:
-    """405."""
+    """Return 405 for a method that the route does not take."""
     return ApiError(
         405, f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)"
     )
@@ -87,7 +82,7 @@ def wrong_method(method: str, path: str) -> ApiError:
 
 @backed(printed("answers to broken JSON", "2023 to 2025"))
 def not_json() -> ApiError:
-    """400 for a body that does not parse."""
+    """Return 400 for a body that does not parse."""
     return ApiError(
         400,
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
@@ -98,7 +93,7 @@ def not_json() -> ApiError:
 
 @backed(printed("answers to JSON under another type: openai/openai-openapi issues 194 and 502", "2024-02"))
 def unsupported_type(content_type: str) -> ApiError:
-    """400 for a body that says it is something else than JSON."""
+    """Return 400 for a body that says it is something else than JSON."""
     text = (
         f"Unsupported content type: '{content_type}'. This API method only accepts 'application/json' requests, "
         f"but you specified the header 'Content-Type: {content_type}'. Please try again with a supported content type."
@@ -108,25 +103,25 @@ def unsupported_type(content_type: str) -> ApiError:
 
 @backed(inferred("the service's text for files is unknown"))
 def too_large(limit: int) -> ApiError:
-    """413 for a body past a limit."""
+    """Return 413 for a body past a limit."""
     return ApiError(413, f"Maximum content size limit ({limit}) exceeded.")
 
 
 @backed(printed("creation refusing a field", "2023, 2024-09"))
 def invalid_field(name: str, shown: str) -> ApiError:
-    """400 of creation's family ``invalid NAME: VALUE, MESSAGE``."""
+    """Return 400 of creation's family ``invalid NAME: VALUE, MESSAGE``."""
     return ApiError(400, f"invalid {name}{shown}", param=name)
 
 
 @backed(recorded("ExceptionThrownOnInvalidFileName", "2025-09"))
 def unknown_file_of_job(param: str, value: str) -> ApiError:
-    """400 for a training or validation file that is not there."""
+    """Return 400 for a training or validation file that is not there."""
     return ApiError(400, f"invalid {param}: {value}", param=param)
 
 
 @backed(recorded("ExceptionThrownOnInvalidModelName", "2025-09"))
 def model_not_available(model: str) -> ApiError:
-    """400 for a model that cannot be fine-tuned."""
+    """Return 400 for a model that cannot be fine-tuned."""
     return ApiError(
         400, f"Model {model} is not available for fine-tuning or does not exist.", code="model_not_available"
     )
@@ -134,19 +129,19 @@ def model_not_available(model: str) -> ApiError:
 
 @backed(printed("creation with too few examples", "2023"))
 def too_few_examples(file: str, examples: int, least: int) -> ApiError:
-    """400 for a training file that is too short; since 2024 such a job fails instead."""
+    """Return 400 for a training file that is too short; since 2024 such a job fails instead."""
     return ApiError(400, f"{file} has {examples} example(s), but must have at least {least} examples")
 
 
 @backed(inferred("that creation is refused with a permission error was reported in 2026-05, the body was not"))
 def fine_tuning_closed() -> ApiError:
-    """403 for a job of an organization for which fine-tuning has ended."""
+    """Return 403 for a job of an organization for which fine-tuning has ended."""
     return ApiError(403, "Your organization can no longer create fine-tuning jobs.")
 
 
 @backed(recorded("creation of one job too many", "2023-08, 2023-10"))
 def too_many_jobs(limit: int, running: int, pending: int, model: str) -> ApiError:
-    """429 for one active job too many; no retry-after."""
+    """Return 429 for one active job too many; no retry-after."""
     text = (
         "This fine-tune request has been rate-limited. Your organization has reached the maximum of "
         f"{limit} active requests ({running} running, {pending} pending) for the model '{model}'."
@@ -156,112 +151,112 @@ def too_many_jobs(limit: int, running: int, pending: int, model: str) -> ApiErro
 
 @backed(recorded("retrieve, cancel and events of an unknown job", "2023-11"))
 def unknown_job(identifier: str) -> ApiError:
-    """404 for a job that is not there; that pause, resume and checkpoints say the same is inferred."""
+    """Return 404 for a job that is not there; that pause, resume and checkpoints say the same is inferred."""
     text = f"Could not find fine tune: {identifier}"
     return ApiError(404, text, param="fine_tune_id", code="fine_tune_not_found")
 
 
 @backed(inferred("the old route's text, recorded in 2023-02; the current route's is unknown"))
 def illegal_state(verb: str, identifier: str, status: str) -> ApiError:
-    """400 for cancel, pause or resume in the wrong state."""
+    """Return 400 for cancel, pause or resume in the wrong state."""
     return ApiError(400, f'Cannot {verb} a job {identifier} that already has status "{status}".')
 
 
 @backed(vendor("Azure's text, reported by users; the service's is unknown", "2023"))
 def unknown_cursor() -> ApiError:
-    """400 for an `after` that names nothing."""
+    """Return 400 for an `after` that names nothing."""
     return ApiError(400, "Given after argument was not found in items.", param="after")
 
 
 @backed(recorded("FilesTests: get, delete, content", "2026-05"))
 def unknown_file(identifier: str) -> ApiError:
-    """404 for a file that is not there."""
+    """Return 404 for a file that is not there."""
     return ApiError(404, f"No such File object: {identifier}", param="id")
 
 
 @backed(recorded("UploadFileCanParseServiceError", "2026-05"))
 def bad_purpose(purpose: str) -> ApiError:
-    """400 for an unknown purpose."""
+    """Return 400 for an unknown purpose."""
     text = f"'{purpose}' is not one of ['fine-tune', 'assistants', 'batch', 'user_data', 'vision', 'evals'] - 'purpose'"
     return ApiError(400, text, param="purpose")
 
 
 @backed(inferred("seen in a third-party imitation only"))
 def missing_part(name: str) -> ApiError:
-    """400 for an upload without *name*."""
+    """Return 400 for an upload without *name*."""
     return ApiError(400, f"'{name}' is a required property", param=name)
 
 
 @backed(sdk("a client's live tests", "2023-12"))
 def not_jsonl_name() -> ApiError:
-    """400 for a fine-tune file of another kind."""
+    """Return 400 for a fine-tune file of another kind."""
     return ApiError(400, "Invalid file format for Fine-Tuning API. Must be .jsonl")
 
 
 @backed(printed("answers to a file that is no JSONL; other faults are inferred", "2024"))
 def bad_file(message: str) -> ApiError:
-    """400 for content that is not what the purpose wants."""
+    """Return 400 for content that does not fit the purpose."""
     return ApiError(400, message)
 
 
 @backed(inferred("the text for JSON that does not parse"))
 def bad_multipart(reason: str) -> ApiError:
-    """400 for a form that cannot be read."""
+    """Return 400 for a form that cannot be read."""
     return ApiError(400, f"Could not parse multipart form: {reason}")
 
 
 @backed(printed("answers to downloads", "2024, 2025"))
 def not_downloadable(purpose: str) -> ApiError:
-    """400 for the content of a file that may not be read back."""
+    """Return 400 for the content of a file that may not be read back."""
     return ApiError(400, f"Not allowed to download files of purpose: {purpose}")
 
 
 @backed(recorded("ModelsTests: get, delete", "2025-09"))
 def unknown_model(identifier: str) -> ApiError:
-    """404 for a model that is not there, or is not the account's."""
+    """Return 404 for a model that is not there, or is not the account's."""
     return ApiError(404, f"The model '{identifier}' does not exist", param="model", code="model_not_found")
 
 
 @backed(printed("an answer to a chat with an unknown model", "2024"))
 def no_such_model_to_ask(model: str) -> ApiError:
-    """404 of inference for an unknown model: backticks, no param."""
+    """Return 404 of inference for an unknown model: backticks, no param."""
     text = f"The model `{model}` does not exist or you do not have access to it."
     return ApiError(404, text, code="model_not_found")
 
 
 @backed(inferred("the answer for an unknown file"))
 def unknown_upload(identifier: str) -> ApiError:
-    """404 for an upload that is not there."""
+    """Return 404 for an upload that is not there."""
     return ApiError(404, f"No such Upload object: {identifier}", param="upload_id")
 
 
 @backed(inferred("no refusal by the uploads' routes was ever seen"))
 def closed_upload(identifier: str, status: str) -> ApiError:
-    """400 for a part, a completion or a cancellation that comes too late."""
+    """Return 400 for a part, a completion or a cancellation that comes too late."""
     return ApiError(400, f"Upload {identifier} is {status} and can no longer be changed.")
 
 
 @backed(inferred("no refusal by the uploads' routes was ever seen"))
 def incomplete_upload(reason: str, param: str) -> ApiError:
-    """400 for a completion that does not add up."""
+    """Return 400 for a completion that does not add up."""
     return ApiError(400, reason, param=param)
 
 
 @backed(inferred("the answer for an unknown file"))
 def unknown_permission(identifier: str) -> ApiError:
-    """404 for a permission that is not there."""
+    """Return 404 for a permission that is not there."""
     return ApiError(404, f"No such checkpoint permission: {identifier}", param="permission_id")
 
 
 @backed(inferred("no refusal by the graders' routes was ever seen"))
 def invalid_grader(message: str) -> ApiError:
-    """400 for a grader that is none."""
+    """Return 400 for an invalid grader."""
     return ApiError(400, message, param="grader")
 
 
 @backed(inferred("what the service says of a bug of its own is not imitated"))
 def internal(reason: str) -> ApiError:
-    """500: the fake has a bug. The text says so, since no service would."""
+    """Return 500 for a bug of the fake. The text says so, since no service would."""
     text = f"fake-fine-tuning has a bug, please report it; the account is unchanged: {reason}"
     return ApiError(500, text, type="server_error")
 
@@ -275,7 +270,7 @@ RATE = 3
 
 @backed(printed("chats that were one too many", "2024-01, 2024-08"))
 def rate_limited(organization: str, model: str, wait: str) -> ApiError:
-    """429 for too many requests a minute; for a request that names no *model* the text is inferred."""
+    """Return 429 for too many requests a minute; for a request that names no *model* the text is inferred."""
     text = (
         f"Rate limit reached {f'for {model} ' if model else ''}in organization {organization} on requests per min "
         f"(RPM): Limit {RATE}, Used {RATE}, Requested 1. Please try again in {wait}. "
@@ -286,7 +281,7 @@ def rate_limited(organization: str, model: str, wait: str) -> ApiError:
 
 @backed(printed("chats without quota", "2023 to 2025"))
 def no_quota() -> ApiError:
-    """429 for an organization that has used up what it may spend."""
+    """Return 429 for an organization that has used up what it may spend."""
     text = (
         "You exceeded your current quota, please check your plan and billing details. For more information on this "
         "error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
@@ -296,25 +291,25 @@ def no_quota() -> ApiError:
 
 @backed(printed("chats without credits", "2026"))
 def no_credits() -> ApiError:
-    """429 for an organization that has used up what it has paid."""
+    """Return 429 for an organization that has used up what it has paid."""
     return ApiError(429, "You have no credits remaining.", type=QUOTA, code="credit_balance_exhausted")
 
 
 @backed(inferred("the guide to error codes has how it begins; no body is at hand"))
 def server_error() -> ApiError:
-    """500."""
+    """Return 500."""
     return ApiError(500, "The server had an error while processing your request. Sorry about that!", type=SERVER)
 
 
 @backed(inferred("the guide to error codes has the text; no body is at hand"))
 def overloaded() -> ApiError:
-    """503."""
+    """Return 503."""
     return ApiError(503, "The engine is currently overloaded, please try again later", type=SERVER)
 
 
 @backed(inferred("the phrase of the status, in the envelope of all errors"))
 def refused_with(status: int) -> ApiError:
-    """Any other status from 400 to 599."""
+    """Return any other status from 400 to 599."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else f"Status {status}"
     return ApiError(status, phrase, type=SERVER if status >= 500 else INVALID)
 

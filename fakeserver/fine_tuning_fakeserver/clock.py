@@ -1,82 +1,59 @@
-"""The one place that reads real time: a virtual clock, and the pace at which it runs."""
+"""The virtual clock and the pace at which it runs; the one place that reads real time."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from .usage_errors import FakeUsageError
+from .usage_errors import wrong_value
 
 Pace: TypeAlias = Literal["polls", "manual", "instant"] | float
 PACES = ("polls", "manual", "instant")
 
 
-def parse_pace(pace: object) -> Pace:
-    """*pace* as a pace.
+def parse_pace(value: Any, name: str = "pace") -> Pace:
+    """Return *value*, or the number that it spells, as a pace.
 
     Raises:
         FakeUsageError: it is neither a word of `PACES` nor a positive number.
     """
-    if isinstance(pace, str) and pace not in PACES:
+    pace: Pace = value
+    if isinstance(value, str) and value not in PACES:
         try:
-            pace = float(pace)
+            pace = float(value)
         except ValueError:
             pass  # the message below names it
     if pace in PACES or (isinstance(pace, int | float) and not isinstance(pace, bool) and 0 < pace < 1e9):
-        return pace  # type: ignore[return-value]
-    raise FakeUsageError(
-        f"pace is {pace!r}: 'polls', 'manual', 'instant', or a positive number of virtual seconds a real second"
-    )
+        return pace
+    wanted = "'polls', 'manual', 'instant', or a positive number of virtual seconds a real second"
+    raise wrong_value(name, wanted, pace)
 
 
 def real_now() -> float:
-    """Now, in Unix seconds, cut to a whole second: where an account starts when it is not told."""
+    """Return the Unix time, cut to a whole second: where an account starts by default."""
     return float(int(time.time()))
 
 
 def elapsed() -> float:
-    """Real seconds since some moment; only differences count."""
+    """Return real seconds since some moment; only differences count."""
     return time.monotonic()
 
 
 def steady() -> float:
-    """Real seconds since some moment, which no test stops that freezes time, except on Windows."""
+    """Return real seconds since some moment, also in a test that freezes time, except on Windows."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) if sys.platform != "win32" else time.monotonic()
 
 
-def busy() -> float:
-    """Seconds that this process has worked since some moment: who sleeps does not."""
-    return time.process_time()
-
-
-def at_work() -> str:
-    """Which thread, and which of asyncio's tasks, is at work: one of them does one thing after another."""
-    loop = asyncio._get_running_loop()  # None where there is none, which asking for the task takes long to say
-    task = asyncio.current_task(loop) if loop else None
-    return f"{threading.get_ident()}/{id(task) if task else ''}"
-
-
-def sleep_is_replaced() -> bool:
-    """Whether a test has put something in place of this process's sleeps, so that nobody can tell who has waited.
-
-    It is told from what they are, and not from what they were when this was imported: that may be in a test.
-    """
-    code = getattr(asyncio.sleep, "__code__", None)
-    own = getattr(time.sleep, "__self__", None) is time, code and code.co_filename == asyncio.tasks.__file__
-    return not all(own)
-
-
 def wait(seconds: float) -> None:
-    """Let real time pass."""
-    time.sleep(seconds)
+    """Let real time pass, also where a test has replaced `time.sleep`: by the fake's sleep, which calls this."""
+    threading.Event().wait(seconds)
 
 
 async def async_wait(seconds: float) -> None:
-    """Let real time pass, and other tasks have their turn, also in no time; under asyncio and trio."""
+    """Let real time pass, and other tasks run, even for 0 seconds; under asyncio and trio."""
     from anyio import sleep  # httpx needs it anyway, and few tests are async
 
     await sleep(seconds)
@@ -96,15 +73,15 @@ class VirtualClock:
         self._base, self._real_base, self._rate = start, real(), rate
 
     def now(self) -> float:
-        """Virtual Unix seconds."""
+        """Return virtual Unix seconds."""
         return self._base + self._rate * (self._real() - self._real_base) if self._rate else self._base
 
     def mark(self) -> tuple[float, float, float]:
-        """Where the clock stands, for `return_to`."""
+        """Return the state of the clock, for `return_to`."""
         return self._base, self._real_base, self._rate
 
     def return_to(self, mark: tuple[float, float, float]) -> None:
-        """Undo what was done to the clock since *mark*."""
+        """Undo all changes of the clock since *mark*."""
         self._base, self._real_base, self._rate = mark
 
     def move_to(self, at: float) -> None:

@@ -1,4 +1,4 @@
-"""What backs an answer of the fake: where each thing was seen, or that it never was."""
+"""The evidence for an answer of the fake: where each thing was seen, or that it never was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why something is as it is: the kind of source, which one, and its year or month where that is known."""
+    """Why something is as it is: the kind of source, which one, and its year or month if known."""
 
     kind: Kind
     source: str
@@ -29,32 +29,32 @@ class Evidence:
 
 
 def recorded(source: str, date: str) -> Evidence:
-    """Backed by a recording, given by its name."""
+    """Return evidence from the recording of this name."""
     return Evidence("recorded", source, date)
 
 
 def printed(source: str, date: str) -> Evidence:
-    """Backed by an output that was published; *source* says of what."""
+    """Return evidence from an output that was published; *source* says of what."""
     return Evidence("printed", source, date)
 
 
 def spec(source: str) -> Evidence:
-    """Backed by a schema or an example of the service's OpenAPI document."""
+    """Return evidence from a schema or an example of the service's OpenAPI document."""
     return Evidence("spec", source)
 
 
 def sdk(source: str, date: str = "") -> Evidence:
-    """Backed by what a client relies on."""
+    """Return evidence from what a client relies on."""
     return Evidence("sdk", source, date)
 
 
 def vendor(source: str, date: str = "") -> Evidence:
-    """Backed by what a vendor writes."""
+    """Return evidence from a vendor's text."""
     return Evidence("vendor", source, date)
 
 
 def inferred(source: str) -> Evidence:
-    """Backed by nothing seen; *source* says what it is inferred from."""
+    """Return the lack of evidence; *source* says what it is inferred from."""
     return Evidence("inferred", source)
 
 
@@ -62,7 +62,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def backed(evidence: Evidence) -> Callable[[F], F]:
-    """Mark a function that makes an answer with what backs it; `backing` reads the mark."""
+    """Mark a function that makes an answer with its evidence, for `evidence_of`."""
 
     def mark(function: F) -> F:
         vars(function)["evidence"] = evidence
@@ -71,7 +71,7 @@ def backed(evidence: Evidence) -> Callable[[F], F]:
     return mark
 
 
-def backing(function: Callable[..., Any]) -> Evidence | None:
-    """What backs the answer that *function* makes; None where nobody said."""
+def evidence_of(function: Callable[..., Any]) -> Evidence | None:
+    """Return the evidence for the answer that *function* makes; None if it is not marked."""
     evidence = vars(function).get("evidence")
     return evidence if isinstance(evidence, Evidence) else None

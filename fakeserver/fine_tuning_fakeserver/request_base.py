@@ -1,4 +1,4 @@
-"""What every request body has in common."""
+"""The base of all request models, for those of graders, of the API and of the control routes alike."""
 
 from __future__ import annotations
 

@@ -1,80 +1,69 @@
-"""What an account is born with."""
+"""The settings of an account, and of each account that a reset begins."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from .clock import Pace, parse_pace
-from .domain.base_models import BASE_MODELS, BaseModel, checked_class, checked_day, start_of
+from .domain.base_models import BASE_MODELS, CLOSING_DATES, BaseModel, day_start, parse_day
+from .domain.checks import (
+    Requirement,
+    boolean,
+    check_fields,
+    check_names,
+    is_collection,
+    number,
+    one_of,
+    optional,
+    whole,
+)
+from .domain.dialects import check_dialect
 from .domain.dialects.dialect import RECORDED
-from .domain.dialects.registry import dialect_named
-from .domain.plan import Plan, PlanFields
+from .domain.plan import Plan, PlanFields, parse_plan
 from .domain.webhook_events import WebhookConfig, check_webhook_url
-from .usage_errors import FakeUsageError
+from .usage_errors import FakeUsageError, wrong_value
 
 LATEST = 1e11
 """The last Unix second at which an account can start, some 3000 years from now."""
 
-_NAME = re.compile(r"[!-9;-~]*")
-"""What may stand in a header, and between the colons of a model's name."""
+
+def _parse_keys(value: Any, name: str) -> frozenset[str]:
+    keys = tuple(value) if is_collection(value) else (None,)
+    if not all(isinstance(key, str) for key in keys):
+        raise wrong_value(name, "a collection of keys", value)
+    return frozenset(keys)
 
 
-def _is_whole(value: Any, most: float = 2**63) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < most
+def _parse_webhooks(value: Any, name: str) -> tuple[WebhookConfig, ...]:
+    if not is_collection(value):
+        raise wrong_value(name, "a collection of URLs, or of mappings with url, secret, events", value)
+    return tuple(WebhookConfig.parse(webhook) for webhook in value)
 
 
-def _is_start(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(_NAME.fullmatch(value))
-
-
-def _are_several(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
-
-
-def _are_keys(value: Any) -> bool:
-    return _are_several(value) and all(isinstance(key, str) for key in value)
-
-
-def _are_models(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(model, BaseModel) for model in value)
-
-
-_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (("seed",), _is_whole, "a whole number of at most 64 bits is wanted"),
-    (("start",), _is_start, f"Unix seconds from 0 to {LATEST:.0f} are wanted"),
-    (
-        ("max_active_jobs",),
-        lambda value: value is None or (_is_whole(value) and value >= 0),
-        "a whole number from 0 is wanted, or None for no limit",
+_is_header_text = re.compile(r"[!-9;-~]*").fullmatch
+_HeaderText = Annotated[
+    str,
+    Requirement(
+        "printable ASCII without spaces and colons",
+        lambda value: isinstance(value, str) and _is_header_text(value) is not None,
     ),
-    (
-        ("base64_results", "run_python_graders", "allow_remote_webhooks"),
-        lambda value: isinstance(value, bool),
-        "True or False is wanted",
+]
+_Start = Annotated[float | None, number(0, LATEST, f"Unix seconds from 0 to {LATEST:.0f}").or_none("for now")]
+_Models = Annotated[
+    tuple[BaseModel, ...],
+    Requirement(
+        "a tuple of BaseModel",
+        lambda value: isinstance(value, tuple) and all(isinstance(model, BaseModel) for model in value),
     ),
-    (
-        ("organization_id", "organization", "owner", "project"),
-        _is_name,
-        "printable ASCII without spaces and colons is wanted",
-    ),
-    (("api_keys",), _are_keys, "a collection of keys is wanted"),
-    (("webhooks",), _are_several, "a collection of URLs, or of mappings with url, secret, events, is wanted"),
-    (("models",), _are_models, "a tuple of BaseModel is wanted"),
-    (("plan",), lambda value: isinstance(value, Plan), "a Plan, or a mapping of its fields, is wanted"),
-)
-"""What the settings that are easily given wrong must be."""
+]
 
 
 class SettingsFields(TypedDict, total=False):
-    """The fields of `Settings` as keywords, each with all that it may be given as."""
+    """The fields of `Settings` as keywords, each with all types that it may be given as."""
 
     seed: int
     start: float | None
@@ -98,7 +87,7 @@ class SettingsFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """An account's birth certificate. The same settings and the same requests give the same bytes.
+    """The settings of an account. The same settings and the same requests give the same bytes.
 
     Args:
         seed: everything derived (ids, losses, request ids) depends on it.
@@ -124,59 +113,52 @@ class Settings:
         dialect: how the API speaks: as recorded by date, as documented, or as Azure's; see `domain.dialects`.
 
     Raises:
-        FakeUsageError: a value is no good.
+        FakeUsageError: a value does not fit.
     """
 
-    seed: int = 0
-    start: float | None = None
-    pace: Pace = "polls"
-    plan: Plan = field(default_factory=Plan)
-    organization_id: str = ""
-    organization: str = "personal"
-    owner: str = ""
-    project: str = ""
-    api_keys: frozenset[str] = frozenset()
-    max_active_jobs: int | None = None
-    models: tuple[BaseModel, ...] = BASE_MODELS
-    base64_results: bool = True
-    run_python_graders: bool = False
-    as_of: str | date | None = None
-    organization_class: str = "active"
-    webhooks: tuple[WebhookConfig, ...] = ()
-    allow_remote_webhooks: bool = False
-    dialect: str = RECORDED.name
+    seed: Annotated[int, whole()] = 0
+    start: _Start = None
+    pace: Annotated[Pace, parse_pace] = "polls"
+    plan: Annotated[Plan, parse_plan] = field(default_factory=Plan)
+    organization_id: _HeaderText = ""
+    organization: _HeaderText = "personal"
+    owner: _HeaderText = ""
+    project: _HeaderText = ""
+    api_keys: Annotated[frozenset[str], _parse_keys] = frozenset()
+    max_active_jobs: Annotated[int | None, whole(0).or_none("for no limit")] = None
+    models: _Models = BASE_MODELS
+    base64_results: Annotated[bool, boolean] = True
+    run_python_graders: Annotated[bool, boolean] = False
+    as_of: Annotated[str | date | None, optional(parse_day)] = None
+    organization_class: Annotated[str, one_of(CLOSING_DATES)] = "active"
+    webhooks: Annotated[tuple[WebhookConfig, ...], _parse_webhooks] = ()
+    allow_remote_webhooks: Annotated[bool, boolean] = False
+    dialect: Annotated[str, check_dialect] = RECORDED.name
 
     def __post_init__(self) -> None:
-        for names, fits, wanted in _CHECKS:
-            for name in names:
-                if not fits(getattr(self, name)):
-                    raise FakeUsageError(f"{name} is {getattr(self, name)!r}: {wanted}")
-        set_ = object.__setattr__
-        dialect_named(self.dialect)
-        set_(self, "pace", parse_pace(self.pace))
-        set_(self, "api_keys", frozenset(self.api_keys))
-        if checked_class(self.organization_class) != "active" and self.as_of is None:
-            raise FakeUsageError(f"organization_class {self.organization_class!r} means nothing without as_of, a date")
-        set_(self, "webhooks", tuple(WebhookConfig.of(each) for each in self.webhooks))
-        for target in self.webhooks:
-            check_webhook_url(target, remote_allowed=self.allow_remote_webhooks)
-        set_(self, "as_of", None if self.as_of is None else checked_day(self.as_of))
+        check_fields(self)
+        if self.organization_class != "active" and self.as_of is None:
+            raise FakeUsageError(f"organization_class {self.organization_class!r} requires as_of, a date")
+        for webhook in self.webhooks:
+            check_webhook_url(webhook, remote_allowed=self.allow_remote_webhooks)
 
     @property
     def begins(self) -> float | None:
         """When the account begins, in Unix seconds; None for now."""
-        return self.start if self.as_of is None else start_of(str(self.as_of))
+        if self.as_of is not None:
+            return day_start(str(self.as_of))
+        return None if self.start is None else float(self.start)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """These settings with *changes*; a plan may be a mapping of its fields.
+        """Return these settings with *changes*; a plan may be a mapping of its fields.
 
         Raises:
-            FakeUsageError: there is no such setting, or its value is no good.
+            FakeUsageError: there is no such setting, or its value does not fit.
         """
-        if unknown := sorted(set(changes) - set(FIELDS)):
-            raise FakeUsageError(f"there is no setting {unknown[0]!r}: there are {', '.join(FIELDS)}")
-        plan = changes.get("plan", self.plan)
-        return replace(self, **{**changes, "plan": Plan().changed(plan) if isinstance(plan, Mapping) else plan})
+        check_names("setting", changes, FIELDS)
+        return replace(self, **changes)
 
 
 FIELDS = tuple(field.name for field in fields(Settings))
+CONTROL_FIELDS = tuple(name for name in FIELDS if name not in ("models", "allow_remote_webhooks"))
+"""The settings that the control API takes: a page in a browser can get at it."""

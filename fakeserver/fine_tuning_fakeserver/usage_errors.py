@@ -7,13 +7,26 @@ from difflib import get_close_matches
 
 
 class FakeUsageError(ValueError):
-    """What was asked of the fake itself makes no sense; the message says what would.
+    """A request to the fake itself that makes no sense; the message says what would.
 
     It never looks like an answer of the API: over HTTP it is ``{"fake_error": …, "message": …}``.
     """
 
 
+def wrong_value(name: str, wanted: str, value: object, remedy: str = "") -> FakeUsageError:
+    """Return the error ``<name> must be <wanted>, got <value>[; <remedy>]``."""
+    return FakeUsageError(f"{name} must be {wanted}, got {value!r}{remedy and f'; {remedy}'}")
+
+
+def unknown_name(thing: str, name: object, known: Iterable[str], likeness: float = 0.6) -> FakeUsageError:
+    """Return the error ``unknown <thing> 'sed' (did you mean 'seed'?); expected one of: seed, pace``."""
+    names = list(known)
+    return FakeUsageError(
+        f"unknown {thing} {name!r}{did_you_mean(name, names, likeness)}; expected one of: {', '.join(names)}"
+    )
+
+
 def did_you_mean(name: object, known: Iterable[str], likeness: float = 0.6) -> str:
-    """``: did you mean 'x'?``, or nothing where nothing is near; *likeness* is from 0 to 1."""
+    """Return `` (did you mean 'x'?)``, or "" if nothing known is as near as *likeness*, from 0 to 1."""
     near = get_close_matches(name, list(known), 1, likeness) if isinstance(name, str) else []
-    return f": did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,7 +1,7 @@
-"""The pytest plugin: a test of fine-tuning code in one line.
+"""The pytest plugin: hooks and fixtures.
 
-This module is imported by every pytest run on the machine it is installed on, so it imports pytest and typing only;
-what a fixture needs is imported when the fixture is used.
+Every pytest run on the machine imports this module, so it imports pytest and typing only; a fixture imports what it
+needs when it is used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .stash import HANDLE, MARK, TAPE, TAPES, UNPASSED
+from .stash import CASSETTE_MARK, CASSETTES, FAKE_MARK, HANDLE, NOT_PASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -30,77 +30,73 @@ __all__ = [
 ]
 
 MARKER = (
-    f"{MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
-    "findings_ignore=, …): how the test has its fake; any of the fake's settings. The fixture comes with the mark."
+    f"{FAKE_MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
+    "findings_ignore=, …): give the test the fixture, with these options or any setting of the fake."
 )
 INI: Mapping[str, tuple[str, Any]] = {
-    "pace": ("how time passes: polls, manual, instant, or virtual seconds a real second", str | int | float),
+    "pace": ("how time passes: polls, manual, instant, or virtual seconds per real second", str | int | float),
     "plan": ("how jobs go: a JSON object or a TOML inline table", "string"),
-    "faults": ("what goes wrong: a JSON list or a TOML array of faults", "string"),
-    "dialect": ("how the API speaks, such as openai-2025-09", "string"),
-    "seed": ("what ids and losses are derived from", str | int),
-    "guard": ("whether requests to providers end at the fake: true (default) or false", str | bool),
-    "guarded_hosts": ("more hosts that are never asked", "linelist"),
-    "allowed_hosts": ("hosts that may be asked all the same", "linelist"),
-    "findings": ("what is done about findings: off (default), report, fail", "string"),
+    "faults": ("faults armed at the start: a JSON list or a TOML array", "string"),
+    "dialect": ("dialect of the API, such as openai-2025-09", "string"),
+    "seed": ("the number from which ids and losses are derived", str | int),
+    "guard": ("send requests for providers to the fake: true (default) or false", str | bool),
+    "guarded_hosts": ("more hosts that no request may reach", "linelist"),
+    "allowed_hosts": ("hosts that requests may reach all the same", "linelist"),
+    "findings": ("what to do about findings: off (default), report, fail", "string"),
 }
-PLAN = "fake_fine_tuning_plan"
+PLAN_FIXTURE = "fake_fine_tuning_plan"
 
-TAPE_MARKER = (
-    f"{TAPE}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): the test "
-    "replays this cassette, or records it; any argument of use_cassette. The test has the fixture by this alone."
+CASSETTE_MARKER = (
+    f"{CASSETTE_MARK}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): "
+    "replay this cassette in the test, or record it; takes any argument of use_cassette and brings the fixture."
 )
-TAPE_INI: Mapping[str, str] = {
+CASSETTE_INI: Mapping[str, str] = {
     "cassette_dir": "folder for cassettes beside a test's file (default: cassettes)",
-    "max_age": "how old a cassette may be that is replayed, such as 90d",
+    "max_age": "maximum age of a replayed cassette, such as 90d",
     "on_expiry": "what to do about an older one: fail (default), warn, rerecord",
-    "on_unplayed": "what to do about recordings that nobody asked for: ignore (default), warn, fail",
+    "on_unplayed": "what to do about responses that were not used: ignore (default), warn, fail",
 }
-MODES = ("none", "once", "new_episodes", "all", "rewrite")
-SERVICES = ("openai", "azure", "fake")
-WAYS = ("fake", "replay", "record", "live")
+RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
+RECORD_SOURCES = ("openai", "azure", "fake")
+SERVICE_MODES = ("fake", "replay", "record", "live")
 
 
 class UnfiredFaultWarning(pytest.PytestWarning):
-    """A test has armed a fault that no call met: it has not tested what it says."""
+    """A test armed a fault that hit no request, so it did not test what it says."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag and the ini keys."""
-    text = "list what code under test did wrong against the fake, although its tests pass"
+    text = "report what the code under test did wrong against the fake although its tests pass"
     group = parser.getgroup("fake-fine-tuning")
     group.addoption("--fine-tuning-findings", action="store_true", help=text)
     text = (
-        "how tests with fine_tuning_cassette use their cassettes, whatever --fine-tuning says: none (default) replays; "
-        "the others record what is missing, or all"
+        "how tests with fine_tuning_cassette use their cassettes: none (default) replays; the others record what is "
+        f"missing, or all ({', '.join(RECORD_MODES)})"
     )
-    group.addoption("--fine-tuning-record", choices=MODES, metavar="MODE", help=f"{text} ({', '.join(MODES)})")
-    text = "what is recorded, by either: openai (default), azure, or fake"
-    group.addoption("--fine-tuning-record-from", choices=SERVICES, default="openai", metavar="SERVICE", help=text)
+    group.addoption("--fine-tuning-record", choices=RECORD_MODES, metavar="MODE", help=text)
+    text = "the service to record: openai (default), azure, or fake"
+    group.addoption("--fine-tuning-record-from", choices=RECORD_SOURCES, default="openai", metavar="SERVICE", help=text)
     text = (
-        "whom tests with fine_tuning_service talk to, whatever --fine-tuning-record says: fake (default), replay, "
-        "record (all of the cassette), or live; the last two cost money, unless it is the fake that is recorded"
+        "what tests with fine_tuning_service use: fake (default), replay, record (the whole cassette), or live; the "
+        "last two cost money unless the fake is recorded"
     )
-    group.addoption("--fine-tuning", choices=WAYS, default="fake", metavar="WAY", help=text)
-    for name, words in TAPE_INI.items():
-        parser.addini(f"fine_tuning_{name}", f"{TAPE}: {words}", "string", default="")
+    group.addoption("--fine-tuning", choices=SERVICE_MODES, default="fake", metavar="MODE", help=text)
+    for name, words in CASSETTE_INI.items():
+        parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
     for name, (words, kind) in INI.items():
-        _add_ini(parser, f"{MARK}_{name}", f"fake_fine_tuning: {words}", kind)
-
-
-def _add_ini(parser: pytest.Parser, name: str, words: str, kind: Any) -> None:
-    default: Any = [] if kind == "linelist" else ""
-    try:
-        parser.addini(name, words, kind, default=default)
-    except (AssertionError, TypeError, ValueError):  # before pytest 9.2, which has types, all of them are texts
-        parser.addini(name, words, "string", default=default)
+        default: Any = [] if kind == "linelist" else ""
+        try:
+            parser.addini(f"{FAKE_MARK}_{name}", f"{FAKE_MARK}: {words}", kind, default=default)
+        except (AssertionError, TypeError, ValueError):  # pytest before 9.2 knows no typed ini keys
+            parser.addini(f"{FAKE_MARK}_{name}", f"{FAKE_MARK}: {words}", "string", default=default)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, and check ini keys if there are any."""
+    """Register the marks, and check the ini keys if any is set."""
     config.addinivalue_line("markers", MARKER)
-    config.addinivalue_line("markers", TAPE_MARKER)
-    if any(config.getini(f"{MARK}_{name}") not in ("", []) for name in INI):
+    config.addinivalue_line("markers", CASSETTE_MARKER)
+    if any(config.getini(f"{FAKE_MARK}_{name}") not in ("", []) for name in INI):
         from .options import check_ini
 
         check_ini(config)
@@ -108,42 +104,42 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let a marked test parametrize the plan, as one can that names the fixture."""
-    if PLAN not in metafunc.fixturenames and metafunc.definition.get_closest_marker(MARK):
-        metafunc.fixturenames.append(PLAN)
+    """Let a marked test parametrize the plan, like a test that requests the fixture."""
+    if PLAN_FIXTURE not in metafunc.fixturenames and metafunc.definition.get_closest_marker(FAKE_MARK):
+        metafunc.fixturenames.append(PLAN_FIXTURE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give marked tests the fixture, and refuse marks that make no sense."""
-    marked = [item for item in items if item.get_closest_marker(MARK) or item.get_closest_marker(TAPE)]
+    """Give marked tests their fixture, and refuse invalid marks."""
+    marked = [item for item in items if item.get_closest_marker(FAKE_MARK) or item.get_closest_marker(CASSETTE_MARK)]
     if marked:
-        from .markers import take_marks
+        from .markers import apply_marks
 
-        take_marks(marked)
+        apply_marks(marked)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell what the fake has seen, where a test with one has failed."""
+    """Add what the fake saw to the report of a failed test."""
     report = yield
-    if UNPASSED in item.stash and report.when != "teardown" and not report.passed:
-        item.stash[UNPASSED] = True
+    if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
+        item.stash[NOT_PASSED] = True
     if HANDLE in item.stash:
-        from .reporting import complete
+        from .reporting import add_report_section
 
-        complete(item, report)
+        add_report_section(item, report)
     return report
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Write what a test has recorded, after all of its fixtures have ended well."""
+    """Write what a test recorded, once all of its fixtures have ended without error."""
     passed = False
     try:
         result = yield
-        passed = not item.stash.get(UNPASSED, False)
+        passed = not item.stash.get(NOT_PASSED, False)
     finally:
-        if TAPES in item.stash:
+        if CASSETTES in item.stash:
             from .cassettes import finish_cassette
 
             finish_cassette(item, passed)
@@ -151,10 +147,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the findings."""
-    from .reporting import summarize
+    """Write the findings."""
+    from .reporting import write_summary
 
-    summarize(terminalreporter)
+    write_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")
@@ -168,9 +164,9 @@ def _fine_tuning_server() -> Generator[SessionServer, None, None]:
 
 @pytest.fixture(scope="session")
 def fake_fine_tuning_server(_fine_tuning_server: SessionServer) -> FakeFineTuning:
-    """The fake of the session, on a free loopback port.
+    """Return the session's fake, served on a free loopback port.
 
-    Use `fake_fine_tuning`, which empties it for each test; a test that uses this alone calls `reset` first.
+    Prefer `fake_fine_tuning`, which resets it for each test; a test that uses this fixture alone calls `reset` first.
     """
     _fine_tuning_server.open()
     return _fine_tuning_server.fake
@@ -178,7 +174,7 @@ def fake_fine_tuning_server(_fine_tuning_server: SessionServer) -> FakeFineTunin
 
 @pytest.fixture
 def fake_fine_tuning_plan() -> Plan | PlanFields | None:
-    """How jobs go in tests whose mark does not say it: override this in a module or a conftest. None: as ever."""
+    """Return the plan of tests whose mark has none: override it in a module or conftest. None: the default plan."""
     return None
 
 
@@ -188,13 +184,13 @@ def fake_fine_tuning(
     _fine_tuning_server: SessionServer,
     fake_fine_tuning_plan: Plan | PlanFields | None,
 ) -> Generator[FakeFineTuning, None, None]:
-    """The fake with a fresh account, at the pace "polls": every polling loop ends without waiting.
+    """Provide the fake with a fresh account, at the pace "polls": polling loops end without waiting.
 
-    ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client that is made without arguments talks to the fake;
-    every client of `fine_tuning_client` does, and its waits cost no real time, except at a numeric pace. Requests of
-    httpx and httpx2 to a known provider are answered by the fake, too; those of other libraries are refused, as far
-    as they use Python's own modules (`guard` says what that leaves out). The account is emptied before the test, not
-    after it: what a failed test left can be looked at, and is told in its report.
+    ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client made without arguments talks to the fake; so does
+    every client of `fine_tuning_client`, whose waits take no real time except at a numeric pace. Requests of httpx and
+    httpx2 to a known provider go to the fake, too; those of other libraries are refused where they pass through
+    Python's own modules (see `network_guard`). The account is reset before the test, not after it, so that what a
+    failed test left can be inspected and is in its report.
     """
     from .fixture import fake_for_test
 
@@ -204,22 +200,22 @@ def fake_fine_tuning(
 
 @pytest.fixture
 def fine_tuning_cassette(request: pytest.FixtureRequest) -> Generator[Cassette, None, None]:
-    """The test's cassette, replayed: ``cassettes/{module}/{test}.yaml``, or what the mark names.
+    """Replay the test's cassette: ``cassettes/{module}/{test}.yaml``, or the one that the mark names.
 
-    With ``--fine-tuning-record=MODE`` it is recorded, from the service that the code under test talks to; a test that
-    fails records nothing. While it is replayed, no key is needed, and waits of our client take no time.
+    With ``--fine-tuning-record=MODE`` it is recorded from the service that the code under test uses; a test that fails
+    records nothing. During replay no key is needed, and waits of this package's client take no time.
     """
-    from .service_modes import recorded, tape_for
+    from .service_modes import cassette_service, cassette_spec_or_fail
 
-    tape = tape_for(request.node, request.config.getoption("fine_tuning_record"))
-    with recorded(request, tape) as service:
+    tape = cassette_spec_or_fail(request.node, request.config.getoption("fine_tuning_record"))
+    with cassette_service(request, tape) as service:
         assert service.cassette is not None
         yield service.cassette
 
 
 @pytest.fixture
 def fine_tuning_service(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
-    """Whom the test talks to, by ``--fine-tuning``: the fake, a cassette, a service being recorded, or the service."""
+    """Provide the service chosen by ``--fine-tuning``: the fake, a cassette, a recorded service, or the service."""
     from .service_modes import service_for_test
 
     with service_for_test(request) as service:

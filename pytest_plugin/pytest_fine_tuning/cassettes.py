@@ -1,4 +1,4 @@
-"""Cassettes of tests: which file, how it is used, and what becomes of it when the test is over."""
+"""Cassettes of tests: which file, how it is used, and when it is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from hashlib import sha256
 from inspect import signature
 from pathlib import Path
@@ -19,81 +18,75 @@ import pytest
 from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
+from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .stash import TAPE as MARK
-from .stash import TAPES, UNPASSED
+from .stash import CASSETTE_MARK as MARK
+from .stash import CASSETTES, NOT_PASSED
 
 ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock"))
-"""What the mark takes besides a name: the arguments of `use_cassette`."""
+"""The mark's keyword arguments: those of `use_cassette`."""
 NO_KEY = "replayed-no-key-needed"
-ANYBODY = {"OPENAI_API_KEY": NO_KEY}
-ANYBODY_AT_AZURE = {
-    **ANYBODY,
+PLACEHOLDER_KEYS = {"OPENAI_API_KEY": NO_KEY}
+AZURE_PLACEHOLDER_KEYS = {
+    **PLACEHOLDER_KEYS,
     "AZURE_OPENAI_API_KEY": NO_KEY,
     "AZURE_OPENAI_ENDPOINT": "https://replayed.openai.azure.com",
 }
-"""What a client must find in the environment to be made at all; nothing is sent there."""
-AGE = ("max_age", "on_expiry")
+"""Variables that clients need to be created at all; nothing is sent there."""
+AGE_ARGUMENTS = ("max_age", "on_expiry")
 SECTION = "fine-tuning cassette"
 
 
 @dataclass(frozen=True, slots=True)
 class CassetteSpec:
-    """The cassette of a test: a file, and arguments for `use_cassette`."""
+    """A test's cassette: its file and the arguments for `use_cassette`."""
 
     path: Path
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
-    """The cassette of *item*, by its marks, the closest first, then by ini keys.
+    """Return the cassette of *item*, by its marks, the closest first, then by ini keys.
 
     Args:
         item: the test.
-        mode: the mode that is asked for on the command line, which wins.
+        mode: the mode from the command line, which wins.
 
     Raises:
-        ValueError: a mark or an ini key makes no sense.
+        ValueError: a mark or an ini key is invalid.
     """
-    names, given = _marks(item)
+    names, given = _mark_arguments(item)
     if unknown := [name for name in given if name not in (*ARGUMENTS, "session")]:
-        near = get_close_matches(unknown[0], ARGUMENTS, 1)
-        hint = f", did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"there is no argument {unknown[0]!r}{hint} There are: session, {', '.join(ARGUMENTS)}")
+        hint = did_you_mean(unknown[0], ARGUMENTS)
+        raise ValueError(f"unknown argument {unknown[0]!r}{hint}; expected one of: session, {', '.join(ARGUMENTS)}")
     library = given.pop("session", None)
-    if library and (names or given.get("mode", "none") != "none" or set(AGE) & set(given)):
-        raise ValueError(
-            f"session={library!r} is a recording of this package's: it has no other name, is replayed, and never old"
-        )
-    ini = {name: text for name, text in _ini(item.config).items() if not library or name not in AGE}
+    if library and (names or given.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(given)):
+        raise ValueError(f"session={library!r} is a packaged recording: it takes no name, mode, max_age or on_expiry")
+    texts = {name: item.config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
+    ini = {name: text for name, text in texts.items() if text and not (library and name in AGE_ARGUMENTS)}
     options = {**ini, **given, **({"mode": mode} if mode and not library else {})}
-    path = session(library) if library else _path(item, names[0] if names else None)
-    use_cassette(path, **options)  # for its refusals: nothing is opened yet
+    path = session(library) if library else _cassette_path(item, names[0] if names else None)
+    use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})
 
 
-def _marks(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
+def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
     names: list[str] = []
     given: dict[str, Any] = {}
     named: dict[object, str] = {}
     for node, mark in item.iter_markers_with_node(MARK):
         if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
-            raise ValueError(f"its arguments are {mark.args!r}: one name is wanted, and named arguments")
+            raise ValueError(f"arguments must be at most one name, and keywords, got {mark.args!r}")
         for name in mark.args:
             if named.setdefault(node, name) != name:
-                raise ValueError(f"there are two marks, for {name!r} and {named[node]!r}: a test has one cassette")
+                raise ValueError(f"a test must have one cassette, got marks for {name!r} and {named[node]!r}")
         names += mark.args
         given = {**mark.kwargs, **given}
     return names, given
 
 
-def _ini(config: pytest.Config) -> dict[str, Any]:
-    texts = {name: config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
-    return {name: text for name, text in texts.items() if text}
-
-
-def _path(item: pytest.Item, name: str | None) -> Path:
-    """``cassettes/{module}/{name}.yaml`` beside the test's file, as the ecosystem has it; a path as it is.
+def _cassette_path(item: pytest.Item, name: str | None) -> Path:
+    """Return ``cassettes/{module}/{name}.yaml`` beside the test's file; a name that is a path stays one.
 
     Raises:
         ValueError: the name leads out of the folder.
@@ -101,16 +94,16 @@ def _path(item: pytest.Item, name: str | None) -> Path:
     if name and name.endswith((".yaml", ".yml")):
         return item.path.parent / name
     if name and ".." in name.split("/"):
-        raise ValueError(f"the name {name!r} leads out of the folder of cassettes")
+        raise ValueError(f"name must stay in the folder of cassettes, got {name!r}")
     folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
-    inside = "/".join(_plain(part) for part in name.split("/")) if name else _named_after(item)
+    inside = "/".join(_safe_name(part) for part in name.split("/")) if name else _file_stem(item)
     return item.path.parent / folder / item.path.stem / f"{inside or 'unnamed'}.yaml"
 
 
-def _named_after(item: pytest.Item) -> str:
-    """The test's name, its classes before it; where a file cannot be called so, no other test's file is."""
+def _file_stem(item: pytest.Item) -> str:
+    """Return the test's name with its classes; a digest makes it unique where characters had to be replaced."""
     name = ".".join([*(each.name for each in item.listchain() if isinstance(each, pytest.Class)), item.name])
-    plain = _plain(name)
+    plain = _safe_name(name)
     return (
         plain
         if re.sub(r"[\[\]]", "-", name).strip("-") == plain
@@ -118,15 +111,15 @@ def _named_after(item: pytest.Item) -> str:
     )
 
 
-def _plain(name: str) -> str:
+def _safe_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
 def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, Cassette]:
-    """The cassette of *item*, read, and the block that will use it; one that cannot be used fails the test."""
+    """Return the cassette of *item* and the block that uses it; fail the test if it cannot be used."""
     block = use_cassette(tape.path, **tape.options)
     try:
-        cassette = block.opened()
+        cassette = block.open()
     except CassetteError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     if cassette.records and not cassette.plays:
@@ -138,16 +131,18 @@ def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, 
 def cassette_for_test(
     item: pytest.Item, block: use_cassette, cassette: Cassette, monkeypatch: pytest.MonkeyPatch
 ) -> Generator[None, None, None]:
-    """Replay, or record, while the test lasts; `settle` is what writes."""
-    item.stash[UNPASSED] = False
+    """Replay or record while the test lasts; `finish_cassette` writes."""
+    item.stash[NOT_PASSED] = False
     with ExitStack() as stack:
         if cassette.plays:
-            stack.enter_context(_waiting(cassette))
+            stack.enter_context(_instant_waits(cassette))
         if not cassette.records:
-            _anybody(cassette, monkeypatch)
+            for name, value in (AZURE_PLACEHOLDER_KEYS if cassette.is_azure else PLACEHOLDER_KEYS).items():
+                if not os.environ.get(name):
+                    monkeypatch.setenv(name, value)
         block.__enter__()
         stack.callback(block.close)
-        item.stash.setdefault(TAPES, []).append((block, cassette))
+        item.stash.setdefault(CASSETTES, []).append((block, cassette))
         yield
 
 
@@ -155,50 +150,42 @@ _OWNERS: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
 
 
 def _check_owner(item: pytest.Item, path: Path) -> None:
-    """Fail a test that is about to record what another one of this run has recorded."""
+    """Fail a test that would record a cassette that another test of this run recorded."""
     owner = item.config.stash.get(_OWNERS, {}).get(path, item.nodeid)
     if owner != item.nodeid:
         raise pytest.fail.Exception(
-            f"{path} was recorded by {owner} in this run: give each test its own", pytrace=False
+            f"{path} was already recorded by {owner} in this run; give each test its own", pytrace=False
         )
 
 
-def _waiting(cassette: Cassette) -> redirect:
-    """Let our client's waits take no time while it is answered from the cassette."""
+def _instant_waits(cassette: Cassette) -> redirect:
+    """Let waits of this package's client take no time during replay."""
     passed = [0.0]
 
-    def rest(seconds: float) -> float:
-        """How many real seconds are left to sleep."""
+    def real_seconds(seconds: float) -> float:
         if not cassette.replaying:
             return max(seconds, 0.0)
         passed[0] += max(seconds, 0.0)
         return 0.0
 
     def sleep(seconds: float) -> None:
-        if real_s := rest(seconds):
+        if real_s := real_seconds(seconds):
             wait(real_s)
 
     def clock() -> float:
         return passed[0] + (time.monotonic() if cassette.records else 0.0)
 
-    return redirect(None, sleep=sleep, async_sleep=lambda seconds: async_wait(rest(seconds)), clock=clock)
-
-
-def _anybody(cassette: Cassette, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clients be made that have no key."""
-    for name, value in (ANYBODY_AT_AZURE if cassette.is_of_azure else ANYBODY).items():
-        if not os.environ.get(name):
-            monkeypatch.setenv(name, value)
+    return redirect(None, sleep=sleep, async_sleep=lambda seconds: async_wait(real_seconds(seconds)), clock=clock)
 
 
 class _TestNotPassed(Exception):
-    """The test has not passed: what it has recorded is not written."""
+    """The test did not pass: what it recorded is not written."""
 
 
 def finish_cassette(item: pytest.Item, passed: bool) -> None:
-    """Write what *item* has recorded, if it has *passed*, and tell what there is to tell."""
-    blocks = item.stash[TAPES]
-    del item.stash[TAPES]
+    """Write what *item* recorded if it *passed*; report what the cassette has to say."""
+    blocks = item.stash[CASSETTES]
+    del item.stash[CASSETTES]
     for block, cassette in blocks:
         if not passed:
             error = _TestNotPassed()
@@ -212,5 +199,5 @@ def finish_cassette(item: pytest.Item, passed: bool) -> None:
             block.finish()
             if cassette.recorded:
                 item.config.stash.setdefault(_OWNERS, {})[cassette.path] = item.nodeid
-        except CassetteError as told:
-            raise pytest.fail.Exception(str(told), pytrace=False) from None
+        except CassetteError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -1,4 +1,4 @@
-"""Variables of this process, for as long as a test lasts."""
+"""Set environment variables for the duration of a test."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 
 
-class Environment:
-    """Variables that are set, and put back to what they were.
+class EnvironmentPatch:
+    """Variables that are set now and restored later.
 
-    Not by the test's own `monkeypatch`, whose ``undo()`` in a test would take them away.
+    Not pytest's `monkeypatch`: a test's own ``monkeypatch.undo()`` would take them away.
     """
 
     def __init__(self, ours: Mapping[str, str]) -> None:
@@ -17,21 +17,21 @@ class Environment:
         self._before = {name: os.environ.get(name) for name in ours}
         os.environ.update(ours)
 
-    def put_back(self) -> None:
-        """Let them be as they were."""
+    def restore(self) -> None:
+        """Restore all variables."""
         for name in self._ours:
-            self._put_back(name)
+            self._restore(name)
 
-    def put_back_again(self) -> None:
-        """Let those be as they were that are ours once more.
+    def restore_again(self) -> None:
+        """Restore the variables that have our values once more.
 
-        A `monkeypatch` older than these has seen ours before the test's, and has put ours back after us.
+        A `monkeypatch` that was created before us undoes after us, and puts our values back.
         """
         for name, value in self._ours.items():
             if os.environ.get(name) == value:
-                self._put_back(name)
+                self._restore(name)
 
-    def _put_back(self, name: str) -> None:
+    def _restore(self, name: str) -> None:
         value = self._before[name]
         if value is None:
             os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""What stands behind the fixtures: the server of a session, and a test with its fake."""
+"""Set up what the fixtures provide: the session's server, and the fake of one test."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 
-from .env import Environment
+from .env import EnvironmentPatch
 from .network_guard import install_guard, over_socket
-from .options import Options, options_of
+from .options import Options, fixture_options
 from .reporting import report_findings
-from .stash import ENVIRONMENT, FINDINGS, HANDLE, UNPASSED
+from .stash import ENVIRONMENT, FINDINGS, HANDLE, NOT_PASSED
 from .vcr_exemption import exempt_from_vcr
 
-AZURE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
-SPARED = ("NO_PROXY", "no_proxy")
+AZURE_VARIABLES = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
+NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 
 
 class SessionServer:
-    """The fake of a session, on a socket as soon as there can be one, and clients that need none."""
+    """The session's fake: served on a socket where sockets work, with clients that need none."""
 
     def __init__(self) -> None:
         self.fake = FakeFineTuning()
         self.process = os.getpid()
-        """The process whose tests have the account; one that it forks has a copy."""
+        """The process that owns the account; a forked child has a copy."""
         self.http_client = httpx.Client(transport=ForkAwareTransport(self), trust_env=False)
         self.async_http_client = httpx.AsyncClient(transport=ForkAwareTransport(self), trust_env=False)
         self._stack = ExitStack()
@@ -40,7 +40,7 @@ class SessionServer:
         self._is_open = False
 
     def open(self) -> bool:
-        """Serve from now on, if a socket can be had; whether it serves."""
+        """Start to serve if a socket can be had; return whether it serves."""
         if not self._is_open:
             try:
                 with warnings.catch_warnings():
@@ -52,30 +52,30 @@ class SessionServer:
         return True
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server and close the clients."""
         self._stack.close()
 
 
 class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """The way to the account: in this process; over the socket from one that was forked off, which has a copy."""
+    """Transport to the account: in process, or over the socket from a forked child, which has a copy only."""
 
     def __init__(self, server: SessionServer) -> None:
         self._server = server
-        self._near = server.fake.transport()
+        self._in_process = server.fake.transport()
 
     @property
-    def _is_near(self) -> bool:
+    def _in_same_process(self) -> bool:
         return os.getpid() == self._server.process
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request of a blocking client."""
-        way = self._near if self._is_near else over_socket(httpx, "HTTPTransport")
+        """Send a request of a blocking client."""
+        way = self._in_process if self._in_same_process else over_socket(httpx, "HTTPTransport")
         response: httpx.Response = way.handle_request(request)
         return response
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request of an async client."""
-        way = self._near if self._is_near else over_socket(httpx, "AsyncHTTPTransport")
+        """Send a request of an async client."""
+        way = self._in_process if self._in_same_process else over_socket(httpx, "AsyncHTTPTransport")
         response: httpx.Response = await way.handle_async_request(request)
         return response
 
@@ -84,18 +84,26 @@ class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 def fake_for_test(
     item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True
 ) -> Generator[FakeFineTuning, None, None]:
-    """A fresh account for *item*, with all that leads to it; in the end, what came of it is judged.
+    """Provide a fresh account for *item*, direct its clients there, and report findings at the end.
 
-    Our client's requests stay *in_process*; where they are to be recorded, they must not.
+    Args:
+        item: the test.
+        server: the session's server.
+        plan: the value of the fixture `fake_fine_tuning_plan`.
+        in_process: whether requests of this package's client bypass the socket; not if they are recorded.
     """
-    options, fake, server.process = _options(item, plan), server.fake, os.getpid()
+    try:
+        options = fixture_options(item, plan)
+    except FakeUsageError as error:
+        raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
+    fake, server.process = server.fake, os.getpid()
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
-        fake.begin_anew(faults=options.faults, **options.settings)
+        fake.reset(defaults={"faults": options.faults, **options.settings})
         stack.callback(fake.finish_test)
-        environment = item.stash[ENVIRONMENT] = Environment(_variables(fake, options))
-        stack.callback(environment.put_back)
+        environment = item.stash[ENVIRONMENT] = EnvironmentPatch(_environment_variables(fake, options))
+        stack.callback(environment.restore)
         stack.enter_context(exempt_from_vcr(fake.base_url, options.hosts))
         if options.hosts is not None:
             stack.enter_context(install_guard(fake, options.hosts))
@@ -110,25 +118,18 @@ def fake_for_test(
                 clock=lambda: fake.now,
             )
         )
-        item.stash[HANDLE], item.stash[UNPASSED], item.stash[FINDINGS] = fake, False, []
+        item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
         report_findings(item, fake, options)
 
 
-def _options(item: pytest.Item, plan: object) -> Options:
-    try:
-        return options_of(item, plan)
-    except FakeUsageError as error:
-        raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
-
-
-def _variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
-    """The dialect's variables, OpenAI's in any case, and Azure's where they would lead elsewhere."""
+def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
+    """Return OpenAI's variables, the dialect's, and Azure's where the environment has them already."""
     openai = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": API_KEY}
     place = urlsplit(fake.base_url)
-    azure = dict(zip(AZURE, (f"{place.scheme}://{place.netloc}", API_KEY), strict=True))
-    variables = {**openai, **{name: azure[name] for name in AZURE if name in os.environ}, **fake.env}
+    azure = dict(zip(AZURE_VARIABLES, (f"{place.scheme}://{place.netloc}", API_KEY), strict=True))
+    variables = {**openai, **{name: azure[name] for name in AZURE_VARIABLES if name in os.environ}, **fake.env}
     unproxied = options.hosts.unproxied if options.hosts else []
-    # behind a proxy nobody would look a host up, and meet the guard
-    spared = {name: ",".join([variables[name], *unproxied]) for name in SPARED if variables[name] != "*"}
+    # through a proxy, a client would not resolve the host, and so bypass the guard
+    spared = {name: ",".join([variables[name], *unproxied]) for name in NO_PROXY_VARIABLES if variables[name] != "*"}
     return {**variables, **spared}

@@ -1,4 +1,4 @@
-"""Marks, looked at when tests are collected. What reads a mark is imported where there is one."""
+"""Apply and validate marks at collection. Their readers are imported only if a test has the mark."""
 
 from __future__ import annotations
 
@@ -6,64 +6,63 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
-from .stash import MARK, TAPE
+from .stash import CASSETTE_MARK, FAKE_MARK
 
-INSTEAD: Mapping[str, frozenset[str]] = {
-    MARK: frozenset({"fine_tuning_service", TAPE}),
-    TAPE: frozenset({"fine_tuning_service"}),
+REPLACEMENTS: Mapping[str, frozenset[str]] = {
+    FAKE_MARK: frozenset({"fine_tuning_service", CASSETTE_MARK}),
+    CASSETTE_MARK: frozenset({"fine_tuning_service"}),
 }
-"""Fixtures that take the mark's place: they use the fake, or the cassette, when they are told to, and as it says."""
+"""Fixtures that read the mark themselves, so that the mark's own fixture is not added."""
 
 
-def take_marks(items: Iterable[pytest.Item]) -> None:
-    """Give *items*, which are marked, the fixture.
+def apply_marks(items: Iterable[pytest.Item]) -> None:
+    """Give marked *items* their fixtures.
 
     Raises:
-        pytest.UsageError: a mark makes no sense. Not in a process of pytest-xdist, where it would be a crash: there it
+        pytest.UsageError: a mark is invalid. Not in a worker of pytest-xdist, which it would crash: there the fixture
             fails the test.
     """
     for item in items:
-        for mark in CHECKS:
-            if item.get_closest_marker(mark):
-                _take(item, mark)
+        for mark, validate in VALIDATORS.items():
+            if not item.get_closest_marker(mark):
+                continue
+            if isinstance(item, pytest.Function) and _needs_fixture(item, mark):
+                index = _first_function_scoped(item)
+                # a new list: pytest shares its own among all parametrized items of a function
+                item.fixturenames = [*item.fixturenames[:index], mark, *item.fixturenames[index:]]
+            if hasattr(item.config, "workerinput"):
+                continue
+            try:
+                validate(item)
+            except ValueError as error:
+                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
 
 
-def _take(item: pytest.Item, mark: str) -> None:
-    if isinstance(item, pytest.Function) and _brings(item, mark):
-        place = _first_of_function(item)
-        # a new list: pytest's own is shared by all that one function is parametrized to
-        item.fixturenames = [*item.fixturenames[:place], mark, *item.fixturenames[place:]]
-    if hasattr(item.config, "workerinput"):
-        return
-    try:
-        CHECKS[mark](item)
-    except ValueError as error:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
+def _needs_fixture(item: pytest.Function, mark: str) -> bool:
+    """Return whether the mark's fixture is missing, and no fixture of the test replaces it."""
+    names = set(item.fixturenames)
+    if mark == FAKE_MARK and item.get_closest_marker(CASSETTE_MARK):
+        names.add(CASSETTE_MARK)
+    return not names & {mark, *REPLACEMENTS[mark]}
 
 
-def _brings(item: pytest.Function, mark: str) -> bool:
-    """Whether the fixture comes with the mark, and nothing has it yet or stands for it."""
-    names = {*item.fixturenames, *(TAPE for _ in item.iter_markers(TAPE))} if mark == MARK else {*item.fixturenames}
-    return not names & {mark, *INSTEAD[mark]}
+def _first_function_scoped(item: pytest.Function) -> int:
+    """Return the index of the first function-scoped fixture.
 
-
-def _first_of_function(item: pytest.Function) -> int:
-    """The place of the first fixture that is the test's alone.
-
-    Those before it outlive the test, and must not keep what is only there while the test runs.
+    Those before it outlive the test, and must not capture what exists only while the test runs.
     """
     known = item._fixtureinfo.name2fixturedefs
-    lasting = (name in known and known[name][-1].scope != "function" for name in item.fixturenames)
-    return next((place for place, lasts in enumerate(lasting) if not lasts), len(item.fixturenames))
+    outlives = (name in known and known[name][-1].scope != "function" for name in item.fixturenames)
+    return next((index for index, longer in enumerate(outlives) if not longer), len(item.fixturenames))
 
 
 def _check_options(item: pytest.Item) -> None:
-    from .options import options_of
+    from .options import fixture_options
 
-    options_of(item)
+    fixture_options(item)
 
 
-def _check_tape(item: pytest.Item) -> None:
+def _check_cassette(item: pytest.Item) -> None:
     from fine_tuning_cassettes import CassetteError
 
     from .cassettes import cassette_spec
@@ -74,5 +73,5 @@ def _check_tape(item: pytest.Item) -> None:
         raise ValueError(error) from None
 
 
-CHECKS: Mapping[str, Callable[[pytest.Item], object]] = {MARK: _check_options, TAPE: _check_tape}
-"""What makes sense of each mark, or raises ValueError; the fixture of the same name comes with it."""
+VALIDATORS: Mapping[str, Callable[[pytest.Item], object]] = {FAKE_MARK: _check_options, CASSETTE_MARK: _check_cassette}
+"""The validator of each mark, which raises ValueError; the mark brings the fixture of the same name."""

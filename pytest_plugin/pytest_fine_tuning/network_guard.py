@@ -1,17 +1,16 @@
-"""The guard: what goes from this process to a provider's host ends at the fake, or nowhere.
+"""Keep requests to providers inside this process: send them to the fake, or refuse them.
 
-While a guard is active, requests of httpx and httpx2 to such a host, and to the fake's own address, are answered by
-the fake in this process: also those of clients that were made at import time, or have an address of their own. In a
-process that was forked off, which has but a copy of the account, they go to the fake's address over its socket.
+While a guard is active, requests of httpx and httpx2 to a guarded host, and to the fake's own address, are answered by
+the fake in this process, including those of clients that were made at import time or have an address of their own. In
+a forked child, which has only a copy of the account, they go to the fake's socket.
 
-What other libraries do is refused where it passes through Python's own modules: `http.client` (requests, urllib3,
-urllib, botocore) sends such a host no request, over an open connection and through a proxy neither; and for whoever
-asks `socket`, the host has no address. That leaves what has its own way to the network: libraries that look names up
-by themselves (pycurl, grpc, uvloop), an address that was looked up before, a socket that is connected by name
-(``socket.connect``), and a connection of aiohttp's that is open already or goes through a proxy of its own.
+Requests of other libraries are refused where they pass through Python's own modules: `http.client` (requests, urllib3,
+urllib, botocore) sends no request to a guarded host, not over an open connection or a proxy either; and `socket` does
+not resolve it. Not covered: libraries that resolve names themselves (pycurl, grpc, uvloop), addresses resolved earlier,
+``socket.connect`` by name, and connections of aiohttp that are open already or use a proxy of their own.
 
-A transport that a client was given is asked first, and so is what patches transports while the guard is active, vcrpy
-included; what was patched before it sees only requests to other hosts.
+A transport that was given to a client comes first, and so does whatever patches transports while the guard is active,
+vcrpy included; what was patched earlier sees only requests to other hosts.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from weakref import WeakKeyDictionary
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
 
-from .providers import ProviderHosts, placed
+from .providers import ProviderHosts, to_v1_target
 
 Function = Callable[..., Any]
 
@@ -41,16 +40,16 @@ AZURE_ROOT = "/openai/"
 
 
 class BlockedRequestError(RuntimeError):
-    """Something was about to ask a provider over the network, while the fixture `fake_fine_tuning` was active."""
+    """A request would have left for a provider while the fixture `fake_fine_tuning` was active."""
 
 
 def over_socket(library: ModuleType, kind: str) -> Any:
-    """A transport of *library* whose connections nobody has to close; *kind* is the name of its class."""
+    """Return a transport of *library* that keeps no connection open; *kind* is the name of its class."""
     return getattr(library, kind)(limits=library.Limits(max_keepalive_connections=0))
 
 
 class NetworkGuard:
-    """Stands before hosts, for one fake."""
+    """The guarded hosts of one fake, and the transports that lead to it."""
 
     def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts) -> None:
         self._fake = fake
@@ -61,39 +60,44 @@ class NetworkGuard:
 
     @property
     def in_forked_child(self) -> bool:
-        """Whether this is a process that was forked off, whose account is a copy that nobody looks at."""
+        """Whether this process was forked off; its account is a copy that no assertion sees."""
         return os.getpid() != self._process
 
     def covers(self, url: Any) -> bool:
-        """Whether a request to *url*, of httpx or httpx2, is for the fake, and does not get there by itself."""
+        """Return whether a request of httpx or httpx2 to *url* must be sent to the fake by the guard."""
         return url.host in self._hosts or (not self.in_forked_child and url.netloc.decode("ascii") == self._own.netloc)
 
     def check(self, host: object) -> None:
-        """Refuse *host* if it must not be asked.
+        """Refuse a guarded *host*.
 
         Raises:
-            BlockedRequestError: it must not.
+            BlockedRequestError: the host is guarded.
         """
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if isinstance(name, str) and (name in self._hosts or name == urlsplit(NOWHERE).hostname):
-            refusal = self._refusal(name)
-            self._fake.requests_log.note(refusal)  # whoever asked may swallow the error
+            refusal = (
+                f"a request to {name} would have left this process while `fake_fine_tuning` is active, and it is not "
+                f"from httpx or httpx2, whose requests the fake answers: give this client the address in "
+                f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
+                f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
+            )
+            self._fake.requests_log.note(refusal)  # the code under test may swallow the error
             raise BlockedRequestError(refusal)
 
-    def way(self, library: ModuleType, kind: str) -> Any:
-        """What takes requests of *library* to the fake; *kind* is the name of its own class of transports."""
+    def transport_for(self, library: ModuleType, kind: str) -> Any:
+        """Return the transport that sends requests of *library* to the fake; *kind* names its transport class."""
         if self.in_forked_child:
             return over_socket(library, kind)
         if library.__name__ not in self._transports:
             self._transports[library.__name__] = self._fake.transport(library)
         return self._transports[library.__name__]
 
-    def placed(self, library: ModuleType, request: Any) -> Any:
-        """*request* as the account takes it: a path of Azure's is put under ``/v1``, unless that is its dialect."""
+    def readdress(self, library: ModuleType, request: Any) -> Any:
+        """Return *request* with an address of the fake; Azure's paths become ``/v1`` unless the dialect is Azure's."""
         path, headers = request.url.path, request.headers.copy()
         place: dict[str, Any] = {}
         if AZURE_ROOT in path and AZURE_ROOT not in self._fake.base_url:
-            place["raw_path"] = placed(request.url.raw_path)
+            place["raw_path"] = to_v1_target(request.url.raw_path)
             if "api-key" in headers:
                 headers.setdefault("authorization", f"Bearer {headers['api-key']}")
         if self.in_forked_child:
@@ -106,27 +110,19 @@ class NetworkGuard:
             request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
         )
 
-    def _refusal(self, host: str) -> str:
-        """Why *host* is not asked."""
-        return (
-            f"a request to {host} would have left this process while `fake_fine_tuning` is active, and it is not from "
-            f"httpx or httpx2, whose requests the fake answers: give this client the address in OPENAI_BASE_URL "
-            f"({self._fake.base_url}), or let it out: @pytest.mark.fake_fine_tuning(allowed_hosts=[{host!r}])"
-        )
 
-
-# Process-wide and no ContextVar: code under test may use threads, which would not see it.
+# Process-wide, not a ContextVar: code under test may use threads, which would not inherit it.
 _guards: list[NetworkGuard] = []
 
-_detours: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
-"""Each function that was put in place of another, with that other one."""
+_originals: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
+"""The original of each function that a guard replaced, by its replacement."""
 
 
 @contextmanager
 def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None, None, None]:
-    """Let a guard stand before *hosts* while the context lasts."""
+    """Guard *hosts* while the context lasts."""
     guard = NetworkGuard(fake, hosts)
-    for owner, name, detour in _places():
+    for owner, name, detour in _patch_points():
         _patch(owner, name, detour)
     _guards.append(guard)
     try:
@@ -137,117 +133,117 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None,
 
 
 def remove_guard() -> None:
-    """Put back what was there before the first guard, once none is active.
+    """Restore the original functions once no guard is active.
 
-    What somebody else has put on top, and will take away after us, stays; under it is what leads past no guard.
-    Calling this again, later, finds it.
+    A function that somebody else patched on top of ours stays; it calls our replacement, which guards nothing any more.
+    A later call restores it, once that patch is gone.
     """
     if _guards:
         return
-    for owner, name, _ in _places():
-        while (current := getattr(owner, name)) in _detours:
-            setattr(owner, name, _detours[current])
+    for owner, name, _ in _patch_points():
+        while (current := getattr(owner, name)) in _originals:
+            setattr(owner, name, _originals[current])
 
 
-def _places() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
-    """What is detoured: the owner, the name of its attribute, and what makes the detour of the original."""
-    for library in map(_imported, LIBRARIES):
+def _patch_points() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
+    """Yield what to patch: the owner, the attribute's name, and the factory of the replacement."""
+    for library in map(_import_if_installed, LIBRARIES):
         if library:
-            yield library.HTTPTransport, "handle_request", _sync(library)
-            yield library.AsyncHTTPTransport, "handle_async_request", _async(library)
+            yield library.HTTPTransport, "handle_request", _guarded_send(library)
+            yield library.AsyncHTTPTransport, "handle_async_request", _guarded_async_send(library)
     connection: Any = http.client.HTTPConnection
-    connection = getattr(connection, "_baseclass", connection)  # vcrpy's stands in its place while a cassette is open
-    yield connection, "putrequest", _request  # also over a connection that is open, or to a proxy
-    yield connection, "set_tunnel", _tunnel
-    yield from _kept_by_vcrpy()
-    yield _socket, "getaddrinfo", _lookup  # under `socket.getaddrinfo`, of which somebody may have taken hold
-    yield socket, "gethostbyname", _lookup
-    yield socket, "gethostbyname_ex", _lookup
+    connection = getattr(connection, "_baseclass", connection)  # vcrpy replaces the class while a cassette is open
+    yield connection, "putrequest", _guarded_putrequest  # also sees open connections and proxies
+    yield connection, "set_tunnel", _guarded_set_tunnel
+    yield from _vcrpy_patch_points()
+    yield _socket, "getaddrinfo", _guarded_lookup  # below `socket.getaddrinfo`, which may have been imported by name
+    yield socket, "gethostbyname", _guarded_lookup
+    yield socket, "gethostbyname_ex", _guarded_lookup
 
 
-def _kept_by_vcrpy() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
-    """The functions that vcrpy keeps, and calls for what it does not play: past any detour laid since."""
+def _vcrpy_patch_points() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
+    """Yield the originals that vcrpy keeps and calls for requests it does not replay, past later patches."""
     kept: Any = sys.modules.get("vcr.patch")
-    for library in map(_imported, LIBRARIES if kept else ()):
+    for library in map(_import_if_installed, LIBRARIES if kept else ()):
         name = f"_{library.__name__.title()}" if library else ""
         if library and hasattr(kept, f"{name}HttpTransport_handle_request"):
-            yield kept, f"{name}HttpTransport_handle_request", _sync(library)
-            yield kept, f"{name}AsyncHttpTransport_handle_async_request", _async(library)
+            yield kept, f"{name}HttpTransport_handle_request", _guarded_send(library)
+            yield kept, f"{name}AsyncHttpTransport_handle_async_request", _guarded_async_send(library)
 
 
-def _imported(name: str) -> ModuleType | None:
+def _import_if_installed(name: str) -> ModuleType | None:
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        return None  # nobody can use it, then
+        return None
 
 
 def _patch(owner: Any, name: str, detour: Callable[[Function], Function]) -> None:
     current = getattr(owner, name)
-    # pytest-socket knows its own function again, and only if it is not covered; it lets nobody through anyway
-    if current in _detours or current.__module__ == "pytest_socket":
+    # pytest-socket must find its own function again to remove it; it blocks everything anyway
+    if current in _originals or current.__module__ == "pytest_socket":
         return
     made = detour(current)
-    _detours[made] = current
+    _originals[made] = current
     setattr(owner, name, made)
 
 
-def _before(url: Any) -> NetworkGuard | None:
+def _guard_for(url: Any) -> NetworkGuard | None:
     return next((guard for guard in reversed(_guards) if guard.covers(url)), None)
 
 
-def _sync(library: ModuleType) -> Callable[[Function], Function]:
+def _guarded_send(library: ModuleType) -> Callable[[Function], Function]:
     def detour(original: Function) -> Function:
         def handle_request(transport: Any, request: Any) -> Any:
-            guard = _before(request.url)
+            guard = _guard_for(request.url)
             if guard is None:
                 return original(transport, request)
-            return guard.way(library, "HTTPTransport").handle_request(guard.placed(library, request))
+            return guard.transport_for(library, "HTTPTransport").handle_request(guard.readdress(library, request))
 
         return handle_request
 
     return detour
 
 
-def _async(library: ModuleType) -> Callable[[Function], Function]:
+def _guarded_async_send(library: ModuleType) -> Callable[[Function], Function]:
     def detour(original: Function) -> Function:
         async def handle_async_request(transport: Any, request: Any) -> Any:
-            guard = _before(request.url)
+            guard = _guard_for(request.url)
             if guard is None:
                 return await original(transport, request)
-            way = guard.way(library, "AsyncHTTPTransport")
-            return await way.handle_async_request(guard.placed(library, request))
+            way = guard.transport_for(library, "AsyncHTTPTransport")
+            return await way.handle_async_request(guard.readdress(library, request))
 
         return handle_async_request
 
     return detour
 
 
-def _request(original: Function) -> Function:
+def _guarded_putrequest(original: Function) -> Function:
     def putrequest(connection: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
         proxied = urlsplit(url).hostname if url.startswith(("http://", "https://")) else connection._tunnel_host
-        _check(proxied or connection.host)
+        _check_host(proxied or connection.host)
         return original(connection, method, url, *arguments, **options)
 
     return putrequest
 
 
-def _tunnel(original: Function) -> Function:
+def _guarded_set_tunnel(original: Function) -> Function:
     def set_tunnel(connection: Any, host: str, *arguments: Any, **options: Any) -> Any:
-        _check(host.partition(":")[0])
+        _check_host(host.partition(":")[0])
         return original(connection, host, *arguments, **options)
 
     return set_tunnel
 
 
-def _lookup(original: Function) -> Function:
+def _guarded_lookup(original: Function) -> Function:
     def lookup(host: Any, *arguments: Any, **options: Any) -> Any:
-        _check(host)
+        _check_host(host)
         return original(host, *arguments, **options)
 
     return lookup
 
 
-def _check(host: object) -> None:
+def _check_host(host: object) -> None:
     for guard in _guards:
         guard.check(host)

@@ -1,4 +1,4 @@
-"""What the fixture is told by ini keys, by `fake_fine_tuning_plan` and by marks: the closest to the test wins."""
+"""Options of the fixture from ini keys, `fake_fine_tuning_plan` and marks; the closest to the test wins."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from fine_tuning_fakeserver.settings import FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
 from .providers import ProviderHosts
-from .stash import MARK
+from .stash import FAKE_MARK
 
-OWN = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
+FIXTURE_OPTIONS = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How one test is to have its fake.
+    """The options of one test's fake.
 
     Args:
-        settings: of the account, by name.
-        faults: what goes wrong from the beginning.
-        hosts: before which a guard stands; None for no guard.
-        findings: what is done about findings: nothing, a line in the summary, or failing the test.
-        ignored: codes of findings that are none here.
+        settings: settings of the account, by name.
+        faults: faults that are armed at the start.
+        hosts: the guarded hosts; None for no guard.
+        findings: what to do about findings: "off", "report" (in the summary) or "fail".
+        ignored: codes of findings to ignore.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -41,125 +41,118 @@ class Options:
     ignored: frozenset[str] = frozenset()
 
 
-DEFAULT = Options()
+DEFAULT_OPTIONS = Options()
 
 
-def options_of(item: pytest.Item, plan: object = None) -> Options:
-    """The options of a test; *plan* is what the fixture `fake_fine_tuning_plan` says.
+def fixture_options(item: pytest.Item, plan: object = None) -> Options:
+    """Return the options of a test; *plan* is the value of the fixture `fake_fine_tuning_plan`.
 
     Raises:
-        FakeUsageError: what an ini key or a mark says makes no sense.
+        FakeUsageError: an ini key or a mark is invalid.
     """
     by_fixture = {} if plan is None else {"plan": plan}
-    given = {**_by_ini(item.config), **by_fixture, **_by_marks(item)}
+    given = {**_from_ini(item.config), **by_fixture, **_from_marks(item)}
     if not given:
-        return DEFAULT
-    return checked(given)
+        return DEFAULT_OPTIONS
+    return parse_options(given)
 
 
-def checked(given: Mapping[str, Any]) -> Options:
-    """Options from arguments of the mark.
+def parse_options(given: Mapping[str, Any]) -> Options:
+    """Parse the mark's arguments.
 
     Raises:
-        FakeUsageError: there is no such option, or its value is no good.
+        FakeUsageError: an option is unknown, or its value invalid.
     """
-    if unknown := [name for name in given if name not in (*FIELDS, *OWN)]:
-        known = (*OWN, *FIELDS)
+    if unknown := [name for name in given if name not in (*FIELDS, *FIXTURE_OPTIONS)]:
+        known = (*FIXTURE_OPTIONS, *FIELDS)
         raise FakeUsageError(
-            f"there is no option {unknown[0]!r}{did_you_mean(unknown[0], known, 0.7)}; there are {', '.join(known)}"
+            f"unknown option {unknown[0]!r}{did_you_mean(unknown[0], known, 0.7)}; expected one of: {', '.join(known)}"
         )
     settings = {name: value for name, value in given.items() if name in FIELDS}
     Settings().changed(settings)
-    guarded, allowed = (_several(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
+    guarded, allowed = (_list_value(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
     hosts = ProviderHosts(guarded, allowed)
-    guard = _one_of("guard", given.get("guard", True), (True, False))
-    findings = _one_of("findings", given.get("findings", "off"), FINDINGS)
-    faults, ignored = _faults(given.get("faults", ())), _codes(given.get("findings_ignore", ()))
-    return Options(settings, faults, hosts if guard else None, findings, ignored)
+    guard = _choice("guard", given.get("guard", True), (True, False))
+    findings = _choice("findings", given.get("findings", "off"), FINDINGS)
+    faults = _check_faults(given.get("faults", ()))
+    ignored: list[str] = []
+    if given.get("findings_ignore"):
+        from fine_tuning_fakeserver.findings import CODES
+
+        ignored = [
+            _choice("findings_ignore", code, tuple(CODES))
+            for code in _list_value("findings_ignore", given["findings_ignore"])
+        ]
+    return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored))
 
 
 def check_ini(config: pytest.Config) -> None:
-    """Refuse ini keys that make no sense, before any test runs.
+    """Validate the ini keys before any test runs.
 
     Raises:
-        pytest.UsageError: one does not.
+        pytest.UsageError: an ini key is invalid.
     """
     for name, read in _READERS.items():
-        key = f"{MARK}_{name}"
+        key = f"{FAKE_MARK}_{name}"
         text = config.getini(key)
         try:
             if text not in ("", []):
-                checked({name: read(text)})
+                parse_options({name: read(text)})
         except FakeUsageError as error:
             raise pytest.UsageError(f"ini key {key}: {error}") from None
 
 
-def _by_ini(config: pytest.Config) -> dict[str, Any]:
-    texts = {name: config.getini(f"{MARK}_{name}") for name in _READERS}
+def _from_ini(config: pytest.Config) -> dict[str, Any]:
+    texts = {name: config.getini(f"{FAKE_MARK}_{name}") for name in _READERS}
     given = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
     if config.getoption("fine_tuning_findings") and given.get("findings", "off") == "off":
         given["findings"] = "report"
     return given
 
 
-def _by_marks(item: pytest.Item) -> dict[str, Any]:
+def _from_marks(item: pytest.Item) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    for mark in item.iter_markers(MARK):  # the closest first
+    for mark in item.iter_markers(FAKE_MARK):  # the closest first
         if mark.args:
-            raise FakeUsageError(
-                f"the mark has {mark.args[0]!r} without a name: its arguments are named, as in pace='manual'"
-            )
+            raise FakeUsageError(f"arguments of the mark must be keywords, as in pace='manual', got {mark.args[0]!r}")
         given = {**mark.kwargs, **given}
     return given
 
 
-def _several(name: str, value: Any) -> list[Any]:
+def _list_value(name: str, value: Any) -> list[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
     example = "leaked_job" if name == "findings_ignore" else "api.example.com"
-    raise FakeUsageError(f"{name} is {value!r}: a list is wanted, as in [{example!r}]")
+    raise FakeUsageError(f"{name} must be a list, as in [{example!r}], got {value!r}")
 
 
-def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> Any:
+def _choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     if type(value) is type(known[0]) and value in known:
         return value
-    raise FakeUsageError(f"{name} is {value!r}: one of {', '.join(map(repr, known))} is wanted")
+    raise FakeUsageError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def _codes(given: Any) -> frozenset[str]:
-    if not given:
-        return frozenset()
-    from fine_tuning_fakeserver.findings import CODES
-
-    for code in _several("findings_ignore", given):
-        _one_of("findings_ignore", code, tuple(CODES))
-    return frozenset(given)
-
-
-def _faults(given: Any) -> Any:
+def _check_faults(given: Any) -> Any:
     if given == ():
         return given
-    from fine_tuning_fakeserver.web.fault_injector import ArmedFaults
+    from fine_tuning_fakeserver.account.armed_faults import parse_faults
+    from fine_tuning_fakeserver.web.operations import PATHS
 
-    for name, value in {"faults": given, **_aims(given)}.items():
+    values = {"faults": given}
+    for index, fault in enumerate(given if isinstance(given, list | tuple) else ()):
+        if isinstance(fault, Mapping) and fault.get("on"):
+            values[f"faults[{index}]['on']"] = fault["on"]
+    for name, value in values.items():
         if value is None or isinstance(value, Iterator):
-            raise FakeUsageError(f"{name} is {value!r}: a list is wanted, which can be gone through again and again")
-    ArmedFaults(given)  # for its refusals; the account will have its own
+            raise FakeUsageError(f"{name} must be a list, got {value!r}; an iterator would be used up")
+    parse_faults(given, PATHS)  # validates them; the account arms its own
     return given
 
 
-def _aims(faults: Any) -> dict[str, Any]:
-    """What each of *faults* says that it is for, where it says so."""
-    known = enumerate(faults) if isinstance(faults, list | tuple) else ()
-    return {
-        f"faults[{place}]['on']": each["on"] for place, each in known if isinstance(each, Mapping) and each.get("on")
-    }
+def _literal_reader(name: str, wanted: str) -> Callable[[str], Any]:
+    """Return a reader of a value in an ini file, written as JSON or as a TOML value.
 
-
-def _written(name: str, wanted: str) -> Callable[[str], Any]:
-    """What reads a value as it is written in an ini file, in JSON or as TOML has it in a line.
-
-    What it gives raises FakeUsageError where the text is neither, with what is *wanted*.
+    The reader raises FakeUsageError, with the *wanted* form, if the text is neither.
     """
 
     def read(text: str) -> Any:
@@ -170,31 +163,31 @@ def _written(name: str, wanted: str) -> Callable[[str], Any]:
         try:
             return tomllib.loads(f"{name} = {text}")[name]
         except ValueError:
-            raise FakeUsageError(f"{name} is {text!r}: {wanted}, is wanted") from None
+            raise FakeUsageError(f"{name} must be {wanted}, got {text!r}") from None
 
     return read
 
 
-def _seed(text: str | int) -> int:
+def _read_seed(text: str | int) -> int:
     try:
         return int(text)
     except ValueError:
-        raise FakeUsageError(f"seed is {text!r}: a whole number is wanted") from None
+        raise FakeUsageError(f"seed must be a whole number, got {text!r}") from None
 
 
-def _guard(text: str | bool) -> bool:
-    return bool(_one_of("guard", {"true": True, "false": False}.get(str(text).lower(), text), (True, False)))
+def _read_guard(text: str | bool) -> bool:
+    return bool(_choice("guard", {"true": True, "false": False}.get(str(text).lower(), text), (True, False)))
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "pace": parse_pace,
-    "plan": _written("plan", "a JSON object, or an inline table as in {outcome = 'failed', queued = '6h'}"),
-    "faults": _written("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
+    "plan": _literal_reader("plan", "a JSON object, or an inline table as in {outcome = 'failed', queued = '6h'}"),
+    "faults": _literal_reader("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
     "dialect": str,
-    "seed": _seed,
-    "guard": _guard,
+    "seed": _read_seed,
+    "guard": _read_guard,
     "guarded_hosts": list,
     "allowed_hosts": list,
     "findings": str,
 }
-"""What the texts of the ini keys mean, by the option that each of them sets."""
+"""The reader of each ini key, by the option that it sets."""

@@ -1,4 +1,4 @@
-"""What is said of a test after it: how its fake fared when it failed, and what it got away with when it passed."""
+"""Report after a test: what the fake saw if it failed; usage errors, findings and unfired faults if it passed."""
 
 from __future__ import annotations
 
@@ -8,44 +8,47 @@ import pytest
 
 from fine_tuning_fakeserver import ArmedFault, FakeFineTuning
 from fine_tuning_fakeserver.fake.report import describe_fault
-from fine_tuning_fakeserver.findings import render_finding
+from fine_tuning_fakeserver.findings import render_findings
 
 from .network_guard import remove_guard
 from .options import Options
-from .stash import ENVIRONMENT, FINDINGS, HANDLE, REPORTED, UNPASSED
+from .stash import ENVIRONMENT, FINDINGS, FINDINGS_ATTRIBUTE, HANDLE, NOT_PASSED
 
 SECTION = "fake fine-tuning"
 ERRORS_AT_MOST = 10
 
 
 def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
-    """Fail a test that passed although the fake did not understand it; warn of faults that never fired."""
+    """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
     found = [each for each in fake.findings if each.code not in options.ignored] if options.findings != "off" else []
     if options.findings != "off":
-        item.stash[FINDINGS] = [*render_finding(found), *_unknown(fake)]
-    if item.stash[UNPASSED]:
+        item.stash[FINDINGS] = render_findings(found)
+        if lost := fake.requests_log.forgotten:
+            count = "1 request" if lost == 1 else f"{lost} requests"
+            item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
+    if item.stash[NOT_PASSED]:
         return
     if errors := fake.take_usage_errors():
         shown = [
             *errors[:ERRORS_AT_MOST],
             *([f"and {more} more"] if (more := len(errors) - ERRORS_AT_MOST) > 0 else []),
         ]
-        _fail("refused, as no service would:", shown, "take_usage_errors() in the test, if it is meant")
+        _fail_test("the fake was used wrongly:", shown, "take_usage_errors() in the test if that is intended")
     if options.findings == "fail" and found:
         codes = ", ".join(dict.fromkeys(each.code for each in found))
         way_out = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
-        _fail(
-            f"{codes}: fine-tuning findings", render_finding(found), way_out
+        _fail_test(
+            f"{codes}: fine-tuning findings", render_findings(found), way_out
         )  # codes first: pytest -q cuts a long line
     if faults := fake.unfired_faults:
-        _warn(item, faults)
+        _warn_unfired(item, faults)
 
 
-def _warn(item: pytest.Item, faults: Sequence[ArmedFault]) -> None:
-    from . import UnfiredFaultWarning  # late: it is defined where this module is imported from
+def _warn_unfired(item: pytest.Item, faults: Sequence[ArmedFault]) -> None:
+    from . import UnfiredFaultWarning  # defined in the package that imports this module
 
     lines = [describe_fault(fault) for fault in faults]
-    head = "a fault was armed that no call met:" if len(lines) == 1 else "faults were armed that no call met:"
+    head = "a fault hit no request:" if len(lines) == 1 else "faults hit no request:"
     warning = UnfiredFaultWarning(f"{head} {lines[0]}" if len(lines) == 1 else "\n  ".join([head, *lines]))
     try:
         item.warn(warning)
@@ -53,39 +56,29 @@ def _warn(item: pytest.Item, faults: Sequence[ArmedFault]) -> None:
         pytest.fail(f"{type(warning).__name__}: {warning}", pytrace=False)
 
 
-def _unknown(fake: FakeFineTuning) -> list[str]:
-    """A warning where findings may have been missed: no finding, since nobody did anything wrong."""
-    lost = fake.requests_log.forgotten
-    count = "1 request" if lost == 1 else f"{lost} requests"
-    return [f"warning: the log has forgotten {count}, in which there may be more to find"] if lost else []
-
-
-def _fail(head: str, lines: Iterable[str], way_out: str) -> None:
+def _fail_test(head: str, lines: Iterable[str], way_out: str) -> None:
     indented = (f"  {line}".replace("\n", "\n  ") for line in lines)
     pytest.fail("\n".join([head, *indented, f"({way_out})"]), pytrace=False)
 
 
-def complete(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Put into *report* what there is to say of its phase."""
+def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add the fake's state to the report of a failed phase; clean up and add findings after teardown."""
     if report.when == "teardown":
         remove_guard()
-        item.stash[ENVIRONMENT].put_back_again()
-        setattr(report, REPORTED, item.stash[FINDINGS])
-    if report.failed and (report.when != "teardown" or not item.stash[UNPASSED]):  # told once
-        report.sections.append((SECTION, _told(item.stash[HANDLE])))
+        item.stash[ENVIRONMENT].restore_again()
+        setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
+    if report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED]):  # once per test
+        try:
+            text = item.stash[HANDLE].describe()
+        except Exception as error:  # a bug of ours must not hide the test's own failure
+            text = f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
+        report.sections.append((SECTION, text))
 
 
-def _told(fake: FakeFineTuning) -> str:
-    try:
-        return fake.describe()
-    except Exception as error:  # a bug of ours must not hide what the test has to say
-        return f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
-
-
-def summarize(terminal: pytest.TerminalReporter) -> None:
-    """Write down the findings, under the names of their tests."""
+def write_summary(terminal: pytest.TerminalReporter) -> None:
+    """Write the findings to the terminal summary, by test."""
     reports = (report for several in terminal.stats.values() for report in several)
-    found = {report.nodeid: lines for report in reports if (lines := getattr(report, REPORTED, None))}
+    found = {report.nodeid: lines for report in reports if (lines := getattr(report, FINDINGS_ATTRIBUTE, None))}
     if found:
         terminal.section("fine-tuning findings")
     for nodeid, lines in found.items():

@@ -1,4 +1,4 @@
-"""One test, four ways: against the fake, a cassette, a service that is recorded, or the service itself."""
+"""One test in four modes: with the fake, a cassette, a service being recorded, or the service itself."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "azure": ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
     "fake": (),
 }
-"""What the environment must have to ask each service."""
+"""The variables that each service needs."""
 FROM_FAKE = "fake-fine-tuning, not OpenAI"
-"""What a cassette that was recorded from the fake says of it."""
+"""The label of a cassette that was recorded from the fake."""
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuningService:
-    """Whom a test talks to.
+    """The service that a test uses.
 
     Args:
-        way: "fake", "replay", "record" or "live".
-        fake: the fake, where it is the fake.
-        cassette: what replays or records, where something does.
+        mode: "fake", "replay", "record" or "live".
+        fake: the fake, if it is used or recorded.
+        cassette: the cassette, if one is replayed or recorded.
     """
 
-    way: str
+    mode: str
     fake: FakeFineTuning | None = None
     cassette: Cassette | None = None
 
     @property
     def costs(self) -> bool:
-        """Whether somebody pays: the service itself is asked."""
-        return self.way == "live" or (self.way == "record" and self.fake is None)
+        """Whether requests reach the real service, which bills them."""
+        return self.mode == "live" or (self.mode == "record" and self.fake is None)
 
 
 @contextmanager
-def recorded(request: pytest.FixtureRequest, tape: CassetteSpec) -> Generator[FineTuningService, None, None]:
-    """A cassette for a test; what it records comes from whom ``--fine-tuning-record-from`` says."""
-    check_alone(request, "a cassette")
+def cassette_service(request: pytest.FixtureRequest, tape: CassetteSpec) -> Generator[FineTuningService, None, None]:
+    """Provide a test's cassette; it records from the service of ``--fine-tuning-record-from``."""
+    refuse_beside_fake(request, "a cassette")
     source = request.config.getoption("fine_tuning_record_from")
     if source == "fake":
         tape = replace(tape, options={"recorded_from": FROM_FAKE, **tape.options})
@@ -60,72 +60,71 @@ def recorded(request: pytest.FixtureRequest, tape: CassetteSpec) -> Generator[Fi
     with ExitStack() as stack:
         fake = None
         if cassette.records and source == "fake":
-            fake = stack.enter_context(_fake(request, cassette))
+            fake = stack.enter_context(_fake_to_record(request, cassette))
         elif cassette.records:
-            check_keys(source)
+            require_keys(source)
         stack.enter_context(cassette_for_test(request.node, block, cassette, request.getfixturevalue("monkeypatch")))
         yield FineTuningService("record" if cassette.records else "replay", fake, cassette)
 
 
 @contextmanager
-def _fake(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeFineTuning, None, None]:
-    """The fake as the test's mark wants it, to be recorded: over a socket, and nobody else in its place."""
+def _fake_to_record(request: pytest.FixtureRequest, cassette: Cassette) -> Generator[FakeFineTuning, None, None]:
+    """Provide the fake for recording, as the test's mark configures it: over a socket, and no other host."""
     from .fixture import fake_for_test
-    from .options import options_of
+    from .options import fixture_options
 
     server, plan = (request.getfixturevalue(name) for name in ("_fine_tuning_server", "fake_fine_tuning_plan"))
     if not server.open():
-        raise pytest.fail.Exception("recording from the fake needs a socket on this machine", pytrace=False)
+        raise pytest.fail.Exception("recording from the fake needs sockets, which are blocked here", pytrace=False)
     if cassette.plays:
         raise pytest.fail.Exception(
-            f"{cassette.path} cannot be added to from the fake: a fresh account knows nothing of what is replayed. "
-            f"Record all of it anew: --fine-tuning-record=rewrite, or delete the file",
+            f"{cassette.path} cannot be extended from the fake, whose account is new; record it again with "
+            f"--fine-tuning-record=rewrite, or delete the file",
             pytrace=False,
         )
     with fake_for_test(request.node, server, plan, in_process=False) as fake:
-        guarded = options_of(request.node, plan).hosts or ()
+        guarded = fixture_options(request.node, plan).hosts or ()
         own = urlsplit(fake.base_url).netloc
-        cassette.may_ask = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
+        cassette.may_send = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded
         yield fake
 
 
 @contextmanager
 def service_for_test(request: pytest.FixtureRequest) -> Generator[FineTuningService, None, None]:
-    """Whom the test is to talk to, by ``--fine-tuning``."""
+    """Provide the service of ``--fine-tuning``."""
     way = request.config.getoption("fine_tuning")
     if way == "fake":
         yield FineTuningService(way, request.getfixturevalue("fake_fine_tuning"))
         return
-    check_alone(request, f"--fine-tuning={way}")
+    refuse_beside_fake(request, f"--fine-tuning={way}")
     if way == "live":
-        check_keys("azure" if os.environ.get("AZURE_OPENAI_ENDPOINT") else "openai")
+        require_keys("azure" if os.environ.get("AZURE_OPENAI_ENDPOINT") else "openai")
         yield FineTuningService(way)
     else:
-        with recorded(request, tape_for(request.node, "rewrite" if way == "record" else "none")) as service:
+        with cassette_service(
+            request, cassette_spec_or_fail(request.node, "rewrite" if way == "record" else "none")
+        ) as service:
             yield service
 
 
-def check_alone(request: pytest.FixtureRequest, what: str) -> None:
-    """Fail the test if it has `fake_fine_tuning`, too: the fake would answer everything."""
+def refuse_beside_fake(request: pytest.FixtureRequest, what: str) -> None:
+    """Fail the test if it also has the fixture `fake_fine_tuning`, which would answer everything."""
     if "fake_fine_tuning" in request.fixturenames:
         raise pytest.fail.Exception(
-            f"{what} cannot be used by a test that has the fixture fake_fine_tuning, perhaps by autouse: the fake "
-            "would answer in its place. Take the fixture away; @pytest.mark.fake_fine_tuning(…) alone says how the "
-            "fake is, where it is asked",
+            f"{what} cannot be used together with the fixture fake_fine_tuning (perhaps autouse), which would answer "
+            "instead; remove the fixture. @pytest.mark.fake_fine_tuning(…) alone configures the fake",
             pytrace=False,
         )
 
 
-def check_keys(source: str) -> None:
-    """Fail the test, with a sentence, where the environment has no key for the service."""
+def require_keys(source: str) -> None:
+    """Fail the test if the environment lacks a variable that the service needs."""
     if missing := [name for name in KEYS[source] if not os.environ.get(name)]:
-        raise pytest.fail.Exception(
-            f"{source} is to be asked, and the environment has no {' and no '.join(missing)}", pytrace=False
-        )
+        raise pytest.fail.Exception(f"{source} needs {' and '.join(missing)} in the environment", pytrace=False)
 
 
-def tape_for(item: pytest.Item, mode: str | None) -> CassetteSpec:
-    """The cassette of *item*; a mark that makes no sense fails the test with a sentence."""
+def cassette_spec_or_fail(item: pytest.Item, mode: str | None) -> CassetteSpec:
+    """Return the cassette of *item*; fail the test if a mark is invalid."""
     try:
         return cassette_spec(item, mode)
     except (CassetteError, ValueError) as error:

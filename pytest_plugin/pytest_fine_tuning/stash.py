@@ -1,4 +1,4 @@
-"""Names that several modules share: of the marks, and what is kept with a test, by key."""
+"""Names of marks, and keys of what is stored with a test."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
 
-    from .env import Environment
+    from .env import EnvironmentPatch
 
-MARK = "fake_fine_tuning"
-TAPE = "fine_tuning_cassette"
-"""The marks. Each is called as the fixture that comes with it."""
+FAKE_MARK = "fake_fine_tuning"
+CASSETTE_MARK = "fine_tuning_cassette"
+"""The marks; each has the name of the fixture that it brings."""
 
 HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
-ENVIRONMENT: pytest.StashKey[Environment] = pytest.StashKey()
-UNPASSED = pytest.StashKey[bool]()
-"""Whether it, or its setup, has failed or was skipped."""
-TAPES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
-"""Blocks with their cassettes, which are written once everything of the test has passed, its fixtures' ends too."""
+ENVIRONMENT: pytest.StashKey[EnvironmentPatch] = pytest.StashKey()
+NOT_PASSED = pytest.StashKey[bool]()
+"""Whether the test or its setup failed or was skipped."""
+CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
+"""Cassettes in use; they are written once the test and the teardown of its fixtures have passed."""
 FINDINGS = pytest.StashKey[list[str]]()
 
-REPORTED = "fake_fine_tuning_findings"
-"""The attribute of a report that has a test's findings: a plain list, which comes through pytest-xdist as it is."""
+FINDINGS_ATTRIBUTE = "fake_fine_tuning_findings"
+"""The report attribute with a test's findings: a plain list, which pytest-xdist can transfer."""

@@ -1,7 +1,6 @@
-"""Hypothesis strategies for whatever the fine-tuning API takes and gives; needs hypothesis, which is not installed
-along.
+"""Hypothesis strategies for requests and responses of the fine-tuning API. Needs hypothesis, which is not a dependency.
 
-What the API gives is made by the fake itself: a job of `jobs` is one that could be met, at some time of its life.
+Responses come from the fake itself: a job of `jobs` is one that can occur.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
+from fine_tuning_formats.job_rules import JOB_STATUSES
 
 METHODS = ("supervised", "dpo", "reinforcement")
-STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATUSES = JOB_STATUSES
 CURVES = ("healthy", "overfit", "diverge", "plateau", "nan")
 FAILURES = ("server_error", "exceeded_quota", "invalid_training_file", "invalid_n_examples")
 GRADER = {
@@ -24,12 +24,12 @@ GRADER = {
     "reference": "{{item.answer}}",
     "operation": "eq",
 }
-"""The simplest grader there is; reinforcement jobs must have one."""
+"""A minimal grader, which reinforcement jobs need."""
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(
     str.strip
 )
-"""What people and models say: one line of any script, never blank."""
+"""One line of text in any script, never blank."""
 
 
 def _message(role: str, content: str) -> dict[str, str]:
@@ -62,16 +62,16 @@ _ROWS = {"supervised": _chat(), "dpo": _preference(), "reinforcement": _reinforc
 
 
 def rows(method: str = "supervised") -> st.SearchStrategy[dict[str, Any]]:
-    """One example of a training file for *method*: "supervised", "dpo" or "reinforcement"."""
+    """Draw one row of a training file for *method*: "supervised", "dpo" or "reinforcement"."""
     if method not in _ROWS:
-        raise ValueError(f"method is {method!r}: one of {', '.join(METHODS)}")
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     return _ROWS[method]
 
 
 def training_files(
     method: str = "supervised", *, min_examples: int = 10, max_examples: int = 14
 ) -> st.SearchStrategy[bytes]:
-    """A training file that the service accepts: JSONL in UTF-8, at least ten examples."""
+    """Draw a training file that the service accepts: JSONL in UTF-8 with at least ten examples."""
     examples = st.lists(rows(method), min_size=min_examples, max_size=max_examples)
     return examples.map(lambda each: b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in each))
 
@@ -87,23 +87,23 @@ _SPOILED = {
 
 
 def broken_training_files() -> st.SearchStrategy[bytes]:
-    """A file that cannot be trained with: the upload is refused, or the job fails when it validates its files."""
+    """Draw a file that cannot be used: its upload is refused, or the job fails at validation."""
     return st.builds(lambda spoil, file: spoil(file), st.sampled_from(list(_SPOILED.values())), training_files())
 
 
 def metadata() -> st.SearchStrategy[dict[str, str]]:
-    """Metadata as the service takes it: up to 16 pairs, keys of up to 64 characters; none starts with ``fake_``."""
+    """Draw metadata that the service accepts: up to 16 pairs, keys of up to 64 characters, none with ``fake_``."""
     keys = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=64)
     return st.dictionaries(keys, st.text(max_size=100), max_size=16)
 
 
 def suffixes() -> st.SearchStrategy[str]:
-    """A suffix for a model's name: 1 to 40 letters, digits and hyphens."""
+    """Draw a suffix for a model's name: 1 to 40 letters, digits and hyphens."""
     return st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 
 
 def hyperparameters() -> st.SearchStrategy[dict[str, Any]]:
-    """Hyperparameters of supervised training, each "auto", a number or left out."""
+    """Draw hyperparameters of supervised training, each "auto", a number or absent."""
     auto = st.just("auto")
     members = {
         "n_epochs": auto | st.integers(1, 10),
@@ -114,9 +114,9 @@ def hyperparameters() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def plans(outcome: str | None = None) -> st.SearchStrategy[Plan]:
-    """How a job may go; with *outcome* only to "succeeded" or only to "failed"."""
+    """Draw a plan; with *outcome* only "succeeded" or only "failed"."""
     if outcome not in (None, "succeeded", "failed"):
-        raise ValueError(f"outcome is {outcome!r}: 'succeeded', 'failed' or None")
+        raise ValueError(f"outcome must be 'succeeded', 'failed' or None, got {outcome!r}")
     outcomes = (outcome,) if outcome else ("succeeded", "failed")
     return st.sampled_from(outcomes).flatmap(_plans)
 
@@ -132,7 +132,7 @@ def _plans(outcome: str) -> st.SearchStrategy[Plan]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> FakeFineTuning:
-    """A fake, its clock still, with one job that has come some way: waits, runs, is paused, or over in any manner."""
+    """Draw a fake at pace "manual" with one job in any status."""
     fake = FakeFineTuning(pace="manual", seed=draw(st.integers(0, 999)), start=1_750_000_000, plan=draw(plans()))
     file = fake.add_file(draw(training_files()))
     job = fake.add_job(file["id"], status="validating_files", metadata=draw(metadata()), suffix=draw(suffixes()))
@@ -146,16 +146,13 @@ def worlds(draw: st.DrawFn) -> FakeFineTuning:
 
 
 def jobs(status: str | None = None) -> st.SearchStrategy[dict[str, Any]]:
-    """A job as the service answers it; with *status* in that status only."""
+    """Draw a job object; with *status* in that status only."""
     if status is not None and status not in STATUSES:
-        raise ValueError(f"status is {status!r}: one of {', '.join(STATUSES)}")
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
     if status is None:
         return worlds().map(lambda fake: fake.jobs[0])
-    return st.builds(lambda plan, file: _job_in(status, plan, file), plans(_outcome(status)), training_files())
-
-
-def _outcome(status: str) -> str:
-    return "failed" if status == "failed" else "succeeded"
+    outcome = "failed" if status == "failed" else "succeeded"
+    return st.builds(lambda plan, file: _job_in(status, plan, file), plans(outcome), training_files())
 
 
 def _job_in(status: str, plan: Plan, file: bytes) -> dict[str, Any]:
@@ -165,9 +162,9 @@ def _job_in(status: str, plan: Plan, file: bytes) -> dict[str, Any]:
 
 
 def faults(*operations: str) -> st.SearchStrategy[dict[str, Any]]:
-    """A passing fault, for ``fake.reset(faults=[…])`` or ``POST /_fake/faults``: one to three calls meet it.
+    """Draw a fault that hits one to three requests, for ``fake.reset(faults=[…])`` or ``POST /_fake/faults``.
 
-    With *operations* it is for these only, such as ``"retrieve_job"``.
+    With *operations* it hits these only, such as ``"retrieve_job"``.
     """
     kinds: list[dict[str, Any]] = [{"kind": "fail", "status": status} for status in (408, 429, 500, 503)]
     kinds += [{"kind": kind} for kind in ("rate_limit", "disconnect", "refuse", "truncate", "malformed")]

@@ -1,4 +1,4 @@
-"""The fake's own traffic is nobody's cassette: cassettes of vcrpy, a user's or another plugin's, do not see it."""
+"""Exempt the fake's traffic from vcrpy: cassettes of the user or of another plugin do not see it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ VCR = "vcr.cassette"
 
 @contextmanager
 def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, None, None]:
-    """While this lasts, vcrpy records nothing that the fake answers.
+    """Let vcrpy record nothing that the fake answers, while the context lasts.
 
-    Requests to the host and port of *url* are neither played nor refused, either. Those to *hosts*, which end at the
-    fake, too, may be played: that is asked before. Where vcrpy is not imported, as in most runs, this waits until it
-    is.
+    Requests to the host and port of *url* are neither replayed nor refused. Those to guarded *hosts*, which also go to
+    the fake, may be replayed, as vcrpy comes first. If vcrpy is not imported yet, it is patched once it is.
     """
     with ExitStack() as stack:
         if VCR in sys.modules:
@@ -37,7 +36,7 @@ def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, No
 
 
 def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts | None) -> None:
-    """Answer for the cassette what vcrpy's patches of HTTP libraries ask it: three things, each about a request."""
+    """Patch the three methods by which vcrpy decides on a request."""
     place, kind = urlsplit(url).netloc, module.Cassette
     plays, takes, keeps = kind.can_play_response_for, kind.filter_request, kind.append
 
@@ -59,7 +58,7 @@ def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts 
 
 
 class _ImportHook(MetaPathFinder):
-    """Does something with vcrpy's cassettes as soon as they have been imported."""
+    """Calls a function with vcrpy's cassette module as soon as it is imported."""
 
     def __init__(self, then: Callable[[ModuleType], None]) -> None:
         self._then = then
@@ -68,7 +67,7 @@ class _ImportHook(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module as everybody else finds it, with what is to be done after it has run; nothing for all others."""
+        """Find vcrpy's module as usual, and patch it after it is executed; ignore other modules."""
         if name != VCR:
             return None
         self.leave()
@@ -79,17 +78,17 @@ class _ImportHook(MetaPathFinder):
         return spec
 
     def _run(self, loader: Any, module: ModuleType) -> None:
-        del loader.exec_module  # it is its class's again
+        del loader.exec_module  # restore the method of its class
         loader.exec_module(module)
         if not self._is_over:
             self._then(module)
 
     def end(self) -> None:
-        """Do nothing any more, also where somebody's import is still under way."""
+        """Disable the hook, even for an import that is under way."""
         self._is_over = True
         self.leave()
 
     def leave(self) -> None:
-        """Find nothing any more."""
+        """Remove the hook."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)

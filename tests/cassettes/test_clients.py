@@ -22,7 +22,7 @@ from fine_tuning_cassettes import use_cassette
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 
-SEEN = ["queued", "running", "succeeded"]
+STATUSES = ["queued", "running", "succeeded"]
 ELSEWHERE = "https://ours.openai.azure.com/openai/v1"
 """Another host, scheme, port and base path than anything was recorded at."""
 
@@ -46,7 +46,7 @@ def recordings(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.Temp
     for name, call in CALLERS.items():
         fake.reset()
         with use_cassette(folder / f"{name}.yaml", "once") as cassette:
-            assert call(url) == SEEN
+            assert call(url) == STATUSES
         assert cassette.recorded == 5
     return {name: folder / f"{name}.yaml" for name in CALLERS}
 
@@ -58,12 +58,12 @@ def test_each_client_replays_what_any_other_has_recorded(
 ) -> None:
     """A recording of one client answers every request of another, to another host and base path."""
     with use_cassette(recordings[recorder], on_unplayed="fail") as cassette:
-        assert CALLERS[player](ELSEWHERE) == SEEN
+        assert CALLERS[player](ELSEWHERE) == STATUSES
     assert cassette.play_count == 5
 
 
-def by_openai_2(path: Path, mode: str, url: str) -> Any:
-    """What openai 2 saw, in a process of its own."""
+def run_openai_2(path: Path, mode: str, url: str) -> Any:
+    """Return what openai 2 sees, in a process of its own."""
     try:
         folder = installed()
     except UnreachableError as error:
@@ -85,23 +85,23 @@ def by_openai_2(path: Path, mode: str, url: str) -> Any:
 
 def test_openai_2_replays_what_openai_3_has_recorded(recordings: dict[str, Path]) -> None:
     """The SDK on httpx is answered from a cassette of the SDK on httpx2."""
-    told = by_openai_2(recordings["openai"], "none", ELSEWHERE)
-    assert told == {"version": VERSION, "seen": SEEN, "play_count": 5}
+    result = run_openai_2(recordings["openai"], "none", ELSEWHERE)
+    assert result == {"version": VERSION, "seen": STATUSES, "play_count": 5}
 
 
 def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
     """The SDK on httpx2 is answered from a cassette of the SDK on httpx."""
     fake, url = served
     fake.reset()
-    by_openai_2(tmp_path / "two.yaml", "once", url)
+    run_openai_2(tmp_path / "two.yaml", "once", url)
     with use_cassette(tmp_path / "two.yaml") as cassette:
-        assert CALLERS["openai"](ELSEWHERE) == SEEN
+        assert CALLERS["openai"](ELSEWHERE) == STATUSES
     assert cassette.play_count == 5
 
 
 @pytest.fixture(scope="module")
-def four_looks(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A cassette with four looks at a job, each at another status; and the job."""
+def four_polls(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A cassette with four reads of a job, each with another status; and the id of the job."""
     fake, url = served
     fake.reset(pace="manual")
     job = str(fake.add_job(fake.add_file(ROWS)["id"], status="validating_files")["id"])
@@ -114,26 +114,26 @@ def four_looks(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.Temp
     return path, job
 
 
-@pytest.mark.parametrize("looks", [1, 4, 9])
+@pytest.mark.parametrize("polls", [1, 4, 9])
 @pytest.mark.parametrize("client", ["openai", "ours"])
-def test_fewer_or_more_looks_than_recorded_replay(four_looks: tuple[Path, str], client: str, looks: int) -> None:
-    """Of four recorded looks, one gets the first; nine get all four, and the last again."""
-    path, job = four_looks
+def test_fewer_or_more_looks_than_recorded_replay(four_polls: tuple[Path, str], client: str, polls: int) -> None:
+    """Of four recorded polls, one read gets the first; nine get all four, and the last again."""
+    path, job = four_polls
     with use_cassette(path):
-        assert [look(client, job) for _ in range(looks)] == (FOUR + ["succeeded"] * 5)[:looks]
+        assert [poll(client, job) for _ in range(polls)] == (FOUR + ["succeeded"] * 5)[:polls]
 
 
-def look(client: str, job: str) -> str:
-    """The status of a job, by a client of its own."""
+def poll(client: str, job: str) -> str:
+    """Return the status of a job, read by a client of its own."""
     if client == "ours":
         return str(FineTuningClient(base_url=ELSEWHERE, api_key=KEY).retrieve_job(job).status)
     with openai.OpenAI(base_url=ELSEWHERE, api_key=KEY) as sdk:
         return sdk.fine_tuning.jobs.retrieve(job).status
 
 
-def test_a_client_that_waits_for_the_end_comes_to_it(four_looks: tuple[Path, str]) -> None:
-    """Waiting for a job takes as many looks as were recorded, and ends."""
-    path, job = four_looks
+def test_a_client_that_waits_for_the_end_comes_to_it(four_polls: tuple[Path, str]) -> None:
+    """Waiting for a job takes as many polls as were recorded, and ends."""
+    path, job = four_polls
     with use_cassette(path) as cassette:
         client = FineTuningClient(base_url=ELSEWHERE, api_key=KEY, sleep=lambda seconds: None)
         assert client.wait_for_job(job).is_completed()
@@ -141,11 +141,11 @@ def test_a_client_that_waits_for_the_end_comes_to_it(four_looks: tuple[Path, str
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_tasks_that_look_at_once_share_the_recording(four_looks: tuple[Path, str], library: Any) -> None:
-    """Of eight concurrent looks each gets a recorded status, together all four, and the last at the end."""
-    path, job = four_looks
+def test_tasks_that_look_at_once_share_the_recording(four_polls: tuple[Path, str], library: Any) -> None:
+    """Of eight concurrent polls each gets a recorded status, together all four, and the last at the end."""
+    path, job = four_polls
 
-    async def look_often() -> list[str]:
+    async def poll_often() -> list[str]:
         async with library.AsyncClient() as client:
             answers = await asyncio.gather(
                 *(client.get(f"{ELSEWHERE}/fine_tuning/jobs/{job}", timeout=5) for _ in range(8))
@@ -153,7 +153,7 @@ def test_tasks_that_look_at_once_share_the_recording(four_looks: tuple[Path, str
         return [answer.json()["status"] for answer in answers]
 
     with use_cassette(path):
-        seen = asyncio.run(look_often())
+        seen = asyncio.run(poll_often())
     assert sorted(seen) == sorted(FOUR + ["succeeded"] * 4)
 
 

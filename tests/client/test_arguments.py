@@ -71,14 +71,14 @@ def log() -> Log:
 @pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_argument_is_no_absent_one(kind: Any, name: str, empty: str) -> None:
     """An empty provider, address or key is refused by name, and never replaced by OpenAI's."""
-    with pytest.raises(ConfigurationError, match=f"{name} is given, and empty"):
+    with pytest.raises(ConfigurationError, match=f"{name} is empty"):
         kind(**{name: empty})
 
 
 @pytest.mark.parametrize("make", [FineTuning.using, FineTuningClient("fake").using])
 def test_an_empty_name_is_no_provider(make: Callable[[str], Any]) -> None:
     """An empty name is refused wherever a client is made by name."""
-    with pytest.raises(ConfigurationError, match="provider is given, and empty"):
+    with pytest.raises(ConfigurationError, match="provider is empty"):
         make("")
 
 
@@ -101,9 +101,9 @@ def test_a_header_replaces_what_a_setting_makes(ask: Callable[..., Any], log: Lo
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_an_http_client_of_the_other_kind_is_refused_at_once(library: Any) -> None:
     """A blocking HTTP client for an async one, or the reverse, is a TypeError that says which is wanted."""
-    with pytest.raises(TypeError, match=r"AsyncFineTuningClient wants an async http_client.*, not Client"):
+    with pytest.raises(TypeError, match=r"http_client of AsyncFineTuningClient must be an async one.*, got Client"):
         AsyncFineTuningClient("fake", http_client=library.Client())
-    with pytest.raises(TypeError, match=r"FineTuningClient wants a blocking http_client.*, not AsyncClient"):
+    with pytest.raises(TypeError, match=r"http_client of FineTuningClient must be a blocking one.*, got AsyncClient"):
         FineTuningClient("fake", http_client=library.AsyncClient())
 
 

@@ -16,10 +16,17 @@ from fine_tuning_client import (
     UnsupportedOperationError,
     configure,
 )
-from fine_tuning_client.config import check_key, check_url, default_provider, endpoint_of, profile_of
-from fine_tuning_client.config_file import read
+from fine_tuning_client.config import (
+    ResolvedConfig,
+    check_key,
+    check_url,
+    default_provider,
+    find_profile,
+    read_file,
+    resolve_config,
+)
 from fine_tuning_client.effects import Request
-from fine_tuning_client.providers import PROFILES, Endpoint
+from fine_tuning_client.providers import PROFILES
 from fine_tuning_client.transport import to_http_arguments
 
 VARIABLES = {name for profile in PROFILES.values() for name in profile.environment.values()}
@@ -35,9 +42,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     configure()
 
 
-def endpoint(name: str, **arguments: Any) -> Endpoint:
+def endpoint(name: str, **arguments: Any) -> ResolvedConfig:
     """Settle where requests to a provider go."""
-    return endpoint_of(profile_of(name), arguments)
+    return resolve_config(find_profile(name), arguments)
 
 
 def test_first_hit_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +171,7 @@ def test_a_compatible_provider_is_not_sent_openai_keys(monkeypatch: pytest.Monke
 def test_a_missing_capability_is_refused() -> None:
     """What a provider does not offer is refused with the names of both, and what it does offer."""
     with pytest.raises(UnsupportedOperationError, match="'p' does not support 'pause', only create, list"):
-        Endpoint("p", "http://h", capabilities=frozenset({"list", "create"})).require_capability(
+        ResolvedConfig("p", "http://h", capabilities=frozenset({"list", "create"})).require_capability(
             Request("POST", "/", "pause")
         )
 
@@ -172,7 +179,7 @@ def test_a_missing_capability_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("nobody", {}, "unknown provider or driver 'nobody', expected one of azure, fake, openai,"),
+        ("nobody", {}, "unknown provider or driver 'nobody'; expected one of: azure, fake, openai,"),
         ("openai", {}, "no key for provider 'openai': pass api_key or set OPENAI_API_KEY"),
         ("azure", {"api_key": "k"}, "no address for provider 'azure': pass base_url or set AZURE_OPENAI_ENDPOINT"),
         ("openai_compatible", {}, "no address for provider 'openai_compatible': pass base_url"),
@@ -201,7 +208,7 @@ def test_a_bad_file_is_refused(folder: Path, text: str) -> None:
     """A file that cannot be read or has an unknown setting is a ConfigurationError without the key."""
     (folder / "fine_tuning.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        profile_of("openai")
+        find_profile("openai")
     assert "sk-1" not in str(caught.value)
 
 
@@ -252,13 +259,13 @@ def test_an_address_that_cannot_be_right_is_refused_unseen(url: str) -> None:
 def test_a_profile_may_be_given_instead_of_a_name() -> None:
     """A profile of one's own is a provider."""
     profile = ProviderProfile("mine", "http://h/v1", needs_key=False)
-    assert endpoint_of(profile, {}).base_url == "http://h/v1"
+    assert resolve_config(profile, {}).base_url == "http://h/v1"
 
 
 def test_keys_are_in_no_repr() -> None:
     """Neither profile nor endpoint shows a key."""
     profile = ProviderProfile("mine", "http://h/v1", api_key="sk-secret")
-    assert "sk-secret" not in repr((profile, endpoint_of(profile, {})))
+    assert "sk-secret" not in repr((profile, resolve_config(profile, {})))
 
 
 def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
@@ -270,15 +277,15 @@ def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "wrong"),
     [
-        ("key_env", 5, "text, not int"),
-        ("api_version", 1, "text, not int"),
-        ("organization", 5, "text, not int"),
-        ("project", ["p"], "text, not list of str"),
-        ("url", True, "text, not bool"),
-        ("driver", ["openai"], "text, not list of str"),
-        ("capabilities", 5, "a list of texts, not int"),
-        ("capabilities", "create", "a list of texts, not str"),
-        ("capabilities", [["create"]], "a list of texts, not list of list"),
+        ("key_env", 5, "a string, got int"),
+        ("api_version", 1, "a string, got int"),
+        ("organization", 5, "a string, got int"),
+        ("project", ["p"], "a string, got list of str"),
+        ("url", True, "a string, got bool"),
+        ("driver", ["openai"], "a string, got list of str"),
+        ("capabilities", 5, "a list of strings, got int"),
+        ("capabilities", "create", "a list of strings, got str"),
+        ("capabilities", [["create"]], "a list of strings, got list of list"),
     ],
 )
 def test_a_setting_of_a_wrong_type_is_named(folder: Path, setting: str, value: Any, wrong: str) -> None:
@@ -287,16 +294,16 @@ def test_a_setting_of_a_wrong_type_is_named(folder: Path, setting: str, value: A
         configure(providers={"openai": {setting: value}})
     (folder / "fine_tuning.toml").write_text(f"[providers.openai]\n{setting} = {json.dumps(value)}")
     with pytest.raises(ConfigurationError, match=f"'openai': {setting} must be {wrong}"):
-        profile_of("openai")
+        find_profile("openai")
 
 
 def test_other_settings_of_a_wrong_type_are_named() -> None:
     """A default, a key or an argument of a wrong type is refused by name."""
-    with pytest.raises(ConfigurationError, match="default_for_fine_tuning must be text, not int"):
+    with pytest.raises(ConfigurationError, match="default_for_fine_tuning must be a string, got int"):
         configure(default_for_fine_tuning=5)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="api_key must be text or a function, not int"):
+    with pytest.raises(ConfigurationError, match="api_key must be a string or a function, got int"):
         configure(providers={"openai": {"api_key": 5}})
-    with pytest.raises(ConfigurationError, match="organization must be text, not int"):
+    with pytest.raises(ConfigurationError, match="organization must be a string, got int"):
         endpoint("openai", api_key="sk-1", organization=5)
     configure(providers={"openai": {"api_key": lambda: "sk-1", "organization": None, "capabilities": {"list"}}})
     assert endpoint("openai").capabilities == {"list"}
@@ -306,14 +313,12 @@ def test_an_unknown_name_is_told_from_a_bad_driver() -> None:
     """A name nobody knows is answered with all that are known, and an entry with what is wrong with its driver."""
     providers = {"near": {"driver": "openai"}, "odd": {"driver": "opnai"}, "bare": {"url": "http://h/v1"}}
     configure(providers=providers)
-    with pytest.raises(ConfigurationError, match="'nobody', expected one of azure, bare, fake, near, odd, openai"):
-        profile_of("nobody")
-    with pytest.raises(
-        ConfigurationError, match="provider 'odd' has the unknown driver 'opnai', expected one of azure"
-    ):
-        profile_of("odd")
-    with pytest.raises(ConfigurationError, match="provider 'bare' is configured without a driver, which is one of az"):
-        profile_of("bare")
+    with pytest.raises(ConfigurationError, match="'nobody'; expected one of: azure, bare, fake, near, odd, openai"):
+        find_profile("nobody")
+    with pytest.raises(ConfigurationError, match="unknown driver 'opnai' of provider 'odd'; expected one of: azure"):
+        find_profile("odd")
+    with pytest.raises(ConfigurationError, match="provider 'bare' must have a driver, one of: az"):
+        find_profile("bare")
 
 
 SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")
@@ -373,7 +378,7 @@ def test_somebody_elses_pyproject_need_not_be_sound(folder: Path) -> None:
     """A broken pyproject.toml is no concern of ours unless it has settings of ours."""
     (folder / "pyproject.toml").write_text("[project\nname = ")
     assert endpoint("openai", api_key="sk-1").key == "sk-1"
-    read.cache_clear()
+    read_file.cache_clear()
     (folder / "pyproject.toml").write_text("[tool.fine_tuning\n")
     with pytest.raises(ConfigurationError, match=r"cannot read pyproject\.toml"):
         endpoint("openai", api_key="sk-1")
@@ -385,19 +390,19 @@ def test_names_of_accounts_are_sent_as_they_are_meant(variable: str, monkeypatch
     monkeypatch.setenv(variable, "org-1\n")
     assert list(endpoint("openai", api_key="sk-1").headers.values()) == ["org-1"]
     monkeypatch.setenv(variable, "é")
-    with pytest.raises(ConfigurationError, match=r"header 'OpenAI-\w+' is no printable ASCII text"):
+    with pytest.raises(ConfigurationError, match=r"header 'OpenAI-\w+' must be printable ASCII text"):
         endpoint("openai", api_key="sk-1")
 
 
 @pytest.mark.parametrize(
     ("headers", "wrong"),
     [
-        ({"Authorization": "Bearer sk-secret\n"}, "the value of header 'Authorization' is no printable ASCII text"),
+        ({"Authorization": "Bearer sk-secret\n"}, "the value of header 'Authorization' must be printable ASCII text"),
         ({"X-Team": "é"}, "'X-Team'"),
         ({"X-Team": 1}, "'X-Team'"),
-        ({1: "1"}, "1 is no name of a header"),
-        ({"X Team": "a"}, "'X Team' is no name"),
-        (5, "headers must be a mapping of names to values, not int"),
+        ({1: "1"}, "invalid header name 1"),
+        ({"X Team": "a"}, "invalid header name 'X Team'"),
+        (5, "headers must be a mapping of names to values, got int"),
     ],
 )
 def test_headers_that_cannot_be_sent_are_refused_at_once(headers: Any, wrong: str) -> None:
@@ -413,4 +418,4 @@ def test_a_name_of_a_provider_is_a_text() -> None:
     with pytest.raises(ConfigurationError, match="providers must be tables"):
         configure(providers=bad)
     with pytest.raises(ConfigurationError, match="unknown provider or driver 'nobody'"):
-        profile_of("nobody")
+        find_profile("nobody")

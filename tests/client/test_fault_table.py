@@ -165,7 +165,7 @@ def test_the_table_is_whole() -> None:
         for flow in vars(operations).values()
         if isgeneratorfunction(flow) and flow.__module__ == operations.__name__
     ]
-    assert set(VERBS) == {flow.__name__ for flow in own} - {"exchange", "_fetch", "_job"}
+    assert set(VERBS) == {flow.__name__ for flow in own} - {"send_checked", "_fetch", "_fetch_job"}
 
 
 @CLIENTS

@@ -28,7 +28,7 @@ from fine_tuning_client import (
     ModelResponse,
 )
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain.dialects.registry import DIALECTS
+from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from strategies import BORN, ROWS, plans
 
 PREDICATES = ("is_completed", "is_running", "is_paused", "has_failed", "was_cancelled", "is_finished")

@@ -86,7 +86,7 @@ def test_importing_costs_the_standard_library_only() -> None:
     code = "import sys; before = set(sys.modules); import fine_tuning_client; print(*set(sys.modules) - before)"
     found = subprocess.run([sys.executable, "-S", "-c", PATH + code], capture_output=True, text=True, check=True)
     foreign = {name.partition(".")[0] for name in found.stdout.split()} - sys.stdlib_module_names
-    assert foreign == {"fine_tuning_client"}
+    assert foreign == {"fine_tuning_client", "fine_tuning_formats"}
     assert "asyncio" not in found.stdout.split()
 
 

@@ -18,7 +18,7 @@ from fine_tuning_client import (
     TrainingFileReport,
     check_training_file,
 )
-from fine_tuning_client.training_file import FILE_BYTES_AT_MOST, LINE_BYTES_AT_MOST
+from fine_tuning_formats.training_file import MAX_FILE_BYTES, MAX_LINE_BYTES
 from strategies import ROW, ROWS
 
 ASK = {"role": "user", "content": "Is it cold?"}
@@ -156,7 +156,7 @@ def test_many_problems_are_counted() -> None:
 
 def test_a_line_may_be_too_long() -> None:
     """A line over the limit is a problem of the upload, and the lines after it are read all the same."""
-    long = json.dumps(ROW).encode().ljust(LINE_BYTES_AT_MOST)
+    long = json.dumps(ROW).encode().ljust(MAX_LINE_BYTES)
     content = long + b"\n" + long + b" \n" + long * 2 + b"\n" + CONTENT + b"5"
     report = check_training_file(content)
 
@@ -168,8 +168,8 @@ def test_a_file_may_be_too_large() -> None:
     """A file over the limit is a problem of the upload as a whole; it is read without being held in memory."""
 
     class Huge(io.BytesIO):
-        left = FILE_BYTES_AT_MOST // LINE_BYTES_AT_MOST + 1
-        line = b"\n".rjust(LINE_BYTES_AT_MOST)
+        left = MAX_FILE_BYTES // MAX_LINE_BYTES + 1
+        line = b"\n".rjust(MAX_LINE_BYTES)
 
         def readline(self, size: int | None = -1, /) -> bytes:
             self.left -= 1
@@ -177,9 +177,9 @@ def test_a_file_may_be_too_large() -> None:
 
     report = check_training_file(Huge())
 
-    assert report.bytes > FILE_BYTES_AT_MOST
+    assert report.bytes > MAX_FILE_BYTES
     assert (report.problems[0].stage, report.problems[0].line) == ("upload", None)
-    assert report.problems[0].message == f"Maximum content size limit ({FILE_BYTES_AT_MOST}) exceeded."
+    assert report.problems[0].message == f"Maximum content size limit ({MAX_FILE_BYTES}) exceeded."
 
 
 def test_a_row_may_be_nested_too_deeply() -> None:

@@ -1,15 +1,15 @@
-"""Hypothesis holds the offline check of a training file to the fake, on files of every format, sound and broken."""
+"""The fake answers uploads and jobs as the offline check of a training file foretells, on files sound and broken."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from hypothesis import example, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fine_tuning_client import check_training_file
-from fine_tuning_fakeserver.domain import training_files
+from strategies import ROWS
 from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
 
 JUNK = (
@@ -104,24 +104,15 @@ def test_the_check_foretells_what_the_fake_says(
     agree(content, way, filename, n_epochs)
 
 
-@settings(deadline=None)
-@given(cases())
-def test_tokens_are_those_of_the_fake(case: tuple[bytes, tuple[Any, str]]) -> None:
-    """Examples and tokens of any file that can be uploaded, foretold without its method's rules, are the fake's."""
-    content, (method, model) = case
-    try:
-        found = training_files.read(content.split(b"\n"))
-    except training_files.NotJsonlError:
-        return
-    report = check_training_file(content, method=method, model=model)
-    assert (report.examples, report.tokens) == (found.examples, found.tokens)
+@pytest.mark.parametrize("line", ODD_LINES, ids=repr)
+def test_an_odd_line_is_judged_as_by_the_fake(line: bytes) -> None:
+    """Both JSON parsers, the client's and the fake's, take and refuse the same lines, in the same words."""
+    agree(ROWS.encode() + line + b"\n" + ROWS.encode(), METHODS[0])
 
 
-@given(texts)
-@example("it's we'll I'LL 'sample don't 's_ __ 1234567 a1b x² --…—")
-@example("internationalisation ınternationalısatıon naïve 東京タワー ’s ſ 'ſ ١٢٣٤ ___é")
-def test_a_text_has_the_tokens_that_the_fake_counts(text: str) -> None:
-    """The tokens of a text are the fake's, whatever its script."""
-    row = {"prompt": text, "completion": text.upper()}
-    content = json.dumps(row).encode()
-    assert check_training_file(content).tokens == training_files.read([content]).tokens
+@pytest.mark.parametrize("content", [b"", b"\n", b" \n\t", ROWS.encode()[:-1], ROWS.encode() * 30])
+@pytest.mark.parametrize("way", METHODS, ids=str)
+@pytest.mark.parametrize("filename", [NAME, "TRAIN.JSONL", "upload", "train.json", "a.jsonl.gz"])
+def test_a_file_is_judged_as_by_the_fake(content: bytes, way: tuple[Any, str], filename: str) -> None:
+    """A file with no rows, or another name, or another method's rows, is as good or bad as to the fake."""
+    agree(content, way, filename)

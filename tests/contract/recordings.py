@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import RecordedExchange as RecordedExchange
 
 DOTNET = Path(__file__).parents[2].parent / "shared" / "recordings" / "openai-dotnet"
@@ -20,6 +20,6 @@ def exchanges(*folders: str) -> list[Any]:
         pytest.param(exchange, id=f"{folder}/{path.stem}[{exchange.number}] {exchange.method} {exchange.path}")
         for folder in folders
         if (DOTNET / folder).is_dir()
-        for path, _ in files_in([DOTNET / folder])
-        for exchange in read_recordings(path).exchanges
+        for path, _ in find_files([DOTNET / folder])
+        for exchange in read_recording(path).exchanges
     ]

@@ -24,5 +24,5 @@ def test_recorded_answers_are_as_described(exchange: RecordedExchange) -> None:
     check(
         exchange.method,
         exchange.target,
-        InProcessResponse(exchange.status, headers, [json.dumps(exchange.answer).encode()]),
+        InProcessResponse(exchange.status, headers, [json.dumps(exchange.json).encode()]),
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fine_tuning_fakeserver.verify.dialect_dates import AUTO, verify_as
-from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
-from fine_tuning_fakeserver.verify.replay import VerifiedExchange
-from fine_tuning_fakeserver.verify.report import totals
+from fine_tuning_fakeserver.verify.readers import find_files, read_recording
+from fine_tuning_fakeserver.verify.replay import AUTO, VerifiedExchange, verify_in_dialect
+from fine_tuning_fakeserver.verify.summary import totals
 
 from .test_verify_recordings import ABSENT, FOLDER
 
@@ -24,7 +23,7 @@ FLOORS = {("ruby-openai", "openai-2024-10"): 15, ("ruby-openai", "openai-2023-11
 @pytest.mark.parametrize(("folder", "dialect"), FLOORS)
 def test_as_many_answers_are_exact_as_ever(folder: str, dialect: str) -> None:
     """Under a dialect of its time a folder has as many exact answers as it ever had."""
-    verified = [verify_as(read_recordings(path), dialect) for path, _ in files_in([FOLDER / folder])]
+    verified = [verify_in_dialect(read_recording(path), dialect) for path, _ in find_files([FOLDER / folder])]
 
     assert totals(verified)["exact"] >= FLOORS[folder, dialect]
 
@@ -32,9 +31,9 @@ def test_as_many_answers_are_exact_as_ever(folder: str, dialect: str) -> None:
 def test_only_what_is_named_is_not_exact() -> None:
     """Every answer of 2023 to 2025 comes out byte for byte under its date's dialect, but where NOT_EXACT says why."""
     rows: dict[str, list[VerifiedExchange]] = {}
-    for path, _ in files_in([FOLDER / "ruby-openai"]):
+    for path, _ in find_files([FOLDER / "ruby-openai"]):
         rows[path.stem] = [
-            row for row in verify_as(read_recordings(path), AUTO).rows if row.comparison.verdict != "exact"
+            row for row in verify_in_dialect(read_recording(path), AUTO).rows if row.comparison.verdict != "exact"
         ]
 
     assert {name for name, found in rows.items() if found} == NOT_EXACT.keys()
@@ -43,6 +42,6 @@ def test_only_what_is_named_is_not_exact() -> None:
 
 def test_recordings_of_2025_are_of_the_default_dialect() -> None:
     """Recordings of 2025 and 2026 are exact under the default dialect, which their date picks, too."""
-    verified = [verify_as(read_recordings(path), AUTO) for path, _ in files_in([FOLDER / "openai-dotnet"])]
+    verified = [verify_in_dialect(read_recording(path), AUTO) for path, _ in find_files([FOLDER / "openai-dotnet"])]
 
     assert totals(verified) == {"exact": 56, "same shape": 0, "differs": 0, "not applicable": 0}

@@ -14,7 +14,7 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.verify.inferred_state import infer_state
 from fine_tuning_fakeserver.verify.missing_bodies import BodyReconstructor
-from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording
 from fine_tuning_fakeserver.verify.replay import KEY
 from fine_tuning_fakeserver.verify.replay_account import ReplayAccount
@@ -42,12 +42,12 @@ SAME_AS_ASKED = ("id", "created_at", "seed", "model", "training_file", "validati
 @cache
 def recording(name: str) -> Recording:
     """A recording, by folder and name."""
-    return read_recordings(DOTNET / f"{name}.json")
+    return read_recording(DOTNET / f"{name}.json")
 
 
 def get(world: ReplayAccount, path: str) -> InProcessResponse:
     """The answer to a request that was not recorded, in a world that was."""
-    return world.ask(RecordedExchange(0, "GET", path, {}, b"", 200, {}, b"", None), AUTHORIZED, b"")
+    return world.send(RecordedExchange(0, "GET", path, {}, b"", 200, {}, b"", None), AUTHORIZED, b"")
 
 
 def listed_jobs() -> Any:
@@ -107,13 +107,13 @@ def test_the_models_of_a_job_are_listed_as_recorded() -> None:
 @pytest.mark.parametrize("folder", ["FineTuningClientTests", "FilesTests", "ModelsTests", "UploadsTests"])
 def test_headers_that_never_change_are_as_recorded(folder: str) -> None:
     """Headers that say the same in every answer say what they said in the recorded one, or are missing as there."""
-    for path, _ in files_in([DOTNET / folder]):
-        exchanges = read_recordings(path).exchanges
+    for path, _ in find_files([DOTNET / folder]):
+        exchanges = read_recording(path).exchanges
         facts = infer_state(exchanges)
         world, lost = ReplayAccount(facts), BodyReconstructor(exchanges, facts)
         for each in exchanges:
-            body = lost.body(each) if each.request_body is None else each.request_body
-            reply = world.ask(each, {**each.request_headers, **AUTHORIZED, "content-length": str(len(body))}, body)
+            body = lost.reconstruct(each) if each.request_body is None else each.request_body
+            reply = world.send(each, {**each.request_headers, **AUTHORIZED, "content-length": str(len(body))}, body)
             got = {name.decode(): value.decode() for name, value in reply.headers}
             shown = [{name: headers.get(name) for name in CONSTANT_HEADERS} for headers in (got, each.headers)]
             assert (shown[0] == shown[1]) != ((path.stem, each.number) == OLDER), f"{path.stem}, {each.number}"

@@ -23,7 +23,7 @@ import pytest
 from openai import HttpxBinaryResponseContent
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 
 from .session import IN_PROCESS, KEY, ROWS
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import NotARecordingError
 from fine_tuning_fakeserver.verify.replay import VerifiedRecording, verify
-from fine_tuning_fakeserver.verify.report import totals
+from fine_tuning_fakeserver.verify.summary import totals
 
 REPO = Path(__file__).parents[2]
 FOLDER = REPO.parent / "shared" / "recordings"
@@ -29,7 +29,7 @@ FLOORS = {
 
 def verified(folder: str) -> list[VerifiedRecording]:
     """Every recording of a folder, verified."""
-    return [verify(read_recordings(path)) for path, _ in files_in([FOLDER / folder])]
+    return [verify(read_recording(path)) for path, _ in find_files([FOLDER / folder])]
 
 
 @pytest.mark.parametrize("folder", FLOORS)
@@ -84,4 +84,4 @@ def test_answers_of_older_dates_differ_by_what_the_service_has_changed() -> None
 def test_collections_of_facts_are_no_recordings() -> None:
     """Error bodies put together by hand are told from recordings."""
     with pytest.raises(NotARecordingError, match=r"errors_observed\.json"):
-        read_recordings(FOLDER / "errors_observed.json")
+        read_recording(FOLDER / "errors_observed.json")

@@ -13,8 +13,8 @@ import pytest
 
 from clients import MODEL
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.request_log import LogEntry
 from fine_tuning_fakeserver.fake.curl import ADDRESS, CONTENT_AT_MOST
-from fine_tuning_fakeserver.web.request_log import LogEntry
 from strategies import ROWS
 
 needs_curl = pytest.mark.skipif(not (shutil.which("sh") and shutil.which("curl")), reason="there is no shell with curl")

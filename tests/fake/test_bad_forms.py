@@ -12,8 +12,8 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.blobs import BlobWriter
-from fine_tuning_fakeserver.domain.training_files import LINE_BYTES_AT_MOST
-from fine_tuning_fakeserver.web.multipart import FormReader
+from fine_tuning_fakeserver.web.upload_form import FormReader
+from fine_tuning_formats.training_file import MAX_LINE_BYTES
 from strategies import BORN, FORM, KEY, ROWS, Http, everything, form
 
 MEGABYTE = 1 << 20
@@ -165,9 +165,7 @@ def test_a_line_that_is_too_long(http: Http) -> None:
     """A line of 10 MB is refused by its number."""
     line = json.dumps({"messages": [{"role": "user", "content": "x" * (10 * MEGABYTE)}]})
 
-    assert (
-        refused(http, form((ROWS + line).encode()))["message"] == f"Line 11 is longer than {LINE_BYTES_AT_MOST} bytes."
-    )
+    assert refused(http, form((ROWS + line).encode()))["message"] == f"Line 11 is longer than {MAX_LINE_BYTES} bytes."
 
 
 def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
@@ -179,13 +177,13 @@ def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
 
     tracemalloc.start()
     try:
-        lines = list(content.lines(LINE_BYTES_AT_MOST))
+        lines = list(content.lines(MAX_LINE_BYTES))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert [len(line) > LINE_BYTES_AT_MOST for line in lines] == [True]
-    assert peak < 4 * LINE_BYTES_AT_MOST
+    assert [len(line) > MAX_LINE_BYTES for line in lines] == [True]
+    assert peak < 4 * MAX_LINE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What creation refuses: each rule of the body broken once, in the service's words, and nothing stored."""
+"""What creation refuses: each rule of the body broken once, in the service's words; nothing is stored."""
 
 from __future__ import annotations
 

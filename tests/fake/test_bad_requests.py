@@ -1,4 +1,4 @@
-"""What is refused whatever the route: bodies, ids and pages that make no sense, keys, and crashes of the fake."""
+"""What every route refuses: invalid bodies, ids, cursors, limits and keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def refused(http: Http, method: str, path: str, body: Any = None, status: int = 
     ids=lambda body: repr(body[:12]),
 )
 def test_a_body_that_is_no_json_object(http: Http, body: bytes) -> None:
-    """A body that is no JSON object, or is nested past all sense, is refused as one that cannot be parsed."""
+    """A body that is not a JSON object, or is nested too deeply, is refused as one that cannot be parsed."""
     error = refused(http, "POST", JOBS, body)["error"]
 
     assert error["message"].startswith("We could not parse the JSON body of your request. (HINT: ")
@@ -69,13 +69,13 @@ def test_a_body_past_the_limit(http: Http) -> None:
 
 
 def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
-    """Magic metadata that makes no plan is refused as the fake's own error, which names what there is."""
+    """Control keys in metadata that make no plan are the fake's own error, which lists what is valid."""
     file = http.file()
 
     for metadata, words in [
-        ({"fake_mood": "bad"}, "magic keys are fake_outcome, "),
+        ({"fake_mood": "bad"}, "unknown control key of metadata 'fake_mood'"),
         ({"fake_outcome": "maybe"}, "one of succeeded, failed"),
-        ({"fake_queued": "9" * 300}, "is the longest"),
+        ({"fake_queued": "9" * 300}, "must be from 0 to 10000000000 seconds"),
         ({"fake_fail_at": "9" * 300}, "a training step from 1"),
         ({"fake_error": "bad_luck"}, "one of invalid_training_file"),
         ({"fake_curve": "steep"}, "one of healthy, "),
@@ -120,11 +120,11 @@ def test_ids_that_name_nothing(http: Http, identifier: str) -> None:
 @pytest.mark.parametrize("dialect", ["openai-2025-09", "azure-2025"])
 @pytest.mark.parametrize("path", ["/embeddings", "/responses/resp_1", "/vector_stores/vs_1/files"])
 def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect: str) -> None:
-    """A path of the API that the fake has not is told as its user's error; one that nobody has, as the service does."""
+    """A path of the API that the fake lacks is the fake's own error; one that the API lacks is the service's."""
     fake = FakeFineTuning(start=BORN, dialect=dialect)
     http = Http(fake, is_described=False)
     said = http.json("POST", path, {}, status=404)["fake_error"]
-    assert f"POST /v1{path} is of the API, but not of fake-fine-tuning, which has fine-tuning, files" in said
+    assert f"fake-fine-tuning does not implement POST /v1{path}; it implements fine-tuning, files" in said
     for unknown in ("/engines", "/embedding", "/files/a/b/c"):
         assert "fake_error" not in http.json("POST", unknown, {}, status=404)
     (told,) = fake.take_usage_errors()
@@ -145,7 +145,7 @@ BAD_LIMITS = {
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("limit", BAD_LIMITS, ids=lambda value: value[:8])
 def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
-    """A limit that is no number of items from 1 on is refused by name on every list."""
+    """A limit that is not a whole number from 1 on is refused by name on every list."""
     job = http.job()["id"]
 
     error = refused(http, "GET", f"{path.replace('JOB', job)}?limit={limit}")["error"]
@@ -197,7 +197,7 @@ def test_an_order_that_is_none(http: Http, order: str) -> None:
 def test_looking_for_a_purpose_keeps_nothing(fake: FakeFineTuning, http: Http) -> None:
     """Asking for files of a purpose that has none leaves nothing behind in the account."""
     assert http.json("GET", "/files?purpose=nonsense")["data"] == []
-    assert not fake._service.account.files_by_purpose
+    assert not fake._world.service.account.files_by_purpose
 
 
 @pytest.mark.parametrize(("verb", "steps"), [("pause", 0), ("resume", 0), ("resume", 2), ("cancel", 3), ("pause", 3)])
@@ -219,7 +219,7 @@ def test_interventions_out_of_turn(http: Http, verb: str, steps: int) -> None:
     [None, b"", b"Bearer", b"Bearer ", b"Token x", b"Basic", b"Basic !", b"Basic \xe9\xe9", b"Basic /w==", b"\xff"],
 )
 def test_requests_without_a_key(fake: FakeFineTuning, http: Http, header: bytes | None) -> None:
-    """A request whose Authorization holds no key is answered with 401, whatever stands there."""
+    """A request whose Authorization holds no key is answered with 401, whatever else it holds."""
     headers = [] if header is None else [(b"authorization", header)]
     before = everything(fake)
 
@@ -246,7 +246,7 @@ def test_a_key_that_is_not_accepted() -> None:
 
 
 def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
-    """What the application says to a server that tells it these messages, one by one."""
+    """The messages that the application sends to a server for these received ones."""
     said: list[Any] = []
     left = list(messages)
 
@@ -303,7 +303,7 @@ IN_JSON = [
 )
 @pytest.mark.parametrize("path", [*IN_JSON, "/completions", "/uploads/x/complete"])
 def test_json_under_another_type(http: Http, path: str, kind: str) -> None:
-    """A body that says it is no JSON is refused in the service's words, whatever is in it."""
+    """A body of another content type than JSON is refused in the service's words, whatever is in it."""
     reply = http.send("POST", path, {}, (KEY, (b"content-type", kind.encode())))
 
     text = f"Unsupported content type: '{kind}'. This API method only accepts 'application/json' requests, but you "
@@ -314,7 +314,7 @@ def test_json_under_another_type(http: Http, path: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON", "", None])
 def test_json_under_its_own_type(http: Http, kind: str | None) -> None:
-    """JSON is taken with a charset, in any case, and without a type."""
+    """JSON is accepted with a charset, in any case, and without a content type."""
     headers = [] if kind is None else [(b"content-type", kind.encode())]
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
 
@@ -322,7 +322,7 @@ def test_json_under_its_own_type(http: Http, kind: str | None) -> None:
 
 
 def test_what_needs_no_body_minds_no_type(http: Http) -> None:
-    """A call that brings nothing is taken under any type, as clients send it."""
+    """A request without a body is accepted under any content type, as clients send it."""
     job = http.job()["id"]
 
     assert http.send("POST", f"{JOBS}/{job}/cancel", b"", (KEY, (b"content-type", b"text/plain"))).status == 200

@@ -47,9 +47,7 @@ def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
         assert {reply.status for reply in replies} == {200}
         return
     assert {reply.status for reply in replies} == {403}
-    message = (
-        "control answers loopback peers only; 10.0.0.1 is none: `serve --control-token` lets others in that have it"
-    )
+    message = "control routes accept loopback clients only, got 10.0.0.1; others need `serve --control-token`"
     assert json.loads(replies[0].body) == {"fake_error": message, "message": f"fake-fine-tuning: {message}"}
     assert everything(http.fake) == before
 
@@ -113,25 +111,27 @@ def test_reset(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"sead": 7}, "field 'sead': extra inputs are not permitted; the fields are seed, start, pace, plan, "),
-        ({"seed": "x"}, "field 'seed': input should be a valid integer"),
-        ({"seed": 2**63}, "seed is 9223372036854775808: a whole number of at most 64 bits is wanted"),
-        ({"start": "x"}, "field 'start': input should be a valid number"),
-        ({"start": -1}, "start is -1.0: Unix seconds from 0 to 100000000000 are wanted"),
-        ({"start": 1e300}, "start is 1e+300: "),
-        ({"pace": "fast"}, "pace is 'fast': 'polls', 'manual', 'instant', or a positive number"),
-        ({"pace": 0}, "pace is 0.0: "),
-        ({"plan": {"mood": 1}}, "a plan has no field 'mood'"),
-        ({"plan": 5}, "field 'plan': input should be a valid dictionary"),
-        ({"api_keys": "right"}, "field 'api_keys': input should be a valid list"),
-        ({"max_active_jobs": -1}, "max_active_jobs is -1: a whole number from 0 is wanted"),
-        ({"organization": "Ω"}, "organization is 'Ω': printable ASCII without spaces and colons is wanted"),
-        ({"organization": "a\r\nb"}, "organization is 'a\\r\\nb': "),
-        ({"organization": "a:b"}, "organization is 'a:b': "),
-        ({"project": "a b"}, "project is 'a b': "),
-        ({"base64_results": "perhaps"}, "field 'base64_results': input should be a valid boolean"),
-        ([], "POST /_fake/reset: the body is a list; a JSON object is wanted"),
-        (b"{", "POST /_fake/reset: the body is no JSON ("),
+        ({"sead": 7}, "unknown setting 'sead' (did you mean 'seed'?); expected one of: seed, start, pace, plan, "),
+        ({"seed": "x"}, "seed must be a whole number of at most 64 bits, got 'x'"),
+        ({"seed": 2**63}, "seed must be a whole number of at most 64 bits, got 9223372036854775808"),
+        ({"start": "x"}, "start must be Unix seconds from 0 to 100000000000, or None for now, got 'x'"),
+        ({"start": -1}, "start must be Unix seconds from 0 to 100000000000, or None for now, got -1"),
+        ({"start": 1e300}, "or None for now, got 1e+300"),
+        ({"pace": "fast"}, "pace must be 'polls', 'manual', 'instant', or a positive number"),
+        ({"pace": 0}, "a positive number of virtual seconds a real second, got 0"),
+        ({"plan": {"mood": 1}}, "unknown plan field 'mood'; expected one of: outcome, "),
+        ({"plan": 5}, "plan must be a Plan, or a mapping of its fields, got 5"),
+        ({"api_keys": "right"}, "api_keys must be a collection of keys, got 'right'"),
+        ({"max_active_jobs": -1}, "max_active_jobs must be a whole number from 0, or None for no limit, got -1"),
+        ({"organization": "Ω"}, "organization must be printable ASCII without spaces and colons, got 'Ω'"),
+        ({"organization": "a\r\nb"}, "spaces and colons, got 'a\\r\\nb'"),
+        ({"organization": "a:b"}, "spaces and colons, got 'a:b'"),
+        ({"project": "a b"}, "project must be printable ASCII without spaces and colons, got 'a b'"),
+        ({"base64_results": "perhaps"}, "base64_results must be True or False, got 'perhaps'"),
+        ({"models": []}, "unknown setting 'models'"),
+        ({"allow_remote_webhooks": True}, "unknown setting 'allow_remote_webhooks'"),
+        ([], "POST /_fake/reset: the body must be a JSON object, got a list"),
+        (b"{", "POST /_fake/reset: the body must be valid JSON ("),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -148,11 +148,11 @@ def test_the_pace(http: Http) -> None:
         assert http.json("PATCH", "/_fake/clock", {"pace": pace})["pace"] == pace
 
     for body, words in [
-        ({"pace": "fast"}, "pace is 'fast'"),
-        ({"pace": -1}, "pace is -1.0"),
-        ({"pace": None}, "field 'pace': "),
-        ({}, "field 'pace': field required"),
-        ({"speed": 1}, "field 'pace': field required; the fields are pace"),
+        ({"pace": "fast"}, "a positive number of virtual seconds a real second, got 'fast'"),
+        ({"pace": -1}, "a real second, got -1.0"),
+        ({"pace": None}, "pace must be "),
+        ({}, "pace is required"),
+        ({"speed": 1}, "pace is required"),
     ]:
         assert words in refused(http, "PATCH", "/_fake/clock", body)
 
@@ -178,24 +178,24 @@ def test_advancing(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"hours": 1}, "field 'hours': extra inputs are not permitted; the fields are seconds, to, step, job"),
-        ({}, "advance_to wants a status or a step"),
-        ({"seconds": -1}, "advance is -1.0 s: virtual time never goes back"),
-        ({"seconds": 1e300}, "is the longest"),
-        ({"seconds": "soon"}, "advance is 'soon': write a number and a unit"),
-        ({"seconds": [5]}, "field 'seconds': "),
-        ({"seconds": 5, "to": "running"}, "say either seconds, or a job's status (to) or step"),
-        ({"seconds": 5, "job": "ftjob-x"}, "say either seconds, or a job's status (to) or step"),
-        ({"to": "running", "step": 5}, "advance_to wants a status or a step"),
-        ({"to": ""}, "status is '': one of validating_files, "),
-        ({"to": "happy"}, "status is 'happy': one of validating_files, "),
-        ({"to": "paused"}, "does not get to 'paused' from here: its way is validating_files → queued → running → "),
-        ({"to": "failed"}, "does not get to 'failed' from here"),
-        ({"step": 0}, "step is 0: a training step from 1 is wanted"),
-        ({"step": 101}, "does not get to step 101: it has 100 steps"),
-        ({"step": "x"}, "field 'step': "),
-        ({"to": "running", "job": "ftjob-none"}, "there is no job 'ftjob-none'; the newest are: ftjob-"),
-        (b"nonsense", "POST /_fake/clock/advance: the body is no JSON ("),
+        ({"hours": 1}, "unknown field 'hours'; expected one of: seconds, to, step, job"),
+        ({}, "advance_to needs either a status or a step"),
+        ({"seconds": -1}, "advance must be from 0 to 10000000000 seconds, got -1.0"),
+        ({"seconds": 1e300}, "must be from 0 to 10000000000 seconds"),
+        ({"seconds": "soon"}, "advance must be a number of seconds, a text such as '90s'"),
+        ({"seconds": [5]}, "seconds must be "),
+        ({"seconds": 5, "to": "running"}, "must have either seconds, or to or step of a job"),
+        ({"seconds": 5, "job": "ftjob-x"}, "must have either seconds, or to or step of a job"),
+        ({"to": "running", "step": 5}, "advance_to needs either a status or a step"),
+        ({"to": ""}, "status must be one of validating_files, "),
+        ({"to": "happy"}, "status must be one of validating_files, "),
+        ({"to": "paused"}, "does not reach 'paused' from here: its way is validating_files → queued → running → "),
+        ({"to": "failed"}, "does not reach 'failed' from here"),
+        ({"step": 0}, "step must be a training step from 1, got 0"),
+        ({"step": 101}, "does not reach step 101: it has 100 steps"),
+        ({"step": "x"}, "step must be "),
+        ({"to": "running", "job": "ftjob-none"}, "unknown job 'ftjob-none'; the newest are: ftjob-"),
+        (b"nonsense", "POST /_fake/clock/advance: the body must be valid JSON ("),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -208,13 +208,13 @@ def test_advances_that_are_refused(http: Http, body: Any, words: str) -> None:
 
 def test_advancing_an_empty_account(http: Http) -> None:
     """Without any job there is nothing to advance to."""
-    assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet: create one first"
+    assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet; create one first"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])
 def test_what_is_no_control_route(http: Http, method: str, path: str) -> None:
     """A path or method that the control API has not is refused in the fake's own words."""
-    assert "of fake-fine-tuning: the API is under /v1" in http.json(method, path, status=404)["fake_error"]
+    assert "the API is under /v1" in http.json(method, path, status=404)["fake_error"]
 
 
 def test_a_control_body_past_the_limit(http: Http) -> None:

@@ -1,4 +1,4 @@
-"""Plans set over the control API: the default one, those of single jobs, and what makes none."""
+"""Plans set over the control API: the default one, those of single jobs, and invalid ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def http() -> Http:
 
 
 def test_the_default_plan(http: Http) -> None:
-    """The default plan is that of jobs created from then on, and of no others."""
+    """The default plan holds for jobs created from then on, and for no others."""
     before = http.job()["id"]
 
     plan = http.json("PUT", "/_fake/plan", {"fail_at": "validation", "error": "invalid_n_examples", "validating": "5s"})
@@ -34,32 +34,32 @@ def test_the_default_plan(http: Http) -> None:
 
 
 PLANS = [
-    ({"mood": 1}, "a plan has no field 'mood': it has outcome, fail_at, error, validating, queued, "),
-    ({"outcome": "maybe"}, "outcome is 'maybe': one of succeeded, failed"),
+    ({"mood": 1}, "unknown plan field 'mood'; expected one of: outcome, fail_at, error, validating, queued, "),
+    ({"outcome": "maybe"}, "outcome must be one of succeeded, failed, got 'maybe'"),
     ({"outcome": "succeeded", "fail_at": 5}, "a plan that succeeds has neither fail_at nor error"),
-    ({"fail_at": 0}, "fail_at is 0: 'validation', or a training step from 1"),
-    ({"fail_at": True}, "fail_at is True: "),
-    ({"fail_at": 2**63}, "fail_at is 9223372036854775808: "),
-    ({"error": "bad_luck"}, "error is 'bad_luck': one of invalid_training_file, "),
-    ({"error": {"code": []}}, "error has the code []: text is wanted"),
-    ({"error": {"code": "x", "message": 5}}, "error has the message 5: text is wanted"),
-    ({"error": 5}, "error is 5: a code, or an object with code, message and param"),
-    ({"queued": -1}, "queued is -1.0 s: "),
-    ({"queued": "soon"}, "queued is 'soon': write a number and a unit"),
-    ({"queued": 1e11}, "is the longest"),
-    ({"queued": None}, "queued is None: "),
-    ({"seconds_per_step": True}, "seconds_per_step is True: "),
-    ({"curve": "steep"}, "curve is 'steep': one of healthy, overfit, diverge, plateau, nan, or CSV rows"),
-    ({"curve": ""}, "curve is '': CSV rows train_loss[,valid_loss] are wanted"),
-    ({"curve": 5}, "curve is 5: the name of a curve, or CSV text, is wanted"),
+    ({"fail_at": 0}, "fail_at must be 'validation' or a training step from 1, got 0"),
+    ({"fail_at": True}, "or a training step from 1, got True"),
+    ({"fail_at": 2**63}, "or a training step from 1, got 9223372036854775808"),
+    ({"error": "bad_luck"}, "error must be one of invalid_training_file, "),
+    ({"error": {"code": []}}, "error.code must be a string, got []"),
+    ({"error": {"code": "x", "message": 5}}, "error.message must be a string, got 5"),
+    ({"error": 5}, "error must be a code, or an object with code, message and param, got 5"),
+    ({"queued": -1}, "queued must be from 0 to 10000000000 seconds, got -1.0"),
+    ({"queued": "soon"}, "queued must be a number of seconds, a text such as '90s'"),
+    ({"queued": 1e11}, "must be from 0 to 10000000000 seconds"),
+    ({"queued": None}, "queued must be a number of seconds"),
+    ({"seconds_per_step": True}, "seconds_per_step must be a number of seconds"),
+    ({"curve": "steep"}, "curve must be one of healthy, overfit, diverge, plateau, nan, or CSV rows"),
+    ({"curve": ""}, "or CSV rows train_loss[,valid_loss], got ''"),
+    ({"curve": 5}, "curve must be the name of a curve, or CSV text, got 5"),
     ({"curve": "1,2\nx,3"}, "or CSV rows train_loss[,valid_loss]"),
-    ({"curve": "1" * 200_000}, "field larger than field limit"),
+    ({"curve": "1" * 200_000}, f"or CSV rows train_loss[,valid_loss], got '{'1' * 80}'"),
 ]
 
 
 @pytest.mark.parametrize(("body", "words"), PLANS, ids=lambda value: str(value)[:40])
 def test_plans_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """What makes no plan is refused with what would, as the default and for one job alike."""
+    """An invalid plan is refused with what would be valid, as the default and for one job alike."""
     job = http.job()["id"]
 
     assert words in refused(http, "PUT", "/_fake/plan", body)
@@ -92,4 +92,4 @@ def test_a_job_that_is_over_has_no_plan(http: Http) -> None:
     assert "is running and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
     http.fake.advance("1h")
     assert "is succeeded and its training is over" in refused(http, "PUT", f"/_fake/jobs/{job}/plan", {"queued": 1})
-    assert "there is no job 'ftjob-none'" in refused(http, "PUT", "/_fake/jobs/ftjob-none/plan", {"queued": 1})
+    assert "unknown job 'ftjob-none'" in refused(http, "PUT", "/_fake/jobs/ftjob-none/plan", {"queued": 1})

@@ -95,7 +95,7 @@ def test_pace_instant(receiver: Receiver) -> None:
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     secret = http.fake.add_webhook(receiver.url)
     job = http.job()
-    assert http.fake._service.account.outbox.deliveries == {}
+    assert http.fake._world.service.account.outbox.deliveries == {}
 
     http.json("GET", "/models")
 

@@ -1,4 +1,4 @@
-"""Crashes: the fake owns up to its own, and nothing that is sent to it makes it have one."""
+"""Crashes: one of the fake is reported as such, and no request causes one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.api import job_creation, response_objects
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.api import files, job_creation, jobs
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, KEY, Http, everything
 
 JOBS = "/fine_tuning/jobs"
@@ -37,7 +37,7 @@ def test_a_crash_inside_a_verb(
         raise ZeroDivisionError("boom")
 
     monkeypatch.setattr(
-        *((job_creation, "build_job_spec") if where == "build_job_spec" else (response_objects, "job")), crash
+        *((job_creation, "build_job_spec") if where == "build_job_spec" else (jobs, "job_object")), crash
     )
     with caplog.at_level(logging.ERROR, "fine_tuning_fakeserver"):
         before = everything(http.fake)
@@ -59,7 +59,7 @@ def test_a_crash_while_a_file_is_kept(http: Http, monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError("boom")
 
     before = everything(http.fake)
-    monkeypatch.setattr(response_objects, "file", crash)
+    monkeypatch.setattr(files, "file_object", crash)
 
     assert http.upload().status == 500
     assert everything(http.fake) == before
@@ -95,7 +95,7 @@ queries = st.dictionaries(
 def test_nothing_that_is_sent_is_a_5xx(
     operation: Any, segment: str, query: dict[str, str], body: bytes, kind: tuple[bytes, bytes]
 ) -> None:
-    """Whatever is sent to whichever route, the answer is no 5xx, and only a 200 changes the account."""
+    """No request to any route is answered with a 5xx, and only a 200 changes the account."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job(hyperparameters={"n_epochs": 1})
     named = segment.replace("JOB", job["id"]).replace("FILE", job["training_file"])
@@ -118,17 +118,17 @@ def test_nothing_that_is_sent_is_a_5xx(
 def test_a_crash_after_a_change_takes_the_change_back(
     http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, verb: str
 ) -> None:
-    """What a verb had changed before the fake crashed is undone: account, records and clock are as they were."""
+    """What an operation had changed before the fake crashed is undone: account, records and clock are as they were."""
     job = http.fake.add_job(http.file(), status="running")
-    before, records, now = everything(http.fake), len(http.fake._service.journal), http.fake.now
+    before, records, now = everything(http.fake), len(http.fake._world.service.journal), http.fake.now
 
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
     with monkeypatch.context() as patched:
-        patched.setattr(response_objects, "job", crash)
+        patched.setattr(jobs, "job_object", crash)
         http.json("POST", f"/fine_tuning/jobs/{job['id']}/{verb}", status=500)
 
     assert everything(http.fake) == before
-    assert (len(http.fake._service.journal), http.fake.now) == (records, now)
+    assert (len(http.fake._world.service.journal), http.fake.now) == (records, now)
     http.json("POST", f"/fine_tuning/jobs/{job['id']}/{verb}")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain import token_estimate, training_files
+from fine_tuning_fakeserver.domain import training_files
+from fine_tuning_formats.token_estimate import count_text_tokens
 from strategies import BORN, ROW, Http
 
 USER = {"role": "user", "content": "Hello?"}
@@ -149,7 +150,7 @@ def test_blank_lines_are_passed_over() -> None:
     plain = training_files.read([line] * 10)
 
     assert training_files.read([b"", line, b"  \r", *[line] * 8, b"\t", line + b"\r"]) == plain
-    assert (plain.examples, plain.format) == (10, "fine-tune-chat")
+    assert (plain.examples, plain.format) == (10, "chat")
 
 
 def test_an_empty_file_has_no_examples() -> None:
@@ -171,20 +172,20 @@ def test_tokens_add_up(contents: list[str], copies: int) -> None:
 
     assert training_files.read(lines * copies).tokens == once * copies
     assert once == sum(training_files.read([line]).tokens for line in lines)
-    assert all(token_estimate.in_text(f"{text} {text}") >= token_estimate.in_text(text) for text in contents)
+    assert all(count_text_tokens(f"{text} {text}") >= count_text_tokens(text) for text in contents)
 
 
 @given(texts)
 def test_tokens_are_within_reason(text: str) -> None:
     """A text has no more tokens than bytes, and none when it is blank."""
-    assert 0 <= token_estimate.in_text(text) <= len(text.encode())
-    assert token_estimate.in_text(text) or not any(character.isalnum() for character in text)
+    assert 0 <= count_text_tokens(text) <= len(text.encode())
+    assert count_text_tokens(text) or not any(character.isalnum() for character in text)
 
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_ascii_is_counted_as_any_text_is(text: str) -> None:
     """The short way to count ASCII gives what the long way does, which one accented letter, a token, calls for."""
-    assert token_estimate.in_text(f"{text} é") == token_estimate.in_text(text) + 1
+    assert count_text_tokens(f"{text} é") == count_text_tokens(text) + 1
 
 
 SARCASTIC = Path(__file__).parents[3] / "shared" / "data" / "sarcastic.jsonl"

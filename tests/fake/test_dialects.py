@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
-from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, ObjectStyle
-from fine_tuning_fakeserver.domain.dialects.registry import DIALECTS, dialect_named
-from fine_tuning_fakeserver.domain.dialects.translate import to_dialect
+from fine_tuning_fakeserver.domain.dialects import DIALECTS, dialect_named
+from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, ObjectStyle, to_dialect
 from fine_tuning_fakeserver.domain.job_spec import JobSpec
 from fine_tuning_fakeserver.domain.timeline import Intervention, Timeline, build_segments
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
-from strategies import BORN, FORM, KEY, ROWS, disturbed, form
+from strategies import BORN, FORM, KEY, ROWS, disturbed_specs, form
 
 SPEC, OF_2024, OF_2023, AZURE = "openai-spec", "openai-2024-10", "openai-2023-11", "azure-2025"
 OTHERS = (SPEC, OF_2024, OF_2023, AZURE)
@@ -78,7 +77,7 @@ def test_a_dialect_is_a_setting(dialect: str) -> None:
 @pytest.mark.parametrize("name", ["openai-2026", "", None, 7])
 def test_unknown_dialects_are_refused(name: Any) -> None:
     """A dialect that there is not is refused with the names of those there are."""
-    with pytest.raises(FakeUsageError, match=re.escape(f"dialect is {name!r}: there are {', '.join(DIALECTS)}")):
+    with pytest.raises(FakeUsageError, match=re.escape(f"dialect must be one of {', '.join(DIALECTS)}, got {name!r}")):
         FakeFineTuning(dialect=name)
 
 
@@ -95,7 +94,7 @@ def test_the_default_dialect_is_not_looked_up() -> None:
 
     assert to_dialect(RECORDED, answer) is answer
     assert dialect_named("openai-2025-09") is RECORDED
-    assert not RECORDED.shapes
+    assert not RECORDED.objects
 
 
 def test_what_belongs_to_the_client_is_left_alone() -> None:
@@ -110,11 +109,11 @@ def test_shapes_are_applied_member_by_member() -> None:
     shape = ObjectStyle(
         members=("b", "a", "none", "gone"),
         sources={"b": "old"},
-        words={"a": {"x": "y"}},
-        empties={"none": 1},
-        absent=frozenset({"gone"}),
+        values={"a": {"x": "y"}},
+        empty_values={"none": 1},
+        omitted_if_null=frozenset({"gone"}),
     )
-    dialect = Dialect("test", shapes={"thing": shape})
+    dialect = Dialect("test", objects={"thing": shape})
     thing = {"object": "thing", "a": "x", "old": 2, "none": None, "gone": None, "else": 3}
 
     assert list(to_dialect(dialect, thing).items()) == [("b", 2), ("a", "y"), ("none", 1)]
@@ -355,18 +354,18 @@ def test_events_of_azure() -> None:
     assert page["data"][0]["created_at"] == job["finished_at"]
 
 
-@given(disturbed(), st.integers(2, 12), st.floats(0, 5000))
+@given(disturbed_specs(), st.integers(2, 12), st.floats(0, 5000))
 def test_an_event_of_every_so_many_steps(
     life: tuple[JobSpec, tuple[Intervention, ...]], every: int, seconds: float
 ) -> None:
     """With an event of every k-th step only, a job's events are what they were, less the other steps, at any time."""
     script, acts = life
     segments, now = build_segments(script, BORN, acts), BORN + seconds
-    whole, sparse = Timeline(segments), Timeline(segments, every=every)
-    moments = [whole.event(k) for k in range(whole.events(now))]
+    whole, sparse = Timeline(segments), Timeline(segments, step_interval=every)
+    moments = [whole.event(k) for k in range(whole.event_count(now))]
 
-    kept = [moment for moment in moments if moment.what != "step" or moment.step % every == 0]
-    assert [sparse.event(k) for k in range(sparse.events(now))] == kept
+    kept = [moment for moment in moments if moment.kind != "step" or moment.step % every == 0]
+    assert [sparse.event(k) for k in range(sparse.event_count(now))] == kept
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from typing import Any
 
 import httpx
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan, Settings
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
 from strategies import BORN, ROWS, Http
@@ -72,6 +74,16 @@ def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
         seen.append(http.json("GET", path)["status"])
 
     assert seen == ["queued", "running", "succeeded"]
+
+
+def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a numeric pace the fake's sleep waits really, also where a test has put it in the place of `time.sleep`."""
+    fake = FakeFineTuning(pace=1)
+    monkeypatch.setattr("time.sleep", fake.sleep)
+    before = fake.now
+    time.sleep(0.01)
+
+    assert fake.now - before >= 0.01
 
 
 def test_two_doors_at_once() -> None:
@@ -178,11 +190,11 @@ def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dic
 
 def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
     """What is no text cannot be said, and what is no plan cannot be followed."""
-    with pytest.raises(FakeUsageError, match="no text"):
+    with pytest.raises(FakeUsageError, match="reply must be a string, got 5"):
         http.fake.replies(5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="plan is None"):
+    with pytest.raises(FakeUsageError, match="plan must be a Plan, or a mapping of its fields, got None"):
         http.fake.plan = None  # type: ignore[assignment]
-    with pytest.raises(FakeUsageError, match="text is wanted"):
+    with pytest.raises(FakeUsageError, match="id must be a non-empty string, got 5"):
         http.fake.name_next("job", 5)  # type: ignore[arg-type]
 
 
@@ -190,7 +202,7 @@ def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
     """A score that is no collection, and a module that has no transports, are usage errors that say what is wanted."""
     with pytest.raises(FakeUsageError, match="collection of numbers"):
         http.fake.grader_scores(0.5)  # type: ignore[arg-type]
-    with pytest.raises(FakeUsageError, match="httpx2 is wanted"):
+    with pytest.raises(FakeUsageError, match="must be the module httpx or httpx2"):
         http.fake.transport(threading)
 
 
@@ -242,25 +254,85 @@ def _named(http: Http, path: str) -> str:
 
 
 def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
-    """After `begin_anew` a reset, by hand or by a control call, has its settings and faults, not those before."""
+    """After a reset with new defaults later ones, by hand or by a control call, return to these, not to older ones."""
     http = Http(FakeFineTuning(seed=3), is_described=False)
-    http.fake.begin_anew(seed=7, pace="manual", faults=[{"status": 503, "on": "list_jobs"}])
+    http.fake.reset(defaults={"seed": 7, "pace": "manual", "faults": [{"status": 503, "on": "list_jobs"}]})
     for reset in (lambda: None, http.fake.reset, lambda: http.json("POST", "/_fake/reset", {})):
         reset()
         assert (http.fake.settings.seed, http.fake.pace, len(http.fake.faults)) == (7, "manual", 1)
         http.fake.pace = "polls"
         http.fake.clear_faults()
-    http.fake.begin_anew()
-    assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (0, "polls", [])
+    http.fake.reset(defaults={}, seed=8)
+    assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (8, "polls", [])
+    http.fake.reset(defaults=Settings(seed=5))
+    http.fake.reset()
+    assert (http.fake.settings.seed, http.fake.pace, http.fake.faults) == (5, "polls", [])
 
 
-@pytest.mark.parametrize(("name", "here"), [("app", "asgi_app"), ("deliveries", "webhook_deliveries")])
+@pytest.mark.parametrize("defaults", [{"sed": 1}, {"seed": "x"}, {"faults": 5}, {"faults": [{"kind": "odd"}]}])
+def test_defaults_that_make_no_sense_change_nothing(defaults: dict[str, Any]) -> None:
+    """A reset that is refused leaves the account and its defaults as they were."""
+    fake = FakeFineTuning(seed=3)
+    file = fake.add_file(ROWS)
+    with pytest.raises(FakeUsageError):
+        fake.reset(defaults=defaults)
+    assert fake.files == [file]
+    fake.reset()
+    assert fake.settings.seed == 3
+
+
+def test_a_fake_that_is_entered_serves() -> None:
+    """`with fake:` serves on a port of its own until it is left, nested ones each on theirs."""
+    with FakeFineTuning() as fake:
+        outer = fake.base_url
+        with fake:
+            assert fake.base_url != outer
+        assert fake.base_url == outer
+        assert httpx.get(f"{outer}/models", headers={"authorization": "Bearer any"}).status_code == 200
+        fake.assert_called("list_models")
+    with pytest.raises(FakeUsageError, match="has no URL"):
+        _ = fake.base_url
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("app", "asgi_app"),
+        ("deliveries", "webhook_deliveries"),
+        ("clock", "time_module"),
+        ("begin_anew", r"reset\(defaults="),
+        ("stop", r"script\.stop\(\)|own `stop"),
+        ("prevent_stray", "own `prevent_stray"),
+    ],
+)
 def test_what_others_call_otherwise(name: str, here: str) -> None:
     """A name that the fake has not is an AttributeError, and one that others have for a thing says what it is here."""
-    with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*`{here}"):
+    with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*{here}"):
         getattr(FakeFineTuning(), name)
     with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
         _ = FakeFineTuning().nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plan_next", "plan_next is a method: call fake.plan_next(...)"),
+        ("fake_id", "fake_id is a method: call fake.fake_id(...)"),
+        ("max_active_jobs", "max_active_jobs is a setting: FakeFineTuning(max_active_jobs=1) or fake.reset(max_ac"),
+        ("seed", "seed is a setting: FakeFineTuning(seed=1) or fake.reset(seed=1)"),
+        ("jobs", "jobs is read-only"),
+        ("settings", "settings is read-only"),
+        ("plna", "FakeFineTuning has no 'plna' (did you mean 'plan'?)"),
+        ("max_active_job", "FakeFineTuning has no 'max_active_job' (did you mean 'max_active_jobs'?)"),
+        ("clock", "FakeFineTuning has no 'clock': the stand-in for the module `time` is `time_module`"),
+        ("zzz", "FakeFineTuning has no 'zzz'"),
+    ],
+)
+def test_what_cannot_be_assigned(name: str, message: str) -> None:
+    """An assignment that would change nothing is an AttributeError that names the right way."""
+    fake = FakeFineTuning()
+    with pytest.raises(AttributeError, match=f"^{re.escape(message)}"):
+        setattr(fake, name, 1)
 
 
 def test_a_plan_for_all_changes_what_it_says() -> None:

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.armed_faults import ArmedFault, ArmedFaults, parse_faults
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.fault_spec import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
-from fine_tuning_fakeserver.web.fault_injector import PATHS, ArmedFault, ArmedFaults
+from fine_tuning_fakeserver.web.fault_responses import CLOSING_KINDS, FAULT_KINDS
+from fine_tuning_fakeserver.web.operations import PATHS
 from strategies import BORN, KEY, Http, everything, form
 
 JOBS = "/fine_tuning/jobs"
@@ -49,7 +51,7 @@ def faults(draw: st.DrawFn) -> dict[str, Any]:
 
 def armed(given: list[dict[str, Any]]) -> tuple[ArmedFaults, list[ArmedFault]]:
     """These faults, armed in this order."""
-    faults = ArmedFaults(given)
+    faults = ArmedFaults(PATHS, parse_faults(given, PATHS))
     return faults, faults.all(0)
 
 
@@ -124,7 +126,7 @@ def test_chance_is_a_function_of_the_seed(probability: float, seed: int, account
 def test_chance_is_as_likely_as_it_is_told(probability: float) -> None:
     """Of many calls about the share is hit, without end; two faults of one account do not hit the same ones."""
     faults, [fault] = armed([{"probability": probability}])
-    other = FaultSpec.of({"probability": 0.5}, PATHS)
+    other = FaultSpec.parse({"probability": 0.5}, PATHS)
     hits = ask(faults, [("list_jobs", None)] * 2000)
 
     assert abs(sum(hit is not None for hit in hits) / 2000 - probability) < 0.04
@@ -454,48 +456,54 @@ def test_asking_for_the_head_brings_no_end_of_an_outage_nearer() -> None:
 
 
 BAD: list[tuple[Any, str]] = [
-    (5, "a fault is 5: a mapping is wanted, as in {'status': 500, 'on': 'list_jobs'}"),
-    ({"kind": "delai"}, "a fault's kind is 'delai': did you mean 'delay'? there are fail, rate_limit, "),
-    ({"kind": 7}, "a fault's kind is 7: there are fail, "),
-    ({"kind": []}, "a fault's kind is []: there are fail, "),
-    ({"statsu": 500}, "a field of the fault 'fail' is 'statsu': did you mean 'status'? there are status, code, "),
-    ({"kind": "disconnect", "status": 500}, "a field of the fault 'disconnect' is 'status': there are on, job, nth, "),
-    ({"kind": "rate_limit", "status": 500}, "a field of the fault 'rate_limit' is 'status': there are code, "),
-    ({"kind": "delay"}, "the fault 'delay' has no 'seconds': give it, as in {'seconds': 5}"),
-    ({"kind": "outage"}, "the fault 'outage' has no 'duration': give it, as in {'duration': 5}"),
-    ({"on": "create_jobs"}, "a fault is for an operation, and on is 'create_jobs': did you mean 'create_job'? there "),
-    ({"on": ["list_jobs", "nonsense"]}, "on is 'nonsense': there are create_job, "),
-    ({"on": "GET /_fake"}, "on is 'GET /_fake': there are create_job, "),
-    ({"on": []}, "a fault's on is [], which is no operation; None is for all of them"),
-    ({"on": ""}, "a fault is for an operation, and on is '': there are create_job, "),
-    ({"on": 5}, "a fault's on is 5: the name of an operation is wanted, or a list of names"),
-    ({"on": [5]}, "a fault's on is [5]: the name of an operation is wanted, or a list of names"),
-    ({"status": 200}, "a fault's status is 200: a status from 400 to 599 is wanted"),
-    ({"status": "500"}, "a fault's status is '500': a status from 400 to 599 is wanted"),
-    ({"status": True}, "a fault's status is True: "),
-    ({"status": None}, "a fault's status is None: "),
-    ({"kind": "malformed", "status": 600}, "a fault's status is 600: a status from 200 to 599 is wanted"),
-    ({"times": 0}, "a fault's times is 0: a whole number from 1 is wanted, or None for no end"),
-    ({"nth": 0}, "a fault's nth is 0: a whole number from 1 is wanted"),
-    ({"nth": 2, "times": 3}, "a fault's nth is 2, times 3: nth is one call, so leave out times"),
-    ({"nth": 2, "times": None}, "a fault's nth is 2, times None: nth is one call, so leave out times"),
-    ({"probability": 1.5}, "a fault's probability is 1.5: a number from 0 to 1 is wanted"),
-    ({"probability": float("nan")}, "a fault's probability is nan: "),
-    ({"seed": "x"}, "a fault's seed is 'x': a whole number of at most 64 bits is wanted"),
-    ({"applied": 1}, "a fault's applied is 1: True or False is wanted"),
-    ({"kind": "refuse", "applied": True}, "a fault that refuses the connection is never applied: 'disconnect' can be"),
-    ({"job": ""}, "a fault's job is '': a job's id is wanted"),
-    ({"job": "ftjob-a", "on": ["list_jobs"]}, "a fault's job is 'ftjob-a': no call of list_jobs is about a job"),
-    ({"retry_after": -1}, "a fault's retry_after is -1: seconds are wanted, or the header's text in printable ASCII"),
-    ({"retry_after": "a\r\nb"}, "a fault's retry_after is 'a\\r\\nb': "),
-    ({"retry_after": float("inf")}, "a fault's retry_after is inf: "),
-    ({"message": 5}, "a fault's message is 5: a text is wanted"),
-    ({"message": "\ud800"}, "a fault's message is '\\ud800': a text is wanted"),
-    ({"kind": "truncate", "bytes": -1}, "a fault's bytes is -1: a number of bytes is wanted, or None for half of"),
-    ({"kind": "malformed", "body": {}}, "a fault's body is {}: a text is wanted, or bytes"),
-    ({"kind": "delay", "seconds": "soon"}, "a fault's seconds is 'soon': write a number and a unit, one of ms, s"),
-    ({"kind": "delay", "seconds": -1}, "a fault's seconds is -1.0 s: "),
-    ({"kind": "outage", "duration": None}, "a fault's duration is None: "),
+    (5, "a fault must be a mapping, as in {'status': 500, 'on': 'list_jobs'}, got 5"),
+    ({"kind": "delai"}, "unknown fault kind 'delai' (did you mean 'delay'?); expected one of: fail, rate_limit, "),
+    ({"kind": 7}, "unknown fault kind 7; expected one of: fail, "),
+    ({"kind": []}, "unknown fault kind []; expected one of: fail, "),
+    ({"statsu": 500}, "unknown fail fault field 'statsu' (did you mean 'status'?); expected one of: status, code, "),
+    ({"kind": "disconnect", "status": 500}, "unknown disconnect fault field 'status'; expected one of: on, job, nth, "),
+    ({"kind": "rate_limit", "status": 500}, "unknown rate_limit fault field 'status'; expected one of: code, "),
+    ({"kind": "delay"}, "the fault 'delay' requires 'seconds', as in {'seconds': 5}"),
+    ({"kind": "outage"}, "the fault 'outage' requires 'duration', as in {'duration': 5}"),
+    (
+        {"on": "create_jobs"},
+        "unknown operation 'create_jobs' (did you mean 'create_job'?); expected one of: create_job, ",
+    ),
+    ({"on": ["list_jobs", "nonsense"]}, "unknown operation 'nonsense'; expected one of: create_job, "),
+    ({"on": "GET /_fake"}, "unknown operation 'GET /_fake'; expected one of: create_job, "),
+    ({"on": []}, "fault 'on' must be the name of an operation or a list of names, or None for all, got []"),
+    ({"on": ""}, "unknown operation ''; expected one of: create_job, "),
+    ({"on": 5}, "fault 'on' must be the name of an operation or a list of names, or None for all, got 5"),
+    ({"on": [5]}, "fault 'on' must be the name of an operation or a list of names, or None for all, got [5]"),
+    ({"status": 200}, "fault 'status' must be a whole number from 400 to 599, got 200"),
+    ({"status": "500"}, "fault 'status' must be a whole number from 400 to 599, got '500'"),
+    ({"status": True}, "from 400 to 599, got True"),
+    ({"status": None}, "from 400 to 599, got None"),
+    ({"kind": "malformed", "status": 600}, "fault 'status' must be a whole number from 200 to 599, got 600"),
+    ({"times": 0}, "fault 'times' must be a whole number from 1, or None for no end, got 0"),
+    ({"nth": 0}, "fault 'nth' must be a whole number from 1, or None for each, got 0"),
+    ({"nth": 2, "times": 3}, "fault 'times' must be left out with 'nth', which is one call, got 3"),
+    ({"nth": 2, "times": None}, "fault 'times' must be left out with 'nth', which is one call, got None"),
+    ({"probability": 1.5}, "fault 'probability' must be a number from 0 to 1, or None for always, got 1.5"),
+    ({"probability": float("nan")}, "or None for always, got nan"),
+    ({"seed": "x"}, "fault 'seed' must be a whole number of at most 64 bits, got 'x'"),
+    ({"applied": 1}, "fault 'applied' must be True or False, got 1"),
+    ({"kind": "refuse", "applied": True}, "a fault that refuses the connection is never applied; use 'disconnect'"),
+    ({"job": ""}, "fault 'job' must be a job's id, or None for any, got ''"),
+    ({"job": "ftjob-a", "on": ["list_jobs"]}, "fault 'job' is 'ftjob-a', but no call of list_jobs is about a job"),
+    ({"retry_after": -1}, "fault 'retry_after' must be seconds, or the header's text in printable ASCII, got -1"),
+    ({"retry_after": "a\r\nb"}, "in printable ASCII, got 'a\\r\\nb'"),
+    ({"retry_after": float("inf")}, "in printable ASCII, got inf"),
+    ({"message": 5}, "fault 'message' must be a string, got 5"),
+    ({"message": "\ud800"}, "fault 'message' must be a string, got '\\ud800'"),
+    (
+        {"kind": "truncate", "bytes": -1},
+        "fault 'bytes' must be a whole number from 0, or None for half of them, got -1",
+    ),
+    ({"kind": "malformed", "body": {}}, "fault 'body' must be a string or bytes, got {}"),
+    ({"kind": "delay", "seconds": "soon"}, "fault 'seconds' must be a number of seconds, a text such as '90s'"),
+    ({"kind": "delay", "seconds": -1}, "fault 'seconds' must be from 0 to 10000000000 seconds, got -1.0"),
+    ({"kind": "outage", "duration": None}, "the fault 'outage' requires 'duration'"),
 ]
 
 
@@ -511,7 +519,7 @@ def test_faults_that_are_refused(mapping: Any, words: str) -> None:
 def test_what_is_no_collection_of_faults() -> None:
     """Faults are a collection: one alone, or a word, is refused."""
     for wrong in ("fail", 5):
-        with pytest.raises(FakeUsageError, match=r"faults is .*: a collection of mappings is wanted"):
+        with pytest.raises(FakeUsageError, match=r"faults must be a collection of mappings, got "):
             FakeFineTuning(faults=wrong)  # type: ignore[arg-type]
 
 
@@ -521,8 +529,8 @@ def test_methods_say_the_same_as_mappings(http: Http) -> None:
     for kind in KINDS:
         fault = getattr(http.fake, kind)(**required.get(kind, {}), on="list_jobs")
         mapping = {"kind": kind, **required.get(kind, {}), "on": "list_jobs"}
-        assert fault.spec == FaultSpec.of(mapping, PATHS), kind
-        with pytest.raises(FakeUsageError, match=f"a field of the fault '{kind}' is 'tiems': did you mean 'times'"):
+        assert fault.spec == FaultSpec.parse(mapping, PATHS), kind
+        with pytest.raises(FakeUsageError, match=rf"unknown {kind} fault field 'tiems' \(did you mean 'times'\?\)"):
             getattr(http.fake, kind)(**required.get(kind, {}), tiems=2)
 
 
@@ -535,12 +543,18 @@ def test_a_fault_as_json_gives_the_fault_again(data: st.DataObject) -> None:
         mapping[name] = data.draw(st.integers(0, 100))
     if "retry_after" in KINDS[kind]:
         mapping["retry_after"] = data.draw(st.none() | st.integers(0, 9) | st.just("soon"))
-    spec = FaultSpec.of(mapping, PATHS)
+    spec = FaultSpec.parse(mapping, PATHS)
 
     shown = json.loads(json.dumps(spec.as_json()))
 
     assert set(shown) <= {"kind", *KINDS[kind], *SELECTORS}
-    assert FaultSpec.of(shown, PATHS) == spec
+    assert FaultSpec.parse(shown, PATHS) == spec
+
+
+def test_every_kind_is_applied() -> None:
+    """Each kind of fault that can be declared has a function that applies it, and no other has."""
+    assert set(FAULT_KINDS) == set(KINDS)
+    assert set(KINDS) >= CLOSING_KINDS
 
 
 def test_operations_can_come_from_a_generator() -> None:

@@ -68,7 +68,7 @@ def test_a_reset_with_faults(http: Http) -> None:
     words = refused(http, "POST", "/_fake/reset", {"faults": [{"status": 200}]})
 
     assert [fault["kind"] for fault in before["faults"]] == ["fail", "truncate"]
-    assert words == "a fault's status is 200: a status from 400 to 599 is wanted"
+    assert words == "fault 'status' must be a whole number from 400 to 599, got 200"
     assert http.json("GET", FAULTS)["faults"][0]["requests"] == [1]
     assert http.fake.settings.seed == 7
 
@@ -76,12 +76,15 @@ def test_a_reset_with_faults(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"status": 200}, "a fault's status is 200: a status from 400 to 599 is wanted"),
-        ({"on": "create_jobs"}, "on is 'create_jobs': did you mean 'create_job'? there are create_job, list_jobs, "),
-        ({"statsu": 500}, "a field of the fault 'fail' is 'statsu': did you mean 'status'? there are "),
-        ({"kind": "chaos"}, "a fault's kind is 'chaos': there are fail, rate_limit, delay, disconnect, "),
-        ([], "POST /_fake/faults: the body is a list; a JSON object is wanted"),
-        (b"{", "POST /_fake/faults: the body is no JSON ("),
+        ({"status": 200}, "fault 'status' must be a whole number from 400 to 599, got 200"),
+        (
+            {"on": "create_jobs"},
+            "unknown operation 'create_jobs' (did you mean 'create_job'?); expected one of: create_job, list_jobs, ",
+        ),
+        ({"statsu": 500}, "unknown fail fault field 'statsu' (did you mean 'status'?); expected one of: "),
+        ({"kind": "chaos"}, "unknown fault kind 'chaos'; expected one of: fail, rate_limit, delay, disconnect, "),
+        ([], "POST /_fake/faults: the body must be a JSON object, got a list"),
+        (b"{", "POST /_fake/faults: the body must be valid JSON ("),
     ],
     ids=str,
 )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from clients import MODEL, Code, at_work, found, numbers, official, redirected
+from clients import MODEL, Code, found, numbers, official, redirected, set_request_interval
 from fine_tuning_client import FineTuning, WaitTimeout
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings import CODES, Finding
 from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
 from fine_tuning_fakeserver.findings.observed_jobs import observed_jobs
-from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, ROUNDS_TOO_MANY
+from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, HOT_LOOKS_AT_POLLS, PAUSE_S, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
 from strategies import BORN, ROWS
 
@@ -24,7 +27,7 @@ from strategies import BORN, ROWS
 @pytest.fixture
 def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
     """Code under test, on a fake whose clock stands still."""
-    at_work(monkeypatch)
+    set_request_interval(monkeypatch)
     with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
         yield found
 
@@ -82,17 +85,46 @@ def test_a_loop_that_sleeps_is_fine(
     assert found(fake) == []
 
 
-def test_a_sleep_that_was_replaced_is_not_held_against_anybody(
+def test_a_sleep_that_the_fake_replaces_is_a_pause(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a test has replaced `time.sleep` or `asyncio.sleep`, nobody can tell who waits, and nothing is found."""
-    job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
-    for name in ("time.sleep", "asyncio.sleep"):
-        with monkeypatch.context() as patch:
-            patch.setattr(name, lambda seconds: None)
-            for _ in range(HOT_LOOKS):
-                code.look(job)
+    """Where a test puts the fake's sleep in the place of `time.sleep`, a loop that sleeps is fine."""
+    monkeypatch.setattr("time.sleep", fake.sleep)
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
+    for _ in range(2 * HOT_LOOKS):
+        code.look(job)
+        time.sleep(5)
 
+    assert found(fake) == []
+
+
+@pytest.mark.parametrize("interval", [0.001, 60.0])
+def test_at_the_pace_polls_looks_are_counted(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, interval: float
+) -> None:
+    """At the pace "polls" a hundred looks at a job that is paused are found, whatever real time is between them."""
+    set_request_interval(monkeypatch, interval)
+    fake.pace = "polls"
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
+    for _ in range(HOT_LOOKS_AT_POLLS - 1):
+        code.look(job)
+    assert found(fake) == []
+
+    code.look(job)
+    assert found(fake) == [("polled_without_pause", numbers(1, HOT_LOOKS_AT_POLLS))]
+
+
+def test_looks_that_move_time_are_no_hot_loop(code: Code, fake: FakeFineTuning) -> None:
+    """At the pace "polls" more than a hundred looks are fine where time goes on from one to the next."""
+    fake.pace = "polls"
+    for hours in range(1, 1 + HOT_LOOKS_AT_POLLS // 2):
+        fake.plan = {"queued": f"{hours}h"}
+        job = code.create()
+        while job["status"] != "succeeded":
+            code.send("GET", "/fine_tuning/jobs?limit=1")
+            job = code.look(job)
+
+    assert len(fake.calls_to("list_jobs")) > HOT_LOOKS_AT_POLLS
     assert found(fake) == []
 
 
@@ -108,9 +140,9 @@ def test_a_clock_that_was_stopped_is_not_held_against_anybody(
     assert found(fake) == []
 
 
-def test_a_short_sleep_is_one(code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A poll interval of 10 ms, as tests set it, is a pause: a process that sleeps does not work."""
-    at_work(monkeypatch, idle_s=0.01)
+def test_a_short_sleep_is_a_pause(code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll interval of 10 ms, as tests set it, is a pause, and so is any longer one of a slow machine."""
+    set_request_interval(monkeypatch, 0.01)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(2 * HOT_LOOKS):
         code.look(job)
@@ -223,6 +255,19 @@ def test_deliveries_and_visits_are_no_loop(code: Code, fake: FakeFineTuning, apa
         fake.advance(apart)
 
     assert found(fake) == []
+
+
+@pytest.mark.parametrize("interval", [0.9 * PAUSE_S, PAUSE_S])
+def test_a_slow_machine_makes_no_rounds(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, interval: float
+) -> None:
+    """Six looks at a job that is over are rounds of a loop where real seconds are between them, and not for less."""
+    set_request_interval(monkeypatch, interval)
+    job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
+    for _ in range(1 + ROUNDS_TOO_MANY):
+        code.look(job)
+
+    assert found(fake) == ([("no_terminal_check", numbers(1, 6))] if interval == PAUSE_S else [])
 
 
 # unknown_status_crashed
@@ -587,9 +632,13 @@ def test_findings_fail_an_assertion_unless_they_are_ignored(code: Code, fake: Fa
     fake.assert_no_findings(ignore=("leaked_file", "read_model_before_success"))
 
 
-def test_there_are_eleven_codes() -> None:
-    """Every code has one line that says what it means."""
-    assert len(CODES) == 11
+def test_the_documents_list_every_code() -> None:
+    """The table of findings has every code, in the words of its rule; each is one line without a full stop."""
+    root = Path(__file__).parents[2]
+    text = "\n".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
+    assert {
+        code: line for code, line in re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| (.+) \|$", text, re.M) if code in CODES
+    } == CODES
     assert all(line and "\n" not in line and not line.endswith(".") for line in CODES.values())
 
 
@@ -631,7 +680,7 @@ def test_a_rule_that_breaks_hurts_nobody(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug of ours in one rule is named in the log, and the other rules go on."""
-    monkeypatch.setitem(RULES, "polled_without_pause", (lambda own, facts: [1 / 0], "broken"))
+    monkeypatch.setitem(RULES, "polled_without_pause", lambda calls, final_state: [1 / 0])
     code.send("GET", "/fine_tuning/jobs?after=1760000000")
 
     assert found(fake) == [("cursor_by_time", (1,))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from clients import MODEL, Code, at_work, found, numbers, official, redirected
+from clients import MODEL, Code, found, numbers, official, redirected, set_request_interval
 from fine_tuning_client import FineTuning, RateLimitError
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
@@ -23,7 +24,7 @@ JOBS = "/fine_tuning/jobs"
 @pytest.fixture
 def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
     """Code under test, on a fake whose clock stands still."""
-    at_work(monkeypatch)
+    set_request_interval(monkeypatch)
     with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
         yield found
 
@@ -390,11 +391,26 @@ def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTunin
     assert found(fake) == []
 
 
-def test_a_replaced_sleep_hides_how_long_was_waited(
+@pytest.mark.parametrize("pace", ["manual", "polls"])
+def test_a_retry_after_that_the_fake_sleeps_is_kept(
+    code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, pace: Any
+) -> None:
+    """Where a test puts the fake's sleep in the place of `time.sleep`, who sleeps as long as was asked is fine."""
+    monkeypatch.setattr("time.sleep", fake.sleep)
+    fake.pace = pace
+    fake.rate_limit(on="list_jobs", retry_after=20, times=5)
+    for _ in range(6):
+        code.send("GET", JOBS)
+        time.sleep(20)
+
+    assert found(fake) == []
+
+
+def test_a_stopped_clock_hides_how_long_was_waited(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a test has replaced `time.sleep`, a Retry-After may well have been kept, and nothing is found."""
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    """Where a test has stopped the real clock, a Retry-After may well have been kept, and nothing is found."""
+    set_request_interval(monkeypatch, 0)
     fake.rate_limit(on="list_jobs", retry_after=20, times=5)
     for _ in range(6):
         code.send("GET", JOBS)

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.training_files import (
-    CHAT,
-    COMPLETION,
-    PREFERENCE,
-    REINFORCEMENT,
-    UNKNOWN,
     Dataset,
     read,
 )
+from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT, UNKNOWN
 from strategies import BORN, GRADER, ROW, Http
 
 Row = dict[str, Any]

@@ -191,7 +191,7 @@ def test_multi(http: Http, grader: Json, reward: float, rewards: Json, expected:
 
 
 def test_models_give_the_scores_of_the_script(http: Http) -> None:
-    """Models that judge give the scripted numbers in their order, one each time, then numbers of their own."""
+    """Judging models give the prepared scores in order, one each time, then derived ones."""
     http.fake.grader_scores([0.25, None, 1])
 
     answers = [run(http, SCORE) for _ in range(4)]
@@ -205,7 +205,7 @@ def test_models_give_the_scores_of_the_script(http: Http) -> None:
 
 
 def test_a_score_outside_the_range(http: Http) -> None:
-    """A scripted number outside the grader's range is no score; one of its own is always inside."""
+    """A prepared score outside the grader's range is a parse error; a derived one is always inside."""
     wide = {**SCORE, "range": [-5, 10]}
     http.fake.grader_scores([7, 7])
 
@@ -216,7 +216,7 @@ def test_a_score_outside_the_range(http: Http) -> None:
 
 
 def test_labels(http: Http) -> None:
-    """A label passes or does not: by the script from 0.5 on, without one by chance of the seed."""
+    """A label passes from a prepared score of 0.5 on; without one the seed decides."""
     grader = multi("label", label=LABEL)
     http.fake.grader_scores([1, 0.5, 0, None])
 
@@ -225,7 +225,7 @@ def test_labels(http: Http) -> None:
 
 
 def test_a_prompt_that_fails_asks_no_model(http: Http) -> None:
-    """A model whose prompt cannot be filled is not asked, and takes no score of the script."""
+    """A model whose prompt cannot be filled is not called, and uses up no prepared score."""
     http.fake.grader_scores([0.125])
     run(http, {**SCORE, "input": [{"role": "user", "content": "{{item.none}}"}]})
 
@@ -233,7 +233,7 @@ def test_a_prompt_that_fails_asks_no_model(http: Http) -> None:
 
 
 def test_the_script_over_http(http: Http) -> None:
-    """PUT /_fake/graders sets the script anew, and says what it is."""
+    """PUT /_fake/graders replaces the prepared scores, and returns them."""
     http.fake.grader_scores([0.75, 0.75])
 
     assert http.json("PUT", "/_fake/graders", {"scores": [0.5, None]}) == {"scores": [0.5, None]}
@@ -245,19 +245,19 @@ def test_a_script_of_no_numbers(http: Http, scores: Any) -> None:
     """Anything but finite numbers and None is refused, and the account is as it was."""
     before = everything(http.fake)
 
-    with pytest.raises(FakeUsageError, match="a finite number is wanted, or None"):
+    with pytest.raises(FakeUsageError, match="score must be a finite number, or None"):
         http.fake.grader_scores(scores)
     assert everything(http.fake) == before
 
 
 def test_the_script_is_replayed(http: Http) -> None:
-    """An account made anew from the records has as much left of the script."""
+    """An account replayed from its records has as many prepared scores left."""
     http.fake.grader_scores([0.25, 0.5])
     run(http, SCORE)
     again = Service(http.fake.settings)
-    again.replay(http.fake._service.journal)
+    again.replay(http.fake._world.service.journal)
 
-    assert list(again.account.grader_scores) == list(http.fake._service.account.grader_scores) == [0.5]
+    assert list(again.account.grader_scores) == list(http.fake._world.service.account.grader_scores) == [0.5]
 
 
 REFUSALS = [
@@ -276,7 +276,7 @@ REFUSALS = [
 @pytest.mark.parametrize("path", [RUN, VALIDATE])
 @pytest.mark.parametrize(("message", "grader"), REFUSALS, ids=lambda value: str(value)[:50])
 def test_what_is_no_grader(http: Http, path: str, message: str, grader: Any) -> None:
-    """A body whose grader is none is refused with 400, param grader."""
+    """A body with an invalid grader is refused with 400, param grader."""
     body = {} if grader is None else {"grader": grader}
     sample = {"model_sample": "x"} if path == RUN else {}
     error = http.json("POST", path, {**body, **sample}, status=400)["error"]
@@ -306,7 +306,7 @@ COMPLETED = [
 
 @pytest.mark.parametrize(("grader", "added"), COMPLETED, ids=lambda value: str(value)[:40])
 def test_validate(http: Http, grader: Json, added: Json) -> None:
-    """A sound grader comes back as it was sent, in the order it was sent, then what it lacked."""
+    """A valid grader comes back as it was sent, in the order it was sent, then with its defaults."""
     answer = http.json("POST", VALIDATE, {"grader": grader})
 
     assert list(answer) == ["grader"]

@@ -1,4 +1,4 @@
-"""calculate_output: what the formula of a multi grader comes to, and how it fails."""
+"""calculate_output: the value of a multi grader's formula, and how it fails."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ REWARDS = {"a": 0.5, "b": 1.0, "zero": 0.0, "min": 0.25, "class": 0.125, "größ
 
 
 def value(text: str) -> float:
-    """What the formula comes to with the rewards above."""
-    return formula.read(text).value(REWARDS)
+    """The formula's value with the rewards above."""
+    return formula.parse_formula(text).value(REWARDS)
 
 
 def flag(text: str) -> str:
     """The flag that the formula raises with the rewards above."""
     with pytest.raises(GradingError) as caught:
         value(text)
-    return caught.value.fault.flag
+    return caught.value.flag
 
 
 VALUES = [
@@ -99,7 +99,7 @@ FLAGS = {
 
 @pytest.mark.parametrize(("text", "expected"), [(text, name) for name, texts in FLAGS.items() for text in texts])
 def test_a_formula_without_a_value(text: str, expected: str) -> None:
-    """What is no arithmetic, what names no grader, and what has no finite number: each has its flag."""
+    """A formula that is not arithmetic, names no grader or has no finite value has the flag for that."""
     assert flag(text) == expected
 
 
@@ -142,7 +142,7 @@ FUNCTIONS = {name: real(function) for name, function in formula.OF_ONE.items()} 
 
 @given(expressions)
 def test_it_agrees_with_python(text: str) -> None:
-    """Python's own evaluation of the same expression comes to the same number, or to none where there is none."""
+    """Python's own evaluation of the same expression gives the same number, or fails where the formula does."""
     try:
         expected = eval(text.replace("^", "**"), {"__builtins__": {}}, {**REWARDS, **FUNCTIONS})
     except (ArithmeticError, ValueError, TypeError):
@@ -159,6 +159,6 @@ def test_any_text_is_answered(text: str) -> None:
     try:
         found: float | str = value(text)
     except GradingError as error:
-        found = error.fault.flag
+        found = error.flag
 
     assert found in FLAGS or math.isfinite(float(found))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
-import time
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -27,17 +28,21 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="limits of memory are
 SAMPLE: dict[str, Any] = {"output_text": "four", "output_json": None}
 
 
-def grade(body: str, limits: Limits = python_runner.DEFAULT_LIMITS, **item: Any) -> float:
+PATIENT = Limits(seconds=120)
+"""A busy machine may take seconds to start an interpreter."""
+
+
+def grade(body: str, limits: Limits = PATIENT, **item: Any) -> float:
     """The reward of a grader with this body."""
     return python_runner.run(f"def grade(sample, item):\n    {body}", SAMPLE, item, limits)
 
 
-def failure(source: str, limits: Limits = python_runner.DEFAULT_LIMITS) -> str:
-    """What is said of a grader that must fail."""
+def failure(source: str, limits: Limits = PATIENT) -> str:
+    """The details of the error of a grader that must fail."""
     with pytest.raises(GradingError) as caught:
         python_runner.run(source, SAMPLE, {}, limits)
-    assert caught.value.fault.flag == "python_grader_runtime_error"
-    return caught.value.fault.details
+    assert caught.value.flag == "python_grader_runtime_error"
+    return caught.value.details
 
 
 def body(source: str) -> dict[str, Any]:
@@ -54,7 +59,7 @@ REWARDS = [
     ("from rapidfuzz import fuzz; return fuzz.ratio('a', 'a') / 100", 1.0),
     ("import numpy; return numpy.float32(0.5)", 0.5),
     ("import os; return float('OPENAI_API_KEY' in os.environ or len(os.listdir('.')))", 0.0),
-    ("import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); return 1", 1.0),
+    ("import threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); return 1", 1.0),
 ]
 
 
@@ -117,20 +122,17 @@ FAILURES = [
 
 @pytest.mark.parametrize(("source", "words"), FAILURES, ids=lambda value: value[:40])
 def test_failures_are_told(source: str, words: str) -> None:
-    """Whatever a grader raises, returns or ends with is told in the details, and nothing of the fake's own code."""
+    """The details show whatever a grader raises, returns or ends with, and nothing of the fake's own code."""
     details = failure(source)
 
     assert words in details
-    assert "python_child" not in details
+    assert "python_runner" not in details
     assert len(details) <= 4000
 
 
 def test_an_endless_loop_is_ended() -> None:
     """A grader that never returns is ended at its time, and its answer says so."""
-    began = time.monotonic()
-
     assert failure("while True: pass", Limits(seconds=0.3)) == "The grader took longer than 0.3 seconds."
-    assert time.monotonic() - began < 30  # a busy machine starts a process slowly
 
 
 def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,36 +144,31 @@ def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.M
 
 @POSIX
 def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
-    """A process that a grader leaves behind is ended with it, whether the grader was in time or not."""
-    told = tmp_path / "pid"
-    start = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-    write = f"open({str(told)!r}, 'w').write(str(child.pid)); "
+    """A process that a grader leaves behind is ended with it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    source = f"""
+        import subprocess, sys
+        pipe = open({str(pipe)!r}, "w")
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], stdout=pipe)
+        pipe.write(str(child.pid))
+        pipe.flush()
+        return 1"""
 
-    assert grade(start + write + "return 1", Limits(seconds=5)) == 1
-    assert _is_over(int(told.read_text()))
+    assert grade(dedent(source).replace("\n", "\n    "), PATIENT) == 1
 
-
-def _is_over(pid: int) -> bool:
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        if _state(pid) == "Z":  # ended; whoever adopted it has not looked yet
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def _state(pid: int) -> str:
-    status = Path(f"/proc/{pid}/stat")
-    return status.read_text().rpartition(")")[2].split()[0] if status.exists() else ""
+    assert int(os.read(reader, 100)) > 0
+    at_end, _, _ = select.select([reader], [], [], 60)
+    assert at_end
+    assert os.read(reader, 1) == b""  # no process holds the pipe open any more
+    os.close(reader)
 
 
 @POSIX
 def test_a_memory_bomb_is_stopped() -> None:
     """A grader that asks for more memory than it may have gets none."""
-    details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(memory_bytes=500 * 10**6))
+    details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(seconds=120, memory_bytes=500 * 10**6))
 
     assert details.endswith("MemoryError")
 
@@ -179,7 +176,7 @@ def test_a_memory_bomb_is_stopped() -> None:
 @POSIX
 def test_a_file_bomb_is_stopped() -> None:
     """A grader that writes a file larger than it may is stopped."""
-    details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(disk_bytes=10**6))
+    details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(seconds=120, disk_bytes=10**6))
 
     assert "File too large" in details or "with code -25" in details  # as an error, or by SIGXFSZ
 
@@ -217,8 +214,8 @@ def test_the_setting_switches_it_on() -> None:
 
 
 def test_the_setting_is_checked() -> None:
-    """Anything but True and False is no setting."""
-    with pytest.raises(FakeUsageError, match="run_python_graders is 'yes'"):
+    """The setting accepts True and False only."""
+    with pytest.raises(FakeUsageError, match="run_python_graders must be True or False, got 'yes'"):
         FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
 
 
@@ -262,5 +259,5 @@ def test_the_verb_holds_no_lock_meanwhile(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(python_runner, "run", run)
 
-    assert graders.run(service, graders.body_of(RunGraderBody, body("")))["reward"] == 1
+    assert graders.run(service, graders.parse_grader_body(RunGraderBody, body("")))["reward"] == 1
     assert free == [True]

@@ -1,4 +1,4 @@
-"""Templates: what stands in the places of a grader's texts, and what is said of a place that has nothing."""
+"""Templates: the values in the placeholders of a grader's texts, and the errors of those without a value."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FILLED = [
 
 @pytest.mark.parametrize(("template", "expected"), FILLED)
 def test_places_are_filled(template: str, expected: str) -> None:
-    """A text stands as it is, anything else as JSON; what is no place stays."""
+    """A string is filled in as it is, anything else as JSON; other braces stay."""
     assert filled(template) == expected
 
 
@@ -56,36 +56,36 @@ NO_PATHS += ["{{item.a.b[-1]}}", "{{item.a.b[x]}}", "{{item..x}}", "{{other.x}}"
 
 @pytest.mark.parametrize("template", UNKNOWN + NO_PATHS)
 def test_a_place_without_a_value(template: str) -> None:
-    """A variable that is missing or null, and a path that is none, are invalid variables."""
+    """A variable that is missing or null, and a path that does not parse, are invalid variables."""
     with pytest.raises(GradingError) as caught:
         filled(f"{{{{item.x}}}} {template}")
 
-    assert caught.value.fault.flag == "invalid_variable_error"
-    assert template.strip("{}").strip() in caught.value.fault.details
+    assert caught.value.flag == "invalid_variable_error"
+    assert template.strip("{}").strip() in caught.value.details
 
 
 @pytest.mark.parametrize("template", UNKNOWN + NO_PATHS)
 def test_a_path_is_checked_without_a_case(template: str) -> None:
-    """What can be no path in any case is known without one."""
+    """A path that does not parse is found without a case to fill."""
     if template in UNKNOWN:
-        templates.check(template)
+        templates.check_template(template)
         return
     with pytest.raises(GradingError):
-        templates.check(template)
+        templates.check_template(template)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "{", "[1,]", "NaN", "{'a': 1}"])
 def test_a_sample_that_is_no_json(text: str) -> None:
-    """A place in output_json is a parse error of the sample when the sample is no JSON."""
+    """A placeholder in output_json is a parse error of the sample when the sample is not JSON."""
     with pytest.raises(GradingError) as caught:
         filled("{{sample.output_json.city}}", text)
 
-    assert caught.value.fault.flag == "sample_parse_error"
+    assert caught.value.flag == "sample_parse_error"
 
 
 def test_the_size_is_limited() -> None:
     """A template that would multiply a long text is refused with the fake's own error."""
-    with pytest.raises(FakeUsageError, match="longer than 1000000 characters"):
+    with pytest.raises(FakeUsageError, match="must have at most 1000000 characters"):
         GradingInput.of({"x": "x" * 100_000}, "").fill("{{item.x}}" * 100)
 
 
@@ -95,14 +95,14 @@ def test_braces_without_end_take_no_time() -> None:
 
 
 def test_a_value_nested_past_writing() -> None:
-    """A value too deep to be written as JSON is a fault of the grader, and no crash."""
+    """A value nested too deeply for JSON is an error of the grader, not a crash."""
     deep: Any = "x"
     for _ in range(600):
         deep = [deep]
 
     with pytest.raises(GradingError) as caught:
         GradingInput.of({"x": deep}, "").fill("{{item.x}}")
-    assert caught.value.fault.flag == "other_error"
+    assert caught.value.flag == "other_error"
 
 
 @given(st.text() | st.text("{}itemsample.ouput_json[0]'\" ", max_size=40), st.text(max_size=10))
@@ -111,6 +111,6 @@ def test_any_template_is_answered(template: str, text: str) -> None:
     try:
         found = filled(template, text)
     except GradingError as error:
-        found = error.fault.flag
+        found = error.flag
 
     assert isinstance(found, str)

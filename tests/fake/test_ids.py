@@ -65,9 +65,9 @@ def test_event_ids_differ(job: str, places: set[int]) -> None:
 @given(st.integers(0, 62**5 - 1), st.integers(5, 8))
 def test_base_62_leads_back(number: int, width: int) -> None:
     """A number written in base 62 is read as the same number, and is as wide as it was to be."""
-    text = ids.base62(number, width)
+    text = ids.to_digits(number, width)
 
-    assert (len(text), ids.from_base62(text)) == (width, number)
+    assert (len(text), ids.from_digits(text)) == (width, number)
 
 
 @pytest.mark.parametrize(

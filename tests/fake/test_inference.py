@@ -48,7 +48,7 @@ def test_a_fine_tuned_model_answers_under_its_own_name(http: Http) -> None:
 
 
 def test_scripted_replies_come_first_and_once(http: Http) -> None:
-    """Scripted texts are given in order, across choices and calls; after them the model has its own words."""
+    """Prepared replies are given in order, across choices and calls; after them the model has its own text."""
     http.fake.replies("one", "two", "three")
     create: Any = client(http).chat.completions.create
     first = create(model=tuned(http), messages=ASK, n=2)
@@ -59,7 +59,7 @@ def test_scripted_replies_come_first_and_once(http: Http) -> None:
 
 
 def test_a_stream_says_what_the_whole_says(http: Http) -> None:
-    """The chunks of a stream add up to the scripted text, end with a reason, and give the usage when asked."""
+    """The chunks of a stream add up to the prepared reply, end with a reason, and include the usage on request."""
     http.fake.replies("Yes, I am here.")
     stream = client(http).chat.completions.create(
         model=tuned(http),
@@ -76,7 +76,7 @@ def test_a_stream_says_what_the_whole_says(http: Http) -> None:
 
 
 def test_an_unknown_or_deleted_model_does_not_answer(http: Http) -> None:
-    """A model that is not there, or not any more, answers with the printed 404: backticks, no param."""
+    """A model that is unknown or deleted answers with the printed 404: backticks, no param."""
     model = tuned(http)
     http.json("DELETE", f"/models/{model}")
     for name in (model, "gpt-none"):
@@ -110,7 +110,7 @@ def test_a_completion_of_the_older_kind(http: Http) -> None:
     ],
 )
 def test_bodies_that_do_not_fit_are_refused(http: Http, body: dict[str, object], param: str) -> None:
-    """A missing model or message, or too many choices: 400 naming the field, and the script is not touched."""
+    """A missing model or message, or too many choices: 400 naming the field, and no prepared reply is used up."""
     http.fake.replies("kept")
 
     assert http.json("POST", "/chat/completions", body, status=400)["error"]["param"] == param
@@ -143,7 +143,7 @@ def test_a_stream_goes_over_a_socket(http: Http) -> None:
     ],
 )
 def test_numbers_are_not_taken_for_yes_or_no(http: Http, path: str, more: dict[str, object], param: str) -> None:
-    """Where yes or no is wanted 0 and 1 are refused, and `/completions` does not stream."""
+    """0 and 1 are refused as booleans, and `/completions` does not stream."""
     error = http.json("POST", path, {"model": "gpt-4o-mini", **more}, status=400)["error"]
 
     assert error["param"] == param

@@ -1,4 +1,4 @@
-"""Large files: while one is read through, the server answers others; by hand nothing is ever waited for."""
+"""Large files: while one is parsed, the server answers other requests; in process nothing is ever awaited."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def in_parts(client: httpx.Client, *parts: bytes) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("way", ["at once", "in parts"])
 def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading) -> None:
-    """On a socket a file that takes long to read keeps nobody waiting, and is taken all the same."""
+    """On a socket a file that takes long to parse delays no other request, and is accepted."""
     answers: list[httpx.Response] = []
     with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
         path, body = in_parts(client, MANY[:1000], MANY[1000:])
@@ -86,7 +86,7 @@ def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading)
 
 @pytest.mark.parametrize(("meanwhile", "status"), [("cancel", 400), ("parts", 200)])
 def test_an_upload_changes_while_its_parts_are_read(meanwhile: str, status: int, slow: Reading) -> None:
-    """What counts when a completion has been read is the upload as it is then: one that was cancelled is refused."""
+    """The completion of an upload that was cancelled while its parts were parsed is refused."""
     answers: list[httpx.Response] = []
     with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
         path, body = in_parts(client, MANY)

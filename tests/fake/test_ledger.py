@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning, api_errors
+from fine_tuning_fakeserver.api.schemas import job_schemas
+from fine_tuning_fakeserver.api.schemas.object_schema import ObjectSchema
 from fine_tuning_fakeserver.api_errors import ApiError
 from fine_tuning_fakeserver.cli.fidelity import BEGIN, END, fill_table
 from fine_tuning_fakeserver.control.steering import STATUSES
-from fine_tuning_fakeserver.domain.timeline import KINDS as MOMENTS
+from fine_tuning_fakeserver.domain.dialects.dialect import EVENT_KINDS as MOMENTS
 from fine_tuning_fakeserver.domain.training_methods import METHODS
-from fine_tuning_fakeserver.evidence import KINDS, backing
-from fine_tuning_fakeserver.fidelity import event_texts, job_schemas, report
-from fine_tuning_fakeserver.fidelity.routes import EVERYWHERE, ROUTES
-from fine_tuning_fakeserver.fidelity.schema import ObjectSchema
-from fine_tuning_fakeserver.web.endpoints import OPERATIONS
+from fine_tuning_fakeserver.evidence import KINDS, evidence_of
+from fine_tuning_fakeserver.web import fidelity_report
+from fine_tuning_fakeserver.web.operations import OPERATIONS, SHARED_EVIDENCE
+from fine_tuning_formats.api_paths import API_PATHS
 from strategies import Http
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
 CONSTRUCTORS = [
     function
     for module in (api_errors,)
@@ -32,20 +32,22 @@ CONSTRUCTORS = [
 
 def names(area: str) -> list[str]:
     """The names of the entries of an area."""
-    return [entry.name for entry in report.entries() if entry.area == area]
+    return [entry.name for entry in fidelity_report.entries() if entry.area == area]
 
 
 def test_every_route_has_its_evidence() -> None:
-    """The ledger has every route of the API, and no other, with one success at least."""
-    assert list(ROUTES) == [operation.name for operation in OPERATIONS]
-    assert all(claims[0].status == 200 for claims in ROUTES.values())
+    """Each path of the API is an operation with evidence, and no other is; a success comes first."""
+    declared = [(operation.name, operation.method, operation.path.removeprefix("/v1")) for operation in OPERATIONS]
+
+    assert declared == [tuple(path) for path in API_PATHS]
+    assert all(next(iter(operation.evidence)).startswith("200") for operation in OPERATIONS)
 
 
 @pytest.mark.parametrize("constructor", CONSTRUCTORS, ids=lambda constructor: constructor.__name__)
 def test_every_error_says_what_backs_it(constructor: object) -> None:
     """Each constructor of an error is marked with its evidence, and its docstring does not say it again."""
     assert inspect.isfunction(constructor)
-    assert backing(constructor), f"mark {constructor.__name__} with @backed(...)"
+    assert evidence_of(constructor), f"mark {constructor.__name__} with @backed(...)"
     assert constructor.__name__ in names("errors")
     assert "Source" not in (constructor.__doc__ or "")
 
@@ -60,13 +62,13 @@ def test_an_error_without_evidence_is_missed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(api_errors, "teapot", teapot, raising=False)
 
     with pytest.raises(KeyError, match=r"errors\.teapot has no evidence"):
-        list(report.entries())
+        list(fidelity_report.entries())
 
 
 def test_every_text_of_an_event_has_its_evidence() -> None:
     """The ledger has each kind of moment that shows an event, and a step's by each method."""
-    assert set(event_texts.EVENTS) == {name for name, kind in MOMENTS.items() if kind.text}
-    assert set(event_texts.STEPS) == set(METHODS)
+    assert set(job_schemas.EVENT_TEXTS) == {name for name, kind in MOMENTS.items() if kind.text}
+    assert set(job_schemas.STEP_TEXTS) == set(METHODS)
 
 
 def test_every_status_has_its_evidence() -> None:
@@ -76,28 +78,25 @@ def test_every_status_has_its_evidence() -> None:
 
 def test_every_evidence_is_named() -> None:
     """Each entry says which source it means, and has a name of its own in its area."""
-    entries = list(report.entries())
+    entries = list(fidelity_report.entries())
 
     assert all(entry.evidence.source and entry.evidence.kind in KINDS for entry in entries)
     assert len({(entry.area, entry.name) for entry in entries}) == len(entries)
     assert all(entry.evidence.date for entry in entries if entry.evidence.kind in ("recorded", "printed"))
 
 
-def test_shapes_are_all_there() -> None:
-    """Each shape is in the ledger once, under a name of its own."""
-    defined = {id(shape) for module in report.MODULES for shape in vars(module).values() if _is_shape(shape)}
+def test_every_schema_is_in_the_ledger() -> None:
+    """Each schema of an object is in the ledger once, under a name of its own."""
+    values = [value for module in fidelity_report.SCHEMA_MODULES for value in vars(module).values()]
+    defined = {id(value) for value in values if isinstance(value, ObjectSchema)}
 
-    assert {id(shape) for shape in report.SHAPES} == defined
-    assert len({shape.name for shape in report.SHAPES}) == len(report.SHAPES)
-
-
-def _is_shape(value: object) -> bool:
-    return isinstance(value, ObjectSchema)
+    assert {id(schema) for schema in fidelity_report.SCHEMAS} == defined
+    assert len({schema.name for schema in fidelity_report.SCHEMAS}) == len(fidelity_report.SCHEMAS)
 
 
 def test_figures_add_up() -> None:
     """Counts are those of the entries, in each area and in all; percentages are of their area."""
-    ledger = report.fidelity()
+    ledger = fidelity_report.fidelity()
     whole = [ledger["total"], *ledger["areas"].values()]
 
     assert sum(figures["entries"] for figures in whole[1:]) == ledger["total"]["entries"] == len(ledger["entries"])
@@ -108,12 +107,12 @@ def test_figures_add_up() -> None:
 
 def test_the_ledger_over_http() -> None:
     """``GET /_fake/fidelity`` is the whole ledger."""
-    assert Http(FakeFineTuning()).json("GET", "/_fake/fidelity") == report.fidelity()
+    assert Http(FakeFineTuning()).json("GET", "/_fake/fidelity") == fidelity_report.fidelity()
 
 
 def test_the_table_of_the_readme_is_the_ledgers() -> None:
-    """The README's table of routes is the one that the ledger makes: run scripts/ledger."""
-    text = README.read_text()
+    """The fidelity page's table of routes is the one that the ledger makes: run scripts/ledger."""
+    text = PAGE.read_text(encoding="utf-8")
 
     assert fill_table(text) == text
 
@@ -127,6 +126,7 @@ def test_a_file_without_a_place_for_the_table(text: str) -> None:
 
 def test_statuses_are_of_refusals() -> None:
     """What is no success is an error's status."""
-    claims: Iterable[int] = [claim.status for group in (*ROUTES.values(), EVERYWHERE) for claim in group]
+    answers = [answer for operation in OPERATIONS for answer in operation.evidence]
+    statuses = {answer.partition(" ")[0] for answer in [*answers, *SHARED_EVIDENCE]}
 
-    assert {status for status in claims if status != 200} <= {400, 401, 403, 404, 413, 429, 500, 503}
+    assert statuses <= {"200", "400", "401", "403", "404", "413", "429", "500", "503"}

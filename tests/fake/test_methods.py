@@ -14,14 +14,21 @@ from hypothesis import given
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
-from fine_tuning_fakeserver.domain.checkpoint_choice import COMPARED_AT_MOST, best_validations, kept_steps
 from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
-from fine_tuning_fakeserver.domain.metrics import CSV_ROWS_AT_MOST, result_csv, step_event
+from fine_tuning_fakeserver.domain.metrics import (
+    COMPARED_AT_MOST,
+    CSV_ROWS_AT_MOST,
+    best_validations,
+    kept_steps,
+    result_csv,
+    step_event,
+)
 from fine_tuning_fakeserver.domain.plan import Plan
 from fine_tuning_fakeserver.domain.reinforcement_metrics import is_validated, valid_reward
-from fine_tuning_fakeserver.domain.training_files import CHAT, Dataset, Material
+from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
-from strategies import BORN, GRADER, ROWS, Http, everything, scripts
+from fine_tuning_formats.row_rules import CHAT
+from strategies import BORN, GRADER, ROWS, Http, everything, job_specs
 
 Json = dict[str, Any]
 ASK = {"role": "user", "content": "Is it cold?"}
@@ -409,40 +416,38 @@ def test_reinforcement_without_validation_keeps_the_last_epochs(http: Http) -> N
     assert {row["valid_reward_mean"] for row in rows} == {""}
 
 
-@given(scripts())
-def test_kept_steps_rise_and_are_the_best(script: JobSpec) -> None:
+@given(job_specs())
+def test_kept_steps_rise_and_are_the_best(spec: JobSpec) -> None:
     """Whatever the job, up to three steps are kept, in rising order; by reward, no validation left out is better."""
-    kept = kept_steps(script)
+    kept = kept_steps(spec)
     assert sorted(set(kept)) == list(kept)
     assert 1 <= len(kept) <= 3
-    if script.method == "reinforcement" and script.has_validation:
-        rewards = {
-            step: valid_reward(script, step) for step in range(1, script.steps + 1) if is_validated(script, step)
-        }
+    if spec.method == "reinforcement" and spec.has_validation:
+        rewards = {step: valid_reward(spec, step) for step in range(1, spec.steps + 1) if is_validated(spec, step)}
         worst = min(rewards.pop(step) for step in kept)
         assert worst != worst or all(not reward > worst for reward in rewards.values())
 
 
-@given(scripts(may_fail=False))
-def test_numbers_are_functions_of_the_script(script: JobSpec) -> None:
+@given(job_specs(may_fail=False))
+def test_numbers_are_functions_of_the_script(spec: JobSpec) -> None:
     """A step asked for twice tells the same, and what it tells can be written as JSON of the service."""
-    once, again = step_event(script, script.steps), step_event(script, script.steps)
+    once, again = step_event(spec, spec.steps), step_event(spec, spec.steps)
 
     assert json.dumps(once) == json.dumps(again)
-    assert once[0].startswith(f"Step {script.steps}/{script.steps}")
+    assert once[0].startswith(f"Step {spec.steps}/{spec.steps}")
 
 
 def test_a_long_job_is_compared_and_written_in_strides() -> None:
     """A job of millions of validated steps is compared by no more than a thousand, and its file is bounded."""
-    big = Material("file-x", Dataset(100_000, 500, CHAT))
+    big = JobFile("file-x", Dataset(100_000, 500, CHAT))
     numbers = Hyperparameters(n_epochs=50, batch_size=1, eval_interval=1)
     order = TrainingRequest("o4-mini-2025-04-16", "reinforcement", numbers, (GraderRef("same", "string_check"),))
-    script = build_job_spec(Plan(curve="overfit"), order, 1, big, Material("file-y", Dataset(1000, 5, CHAT)))
-    stride = script.steps // COMPARED_AT_MOST
+    spec = build_job_spec(Plan(curve="overfit"), order, 1, big, JobFile("file-y", Dataset(1000, 5, CHAT)))
+    stride = spec.steps // COMPARED_AT_MOST
 
-    assert all(step % stride == 0 for step in best_validations(script))
-    assert sum(1 for _ in zip(result_csv(script), range(10), strict=False)) == 10
-    assert script.steps // CSV_ROWS_AT_MOST == 100
+    assert all(step % stride == 0 for step in best_validations(spec))
+    assert sum(1 for _ in zip(result_csv(spec), range(10), strict=False)) == 10
+    assert spec.steps // CSV_ROWS_AT_MOST == 100
 
 
 @pytest.mark.parametrize("kind", ["dpo", "reinforcement"])
@@ -475,7 +480,7 @@ def test_a_seed_may_be_a_job_object(http: Http) -> None:
 
 def test_a_bad_seed_of_a_method_is_refused(http: Http) -> None:
     """A method that the service would refuse is refused as a seed, by the name of its field."""
-    with pytest.raises(FakeUsageError, match=r"field 'method\.reinforcement"):
+    with pytest.raises(FakeUsageError, match=r"method\.reinforcement is required"):
         http.fake.add_job(http.file(), method={"type": "reinforcement"})
 
 
@@ -485,7 +490,7 @@ def test_records_of_any_method_replay(http: Http, kind: str) -> None:
     job = create(http, kind)
     finished(http, job)
     twin = FakeFineTuning(pace="manual", start=BORN)
-    twin._service.replay(http.fake._service.journal)
+    twin._world.service.replay(http.fake._world.service.journal)
     path = f"/fine_tuning/jobs/{job['id']}/events?limit=1000"
 
     assert Http(twin).send("GET", path).body == http.send("GET", path).body

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
+from fine_tuning_fakeserver.account.request_log import BODY_BYTES_AT_MOST, ENTRIES_AT_MOST
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 JOBS = "/fine_tuning/jobs"
@@ -70,11 +70,11 @@ def test_filters(http: Http) -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("page=2", "unknown parameter 'page'; there are operation, status, limit"),
-        ("limit=-1", "limit is '-1'; a whole number is wanted"),
-        ("limit=", "limit is ''; a whole number is wanted"),
-        ("status=ok", "status is 'ok'; a whole number is wanted"),
-        ("limit=" + "9" * 5000, "a whole number is wanted"),
+        ("page=2", "unknown parameter 'page'; expected one of: operation, status, limit"),
+        ("limit=-1", "limit must be a whole number, got '-1'"),
+        ("limit=", "limit must be a whole number, got ''"),
+        ("status=ok", "status must be a whole number, got 'ok'"),
+        ("limit=" + "9" * 5000, "must be a whole number"),
     ],
 )
 def test_filters_that_are_none(http: Http, query: str, words: str) -> None:

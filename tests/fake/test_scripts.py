@@ -428,7 +428,7 @@ def test_a_with_ends_its_own_script(fake: FakeFineTuning, client: FineTuningClie
     with fake(["running"]):
         fake.reset()
     with pytest.raises(ZeroDivisionError), fake(["running"]):
-        1 // len(fake.stop().faults)
+        1 // len(fake.faults)
     with pytest.raises(NotFoundError):
         client.retrieve_job("ft-1")
 
@@ -442,11 +442,13 @@ def test_older_scripts_answer_what_the_innermost_cannot(fake: FakeFineTuning, cl
             client.list_jobs()
 
 
-def test_nothing_stray_without_a_script(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """prevent_stray() alone lets nothing pass."""
-    fake.prevent_stray()
+def test_nothing_stray_without_answers(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """An empty script that prevents stray calls lets nothing pass, until it is stopped."""
+    script = fake([]).prevent_stray()
     with pytest.raises(Exception, match="the strict script has no answer left"):
         client.list_jobs()
+    script.stop()
+    assert list(client.list_jobs()) == []
 
 
 def test_functions_that_were_asked_are_not_left_over(fake: FakeFineTuning, client: FineTuningClient) -> None:
@@ -469,14 +471,25 @@ def test_functions_that_were_asked_are_not_left_over(fake: FakeFineTuning, clien
 
 
 def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """The innermost script answers until its `with` ends; stopping one that is not there is an error."""
-    fake({"retrieve_job": ["failed"]})
-    with fake({"retrieve_job": ["running"]}):
+    """The innermost script answers until its `with` ends, and says whether it is exhausted; it may end twice."""
+    outer = fake({"retrieve_job": ["failed"]})
+    with fake({"retrieve_job": ["running"]}) as inner:
+        assert not inner.exhausted
         assert client.retrieve_job("ft-1").status == "running"
+        assert inner.exhausted
     assert client.retrieve_job("ft-1").status == "failed"
-    fake.stop()
-    with pytest.raises(FakeUsageError, match="there is no script"):
-        fake.stop()
+    assert outer.stop() is outer.stop()
+    assert outer.exhausted
+
+
+def test_a_script_that_ends_takes_inner_ones_along(fake: FakeFineTuning, client: FineTuningClient) -> None:
+    """Stopping an outer script ends those that were begun after it, and no older one."""
+    fake({"retrieve_job": ["failed"]})
+    outer = fake({"retrieve_job": ["running"]})
+    inner = fake({"retrieve_job": ["queued"]})
+    outer.stop()
+    inner.stop()
+    assert client.retrieve_job("ft-1").status == "failed"
 
 
 def test_a_whole_job_says_what_it_is_now(fake: FakeFineTuning, client: FineTuningClient) -> None:
@@ -519,7 +532,7 @@ def test_answers_that_are_made_as_they_are_asked_for(fake: FakeFineTuning, clien
     with pytest.raises(AssertionError, match="retrieve_job: 'running'"):
         fake.assert_script_exhausted()
     assert client.retrieve_job("ft-1").status == "running"
-    with pytest.raises(Exception, match=r"cannot be had: KeyError\('mine'\)"):
+    with pytest.raises(Exception, match=r"cannot be made: KeyError\('mine'\)"):
         client.retrieve_job("ft-1")
 
 
@@ -545,7 +558,7 @@ def test_reset_forgets_scripts(fake: FakeFineTuning, client: FineTuningClient) -
 @pytest.mark.parametrize("responses", ["queued", {"status": "queued"}, {"retrieve_jobs": []}, 5, {"create_job": "x"}])
 def test_what_is_no_script_is_refused_at_once(responses: Any, fake: FakeFineTuning) -> None:
     """A text, a number, or a mapping with a key that is no operation is a usage error where it is written."""
-    with pytest.raises(FakeUsageError, match=r"is no list of answers|is no operation: did you mean|is no operation"):
+    with pytest.raises(FakeUsageError, match=r"must be a list of answers|unknown operation"):
         fake(responses)
 
 
@@ -586,4 +599,7 @@ def test_an_id_is_a_text(fake: FakeFineTuning, http: httpx.Client, method: str, 
     body = {"model": "gpt-4o-mini", "training_file": fake.add_file(ROWS)["id"]}
     answer = http.request(method, "/fine_tuning/jobs", json=body if method == "POST" else None)
 
-    assert (answer.status_code, answer.json()["fake_error"]) == (400, f"a job's id is {identifier!r}: a text is wanted")
+    assert (answer.status_code, answer.json()["fake_error"]) == (
+        400,
+        f"a scripted job's id must be a string, got {identifier!r}",
+    )

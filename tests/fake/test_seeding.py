@@ -38,7 +38,7 @@ def seed(http: Http, **fields: Any) -> Any:
 
 
 def refused(http: Http, path: str, body: Any) -> str:
-    """The fake's own error for a seed that must be refused, and must leave the account as it was."""
+    """The fake's own error for a seed that is refused and leaves the account as it was."""
     before = everything(http.fake)
     message: str = http.json("POST", path, body, status=400)["fake_error"]
     assert everything(http.fake) == before
@@ -105,7 +105,7 @@ def test_a_seed_is_in_its_state_whatever_the_plan(
 
 
 def test_a_job_of_another_world(http: Http) -> None:
-    """What a seed gives is what the wire shows: ids, names, numbers and times of another world."""
+    """Responses show the ids, names, numbers and times that the seed gives."""
     point = {
         "id": "ftckpt_given",
         "created_at": 1_600_000_300,
@@ -178,10 +178,13 @@ def test_a_file_under_a_given_name(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "field 'content': field required"),
-        ({"content": ROWS, "size": 5}, "field 'size': extra inputs are not permitted; the fields are id, filename, "),
-        ({"content": 5}, "field 'content': input should be a valid string"),
-        ({"content": ROWS, "created_at": "noon"}, "field 'created_at': input should be a valid integer"),
+        ({}, "content is required"),
+        ({"content": ROWS, "size": 5}, "unknown seed field 'size'; expected one of: id, filename, "),
+        ({"content": 5}, "content must be a valid string, got 5"),
+        (
+            {"content": ROWS, "created_at": "noon"},
+            "unable to parse string as an integer, got 'noon'",
+        ),
         ({"content": "no json"}, "the service would refuse this file: Expected file to have JSONL format"),
         ({"content": ""}, "the service would refuse this file: File is empty."),
         ({"content": ROWS, "purpose": "x"}, "the service would refuse this file: 'x' is not one of "),
@@ -189,40 +192,47 @@ def test_a_file_under_a_given_name(http: Http) -> None:
     ],
 )
 def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
-    """A file that the service would not take, or a field that there is not, is refused by name."""
+    """A file that the service would refuse, and an unknown field, are refused by name."""
     assert words in refused(http, "/_fake/files", body)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mood": "good"}, "field 'mood': extra inputs are not permitted; the fields are id, model, training_file, "),
-        ({"status": "happy"}, "status is 'happy': one of validating_files, queued, running, paused, "),
-        ({"status": 5}, "field 'status': input should be a valid string"),
+        ({"mood": "good"}, "unknown seed field 'mood' (did you mean 'model'?); expected one of: id, model, "),
+        ({"status": "happy"}, "status must be one of validating_files, queued, running, paused, "),
+        ({"status": 5}, "status must be a valid string, got 5"),
         (
             {"training_file": "file-none"},
-            "training_file 'file-none' is no fine-tune file of the account: ",
+            "training_file must be a fine-tune file of the account, got 'file-none'",
         ),
-        ({"suffix": "s" * 65}, "field 'suffix': string should have at most 64 characters"),
-        ({"hyperparameters": {"n_epochs": "many"}}, "field 'hyperparameters.n_epochs': "),
-        ({"hyperparameters": {"n_epochs": 10**18}}, "field 'hyperparameters.n_epochs': "),
-        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, "field 'hyperparameters.learning_rate_multiplier': "),
-        ({"hyperparameters": {"epochs": 1}}, "field 'hyperparameters.epochs': extra inputs are not permitted"),
-        ({"metadata": {"k": 5}}, "field 'metadata.k': input should be a valid string"),
-        ({"checkpoints": [{"id": "x"}]}, "field 'checkpoints.0.created_at': field required"),
-        ({"plan": {"outcome": "maybe"}}, "outcome is 'maybe': one of succeeded, failed"),
-        ({"plan": {"mood": 1}}, "a plan has no field 'mood': it has outcome, fail_at, "),
+        ({"suffix": "s" * 65}, "suffix must have at most 64 characters, got 'sss"),
+        ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs must "),
+        ({"hyperparameters": {"n_epochs": 10**18}}, "hyperparameters.n_epochs must be less than or equal to 1000000, "),
+        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, "hyperparameters.learning_rate_multiplier must "),
+        ({"hyperparameters": {"epochs": 1}}, "unknown seed field 'hyperparameters.epochs'"),
+        ({"metadata": {"k": 5}}, "metadata.k must be a valid string, got 5"),
+        ({"checkpoints": [{"id": "x"}]}, "checkpoints.0.created_at is required"),
+        ({"plan": {"outcome": "maybe"}}, "outcome must be one of succeeded, failed, got 'maybe'"),
+        ({"plan": {"mood": 1}}, "unknown plan field 'mood'; expected one of: outcome, fail_at, "),
         ({"status": "failed", "error": {"message": "no code"}}, "a code, or an object with code, message and param"),
-        ({"status": "failed", "error": {"code": []}}, "error has the code []: text is wanted"),
-        ({"created_at": int(BORN)}, "is not yet succeeded: say 1699999615 or earlier, or leave it out"),
-        ({"created_at": 100, "finished_at": 50}, "finished_at 50 is not after created_at 100"),
+        ({"status": "failed", "error": {"code": []}}, "error.code must be a string, got []"),
+        ({"created_at": int(BORN)}, "is not yet succeeded; say 1699999615 or earlier, or leave it out"),
+        ({"created_at": 100, "finished_at": 50}, "finished_at must be after created_at 100, got 50"),
         ({"status": "running", "plan": {"fail_at": "validation"}}, "never is running: validating_files → failed"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_jobs_that_cannot_be_seeded(http: Http, change: dict[str, Any], words: str) -> None:
-    """A seed that makes no job, or not one in that state, is refused with what would be right."""
+    """A seed that makes no job in that state is refused, and the message says what would be right."""
     assert words in refused(http, "/_fake/jobs", {"training_file": http.file(), **change})
+
+
+def test_a_seed_nested_deeper_than_python_can_print(http: Http) -> None:
+    """A wrong value that is nested too deeply to be shown is refused like any other."""
+    body = b'{"training_file": "file-x", "metadata": %s}' % (b"[" * 1000 + b"]" * 1000)
+
+    assert "metadata must be a valid dictionary, got ..." in refused(http, "/_fake/jobs", body)
 
 
 def test_ids_are_taken_once(http: Http) -> None:
@@ -241,11 +251,11 @@ def test_ids_are_taken_once(http: Http) -> None:
     assert "already" in refused(http, "/_fake/next", {"kind": "job", "id": "ftjob-x"})
     http.json("POST", "/_fake/next", {"kind": "file", "id": "file-next"})
     assert "already" in refused(http, "/_fake/next", {"kind": "file", "id": "file-next"})
-    assert "kind is 'model': one of file, job, " in refused(http, "/_fake/next", {"kind": "model", "id": "x"})
+    assert "kind must be one of file, job, " in refused(http, "/_fake/next", {"kind": "model", "id": "x"})
 
 
 def test_the_next_ones_are_named(http: Http) -> None:
-    """The next uploads and jobs get the ids and seeds that were named for them, in turn; then all is as before."""
+    """The next uploads and jobs get the ids and seeds reserved for them, in turn; later ones are derived again."""
     for body in [{"kind": "file", "id": "file-1"}, {"kind": "file", "id": "file-2"}]:
         assert http.json("POST", "/_fake/next", body) == {**body, "seed": None}
     http.json("POST", "/_fake/next", {"kind": "job", "id": "ftjob-1", "seed": 5})
@@ -267,7 +277,7 @@ def test_the_same_by_hand_and_over_the_wire() -> None:
     assert http.json("POST", "/_fake/files", {"content": ROWS, "id": "file-x"}) == file
     assert seed(http, training_file="file-x", status="running") == job
     assert repr(everything(by_object)[2]) == repr(everything(http.fake)[2])
-    with pytest.raises(FakeUsageError, match="field 'mood': extra inputs are not permitted"):
+    with pytest.raises(FakeUsageError, match="unknown seed field 'mood'"):
         by_object.add_file(ROWS, mood="good")  # type: ignore[call-arg]
-    with pytest.raises(FakeUsageError, match="content is no UTF-8 text: "):
+    with pytest.raises(FakeUsageError, match="content must be UTF-8 text: "):
         by_object.add_file(b"\xff\xfe")

@@ -1,4 +1,4 @@
-"""The account behind the routes: records, paging, paces, and what hangs together."""
+"""The account behind the routes: records, paging, paces, and how files, jobs and models depend on each other."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_magic_metadata_chooses_how_a_job_goes(http: Http) -> None:
 
 
 def test_unknown_magic_metadata_is_an_error_of_the_fake_not_of_the_api(http: Http) -> None:
-    """A misspelt magic key is refused in a body that no service sends, and names the keys there are."""
+    """A misspelt control key in metadata is the fake's own error, and the message lists the known keys."""
     body = {"training_file": http.file(), "model": "gpt-4o-mini", "metadata": {"fake_outcom": "failed"}}
     refused = http.json("POST", "/fine_tuning/jobs", body, status=400)
 
@@ -272,7 +272,7 @@ def test_resuming_queues_a_job_and_then_it_goes_on(http: Http) -> None:
     ],
 )
 def test_a_verb_in_the_wrong_state_is_refused_and_changes_nothing(http: Http, state: str, verb: str) -> None:
-    """What a state does not allow answers 400 with the old route's text, and the job stays as it was."""
+    """An intervention that the job's state does not allow answers 400 with the old route's text and changes nothing."""
     job = http.fake.add_job(http.file(), status=state)
     path = f"/fine_tuning/jobs/{job['id']}"
     before = http.json("GET", path)
@@ -300,7 +300,7 @@ def test_result_file_is_listed_with_its_plain_size(http: Http) -> None:
 
 
 def test_advance_to_what_never_comes_says_where_the_job_goes(http: Http) -> None:
-    """Who waits for success of a job that will fail is told the job's way instead."""
+    """Advancing to the success of a job that will fail raises an error that shows the job's path."""
     http.job(metadata={"fake_outcome": "failed"})
 
     with pytest.raises(FakeUsageError, match="validating_files → failed"):
@@ -312,9 +312,9 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
     fake = FakeFineTuning()
     bad: list[tuple[dict[str, Any], str]] = [
         ({"outcome": "won"}, "'won'"),
-        ({"fail_at": 0}, "fail_at is 0"),
-        ({"fail_at": True}, "fail_at is True"),
-        ({"queued": -1}, "queued is -1"),
+        ({"fail_at": 0}, "fail_at must be .*got 0"),
+        ({"fail_at": True}, "fail_at must be .*got True"),
+        ({"queued": -1}, "queued must be from 0 to 10000000000 seconds, got -1"),
         ({"queued": "soon"}, "'soon'"),
         ({"curve": "wavy"}, "'wavy'"),
         ({"error": "oops"}, "'oops'"),

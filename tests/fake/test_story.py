@@ -182,7 +182,7 @@ def test_usage_errors_are_taken_once() -> None:
                 )
             (error,) = fake.take_usage_errors()
             assert error.startswith(f"request {turn + 1}: ")
-            assert "outcome is 'great'" in error
+            assert "outcome must be one of succeeded, failed, got 'great'" in error
         assert fake.take_usage_errors() == []
         fake.reset()
         with pytest.raises(openai.NotFoundError):

@@ -21,97 +21,97 @@ from fine_tuning_fakeserver.domain.timeline import (
     TrainingSegment,
     build_segments,
 )
-from strategies import BORN, disturbed, next_acts, scripts, times
+from strategies import BORN, allowed_interventions, disturbed_specs, interesting_times, job_specs
 
 Disturbed = tuple[JobSpec, tuple[Intervention, ...]]
 
 
-def life_of(script: JobSpec, *acts: Intervention) -> Timeline:
-    """The life of a job with these interventions."""
-    return Timeline(build_segments(script, BORN, acts))
+def timeline_of(spec: JobSpec, *acts: Intervention) -> Timeline:
+    """The timeline of a job with these interventions."""
+    return Timeline(build_segments(spec, BORN, acts))
 
 
-def seen(life: Timeline, now: float) -> list[Event]:
+def seen(timeline: Timeline, now: float) -> list[Event]:
     """All events visible at *now*, oldest first."""
-    return [life.event(ordinal) for ordinal in range(life.events(now))]
+    return [timeline.event(ordinal) for ordinal in range(timeline.event_count(now))]
 
 
-@given(disturbed(), st.data())
+@given(disturbed_specs(), st.data())
 def test_what_was_seen_stays_seen(world: Disturbed, data: st.DataObject) -> None:
     """The events visible at a time are the oldest of those visible at any later time."""
-    life = life_of(world[0], *world[1])
-    early, late = sorted(data.draw(st.sampled_from(times(life))) for _ in range(2))
+    timeline = timeline_of(world[0], *world[1])
+    early, late = sorted(data.draw(st.sampled_from(interesting_times(timeline))) for _ in range(2))
 
-    before, after = seen(life, early), seen(life, late)
+    before, after = seen(timeline, early), seen(timeline, late)
 
     assert after[: len(before)] == before
 
 
-@given(disturbed(most=3), st.data())
+@given(disturbed_specs(most=3), st.data())
 def test_an_intervention_changes_nothing_already_visible(world: Disturbed, data: st.DataObject) -> None:
-    """Who intervenes at a time, even exactly when something happens, takes back nothing that was visible then."""
-    script, acts = world
-    life = life_of(script, *acts)
+    """An intervention, even exactly when something happens, takes back nothing that was visible then."""
+    spec, acts = world
+    timeline = timeline_of(spec, *acts)
     last = acts[-1].at if acts else BORN
-    now = data.draw(st.sampled_from([at for at in times(life) if at >= last] or [last]))
-    allowed = next_acts(life, script, now)
+    now = data.draw(st.sampled_from([at for at in interesting_times(timeline) if at >= last] or [last]))
+    allowed = allowed_interventions(timeline, spec, now)
     assume(allowed)
 
-    disturbed_life = life_of(script, *acts, data.draw(st.sampled_from(allowed)))
+    interrupted = timeline_of(spec, *acts, data.draw(st.sampled_from(allowed)))
 
-    assert seen(disturbed_life, now)[: life.events(now)] == seen(life, now)
+    assert seen(interrupted, now)[: timeline.event_count(now)] == seen(timeline, now)
 
 
-@given(disturbed())
+@given(disturbed_specs())
 def test_one_terminal_status_and_it_is_the_last(world: Disturbed) -> None:
     """A job ends once: after a terminal status no other comes, and no event but a cancellation's own follows it."""
-    life = life_of(*world[:1], *world[1])
-    endings = [(at, status) for at, status in life.milestones if status in TERMINAL]
+    timeline = timeline_of(world[0], *world[1])
+    endings = [(at, status) for at, status in timeline.milestones if status in TERMINAL]
 
     assert len(endings) <= 1
     if endings:
         at, status = endings[0]
-        assert list(life.milestones)[-1] == (at, status)
-        assert life.end == at + (CANCEL_EVENT_AFTER if status == "cancelled" else 0)
-        assert [m.what for m in seen(life, float("inf")) if m.at > at] == ["stopping"] * (status == "cancelled")
+        assert list(timeline.milestones)[-1] == (at, status)
+        assert timeline.end == at + (CANCEL_EVENT_AFTER if status == "cancelled" else 0)
+        assert [m.kind for m in seen(timeline, float("inf")) if m.at > at] == ["stopping"] * (status == "cancelled")
 
 
-@given(disturbed())
+@given(disturbed_specs())
 def test_time_never_goes_back(world: Disturbed) -> None:
     """Each event's time is that of the event before it, or later."""
-    life = life_of(*world[:1], *world[1])
-    moments = [moment.at for moment in seen(life, float("inf"))]
+    timeline = timeline_of(world[0], *world[1])
+    times = [event.at for event in seen(timeline, float("inf"))]
 
-    assert moments == sorted(moments)
+    assert times == sorted(times)
 
 
-@given(scripts(may_fail=False), st.data())
-def test_a_pause_delays_the_rest_by_exactly_its_length(script: JobSpec, data: st.DataObject) -> None:
+@given(job_specs(may_fail=False), st.data())
+def test_a_pause_delays_the_rest_by_exactly_its_length(spec: JobSpec, data: st.DataObject) -> None:
     """All that is ahead of a pause comes later by the time the job stood still: until it was resumed and ran again."""
-    whole = life_of(script)
-    running = [at for at in times(whole) if whole.status(at) == "running"]
+    whole = timeline_of(spec)
+    running = [at for at in interesting_times(whole) if whole.status(at) == "running"]
     assume(running)
     at = data.draw(st.sampled_from(running))
     length = data.draw(st.floats(0, 10_000))
-    held = life_of(script, Pause(at), Resume(at + length))
-    delay = length + script.lengths.queued
+    held = timeline_of(spec, Pause(at), Resume(at + length))
+    delay = length + spec.durations.queued
 
-    rest = [moment for moment in seen(whole, float("inf")) if moment.at > at]
-    late = [moment for moment in seen(held, float("inf")) if moment.at >= at + delay][-len(rest) :] if rest else []
+    rest = [event for event in seen(whole, float("inf")) if event.at > at]
+    late = [event for event in seen(held, float("inf")) if event.at >= at + delay][-len(rest) :] if rest else []
 
-    assert [(moment.what, moment.step) for moment in late] == [(moment.what, moment.step) for moment in rest]
+    assert [(event.kind, event.step) for event in late] == [(event.kind, event.step) for event in rest]
     assert all(abs(one.at + delay - other.at) < 1e-5 for one, other in zip(rest, late, strict=True))
 
 
-@given(disturbed(), st.data())
+@given(disturbed_specs(), st.data())
 def test_counting_events_agrees_with_listing_them(world: Disturbed, data: st.DataObject) -> None:
     """The number of visible events is the number of events whose time has come."""
-    life = life_of(world[0], *world[1])
-    now = data.draw(st.sampled_from(times(life)))
+    timeline = timeline_of(world[0], *world[1])
+    now = data.draw(st.sampled_from(interesting_times(timeline)))
 
-    listed = [moment for moment in seen(life, float("inf")) if moment.at <= now]
+    listed = [event for event in seen(timeline, float("inf")) if event.at <= now]
 
-    assert life.events(now) == len(listed)
+    assert timeline.event_count(now) == len(listed)
 
 
 @given(st.floats(0, 1e10), st.floats(0, 1e6), st.integers(1, 10**7), st.data())
@@ -120,33 +120,33 @@ def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, 
     run = TrainingSegment(origin, seconds, 1, last)
     step = data.draw(st.integers(1, last))
 
-    done = run.done(run.at(step))
+    done = run.last_done(run.time_of(step))
 
     assert done >= step
-    assert run.at(done) <= run.at(step)
-    assert done == last or run.at(done + 1) > run.at(step)
+    assert run.time_of(done) <= run.time_of(step)
+    assert done == last or run.time_of(done + 1) > run.time_of(step)
 
 
-@given(scripts(may_fail=False), scripts(may_fail=False), st.data())
-def test_a_new_script_takes_over_where_the_job_stands(script: JobSpec, other: JobSpec, data: st.DataObject) -> None:
+@given(job_specs(may_fail=False), job_specs(may_fail=False), st.data())
+def test_a_new_spec_takes_over_where_the_job_stands(spec: JobSpec, other: JobSpec, data: st.DataObject) -> None:
     """After a change of plan each step is still done exactly once, in order, and none before its time."""
-    whole = life_of(script)
-    before_end = [at for at in times(whole) if not whole.event_count("trained", at)]
+    whole = timeline_of(spec)
+    before_end = [at for at in interesting_times(whole) if not whole.has_happened("trained", at)]
     assume(before_end)
     at = data.draw(st.sampled_from(before_end))
-    changed = life_of(script, Replan(at, replace(script, lengths=other.lengths)))
-    steps = [moment.step for moment in seen(changed, float("inf")) if moment.what == "step"]
+    changed = timeline_of(spec, Replan(at, replace(spec, durations=other.durations)))
+    steps = [event.step for event in seen(changed, float("inf")) if event.kind == "step"]
 
-    assert steps == list(range(1, script.steps + 1))
+    assert steps == list(range(1, spec.steps + 1))
     assert [status for _, status in changed.milestones] == [status for _, status in whole.milestones]
 
 
-@given(scripts())
-def test_a_cancelled_job_shows_its_cancellation_a_moment_later(script: JobSpec) -> None:
+@given(job_specs())
+def test_a_cancelled_job_shows_its_cancellation_a_moment_later(spec: JobSpec) -> None:
     """Right after a cancel the newest event is still the validation's (recording: GetJobEvents)."""
-    assume(script.lengths.validating > 0.001)
-    life = life_of(script, Cancel(BORN))
+    assume(spec.durations.validating > 0.001)
+    timeline = timeline_of(spec, Cancel(BORN))
 
-    assert life.status(BORN) == "cancelled"
-    assert seen(life, BORN)[-1].what == "validating"
-    assert seen(life, BORN + CANCEL_EVENT_AFTER)[-1].what == "stopping"
+    assert timeline.status(BORN) == "cancelled"
+    assert seen(timeline, BORN)[-1].kind == "validating"
+    assert seen(timeline, BORN + CANCEL_EVENT_AFTER)[-1].kind == "stopping"

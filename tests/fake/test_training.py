@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.domain.loss_curves import CURVES, Losses, at_step, csv_curve, curve, single
+from fine_tuning_fakeserver.domain.loss_curves import (
+    CURVES,
+    Losses,
+    loss_curve,
+    to_float32,
+    training_point,
+)
 from strategies import BORN, ROW, Http
 
 JOBS = "/fine_tuning/jobs"
@@ -133,7 +139,7 @@ def test_a_curve_is_a_function_of_its_step(step: int, total: int, seed: int, nam
     """A curve gives the same finite, or openly missing, losses for one step of one seed, and none below zero."""
     step = min(step, total)
 
-    first, again = (curve(name)(at_step(step, total, seed)) for _ in range(2))
+    first, again = (loss_curve(name)(training_point(step, total, seed)) for _ in range(2))
 
     assert repr(first) == repr(again)
     for loss in (first.train, first.valid):
@@ -146,7 +152,7 @@ TOTAL = 300
 
 def sampled(name: str, seed: int) -> tuple[list[float], list[float]]:
     """The losses of a training of `TOTAL` steps: on training data, and on data held out."""
-    found = [curve(name)(at_step(step, TOTAL, seed)) for step in range(1, TOTAL + 1)]
+    found = [loss_curve(name)(training_point(step, TOTAL, seed)) for step in range(1, TOTAL + 1)]
     return [losses.train for losses in found], [losses.valid for losses in found]
 
 
@@ -246,13 +252,15 @@ def test_any_numbers_are_a_curve(rows: list[tuple[float, float]]) -> None:
 @pytest.mark.parametrize("text", ["", "steep", "1,2\nx,3", "train_loss\n", "loss,valid_loss\n1,2", "9" * 200_000])
 def test_what_is_no_curve(text: str) -> None:
     """A text that is neither a curve's name nor CSV with losses is refused."""
-    with pytest.raises(FakeUsageError, match="curve is "):
-        curve(text)
+    with pytest.raises(FakeUsageError, match="curve must be one of healthy, "):
+        loss_curve(text)
 
 
 def test_a_curve_without_validation() -> None:
     """In a CSV without them, the losses on held-out data are those of training."""
-    assert csv_curve("train_loss\n2\n1").rows == (Losses(2, 2), Losses(1, 1))
+    curve = loss_curve("train_loss\n2\n1")
+
+    assert [curve(training_point(step, 2, seed=0)) for step in (1, 2)] == [Losses(2, 2), Losses(1, 1)]
 
 
 def test_long_jobs_have_short_files() -> None:
@@ -269,8 +277,8 @@ def test_long_jobs_have_short_files() -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_losses_are_32_bit_numbers(value: float) -> None:
     """A loss is a 32-bit number, as the service's are; what is larger than those is cut."""
-    kept = single(value)
+    kept = to_float32(value)
 
-    assert kept == max(min(value, single(3e38)), single(-3e38))
+    assert kept == max(min(value, to_float32(3e38)), to_float32(-3e38))
     assert struct.unpack("<f", struct.pack("<f", kept))[0] == kept
-    assert math.isnan(single(math.nan))
+    assert math.isnan(to_float32(math.nan))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.blobs import CHUNK_BYTES, IN_MEMORY_AT_MOST, Blob, BlobWriter
-from fine_tuning_fakeserver.web.multipart import FormReader, UploadForm
+from fine_tuning_fakeserver.web.upload_form import FormReader, UploadForm
 from strategies import BORN, FORM, KEY, ROWS, Http, form
 
 
@@ -152,7 +152,7 @@ def test_content_reads_as_it_was_written(sizes: list[int]) -> None:
 
 @given(st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line)), st.booleans())
 def test_lines_are_what_is_between_line_feeds(lines: list[bytes], ended: bool) -> None:
-    """The lines of a content are what is between its line feeds; a last empty one is none."""
+    """The lines of a content are what is between its line feeds, without an empty last one."""
     data = b"\n".join(lines) + b"\n" * ended
 
     found = list(Blob.of(data).lines(at_most=100))
@@ -166,7 +166,7 @@ def test_a_large_file_is_on_disk_and_comes_back_whole(http: Http) -> None:
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
     identifier = http.file(rows)
 
-    content = http.fake._service.account.files[identifier].content
+    content = http.fake._world.service.account.files[identifier].content
 
     assert content._descriptor is not None
     assert content._bytes == b""
@@ -177,7 +177,7 @@ def test_a_dropped_account_closes_its_files() -> None:
     """When an account is dropped the descriptors of its files are closed; so are those of a refused upload."""
     http = Http(FakeFineTuning(start=BORN))
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
-    descriptor: Any = http.fake._service.account.files[http.file(rows)].content._descriptor
+    descriptor: Any = http.fake._world.service.account.files[http.file(rows)].content._descriptor
     os.fstat(descriptor)
     before = _open_files()
 
@@ -225,7 +225,7 @@ def test_a_file_on_the_wire(http: Http) -> None:
     [("fine-tune", 200), ("batch", 200), ("vision", 200), ("evals", 200), ("assistants", 400), ("user_data", 400)],
 )
 def test_what_may_be_downloaded(http: Http, purpose: str, status: int) -> None:
-    """Files come back byte for byte, but for those of the purposes that the service does not give out."""
+    """Files come back byte for byte, except those of purposes that cannot be downloaded."""
     identifier = json.loads(http.upload(ROWS, purpose=purpose).body)["id"]
 
     reply = http.send("GET", f"/files/{identifier}/content")
@@ -236,7 +236,7 @@ def test_what_may_be_downloaded(http: Http, purpose: str, status: int) -> None:
 
 
 def test_only_fine_tune_files_are_read(http: Http) -> None:
-    """Bytes that are no JSONL are taken for every purpose but fine-tuning."""
+    """Bytes that are not JSONL are accepted for every purpose but fine-tuning."""
     found = [http.upload(b"\x00\xff", "a.bin", purpose).status for purpose in ("batch", "vision", "evals", "user_data")]
 
     assert found == [200] * 4
@@ -278,7 +278,7 @@ def test_pages_of_files_meet(count: int, limit: int, oldest_first: bool) -> None
 
 
 def test_a_deleted_file_is_gone(http: Http) -> None:
-    """A deleted file is in no list, and is answered with 404 whatever is asked of it."""
+    """A deleted file is in no list, and every request for it is answered with 404."""
     kept, lost = http.file(), http.file()
 
     assert http.send("DELETE", f"/files/{lost}").body == (

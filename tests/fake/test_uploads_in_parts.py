@@ -179,7 +179,7 @@ def test_a_permission_that_is_given_again_is_a_new_one(http: Http) -> None:
 
 
 def test_permissions_of_an_unknown_model_are_refused(http: Http) -> None:
-    """A model that the account has not made has no permissions: 404, whatever is asked."""
+    """A request for permissions of a model that the account has not made is answered with 404."""
     base = "/fine_tuning/checkpoints/ft:gpt-4o:none::12345678/permissions"
 
     http.json("GET", base, status=404)

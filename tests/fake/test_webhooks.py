@@ -130,7 +130,7 @@ class Told(Session):
     @invariant()
     def of_each_end_once(self) -> None:
         """Each job that is over has been told of, once, at the time of its end, and no other has."""
-        lives = {job.id: job.timeline() for job in self.http.fake._service.account.jobs.values()}
+        lives = {job.id: job.timeline() for job in self.http.fake._world.service.account.jobs.values()}
         over = [(life.status(self.http.fake.now), job) for job, life in lives.items()]
         assert sorted(told(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
 
@@ -139,7 +139,7 @@ class Told(Session):
         """The records give the same deliveries, to the attempt."""
         deliveries = self.http.fake.webhook_deliveries
         twin = FakeFineTuning(pace="manual", start=BORN, seed=7)
-        twin._service.replay(self.http.fake._service.journal)
+        twin._world.service.replay(self.http.fake._world.service.journal)
         assert twin.webhook_deliveries == deliveries
 
 
@@ -155,7 +155,7 @@ def test_many_ends_in_one_instant(http: Http) -> None:
         http.job(training_file=file)
     http.json("DELETE", f"/files/{file}")
     twin = FakeFineTuning(pace="manual", start=BORN)
-    twin._service.replay(http.fake._service.journal)
+    twin._world.service.replay(http.fake._world.service.journal)
 
     assert len(http.fake.webhook_deliveries) == 5
     assert twin.webhook_deliveries == http.fake.webhook_deliveries
@@ -193,7 +193,7 @@ def test_control(http: Http) -> None:
     assert (shown["job"], shown["status"], shown["webhook"]) == (job["id"], "delivered", collected["id"])
     assert json.loads(shown["body"])["data"] == {"id": job["id"]}
     message = http.json("DELETE", f"/_fake/webhooks/{made['id']}", status=400)["fake_error"]
-    assert message == f"there is no webhook {made['id']!r}; there are: {collected['id']}"
+    assert message == f"unknown webhook {made['id']!r}; expected one of: {collected['id']}"
 
 
 def test_control_reset(http: Http) -> None:
@@ -243,23 +243,26 @@ def test_targets_on_this_machine(http: Http) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"url": "ftp://127.0.0.1"}, "an HTTP URL is wanted"),
-        ({"url": "http://"}, "an HTTP URL is wanted"),
-        ({"url": ""}, "an HTTP URL is wanted"),
-        ({"url": "http://127.0.0.1:http"}, "an HTTP URL is wanted"),
-        ({"url": "http://[::1"}, "an HTTP URL is wanted"),
-        ({"url": "http://127.0.0.1/a b"}, "an HTTP URL is wanted"),
-        ({"url": "http://127.0.0.1/\n"}, "an HTTP URL is wanted"),
-        ({"url": 7}, "field 'url': input should be a valid string"),
-        ({"secret": ""}, "a webhook's secret is text"),
-        ({"secret": "geheimnisträger"}, "a webhook's secret is text"),
-        ({"secret": "whsec_!!"}, "what follows 'whsec_' is base64"),
-        ({"secret": "whsec_"}, "what follows 'whsec_' is base64"),
-        ({"events": []}, "a webhook's events are []"),
+        ({"url": "ftp://127.0.0.1"}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        ({"url": "http://"}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        ({"url": ""}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        (
+            {"url": "http://127.0.0.1:http"},
+            "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got ",
+        ),
+        ({"url": "http://[::1"}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        ({"url": "http://127.0.0.1/a b"}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        ({"url": "http://127.0.0.1/\n"}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got "),
+        ({"url": 7}, "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got 7"),
+        ({"secret": ""}, "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'"),
+        ({"secret": "geheimnisträger"}, "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'"),
+        ({"secret": "whsec_!!"}, "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'"),
+        ({"secret": "whsec_"}, "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'"),
+        ({"events": []}, "webhook 'events' must be some of fine_tuning.job.succeeded, "),
         ({"events": ["fine_tuning.job.paused"]}, "some of fine_tuning.job.succeeded, "),
         (
             {"uri": "http://127.0.0.1"},
-            "field 'uri': extra inputs are not permitted; the fields are url, secret, events",
+            "unknown webhook field 'uri' (did you mean 'url'?); expected one of: url, secret, events",
         ),
     ],
 )
@@ -274,7 +277,7 @@ def test_what_is_refused(http: Http, body: Any, words: str) -> None:
 @pytest.mark.parametrize("given", [7, {"uri": "http://127.0.0.1"}, {"events": "fine_tuning.job.failed"}, {"events": 7}])
 def test_settings_that_are_refused(given: Any) -> None:
     """What is no webhook is no setting either."""
-    with pytest.raises(FakeUsageError, match="a webhook"):
+    with pytest.raises(FakeUsageError, match="webhook"):
         FakeFineTuning(webhooks=[given])
 
 
@@ -291,9 +294,15 @@ def test_deliveries_compare_and_print(http: Http) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--webhook", "ftp://127.0.0.1"], "an HTTP URL is wanted"),
+        (
+            ["--webhook", "ftp://127.0.0.1"],
+            "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got ",
+        ),
         (["--webhook", "http://example.com"], "only with allow_remote_webhooks"),
-        (["--webhook", "http://127.0.0.1:9", "--webhook-secret", "whsec_!"], "what follows 'whsec_' is base64"),
+        (
+            ["--webhook", "http://127.0.0.1:9", "--webhook-secret", "whsec_!"],
+            "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'",
+        ),
         (["--webhook-secret", "mine"], "--webhook-secret requires --webhook"),
     ],
 )

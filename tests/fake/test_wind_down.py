@@ -10,7 +10,13 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
-from fine_tuning_fakeserver.domain.base_models import BASE_MODELS, CLOSED_FROM, SHUTDOWN_DATES, shutdown_date, start_of
+from fine_tuning_fakeserver.domain.base_models import (
+    BASE_MODELS,
+    CLOSING_DATES,
+    SHUTDOWN_DATES,
+    day_start,
+    shutdown_date,
+)
 from serve_process import KEY, line, started
 from strategies import BORN, ROWS, Http
 
@@ -34,11 +40,11 @@ def create(http: Http, status: int, model: str = "gpt-4o-mini") -> Any:
     return http.json("POST", JOBS, {"model": model, "training_file": http.file()}, status)
 
 
-@pytest.mark.parametrize(("organization_class", "day"), CLOSED_FROM.items())
+@pytest.mark.parametrize(("organization_class", "day"), CLOSING_DATES.items())
 def test_creation_ends_on_a_day(organization_class: str, day: str) -> None:
     """An organization can create jobs to the last second before its day, and none from then on."""
     http = world("2026-05-06", organization_class)
-    http.fake.advance(start_of(day) - 1 - http.fake.now)
+    http.fake.advance(day_start(day) - 1 - http.fake.now)
 
     create(http, 200, "babbage-002")
     http.fake.advance(1)
@@ -47,7 +53,7 @@ def test_creation_ends_on_a_day(organization_class: str, day: str) -> None:
 
 def test_the_days_are_those_announced() -> None:
     """New organizations are shut out first, then inactive ones, then all."""
-    assert CLOSED_FROM == {"new": "2026-05-07", "inactive": "2026-07-02", "active": "2027-01-06"}
+    assert CLOSING_DATES == {"new": "2026-05-07", "inactive": "2026-07-02", "active": "2027-01-06"}
 
 
 def test_a_closed_door_says_nothing_of_what_was_asked() -> None:
@@ -140,7 +146,7 @@ def test_the_table_of_days() -> None:
 
 def test_without_a_date_there_is_no_end() -> None:
     """An account that was given no date takes jobs on any day, keeps all models, and shows no days of theirs."""
-    http = Http(FakeFineTuning(pace="manual", start=start_of("2030-01-01")))
+    http = Http(FakeFineTuning(pace="manual", start=day_start("2030-01-01")))
 
     create(http, 200, NANO)
     chat(http, NANO, 200)
@@ -167,13 +173,16 @@ def test_through_control() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"as_of": "2026-13-01"}, "as_of is '2026-13-01': a date is wanted"),
-        ({"as_of": "soon"}, "as_of is 'soon': a date is wanted"),
-        ({"as_of": "1969-12-31"}, "no date before 1970"),
-        ({"as_of": 20260702.5}, "a date is wanted"),
-        ({"as_of": "2026-07-02", "organization_class": "old"}, "'old': one of new, inactive, active"),
-        ({"as_of": "2026-07-02", "organization_class": 7}, "7: one of new, inactive, active"),
-        ({"organization_class": "new"}, "organization_class 'new' means nothing without as_of"),
+        ({"as_of": "2026-13-01"}, "as_of must be a date from 1970 on, as in '2026-07-02', got '2026-13-01'"),
+        ({"as_of": "soon"}, "as_of must be a date from 1970 on, as in '2026-07-02', got 'soon'"),
+        ({"as_of": "1969-12-31"}, "as_of must be a date from 1970 on"),
+        ({"as_of": 20260702.5}, "as_of must be a date from 1970 on"),
+        ({"as_of": "2026-07-02", "organization_class": "old"}, "must be one of new, inactive, active, got 'old'"),
+        (
+            {"as_of": "2026-07-02", "organization_class": 7},
+            "organization_class must be one of new, inactive, active, got 7",
+        ),
+        ({"organization_class": "new"}, "organization_class 'new' requires as_of, a date"),
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
@@ -197,9 +206,9 @@ def test_from_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--as-of", "soon"], "as_of is 'soon'"),
+        (["--as-of", "soon"], "got 'soon'"),
         (["--as-of", "2026-07-02", "--organization", "old"], "'old' is not one of 'new', 'inactive', 'active'"),
-        (["--organization", "new"], "means nothing without as_of"),
+        (["--organization", "new"], "requires as_of, a date"),
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

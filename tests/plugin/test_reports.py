@@ -191,7 +191,7 @@ def test_without(fake_fine_tuning): pass
     result.stdout.fnmatch_lines(
         [
             "test_*.py::test_unfired",
-            "*UnfiredFaultWarning: a fault was armed that no call met: 1  fail(*'list_files'*never fired",
+            "*UnfiredFaultWarning: a fault hit no request: 1  fail(*'list_files'*never fired",
         ]
     )
     assert pytester.runpytest_inprocess("-W", "error").parseoutcomes() == {"passed": 3, "skipped": 1, "errors": 1}
@@ -209,7 +209,7 @@ def test_faults_that_never_fired_are_told_at_once(pytester: pytest.Pytester) -> 
     )
     result = pytester.runpytest_inprocess("-W", "error")
     result.assert_outcomes(passed=1, errors=1)
-    lines = ["UnfiredFaultWarning: faults were armed that no call met:", "  1*'create_job'*", "  1*'list_jobs'*"]
+    lines = ["UnfiredFaultWarning: faults hit no request:", "  1*'create_job'*", "  1*'list_jobs'*"]
     result.stdout.fnmatch_lines(lines, consecutive=True)
     result.stdout.no_fnmatch_line("*verdicts.py*")
 
@@ -245,11 +245,11 @@ def test_later(fake_fine_tuning): pass
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_swallowed*",
-            "refused, as no service would:",
-            "  request 1: *outcome is 'great': one of succeeded, failed",
+            "the fake was used wrongly:",
+            "  request 1: *outcome must be one of succeeded, failed, got 'great'",
             "*take_usage_errors()*",
             "refused by the fake itself:",
-            "  request 1: *outcome is 'great': one of succeeded, failed",
+            "  request 1: *outcome must be one of succeeded, failed, got 'great'",
         ]
     )
 
@@ -278,7 +278,7 @@ def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) ->
     )
     result = pytester.runpytest_inprocess("-W", "error")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["refused, as no service would:", "  a request to api.openai.com would have left *"])
+    result.stdout.fnmatch_lines(["the fake was used wrongly:", "  a request to api.openai.com would have left *"])
 
 
 LEAVING = (
@@ -354,7 +354,7 @@ def test_a_long_test_is_warned_of_and_passes(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest_inprocess("-W", "error")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["  warning: the log has forgotten 1 request, in which there may be more to find"])
+    result.stdout.fnmatch_lines(["  warning: the log dropped 1 request, in which findings may be missed"])
 
 
 BADLY_MARKED = """
@@ -370,7 +370,7 @@ def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)
     result = pytester.runpytest_subprocess("-n1", "--dist=loadfile", "--fine-tuning-findings")
     result.assert_outcomes(passed=3, failed=1, errors=1)
-    result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace is 'slow': 'polls', 'manual', 'instant', or *"])
+    result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace must be 'polls', 'manual', 'instant', or *"])
     result.stdout.fnmatch_lines([*STORY, *FOUND])
 
 

@@ -121,7 +121,7 @@ def test_faults_are_met_and_pass(fault: dict[str, Any]) -> None:
 )
 def test_what_there_is_not_is_refused(draw: Any) -> None:
     """A strategy for a method, outcome or status that there is not says which there are."""
-    with pytest.raises(ValueError, match=r"is 'nonsense': .*(succeeded|supervised)"):
+    with pytest.raises(ValueError, match=r"must be .*(succeeded|supervised).*got 'nonsense'"):
         draw("nonsense")
 
 

@@ -10,12 +10,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
 import fine_tuning_client
 from fine_tuning_client import (
@@ -29,6 +30,7 @@ from fine_tuning_client import (
 from fine_tuning_client.client import _Client
 from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields, Settings, SettingsFields
 from fine_tuning_fakeserver.control.seeds import FileSeed, FileSeedFields, JobSeed, JobSeedFields
+from fine_tuning_fakeserver.domain.fault_spec import SELECTORS, FaultSpec, FaultTarget
 from strategies import ROWS
 from typed import uses_everything, uses_the_fake
 
@@ -185,18 +187,41 @@ def test_the_file_about_the_fake_runs() -> None:
     uses_the_fake.time_and_plans(fake, ROWS)
 
 
-KEYWORDS = (
-    (SettingsFields, {each.name for each in fields(Settings)}),
-    (PlanFields, {each.name for each in fields(Plan)}),
-    (FileSeedFields, set(FileSeed.model_fields) - {"content"}),
-    (JobSeedFields, set(JobSeed.model_fields) - {"training_file"}),
-)
+KEYWORDS: dict[type, tuple[type, set[str]]] = {
+    SettingsFields: (Settings, set()),
+    PlanFields: (Plan, set()),
+    FaultTarget: (FaultSpec, set(FaultSpec.__annotations__) - set(SELECTORS)),
+    FileSeedFields: (FileSeed, {"content"}),
+    JobSeedFields: (JobSeed, {"training_file"}),
+}
+"""The keywords of the fake that type checkers are shown: their declaration, and what it has besides."""
 
 
-@pytest.mark.parametrize(("shown", "taken"), KEYWORDS, ids=lambda each: getattr(each, "__name__", ""))
-def test_type_checkers_are_shown_the_keywords_that_there_are(shown: type, taken: set[str]) -> None:
-    """The keywords of the fake that checkers and editors know are those that it takes."""
-    assert set(shown.__annotations__) == taken
+@pytest.mark.parametrize("keywords", KEYWORDS, ids=lambda keywords: keywords.__name__)
+def test_keywords_are_declared_as_they_are_shown(keywords: type) -> None:
+    """A keyword that checkers and editors know is a field of its declaration, and may be all that the field may be."""
+    declaration, others = KEYWORDS[keywords]
+    shown, declared = get_type_hints(keywords), get_type_hints(declaration)
+
+    assert shown.keys() == declared.keys() - others - {"model_config"}
+    for name, hint in shown.items():
+        for member in members_of(declared[name]):
+            assert any(accepts(each, member) for each in members_of(hint)), (name, member)
+
+
+def members_of(hint: Any) -> tuple[Any, ...]:
+    """The members of a union, or the one type."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def accepts(shown: Any, declared: Any) -> bool:
+    """Whether what is declared may be given as what is shown; a seed's own objects are given as mappings."""
+    if shown == declared:
+        return True
+    wanted, own = (get_origin(hint) or hint for hint in (shown, declared))
+    if not (isinstance(wanted, type) and isinstance(own, type)):
+        return False
+    return issubclass(Mapping if issubclass(own, BaseModel) else own, dict if is_typeddict(wanted) else wanted)
 
 
 def test_the_users_clients_can_be_made() -> None:

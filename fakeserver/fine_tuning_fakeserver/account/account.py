@@ -8,8 +8,8 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 
 from ..domain import ids
-from ..domain.dialects.registry import dialect_named
-from ..domain.jobs import Job, checkpoint_steps, finished_at, models_at
+from ..domain.dialects import dialect_named
+from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from ..settings import Settings
@@ -108,7 +108,7 @@ class Account:
 
     def _materialize_job(self, job: Job, now: float) -> None:
         life = job.timeline()
-        if life.event_count("model", now):
+        if life.has_happened("model", now):
             _show_models(self, job)
         if life.end <= now and life.status(now) in TERMINAL:
             del self.active[job.id]

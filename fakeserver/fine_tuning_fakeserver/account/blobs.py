@@ -7,8 +7,10 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
+from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
+
 from ..domain import training_files
-from ..domain.training_files import Dataset, NotJsonlError
+from ..domain.training_files import Dataset
 
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
@@ -58,7 +60,7 @@ class Blob:
         """
         if self._found is None:
             try:
-                self._found = training_files.read(self.lines(training_files.LINE_BYTES_AT_MOST))
+                self._found = training_files.read(self.lines(MAX_LINE_BYTES))
             except NotJsonlError as error:
                 self._found = error
         if isinstance(self._found, NotJsonlError):

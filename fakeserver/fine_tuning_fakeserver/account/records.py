@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..clock import Pace
-from ..domain.jobs import NOTHING_GIVEN, Job, Overrides
+from ..domain.job import NO_OVERRIDES, Job, Overrides
 from ..domain.plan import Plan
 from ..domain.timeline import Intervention
 from ..domain.training_files import Dataset
@@ -97,7 +97,7 @@ class NextIdReserved:
     kind: str
     id: str
     seed: int | None = None
-    given: Overrides = NOTHING_GIVEN
+    given: Overrides = NO_OVERRIDES
 
 
 NAMED = ("file", "job", "upload", "part")

@@ -1,12 +1,12 @@
-"""The service: one account, its clock and its journal behind one lock."""
+"""The service: an account, its clock and its journal behind one lock."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
 from ..clock import Pace, VirtualClock, parse_pace, real_now
@@ -63,37 +63,26 @@ T = TypeVar("T")
 
 
 class Service:
-    """An account that can be asked and changed, one verb at a time.
+    """An account, changed by one operation at a time.
 
-    A verb decides: it may refuse, and returns what is answered. What it accepts it commits as records, all at its
-    end, so that a verb that fails leaves the account as it was.
+    An operation decides: it may refuse, and returns what is answered. What it accepts it commits as records, all at its
+    end, so that an operation that fails leaves the account as it was.
+
+    Args:
+        settings: what the account is born with.
+        journal: makes the store of its records.
     """
 
     def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
+        settings = settings or Settings()
         self.lock = threading.RLock()
-        self._new_journal = journal
+        self.journal = journal()
+        self.created_at = real_now() if settings.begins is None else settings.begins
+        self.account = Account(settings, self.created_at)
+        self.clock = VirtualClock(self.created_at, _rate(settings.pace))
+        self.events_seen: dict[str, int] = {}
+        """Pace "polls": how many events of a job were visible when it was last listed."""
         self._counts_as_poll = True
-        self._defaults = settings or Settings()
-        self.reset({})
-
-    def reset(self, changes: Mapping[str, Any]) -> None:
-        """Begin a fresh account, with the settings that the service was born with but for *changes*.
-
-        Raises:
-            FakeUsageError: there is no such setting, or its value is no good.
-        """
-        settings = self._defaults.changed(changes)
-        with self.lock:
-            self.journal = self._new_journal()
-            self.created_at = real_now() if settings.begins is None else settings.begins
-            self.account = Account(settings, self.created_at)
-            self.clock = VirtualClock(self.created_at, _rate(settings.pace))
-            self.events_seen: dict[str, int] = {}
-            """Pace "polls": how many events of a job were visible when it was last listed."""
-
-    def set_defaults(self, settings: Settings) -> None:
-        """Let `reset` come back to these *settings* from now on."""
-        self._defaults = settings
 
     @property
     def settings(self) -> Settings:

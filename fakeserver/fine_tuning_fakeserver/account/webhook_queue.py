@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..domain import ids
-from ..domain.jobs import Job
+from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..domain.webhook_events import (
     DeliveryAttempt,

@@ -1,4 +1,4 @@
-"""Files: upload, list, retrieve, delete, content."""
+"""Files: upload, list, retrieve, delete, download."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from fine_tuning_formats.training_file import NotJsonlError
+
 from ..account.account import RESULTS, Account, next_id, result_created_at
 from ..account.blobs import Blob
 from ..account.ordered_ids import OrderedIds, UnknownCursorError
-from ..account.records import FileDeleted, FileUploaded, JobIntervened, Record, StoredFile
+from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (
     bad_file,
@@ -22,27 +24,24 @@ from ..api_errors import (
     unknown_cursor,
     unknown_file,
 )
-from ..domain import ids, training_files
+from ..domain import ids
 from ..domain.dialects.dialect import Dialect
 from ..domain.job_spec import JobSpec
-from ..domain.jobs import Job
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
 from ..domain.timeline import FileLost
-from . import response_objects
+from ..domain.training_files import Dataset
+from .response_objects import Json, file_object, page_object_with_ids
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 MUCH_BYTES = 64 * 1024
 """From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
 BATCH_KEPT_S = 30 * 24 * 3600
-_NOT_DOWNLOADABLE = frozenset({"assistants", "user_data"})
-_NEEDED_IN = frozenset({"validating_files", "queued"})
-"""A job needs its training file until it runs (recording GetJobs: while validating; queued is inferred)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """What a form or a seed brings: a file with its purpose. `expires_after` is in seconds."""
+    """A file that a form or a seed brings, with its purpose. `expires_after` is in seconds."""
 
     content: Blob
     filename: str
@@ -58,8 +57,11 @@ class Download:
     chunks: Iterator[bytes]
 
 
-def check_new_file(upload: NewFile, *, any_name: bool = False) -> training_files.Dataset | None:
-    """Check a file as the service does at upload, its name too unless it may be *any*; return what it holds.
+def check_new_file(upload: NewFile, *, any_name: bool = False) -> Dataset | None:
+    """Check a file as the service does at upload; return what a fine-tune file holds.
+
+    Args:
+        any_name: accept names that do not end in ``.jsonl``.
 
     Raises:
         ApiError: purpose, name or content is refused.
@@ -77,37 +79,36 @@ def check_new_file(upload: NewFile, *, any_name: bool = False) -> training_files
         raise not_jsonl_name()
     try:
         return upload.content.dataset()
-    except training_files.NotJsonlError as error:
+    except NotJsonlError as error:
         raise bad_file(str(error)) from None
 
 
 def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
-    """What reads a large file through before it is checked, which needs no lock; None where there is little to read."""
+    """Return a function that parses a large file without the lock, so that its check is quick; None for small ones."""
     if purpose != "fine-tune" or content.size < MUCH_BYTES:
         return None
 
-    def read() -> None:
-        with suppress(training_files.NotJsonlError):  # the check will say so
+    def parse() -> None:
+        with suppress(NotJsonlError):  # the check raises it again
             content.dataset()
 
-    return read
+    return parse
 
 
-def upload(service: Service, upload: NewFile) -> response_objects.Json:
-    """Check and keep a file."""
+def upload(service: Service, upload: NewFile) -> Json:
+    """Check and store a file."""
     dialect = service.account.dialect
-    found = check_new_file(upload, any_name=dialect.any_name)
-    return store_file(
-        service, replace(upload, expires_after=expiry_of(dialect, upload.purpose, upload.expires_after)), found
-    )
+    dataset = check_new_file(upload, any_name=dialect.any_filename)
+    seconds = expires_after(dialect, upload.purpose, upload.expires_after)
+    return store_file(service, replace(upload, expires_after=seconds), dataset)
 
 
-def expiry_of(dialect: Dialect, purpose: str, asked: int | None) -> int | None:
-    """How many seconds a file is kept that is to be kept for so many as *asked*; None for ever.
+def expires_after(dialect: Dialect, purpose: str, requested: int | None) -> int | None:
+    """Return for how many seconds a file is kept; None for ever.
 
     Source: spec, "by default, files with purpose=batch expire after 30 days".
     """
-    return BATCH_KEPT_S if asked is None and purpose == "batch" and dialect.batch_files_end else asked
+    return BATCH_KEPT_S if requested is None and purpose == "batch" and dialect.batch_files_expire else requested
 
 
 @operation
@@ -115,29 +116,28 @@ def store_file(
     service: Service,
     now: float,
     upload: NewFile,
-    found: training_files.Dataset | None,
+    dataset: Dataset | None,
     identifier: str | None = None,
     created_at: float | None = None,
-) -> response_objects.Json:
-    """Keep a file that was checked, under its own new id or the one given."""
+) -> Json:
+    """Store a checked file, under its own new id or the given one."""
     account = service.account
-    expires_at = None if upload.expires_after is None else now + upload.expires_after
     file = StoredFile(
-        identifier or new_file_id(account),
-        upload.filename,
-        upload.purpose,
-        upload.content,
-        now if created_at is None else created_at,
-        expires_at,
-        found,
+        id=identifier or new_file_id(account),
+        filename=upload.filename,
+        purpose=upload.purpose,
+        content=upload.content,
+        created_at=now if created_at is None else created_at,
+        expires_at=None if upload.expires_after is None else now + upload.expires_after,
+        dataset=dataset,
     )
-    answer = find_file(account, file, now)
+    answer = stored_file_object(account, file, now)
     service.commit(FileUploaded(file))
     return answer
 
 
 def new_file_id(account: Account) -> str:
-    """The id of the next file that is made."""
+    """Return the id of the next file."""
     seed, shapes = account.settings.seed, account.dialect.ids
     return next_id(
         account, "file", lambda n: ids.derived_id("file", seed, n, shapes=shapes), account.files, account.files_made
@@ -145,98 +145,95 @@ def new_file_id(account: Account) -> str:
 
 
 @operation
-def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
-    """One file. At the pace "polls" one that is not ready yet is ready at the second look."""
+def retrieve(service: Service, now: float, identifier: str) -> Json:
+    """Return one file. At the pace "polls" one that is not ready yet is ready at the second look."""
     account = service.account
-    shown = file_object(account, identifier, now)
+    answer = file_by_id(account, identifier, now)
     file = account.files.get(identifier)
-    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.unready[1]):
+    if file and service.polling_advances_time and now < (ready := file.created_at + account.dialect.new_file_status[1]):
         service.advance_clock(ready)
-    return shown
+    return answer
 
 
 @operation
 def list_files(
     service: Service, now: float, *, after: str | None, limit: int, purpose: str | None, oldest_first: bool
-) -> response_objects.Json:
-    """One page of files, result files included."""
+) -> Json:
+    """Return one page of files, result files included."""
     account = service.account
-    shelf = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
+    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
     try:
-        page, has_more = shelf.page(after, limit, oldest_first=oldest_first)
+        page, has_more = identifiers.page(after, limit, oldest_first=oldest_first)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    return response_objects.page_with_ids([file_object(account, identifier, now) for identifier in page], has_more)
+    return page_object_with_ids([file_by_id(account, identifier, now) for identifier in page], has_more)
 
 
 @operation
-def delete(service: Service, now: float, identifier: str) -> response_objects.Json:
+def delete(service: Service, now: float, identifier: str) -> Json:
     """Delete a file; jobs that still need it fail."""
     account = service.account
-    file_object(account, identifier, now)
+    file_by_id(account, identifier, now)  # raises for an unknown id
     lost = FileLost(now, JobError("deleted_training_file", *FAILURES["deleted_training_file"]))
-    failed: list[Record] = [
-        JobIntervened(job.id, lost)
-        for job in map(account.jobs.__getitem__, account.active)
-        if job.training_file == identifier and _still_needs_file(job, now)
-    ]
-    service.commit(FileDeleted(identifier), *failed)
+    failing: list[JobIntervened] = []
+    for job in (account.jobs[job_id] for job_id in account.active):
+        timeline = job.timeline()
+        # A job needs its file until it runs (recording GetJobs: while validating; queued is inferred). One that was
+        # resumed is queued again, and has read it.
+        waits = timeline.status(now) in ("validating_files", "queued") and not timeline.has_happened("started", now)
+        if waits and job.training_file == identifier:
+            failing.append(JobIntervened(job.id, lost))
+    service.commit(FileDeleted(identifier), *failing)
     return {"object": "file", "deleted": True, "id": identifier}
 
 
-def _still_needs_file(job: Job, now: float) -> bool:
-    """Whether a job has yet to read its file; one that is resumed has read it."""
-    life = job.timeline()
-    return life.status(now) in _NEEDED_IN and not life.event_count("started", now)
-
-
 @operation
-def content(service: Service, now: float, identifier: str) -> Download:
-    """The bytes of a file; a result file's are base64, unless the account is told otherwise."""
+def download(service: Service, now: float, identifier: str) -> Download:
+    """Return the bytes of a file; a result file's are base64 by default, as the service's are."""
     account = service.account
     if job_id := account.results.get(identifier):
-        data = result_bytes(account.jobs[job_id].current)
+        data = result_bytes(account.jobs[job_id].current_spec)
         if account.settings.base64_results and account.dialect.base64_results:
             data = base64.b64encode(data)
         return Download(account.dialect.result_name, Blob.of(data).chunks())
     file = account.files.get(identifier)
     if file is None:
         raise unknown_file(identifier)
-    if file.purpose in _NOT_DOWNLOADABLE:
+    if file.purpose in ("assistants", "user_data"):
         raise not_downloadable(file.purpose)
     return Download(file.filename, file.content.chunks())
 
 
-def file_object(account: Account, identifier: str, now: float) -> response_objects.Json:
-    """The file, stored or derived, as it is at *now*.
+def file_by_id(account: Account, identifier: str, now: float) -> Json:
+    """Return the file, stored or derived, as it is at *now*.
 
     Raises:
         ApiError: there is none with this id.
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
-        size = job.overrides.result_bytes or _result_size(job.current)
-        return response_objects.file(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
+        size = job.overrides.result_bytes or _result_size(job.current_spec)
+        return file_object(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
     if file := account.files.get(identifier):
-        return find_file(account, file, now)
+        return stored_file_object(account, file, now)
     raise unknown_file(identifier)
 
 
-def find_file(account: Account, file: StoredFile, now: float) -> response_objects.Json:
-    """A file that was uploaded, as it is at *now*: some dialects are not done with it at once."""
-    unready, seconds = account.dialect.unready
+def stored_file_object(account: Account, file: StoredFile, now: float) -> Json:
+    """Return an uploaded file as it is at *now*: in some dialects it is not ready at once."""
+    unready, seconds = account.dialect.new_file_status
     status = unready if now < file.created_at + seconds else "processed"
-    return response_objects.file(
+    return file_object(
         file.id, file.purpose, file.filename, file.content.size, file.created_at, file.expires_at, status
     )
 
 
-@lru_cache(maxsize=10_000)
-def _result_size(script: JobSpec) -> int:
-    return len(result_bytes(script))
+@lru_cache(maxsize=10_000)  # many more than the contents themselves: lists show sizes only
+def _result_size(spec: JobSpec) -> int:
+    return len(result_bytes(spec))
 
 
 @lru_cache(maxsize=32)
-def result_bytes(script: JobSpec) -> bytes:
-    """The plain CSV of a job's result file; its size is the file's ``bytes`` (recording of 2023-11)."""
-    return "".join(result_csv(script)).encode()
+def result_bytes(spec: JobSpec) -> bytes:
+    """Return the plain CSV of a job's result file; its size is the file's ``bytes`` (recording of 2023-11)."""
+    return "".join(result_csv(spec)).encode()

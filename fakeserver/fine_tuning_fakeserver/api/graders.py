@@ -1,4 +1,4 @@
-"""Graders: run one on a sample, or look one through. Source: spec (alpha); one published output of each answer."""
+"""Graders: run or validate one. Source: spec (alpha); one published output of each answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ..grading.grader_models import (
     Grader,
     LabelModel,
     Multi,
-    Part,
     Python,
     RunGraderBody,
     ScoreModel,
@@ -27,11 +26,11 @@ from ..grading.grader_models import (
     ValidateGraderBody,
     as_sent,
 )
-from ..grading.result import GradingError, GradingOutcome, answer
+from ..grading.result import GradingError, run_response
 from ..grading.templates import GradingInput
-from ..usage_errors import FakeUsageError
-from . import response_objects
+from ..usage_errors import FakeUsageError, wrong_value
 from .request_models import parse
+from .response_objects import Json
 
 B = TypeVar("B", RunGraderBody, ValidateGraderBody)
 
@@ -39,30 +38,31 @@ B = TypeVar("B", RunGraderBody, ValidateGraderBody)
 SLOWEST = {"string_check": 0.004, "text_similarity": 0.02, "python": 9.0, "score_model": 6.0, "multi": 9.0}
 
 
-def body_of(shape: type[B], value: Any) -> B:
-    """A request's body; what is wrong inside its grader is the grader's fault.
+def parse_grader_body(model: type[B], value: Any) -> B:
+    """Validate a request's body; an error inside its grader names the grader as a whole.
 
     Raises:
         ApiError: it does not fit.
     """
     try:
-        return parse(shape, value)
+        return parse(model, value)
     except ApiError as error:
         if (error.param or "").partition(".")[0] == "grader":
             raise invalid_grader(error.message) from None
         raise
 
 
-def run(service: Service, body: RunGraderBody) -> response_objects.Json:
-    """Grade a sample; the only lock it takes itself is for a model's score."""
+def run(service: Service, body: RunGraderBody) -> Json:
+    """Grade a sample. The account is locked only to take a model's score: code of a grader may run for long."""
     grader, seed = body.grader, service.settings.seed
-    _check_able(grader, service.settings.run_python_graders)
-    outcome = grade(grader, GradingInput.of(body.item or {}, body.model_sample), partial(_ask_model, service))
-    return answer(_name(grader, seed), grader.type, outcome, _seconds(grader, body, outcome, seed))
+    _require_gradable(grader, service.settings.run_python_graders)
+    outcome = grade(grader, GradingInput.of(body.item or {}, body.model_sample), partial(_model_score, service))
+    seconds = SLOWEST[grader.type] * (0.25 + 0.75 * _uniform("grading", seed, _canonical(grader), body.model_sample))
+    return run_response(_name(grader, seed), grader.type, outcome, seconds)
 
 
-def validate(service: Service, sent: Mapping[str, Any]) -> response_objects.Json:
-    """Look a grader through, and show it completed.
+def validate(service: Service, sent: Mapping[str, Any]) -> Json:
+    """Check a grader without running it, and return it completed.
 
     Source: a published output (the members as they were sent, then a name; no nulls); that a score_model's range
     comes like the name is inferred.
@@ -70,40 +70,36 @@ def validate(service: Service, sent: Mapping[str, Any]) -> response_objects.Json
     Raises:
         ApiError: it can never work (inferred).
     """
-    grader = body_of(ValidateGraderBody, sent).grader
+    grader = parse_grader_body(ValidateGraderBody, sent).grader
     try:
-        validation.check(grader)
+        validation.check_grader(grader)
     except GradingError as error:
-        raise invalid_grader(f"invalid grader: {error.fault.details}") from None
-    defaults: response_objects.Json = {"name": _name(grader, service.settings.seed)}
+        raise invalid_grader(f"invalid grader: {error.details}") from None
+    defaults: Json = {"name": _name(grader, service.settings.seed)}
     if isinstance(grader, ScoreModel):
         defaults["range"] = list(grader.range)
-    return {"grader": defaults_last(sent["grader"], defaults)}
-
-
-def defaults_last(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> response_objects.Json:
-    """What was sent, in its own order, then what it lacks."""
-    return {**sent, **{name: value for name, value in defaults.items() if sent.get(name) is None}}
+    missing = {name: value for name, value in defaults.items() if sent["grader"].get(name) is None}
+    return {"grader": {**sent["grader"], **missing}}
 
 
 @operation
 def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> list[float | None]:
-    """Let models that judge give these numbers next, one each time one is asked; None: no number.
+    """Prepare the numbers that judging models give next, one each; None: the model gives no number.
 
     Raises:
-        FakeUsageError: one is no number.
+        FakeUsageError: one is not a finite number.
     """
     for score in scores:
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if score is not None and not (number and math.isfinite(score)):
-            raise FakeUsageError(f"score is {score!r}: a finite number is wanted, or None for a model that gives none")
+            raise wrong_value("score", "a finite number, or None for a model that gives no number", score)
     service.commit(GraderScoresSet(tuple(scores)))
     return list(scores)
 
 
 @operation
-def _ask_model(service: Service, now: float, grader: ScoreModel | LabelModel, prompt: str) -> float | None:
-    """The next of the given scores; without one, a number that depends on seed, grader and prompt alone."""
+def _model_score(service: Service, now: float, grader: ScoreModel | LabelModel, prompt: str) -> float | None:
+    """Take the next prepared score; without one, return a number derived from seed, grader and prompt alone."""
     scores = service.account.grader_scores
     if scores:
         score = scores[0]
@@ -113,26 +109,21 @@ def _ask_model(service: Service, now: float, grader: ScoreModel | LabelModel, pr
     return low + (high - low) * _uniform("judge", service.settings.seed, _canonical(grader), prompt)
 
 
-def _check_able(grader: Grader, run_python: bool) -> None:
-    """Refuse what the fake, as it is, cannot grade, before anything is asked or run."""
-    parts: Sequence[Part] = list(grader.parts().values()) if isinstance(grader, Multi) else [grader]
+def _require_gradable(grader: Grader, run_python: bool) -> None:
+    """Refuse what the fake, as it is set up, cannot grade, before any part of a multi grader has run."""
+    parts = list(grader.sub_graders().values()) if isinstance(grader, Multi) else [grader]
     if any(isinstance(part, Python) for part in parts) and not run_python:
         raise FakeUsageError(
-            "a python grader is code, and the fake runs none that comes in a request unless it is told to: "
+            "a python grader is code, and the fake does not run code from a request unless it is allowed to: "
             'FakeFineTuning(run_python_graders=True), or POST /_fake/reset {"run_python_graders": true}'
         )
     if any(isinstance(part, TextSimilarity) for part in parts):
-        similarity.check()
+        similarity.require_libraries()
 
 
 def _name(grader: Grader, seed: int) -> str:
-    """The grader's name; one that was left out looks as in a published output, and is derived."""
-    return grader.name or "grader-" + ids.base62(ids.draw("grader", seed, _canonical(grader)), 12)
-
-
-def _seconds(grader: Grader, body: RunGraderBody, outcome: GradingOutcome, seed: int) -> float:
-    """``execution_time``: derived, as all that the fake makes up."""
-    return SLOWEST[grader.type] * (0.25 + 0.75 * _uniform("grading", seed, _canonical(grader), body.model_sample))
+    """Return the grader's name, or a derived one that looks as in a published output."""
+    return grader.name or "grader-" + ids.to_digits(ids.derived_number("grader", seed, _canonical(grader)), 12)
 
 
 def _canonical(grader: Grader | LabelModel) -> str:
@@ -140,4 +131,5 @@ def _canonical(grader: Grader | LabelModel) -> str:
 
 
 def _uniform(*parts: object) -> float:
-    return (ids.draw(*parts) >> 203) / 2**53
+    """Derive a number from 0 to 1."""
+    return (ids.derived_number(*parts) >> 203) / 2**53  # 256 bits drawn, 53 in a float

@@ -1,4 +1,4 @@
-"""Inference, as far as code needs it that tries what it has trained: scripted replies, or a deterministic one."""
+"""Inference, for code that tries the model it has trained: prepared replies, or a deterministic one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 
 import orjson
 
-from ..account.account import Account
+from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, message_text
+
 from ..account.records import CompletionGiven, RepliesSet
 from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
-from ..domain import ids, token_estimate
-from ..usage_errors import FakeUsageError
-from . import models
+from ..domain import ids
+from ..usage_errors import wrong_value
+from .models import is_shut_down
 from .response_objects import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model says: one text a choice. `created` is in Unix seconds."""
+    """The answer of a model: one text a choice. `created` is in Unix seconds."""
 
     id: str
     created: int
@@ -31,11 +32,11 @@ class Completion:
     @property
     def usage(self) -> Json:
         """Tokens of prompt and texts, estimated."""
-        spent = sum(token_estimate.in_text(text) for text in self.texts)
+        completion_tokens = sum(count_text_tokens(text) for text in self.texts)
         return {
             "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": spent,
-            "total_tokens": self.prompt_tokens + spent,
+            "completion_tokens": completion_tokens,
+            "total_tokens": self.prompt_tokens + completion_tokens,
         }
 
 
@@ -43,55 +44,49 @@ class Completion:
 def answer_prompt(
     service: Service, now: float, prefix: str, model: str, prompt: Sequence[Any], choices: int
 ) -> Completion:
-    """Let a model answer: from the script while it lasts, then with words of its own.
+    """Let a model answer: with the prepared replies while they last, then with a text of its own.
+
+    Args:
+        prefix: of the answer's id.
 
     Raises:
-        ApiError: the account has no such model, or has it no longer.
+        ApiError: the account does not have such a model, or it is shut down.
     """
     account = service.account
     unknown = model not in account.base_models and model not in account.models
-    if unknown or models.is_gone(account, model, now):
+    if unknown or is_shut_down(account, model, now):
         raise no_such_model_to_ask(model)
-    scripted = list(account.replies)[:choices]
-    texts = (*scripted, *[_seeded_text(model, prompt)] * (choices - len(scripted)))
-    reply = Completion(
-        _id(account, prefix, now), int(now), model, tuple(texts), token_estimate.in_messages(list(prompt))
-    )
-    service.commit(CompletionGiven(now, len(scripted)))
-    return reply
+    prepared = list(account.replies)[:choices]
+    question = message_text(prompt[-1]).strip() if prompt else ""
+    texts = [*prepared, *[f"{model} was asked: {question}"] * (choices - len(prepared))]
+    # "chatcmpl-" and 29 characters, 5 of them time (worked out from printed ids)
+    drawn = ids.derived_number("answer", account.settings.seed, account.answers)
+    identifier = prefix + ids.to_digits(int(now) - ids.MODEL_EPOCH, 5) + ids.to_digits(drawn, 24)
+    completion = Completion(identifier, int(now), model, tuple(texts), count_message_tokens(list(prompt)))
+    service.commit(CompletionGiven(now, len(prepared)))
+    return completion
 
 
 @operation
 def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[str]:
-    """Let models answer with these texts first.
+    """Prepare the texts with which models answer next.
 
     Raises:
-        FakeUsageError: one of them is no text.
+        FakeUsageError: one of them is not a string.
     """
     if wrong := [reply for reply in replies if not isinstance(reply, str)]:
-        raise FakeUsageError(f"reply {wrong[0]!r} is no text: replies('one', 'two') wants texts")
+        raise wrong_value("reply", "a string", wrong[0], "for example replies('one', 'two')")
     service.commit(RepliesSet(tuple(replies)))
     return list(replies)
 
 
-def _seeded_text(model: str, prompt: Sequence[Any]) -> str:
-    asked = token_estimate.text_of(prompt[-1]).strip() if prompt else ""
-    return f"{model} was asked: {asked}"
-
-
-def _id(account: Account, prefix: str, now: float) -> str:
-    """``chatcmpl-`` and 29 characters, 5 of them time (worked out from printed ids)."""
-    drawn = ids.draw("answer", account.settings.seed, account.answers)
-    return prefix + ids.base62(int(now) - ids.MODEL_EPOCH, 5) + ids.base62(drawn, 24)
-
-
-def chat(reply: Completion) -> Json:
-    """A chat completion. Source: printed output of 2024-02; ``refusal`` since 2024."""
+def chat_completion_object(completion: Completion) -> Json:
+    """Return a chat completion. Source: printed output of 2024-02; ``refusal`` since 2024."""
     return {
-        "id": reply.id,
+        "id": completion.id,
         "object": "chat.completion",
-        "created": reply.created,
-        "model": reply.model,
+        "created": completion.created,
+        "model": completion.model,
         "choices": [
             {
                 "index": index,
@@ -99,56 +94,52 @@ def chat(reply: Completion) -> Json:
                 "logprobs": None,
                 "finish_reason": "stop",
             }
-            for index, text in enumerate(reply.texts)
+            for index, text in enumerate(completion.texts)
         ],
-        "usage": reply.usage,
+        "usage": completion.usage,
         "system_fingerprint": None,
     }
 
 
-def completion(reply: Completion) -> Json:
-    """A completion of the older kind, of babbage-002 and davinci-002. Source: spec."""
+def text_completion_object(completion: Completion) -> Json:
+    """Return a completion of the older kind, of babbage-002 and davinci-002. Source: spec."""
     choices = [
         {"text": text, "index": index, "logprobs": None, "finish_reason": "stop"}
-        for index, text in enumerate(reply.texts)
+        for index, text in enumerate(completion.texts)
     ]
     return {
-        "id": reply.id,
+        "id": completion.id,
         "object": "text_completion",
-        "created": reply.created,
-        "model": reply.model,
+        "created": completion.created,
+        "model": completion.model,
         "choices": choices,
-        "usage": reply.usage,
+        "usage": completion.usage,
     }
 
 
-def chat_stream(reply: Completion, with_usage: bool) -> Iterator[bytes]:
-    """A chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
-    for index, text in enumerate(reply.texts):
-        yield _event(reply, [_delta(index, {"role": "assistant", "content": "", "refusal": None})])
-        for word in _split_words(text):
-            yield _event(reply, [_delta(index, {"content": word})])
-        yield _event(reply, [_delta(index, {}, "stop")])
+def chat_completion_events(completion: Completion, with_usage: bool) -> Iterator[bytes]:
+    """Yield a chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
+    for index, text in enumerate(completion.texts):
+        yield _event(completion, [_choice(index, {"role": "assistant", "content": "", "refusal": None})])
+        first, *rest = text.split(" ")
+        for word in [first, *(f" {word}" for word in rest)]:
+            yield _event(completion, [_choice(index, {"content": word})])
+        yield _event(completion, [_choice(index, {}, "stop")])
     if with_usage:
-        yield _event(reply, [], reply.usage)
+        yield _event(completion, [], completion.usage)
     yield b"data: [DONE]\n\n"
 
 
-def _split_words(text: str) -> list[str]:
-    first, *rest = text.split(" ")
-    return [first, *(f" {word}" for word in rest)]
+def _choice(index: int, delta: Json, finish_reason: str | None = None) -> Json:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _delta(index: int, delta: Json, finish: str | None = None) -> Json:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-
-
-def _event(reply: Completion, choices: list[Json], usage: Json | None = None) -> bytes:
+def _event(completion: Completion, choices: list[Json], usage: Json | None = None) -> bytes:
     chunk = {
-        "id": reply.id,
+        "id": completion.id,
         "object": "chat.completion.chunk",
-        "created": reply.created,
-        "model": reply.model,
+        "created": completion.created,
+        "model": completion.model,
         "system_fingerprint": None,
         "choices": choices,
         **({"usage": usage} if usage else {}),

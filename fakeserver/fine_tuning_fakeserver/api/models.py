@@ -1,19 +1,30 @@
-"""Models: list, retrieve, delete; base models and those that jobs have made."""
+"""Models: list, retrieve, delete; base models and those that jobs have made.
+
+Checkpoint permissions say which projects may use a job's model. Source: spec; nothing recorded.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..account.account import Account, model_created
-from ..account.records import ModelDeleted
+from ..account.records import ModelDeleted, Permission, PermissionGranted, PermissionRevoked
 from ..account.service import Service, operation
-from ..api_errors import fine_tuning_closed, unknown_model
-from ..domain import base_models
+from ..api_errors import fine_tuning_closed, unknown_model, unknown_permission
+from ..domain import base_models, ids
 from ..domain.base_models import shutdown_date
-from ..domain.jobs import models_at
-from . import response_objects
-from .response_objects import Json
+from ..domain.job import models_at
+from .response_objects import (
+    Json,
+    model_list_object,
+    model_object,
+    page_object_after,
+    page_object_with_ids,
+    permission_object,
+)
 
 
-def require_open(account: Account, now: float) -> None:
+def require_fine_tuning_open(account: Account, now: float) -> None:
     """Refuse a new job to an organization for which fine-tuning has ended.
 
     Raises:
@@ -24,65 +35,112 @@ def require_open(account: Account, now: float) -> None:
         raise fine_tuning_closed()
 
 
-def is_gone(account: Account, model: str, now: float) -> bool:
-    """Whether a model, or the base model under it, is shut down for the account."""
+def is_shut_down(account: Account, model: str, now: float) -> bool:
+    """Return whether a model, or the base model under it, is shut down for the account."""
     return account.settings.as_of is not None and base_models.is_shut_down(model, now)
 
 
-def with_shutdown_date(account: Account, model: Json) -> Json:
-    """*model* as shown by the account. Source: spec Model (a date or null); that it comes last is inferred."""
-    if account.settings.as_of is None:
-        return model
-    return {**model, "shutdown_date": shutdown_date(model["id"])}
-
-
 @operation
-def list_models(service: Service, now: float) -> response_objects.Json:
-    """All models, checkpoint models included (recording: ListModels).
+def list_models(service: Service, now: float) -> Json:
+    """List all models, checkpoint models included (recording: ListModels).
 
-    A base model that is shut down is not among them, fine-tuned ones stay (inferred).
+    A base model that is shut down is left out, fine-tuned ones stay (inferred).
     """
     account = service.account
-    there = (identifier for identifier in account.base_models if _is_there(account, identifier, now))
-    base = (_base(account, identifier) for identifier in there)
-    made = (identifier for identifier in account.models if identifier not in account.base_models)
-    return response_objects.models([*base, *(_tuned(account, identifier) for identifier in made)])
+    base = [_base_model_object(account, each) for each in account.base_models if _is_available(account, each, now)]
+    fine_tuned = [_fine_tuned_object(account, each) for each in account.models if each not in account.base_models]
+    return model_list_object([*base, *fine_tuned])
 
 
 @operation
-def retrieve(service: Service, now: float, identifier: str) -> response_objects.Json:
-    """One model."""
+def retrieve(service: Service, now: float, identifier: str) -> Json:
+    """Return one model."""
     account = service.account
-    if identifier in account.base_models and _is_there(account, identifier, now):
-        return _base(account, identifier)
+    if identifier in account.base_models and _is_available(account, identifier, now):
+        return _base_model_object(account, identifier)
     if identifier in account.models:
-        return _tuned(account, identifier)
+        return _fine_tuned_object(account, identifier)
     raise unknown_model(identifier)
 
 
 @operation
-def delete(service: Service, now: float, identifier: str) -> response_objects.Json:
+def delete(service: Service, now: float, identifier: str) -> Json:
     """Delete a fine-tuned model. A base model is not the account's: 404, as for foreign ones (inferred)."""
     account = service.account
-    # A model that another job has made long ago stands among the base models of an account.
-    foreign = identifier.startswith("ft:") and identifier in account.base_models and identifier not in account.deleted
-    if identifier not in account.models and not foreign:
+    # A setting can list models that were fine-tuned before the account began among its base models.
+    older = identifier.startswith("ft:") and identifier in account.base_models and identifier not in account.deleted
+    if identifier not in account.models and not older:
         raise unknown_model(identifier)
     service.commit(ModelDeleted(identifier))
     return {"id": identifier, "object": "model", "deleted": True}
 
 
-def _is_there(account: Account, base_model: str, now: float) -> bool:
-    shut_down = not base_model.startswith("ft:") and is_gone(account, base_model, now)
+def _is_available(account: Account, base_model: str, now: float) -> bool:
+    shut_down = not base_model.startswith("ft:") and is_shut_down(account, base_model, now)
     return base_model not in account.deleted and not shut_down
 
 
-def _base(account: Account, identifier: str) -> response_objects.Json:
+def _base_model_object(account: Account, identifier: str) -> Json:
     model = account.base_models[identifier]
-    return with_shutdown_date(account, response_objects.model(model.id, model.created, model.owned_by))
+    return _with_shutdown_date(account, model_object(model.id, model.created, model.owned_by))
 
 
-def _tuned(account: Account, identifier: str) -> response_objects.Json:
+def _fine_tuned_object(account: Account, identifier: str) -> Json:
     job = account.jobs[account.models[identifier]]
-    made = model_created(identifier, models_at(job, job.timeline()))
-    return with_shutdown_date(account, response_objects.model(identifier, made, account.owner))
+    created = model_created(identifier, models_at(job, job.timeline()))
+    return _with_shutdown_date(account, model_object(identifier, created, account.owner))
+
+
+def _with_shutdown_date(account: Account, model: Json) -> Json:
+    # spec: Model has a date or null; that it comes last is inferred
+    return model if account.settings.as_of is None else {**model, "shutdown_date": shutdown_date(model["id"])}
+
+
+@operation
+def grant_permissions(service: Service, now: float, checkpoint: str, project_ids: Sequence[str]) -> Json:
+    """Let projects use a model; a project that already may keeps its permission (inferred)."""
+    account = service.account
+    by_project = {permission.project_id: permission for permission in _permissions(account, checkpoint)}
+    new: list[Permission] = []
+    for project in dict.fromkeys(project_ids):
+        if project not in by_project:
+            key = (account.settings.seed, checkpoint, project, account.permissions_made)
+            by_project[project] = Permission(ids.derived_id("permission", *key), now, checkpoint, project)
+            new.append(by_project[project])
+    service.commit(*map(PermissionGranted, new))
+    granted = [by_project[project] for project in dict.fromkeys(project_ids)]
+    return page_object_with_ids([permission_object(permission) for permission in granted], has_more=False)
+
+
+@operation
+def list_permissions(
+    service: Service,
+    now: float,
+    checkpoint: str,
+    *,
+    after: str | None,
+    limit: int,
+    project_id: str | None,
+    oldest_first: bool,
+) -> Json:
+    """Return one page of a model's permissions, by default newest first."""
+    permissions = _permissions(service.account, checkpoint)
+    matching = [each for each in permissions if project_id in (None, each.project_id)]
+    ordered = [permission_object(each) for each in (matching if oldest_first else reversed(matching))]
+    return page_object_after(ordered, after, limit)
+
+
+@operation
+def revoke_permission(service: Service, now: float, checkpoint: str, identifier: str) -> Json:
+    """Delete a permission."""
+    if identifier not in {each.id for each in _permissions(service.account, checkpoint)}:
+        raise unknown_permission(identifier)
+    service.commit(PermissionRevoked(identifier))
+    return {"id": identifier, "object": "checkpoint.permission", "deleted": True}
+
+
+def _permissions(account: Account, checkpoint: str) -> list[Permission]:
+    """Return the permissions of a checkpoint, oldest first; raise if the account has no such model."""
+    if checkpoint not in account.models:
+        raise unknown_model(checkpoint)
+    return [each for each in account.permissions.values() if each.checkpoint == checkpoint]

@@ -1,29 +1,135 @@
-"""Request bodies: their shapes, and the service's words for what does not fit."""
+"""Request bodies: their models, and the service's words for what does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
 
 from ..api_errors import ApiError, invalid_field, not_json
-from ..domain.jobs import Objective
-from ..domain.training_methods import Hyperparameters, TrainingRequest
+from ..domain.job import Objective
+from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
+from ..grading.grader_models import Grader, Multi, as_sent
 from ..request_base import Body
-from ..usage_errors import FakeUsageError
-from .method_models import HyperparametersBody, MethodBody
+from ..usage_errors import FakeUsageError, unknown_name
 
 JSON_BYTES_AT_MOST = 8 * 1024 * 1024
 
+# spec: n_epochs 1..50, batch_size 1..256, learning_rate_multiplier > 0 (CreateFineTuningJobRequest)
+Epochs = Literal["auto"] | Annotated[int, Field(ge=1, le=50)]
+BatchSize = Literal["auto"] | Annotated[int, Field(ge=1, le=256)]
+Multiplier = Literal["auto"] | Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Beta = Literal["auto"] | Annotated[float, Field(gt=0, le=2)]
+Compute = Literal["auto"] | Annotated[float, Field(gt=1e-5, le=10)]
+Count = Literal["auto"] | Annotated[int, Field(ge=1, le=2**53)]
 
 Suffix = Annotated[str, Field(min_length=1, max_length=64)]
 Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+    dict[Annotated[str, Field(max_length=MAX_METADATA_KEY)], Annotated[str, Field(max_length=MAX_METADATA_VALUE)]],
+    Field(max_length=MAX_METADATA_PAIRS),
 ]
+
+
+def _require_serializable(value: dict[str, Any]) -> dict[str, Any]:
+    # orjson reads deeper nesting than it writes: what could not be shown again in a page of jobs is refused (inferred).
+    try:
+        orjson.dumps([[[[[[value]]]]]])
+    except orjson.JSONEncodeError:
+        raise PydanticCustomError("too_deep", "Input is nested too deeply") from None
+    return value
+
+
+ResponseFormat = Annotated[dict[str, Any], AfterValidator(_require_serializable)]
+
+
+class HyperparametersBody(Body):
+    """``hyperparameters``, at the top or inside ``method.supervised``."""
+
+    n_epochs: Epochs = "auto"
+    batch_size: BatchSize = "auto"
+    learning_rate_multiplier: Multiplier = "auto"
+
+    def to_hyperparameters(self) -> Hyperparameters:
+        """Convert to the domain's; a multiplier becomes a float (recording: 3 comes back as 3.0)."""
+        return Hyperparameters(**self.model_dump())
+
+
+class DpoHyperparametersBody(HyperparametersBody):
+    """``method.dpo.hyperparameters``. Source: spec FineTuneDPOHyperparameters."""
+
+    beta: Beta = "auto"
+
+
+class ReinforcementHyperparametersBody(HyperparametersBody):
+    """``method.reinforcement.hyperparameters``. Source: spec FineTuneReinforcementHyperparameters."""
+
+    reasoning_effort: Literal["default", "low", "medium", "high"] = "default"
+    compute_multiplier: Compute = "auto"
+    eval_interval: Count = "auto"
+    eval_samples: Count = "auto"
+
+
+class SupervisedBody(Body):
+    """``method.supervised``."""
+
+    hyperparameters: HyperparametersBody | None = None
+
+
+class DpoBody(Body):
+    """``method.dpo``."""
+
+    hyperparameters: DpoHyperparametersBody | None = None
+
+
+class ReinforcementBody(Body):
+    """``method.reinforcement``; `response_format` is in the spec's example and in guides only."""
+
+    grader: Grader
+    hyperparameters: ReinforcementHyperparametersBody | None = None
+    response_format: ResponseFormat | None = None
+
+    def grader_refs(self) -> tuple[GraderRef, ...]:
+        """Return the graders whose rewards the job reports: those inside a multi grader, or the grader itself."""
+        grader = self.grader
+        parts = grader.sub_graders().values() if isinstance(grader, Multi) else [grader]
+        return tuple(GraderRef(part.name or part.type, part.type, getattr(part, "model", None)) for part in parts)
+
+
+class MethodBody(Body):
+    """``method``: its type, and the part of that name. Source: spec FineTuneMethod."""
+
+    type: Literal["supervised", "dpo", "reinforcement"]
+    supervised: SupervisedBody | None = None
+    dpo: DpoBody | None = None
+    reinforcement: ReinforcementBody | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_own_part(cls, value: Any) -> Any:
+        """Inferred: another method's part is refused as unknown, and reinforcement's, with its grader, is required."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        if isinstance(kind, str) and kind in METHODS:
+            other = next((name for name in METHODS if name != kind and value.get(name) is not None), None)
+            if other:
+                raise _part_error("extra_forbidden", other, value[other])
+            if kind == "reinforcement" and value.get("reinforcement") is None:
+                raise _part_error("missing", "reinforcement", value)
+        return value
+
+    def to_hyperparameters(self) -> Hyperparameters | None:
+        """Return the hyperparameters of the method's part; None without any."""
+        part = self.supervised or self.dpo or self.reinforcement
+        return part.hyperparameters.to_hyperparameters() if part and part.hyperparameters else None
+
+
+def _part_error(kind: str, name: str, value: Any) -> ValidationError:
+    return ValidationError.from_exception_data("method", [InitErrorDetails(type=kind, loc=(name,), input=value)])
 
 
 class WandbBody(Body):
@@ -57,23 +163,23 @@ class CreateJobBody(Body):
 
     @property
     def method_name(self) -> str:
-        """The method asked for; supervised where none is."""
+        """The requested method; supervised by default."""
         return self.method.type if self.method else "supervised"
 
-    def order(self, model: str) -> TrainingRequest:
-        """What is asked of *model*; `method` wins over the deprecated top level (inferred)."""
-        numbers = self.method.asked() if self.method else None
+    def training_request(self, model: str) -> TrainingRequest:
+        """Return the training of *model* that is requested; `method` wins over the deprecated top level (inferred)."""
+        numbers = self.method.to_hyperparameters() if self.method else None
         if not numbers and self.hyperparameters and self.method_name == "supervised":
-            numbers = self.hyperparameters.asked()
-        rewarded = self.method.reinforcement if self.method else None
-        return TrainingRequest(
-            model, self.method_name, numbers or Hyperparameters(), rewarded.judges() if rewarded else ()
-        )
+            numbers = self.hyperparameters.to_hyperparameters()
+        reinforcement = self.method.reinforcement if self.method else None
+        graders = reinforcement.grader_refs() if reinforcement else ()
+        return TrainingRequest(model, self.method_name, numbers or Hyperparameters(), graders)
 
     @property
     def objective(self) -> Objective | None:
-        """What a reinforcement job learns by."""
-        return self.method.reinforcement.objective() if self.method and self.method.reinforcement else None
+        """The grader and response format of a reinforcement job."""
+        reinforcement = self.method.reinforcement if self.method else None
+        return Objective(as_sent(reinforcement.grader), reinforcement.response_format) if reinforcement else None
 
 
 class ExpiresAfterBody(Body):
@@ -110,10 +216,10 @@ B = TypeVar("B", bound=BaseModel)
 
 
 def parse_json(raw: bytes) -> Any:
-    """The JSON value of a request body.
+    """Parse a request body as JSON.
 
     Raises:
-        ApiError: it does not parse, or is nested past any sense.
+        ApiError: it is not JSON, or is nested too deeply.
     """
     try:
         return orjson.loads(raw)
@@ -121,8 +227,11 @@ def parse_json(raw: bytes) -> Any:
         raise not_json() from None
 
 
-def parse(shape: type[B], value: Any, complaints: Mapping[str, str] = MappingProxyType({})) -> B:
-    """*value* in the shape of *shape*; *complaints* are a dialect's own, by kind.
+def parse(model: type[B], value: Any, complaints: Mapping[str, str] = MappingProxyType({})) -> B:
+    """Validate a JSON value as *model*.
+
+    Args:
+        complaints: a dialect's own texts, by pydantic's type of error.
 
     Raises:
         ApiError: it does not fit, in the service's words.
@@ -130,23 +239,20 @@ def parse(shape: type[B], value: Any, complaints: Mapping[str, str] = MappingPro
     if not isinstance(value, dict):
         raise not_json()
     try:
-        return shape.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        _refuse(error, value, complaints)
+        problems = error.errors(include_url=False, include_context=False)
+        name = _field_path(problems[0], value)
+        # The first field counts. A union has a problem for each of its members; the last is of the one that came
+        # nearest.
+        problem = [each for each in problems if _field_path(each, value) == name][-1]
+        if complaint := complaints.get(problem["type"]):
+            raise invalid_field(name, f", {complaint}") from None
+        raise field_error(name, problem["type"], _message(problem), problem["input"]) from None
 
 
-def _refuse(error: ValidationError, value: Mapping[str, Any], complaints: Mapping[str, str]) -> NoReturn:
-    """Answer for the first thing wrong; of a union's complaints the last one names what was nearest."""
-    problems = error.errors(include_url=False, include_context=False)
-    name = _name(problems[0], value)
-    problem = [each for each in problems if _name(each, value) == name][-1]
-    if complaint := complaints.get(problem["type"]):
-        raise invalid_field(name, f", {complaint}")
-    raise refusal(name, problem["type"], _text(problem), problem["input"])
-
-
-def _name(problem: ErrorDetails, value: Any) -> str:
-    """The dotted path of a complaint, without the tags that a union adds to it."""
+def _field_path(problem: ErrorDetails, value: Any) -> str:
+    """Return the dotted path of the field, without the tags that pydantic adds for the members of a union."""
     path: list[str] = []
     last = len(problem["loc"]) - 1
     for depth, place in enumerate(problem["loc"]):
@@ -160,45 +266,67 @@ def _name(problem: ErrorDetails, value: Any) -> str:
     return ".".join(path)
 
 
-def _text(problem: ErrorDetails) -> str:
-    """The complaint, without the names of our classes."""
+def _message(problem: ErrorDetails) -> str:
+    # Pydantic names our classes after these words; the service has none of that name.
     return problem["msg"].partition(" or instance of ")[0].partition(" or object to ")[0]
 
 
-def refusal(name: str, kind: str, message: str, value: Any) -> ApiError:
-    """The service's answer to a field that does not fit.
+def field_error(name: str, kind: str, message: str, value: Any) -> ApiError:
+    """Return the service's error for a field that does not fit.
 
     Source: ``extra inputs are not permitted`` is a printed output of 2024-09; the family is inferred from it.
     """
-    text = message[:1].lower() + message[1:]
+    message = message[:1].lower() + message[1:]
     if kind == "missing":
-        return invalid_field(name, f", {text}")
-    return invalid_field(name, f": {_shown(value)[:200]}, {text}")
+        return invalid_field(name, f", {message}")
+    text = value[:200] if isinstance(value, str) else _short_repr(value)
+    return invalid_field(name, f": {text}, {message}")
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     try:
-        return value if isinstance(value, str) else repr(value)
+        return repr(value)[:200]
     except RecursionError:  # JSON may be nested deeper than Python can print
         return "..."
 
 
-def parse_control(shape: type[B], raw: bytes, where: str) -> B:
-    """A control body in the shape of *shape*; an empty body is ``{}``.
+def parse_control(model: type[B], raw: bytes, where: str) -> B:
+    """Parse the body of a control request as *model*; an empty body is ``{}``.
+
+    Args:
+        where: method and path, for the message.
 
     Raises:
-        FakeUsageError: it does not fit; the message names the field, and the fields there are.
+        FakeUsageError: it does not fit; the message names the field, and what it may be.
     """
     try:
         value = orjson.loads(raw or b"{}")
     except orjson.JSONDecodeError as error:
-        raise FakeUsageError(f"{where}: the body is no JSON ({error})") from None
+        raise FakeUsageError(f"{where}: the body must be valid JSON ({error})") from None
     if not isinstance(value, dict):
-        raise FakeUsageError(f"{where}: the body is a {type(value).__name__}; a JSON object is wanted")
+        raise FakeUsageError(f"{where}: the body must be a JSON object, got a {type(value).__name__}")
     try:
-        return shape.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        field = _name(problem, value)
-        fields = ", ".join(shape.model_fields)
-        raise FakeUsageError(f"{where}: field {field!r}: {_text(problem).lower()}; the fields are {fields}") from None
+        raise FakeUsageError(f"{where}: {usage_error(error, value, model.model_fields)}") from None
+
+
+def usage_error(
+    error: ValidationError, value: Mapping[str, Any], known: Iterable[str], thing: str = "field"
+) -> FakeUsageError:
+    """Return the fake's own error for the first field of *value* that does not fit.
+
+    Args:
+        known: the fields there are.
+        thing: what the fields are called.
+    """
+    problem = error.errors(include_url=False, include_context=False)[0]
+    field, message = _field_path(problem, value), _message(problem)
+    if problem["type"] == "missing":
+        return FakeUsageError(f"{field} is required")
+    if problem["type"] == "extra_forbidden":
+        return FakeUsageError(f"unknown {thing} {field!r}") if "." in field else unknown_name(thing, field, known)
+    # "Input should be a valid integer", "String should have at most 64 characters"
+    _, should, requirement = message.partition(" should ")
+    got = f"got {_short_repr(problem['input'])}"
+    return FakeUsageError(f"{field} must {requirement}, {got}" if should else f"{field}: {message.lower()}, {got}")

@@ -1,4 +1,4 @@
-"""Answers as plain dicts, members in the order they have on the wire."""
+"""Response objects as plain dicts, members in the order they have on the wire."""
 
 from __future__ import annotations
 
@@ -7,105 +7,104 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from ..account.records import PartUpload, Permission
+from ..api_errors import unknown_cursor
 from ..domain import ids
-from ..domain.jobs import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
+from ..domain.job import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
 from ..domain.plan import JobError
 from ..domain.timeline import Event, Timeline
-from ..domain.training_methods import METHODS, Hyperparameters, TrainingMethod
+from ..domain.training_methods import METHODS, Hyperparameters
 
 Json = dict[str, Any]
 
 
-def job(job: Job, now: float, *, created: bool = False) -> Json:
-    """The job as it is at *now*, to be read only; *created* is the answer to its creation."""
-    life = job.timeline()
-    return _shown(job, life.status(now), life.event_count("read", now), created)
+def job_object(job: Job, now: float, *, created: bool = False) -> Json:
+    """Return the job as it is at *now*, not to be changed; *created*: as the answer to its creation."""
+    timeline = job.timeline()
+    return _job_object(job, timeline.status(now), timeline.has_happened("read", now), created)
 
 
-@lru_cache(maxsize=512)
-def _shown(job: Job, status: str, read: bool, created: bool) -> Json:
-    """The job with this status, its files read or not: who polls sees the same many times.
+@lru_cache(maxsize=512)  # polling clients see the same object many times
+def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> Json:
+    """Build the job with this status.
 
     Source: member order, ``{}`` for no error, null ``finished_at`` of failed and cancelled jobs: recordings of
     2025-09 (FineTuningClientTests).
     """
-    life = job.timeline()
+    timeline = job.timeline()
     succeeded = status == "succeeded"
-    numbers = job.spec.hyperparameters if read else _asked(job)
-    method, course = METHODS[job.spec.method], job.dialect.event_style
-    shown = {
+    numbers = job.spec.hyperparameters if files_are_read else _requested_hyperparameters(job)
+    method, style = METHODS[job.spec.method], job.dialect.event_style
+    job_members = {
         "object": "fine_tuning.job",
         "id": job.id,
         "model": job.model,
         "created_at": int(job.created_at),
-        "finished_at": _ended_at(job, life, course.finished.get(status)),
-        "fine_tuned_model": fine_tuned_model(job, life) if succeeded else None,
+        "finished_at": _finished_at(job, timeline, style.finished_at_event.get(status)),
+        "fine_tuned_model": fine_tuned_model(job, timeline) if succeeded else None,
         "organization_id": job.organization,
         "result_files": [job.result_file] if succeeded else [],
         "status": status,
         "validation_file": job.validation_file,
         "training_file": job.training_file,
-        "hyperparameters": _members(numbers, method.members) if method.at_top else None,
+        "hyperparameters": {name: getattr(numbers, name) for name in method.members} if method.is_top_level else None,
         "trained_tokens": trained_tokens(job) if succeeded else None,
-        "error": _error(job.error) if status == "failed" else {},
+        "error": _error_object(job.error) if status == "failed" and job.error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
-        "estimated_finish": int(job.created_at) + course.estimate_s if course.estimate_s else None,
-        "integrations": [_integration(each, job.id) for each in job.integrations],
+        "estimated_finish": int(job.created_at) + style.estimated_seconds if style.estimated_seconds else None,
+        "integrations": [_integration_object(integration, job.id) for integration in job.integrations],
         "metadata": job.metadata,
         "usage_metrics": None,
         "shared_with_openai": False,
         "eval_id": job.eval_id,
-        "method": {"type": method.name, method.name: _in_method(job, method, numbers, created)},
+        "method": {"type": method.name, method.name: _method_object(job, numbers, created)},
     }
-    return {**shown, **job.own} if job.own else shown
+    return {**job_members, **job.extra_members} if job.extra_members else job_members
 
 
-def _asked(job: Job) -> Hyperparameters:
-    """The numbers as they were asked for, but for those that are decided at once."""
-    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.at_once}
-    return replace(job.asked, **decided) if decided else job.asked
+def _requested_hyperparameters(job: Job) -> Hyperparameters:
+    """Return the hyperparameters as requested, except those that the dialect decides at once."""
+    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.resolved_at_creation}
+    return replace(job.requested, **decided) if decided else job.requested
 
 
-def _ended_at(job: Job, life: Timeline, moment: str | None) -> int | None:
-    """What ``finished_at`` tells: the time of this moment of the job's life; null for none."""
-    if moment is None:
+def _finished_at(job: Job, timeline: Timeline, event: str | None) -> int | None:
+    # Which event is the end of a job differs by dialect; null where there is none for the job's status.
+    if event is None:
         return None
-    return finished_at(job, life) if moment == "trained" else int(life.time_of(moment) or 0)
+    return finished_at(job, timeline) if event == "trained" else int(timeline.time_of(event) or 0)
 
 
-def _members(numbers: Hyperparameters, names: Iterable[str]) -> Json:
-    return {name: getattr(numbers, name) for name in names}
-
-
-def _in_method(job: Job, method: TrainingMethod, numbers: Hyperparameters, created: bool) -> Json:
-    """The part of ``method`` that is named as the method: the numbers, and what a reinforcement job learns by.
+def _method_object(job: Job, numbers: Hyperparameters, created: bool) -> Json:
+    """Build the part of ``method`` that bears the method's name.
 
     Source: recordings MinimalRequiredParams (sorted at creation only) and GetCheckpoints (2 outside, 2.0 inside);
     the spec's example of a reinforcement job.
     """
-    members = _members(numbers, method.created_members if created else method.members)
+    method = METHODS[job.spec.method]
+    hyperparameters = {name: getattr(numbers, name) for name in (method.created_members if created else method.members)}
     multiplier = numbers.learning_rate_multiplier
-    members["learning_rate_multiplier"] = multiplier if multiplier == "auto" else float(multiplier)
+    hyperparameters["learning_rate_multiplier"] = multiplier if multiplier == "auto" else float(multiplier)
     if not job.objective:
-        return {"hyperparameters": members}
+        return {"hyperparameters": hyperparameters}
     objective = {"grader": job.objective.grader, "response_format": job.objective.response_format}
-    return {"hyperparameters": members, **objective}
+    return {"hyperparameters": hyperparameters, **objective}
 
 
-def _error(error: JobError | None) -> Json:
+def _error_object(error: JobError) -> Json:
     """Recording: code, param, message in this order (GetJobs)."""
-    return {"code": error.code, "param": error.param, "message": error.message} if error else {}
+    return {"code": error.code, "param": error.param, "message": error.message}
 
 
-def _integration(given: Mapping[str, Any], job_id: str) -> Json:
-    """A wandb integration as echoed: ``run_id`` is the job's (printed outputs of 2025)."""
-    wandb = dict(given.get("wandb") or {})
-    return {"type": given["type"], "wandb": {**wandb, "entity": wandb.get("entity"), "run_id": job_id}}
+def _integration_object(integration: Mapping[str, Any], job_id: str) -> Json:
+    """Build a wandb integration as it is echoed: ``run_id`` is the job's (printed outputs of 2025)."""
+    wandb = dict(integration.get("wandb") or {})
+    return {"type": integration["type"], "wandb": {**wandb, "entity": wandb.get("entity"), "run_id": job_id}}
 
 
-def file(
+def file_object(
     identifier: str,
     purpose: str,
     filename: str,
@@ -114,7 +113,7 @@ def file(
     expires_at: float | None = None,
     status: str = "processed",
 ) -> Json:
-    """A file. Source: recordings of 2026-05 (FilesTests)."""
+    """Return a file. Source: recordings of 2026-05 (FilesTests)."""
     return {
         "object": "file",
         "id": identifier,
@@ -128,125 +127,130 @@ def file(
     }
 
 
-def upload(
-    identifier: str,
-    size: int,
-    created_at: float,
-    filename: str,
-    purpose: str,
-    status: str,
-    expires_at: float,
-    made: Json | None = None,
-) -> Json:
-    """An upload; *made* is the file of a completed one. Source: recordings of 2025-09 (UploadsTests)."""
-    shown = {
-        "id": identifier,
+def upload_object(upload: PartUpload, status: str, file: Json | None = None) -> Json:
+    """Return an upload, with its *file* once it is completed. Source: recordings of 2025-09 (UploadsTests)."""
+    members = {
+        "id": upload.id,
         "object": "upload",
-        "bytes": size,
-        "created_at": int(created_at),
-        "filename": filename,
-        "purpose": purpose,
+        "bytes": upload.size,
+        "created_at": int(upload.created_at),
+        "filename": upload.filename,
+        "purpose": upload.purpose,
         "status": status,
-        "expires_at": int(expires_at),
+        "expires_at": int(upload.expires_at),
     }
-    return shown if made is None else {**shown, "file": made}
+    return members if file is None else {**members, "file": file}
 
 
-def permission(identifier: str, created_at: float, project_id: str) -> Json:
-    """A checkpoint permission. Source: spec FineTuningCheckpointPermission (nothing recorded)."""
+def permission_object(permission: Permission) -> Json:
+    """Return a checkpoint permission. Source: spec FineTuningCheckpointPermission (nothing recorded)."""
     return {
         "object": "checkpoint.permission",
-        "id": identifier,
-        "created_at": int(created_at),
-        "project_id": project_id,
+        "id": permission.id,
+        "created_at": int(permission.created_at),
+        "project_id": permission.project_id,
     }
 
 
-def model(identifier: str, created: float, owned_by: str) -> Json:
-    """A model. Source: recording GetModelInfo."""
+def model_object(identifier: str, created: float, owned_by: str) -> Json:
+    """Return a model. Source: recording GetModelInfo."""
     return {"id": identifier, "object": "model", "created": int(created), "owned_by": owned_by}
 
 
-def page(data: Sequence[Json], has_more: bool) -> Json:
-    """A page of jobs or events: no cursors (recording: GetJobs, GetJobEvents)."""
+def model_list_object(models: Iterable[Json]) -> Json:
+    """Return the list of models, which has no pages."""
+    return {"object": "list", "data": list(models)}
+
+
+def page_object(data: Sequence[Json], has_more: bool) -> Json:
+    """Return a page of jobs or events: no cursors (recording: GetJobs, GetJobEvents)."""
     return {"object": "list", "data": data, "has_more": has_more}
 
 
-def page_with_ids(data: Sequence[Json], has_more: bool) -> Json:
-    """A page of checkpoints or files: with the first and the last id (recordings: GetCheckpoints, ListFiles)."""
+def page_object_with_ids(data: Sequence[Json], has_more: bool) -> Json:
+    """Return a page of checkpoints or files: with the first and the last id (recordings: GetCheckpoints, ListFiles)."""
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {**page(data, has_more), "first_id": first, "last_id": last}
+    return {**page_object(data, has_more), "first_id": first, "last_id": last}
 
 
-def models(data: Iterable[Json]) -> Json:
-    """The list of models, which has no pages."""
-    return {"object": "list", "data": list(data)}
+def page_object_after(objects: Sequence[Json], after: str | None, limit: int) -> Json:
+    """Return the page of *objects* that follows the id *after*.
+
+    Raises:
+        ApiError: no object has this id.
+    """
+    known = [each["id"] for each in objects]
+    if after is not None and after not in known:
+        raise unknown_cursor()
+    first = 0 if after is None else known.index(after) + 1
+    return page_object_with_ids(objects[first : first + limit], first + limit < len(objects))
 
 
-def event(job: Job, life: Timeline, ordinal: int) -> Json:
-    """The job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
-    moment = life.event(ordinal)
-    is_step = moment.what == "step"
-    message, data = _measured(job, moment) if is_step else _said(job, life, moment)
+def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
+    """Return the job's event with this ordinal. Source: member order of 2023-08 and recording GetJobEvents."""
+    event = timeline.event(ordinal)
+    level, data = "info", None
+    if event.kind == "step":
+        message, data = step_event(job.current_spec, event.step)
+        text = job.dialect.event_style.step_message
+        if text and "train_loss" in data:
+            message = text.format(**data)
+    else:
+        kind = timeline.kinds[event.kind]
+        message, level, data = _event_message(job, timeline, event), kind.level, {} if kind.data else None
     return {
         "object": "fine_tuning.job.event",
         "id": job.event_id(ordinal),
-        "created_at": int(moment.at),
-        "level": "info" if is_step else life.kinds[moment.what].level,
+        "created_at": int(event.at),
+        "level": level,
         "message": message,
         "data": data,
-        "type": "metrics" if is_step else "message",
+        "type": "metrics" if event.kind == "step" else "message",
     }
 
 
-def _measured(job: Job, moment: Event) -> tuple[str, Json]:
-    """The message and the data of a training step's event."""
-    message, data = step_event(job.current, moment.step)
-    text = job.dialect.event_style.step
-    return (text.format(**data) if text and "train_loss" in data else message), data
-
-
-def _said(job: Job, life: Timeline, moment: Event) -> tuple[str, Json | None]:
-    """The message and the data of an event that is no training step."""
-    kind = life.kinds[moment.what]
-    return _text(job, life, moment, kind.text or ""), {} if kind.data else None
-
-
-def _text(job: Job, life: Timeline, moment: Event, text: str) -> str:
+def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
+    text = timeline.kinds[event.kind].text or ""
     if "{error}" in text:
         return job.error.message if job.error else ""
-    named = fine_tuned_model(job, life) if "{model}" in text else ""
-    checkpoint = job.model_at(moment.step, models_at(job, life)) if "{checkpoint}" in text else ""
     files = job.training_file
     if job.validation_file:
         files += f" and validation file: {job.validation_file}"
-    billed = trained_tokens(job) // 1000 * 1000 if "{billed}" in text else 0
-    names = {"checkpoint": checkpoint, "model": named, "result": job.result_file, "billed": billed}
-    return text.format(job=job.id, files=files, step=moment.step, **names)
-
-
-def checkpoints(job: Job, life: Timeline) -> list[Json]:
-    """The job's checkpoints, newest first. Source: recording GetCheckpoints."""
-    return [_checkpoint(job, life, step) for step in reversed(checkpoint_steps(job))]
-
-
-def _checkpoint(job: Job, life: Timeline, step: int) -> Json:
-    given = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
-    made = life.time_of_step(step) or 0
-    return {
-        "object": "fine_tuning.job.checkpoint",
-        "id": given.id if given else ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids),
-        "created_at": given.created_at if given else int(made),
-        "fine_tuned_model_checkpoint": job.model_at(step, models_at(job, life)),
-        "fine_tuning_job_id": job.id,
-        "metrics": given.metrics if given else _metrics(job, step),
-        "step_number": step,
-    }
-
-
-def _metrics(job: Job, step: int) -> Json:
-    return (
-        step_event(job.current, step)[1]
-        if job.dialect.event_style.all_metrics
-        else checkpoint_metrics(job.current, step)
+    # Names are derived only if the text shows them: a page may have a thousand events.
+    return text.format(
+        job=job.id,
+        files=files,
+        step=event.step,
+        result=job.result_file,
+        model=fine_tuned_model(job, timeline) if "{model}" in text else "",
+        checkpoint=job.model_at(event.step, models_at(job, timeline)) if "{checkpoint}" in text else "",
+        billed=trained_tokens(job) // 1000 * 1000 if "{billed}" in text else 0,
     )
+
+
+def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
+    """Return the job's checkpoints, newest first. Source: recording GetCheckpoints."""
+    checkpoints: list[Json] = []
+    for step in reversed(checkpoint_steps(job)):
+        override = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
+        if override:
+            identifier, created_at, metrics = override.id, override.created_at, override.metrics
+        else:
+            identifier = ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids)
+            created_at = int(timeline.time_of_step(step) or 0)
+            all_metrics = job.dialect.event_style.all_checkpoint_metrics
+            metrics = (
+                step_event(job.current_spec, step)[1] if all_metrics else checkpoint_metrics(job.current_spec, step)
+            )
+        checkpoints.append(
+            {
+                "object": "fine_tuning.job.checkpoint",
+                "id": identifier,
+                "created_at": created_at,
+                "fine_tuned_model_checkpoint": job.model_at(step, models_at(job, timeline)),
+                "fine_tuning_job_id": job.id,
+                "metrics": metrics,
+                "step_number": step,
+            }
+        )
+    return checkpoints

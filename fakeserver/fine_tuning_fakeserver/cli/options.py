@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from ..clock import PACES
-from ..domain.base_models import CLOSED_FROM
+from ..domain.base_models import CLOSING_DATES
+from ..domain.dialects import DIALECTS
 from ..domain.dialects.dialect import RECORDED
-from ..domain.dialects.registry import DIALECTS
 from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
 
@@ -22,13 +22,13 @@ def option(flag: str, *more: str, **settings: Any) -> click.Option:
 
 
 DIALECT: dict[str, Any] = {"metavar": "NAME", "default": RECORDED.name, "help": f"One of {', '.join(DIALECTS)}."}
-CLASS: dict[str, Any] = {"metavar": "CLASS", "default": "active", "type": click.Choice(tuple(CLOSED_FROM))}
+CLASS: dict[str, Any] = {"metavar": "CLASS", "default": "active", "type": click.Choice(tuple(CLOSING_DATES))}
 ACCOUNT_OPTIONS = (
     option("--pace", default=60, type=click.UNPROCESSED, help=f"Virtual seconds per second, or {', '.join(PACES)}."),
     option("--seed", metavar="N", default=0, help="Ids, losses and names depend on it."),
     option("--dialect", type=click.Choice(tuple(DIALECTS)), **DIALECT),
     option("--as-of", metavar="DATE", help="Begin on this date, and let the service end from there on."),
-    option("--organization", "organization_class", **CLASS, help=f"With --as-of: {', '.join(CLOSED_FROM)}."),
+    option("--organization", "organization_class", **CLASS, help=f"With --as-of: {', '.join(CLOSING_DATES)}."),
 )
 
 

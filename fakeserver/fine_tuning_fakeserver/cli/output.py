@@ -12,19 +12,16 @@ from typing import Any, TextIO
 
 import click
 
+from fine_tuning_formats.text import printable
+
 INTERRUPTED = 130
 STATUS_COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 COLOURS = {**STATUS_COLOURS, "error": "red", "warn": "yellow"}  # the latter are levels of events
 
 
-def printable(value: object) -> str:
-    """Return *value* as text on one line, with control characters escaped: a service could rewrite the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-
-
 def cell_text(value: object) -> str:
     """Return *value* as printable text, never as none at all: columns would be miscounted."""
-    return "-" if value is None or value == "" else printable(value)
+    return "-" if value is None or value == "" else printable(str(value))
 
 
 def format_time(at: Any) -> str:

@@ -17,11 +17,12 @@ import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..domain.dialects.registry import dialect_named
+from fine_tuning_formats.network import is_loopback
+
+from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
 from ..version import version
-from ..web.control_endpoints import is_loopback
 from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
 from .commands import Command
@@ -88,7 +89,7 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_to
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     dialect = dialect_named(fake.settings.dialect)
-    variable, path = dialect.http.place
+    variable, path = dialect.http.base_url_variable
     exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret

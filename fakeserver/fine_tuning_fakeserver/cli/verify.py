@@ -10,13 +10,12 @@ from pathlib import Path
 
 import click
 
-from ..domain.dialects.registry import DIALECTS
+from ..domain.dialects import DIALECTS
 from ..usage_errors import FakeUsageError
-from ..verify import report
-from ..verify.dialect_dates import AUTO, verify_as
-from ..verify.readers import files_in, read_recordings
+from ..verify import summary
+from ..verify.readers import find_files, read_recording
 from ..verify.recording import NotARecordingError, Recording, RecordingError
-from ..verify.replay import VerifiedRecording
+from ..verify.replay import AUTO, VerifiedRecording, verify_in_dialect
 from .commands import Command
 from .options import DIALECT
 from .output import print_error, print_note
@@ -49,26 +48,26 @@ def command(paths: Sequence[Path], as_json: bool, dialect: str) -> int:
         verified = [_verify(recording, dialect) for recording in _read(paths, passed_over)]
     except RecordingError as error:
         return print_error(error)
-    totals = report.totals(verified)
+    totals = summary.totals(verified)
     if as_json:
-        print(json.dumps(report.as_json(verified, passed_over), indent=2))
+        print(json.dumps(summary.as_json(verified, passed_over), indent=2))
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # recordings have names that not every terminal can show
         for text in passed_over:
             print_note(f"passed over: {text}")
         for recording in verified:
-            print(*report.lines(recording), sep="\n")
-        print(report.summary(totals))
+            print(*summary.lines(recording), sep="\n")
+        print(summary.totals_line(totals))
     return 1 if totals["differs"] else 0
 
 
 def _read(paths: Iterable[Path], passed_over: list[str]) -> list[Recording]:
     """Read the recordings at *paths*; pass over files of a folder that are not recordings. Raise RecordingError."""
     recordings: list[Recording] = []
-    for path, is_named in files_in(paths):
+    for path, is_named in find_files(paths):
         try:
-            recordings.append(read_recordings(path))
+            recordings.append(read_recording(path))
         except NotARecordingError as error:
             if is_named:
                 raise
@@ -80,6 +79,6 @@ def _read(paths: Iterable[Path], passed_over: list[str]) -> list[Recording]:
 
 def _verify(recording: Recording, dialect: str) -> VerifiedRecording:
     try:
-        return verify_as(recording, dialect)
+        return verify_in_dialect(recording, dialect)
     except (FakeUsageError, RecursionError) as error:
         raise RecordingError(f"{recording.path}: the fake has no account for this recording: {error}") from None

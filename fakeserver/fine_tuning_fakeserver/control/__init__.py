@@ -1,1 +1,1 @@
-"""What only the owner of a fake can do: steer time, seed files and jobs."""
+"""Operations that the service does not have: move time, change plans, put files and jobs into an account."""

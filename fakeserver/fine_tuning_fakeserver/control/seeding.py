@@ -8,22 +8,20 @@ from ..account.account import Account
 from ..account.blobs import Blob
 from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
 from ..account.service import Service, operation
-from ..api import files, response_objects
-from ..api.job_creation import build_job, new_job_id, next_plan
+from ..api import files
+from ..api.job_creation import build_job, job_seed, new_job_id, next_plan
 from ..api.request_models import CreateJobBody
+from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
-from ..domain import ids
-from ..domain.base_models import dated
-from ..domain.checkpoint_choice import kept_steps
+from ..domain.base_models import snapshot_name
+from ..domain.job import NO_OVERRIDES, CheckpointOverride, Job, Overrides
 from ..domain.job_spec import PhaseDurations, build_job_spec
-from ..domain.jobs import NOTHING_GIVEN, CheckpointOverride, Job, Overrides
-from ..domain.plan import Plan
+from ..domain.metrics import kept_steps
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
-from ..domain.training_files import Material
-from ..domain.training_methods import TrainingRequest
-from ..usage_errors import FakeUsageError
+from ..domain.training_files import JobFile
+from ..usage_errors import FakeUsageError, wrong_value
 from .seeds import FileSeed, JobSeed
-from .steering import STATUSES
+from .steering import require_status
 
 MODELS = {
     "supervised": "gpt-4o-mini-2024-07-18",
@@ -33,81 +31,88 @@ MODELS = {
 """The model of a seeded job that names none, by its method."""
 
 
-def seed_file(service: Service, seed: FileSeed) -> response_objects.Json:
+def seed_file(service: Service, seed: FileSeed) -> Json:
     """Put a file into the account; it is checked as an upload is.
 
     Raises:
-        FakeUsageError: its id is taken, or the service would not have taken it.
+        FakeUsageError: its id is taken, or the service would refuse it.
     """
-    _check_free(service.account, seed.id)
+    _require_free_file_id(service.account, seed.id)
     upload = files.NewFile(Blob.of(seed.content.encode()), seed.filename, seed.purpose)
     try:
-        found = files.check_new_file(upload)
+        dataset = files.check_new_file(upload)
     except ApiError as error:
         raise FakeUsageError(f"the service would refuse this file: {error.message}") from None
-    return files.store_file(service, upload, found, seed.id, seed.created_at)
-
-
-def _check_free(account: Account, file: str | None) -> None:
-    if file in account.files or file in account.results:
-        raise FakeUsageError(f"there is a file {file!r} already: choose another id, or reset the account")
+    return files.store_file(service, upload, dataset, seed.id, seed.created_at)
 
 
 @operation
-def seed_job(service: Service, now: float, seed: JobSeed) -> response_objects.Json:
-    """Put a job into the account, in the state asked for.
+def reserve_next_id(
+    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NO_OVERRIDES
+) -> None:
+    """Give the next thing of a *kind* this id.
+
+    Args:
+        seed: the seed of a job that requests none.
+        given: what else of a job is not derived.
+
+    Raises:
+        FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
+    """
+    if not isinstance(identifier, str) or not identifier:
+        raise wrong_value("id", "a non-empty string", identifier)
+    if kind not in NAMED:
+        raise wrong_value("kind", f"one of {', '.join(NAMED)}", kind)
+    account = service.account
+    reserved = {name.id for names in account.named.values() for name in names}
+    if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, reserved)):
+        raise _taken(kind, identifier)
+    service.commit(NextIdReserved(kind, identifier, seed, given))
+
+
+def _require_free_file_id(account: Account, identifier: str | None) -> None:
+    if identifier in account.files or identifier in account.results:
+        raise _taken("file", identifier)
+
+
+def _taken(kind: str, identifier: str | None) -> FakeUsageError:
+    return FakeUsageError(f"there is a {kind} {identifier!r} already; choose another id, or reset the account")
+
+
+@operation
+def seed_job(service: Service, now: float, seed: JobSeed) -> Json:
+    """Put a job into the account, in the requested state.
+
+    A seed names a status and perhaps times; a job is a course in time. So the job is decided as a created one would
+    be, then shifted in time until it has its status *now*.
 
     Raises:
         FakeUsageError: its id is taken, its file is missing, or it cannot be in that state.
     """
     account = service.account
     if seed.finished_at is not None and seed.created_at is None:
-        raise FakeUsageError("finished_at says nothing without created_at: give both, or neither")
-    if seed.status not in STATUSES:
-        raise FakeUsageError(f"status is {seed.status!r}: one of {', '.join(STATUSES)}")
+        raise FakeUsageError("finished_at needs created_at: give both, or neither")
+    require_status(seed.status)
     for result in seed.result_files:
-        _check_free(account, result)
+        _require_free_file_id(account, result)
     if seed.id in account.jobs:
-        raise FakeUsageError(f"there is a job {seed.id!r} already: choose another id, or reset the account")
-    job = _shift_to_status(_without_interventions(account, now, seed), seed, now)
-    acts = _interventions(job, seed, now)
-    reached = replace(job, interventions=acts).timeline().status(now)
+        raise _taken("job", seed.id)
+    job = _shift_to_status(_undisturbed_job(account, now, seed), seed, now)
+    interventions: tuple[Intervention, ...] = ()
+    if seed.status == "cancelled":
+        interventions = (Cancel(job.created_at),)
+    elif seed.status == "paused":
+        interventions = (Pause(min(now, job.timeline().time_of("started") or now)),)
+    reached = replace(job, interventions=interventions).timeline().status(now)
     if reached != seed.status:
         raise FakeUsageError(f"a job created at {int(job.created_at)} is {reached} by now, not {seed.status}")
-    service.commit(JobCreated(job), *(JobIntervened(job.id, act) for act in acts))
+    service.commit(JobCreated(job), *(JobIntervened(job.id, intervention) for intervention in interventions))
     account.materialize(now)
-    return response_objects.job(account.jobs[job.id], now)
+    return job_object(account.jobs[job.id], now)
 
 
-@operation
-def name_next(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NOTHING_GIVEN
-) -> None:
-    """Give the next thing of a kind that is made this id; a job this seed, if it asks for none, and what is *given*.
-
-    Raises:
-        FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
-    """
-    if not isinstance(identifier, str) or not identifier:
-        raise FakeUsageError(f"id is {identifier!r}: a text is wanted")
-    if kind not in NAMED:
-        raise FakeUsageError(f"kind is {kind!r}: one of {', '.join(NAMED)}")
-    account = service.account
-    waiting = {each.id for names in account.named.values() for each in names}
-    if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, waiting)):
-        raise FakeUsageError(f"there is a {kind} {identifier!r} already: choose another id, or reset the account")
-    service.commit(NextIdReserved(kind, identifier, seed, given))
-
-
-def _interventions(job: Job, seed: JobSeed, now: float) -> tuple[Intervention, ...]:
-    if seed.status == "cancelled":
-        return (Cancel(job.created_at),)
-    if seed.status == "paused":
-        return (Pause(min(now, job.timeline().time_of("started") or now)),)
-    return ()
-
-
-def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
+def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
+    """Decide the job as a created one would be, without interventions."""
     body = CreateJobBody(
         model=seed.model or MODELS[seed.method.type if seed.method else "supervised"],
         training_file=seed.training_file,
@@ -116,46 +121,40 @@ def _without_interventions(account: Account, now: float, seed: JobSeed) -> Job:
         metadata=seed.metadata,
         method=seed.method,
     )
+    request = body.training_request(snapshot_name(body.model, account.dialect.snapshots))
+    if seed.hyperparameters:
+        changes = seed.hyperparameters.model_dump(exclude_unset=True)
+        request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))
     identifier = seed.id or new_job_id(account)
-    number = ids.draw("job-seed", identifier) % 2**31 if seed.seed is None else seed.seed
-    order = _order(account, body, seed)
-    script = build_job_spec(_plan(next_plan(account), seed), order, number, *_materials(account, seed))
-    kept = kept_steps(script)
+    plan = next_plan(account).changed(seed.plan)
+    if seed.status == "failed":
+        plan = plan.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
+    elif seed.status == "succeeded":
+        plan = plan.changed({"outcome": "succeeded"})
+    training, validation = _materials(account, seed)
+    spec = build_job_spec(plan, request, job_seed(identifier, seed.seed), training, validation)
+    kept = kept_steps(spec)
     for point in seed.checkpoints:
         if point.step_number not in kept:
             raise FakeUsageError(f"no checkpoint of step {point.step_number} is kept: this job keeps those of {kept}")
-    return replace(build_job(account, identifier, now, body, order, script), overrides=_overrides(seed))
+    return replace(build_job(account, identifier, now, body, request, spec), overrides=_overrides(seed))
 
 
-def _order(account: Account, body: CreateJobBody, seed: JobSeed) -> TrainingRequest:
-    order = body.order(dated(body.model, account.dialect.dated))
-    if seed.hyperparameters is None:
-        return order
-    return replace(order, numbers=replace(order.numbers, **seed.hyperparameters.model_dump(exclude_unset=True)))
-
-
-def _materials(account: Account, seed: JobSeed) -> tuple[Material, Material | None]:
-    """What the job reads; a validation file that is not in the account is taken to be as the training file is."""
+def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
+    """Return the job's files; a validation file that is not in the account is taken to be like the training file."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
-        raise FakeUsageError(f"training_file {seed.training_file!r} is no fine-tune file of the account: seed it first")
-    material = Material(training.id, training.dataset)
+        raise wrong_value("training_file", "a fine-tune file of the account", seed.training_file, "seed it first")
     if seed.validation_file is None:
-        return material, None
+        return JobFile(training.id, training.dataset), None
     validation = account.files.get(seed.validation_file)
-    found = validation.dataset if validation else None
-    return material, Material(seed.validation_file, found or training.dataset)
-
-
-def _plan(plan: Plan, seed: JobSeed) -> Plan:
-    wished = plan.changed(seed.plan)
-    if seed.status == "failed":
-        return wished.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
-    return wished.changed({"outcome": "succeeded"}) if seed.status == "succeeded" else wished
+    dataset = validation.dataset if validation else None
+    return JobFile(training.id, training.dataset), JobFile(seed.validation_file, dataset or training.dataset)
 
 
 def _overrides(seed: JobSeed) -> Overrides:
-    points = tuple(
+    """Return what of the job is given, not derived."""
+    checkpoints = tuple(
         CheckpointOverride(each.id, each.created_at, each.step_number, each.fine_tuned_model_checkpoint, each.metrics)
         for each in seed.checkpoints
     )
@@ -164,43 +163,35 @@ def _overrides(seed: JobSeed) -> Overrides:
         result_file=seed.result_files[0] if seed.result_files else None,
         trained_tokens=seed.trained_tokens,
         finished_at=seed.finished_at,
-        checkpoints=points,
-        event_ids={ordinal: given for ordinal, given in enumerate(seed.event_ids) if given},
+        checkpoints=checkpoints,
+        event_ids={ordinal: event_id for ordinal, event_id in enumerate(seed.event_ids) if event_id},
         result_created_at=seed.result_created_at,
         result_bytes=seed.result_bytes,
     )
 
 
 def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
-    """*job* moved in time so that it has the status now, or began when it is said to have begun."""
-    wanted = {"paused": "running", "cancelled": "validating_files"}.get(seed.status, seed.status)
-    life = job.timeline()
-    at = next((at for at, status in life.milestones if status == wanted), None)
+    """Shift the job in time so that it has its status *now*, or starts and ends at the given times."""
+    timeline = job.timeline()
+    # What comes by an intervention is reached from here.
+    status = {"paused": "running", "cancelled": "validating_files"}.get(seed.status, seed.status)
+    at = next((at for at, reached in timeline.milestones if reached == status), None)
     if at is None:
-        raise FakeUsageError(f"a job with this file and plan never is {seed.status}: {_path_to_status(job)}")
-    reach = (life.end if seed.status in TERMINAL else at) - job.created_at
-    begun = now - (0 if seed.status == "cancelled" else reach)
-    if seed.created_at is not None:
-        job, begun = _scale_to_status(job, seed, seed.created_at, begun), float(seed.created_at)
-    return replace(job, created_at=begun)
-
-
-def _scale_to_status(job: Job, seed: JobSeed, created_at: int, latest: float) -> Job:
-    """*job* with its phases stretched so that it ends at `finished_at`, or has got to its status by now."""
-    life = job.timeline()
-    if seed.finished_at is not None and (trained := life.time_of("trained")):
-        scale = (seed.finished_at - created_at) / ((trained - job.created_at) or 1.0)
+        path = " → ".join(reached for _, reached in timeline.milestones)
+        raise FakeUsageError(f"a job with this file and plan never is {seed.status}: {path}")
+    if seed.status == "cancelled":
+        latest_start = now
     else:
-        scale = 1.0
+        latest_start = now - ((timeline.end if seed.status in TERMINAL else at) - job.created_at)
+    if seed.created_at is None:
+        return replace(job, created_at=latest_start)
+    scale = 1.0
+    if seed.finished_at is not None and (trained := timeline.time_of("trained")):
+        scale = (seed.finished_at - seed.created_at) / ((trained - job.created_at) or 1.0)
     if scale <= 0:
-        raise FakeUsageError(f"finished_at {seed.finished_at} is not after created_at {created_at}")
-    script = replace(job.spec, lengths=PhaseDurations.of(job.spec.plan, scale))
-    if created_at > latest and scale == 1.0:
-        raise FakeUsageError(
-            f"a job created at {created_at} is not yet {seed.status}: say {int(latest)} or earlier, or leave it out"
-        )
-    return replace(job, spec=script)
-
-
-def _path_to_status(job: Job) -> str:
-    return " → ".join(status for _, status in job.timeline().milestones)
+        raise wrong_value("finished_at", f"after created_at {seed.created_at}", seed.finished_at)
+    if seed.created_at > latest_start and scale == 1.0:
+        text = f"a job created at {seed.created_at} is not yet {seed.status}"
+        raise FakeUsageError(f"{text}; say {int(latest_start)} or earlier, or leave it out")
+    spec = replace(job.spec, durations=PhaseDurations.for_plan(job.spec.plan, scale))
+    return replace(job, created_at=float(seed.created_at), spec=spec)

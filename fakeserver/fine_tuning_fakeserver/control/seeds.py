@@ -1,22 +1,30 @@
-"""What a seeded file and a seeded job may say of themselves."""
+"""The fields of a file or a job that is put into an account."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..api.method_models import MethodBody
-from ..api.request_models import Metadata, Suffix
+from ..api.request_models import Metadata, MethodBody, Suffix, usage_error
 from ..domain.plan import PlanFields
-from ..usage_errors import FakeUsageError
-
-S = TypeVar("S", bound=BaseModel)
 
 
 class _Seed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the seed with these fields.
+
+        Raises:
+            FakeUsageError: there is no such field, or its value does not fit.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise usage_error(error, fields, cls.model_fields, "seed field") from None
 
 
 Identifier = Annotated[str, Field(pattern=r"^[^\s/?#%]+$")]
@@ -26,7 +34,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class FileSeed(_Seed):
-    """A file to put into the account; `created_at` is in Unix seconds, now when left out."""
+    """A file to put into the account; `created_at` is in Unix seconds, by default now."""
 
     id: Identifier | None = None
     filename: str = "seeded.jsonl"
@@ -46,7 +54,7 @@ class CheckpointSeed(_Seed):
 
 
 class HyperparametersSeed(_Seed):
-    """Hyperparameters as they are to be read back: numbers, or "auto"."""
+    """The hyperparameters of a seeded job: numbers, or "auto"."""
 
     n_epochs: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
@@ -116,22 +124,3 @@ class JobSeedFields(TypedDict, total=False):
     result_created_at: int | None
     result_bytes: int | None
     plan: PlanFields
-
-
-def parse_seed(shape: type[S], given: Mapping[str, Any]) -> S:
-    """A seed from its fields.
-
-    Raises:
-        FakeUsageError: there is no such field, or its value is no good.
-    """
-    try:
-        return shape.model_validate(given)
-    except ValidationError as error:
-        field, text = first_problem(error)
-        raise FakeUsageError(f"{shape.__name__}: field {field!r}: {text}") from None
-
-
-def first_problem(error: ValidationError) -> tuple[str, str]:
-    """The first field that is no good, by its path, and what is wrong with it."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    return ".".join(str(place) for place in problem["loc"]), problem["msg"].lower()

@@ -1,4 +1,4 @@
-"""What the fake's own user may do that nobody can do to the service: move time, choose how jobs go, look inside."""
+"""Control what the service does not let its users control: time, and how jobs go; and summarize an account."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fine_tuning_formats.job_rules import JOB_STATUSES
+
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain import plan as plans
 from ..domain.durations import Duration, parse_seconds
-from ..domain.job_spec import JobSpec, with_outcome
-from ..domain.jobs import Job
-from ..domain.plan import Plan
-from ..domain.timeline import TERMINAL, Replan, Timeline
-from ..usage_errors import FakeUsageError
+from ..domain.job import Job
+from ..domain.job_spec import with_outcome
+from ..domain.plan import Plan, parse_plan
+from ..domain.timeline import TERMINAL, Replan
+from ..usage_errors import FakeUsageError, wrong_value
 
-STATUSES = ("validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled")
+STATUSES = JOB_STATUSES
 
 
 @operation
@@ -26,7 +27,7 @@ def advance(service: Service, now: float, duration: Duration) -> float:
     """Move time forward; return the new time, in Unix seconds.
 
     Raises:
-        FakeUsageError: it is no length of time, or negative.
+        FakeUsageError: *duration* is not one, or is negative.
     """
     return service.advance_clock(now + parse_seconds(duration, "advance"))
 
@@ -41,7 +42,7 @@ def sleep(service: Service, now: float, duration: float) -> None:
 
 @operation
 def clock_state(service: Service, now: float) -> dict[str, Any]:
-    """Time and pace."""
+    """Return time and pace."""
     return {"now": now, "pace": service.account.pace}
 
 
@@ -55,73 +56,79 @@ def advance_to(
 ) -> float:
     """Move time to where a job gets a status, or has done a step; return the new time.
 
-    A job that is already there moves nothing. Without *job_id* it is the only unfinished job, or the newest.
+    A job that is already there moves nothing. Without *job_id* it is the newest unfinished job, or the newest of all.
 
     Raises:
         FakeUsageError: there is no such job, or it never gets there.
     """
     if (status is None) == (step is None):
-        raise FakeUsageError("advance_to wants a status or a step: advance_to('running'), advance_to(step=40)")
+        raise FakeUsageError("advance_to needs either a status or a step: advance_to('running'), advance_to(step=40)")
     job = target_job(service.account, job_id)
-    life = job.timeline()
-    at = _time_of_status(job, life, status, now) if status is not None else _time_of_step(job, life, step)
+    at = _time_of_status(job, status, now) if status is not None else _time_of_step(job, step)
     return service.advance_clock(at) if at > now else now
 
 
 def target_job(account: Account, identifier: str | None) -> Job:
-    """The job with this id; without one, the newest unfinished job, or the newest of all."""
+    """Return the job with this id; without one, the newest unfinished job, or the newest of all."""
     if identifier is None:
         newest = next(reversed(account.active or account.jobs), None)
         if newest is None:
-            raise FakeUsageError("there is no job yet: create one first")
+            raise FakeUsageError("there is no job yet; create one first")
         return account.jobs[newest]
     if identifier not in account.jobs:
         known = ", ".join(list(account.jobs)[-3:]) or "none yet"
-        raise FakeUsageError(f"there is no job {identifier!r}; the newest are: {known}")
+        raise FakeUsageError(f"unknown job {identifier!r}; the newest are: {known}")
     return account.jobs[identifier]
 
 
-def _time_of_status(job: Job, life: Timeline, status: str, now: float) -> float:
+def require_status(status: object) -> None:
+    """Refuse what is not a status of a job.
+
+    Raises:
+        FakeUsageError: it is not.
+    """
     if status not in STATUSES:
-        raise FakeUsageError(f"status is {status!r}: one of {', '.join(STATUSES)}")
-    if life.status(now) == status:
-        # the last events come with the status, or a moment later
-        return life.end if status in TERMINAL else now
-    later = [(at, reached) for at, reached in life.milestones if at > now]
+        raise wrong_value("status", f"one of {', '.join(STATUSES)}", status)
+
+
+def _time_of_status(job: Job, status: str, now: float) -> float:
+    require_status(status)
+    timeline = job.timeline()
+    if timeline.status(now) == status:
+        # The last events come with the status, or a moment later.
+        return timeline.end if status in TERMINAL else now
+    later = [(at, reached) for at, reached in timeline.milestones if at > now]
     for at, reached in later:
         if reached == status:
-            return life.end if status in TERMINAL else at
-    way = " → ".join([life.status(now), *(reached for _, reached in later)])
-    raise FakeUsageError(f"job {job.id} does not get to {status!r} from here: its way is {way}")
+            return timeline.end if status in TERMINAL else at
+    path = " → ".join([timeline.status(now), *(reached for _, reached in later)])
+    raise FakeUsageError(f"job {job.id} does not reach {status!r} from here: its way is {path}")
 
 
-def _time_of_step(job: Job, life: Timeline, step: Any) -> float:
+def _time_of_step(job: Job, step: Any) -> float:
     if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-        raise FakeUsageError(f"step is {step!r}: a training step from 1 is wanted")
-    at = life.time_of_step(step)
+        raise wrong_value("step", "a training step from 1", step)
+    at = job.timeline().time_of_step(step)
     if at is None:
-        raise FakeUsageError(f"job {job.id} does not get to step {step}: it has {job.current.steps} steps")
+        raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current_spec.steps} steps")
     return at
 
 
 @operation
 def set_plan(service: Service, now: float, plan: Plan | Mapping[str, Any]) -> Plan:
-    """Let jobs created from now on go by *plan*, or by the plan with these fields.
+    """Set the plan of the jobs created from now on, or the plan with these fields.
 
     Raises:
         FakeUsageError: it makes no plan.
     """
-    if isinstance(plan, Mapping):
-        plan = Plan().changed(plan)
-    if not isinstance(plan, Plan):
-        raise FakeUsageError(f"plan is {plan!r}: a Plan, or a mapping of its fields, is wanted")
-    service.commit(PlanSet(plan))
-    return plan
+    parsed = parse_plan(plan)
+    service.commit(PlanSet(parsed))
+    return parsed
 
 
 @operation
 def plan_next(service: Service, now: float, changes: Mapping[str, Any]) -> Plan:
-    """Let the next job that is made go by the account's plan with these *changes*.
+    """Set the plan of the next job: the account's with these *changes*.
 
     Raises:
         FakeUsageError: they make no plan.
@@ -139,32 +146,27 @@ def set_job_plan(service: Service, now: float, identifier: str, changes: Mapping
         FakeUsageError: the job is over or past its training, or *changes* make no plan.
     """
     job = target_job(service.account, identifier)
-    life = job.timeline()
-    if life.status(now) in TERMINAL or life.event_count("trained", now):
+    timeline = job.timeline()
+    if timeline.status(now) in TERMINAL or timeline.has_happened("trained", now):
         raise FakeUsageError(
-            f"job {identifier} is {life.status(now)} and its training is over: nothing is left to plan"
+            f"job {identifier} is {timeline.status(now)} and its training is over: nothing is left to plan"
         )
-    plan = job.current.plan.changed(changes)
-    script = _rewritten(job.current, plan, life, now)
-    service.commit(JobIntervened(identifier, Replan(now, script)))
-    return script.plan
-
-
-def _rewritten(script: JobSpec, plan: Plan, life: Timeline, now: float) -> JobSpec:
-    """*script* by another plan: a failure comes at the next step at the earliest, a curve from there on."""
-    done = life.steps_done(now)
-    if plan.failure and life.event_count("validated", now):
-        plan = replace(plan, fail_at=max(plan.fail_step or 0, done + 1))
-    found = script.error if script.fail_step is None and not script.plan.failure else None
-    rewritten = with_outcome(script, plan, found)
-    if plan.curve == script.plan.curve:
-        return rewritten
-    return replace(rewritten, curves=(*script.curves, (done + 1, plan.curve)))
+    old, plan = job.current_spec, job.current_spec.plan.changed(changes)
+    next_step = timeline.steps_done(now) + 1
+    if plan.failure and timeline.has_happened("validated", now):
+        plan = replace(plan, fail_at=max(plan.fail_step or 0, next_step))
+    # An error that no plan has caused is the file's, and stays.
+    file_error = old.error if old.fail_step is None and not old.plan.failure else None
+    spec = with_outcome(old, plan, file_error)
+    if plan.curve != old.plan.curve:
+        spec = replace(spec, curves=(*old.curves, (next_step, plan.curve)))
+    service.commit(JobIntervened(identifier, Replan(now, spec)))
+    return spec.plan
 
 
 @operation
-def state(service: Service, now: float) -> dict[str, Any]:
-    """A summary of the account: settings, clock, plan, counts, and the newest hundred jobs with their status."""
+def account_summary(service: Service, now: float) -> dict[str, Any]:
+    """Summarize the account: settings, clock, plan, counts, and the newest hundred jobs with their status."""
     account = service.account
     newest, _ = account.job_shelf.page(None, 100)
     statuses = {identifier: account.jobs[identifier].timeline().status(now) for identifier in account.jobs}
@@ -177,7 +179,7 @@ def state(service: Service, now: float) -> dict[str, Any]:
             "project": account.project,
         },
         "clock": {"now": now, "pace": account.pace},
-        "plan": plans.as_json(account.plan),
+        "plan": account.plan.as_json(),
         "counts": {
             "files": len(account.file_shelf),
             "jobs": len(account.jobs),

@@ -7,40 +7,35 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 
-from ..usage_errors import FakeUsageError
+from fine_tuning_formats.hyperparameters import base_model
 
-ALL = ("supervised", "dpo", "reinforcement")
+from ..usage_errors import wrong_value
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A model of the service; `methods` is empty where it cannot be fine-tuned."""
+    """A model of the service; `methods` is empty if it cannot be fine-tuned."""
 
     id: str
     created: int
     owned_by: str = "system"
     methods: tuple[str, ...] = ()
-    multiplier: float = 1.0
-    """The learning-rate multiplier that "auto" becomes."""
-    completions: bool = False
-    """Whether it learns from prompts and completions instead of chats."""
 
 
 # recording: id, created and owned_by from ModelsTests/ListModels (2025-09).
-# methods: vendor text. multiplier: printed outputs for gpt-3.5-turbo (2), gpt-4o-mini (1.8), gpt-4.1-nano (1);
-# inferred for the rest.
+# methods: vendor text.
 _S, _SD = ("supervised",), ("supervised", "dpo")
 BASE_MODELS = (
     BaseModel("gpt-4-0613", 1686588896, "openai", _S),
-    BaseModel("gpt-3.5-turbo", 1677610602, "openai", _S, 2.0),
-    BaseModel("davinci-002", 1692634301, "system", _S, completions=True),
-    BaseModel("babbage-002", 1692634615, "system", _S, completions=True),
-    BaseModel("gpt-3.5-turbo-1106", 1698959748, "system", _S, 2.0),
-    BaseModel("gpt-3.5-turbo-0125", 1706048358, "system", _S, 2.0),
-    BaseModel("gpt-4o", 1715367049, "system", _SD, 2.0),
-    BaseModel("gpt-4o-mini-2024-07-18", 1721172717, "system", _SD, 1.8),
-    BaseModel("gpt-4o-mini", 1721172741, "system", _SD, 1.8),
-    BaseModel("gpt-4o-2024-08-06", 1722814719, "system", _SD, 2.0),
+    BaseModel("gpt-3.5-turbo", 1677610602, "openai", _S),
+    BaseModel("davinci-002", 1692634301, "system", _S),
+    BaseModel("babbage-002", 1692634615, "system", _S),
+    BaseModel("gpt-3.5-turbo-1106", 1698959748, "system", _S),
+    BaseModel("gpt-3.5-turbo-0125", 1706048358, "system", _S),
+    BaseModel("gpt-4o", 1715367049, "system", _SD),
+    BaseModel("gpt-4o-mini-2024-07-18", 1721172717, "system", _SD),
+    BaseModel("gpt-4o-mini", 1721172741, "system", _SD),
+    BaseModel("gpt-4o-2024-08-06", 1722814719, "system", _SD),
     BaseModel("o4-mini-2025-04-16", 1744133506, "system", ("reinforcement",)),
     BaseModel("o4-mini", 1744225351, "system", ("reinforcement",)),
     BaseModel("gpt-4.1-2025-04-14", 1744315746, "system", _SD),
@@ -50,12 +45,12 @@ BASE_MODELS = (
     BaseModel("gpt-4.1-nano-2025-04-14", 1744321025, "system", _SD),
     BaseModel("gpt-4.1-nano", 1744321707, "system", _SD),
 )
-# recording: models_list (2023-11); the multiplier is of a printed output.
-OF_2023 = (BaseModel("gpt-3.5-turbo-0613", 1686587434, "openai", _S, 2.0),)
-BY_ID = {model.id: model for model in (*BASE_MODELS, *OF_2023)}
+# recording: models_list (2023-11).
+BASE_MODELS_2023 = (BaseModel("gpt-3.5-turbo-0613", 1686587434, "openai", _S),)
+MODELS_BY_ID = {model.id: model for model in (*BASE_MODELS, *BASE_MODELS_2023)}
 
 # recording: gpt-3.5-turbo (FineTuningClientTests/MinimalRequiredParams); the others are inferred from it.
-DATED = {
+SNAPSHOTS = {
     "gpt-3.5-turbo": "gpt-3.5-turbo-0125",
     "gpt-4o": "gpt-4o-2024-08-06",
     "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
@@ -79,25 +74,18 @@ SHUTDOWN_DATES = {
 }
 
 
-def dated(model: str, once: Mapping[str, str] = MappingProxyType({})) -> str:
-    """The name under which the service answers for *model*: an alias becomes its snapshot, or the one of *once*."""
-    return once.get(model) or DATED.get(model, model)
-
-
-def base_of(model: str) -> str:
-    """The base model under a fine-tuned one: ``ft:BASE:org:suffix:token`` or, Azure's, ``BASE.ft-HEX`` → ``BASE``."""
-    if model.startswith("ft:") and model.count(":") >= 2:
-        return model.split(":")[1]
-    return model.partition(".ft-")[0] or model
+def snapshot_name(model: str, overrides: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the name under which the service answers for *model*: an alias becomes its snapshot."""
+    return overrides.get(model) or SNAPSHOTS.get(model, model)
 
 
 def shutdown_date(model: str) -> str | None:
-    """The day from which a model, or the base model under it, is not there any more; None where none is known."""
-    return SHUTDOWN_DATES.get(dated(base_of(model)))
+    """Return the day from which a model, or its base model, is gone; None if none is known."""
+    return SHUTDOWN_DATES.get(snapshot_name(base_model(model)))
 
 
 # vendor: the deprecations page of 2026-05. That a day begins at midnight UTC is inferred.
-CLOSED_FROM = {
+CLOSING_DATES = {
     "new": "2026-05-07",  # has never fine-tuned
     "inactive": "2026-07-02",  # has not used a fine-tuned model for 60 days
     "active": "2027-01-06",
@@ -105,49 +93,32 @@ CLOSED_FROM = {
 """From which day on an organization of a class can create no more jobs."""
 
 
-def checked_day(given: object) -> str:
-    """*given*, a date or its text, as ``YYYY-MM-DD``.
+def parse_day(value: object, name: str = "as_of") -> str:
+    """Return *value*, a date or its text, as ``YYYY-MM-DD``.
 
     Raises:
-        FakeUsageError: it is none, or it is before 1970.
+        FakeUsageError: it is no date, or it is before 1970.
     """
     try:
-        day = date.fromisoformat(str(given))
+        day = date.fromisoformat(str(value))
     except ValueError:
         day = date.min
-    if day.isoformat() != str(given):  # Python takes other spellings, too
-        raise FakeUsageError(f"as_of is {given!r}: a date is wanted, as in '2026-07-02'")
-    if day.year < 1970:
-        raise FakeUsageError(f"as_of is {given!r}: no date before 1970 will do")
+    if day.isoformat() != str(value) or day.year < 1970:  # Python takes other spellings, too
+        raise wrong_value(name, "a date from 1970 on, as in '2026-07-02'", value)
     return day.isoformat()
 
 
-def checked_class(given: object) -> str:
-    """*given* as a key of `CLOSED_FROM`.
-
-    Raises:
-        FakeUsageError: it is none.
-    """
-    if not isinstance(given, str) or given not in CLOSED_FROM:
-        raise FakeUsageError(f"organization_class is {given!r}: one of {', '.join(CLOSED_FROM)}")
-    return given
-
-
-def start_of(day: str) -> float:
-    """When a day begins, in Unix seconds."""
+def day_start(day: str) -> float:
+    """Return when a day begins, in Unix seconds."""
     return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
 
 
-def has_come(day: str | None, now: float) -> bool:
-    """Whether *day* has begun; None never does."""
-    return day is not None and now >= start_of(day)
-
-
 def is_closed(organization_class: str, now: float) -> bool:
-    """Whether organizations of this class can create no more jobs."""
-    return has_come(CLOSED_FROM[organization_class], now)
+    """Return whether organizations of this class can create no more jobs."""
+    return now >= day_start(CLOSING_DATES[organization_class])
 
 
 def is_shut_down(model: str, now: float) -> bool:
-    """Whether a model, or the base model under it, is shut down."""
-    return has_come(shutdown_date(model), now)
+    """Return whether a model, or its base model, is shut down."""
+    day = shutdown_date(model)
+    return day is not None and now >= day_start(day)

@@ -1,19 +1,29 @@
-"""What is to go wrong on the wire, and at which calls, as the fake's own user gives it."""
+"""The spec of a fault: what goes wrong on the wire, and for which requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypedDict
 
-from ..usage_errors import FakeUsageError, did_you_mean
-from . import durations
+from ..usage_errors import FakeUsageError, unknown_name, wrong_value
+from .checks import (
+    Requirement,
+    boolean,
+    check_fields,
+    check_names,
+    is_number,
+    is_printable_ascii,
+    is_text,
+    number,
+    optional,
+    text,
+    whole,
+)
+from .durations import LONGEST, parse_seconds
 
 Raw: TypeAlias = bytes  # a fault has a field that is called so
-
-SELECTORS = ("on", "job", "nth", "times", "probability", "seed", "applied")
-"""Fields that every kind has: which calls it is for, and whether they take effect all the same."""
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "fail": {"status": 500, "code": None, "message": None, "retry_after": None},
@@ -25,7 +35,55 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "malformed": {"status": 200, "body": None},
     "outage": {"duration": ..., "status": 503, "code": None, "message": None, "retry_after": None},
 }
-"""The fields of its own that each kind has, with their defaults; ``...`` where one must be given."""
+"""The fields of its own that each kind has, with their defaults; ``...`` for one that must be given."""
+
+
+class FaultTarget(TypedDict, total=False):
+    """Which calls a fault is for, as keywords: the fields of `FaultSpec` that every kind has.
+
+    Args:
+        on: the name of an operation as in the request log (``"create_job"``), or several; None for all.
+        job: the id of the job that calls are about.
+        nth: which of the calls that match, from 1; that one only, and not a later one if an older fault has it.
+        times: how many calls are hit; None for no end. 1 where it is left out, but no end for an outage and with
+            a probability.
+        probability: how likely a call is to be hit, from 0 to 1: a function of the seed and of how many calls
+            matched before, so the same seed gives the same failures.
+        seed: what chance goes by; the default is derived from the account's seed and the fault's number.
+        applied: True to let the call take effect, so that only its answer is lost or late.
+    """
+
+    on: str | Iterable[str] | None
+    job: str | None
+    nth: int | None
+    times: int | None
+    probability: float | None
+    seed: int | None
+    applied: bool
+
+
+SELECTORS = tuple(FaultTarget.__annotations__)
+"""Fields that every kind has: which calls it is for, and whether they take effect all the same."""
+
+
+def _parse_operations(value: Any, name: str) -> tuple[str, ...] | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else (value,)
+    names = tuple(value) if isinstance(value, Iterable) else ()
+    if not names or not all(isinstance(operation, str) for operation in names):
+        raise wrong_value(name, "the name of an operation or a list of names, or None for all", value)
+    return names
+
+
+def _is_retry_after(value: Any) -> bool:
+    return is_printable_ascii(value) if isinstance(value, str) else is_number(value, 0, LONGEST)
+
+
+_Text = Annotated[str | None, text.or_none()]
+_RetryAfter = Requirement("seconds, or the header's text in printable ASCII", _is_retry_after).or_none()
+_Job = Requirement("a job's id", lambda value: is_text(value) and bool(value)).or_none("for any")
+_Body = Requirement("a string or bytes", lambda value: isinstance(value, bytes) or is_text(value)).or_none()
+_check_error_status = whole(400, 599)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +92,7 @@ class FaultSpec:
 
     Args:
         kind: one of `KINDS`.
-        on: names of operations, as in the request log; empty for all of them.
+        on: names of operations, as in the request log; None for all of them.
         job: the id of the job that calls are about; None for any, and for calls about none.
         nth: which of the calls that match it is for, from 1; None for each of them.
         times: how many calls it hits at most; None for no end.
@@ -52,163 +110,88 @@ class FaultSpec:
     """
 
     kind: str
-    on: tuple[str, ...] = ()
-    job: str | None = None
-    nth: int | None = None
-    times: int | None = 1
-    probability: float | None = None
-    seed: int | None = None
-    applied: bool = False
-    status: int = 500
-    code: str | None = None
-    message: str | None = None
-    retry_after: float | str | None = None
-    seconds: float = 0.0
-    bytes: int | None = None
-    body: str | Raw | None = None
-    duration: float | None = None
+    on: Annotated[tuple[str, ...] | None, _parse_operations] = None
+    job: Annotated[str | None, _Job] = None
+    nth: Annotated[int | None, whole(1).or_none("for each")] = None
+    times: Annotated[int | None, whole(1).or_none("for no end")] = 1
+    probability: Annotated[float | None, number(0, 1).or_none("for always")] = None
+    seed: Annotated[int | None, whole().or_none()] = None
+    applied: Annotated[bool, boolean] = False
+    status: Annotated[int, whole(200, 599)] = 500
+    code: _Text = None
+    message: _Text = None
+    retry_after: Annotated[float | str | None, _RetryAfter] = None
+    seconds: Annotated[float, parse_seconds] = 0.0
+    bytes: Annotated[int | None, whole(0).or_none("for half of them")] = None
+    body: Annotated[str | Raw | None, _Body] = None
+    duration: Annotated[float | None, optional(parse_seconds)] = None
+
+    def __post_init__(self) -> None:
+        if self.kind != "malformed":
+            _check_error_status(self.status, "fault 'status'")
+        check_fields(self, "fault")
+        if self.nth is not None and self.times != 1:
+            raise wrong_value("fault 'times'", "left out with 'nth', which is one call", self.times)
+        if self.kind == "refuse" and self.applied:
+            raise FakeUsageError("a fault that refuses the connection is never applied; use 'disconnect'")
 
     @classmethod
-    def of(cls, given: object, operations: Mapping[str, str]) -> FaultSpec:
-        """A fault from a mapping, ``kind`` and fields; without a kind it is ``"fail"``.
+    def parse(cls, value: object, operations: Mapping[str, str]) -> FaultSpec:
+        """Return the fault of a mapping, ``kind`` and fields; without a kind it is ``"fail"``.
 
-        Left out, ``times`` is 1, but None for an outage and where there is a ``probability``.
+        Left out, ``times`` is 1, but None for an outage and with a ``probability``.
 
         Args:
-            given: the mapping.
-            operations: the paths of the operations there are, by name.
+            value: the mapping.
+            operations: the paths of all operations, by name.
 
         Raises:
-            FakeUsageError: it is no mapping, has a field that its kind has not, or a value that is no good.
+            FakeUsageError: it is no mapping, has a field that its kind has not, or a value that does not fit.
         """
-        if not isinstance(given, Mapping):
-            raise FakeUsageError(
-                f"a fault is {given!r}: a mapping is wanted, as in {{'status': 500, 'on': 'list_jobs'}}"
-            )
-        kind = _one_of("a fault's kind", given.get("kind", "fail"), KINDS)
-        fields = _fields(kind, {name: value for name, value in given.items() if name != "kind"})
-        endless = kind == "outage" or fields.get("probability") is not None
-        spec = cls(kind=kind, **{"times": None if endless and fields.get("nth") is None else 1, **fields})
-        _check_aim(spec, fields, operations)
+        if not isinstance(value, Mapping):
+            raise wrong_value("a fault", "a mapping, as in {'status': 500, 'on': 'list_jobs'}", value)
+        given = dict(value)
+        kind = given.pop("kind", "fail")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise unknown_name("fault kind", kind, KINDS)
+        check_names(f"{kind} fault field", given, (*_own_fields(kind), *SELECTORS))
+        for name, default in KINDS[kind].items():
+            if default is ... and given.get(name) is None:
+                raise FakeUsageError(f"the fault {kind!r} requires {name!r}, as in {{{name!r}: 5}}")
+        is_endless = (kind == "outage" or given.get("probability") is not None) and given.get("nth") is None
+        spec = cls(kind=kind, **{**KINDS[kind], "times": None if is_endless else 1, **given})
+        for operation in spec.on or ():
+            if operation not in operations:
+                raise unknown_name("operation", operation, operations)
+        if spec.job and spec.on and not any("{job_id}" in operations[name] for name in spec.on):
+            raise FakeUsageError(f"fault 'job' is {spec.job!r}, but no call of {', '.join(spec.on)} is about a job")
         return spec
 
     def matches(self, operation: str, job: str | None) -> bool:
-        """Whether a call of *operation*, about *job*, is one that this is for."""
-        return (not self.on or operation in self.on) and self.job in (None, job)
+        """Return whether this is for a call of *operation*, about *job*."""
+        return (self.on is None or operation in self.on) and self.job in (None, job)
 
     def fires_at(self, ordinal: int, seed: object) -> bool:
-        """Whether it is to hit the call that matches as the *ordinal*-th, from 1; chance goes by *seed*."""
+        """Return whether it hits the *ordinal*-th call that matches, from 1; chance goes by *seed*."""
         if self.nth not in (None, ordinal):
             return False
-        return self.probability is None or _chance(seed if self.seed is None else self.seed, ordinal) < self.probability
+        if self.probability is None:
+            return True
+        digest = blake2b(f"{seed if self.seed is None else self.seed}:{ordinal}".encode(), digest_size=6).digest()
+        return int.from_bytes(digest) / 2**48 < self.probability
 
     def as_json(self) -> dict[str, Any]:
-        """The mapping that gives this fault."""
+        """Return the mapping that gives this fault."""
         own = {name: getattr(self, name) for name in _own_fields(self.kind)}
-        given = {name: getattr(self, name) for name in SELECTORS}
-        aim = {name: value for name, value in given.items() if value is not None and value is not False and value != ()}
-        whole = {"kind": self.kind, **own, **aim, "times": self.times}
+        selectors = {name: getattr(self, name) for name in SELECTORS}
+        target = {name: value for name, value in selectors.items() if value is not None and value is not False}
+        members = {"kind": self.kind, **own, **target, "times": self.times}
         return {
-            name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in whole.items()
+            name: value.decode(errors="replace") if isinstance(value, bytes) else value
+            for name, value in members.items()
         }
 
 
-def _chance(seed: object, ordinal: int) -> float:
-    """A number from 0 to 1, 1 excluded; the same for the same seed and ordinal."""
-    return int.from_bytes(blake2b(f"{seed}:{ordinal}".encode(), digest_size=6).digest()) / 2**48
-
-
-def _one_of(what: str, value: object, known: Iterable[str]) -> str:
-    names = list(known)
-    if isinstance(value, str) and value in names:
-        return value
-    raise FakeUsageError(f"{what} is {value!r}{did_you_mean(value, names) or ':'} there are {', '.join(names)}")
-
-
-def _fields(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    own = KINDS[kind]
-    for name in given:
-        _one_of(f"a field of the fault {kind!r}", name, (*_own_fields(kind), *SELECTORS))
-    if missing := [name for name, default in own.items() if default is ... and name not in given]:
-        raise FakeUsageError(f"the fault {kind!r} has no {missing[0]!r}: give it, as in {{'{missing[0]}': 5}}")
-    return {**{name: value for name, value in own.items() if value is not ...}, **_checked(kind, given)}
-
-
 def _own_fields(kind: str) -> list[str]:
-    """The fields that a kind can be given: of a rate limit the status is no choice."""
+    """Return the fields that a kind can be given: the status of a rate limit is fixed."""
     return [name for name in KINDS[kind] if (kind, name) != ("rate_limit", "status")]
-
-
-def _checked(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(given)
-    if isinstance(on := given.get("on"), Iterator):
-        values["on"] = list(on)  # it can be gone through once only
-    for name, value in list(values.items()):
-        if name in ("seconds", "duration"):
-            values[name] = durations.parse_seconds(value, f"a fault's {name}")
-            continue
-        fits, wanted = _CHECKS["page_status" if (kind, name) == ("malformed", "status") else name]
-        if not fits(value):
-            raise FakeUsageError(f"a fault's {name} is {value!r}: {wanted}")
-    if "on" in values:
-        on = values["on"]
-        values["on"] = () if on is None else (on,) if isinstance(on, str) else tuple(on)
-        if on is not None and not values["on"]:
-            raise FakeUsageError(f"a fault's on is {given['on']!r}, which is no operation; None is for all of them")
-    return values
-
-
-def _check_aim(spec: FaultSpec, given: Mapping[str, Any], operations: Mapping[str, str]) -> None:
-    for name in spec.on:
-        _one_of("a fault is for an operation, and on", name, operations)
-    if spec.nth is not None and given.get("times", 1) != 1:
-        raise FakeUsageError(f"a fault's nth is {spec.nth}, times {spec.times}: nth is one call, so leave out times")
-    if spec.kind == "refuse" and spec.applied:
-        raise FakeUsageError("a fault that refuses the connection is never applied: 'disconnect' can be")
-    if spec.job is not None and spec.on and not any("{job_id}" in operations[name] for name in spec.on):
-        raise FakeUsageError(f"a fault's job is {spec.job!r}: no call of {', '.join(spec.on)} is about a job")
-
-
-def _is_whole(least: int, most: int = 2**63) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value < most
-
-
-def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value == value.encode(errors="replace").decode()
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, Iterable) and all(isinstance(name, str) for name in value))
-
-
-def _is_wait(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value) and value.isascii() and value.isprintable()
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= durations.LONGEST
-
-
-_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "on": (_or_none(_are_names), "the name of an operation is wanted, or a list of names"),
-    "job": (_or_none(lambda value: _is_text(value) and bool(value)), "a job's id is wanted"),
-    "nth": (_or_none(_is_whole(1)), "a whole number from 1 is wanted"),
-    "times": (_or_none(_is_whole(1)), "a whole number from 1 is wanted, or None for no end"),
-    "probability": (_or_none(_is_share), "a number from 0 to 1 is wanted"),
-    "seed": (_or_none(_is_whole(-(2**63))), "a whole number of at most 64 bits is wanted"),
-    "applied": (lambda value: isinstance(value, bool), "True or False is wanted"),
-    "status": (_is_whole(400, 600), "a status from 400 to 599 is wanted"),
-    "page_status": (_is_whole(200, 600), "a status from 200 to 599 is wanted"),
-    "code": (_or_none(_is_text), "a text is wanted"),
-    "message": (_or_none(_is_text), "a text is wanted"),
-    "retry_after": (_or_none(_is_wait), "seconds are wanted, or the header's text in printable ASCII"),
-    "bytes": (_or_none(_is_whole(0)), "a number of bytes is wanted, or None for half of them"),
-    "body": (_or_none(lambda value: isinstance(value, bytes) or _is_text(value)), "a text is wanted, or bytes"),
-}
-"""What each field must be, and how that is said."""

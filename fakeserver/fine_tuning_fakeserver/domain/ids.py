@@ -17,7 +17,7 @@ MODEL_EPOCH = 1_576_800_000
 
 @dataclass(frozen=True, slots=True)
 class IdShape:
-    """What ids of one kind look like: a prefix, then so many digits.
+    """The form of ids of one kind: a prefix, then so many digits.
 
     The last `masked` digits of an event's id are its ordinal, see `event_id`.
     """
@@ -42,26 +42,17 @@ _EVENT = SHAPES["event"]
 _MASKS: int = 62**7
 
 
-def base62(number: int, width: int) -> str:
-    """Write *number* in base 62, padded to *width* characters; higher digits are dropped."""
-    return written(number, width, ALPHABET)
-
-
-def written(number: int, width: int, digits: str) -> str:
+def to_digits(number: int, width: int, digits: str = ALPHABET) -> str:
     """Write *number* with these digits, padded to *width* characters; higher digits are dropped."""
-    base, found = len(digits), []
+    base, characters = len(digits), []
     for _ in range(width):
         number, digit = divmod(number, base)
-        found.append(digits[digit])
-    return "".join(reversed(found))
+        characters.append(digits[digit])
+    return "".join(reversed(characters))
 
 
-def from_base62(text: str) -> int | None:
-    """Read *text* as a base-62 number; None where a character is not a digit."""
-    return _read(text, ALPHABET)
-
-
-def _read(text: str, digits: str) -> int | None:
+def from_digits(text: str, digits: str = ALPHABET) -> int | None:
+    """Read *text* as a number with these digits; None if a character is none of them."""
     values, base, number = _DIGITS[digits], len(digits), 0
     for character in text:
         if (digit := values.get(character)) is None:
@@ -70,47 +61,47 @@ def _read(text: str, digits: str) -> int | None:
     return number
 
 
-def draw(*parts: object) -> int:
-    """A 256-bit number that depends on *parts* and nothing else."""
+def derived_number(*parts: object) -> int:
+    """Return a 256-bit number that depends on *parts* and nothing else."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest())
 
 
 def derived_id(kind: str, *parts: object, shapes: Mapping[str, IdShape] = SHAPES) -> str:
-    """The id of a *kind* (job, checkpoint, file, org) named by *parts*."""
+    """Return the id of a *kind* (job, checkpoint, file, org) named by *parts*."""
     shape = shapes[kind]
-    return shape.prefix + written(draw(kind, *parts), shape.width, shape.digits)
+    return shape.prefix + to_digits(derived_number(kind, *parts), shape.width, shape.digits)
 
 
 def timed_id(prefix: str, at: float, *parts: object) -> str:
-    """An id of the newer kind: *prefix*, 8 hex digits of Unix time, and 24 that look as theirs do.
+    """Return an id of the newer kind: *prefix*, 8 hex digits of Unix time, and 24 derived ones.
 
     Source: recordings UploadsTests (``upload_68cb2a7db1008191…``: the digits 13 to 15 are always 819).
     """
-    noise = draw(prefix, *parts)
+    noise = derived_number(prefix, *parts)
     return f"{prefix}{int(at):08x}{noise >> 240:04x}819{noise % 16**17:017x}"
 
 
 def request_id(seed: int, ordinal: int) -> tuple[str, int]:
-    """The ``x-request-id`` of the account's *ordinal*-th request, ``req_`` and 32 hex digits, and a number with it."""
-    drawn = draw("request", seed, ordinal)
-    return f"req_{drawn >> 128:032x}", drawn & 0xFFFF
+    """Return the ``x-request-id`` of the account's *ordinal*-th request, and 16 more derived bits."""
+    number = derived_number("request", seed, ordinal)
+    return f"req_{number >> 128:032x}", number & 0xFFFF
 
 
 def event_id(job_id: str, ordinal: int, shape: IdShape = _EVENT) -> str:
-    """The id of the *ordinal*-th event of a job; `event_ordinal` leads back.
+    """Return the id of the *ordinal*-th event of a job; `event_ordinal` leads back.
 
     Most characters are a tag derived from job and ordinal, the last ones are the ordinal itself, masked by the tag:
     the id looks random, and is a page cursor that needs no search.
     """
-    tag = written(draw("event", job_id, ordinal), shape.width - shape.masked, shape.digits)
-    return f"{shape.prefix}{tag}{written(ordinal + _mask(job_id, tag), shape.masked, shape.digits)}"
+    tag = to_digits(derived_number("event", job_id, ordinal), shape.width - shape.masked, shape.digits)
+    return f"{shape.prefix}{tag}{to_digits(ordinal + _mask(job_id, tag), shape.masked, shape.digits)}"
 
 
 def event_ordinal(job_id: str, identifier: str, shape: IdShape = _EVENT) -> int | None:
-    """The ordinal of the job's event with this id; None when the job has no such event."""
+    """Return the ordinal of the job's event with this id; None if the job has no such event."""
     body, tag = identifier.removeprefix(shape.prefix), shape.width - shape.masked
-    masked = _read(body[tag:], shape.digits)
+    masked = from_digits(body[tag:], shape.digits)
     if len(body) != shape.width or masked is None:
         return None
     ordinal: int = (masked - _mask(job_id, body[:tag])) % len(shape.digits) ** shape.masked
@@ -118,17 +109,17 @@ def event_ordinal(job_id: str, identifier: str, shape: IdShape = _EVENT) -> int 
 
 
 def _mask(job_id: str, tag: str) -> int:
-    return draw("event-mask", job_id, tag) % _MASKS
+    return derived_number("event-mask", job_id, tag) % _MASKS
 
 
 def model_token(created_at: float, *parts: object) -> str:
-    """The last 8 characters of a model id: 5 of time, 3 derived (recording: all 20 `ft:` models of one list)."""
-    return base62(int(created_at) - MODEL_EPOCH, 5) + base62(draw("model", *parts), 3)
+    """Return the last 8 characters of a model id: 5 of time, 3 derived (recording: all 20 `ft:` models of one list)."""
+    return to_digits(int(created_at) - MODEL_EPOCH, 5) + to_digits(derived_number("model", *parts), 3)
 
 
 def model_time(model: str) -> int | None:
-    """The Unix second written in a fine-tuned model's id, with or without ``:ckpt-step-N``."""
+    """Return the Unix second written in a fine-tuned model's id, with or without ``:ckpt-step-N``."""
     name = model.partition(":ckpt-step-")[0]
     token = name.rpartition(":")[2][:5] if name.count(":") >= 4 else ""  # a suffix may have colons of its own
-    seconds = from_base62(token)
+    seconds = from_digits(token)
     return None if seconds is None or len(token) < 5 else seconds + MODEL_EPOCH

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any, TypeAlias
 
-from ..usage_errors import FakeUsageError
+from ..usage_errors import wrong_value
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPoint:
-    """Where a training stands at one step: progress in 0..1, and five seeded numbers in 0..1.
+    """One step of a training: progress in 0..1, and five seeded numbers in 0..1.
 
     `run` are constant over the job, `step` are the step's own.
     """
@@ -27,51 +28,54 @@ class TrainingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What a curve says at a step: the loss on training data, and on data held out."""
+    """The loss at a step on training data, and on data held out."""
 
     train: float
     valid: float
 
 
-def start(course: TrainingPoint) -> float:
-    """The loss at which a falling curve begins."""
-    return 1.8 + 1.2 * course.run[0]
+Curve: TypeAlias = Callable[[TrainingPoint], Losses]
 
 
-def _decay(course: TrainingPoint, floor: float, speed: float = 4.0) -> float:
-    return floor + (start(course) - floor) * math.exp(-speed * course.progress)
+def initial_loss(point: TrainingPoint) -> float:
+    """Return the loss at which a falling curve begins."""
+    return 1.8 + 1.2 * point.run[0]
 
 
-def _wobble(course: TrainingPoint, value: float, width: float = 0.12) -> float:
-    return max(value * (1 + width * (2 * course.step[0] - 1)), 0.0)
+def _decay(point: TrainingPoint, floor: float, speed: float = 4.0) -> float:
+    return floor + (initial_loss(point) - floor) * math.exp(-speed * point.progress)
 
 
-def _healthy(course: TrainingPoint) -> Losses:
-    loss = _decay(course, 0.15 + 0.25 * course.run[1])
-    return Losses(_wobble(course, loss), loss * 1.06 + 0.03 * course.step[1])
+def _wobble(point: TrainingPoint, value: float, width: float = 0.12) -> float:
+    return max(value * (1 + width * (2 * point.step[0] - 1)), 0.0)
 
 
-def _overfit(course: TrainingPoint) -> Losses:
-    loss = _decay(course, 0.02, speed=6.0)
-    turn = max(course.progress - 0.35, 0.0)
-    return Losses(_wobble(course, loss), _decay(course, 0.5) + 1.6 * turn + 0.03 * course.step[1])
+def _healthy(point: TrainingPoint) -> Losses:
+    loss = _decay(point, 0.15 + 0.25 * point.run[1])
+    return Losses(_wobble(point, loss), loss * 1.06 + 0.03 * point.step[1])
 
 
-def _diverge(course: TrainingPoint) -> Losses:
-    loss = _decay(course, 0.4) + 9.0 * max(course.progress - 0.3, 0.0) ** 2
-    return Losses(_wobble(course, loss, 0.3), loss * 1.1 + 0.1 * course.step[1])
+def _overfit(point: TrainingPoint) -> Losses:
+    loss = _decay(point, 0.02, speed=6.0)
+    turn = max(point.progress - 0.35, 0.0)
+    return Losses(_wobble(point, loss), _decay(point, 0.5) + 1.6 * turn + 0.03 * point.step[1])
 
 
-def _plateau(course: TrainingPoint) -> Losses:
-    loss = 1.4 + 0.4 * course.run[1]
-    return Losses(_wobble(course, loss, 0.05), loss * 1.03 + 0.02 * course.step[1])
+def _diverge(point: TrainingPoint) -> Losses:
+    loss = _decay(point, 0.4) + 9.0 * max(point.progress - 0.3, 0.0) ** 2
+    return Losses(_wobble(point, loss, 0.3), loss * 1.1 + 0.1 * point.step[1])
 
 
-def _nan(course: TrainingPoint) -> Losses:
-    return _healthy(course) if course.progress < 0.4 else Losses(math.nan, math.nan)
+def _plateau(point: TrainingPoint) -> Losses:
+    loss = 1.4 + 0.4 * point.run[1]
+    return Losses(_wobble(point, loss, 0.05), loss * 1.03 + 0.02 * point.step[1])
 
 
-CURVES: dict[str, Callable[[TrainingPoint], Losses]] = {
+def _nan(point: TrainingPoint) -> Losses:
+    return _healthy(point) if point.progress < 0.4 else Losses(math.nan, math.nan)
+
+
+CURVES: dict[str, Curve] = {
     "healthy": _healthy,
     "overfit": _overfit,
     "diverge": _diverge,
@@ -81,63 +85,62 @@ CURVES: dict[str, Callable[[TrainingPoint], Losses]] = {
 """The named curves of a plan; anything else given as `curve` is read as CSV."""
 
 
-@dataclass(frozen=True, slots=True)
-class CsvCurve:
-    """A curve given as rows of ``train_loss[,valid_loss]``, stretched over the job's steps."""
-
-    rows: tuple[Losses, ...]
-
-    def __call__(self, course: TrainingPoint) -> Losses:
-        """The row that stands at this progress."""
-        return self.rows[min(int(course.progress * len(self.rows)), len(self.rows) - 1)]
-
-
 @lru_cache(maxsize=64)
-def csv_curve(text: str) -> CsvCurve:
+def csv_curve(text: str) -> Curve:
     """Read a curve from CSV text: rows ``train_loss[,valid_loss]``, or columns under a header with these names.
+
+    Its rows are stretched over the job's steps.
 
     Raises:
         FakeUsageError: there is no row, or a cell is no number.
     """
     try:
         rows = [row for row in csv.reader(text.strip().splitlines()) if row]
-    except csv.Error as error:
-        raise FakeUsageError(f"curve is {text[:80]!r}: {error}") from None
-    names = [name.strip() for name in rows[0]] if rows and "train_loss" in text else ["train_loss", "valid_loss"]
-    if "train_loss" in text:
-        rows = rows[1:]
-    if not rows:
-        raise FakeUsageError(f"curve is {text!r}: CSV rows train_loss[,valid_loss] are wanted")
-    return CsvCurve(tuple(_losses(dict(zip(names, row, strict=False)), text) for row in rows))
+        names = ["train_loss", "valid_loss"]
+        if rows and "train_loss" in text:
+            names, rows = [name.strip() for name in rows[0]], rows[1:]
+        losses = [_parse_row(dict(zip(names, row, strict=False))) for row in rows]
+    except (csv.Error, KeyError, ValueError):
+        losses = []
+    if not losses:
+        raise wrong_value("curve", f"one of {', '.join(CURVES)}, or CSV rows train_loss[,valid_loss]", text[:80])
+    return lambda point: losses[min(int(point.progress * len(losses)), len(losses) - 1)]
 
 
-def _losses(cells: dict[str, str], text: str) -> Losses:
-    try:
-        train = float(cells["train_loss"])
-        return Losses(train, float(cells.get("valid_loss") or train))
-    except (KeyError, ValueError):
-        raise FakeUsageError(
-            f"curve is {text[:80]!r}: one of {', '.join(CURVES)}, or CSV rows train_loss[,valid_loss]"
-        ) from None
+def _parse_row(cells: dict[str, str]) -> Losses:
+    train = float(cells["train_loss"])
+    return Losses(train, float(cells.get("valid_loss") or train))
 
 
-def curve(name_or_csv: str) -> Callable[[TrainingPoint], Losses]:
-    """The curve a plan means: a name of `CURVES`, or CSV text."""
+def loss_curve(name_or_csv: str) -> Curve:
+    """Return the curve of a plan: a name of `CURVES`, or CSV text."""
     return CURVES.get(name_or_csv) or csv_curve(name_or_csv)
 
 
-def at_step(step: int, total: int, seed: int) -> TrainingPoint:
-    """Where the training stands at *step* of *total*, with that step's seeded numbers."""
+def check_curve(value: Any, name: str) -> str:
+    """Return *value* if it names a curve or is CSV text.
+
+    Raises:
+        FakeUsageError: it is neither.
+    """
+    if not isinstance(value, str):
+        raise wrong_value(name, "the name of a curve, or CSV text", value)
+    loss_curve(value)
+    return value
+
+
+def training_point(step: int, total: int, seed: int) -> TrainingPoint:
+    """Return the point of *step* of *total*, with that step's seeded numbers."""
     run = uniform(f"{seed}")
     return TrainingPoint((step - 1) / max(total - 1, 1), (run[0], run[1]), uniform(f"{seed}/{step}"))
 
 
 def uniform(text: str) -> tuple[float, float, float]:
-    """Three numbers in 0..1 that depend on *text* alone."""
+    """Return three numbers in 0..1 that depend on *text* alone."""
     first, second, third = struct.unpack("<3I", blake2b(text.encode(), digest_size=12).digest())
     return first / 2**32, second / 2**32, third / 2**32
 
 
-def single(value: float) -> float:
-    """*value* as the nearest 32-bit float: what the service reports are 32-bit numbers (recording)."""
+def to_float32(value: float) -> float:
+    """Return the nearest 32-bit float: what the service reports are 32-bit numbers (recording)."""
     return float(struct.unpack("<f", struct.pack("<f", max(min(value, 3e38), -3e38)))[0]) if value == value else value

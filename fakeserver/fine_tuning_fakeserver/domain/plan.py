@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeAlias, TypedDict
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Any, TypeAlias, TypedDict
 
-from ..usage_errors import FakeUsageError
+from ..usage_errors import FakeUsageError, wrong_value
+from .checks import check_fields, check_names, is_number, one_of
 from .durations import Duration, parse_seconds
-from .loss_curves import curve
+from .loss_curves import check_curve
 
 OUTCOMES = ("succeeded", "failed")
 VALIDATION = "validation"
@@ -64,6 +65,37 @@ class PlanFields(TypedDict, total=False):
     curve: str
 
 
+def parse_error(value: Any, name: str = "error") -> JobError | None:
+    """Return the error that a plan is given, with the text that belongs to a code.
+
+    Raises:
+        FakeUsageError: it is none of the forms of `Failure`.
+    """
+    if value is None or isinstance(value, JobError):
+        return value
+    if isinstance(value, str):
+        if value not in FAILURES:
+            raise wrong_value(name, f"one of {', '.join(FAILURES)}, or an object with code, message and param", value)
+        return JobError(value, *FAILURES[value])
+    if not isinstance(value, Mapping) or not set(value) <= {"code", "message", "param"} or "code" not in value:
+        raise wrong_value(name, "a code, or an object with code, message and param", value)
+    for member, text in value.items():
+        if not isinstance(text, str) and text is not None:
+            raise wrong_value(f"{name}.{member}", "a string", text)
+    message, param = FAILURES.get(value["code"], (str(value["code"]), None))
+    return JobError(value["code"], value.get("message", message), value.get("param", param))
+
+
+def _check_fail_at(value: Any, name: str) -> Any:
+    is_step = isinstance(value, int) and is_number(value, 1, 2**53 - 1)
+    if not (value in (None, VALIDATION) or is_step):
+        raise wrong_value(name, f"{VALIDATION!r} or a training step from 1", value)
+    return value
+
+
+_Seconds = Annotated[Duration, parse_seconds]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How a job goes. Durations are seconds, or text such as ``"90s"``; the defaults are the real service's.
@@ -86,35 +118,31 @@ class Plan:
     Source: default durations are two real jobs of 2024-08 and 2025-08 (47 s, 3 s, about 2 s a step, 8 s).
     """
 
-    outcome: str = ""
-    fail_at: str | int | None = None
-    error: Failure | None = None
-    validating: Duration = 47.0
-    queued: Duration = 3.0
-    starting: Duration = 120.0
-    seconds_per_step: Duration = 2.0
-    finishing: Duration = 8.0
-    curve: str = "healthy"
+    outcome: Annotated[str, one_of(OUTCOMES)] = ""
+    fail_at: Annotated[str | int | None, _check_fail_at] = None
+    error: Annotated[Failure | None, parse_error] = None
+    validating: _Seconds = 47.0
+    queued: _Seconds = 3.0
+    starting: _Seconds = 120.0
+    seconds_per_step: _Seconds = 2.0
+    finishing: _Seconds = 8.0
+    curve: Annotated[str, check_curve] = "healthy"
 
     def __post_init__(self) -> None:
-        for name in ("validating", "queued", "starting", "seconds_per_step", "finishing"):
-            object.__setattr__(self, name, parse_seconds(getattr(self, name), name))
-        object.__setattr__(self, "error", _job_error(self.error))
         wants_failure = self.fail_at is not None or self.error is not None
-        object.__setattr__(self, "outcome", self.outcome or ("failed" if wants_failure else "succeeded"))
-        _check_outcome(self, wants_failure)
-        if not isinstance(self.curve, str):
-            raise FakeUsageError(f"curve is {self.curve!r}: the name of a curve, or CSV text, is wanted")
-        curve(self.curve)
+        if not self.outcome:
+            object.__setattr__(self, "outcome", "failed" if wants_failure else "succeeded")
+        check_fields(self)
+        if self.outcome == "succeeded" and wants_failure:
+            raise FakeUsageError("a plan that succeeds has neither fail_at nor error: leave them out, or say failed")
 
     def changed(self, changes: Mapping[str, Any]) -> Plan:
-        """This plan with *changes*, given as the control API or magic metadata gives them.
+        """Return this plan with *changes*, given as the control API or magic metadata gives them.
 
         Raises:
-            FakeUsageError: a field is unknown or its value is no good.
+            FakeUsageError: a field is unknown or its value does not fit.
         """
-        if unknown := sorted(set(changes) - set(FIELDS)):
-            raise FakeUsageError(f"a plan has no field {unknown[0]!r}: it has {', '.join(FIELDS)}")
+        check_names("plan field", changes, FIELDS)
         fresh = dict(changes)
         if fresh.get("outcome") == "succeeded":
             fresh = {"fail_at": None, "error": None, **fresh}
@@ -124,54 +152,33 @@ class Plan:
 
     @property
     def failure(self) -> JobError | None:
-        """The error the job ends with; None where the plan is success."""
+        """The error the job ends with; None if the plan is success."""
         if self.outcome == "succeeded":
             return None
-        return _job_error(self.error) or _named("server_error" if self.fail_step else "invalid_training_file")
+        return parse_error(self.error or ("server_error" if self.fail_step else "invalid_training_file"))
 
     @property
     def fail_step(self) -> int | None:
-        """The step after which the job fails; None where it fails in validation or not at all."""
+        """The step after which the job fails; None if it fails in validation or not at all."""
         return self.fail_at if isinstance(self.fail_at, int) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as the control API shows it; `Plan().changed(plan.as_json())` is the plan again."""
+        members = {name: getattr(self, name) for name in FIELDS}
+        return {**members, "error": asdict(self.error) if isinstance(self.error, JobError) else None}
 
 
 FIELDS = tuple(field.name for field in fields(Plan))
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """The plan as the control API shows it; `Plan().changed(as_json(plan))` is the plan again."""
-    shown = {name: getattr(plan, name) for name in FIELDS}
-    if error := _job_error(plan.error):
-        shown["error"] = {"code": error.code, "message": error.message, "param": error.param}
-    return shown
+def parse_plan(value: Any, name: str = "plan") -> Plan:
+    """Return *value*, a plan or a mapping of its fields, as a plan.
 
-
-def _check_outcome(plan: Plan, wants_failure: bool) -> None:
-    if plan.outcome not in OUTCOMES:
-        raise FakeUsageError(f"outcome is {plan.outcome!r}: one of {', '.join(OUTCOMES)}")
-    if plan.outcome == "succeeded" and wants_failure:
-        raise FakeUsageError("a plan that succeeds has neither fail_at nor error: leave them out, or say failed")
-    step = isinstance(plan.fail_at, int) and not isinstance(plan.fail_at, bool) and 1 <= plan.fail_at < 2**53
-    if not (plan.fail_at in (None, VALIDATION) or step):
-        raise FakeUsageError(f"fail_at is {plan.fail_at!r}: 'validation', or a training step from 1")
-
-
-def _job_error(given: Any) -> JobError | None:
-    if given is None or isinstance(given, JobError):
-        return given
-    if isinstance(given, str):
-        return _named(given)
-    if not isinstance(given, Mapping) or not set(given) <= {"code", "message", "param"} or "code" not in given:
-        raise FakeUsageError(f"error is {given!r}: a code, or an object with code, message and param")
-    if wrong := next((name for name, value in given.items() if not isinstance(value, str) and value is not None), None):
-        raise FakeUsageError(f"error has the {wrong} {given[wrong]!r}: text is wanted")
-    known = FAILURES.get(given["code"], (str(given["code"]), None))
-    return JobError(given["code"], given.get("message", known[0]), given.get("param", known[1]))
-
-
-def _named(code: str) -> JobError:
-    if code not in FAILURES:
-        raise FakeUsageError(
-            f"error is {code!r}: one of {', '.join(FAILURES)}, or an object with code, message and param"
-        )
-    return JobError(code, *FAILURES[code])
+    Raises:
+        FakeUsageError: it is neither, or a field does not fit.
+    """
+    if isinstance(value, Plan):
+        return value
+    if not isinstance(value, Mapping):
+        raise wrong_value(name, "a Plan, or a mapping of its fields", value)
+    return Plan().changed(value)

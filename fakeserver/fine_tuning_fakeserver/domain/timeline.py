@@ -1,7 +1,7 @@
-"""A job's life in time: a short list of segments, indexed and never generated.
+"""The timeline of a job: a short list of segments, indexed and never generated.
 
-A script gives the course of an undisturbed job; interventions cut it, hold it and shift it. Which events are
-visible at a time, and what the k-th one is, are arithmetic over the segments: ten million steps cost what ten do.
+A spec gives the segments of an undisturbed job; interventions cut, hold and shift them. How many events are visible at
+a time, and what the k-th one is, are arithmetic over the segments: ten million steps cost what ten do.
 """
 
 from __future__ import annotations
@@ -11,18 +11,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from .checkpoint_choice import kept_steps
+from .dialects.dialect import EVENT_KINDS, EventKind
 from .job_spec import JobSpec
+from .metrics import kept_steps
 from .plan import JobError
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happens at one time; `what` is a key of `KINDS`."""
+    """One thing that happens at one time; `kind` is a key of `EVENT_KINDS`."""
 
     at: float
-    what: str
+    kind: str
     step: int = 0
+
+    @property
+    def start(self) -> float:
+        """When it happens."""
+        return self.at
+
+    @property
+    def end(self) -> float:
+        """When it happens."""
+        return self.at
+
+    def shifted(self, seconds: float) -> Event:
+        """Return the event so much later."""
+        return replace(self, at=self.at + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +49,32 @@ class TrainingSegment:
     first: int
     last: int
 
-    def at(self, step: int) -> float:
-        """When *step* is done."""
+    def time_of(self, step: int) -> float:
+        """Return when *step* is done."""
         return self.origin + step * self.seconds
 
-    def done(self, now: float) -> int:
-        """The last step done at *now*; ``first - 1`` when none is."""
+    def last_done(self, now: float) -> int:
+        """Return the last step done at *now*; ``first - 1`` if none is."""
         # a search, not a division: a float's last bit may be on either side
-        return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.at)
+        return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.time_of)
+
+    @property
+    def start(self) -> float:
+        """When the first step is done."""
+        return self.time_of(self.first)
+
+    @property
+    def end(self) -> float:
+        """When the last step is done."""
+        return self.time_of(self.last)
+
+    def shifted(self, seconds: float) -> TrainingSegment:
+        """Return the segment so much later."""
+        return replace(self, origin=self.origin + seconds)
 
 
 Segment: TypeAlias = Event | TrainingSegment
 
-
-@dataclass(frozen=True, slots=True)
-class EventKind:
-    """What a moment means: the status from then on, and the event it shows (no `text`: none)."""
-
-    status: str | None = None
-    text: str | None = None
-    level: str = "info"
-    data: bool = True
-    """Whether the event's ``data`` is ``{}``; otherwise it is null."""
-
-
-# printed outputs of 2024-02 .. 2025-04 for the way to success, in that order; the rest is inferred, except that a
-# cancelled job's newest event can still be the validation's (recording: GetJobEvents), so its own comes later.
-KINDS: dict[str, EventKind] = {
-    "created": EventKind("validating_files", "Created fine-tuning job: {job}"),
-    "validating": EventKind(None, "Validating training file: {files}"),
-    "read": EventKind(),
-    "validated": EventKind("queued", "Files validated, moving job to queued state"),
-    "started": EventKind("running", "Fine-tuning job started", data=False),
-    "trained": EventKind(),
-    "checkpoint": EventKind(None, "Checkpoint created at step {step} with Snapshot ID: {checkpoint}"),
-    "model": EventKind(None, "New fine-tuned model created: {model}"),
-    "completed": EventKind("succeeded", "The job has successfully completed"),
-    "failed": EventKind("failed", "{error}", "error"),
-    "cancelled": EventKind("cancelled"),
-    "stopping": EventKind(None, "Fine tuning process stopping due to job cancellation", "warn", data=False),
-    "paused": EventKind("paused", "Fine-tuning job paused"),
-    "resumed": EventKind("queued", "Fine-tuning job resumed, moving job to queued state"),
-    "restarted": EventKind("running", "Fine-tuning job started", data=False),
-}
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 # printed output of 2024-08: events "checkpoint" and "model" 2 s after finished_at, "completed" 7 s after it.
@@ -117,24 +115,22 @@ class FileLost:
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """What is still ahead at this time goes by another script."""
+    """From this time on, what is ahead goes by another spec."""
 
     at: float
-    script: JobSpec
+    spec: JobSpec
 
 
 Intervention: TypeAlias = Pause | Resume | Cancel | FileLost | Replan
 
 
-def build_segments(
-    script: JobSpec, created_at: float, interventions: Iterable[Intervention] = ()
-) -> tuple[Segment, ...]:
-    """The whole life of a job, as far as it is known now; times are Unix seconds.
+def build_segments(spec: JobSpec, created_at: float, interventions: Iterable[Intervention] = ()) -> tuple[Segment, ...]:
+    """Return the segments of a job, as far as they are known now; times are Unix seconds.
 
     An event due exactly at an intervention's time has happened: it may have been seen.
     """
     past: list[Segment] = []
-    ahead = tuple(segments(script, created_at))
+    ahead = tuple(undisturbed_segments(spec, created_at))
     held: tuple[Segment, ...] = ()
     for act in interventions:
         before, ahead = _cut(ahead, act.at)
@@ -146,8 +142,9 @@ def build_segments(
                 paused_at = act.at
             case Resume():
                 past.append(Event(act.at, "resumed"))
-                restart = act.at + script.lengths.queued
-                ahead, held = (Event(restart, "restarted"), *_shift(held, restart - paused_at)), ()
+                restart = act.at + spec.durations.queued
+                rest = (segment.shifted(restart - paused_at) for segment in held)
+                ahead, held = (Event(restart, "restarted"), *rest), ()
             case Cancel():
                 past.append(Event(act.at, "cancelled"))
                 held, ahead = (), (Event(act.at + CANCEL_EVENT_AFTER, "stopping"),)
@@ -155,40 +152,38 @@ def build_segments(
                 past.append(Event(act.at, "failed"))
                 ahead = ()
             case Replan():
-                script = act.script
+                spec = act.spec
                 if held:
-                    held = _replanned(script, past, paused_at)
+                    held = _replanned(spec, past, paused_at)
                 else:
-                    ahead = _replanned(script, past, act.at)
+                    ahead = _replanned(spec, past, act.at)
     return (*past, *ahead)
 
 
-def segments(script: JobSpec, created_at: float) -> Iterator[Segment]:
-    """The segments of an undisturbed job."""
-    lengths = script.lengths
-    validated = created_at + lengths.validating
+def undisturbed_segments(spec: JobSpec, created_at: float) -> Iterator[Segment]:
+    """Yield the segments of a job without interventions."""
+    durations = spec.durations
+    validated = created_at + durations.validating
     yield Event(created_at, "created")
     yield Event(created_at, "validating")
-    if script.error and script.fail_step is None:
+    if spec.error and spec.fail_step is None:
         yield Event(validated, "failed")
         return
     yield Event(validated - READ_BEFORE_VALIDATED * (validated - created_at), "read")
     yield Event(validated, "validated")
-    started = validated + lengths.queued
+    started = validated + durations.queued
     yield Event(started, "started")
-    run = TrainingSegment(started + lengths.starting, lengths.seconds_per_step, 1, script.fail_step or script.steps)
-    yield run
-    yield from _ending(script, run.at(run.last))
-
-
-def _ending(script: JobSpec, last_step_at: float) -> Iterator[Segment]:
-    if script.error:
-        yield Event(last_step_at, "failed")
+    training = TrainingSegment(
+        started + durations.starting, durations.seconds_per_step, 1, spec.fail_step or spec.steps
+    )
+    yield training
+    if spec.error:
+        yield Event(training.end, "failed")
         return
-    finished = last_step_at + script.lengths.finishing
+    finished = training.end + durations.finishing
     yield Event(finished, "trained")
-    for step in kept_steps(script):
-        if step != script.steps:
+    for step in kept_steps(spec):
+        if step != spec.steps:
             yield Event(finished + MODEL_AFTER, "checkpoint", step)
     yield Event(finished + MODEL_AFTER, "model")
     yield Event(finished + COMPLETED_AFTER, "completed")
@@ -202,7 +197,7 @@ def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], t
         if isinstance(segment, Event):
             (past if segment.at <= at else ahead).append(segment)
             continue
-        done = segment.done(at)
+        done = segment.last_done(at)
         if done >= segment.first:
             past.append(replace(segment, last=done))
         if done < segment.last:
@@ -210,51 +205,33 @@ def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], t
     return tuple(past), tuple(ahead)
 
 
-def _shift(segments: Iterable[Segment], by: float) -> Iterator[Segment]:
-    for segment in segments:
-        if isinstance(segment, Event):
-            yield replace(segment, at=segment.at + by)
-        else:
-            yield replace(segment, origin=segment.origin + by)
+_PHASE_STARTS = frozenset({"validating", "validated", "started"})
 
 
-def _replanned(script: JobSpec, past: Sequence[Segment], at: float) -> tuple[Segment, ...]:
-    """What is ahead at *at* under another script, from where the job stands.
+def _replanned(spec: JobSpec, past: Sequence[Segment], at: float) -> tuple[Segment, ...]:
+    """Return what is ahead at *at* under another spec, from where the job stands.
 
     The phase under way keeps the time it has had; where its new length is over already, it ends at *at*.
     """
     anchor = next(
-        segment for segment in reversed(past) if isinstance(segment, TrainingSegment) or segment.what in _PHASES
+        segment for segment in reversed(past) if isinstance(segment, TrainingSegment) or segment.kind in _PHASE_STARTS
     )
-    fresh = tuple(segments(script, 0.0))
-    position = next(n for n, segment in enumerate(fresh) if _matches(segment, anchor))
+    fresh = tuple(undisturbed_segments(spec, 0.0))
+    position = next(n for n, segment in enumerate(fresh) if _kind(segment) == _kind(anchor))
     counterpart, rest = fresh[position], fresh[position + 1 :]
-    reached = _end(counterpart)
+    reached = counterpart.end
     if isinstance(anchor, TrainingSegment) and isinstance(counterpart, TrainingSegment):
-        reached = counterpart.at(anchor.last)
+        reached = counterpart.time_of(anchor.last)
         if anchor.last < counterpart.last:
             rest = (replace(counterpart, first=anchor.last + 1), *rest)
-    had = {segment.what for segment in past if isinstance(segment, Event)}
-    rest = tuple(segment for segment in rest if isinstance(segment, TrainingSegment) or segment.what not in had)
-    by = _end(anchor) - reached
-    return tuple(_shift(rest, max(by, at - _start(rest[0]))))
+    happened = {segment.kind for segment in past if isinstance(segment, Event)}
+    rest = tuple(segment for segment in rest if _kind(segment) not in happened)
+    delay = max(anchor.end - reached, at - rest[0].start)
+    return tuple(segment.shifted(delay) for segment in rest)
 
 
-_PHASES = frozenset({"validating", "validated", "started"})
-
-
-def _matches(segment: Segment, anchor: Segment) -> bool:
-    if isinstance(segment, TrainingSegment) or isinstance(anchor, TrainingSegment):
-        return isinstance(segment, TrainingSegment) and isinstance(anchor, TrainingSegment)
-    return segment.what == anchor.what
-
-
-def _start(segment: Segment) -> float:
-    return segment.at if isinstance(segment, Event) else segment.at(segment.first)
-
-
-def _end(segment: Segment) -> float:
-    return segment.at if isinstance(segment, Event) else segment.at(segment.last)
+def _kind(segment: Segment) -> str:
+    return segment.kind if isinstance(segment, Event) else "training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,94 +240,92 @@ class Timeline:
 
     Args:
         segments: what happens.
-        kinds: what a moment means.
-        every: there is an event of every so many training steps.
-        after: the first of these; 0: it is step *every*.
+        kinds: the status and the event of each kind.
+        step_interval: there is an event of every so many training steps.
+        first_step: the first of these; 0: it is step *step_interval*.
     """
 
     segments: tuple[Segment, ...]
-    kinds: Mapping[str, EventKind] = field(default_factory=lambda: KINDS, repr=False, compare=False)
-    every: int = 1
-    after: int = 0
+    kinds: Mapping[str, EventKind] = field(default_factory=lambda: EVENT_KINDS, repr=False, compare=False)
+    step_interval: int = 1
+    first_step: int = 0
     milestones: tuple[tuple[float, str], ...] = field(init=False)
     """Each change of status with its time, oldest first."""
 
     def __post_init__(self) -> None:
         kinds = self.kinds
-        changes = ((segment.at, kinds[segment.what].status) for segment in self.segments if isinstance(segment, Event))
+        changes = ((segment.at, kinds[segment.kind].status) for segment in self.segments if isinstance(segment, Event))
         object.__setattr__(self, "milestones", tuple((at, status) for at, status in changes if status))
 
-    def events(self, now: float) -> int:
-        """How many events are visible at *now*."""
+    def event_count(self, now: float) -> int:
+        """Return how many events are visible at *now*."""
         count = 0
         for segment in self.segments:
             if isinstance(segment, TrainingSegment):
-                count += self._told(segment.done(now)) - self._told(segment.first - 1)
-            elif segment.at <= now and self.kinds[segment.what].text:
+                count += self._events_up_to(segment.last_done(now)) - self._events_up_to(segment.first - 1)
+            elif segment.at <= now and self.kinds[segment.kind].text:
                 count += 1
         return count
 
     def event(self, ordinal: int) -> Event:
-        """The event with this ordinal, from 0, oldest first; a training step is a moment called "step".
+        """Return the event with this ordinal, from 0, oldest first; that of a training step is of the kind "step".
 
         Raises:
             IndexError: there is no such event.
         """
         left = ordinal
         for segment in self.segments:
-            length = self._events(segment)
-            if left < length:
-                return segment if isinstance(segment, Event) else self._step(segment, left)
-            left -= length
+            if isinstance(segment, Event):
+                if self.kinds[segment.kind].text:
+                    if not left:
+                        return segment
+                    left -= 1
+                continue
+            before = self._events_up_to(segment.first - 1)
+            count = self._events_up_to(segment.last) - before
+            if left < count:
+                step = (before + 1 + left) * self.step_interval - self._lead
+                return Event(segment.time_of(step), "step", step)
+            left -= count
         raise IndexError(ordinal)
 
+    def _events_up_to(self, step: int) -> int:
+        """Return how many of the steps up to *step* have an event."""
+        return (step + self._lead) // self.step_interval
+
+    @property
+    def _lead(self) -> int:
+        """By how many steps the events come before each multiple of `step_interval`."""
+        return self.step_interval - self.first_step if self.first_step else 0
+
     def status(self, now: float) -> str:
-        """The status at *now*; a job is seen from its creation on."""
+        """Return the status at *now*; a job is seen from its creation on."""
         return next((status for at, status in reversed(self.milestones) if at <= now), "validating_files")
 
     def next_milestone(self, now: float) -> float | None:
-        """When the status changes next; where it never does again, when the last event comes; None after that."""
+        """Return when the status changes next; if it never does again, when the last event comes; None after that."""
         later = [at for at, _ in self.milestones if at > now]
         return later[0] if later else (self.end if self.end > now else None)
 
     @property
     def end(self) -> float:
         """When the last thing that is known to happen happens."""
-        last = self.segments[-1]
-        return last.at if isinstance(last, Event) else last.at(last.last)
+        return self.segments[-1].end
 
-    def time_of(self, what: str) -> float | None:
-        """When the moment called *what* comes for the last time; None when it never does."""
-        return next((s.at for s in reversed(self.segments) if isinstance(s, Event) and s.what == what), None)
+    def time_of(self, kind: str) -> float | None:
+        """Return when the last event of this *kind* comes; None if it never does."""
+        return next((s.at for s in reversed(self.segments) if isinstance(s, Event) and s.kind == kind), None)
 
-    def event_count(self, what: str, now: float) -> bool:
-        """Whether the moment called *what* has come by *now*."""
-        return any(isinstance(s, Event) and s.what == what and s.at <= now for s in self.segments)
+    def has_happened(self, kind: str, now: float) -> bool:
+        """Return whether an event of this *kind* has come by *now*."""
+        return any(isinstance(s, Event) and s.kind == kind and s.at <= now for s in self.segments)
 
     def time_of_step(self, step: int) -> float | None:
-        """When training *step* is done; None when it never is."""
+        """Return when training *step* is done; None if it never is."""
         runs = (segment for segment in self.segments if isinstance(segment, TrainingSegment))
-        return next((run.at(step) for run in runs if run.first <= step <= run.last), None)
+        return next((run.time_of(step) for run in runs if run.first <= step <= run.last), None)
 
     def steps_done(self, now: float) -> int:
-        """The last training step done at *now*; 0 before the first."""
-        done = (segment.done(now) for segment in self.segments if isinstance(segment, TrainingSegment))
-        return max((step for step in done), default=0)
-
-    def _events(self, segment: Segment) -> int:
-        if isinstance(segment, TrainingSegment):
-            return self._told(segment.last) - self._told(segment.first - 1)
-        return 1 if self.kinds[segment.what].text else 0
-
-    def _step(self, run: TrainingSegment, ordinal: int) -> Event:
-        step = (self._told(run.first - 1) + 1 + ordinal) * self.every - self._ahead
-        return Event(run.at(step), "step", step)
-
-    def _told(self, step: int) -> int:
-        """How many of the steps up to *step* have an event."""
-        return (step + self._ahead) // self.every
-
-    @property
-    def _ahead(self) -> int:
-        """By how many steps the events are ahead of those of every so many."""
-        return self.every - self.after if self.after else 0
+        """Return the last training step done at *now*; 0 before the first."""
+        runs = (segment for segment in self.segments if isinstance(segment, TrainingSegment))
+        return max((run.last_done(now) for run in runs), default=0)

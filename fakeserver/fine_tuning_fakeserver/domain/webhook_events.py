@@ -1,4 +1,4 @@
-"""Webhooks: who is told that a job is over, in which words, and when it is tried again."""
+"""Webhooks: where the end of a job is sent, its payload and signature, and when it is tried again."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from ipaddress import ip_address
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from ..usage_errors import FakeUsageError
+from fine_tuning_formats.network import is_loopback
+
+from ..usage_errors import FakeUsageError, wrong_value
 from . import ids
+from .checks import check_fields, check_names, is_collection, is_printable_ascii
 
 
-def is_secret(secret: object) -> bool:
-    """Whether deliveries can be signed with *secret*."""
-    if not isinstance(secret, str) or not secret or not (secret.isascii() and secret.isprintable()):
-        return False
+def is_valid_secret(secret: object) -> bool:
+    """Return whether deliveries can be signed with *secret*."""
     try:
-        return bool(_key(secret))
+        return is_printable_ascii(secret) and bool(_signing_key(str(secret)))
     except ValueError:  # after whsec_ there is no base64
         return False
 
 
 def derived_secret(*parts: object) -> str:
-    """A secret that depends on *parts*, as the service makes them: ``whsec_`` and 32 bytes in base64."""
-    return "whsec_" + base64.b64encode(ids.draw("webhook-secret", *parts).to_bytes(32)).decode()
+    """Return a secret that depends on *parts*, in the service's form: ``whsec_`` and 32 bytes in base64."""
+    return "whsec_" + base64.b64encode(ids.derived_number("webhook-secret", *parts).to_bytes(32)).decode()
 
 
-def _key(secret: str) -> bytes:
+def _signing_key(secret: str) -> bytes:
     encoded = secret.removeprefix("whsec_")
     return secret.encode() if encoded == secret else base64.b64decode(encoded, validate=True)
 
 
 def signature(secret: str, identifier: str, sent_at: int, body: bytes) -> str:
-    """The ``webhook-signature`` of a delivery: Standard Webhooks, version 1.
+    """Return the ``webhook-signature`` of a delivery: Standard Webhooks, version 1.
 
     Source: sdk (openai-python lib/_webhooks.py, and the vector in its tests).
     """
     signed = b"%s.%d.%s" % (identifier.encode(), sent_at, body)
-    return "v1," + base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.new(_signing_key(secret), signed, hashlib.sha256).digest()).decode()
 
 
 # vendor: exponential backoff for up to 72 hours. Where it begins, and that it doubles, is inferred.
@@ -57,7 +57,7 @@ _FIXED_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """A target that an account has; it is told of jobs that end from `created_at` on, in virtual Unix seconds."""
+    """A registered webhook; it gets the jobs that end from `created_at` on, in virtual Unix seconds."""
 
     id: str
     url: str | None
@@ -66,7 +66,7 @@ class WebhookEndpoint:
     created_at: float
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for the fake's own user."""
+        """Return all of it, for the control API."""
         return {
             "id": self.id,
             "url": self.url,
@@ -78,7 +78,7 @@ class WebhookEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """A delivery was tried: `at` in virtual Unix seconds, `sent_at` in real ones; what came of it is one of the others.
+    """One attempt, `at` in virtual Unix seconds, `sent_at` in real ones, with the status or the error it ended with.
 
     The real time is in the headers: receivers refuse what was sent more than five minutes from their own now.
     """
@@ -90,13 +90,13 @@ class DeliveryAttempt:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the target took it (vendor: any 2xx; a redirect is a failure)."""
+        """Whether the endpoint took it (vendor: any 2xx; a redirect is a failure)."""
         return self.status is not None and 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """An event on its way to an endpoint. `id` is its ``webhook-id``, the same at every attempt."""
+    """An event for an endpoint. `id` is its ``webhook-id``, the same at every attempt."""
 
     id: str
     endpoint: WebhookEndpoint
@@ -116,14 +116,14 @@ class WebhookDelivery:
 
     @property
     def status(self) -> str:
-        """Pending while it will be tried, delivered, or failed when it was given up."""
+        """``pending`` while it will be tried, then ``delivered`` or ``failed``."""
         if self.attempts and self.attempts[-1].succeeded:
             return "delivered"
         return "pending" if self.next_attempt_at is not None else "failed"
 
     @property
     def next_attempt_at(self) -> float | None:
-        """When it will be tried, in virtual Unix seconds; None when it will not."""
+        """When it will be tried, in virtual Unix seconds; None if it will not."""
         if not self.attempts:
             return self.due_at
         last = self.attempts[-1]
@@ -132,11 +132,11 @@ class WebhookDelivery:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of the last attempt; none before the first."""
-        return self.signed(self.attempts[-1].sent_at) if self.attempts else {}
+        """The headers of the last attempt; empty before the first."""
+        return self.signed_headers(self.attempts[-1].sent_at) if self.attempts else {}
 
-    def signed(self, sent_at: int) -> dict[str, str]:
-        """The headers of an attempt at this real time."""
+    def signed_headers(self, sent_at: int) -> dict[str, str]:
+        """Return the headers of an attempt at this real time."""
         return {
             **_FIXED_HEADERS,
             "webhook-id": self.id,
@@ -145,7 +145,7 @@ class WebhookDelivery:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for the fake's own user."""
+        """Return all of it, for the control API."""
         return {
             "id": self.id,
             "webhook": self.endpoint.id,
@@ -161,14 +161,38 @@ class WebhookDelivery:
 
 
 def build_delivery(seed: int, endpoint: WebhookEndpoint, job: str, status: str, at: float) -> WebhookDelivery:
-    """The delivery that tells *endpoint* of the end of a job; same seed, same ids."""
+    """Return the delivery to *endpoint* of the end of a job; same seed, same ids."""
     kind = f"fine_tuning.job.{status}"
     event = ids.timed_id("evt_", at, seed, job, status)
     return WebhookDelivery(ids.timed_id("wh_", at, seed, endpoint.id, job), endpoint, event, kind, job, at)
 
 
 EVENTS = ("fine_tuning.job.succeeded", "fine_tuning.job.failed", "fine_tuning.job.cancelled")
-"""What is told; spec: there are no others of jobs."""
+"""The events of jobs; spec: there are no others."""
+
+
+def _check_url(value: Any, name: str) -> Any:
+    try:
+        parts = urlsplit(value) if is_printable_ascii(value) and " " not in value else None
+        is_http = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        is_http = False
+    if value is not None and not is_http:
+        raise wrong_value(name, "an HTTP URL, or None to collect its deliveries", value)
+    return value
+
+
+def _check_secret(value: Any, name: str) -> Any:
+    if value is not None and not is_valid_secret(value):  # which is not shown: it may be a real one
+        raise FakeUsageError(f"{name} must be printable ASCII, and base64 after 'whsec_'")
+    return value
+
+
+def _parse_events(value: Any, name: str) -> tuple[str, ...]:
+    events = tuple(value) if is_collection(value) else ()
+    if not events or not all(event in EVENTS for event in events):
+        raise wrong_value(name, f"some of {', '.join(EVENTS)}", value)
+    return events
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,67 +202,43 @@ class WebhookConfig:
     Args:
         url: an HTTP URL; None to have deliveries collected, and sent nowhere.
         secret: what they are signed with: ``whsec_`` and base64, or any text. None for one derived from the seed.
-        events: which of `EVENTS` are told.
+        events: which of `EVENTS` are sent.
 
     Raises:
-        FakeUsageError: a value is no good.
+        FakeUsageError: a value does not fit.
     """
 
-    url: str | None = None
-    secret: str | None = None
-    events: tuple[str, ...] = EVENTS
+    url: Annotated[str | None, _check_url] = None
+    secret: Annotated[str | None, _check_secret] = None
+    events: Annotated[tuple[str, ...], _parse_events] = EVENTS
 
     def __post_init__(self) -> None:
-        if self.url is not None:
-            _check_url(self.url)
-        if self.secret is not None and not is_secret(self.secret):
-            raise FakeUsageError("a webhook's secret is text in printable ASCII; what follows 'whsec_' is base64")
-        object.__setattr__(self, "events", _checked_events(self.events))
+        check_fields(self, "webhook")
 
     @classmethod
-    def of(cls, given: object) -> WebhookConfig:
-        """*given* as a target: one, its URL, or a mapping of its fields."""
-        if isinstance(given, WebhookConfig):
-            return given
-        if isinstance(given, str):
-            return cls(given)
+    def parse(cls, value: object) -> WebhookConfig:
+        """Return *value*, a config, its URL, or a mapping of its fields, as a config."""
+        if isinstance(value, WebhookConfig):
+            return value
+        if isinstance(value, str):
+            return cls(value)
         names = [field.name for field in fields(cls)]
-        if not isinstance(given, Mapping) or not set(given) <= set(names):
-            raise FakeUsageError(f"a webhook is {given!r}: a URL is wanted, or a mapping with {', '.join(names)}")
-        return cls(**given)
+        if not isinstance(value, Mapping):
+            raise wrong_value("a webhook", f"a URL, or a mapping with {', '.join(names)}", value)
+        check_names("webhook field", value, names)
+        return cls(**value)
 
     @property
-    def is_here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether it is on this machine."""
-        host = urlsplit(self.url).hostname if self.url else None
-        try:
-            return host in (None, "localhost") or ip_address(str(host)).is_loopback
-        except ValueError:
-            return False  # a name, which may lead anywhere
+        return not self.url or is_loopback(urlsplit(self.url).hostname)
 
 
-def check_webhook_url(target: WebhookConfig, *, remote_allowed: bool) -> None:
-    """Refuse a target on another machine, unless that is allowed: a fake talks to nobody unasked.
+def check_webhook_url(webhook: WebhookConfig, *, remote_allowed: bool) -> None:
+    """Check that a webhook is on this machine, or may be on another: a fake sends nothing elsewhere unasked.
 
     Raises:
         FakeUsageError: it is on another machine.
     """
-    if not remote_allowed and not target.is_here:
-        raise FakeUsageError(f"webhook {target.url}: only with allow_remote_webhooks may it be on another machine")
-
-
-def _check_url(url: object) -> None:
-    try:
-        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
-        sound = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, or half an IPv6 address
-        sound = False
-    if not sound or " " in str(url):
-        raise FakeUsageError(f"a webhook's url is {url!r}: an HTTP URL is wanted, or None to collect its deliveries")
-
-
-def _checked_events(given: object) -> tuple[str, ...]:
-    events = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else ()
-    if not events or not set(events) <= set(EVENTS):
-        raise FakeUsageError(f"a webhook's events are {given!r}: some of {', '.join(EVENTS)} are wanted")
-    return events
+    if not remote_allowed and not webhook.is_local:
+        raise FakeUsageError(f"webhook {webhook.url}: only with allow_remote_webhooks may it be on another machine")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
+from ..account.recorded_calls import Call, recorded_call
 from ..account.service import Service
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
-from ..findings import CODES, Finding, find, render_finding
-from ..findings.finding import FinalState
+from ..findings import CODES, FinalState, Finding, find, render_findings
 from ..usage_errors import FakeUsageError, did_you_mean
-from ..web.endpoints import check_operation
-from ..web.recorded_calls import Call, recorded_call
+from ..web.operations import check_operation
 from .base import HIDDEN, FakeBase
 from .call_matching import (
     CallQuery,
@@ -41,7 +40,7 @@ class CallAssertions(FakeBase):
     @property
     def calls(self) -> list[Call]:
         """The requests so far, newest last, read: operation, ids, options, status. Control calls are not among them."""
-        return [recorded_call(exchange) for exchange in self.requests_log.find()]
+        return [recorded_call(exchange) for exchange in self._world.requests.find()]
 
     def calls_to(self, operation: str) -> list[Call]:
         """The calls of one operation, such as ``create_job``, newest last; accepted or not."""
@@ -100,7 +99,7 @@ class CallAssertions(FakeBase):
         if times is None or found < times:
             self._require_complete_log(calls)
         wanted = "at least once" if times is None else times_text(times)
-        happened = f"{'at least ' if self.requests_log.forgotten else ''}{times_text(found)}"
+        happened = f"{'at least ' if self._world.requests.forgotten else ''}{times_text(found)}"
         head = f"{describe_query(noun, question.fields, question.predicate)}: expected {wanted}, happened {happened}"
         raise AssertionError(failure_message(head, calls, question if times is None or found < times else None))
 
@@ -119,23 +118,23 @@ class CallAssertions(FakeBase):
     def _require_assertable(self, question: CallQuery | None = None) -> list[Call]:
         """All calls that are known, once it is certain that the question makes sense."""
         calls = self.calls
-        if self._retired:
+        if self._world.is_finished:
             raise FakeUsageError(
                 "the test that this fake was for is over: assert within it, or `reset()` before another"
             )
-        if not self._reachable:
+        if not self._world.is_reachable:
             raise FakeUsageError(
                 "nobody could have reached this fake: use `serving()`, `transport()` or `asgi_app`, or the fixture "
                 "`fake_fine_tuning`, before asserting what was asked of it"
             )
         if question:
             own = (name for call in calls if call.operation == question.operation for name in call.options)
-            check_fields(question.operation, question.fields, [*own, *self._service.account.dialect.own_fields])
+            check_fields(question.operation, question.fields, [*own, *self._world.account.dialect.extra_fields])
         return calls
 
     def _require_known_id(self, question: CallQuery, calls: list[Call]) -> None:
         """Raise where nothing happened to a thing that there never was: that says nothing."""
-        account = self._service.account
+        account = self._world.account
         there: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
         for name, value in question.fields.items():
             seen = (call.ids.get(name) for call in calls)
@@ -148,7 +147,7 @@ class CallAssertions(FakeBase):
 
     def _require_complete_log(self, calls: list[Call]) -> None:
         """Raise where requests that were forgotten could change the answer."""
-        if lost := self.requests_log.forgotten:
+        if lost := self._world.requests.forgotten:
             raise FakeUsageError(
                 f"cannot tell: the log keeps the last {len(calls)} requests, and has forgotten {lost}; "
                 f"assert earlier, or `reset()` in between"
@@ -257,7 +256,7 @@ class Assertions(CallAssertions):
         Raises:
             FakeUsageError: nobody could have reached the fake.
         """
-        return find(self._require_assertable(), final_state(self._service))
+        return find(self._require_assertable(), final_state(self._world.service))
 
     def assert_no_findings(self, ignore: Iterable[str] = ()) -> Self:
         """Fail if there are findings of other codes than those to *ignore*.
@@ -268,7 +267,7 @@ class Assertions(CallAssertions):
         ignored = _codes(ignore)
         if found := [finding for finding in self.findings if finding.code not in ignored]:
             count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *render_finding(found)]))
+            raise AssertionError("\n".join([f"{count}:", *render_findings(found)]))
         self._require_complete_log(self.calls)
         return self
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..api.request_models import CompleteUploadBody, CreateJobBody, CreatePermissionsBody, CreateUploadBody
-from ..grading.grader_models import RunGraderBody
+from ..account.recorded_calls import Call
 from ..usage_errors import FakeUsageError, did_you_mean
-from ..web.endpoints import check_operation
-from ..web.recorded_calls import Call
+from ..web.operations import BY_NAME, check_operation
 
 Predicate: TypeAlias = Callable[[Call], object]
 
@@ -103,46 +101,16 @@ def _refuse_cut(call: Call) -> None:
         )
 
 
-_PAGE = ("after", "limit")
-_OWN: Mapping[str, Collection[str]] = {
-    "create_job": (*CreateJobBody.model_fields, "job_id"),
-    "list_jobs": (*_PAGE, "metadata"),
-    "retrieve_job": ("job_id",),
-    "cancel_job": ("job_id",),
-    "pause_job": ("job_id",),
-    "resume_job": ("job_id",),
-    "list_job_events": ("job_id", *_PAGE),
-    "list_job_checkpoints": ("job_id", *_PAGE),
-    "grant_permissions": ("checkpoint", *CreatePermissionsBody.model_fields),
-    "list_permissions": ("checkpoint", *_PAGE, "order", "project_id"),
-    "revoke_permission": ("checkpoint", "permission_id"),
-    "run_grader": tuple(RunGraderBody.model_fields),
-    "validate_grader": ("grader",),
-    "upload_file": ("file_id", "filename", "purpose", "bytes", "expires_after[anchor]", "expires_after[seconds]"),
-    "list_files": (*_PAGE, "order", "purpose"),
-    "retrieve_file": ("file_id",),
-    "delete_file": ("file_id",),
-    "download_file": ("file_id",),
-    "create_upload": ("upload_id", *CreateUploadBody.model_fields),
-    "add_upload_part": ("upload_id", "filename", "bytes"),
-    "complete_upload": ("upload_id", *CompleteUploadBody.model_fields),
-    "cancel_upload": ("upload_id",),
-    "list_models": (),
-    "retrieve_model": ("model_id",),
-    "delete_model": ("model_id",),
-}
-"""The fields of each operation; the two that ask a model take any, since the fake reads but a few of theirs."""
-
-
 def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> None:
     """Refuse a field that no call of *operation* could have, and that none had: *also* are those that were seen.
 
     Raises:
         FakeUsageError: there is no such field.
     """
-    if operation not in _OWN:
+    fields = BY_NAME[operation].fields
+    if fields is None:
         return
-    known = sorted({*_OWN[operation], *also, "status"})
+    known = sorted({*fields, *also, "status"})
     for name in asked:
         if name not in known:
             raise FakeUsageError(

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from ..account.request_log import LogEntry, RequestLog
 from ..account.service import Service
-from ..api import graders, inference, jobs, webhooks
+from ..account.world import FLUSH_WITHIN_S, World
+from ..api import files, graders, inference, jobs, webhooks
+from ..api_errors import ApiError
 from ..control import seeding, seeds, steering
 from ..control.seeds import FileSeedFields, JobSeedFields
-from ..domain.dialects.translate import to_dialect
+from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
-from ..settings import Settings, SettingsFields
-from ..usage_errors import FakeUsageError
-from ..web.app import create_app
-from ..web.fault_injector import ArmedFaults
-from ..web.request_log import LogEntry, RequestLog
-from ..web.scripting.player import ScriptStack
-from ..web.webhook_sender import PATIENCE_S, WebhookSender
+from ..settings import FIELDS, Settings, SettingsFields
+from ..usage_errors import FakeUsageError, did_you_mean
+from ..web.operations import PATHS
+from ..web.webhook_sender import WebhookSender
 from .assertions import Assertions
+from .base import FakeBase
 from .clients import Clients
-from .dashboard import OutsideChanges
 from .faults import FaultControl
 from .report import Report
 from .scripting import ScriptControl
 from .time_control import TimeControl
 
-_CALLED_HERE = {
+_OTHER_NAMES = {
     "app": "the ASGI application is `asgi_app`",
-    "deliveries": "what webhooks were told is `webhook_deliveries`",
+    "deliveries": "webhook deliveries are `webhook_deliveries`",
+    "clock": "the stand-in for the module `time` is `time_module`",
+    "begin_anew": "new defaults are given by `reset(defaults={…})`",
+    "stop": "a script is ended by its own `stop()`: script = fake([…]); script.stop()",
+    "prevent_stray": "a script is made strict by its own `prevent_stray()`: fake([…]).prevent_stray()",
 }
+"""What a name is called here that others have, or that had another meaning before."""
+
+ALL_FILES = 1_000_000
+"""More files than an account has."""
+
+
+class OutsideChanges(FakeBase):
+    """Does as a colleague does in the dashboard: the account changes, and no request is in the log."""
+
+    def cancel_job(self, job: str) -> dict[str, Any]:
+        """Cancel an unfinished job; return it as the service would.
+
+        Raises:
+            FakeUsageError: there is no such job, or it is over; so do the other methods, where they cannot be done.
+        """
+        return self._as_outsider(jobs.cancel, job)
+
+    def pause_job(self, job: str) -> dict[str, Any]:
+        """Pause a running job."""
+        return self._as_outsider(jobs.pause, job)
+
+    def resume_job(self, job: str) -> dict[str, Any]:
+        """Resume a paused job."""
+        return self._as_outsider(jobs.resume, job)
+
+    def delete_file(self, file: str) -> dict[str, Any]:
+        """Delete a file; a job that still needs it fails."""
+        return self._as_outsider(files.delete, file)
+
+    def _as_outsider(self, verb: Callable[[Service, str], Any], identifier: str) -> dict[str, Any]:
+        try:
+            return self._to_dialect(verb(self._world.service, identifier))
+        except ApiError as error:
+            raise FakeUsageError(f"{verb.__name__} {identifier}: {error.message}") from None
+
+    def _to_dialect(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of *answer* in the account's dialect."""
+        copy: dict[str, Any] = to_dialect(self._world.account.dialect, deepcopy(answer))
+        return copy
 
 
 class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Report, Assertions):
     """A fake of the fine-tuning API with one account.
+
+    As a context manager it serves on a free port of this machine, like `serving`; in process it needs none.
 
     Args:
         faults: what goes wrong from the beginning: mappings, as ``POST /_fake/faults`` takes them.
@@ -43,164 +89,185 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
 
     Example::
 
-        fake = FakeFineTuning()
-        with fake.serving() as url:
-            client = openai.OpenAI(base_url=url, api_key="any")
+        with FakeFineTuning() as fake:
+            client = openai.OpenAI(base_url=fake.base_url, api_key="any")
     """
 
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
-        self.requests_log = RequestLog()
-        self._urls: list[str] = []
-        self._taken = 0
-        self._service = Service(Settings().changed(settings))
-        self._courier = WebhookSender(self._service)
-        self._faults = ArmedFaults(faults, self._service.created_at)
-        self._scripts = ScriptStack()
-        self._entered = []
-        self._app = create_app(
-            self._service, self.requests_log, self._faults, self._scripts, afterwards=self._courier.wake
-        )
-        self._reachable = self._handed_out = self._retired = False
+        self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
+        self._servers: list[ExitStack] = []
 
-    def reset(self, *, faults: Iterable[Mapping[str, Any]] | None = None, **settings: Unpack[SettingsFields]) -> None:
-        """Begin a fresh account, with the settings and the faults it was born with but for those given."""
-        armed = self._faults.parse(faults)
-        self._service.reset(settings)
-        self.requests_log.clear()
-        self._taken = 0
-        self._scripts.clear()
-        self._reachable, self._retired = self._handed_out or bool(self._urls), False
-        self._faults.reset(armed, self._service.created_at)
-        self._courier.reset()
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.serving())
+            self._servers.append(stack.pop_all())
+        return self
 
-    def begin_anew(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
-        """Be as a fake that is made with these arguments: also a later `reset` comes back to them."""
-        armed, born_with = self._faults.parse(faults), Settings().changed(settings)
-        self._service.set_defaults(born_with)
-        self._faults.set_defaults(armed)
-        self.reset()
+    def __exit__(self, *exc_info: object) -> None:
+        self._servers.pop().close()
+
+    def reset(
+        self,
+        *,
+        defaults: Mapping[str, Any] | Settings | None = None,
+        faults: Iterable[Mapping[str, Any]] | None = None,
+        **settings: Unpack[SettingsFields],
+    ) -> None:
+        """Begin a fresh account, as a new fake has it.
+
+        Args:
+            defaults: settings, by name or as `Settings`, and ``faults``, instead of those that the fake was made with;
+                later resets return to them as well.
+            faults: faults for this account, instead of the defaults.
+            settings: settings of this account that differ from the defaults.
+
+        Raises:
+            FakeUsageError: an argument makes no sense; then nothing has changed.
+        """
+        self._world.reset(settings, faults, defaults)
 
     def finish_test(self) -> None:
-        """Be of no use to assertions any more, until `reset`: what it was for is over. No webhook is sent, either."""
-        self._retired = True
-        self._courier.stop()
+        """Refuse assertions until the next `reset`, and send no more webhooks: the test is over."""
+        self._world.finish()
 
-    if not TYPE_CHECKING:  # a type checker knows what there is
+    if not TYPE_CHECKING:  # a type checker knows the names
 
         def __getattr__(self, name: str) -> Any:
-            """What others call otherwise is named with what it is called here."""
             if hasattr(type(self), name):  # a property with an error of its own, which is to be seen
                 return object.__getattribute__(self, name)
-            hint = f": {_CALLED_HERE[name]}" if name in _CALLED_HERE else ""
+            hint = f": {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else did_you_mean(name, _public_names())
             raise AttributeError(f"FakeFineTuning has no {name!r}{hint}", name=name, obj=self)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            known = getattr(type(self), name, None)
+            if name.startswith("_") or getattr(known, "fset", None):
+                object.__setattr__(self, name, value)
+                return
+            if name in FIELDS:
+                text = f"{name} is a setting: FakeFineTuning({name}={value!r}) or fake.reset({name}={value!r})"
+            elif isinstance(known, property):
+                text = f"{name} is read-only"
+            elif known is not None:
+                text = f"{name} is a method: call fake.{name}(...)"
+            else:
+                near = did_you_mean(name, [*_public_names(), *FIELDS])
+                hint = f": {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else near
+                text = f"FakeFineTuning has no {name!r}{hint}"
+            raise AttributeError(text, name=name, obj=self)
 
     @property
     def settings(self) -> Settings:
         """What the account was born with."""
-        return self._service.settings
+        return self._world.service.settings
 
     @property
     def born(self) -> float:
         """When the account began, in virtual Unix seconds."""
-        return self._service.created_at
+        return self._world.service.created_at
 
     @property
     def plan(self) -> Plan:
-        """How jobs go that have no plan of their own. Can be set, to a `Plan` or a mapping of its fields."""
-        return self._service.account.plan
+        """The plan of jobs that have none of their own. Can be set, to a `Plan` or a mapping of its fields."""
+        return self._world.account.plan
 
     @plan.setter
     def plan(self, plan: Plan | PlanFields) -> None:
-        steering.set_plan(self._service, plan)
+        steering.set_plan(self._world.service, plan)
 
     def plan_all(self, **changes: Unpack[PlanFields]) -> Plan:
-        """Let all jobs that are made from now on go otherwise, field by field of `Plan`; the rest of `plan` stays."""
-        return steering.set_plan(self._service, self.plan.changed(changes))
+        """Change the plan of all jobs created from now on, field by field of `Plan`; the rest of `plan` stays."""
+        return steering.set_plan(self._world.service, self.plan.changed(changes))
 
     def plan_next(self, **changes: Unpack[PlanFields]) -> Plan:
-        """Let the next job that is made go otherwise, field by field of `Plan`; called twice, the next two."""
-        return steering.plan_next(self._service, changes)
+        """Change the plan of the next job that is created, field by field of `Plan`; called twice, the next two."""
+        return steering.plan_next(self._world.service, changes)
 
     def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""
-        plan = steering.set_job_plan(self._service, job, changes)
-        self._courier.wake()
+        plan = steering.set_job_plan(self._world.service, job, changes)
+        self._world.sender.wake()
         return plan
 
     def add_file(self, content: str | bytes, **seed: Unpack[FileSeedFields]) -> dict[str, Any]:
-        """Put a file into the account; fields of `FileSeed`. Returns it as the service would."""
+        """Put a file into the account; fields of `FileSeed`. Return it as the service would."""
         try:
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
-            raise FakeUsageError(f"content is no UTF-8 text: {error}") from None
-        return self._to_dialect(
-            seeding.seed_file(self._service, seeds.parse_seed(seeds.FileSeed, {"content": text, **seed}))
-        )
+            raise FakeUsageError(f"content must be UTF-8 text: {error}") from None
+        parsed = seeds.FileSeed.parse({"content": text, **seed})
+        return self._to_dialect(seeding.seed_file(self._world.service, parsed))
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
-        """Put a job into the account, in any state; fields of `JobSeed`. Returns it as the service would."""
-        given = {"training_file": training_file, **seed}
-        seeded = self._to_dialect(seeding.seed_job(self._service, seeds.parse_seed(seeds.JobSeed, given)))
-        self._courier.wake()
-        return seeded
+        """Put a job into the account, in any state; fields of `JobSeed`. Return it as the service would."""
+        parsed = seeds.JobSeed.parse({"training_file": training_file, **seed})
+        job = self._to_dialect(seeding.seed_job(self._world.service, parsed))
+        self._world.sender.wake()
+        return job
+
+    def name_next(self, kind: str, identifier: str, seed: int | None = None) -> None:
+        """Give the next "file" or "job" that is created this id instead of a derived one; a job also this seed."""
+        seeding.reserve_next_id(self._world.service, kind, identifier, seed)
 
     def add_webhook(self, url: str | None = None, secret: str | None = None, events: Iterable[str] = EVENTS) -> str:
-        """Tell *url* of each job that is over from now on; return the secret that deliveries are signed with.
+        """Send *url* an event for each job that ends from now on; return the secret that deliveries are signed with.
 
         Without a URL they are collected in `webhook_deliveries`, and sent nowhere.
         """
-        endpoint = webhooks.add(self._service, WebhookConfig(url, secret, tuple(events)))
-        self._courier.wake()
+        endpoint = webhooks.add(self._world.service, WebhookConfig(url, secret, tuple(events)))
+        self._world.sender.wake()
         return endpoint.secret
 
     @property
     def webhooks(self) -> list[WebhookEndpoint]:
-        """The webhooks there are, oldest first; each with its id, URL, secret and events.
-
-        What they were told is in `webhook_deliveries`.
-        """
-        return webhooks.list_endpoints(self._service)
+        """The webhooks, oldest first; each with its id, URL, secret and events. Deliveries: `webhook_deliveries`."""
+        return webhooks.list_endpoints(self._world.service)
 
     @property
     def webhook_deliveries(self) -> list[WebhookDelivery]:
-        """What webhooks were told, or are being told, oldest first; each with its body, headers and attempts."""
-        return webhooks.list_deliveries(self._service)
+        """The deliveries of webhooks, oldest first; each with its body, headers and attempts."""
+        return webhooks.list_deliveries(self._world.service)
 
-    def deliver_webhooks(self, timeout_s: float = PATIENCE_S) -> list[WebhookDelivery]:
+    def deliver_webhooks(self, timeout_s: float = FLUSH_WITHIN_S) -> list[WebhookDelivery]:
         """Wait until every webhook that is due has been tried, or for *timeout_s*; return all deliveries."""
-        webhooks.list_deliveries(self._service)
-        self._courier.flush(timeout_s)
+        webhooks.list_deliveries(self._world.service)
+        self._world.sender.flush(timeout_s)
         return self.webhook_deliveries
 
     def replies(self, *texts: str) -> None:
-        """Let models answer chat completions with these texts, in this order, before they make up their own."""
-        inference.set_replies(self._service, texts)
+        """Let models answer the next chat completions with these texts, in this order."""
+        inference.set_replies(self._world.service, texts)
 
     def grader_scores(self, scores: Iterable[float | None]) -> None:
-        """Let models that judge give these numbers next, before they make up their own; None: no number at all."""
+        """Let grading models give these scores next, in this order; None: an answer without a score."""
         if not isinstance(scores, Iterable):
-            raise FakeUsageError(f"scores is {scores!r}: a collection of numbers is wanted, as in grader_scores([0.5])")
-        graders.set_scores(self._service, list(scores))
-
-    def name_next(self, kind: str, identifier: str, seed: int | None = None) -> None:
-        """Give the next "file" or "job" that is made this id instead of a derived one; a job this seed, too."""
-        seeding.name_next(self._service, kind, identifier, seed)
+            raise FakeUsageError(f"scores must be a collection of numbers, got {scores!r}; as in grader_scores([0.5])")
+        graders.set_scores(self._world.service, list(scores))
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """All jobs as the service would answer them now, newest first; looking moves no time."""
-        return [self._to_dialect(job) for job in jobs.snapshot(self._service)]
+        """All jobs as the service would answer them now, newest first; reading them moves no time."""
+        return [self._to_dialect(job) for job in jobs.snapshot(self._world.service)]
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """All files as the service would answer them now, newest first."""
+        page = files.list_files(self._world.service, after=None, limit=ALL_FILES, purpose=None, oldest_first=False)
+        return [self._to_dialect(file) for file in page["data"]]
+
+    @property
+    def requests_log(self) -> RequestLog:
+        """The request log of the account."""
+        return self._world.requests
 
     @property
     def requests(self) -> list[LogEntry]:
-        """The requests so far, newest last, keys redacted; control calls are not among them."""
-        return self.requests_log.find()
-
-    def _to_dialect(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """*answer* in the account's dialect; a copy, to be changed at will."""
-        copy: dict[str, Any] = to_dialect(self._service.account.dialect, deepcopy(answer))
-        return copy
+        """The requests so far, newest last, keys redacted; control requests are not among them."""
+        return self._world.requests.find()
 
     def state(self) -> dict[str, Any]:
-        """A summary of the account."""
-        return steering.state(self._service)
+        """Return a summary of the account."""
+        return steering.account_summary(self._world.service)
+
+
+def _public_names() -> list[str]:
+    return [name for name in dir(FakeFineTuning) if not name.startswith("_")]

@@ -1,50 +1,25 @@
-"""Failures on demand: what goes wrong on the wire, at which calls, and what came of it."""
+"""Failures on demand: what goes wrong on the wire, at which calls, and what they hit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Unpack
 
+from ..account.armed_faults import ArmedFault
 from ..domain.durations import Duration
-from ..web.fault_injector import ArmedFault, ArmedFaults
+from ..domain.fault_spec import FaultTarget
 from .base import FakeBase
-
-
-class FaultTarget(TypedDict, total=False):
-    """Which calls a fault is for. What is left out narrows nothing.
-
-    Args:
-        on: the name of an operation as in the request log (``"create_job"``), or several.
-        job: the id of the job that calls are about.
-        nth: which of the calls that match, from 1; that one only, and not a later one if an older fault has it.
-        times: how many calls are hit; None for no end. 1 where it is left out, but no end for an outage and with
-            a probability.
-        probability: how likely a call is to be hit, from 0 to 1: a function of the seed and of how many calls
-            matched before, so the same seed gives the same failures.
-        seed: what chance goes by; the default is derived from the account's seed and the fault's number.
-        applied: True to let the call take effect, so that only its answer is lost or late.
-    """
-
-    on: str | Iterable[str] | None
-    job: str | None
-    nth: int | None
-    times: int | None
-    probability: float | None
-    seed: int | None
-    applied: bool
 
 
 class FaultControl(FakeBase):
     """Makes calls fail, for any client, in process and over a socket.
 
-    A call is hit by one fault, the oldest of those that are for it, when its request has been read; every method
-    takes the fields of `Aim` as keywords. Calls that are hit are in the request log. Control calls never fail.
+    A call is hit by one fault, the oldest that matches it, when its request has been read; every method takes the
+    fields of `FaultTarget` as keywords. Calls that are hit are in the request log. Control calls never fail.
 
-    Over a server that is not the fake's own (`asgi_app` under another one), delays are real and hanging up is not to be
-    had: a fault that would do so answers 502 with a ``fake_error``.
+    Under a server that is not the fake's own (with `asgi_app`), delays are real and a connection cannot be closed: a
+    fault that would do so answers 502 with a ``fake_error``.
     """
-
-    _faults: ArmedFaults
 
     def arm(self, fault: Mapping[str, object]) -> ArmedFault:
         """Arm a fault that is given as a mapping, as ``POST /_fake/faults`` takes it: ``kind``, and its fields.
@@ -52,8 +27,7 @@ class FaultControl(FakeBase):
         Raises:
             FakeUsageError: it makes no sense.
         """
-        [spec] = self._faults.parse([fault])
-        return self._faults.arm(spec, self._service.clock.now())
+        return self._world.faults.arm(fault, self._world.now)
 
     def fail(
         self,
@@ -74,7 +48,7 @@ class FaultControl(FakeBase):
             aim: which calls.
 
         Raises:
-            FakeUsageError: a value is no good; so do the other methods.
+            FakeUsageError: a value makes no sense; so do the other methods.
         """
         return self._arm("fail", aim, status=status, retry_after=retry_after, code=code, message=message)
 
@@ -92,35 +66,35 @@ class FaultControl(FakeBase):
     def delay(self, seconds: Duration, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Answer late.
 
-        In process nobody waits: virtual time moves by *seconds*, or by the client's read timeout where that is less,
-        which the client then runs into. Over a socket these are real seconds, in which other requests go on, and a
-        client that has gone before they are over has called for nothing, unless ``applied``.
+        In process no real time passes: virtual time moves by *seconds*, or by the client's read timeout where that is
+        less, which then expires. Over a socket these are real seconds, in which other requests go on; a call whose
+        client has gone before they are over takes no effect, unless ``applied``.
         """
         return self._arm("delay", aim, seconds=seconds)
 
     def disconnect(self, **aim: Unpack[FaultTarget]) -> ArmedFault:
-        """Hang up without an answer."""
+        """Close the connection without an answer."""
         return self._arm("disconnect", aim)
 
     def refuse(self, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Refuse the connection: a ConnectError in process.
 
-        Over a socket, where the request has come in before it is known which it is, the connection is reset instead:
-        a client sees an error in reading, and cannot know that nothing has taken effect.
+        Over a socket the connection is reset instead, since the request must have come in to be recognised: a client
+        sees a read error, and cannot know that nothing has taken effect.
         """
         return self._arm("refuse", aim)
 
     def truncate(self, *, bytes: int | None = None, **aim: Unpack[FaultTarget]) -> ArmedFault:
-        """Answer with less than Content-Length promises, then hang up; without *bytes* half of the body comes.
+        """Answer with less than Content-Length promises, then close; without *bytes* half of the body comes.
 
-        With ``applied`` it is the answer that is cut short; otherwise none was made, and it is a stopgap.
+        With ``applied`` the real answer is cut short; otherwise there is none, and a placeholder is.
         """
         return self._arm("truncate", aim, bytes=bytes)
 
     def malformed(
         self, *, body: str | bytes | None = None, status: int = 200, **aim: Unpack[FaultTarget]
     ) -> ArmedFault:
-        """Answer with what is no JSON of the service: a page of HTML, or this *body*."""
+        """Answer with something else than the service's JSON: a page of HTML, or this *body*."""
         return self._arm("malformed", aim, body=body, status=status)
 
     def outage(
@@ -133,10 +107,10 @@ class FaultControl(FakeBase):
         message: str | None = None,
         **aim: Unpack[FaultTarget],
     ) -> ArmedFault:
-        """Answer all calls with an error for so long in virtual time, from now on.
+        """Answer all calls with an error for *duration* of virtual time, from now on.
 
-        At the paces "polls" and "instant", at which looking at a job moves time, four looks that are turned away
-        bring it to its end; at any pace an `advance` does.
+        At the paces "polls" and "instant" four refused polls of a job bring it to its end; at any pace an `advance`
+        does.
         """
         own = {"status": status, "retry_after": retry_after, "code": code, "message": message}
         return self._arm("outage", aim, duration=duration, **own)
@@ -146,16 +120,16 @@ class FaultControl(FakeBase):
         """All faults since the account began, oldest first; each with how often it has ``fired``, and on which
         ``requests`` of the log.
         """
-        return self._faults.all(self._service.clock.now())
+        return self._world.faults.all(self._world.now)
 
     @property
     def unfired_faults(self) -> list[ArmedFault]:
-        """The faults that have hit nothing, cleared ones too: of no use to a test that arms them."""
-        return self._faults.unfired(self._service.clock.now())
+        """The faults that have hit nothing, cleared ones too."""
+        return self._world.faults.unfired(self._world.now)
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more, and forget what did; what never did is still among `unfired_faults`."""
-        self._faults.disarm(self._service.clock.now())
+        """Forget all faults; those that never fired are still among `unfired_faults`."""
+        self._world.faults.disarm(self._world.now)
 
     def _arm(self, kind: str, aim: FaultTarget, **own: object) -> ArmedFault:
         return self.arm({**own, **aim, "kind": kind})

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 
+from fine_tuning_formats.text import printable
+
+from ..account.armed_faults import ArmedFault
+from ..account.recorded_calls import numbered, recorded_call, redacted
+from ..account.request_log import LogEntry
 from ..api import response_objects
 from ..clock import Pace
-from ..domain.jobs import Job
-from ..web.fault_injector import ArmedFault, ArmedFaults
-from ..web.recorded_calls import numbered, printable, recorded_call, redacted
-from ..web.request_log import LogEntry
+from ..domain.job import Job
 from ..web.response import is_usage_error
-from ..web.scripting.player import ScriptStack
-from .base import FakeBase
+from .base import AccountSnapshot, FakeBase
 from .call_matching import last_n_of
 from .reproduction import again
-from .snapshot import AccountSnapshot
 
 JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20
 REFUSALS_AT_MOST = 10
@@ -77,9 +77,12 @@ def _jobs(scene: AccountSnapshot) -> list[str]:
 
 def _job(job: Job, scene: AccountSnapshot) -> list[str]:
     life = job.timeline()
-    visible = life.events(scene.now)
+    visible = life.event_count(scene.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= scene.now]
-    told = (response_objects.event(job, life, ordinal) for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible))
+    told = (
+        response_objects.event_object(job, life, ordinal)
+        for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible)
+    )
     events = [(float(event["created_at"]), f"event  {event['message']}") for event in told]
     return [
         f"  {job.id}, {job.model}, {job.training_file}: {life.status(scene.now)}",
@@ -122,46 +125,45 @@ def _refused(exchanges: Sequence[LogEntry]) -> list[str]:
 
 
 class Report(FakeBase):
-    """Tells people what happened."""
-
-    _faults: ArmedFaults
-    _scripts: ScriptStack
-    _taken: int
-    """Up to which request `take_usage_errors` has looked."""
+    """What happened, as text."""
 
     def describe(self) -> str:
-        """What happened so far, in lines: clock, the newest jobs with their course, the newest requests, faults.
+        """Return what happened so far: clock, the newest jobs with their events, the newest requests, faults.
 
         And the last request that failed, or else the last that changed something, as command lines to be tried on
         ``fake-fine-tuning serve``. No keys are in it. The text is for people and changes between versions.
         """
-        service = self._service
+        world = self._world
+        service, requests, scripts = world.service, world.requests, world.scripts
         with service.lock:
-            now, jobs = service.clock.now(), list(service.account.jobs.values())
-            faults = self._faults.all(now)
-            pace, settings = service.account.pace, service.settings
-            files = dict(service.account.files)
-        is_scripted = bool(self._scripts or self._scripts.ended)
-        text = render_report(
-            AccountSnapshot(
-                settings, service.created_at, now, pace, jobs, self.requests_log.find(), faults, files, is_scripted
+            now = service.clock.now()
+            snapshot = AccountSnapshot(
+                settings=service.settings,
+                born=service.created_at,
+                now=now,
+                pace=service.account.pace,
+                jobs=list(service.account.jobs.values()),
+                exchanges=requests.find(),
+                faults=world.faults.all(now),
+                files=dict(service.account.files),
+                is_scripted=bool(scripts.scripts or scripts.overrides or scripts.ended),
             )
-        )
-        notes = self.requests_log.notes
-        return "\n".join(
-            [text, *(["refused, and no answer tells it:"] if notes else []), *(f"  {note}" for note in notes)]
-        )
+        notes = requests.notes
+        head = ["refused, and no answer tells it:"] if notes else []
+        return "\n".join([render_report(snapshot), *head, *(f"  {note}" for note in notes)])
 
     def take_usage_errors(self) -> list[str]:
-        """What clients were told with ``fake_error`` since this was asked last: no service would refuse so.
+        """Return the answers with ``fake_error`` since the last call: no service would refuse so.
 
-        Among them are magic metadata that makes no plan, a scripted answer that fits no operation, and a path outside
-        of ``/v1`` or of a part of the API that the fake has not; also where a fault has kept the answer from the
-        client. Under the fixture `fake_fine_tuning` they are joined by requests that the guard refused. Code under test
-        may have taken them for errors of the API, or swallowed them, so there a test fails at its end unless it has
-        taken them.
+        Among them are unknown control keys in metadata, a scripted answer that does not fit the operation, and a path
+        that is not under ``/v1`` or of a part of the API that the fake does not have; also where a fault has kept the
+        answer from the client. Under the fixture `fake_fine_tuning` the requests that the network guard refused are
+        added. Code under test may have taken them for errors of the API, or swallowed them, so under the fixture a test
+        fails at its end unless it has taken them.
         """
-        log = self.requests_log.find()
-        texts = [f"request {number}: {text}" for number, text in usage_errors_in(log) if number > self._taken]
-        self._taken = log[-1].number if log else self._taken
-        return [*texts, *self.requests_log.take_notes()]
+        requests = self._world.requests
+        entries, read_to = requests.find(), requests.errors_read_to
+        errors = [f"request {number}: {text}" for number, text in usage_errors_in(entries) if number > read_to]
+        if entries:
+            requests.errors_read_to = entries[-1].number
+        return [*errors, *requests.take_notes()]

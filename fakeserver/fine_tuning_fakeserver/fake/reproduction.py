@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..domain.jobs import Job
+from ..account.recorded_calls import Call, recorded_call
+from ..account.request_log import LogEntry
+from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..settings import LATEST, Settings
-from ..web.fault_injector import PATHS
-from ..web.recorded_calls import Call, recorded_call
-from ..web.request_log import LogEntry
+from ..web.operations import PATHS
+from .base import AccountSnapshot
 from .curl import ADDRESS, CONTENT_AT_MOST, curl
-from .snapshot import AccountSnapshot
 
 _PLAIN = ("organization_id", "organization", "owner", "project", "max_active_jobs", "base64_results", "dialect")
 """The settings that a server can be told as they are."""

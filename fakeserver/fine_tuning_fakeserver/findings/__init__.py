@@ -1,6 +1,7 @@
-"""What code under test did wrong although its test passed, told from what it asked of the fake."""
+"""Flaws of the code under test that a passing test hides, found in its requests by `@rule` functions."""
 
-from .finding import FinalState, Finding, render_finding
-from .rules import CODES, find
+from .rules import CODES, FinalState, Finding, find, render_findings  # isort: split
 
-__all__ = ["CODES", "FinalState", "Finding", "find", "render_finding"]
+from . import leaks, model_use, pagination, polling, retries  # noqa: F401 - importing a module registers its rules
+
+__all__ = ["CODES", "FinalState", "Finding", "find", "render_findings"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from ..web.recorded_calls import Call
-from .finding import FinalState, Finding
-from .observed_jobs import UNDER_WAY, observed_jobs, polls
-from .similar_calls import FILES, is_reupload, uploads_of
+from ..account.recorded_calls import Call
+from .observed_jobs import UNDER_WAY, observed_jobs, retrieved_jobs
+from .rules import FinalState, Finding, rule
+from .similar_calls import FILES, is_reupload, uploads_by_file
 
 WAITED_LOOKS = 5
 
 
-def leaked_file(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
-    """A file was uploaded, no job was had with it, and its client went on with another file and left it there.
+@rule("a file was uploaded, no job used it, and it was left while another took its place")
+def leaked_file(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
+    """A file was uploaded, no job came of it, and its client went on with another file and left it there.
 
     Precisely: every create that names the file failed; after that the same client (by its User-Agent) created a job
     with other files; and the file was never deleted, is part of no job, and does not expire. Where it was a limit
@@ -24,51 +25,41 @@ def leaked_file(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
     for with, whose job may be created elsewhere, nor one after whose refusal nothing more was created: a test of the
     refusal, which has uploaded the file for it, looks the same.
     """
-    left: dict[int, list[tuple[Call, Call, Call]]] = {}
-    for found in _left(own, facts):
-        left.setdefault(found[-1].number, []).append(found)
-    for several in left.values():
-        upload = several[0][0]
-        more = f" and {len(several) - 1} more" if several[1:] else ""
+    by_success: dict[int, list[tuple[Call, Call, Call]]] = {}
+    for leak in _leaked_uploads(calls, final_state):
+        by_success.setdefault(leak[-1].number, []).append(leak)
+    for leaks in by_success.values():
+        upload, _, success = leaks[0]
+        more = f" and {len(leaks) - 1} more" if leaks[1:] else ""
         yield Finding(
             "leaked_file",
             f"file {upload.file_id}{more}, uploaded for a job that was not created, was left when another was created",
-            (*(call for found in several for call in found[:2]), several[0][-1]),
+            (*(call for leak in leaks for call in leak[:2]), success),
             "delete a file when no job comes of it",
         )
 
 
-def _left(own: Sequence[Call], facts: FinalState) -> Iterator[tuple[Call, Call, Call]]:
-    """Each upload of a file that is left, the last create that named it, and the one that succeeded instead."""
-    creates, uploads = [call for call in own if call.operation == "create_job"], uploads_of(own)
-    deleted = {call.file_id for call in own if call.operation == "delete_file"}
-    for file, upload in uploads.items():
-        if file in deleted or file not in facts.files - facts.used_files or _expires(upload):
+def _leaked_uploads(calls: Sequence[Call], final_state: FinalState) -> Iterator[tuple[Call, Call, Call]]:
+    """Return each upload that leaked, the last create with its file, and the next create that succeeded."""
+    creates, uploads = [call for call in calls if call.operation == "create_job"], uploads_by_file(calls)
+    files = {create.number: [create.options.get(name) for name in FILES] for create in creates}
+    deleted = {call.file_id for call in calls if call.operation == "delete_file"}
+    for file_id, upload in uploads.items():
+        expires = isinstance(upload.answer, dict) and upload.answer.get("expires_at") is not None
+        if expires or file_id in deleted or file_id not in final_state.files - final_state.used_files:
             continue
-        failed = next((call for call in reversed(creates) if file in _files(call)), None)
-        if failed and (other := _went_on(creates, failed)) and not _may_be_later(failed, other, file, uploads):
-            yield upload, failed, other
+        failed = next((call for call in reversed(creates) if file_id in files[call.number]), None)
+        if failed is None:
+            continue
+        success = next((call for call in creates if call.number > failed.number and call.accepted), None)
+        if success is None:
+            continue
+        if failed.status != 429 or any(is_reupload(file_id, other, failed, uploads) for other in files[success.number]):
+            yield upload, failed, success
 
 
-def _expires(upload: Call) -> bool:
-    return isinstance(upload.answer, dict) and upload.answer.get("expires_at") is not None
-
-
-def _went_on(creates: Sequence[Call], failed: Call) -> Call | None:
-    """The job that was created after one that could not be created."""
-    return next((call for call in creates if call.number > failed.number and call.accepted), None)
-
-
-def _may_be_later(failed: Call, other: Call, file: str, uploads: Mapping[str, Call]) -> bool:
-    anew = any(is_reupload(file, another, failed, uploads) for another in _files(other))
-    return failed.status == 429 and not anew
-
-
-def _files(create: Call) -> list[object]:
-    return [create.options.get(name) for name in FILES]
-
-
-def leaked_job(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
+@rule("a job was waited for, given up, and left running")
+def leaked_job(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """Somebody created a job, waited for it, gave up, and left it running.
 
     Waited is retrieved 5 times or more; gave up is that the last answer about it had a status under way
@@ -77,15 +68,17 @@ def leaked_job(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
 
     It cannot see a program that hands the job to another one to go on waiting.
     """
-    created = {call.job_id: call for call in own if call.operation == "create_job" and call.accepted}
-    last_seen = {sighting.job_id: sighting for sighting in observed_jobs(own)} if created else {}
-    for job, seen in polls(own).items():
-        is_left = job in created and job not in facts.over and job not in facts.paused and not facts.has_webhooks
-        if is_left and len(seen) >= WAITED_LOOKS and last_seen[job].status in UNDER_WAY:
+    created = {call.job_id: call for call in calls if call.operation == "create_job" and call.accepted}
+    if final_state.has_webhooks or not created:
+        return
+    last_seen = {job.job_id: job for job in observed_jobs(calls)}
+    for job_id, seen in retrieved_jobs(calls).items():
+        is_left = job_id in created and job_id not in final_state.over and job_id not in final_state.paused
+        if is_left and len(seen) >= WAITED_LOOKS and last_seen[job_id].status in UNDER_WAY:
             yield Finding(
                 "leaked_job",
-                f"job {job} was created and retrieved {len(seen)} times, was last seen {last_seen[job].status}, "
+                f"job {job_id} was created and retrieved {len(seen)} times, was last seen {last_seen[job_id].status}, "
                 "and still runs",
-                (created[job], last_seen[job].call),
+                (created[job_id], last_seen[job_id].call),
                 "cancel a job that nobody waits for any more: it goes on costing money",
             )

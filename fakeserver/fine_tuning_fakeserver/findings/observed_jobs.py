@@ -1,21 +1,25 @@
-"""What a client has been told of jobs: each status that an answer gave it."""
+"""The job statuses that answers have shown to a client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..web.recorded_calls import Call
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
 
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+from ..account.recorded_calls import Call
+from ..api.schemas.job_schemas import JOB
+from ..web.operations import OPERATIONS
+
+TERMINAL = TERMINAL_STATUSES
 UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})
 """Statuses that every client knows; ``pending`` is Azure's."""
 
 OWN_CLIENT = "fine-tuning-client"
-"""How this project's client calls itself: it knows every status, and waits before it asks again."""
+"""The User-Agent of this project's client, which knows every status, and waits before it asks again."""
 
-_OF_ONE = frozenset({"create_job", "retrieve_job", "cancel_job", "pause_job", "resume_job"})
+_ANSWERED_WITH_A_JOB = frozenset(operation.name for operation in OPERATIONS if operation.response is JOB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class ObservedJob:
     job_id: str
     status: str
     error: str | None = None
-    """The code of the job's error, where it has one that is a text."""
+    """The code of the job's error, if it is a text."""
 
     @property
     def ended(self) -> str:
@@ -37,38 +41,33 @@ class ObservedJob:
 
 
 def observed_jobs(calls: Sequence[Call]) -> list[ObservedJob]:
-    """All sightings, in the order of the answers."""
-    return [sighting for call in calls for sighting in _of(call)]
+    """Return every job in every answer, in order."""
+    jobs: list[ObservedJob] = []
+    for call in calls:
+        if not call.answered:
+            continue
+        shown = [call.answer] if call.operation in _ANSWERED_WITH_A_JOB else []
+        if call.operation == "list_jobs":
+            shown = listed_items(call)
+        for job in shown:
+            if not isinstance(job, dict):  # a script may answer with anything
+                continue
+            job_id, status, error = (job.get(name) for name in ("id", "status", "error"))
+            code = error.get("code") if isinstance(error, dict) else None
+            if isinstance(job_id, str) and isinstance(status, str):
+                jobs.append(ObservedJob(call, job_id, status, code if isinstance(code, str) else None))
+    return jobs
 
 
-def polls(calls: Sequence[Call]) -> dict[str, list[ObservedJob]]:
-    """By job, the sightings of those who asked for just that job."""
-    found: dict[str, list[ObservedJob]] = {}
-    for sighting in observed_jobs([call for call in calls if call.operation == "retrieve_job"]):
-        found.setdefault(sighting.job_id, []).append(sighting)
-    return found
+def retrieved_jobs(calls: Sequence[Call]) -> dict[str, list[ObservedJob]]:
+    """Return what was seen of each job by retrieving it, by its id."""
+    jobs: dict[str, list[ObservedJob]] = {}
+    for job in observed_jobs([call for call in calls if call.operation == "retrieve_job"]):
+        jobs.setdefault(job.job_id, []).append(job)
+    return jobs
 
 
-def json_of_answer(call: Call) -> list[Any]:
-    """The items of the list that was answered."""
+def listed_items(call: Call) -> list[Any]:
+    """Return the items of a list's answer."""
     data = call.answer.get("data") if isinstance(call.answer, dict) else None
     return data if isinstance(data, list) else []
-
-
-def _of(call: Call) -> Iterator[ObservedJob]:
-    if not call.answered or not isinstance(call.answer, dict):
-        return
-    if call.operation in _OF_ONE:
-        yield from _seen(call, call.answer)
-    elif call.operation == "list_jobs":
-        for job in json_of_answer(call):
-            yield from _seen(call, job)
-
-
-def _seen(call: Call, job: Any) -> Iterator[ObservedJob]:
-    if not isinstance(job, dict):  # a script may say anything
-        return
-    identifier, status, error = (job.get(name) for name in ("id", "status", "error"))
-    code = error.get("code") if isinstance(error, dict) else None
-    if isinstance(identifier, str) and isinstance(status, str):
-        yield ObservedJob(call, identifier, status, code if isinstance(code, str) else None)

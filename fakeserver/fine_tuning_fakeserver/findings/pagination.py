@@ -5,25 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
-from ..web.recorded_calls import Call
-from .finding import FinalState, Finding
-from .observed_jobs import json_of_answer
-from .similar_calls import grouped
+from ..account.recorded_calls import Call
+from ..web.operations import OPERATIONS
+from .observed_jobs import listed_items
+from .rules import FinalState, Finding, rule
+from .similar_calls import group_calls
 
 FOLLOWED = 3
 """So many first pages of a job's events make one who follows them."""
 LEAP_S = 1.0
 """An answer that takes so much virtual time has moved it: the fake's doing, at the pace "polls" for one."""
 
-_KINDS = {
-    "list_jobs": "job",
-    "list_job_events": "event",
-    "list_job_checkpoints": "checkpoint",
-    "list_files": "file",
-    "list_permissions": "permission",
-}
+_KINDS = {each.name: each.lists.noun for each in OPERATIONS if each.lists and "after" in each.query}
 _PREFIXES = {
     "ftjob-": "job",
     "ftevent-": "event",
@@ -36,7 +30,8 @@ _PREFIXES = {
 _TIME = re.compile(r"\d{1,19}(\.\d+)?(e\+?\d+)?|\d{4}-\d\d-\d\d([T ].*)?", re.IGNORECASE)
 
 
-def ignored_has_more(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
+@rule("a list said has_more, and its further pages were never requested")
+def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A list was asked for without a limit, said has_more, and its further pages were never fetched.
 
     Of jobs, files, checkpoints and permissions one such page is enough, if the same list (by the same filter) was
@@ -50,32 +45,37 @@ def ignored_has_more(own: Sequence[Call], facts: FinalState) -> Iterator[Finding
     page. It cannot see what a page was for: a display of the newest ones, or a loop of the official SDK that is left
     on the first page for no further request, looks the same; say a limit there.
     """
-    last_named = _last_named(own)
-    for same in grouped((call for call in own if call.operation in _KINDS and call.answered), _list_of).values():
+    last_named = {
+        name: call.number
+        for call in calls
+        for name in (*call.ids.values(), *call.options.values())
+        if isinstance(name, str)
+    }
+    lists = (call for call in calls if call.operation in _KINDS and call.answered)
+    for same in group_calls(lists, _list_and_filters).values():
         followed = max((call.number for call in same if _is_further(call) or not _has_more(call)), default=0)
-        pages = [call for call in same if not _is_further(call)]
-        left = [page for page in pages if page.number > followed]
+        first_pages = [call for call in same if not _is_further(call)]
         if same[0].operation == "list_job_events":
-            yield from _lost_events(own, [page for page in pages if json_of_answer(page)], followed)
-        elif ignored := [
-            page for page in left if sum(_is_used(item, page, last_named) for item in json_of_answer(page)) != 1
-        ]:
+            yield from _lost_events(calls, [page for page in first_pages if listed_items(page)], followed)
+            continue
+        unfollowed = [page for page in first_pages if page.number > followed]
+        if ignored := [page for page in unfollowed if _used_items(page, last_named) != 1]:
             first = ignored[0]
             yield Finding(
                 "ignored_has_more",
-                f"{first.operation} was answered with {len(json_of_answer(first))} {_KINDS[first.operation or '']}s "
+                f"{first.operation} was answered with {len(listed_items(first))} {_KINDS[first.operation or '']}s "
                 f"and has_more, and the rest was never fetched",
                 tuple(ignored),
                 "go on with after=<the last id> while has_more is true, or say with limit how many are wanted",
             )
 
 
-def _lost_events(own: Sequence[Call], pages: Sequence[Call], followed: int) -> Iterator[Finding]:
-    leaps = [call.number for call in own if call.at - call.begun_at >= LEAP_S]
+def _lost_events(calls: Sequence[Call], pages: Sequence[Call], followed: int) -> Iterator[Finding]:
+    leaps = [call.number for call in calls if call.at - call.begun_at >= LEAP_S]
     gaps = [
         page
         for before, page in pairwise(pages)
-        if _has_more(page) and page.number > followed and not _items(before) & _items(page)
+        if _has_more(page) and page.number > followed and not _ids(before) & _ids(page)
         if not any(before.number < leap <= page.number for leap in leaps)
     ]
     if len(pages) >= FOLLOWED and gaps:
@@ -87,14 +87,13 @@ def _lost_events(own: Sequence[Call], pages: Sequence[Call], followed: int) -> I
         )
 
 
-def _list_of(call: Call) -> str:
-    """Which list it is that a page is of: its path and its filters."""
+def _list_and_filters(call: Call) -> str:
     filters = {name: value for name, value in call.options.items() if name not in ("after", "limit")}
     return f"{call.path} {filters}"
 
 
 def _is_further(call: Call) -> bool:
-    """Whether somebody goes on, or has said how much is wanted."""
+    """Whether the page is a further one, or has the size that was asked for."""
     return bool({"after", "limit"} & call.options.keys())
 
 
@@ -102,46 +101,40 @@ def _has_more(call: Call) -> bool:
     return isinstance(call.answer, dict) and call.answer.get("has_more") is True
 
 
-def _items(call: Call) -> frozenset[str]:
-    return frozenset(str(item.get("id")) for item in json_of_answer(call) if isinstance(item, dict))
+def _ids(page: Call) -> frozenset[str]:
+    return frozenset(str(item.get("id")) for item in listed_items(page) if isinstance(item, dict))
 
 
-def _last_named(own: Sequence[Call]) -> dict[str, int]:
-    """By what requests name, in path, query or body, the number of the last that did."""
-    names = (((*call.ids.values(), *call.options.values()), call.number) for call in own)
-    return {name: number for values, number in names for name in values if isinstance(name, str)}
+def _used_items(page: Call, last_named: dict[str, int]) -> int:
+    """Return how many items of a page were named afterwards, or had their model named."""
+    items = [item for item in listed_items(page) if isinstance(item, dict)]
+    names = ([item.get("id"), item.get("fine_tuned_model")] for item in items)
+    return sum(any(isinstance(name, str) and last_named.get(name, 0) > page.number for name in each) for each in names)
 
 
-def _is_used(item: Any, page: Call, last_named: dict[str, int]) -> bool:
-    """Whether an item of a page, or the model that it has made, was named afterwards."""
-    names = [item.get("id"), item.get("fine_tuned_model")] if isinstance(item, dict) else []
-    return any(last_named.get(name, 0) > page.number for name in names if isinstance(name, str))
-
-
-def cursor_by_time(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
+@rule("a page was requested after a time, or after the id of another kind of object")
+def cursor_by_time(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A list was asked for ``after`` a number, a date, or the id of another kind of thing, and refused.
 
     It cannot see where the value comes from: an id of the right kind that was made up, or that is of another job, is
     refused by the fake and not reported here.
     """
-    refused = (call for call in own if call.operation in _KINDS and call.status == 400)
-    for (operation, mistaken), calls in grouped(refused, _cursor).items():
-        if mistaken:
+    refused = [call for call in calls if call.operation in _KINDS and call.status == 400]
+    for (operation, mistake), same in group_calls(refused, lambda call: (call.operation, _mistake(call))).items():
+        if mistake:
             yield Finding(
                 "cursor_by_time",
-                f"{operation} was asked for what is after {calls[0].options['after']!r}, {mistaken}",
-                tuple(calls),
-                f"after wants the id of the last {_KINDS[operation]} of the page before",
+                f"{operation} was asked for what is after {same[0].options['after']!r}, {mistake}",
+                tuple(same),
+                f"after wants the id of the last {_KINDS[operation or '']} of the page before",
             )
 
 
-def _cursor(call: Call) -> tuple[str, str | None]:
-    """The operation, and what is wrong with its cursor, in words; None for nothing."""
-    after, operation = call.options.get("after"), call.operation or ""
-    return operation, _mistaken(after, _KINDS[operation]) if isinstance(after, str) else None
-
-
-def _mistaken(after: str, kind: str) -> str | None:
+def _mistake(call: Call) -> str | None:
+    """Return what is wrong with the cursor, in words; None for nothing."""
+    after, kind = call.options.get("after"), _KINDS[call.operation or ""]
+    if not isinstance(after, str):
+        return None
     if _TIME.fullmatch(after):
         return "which is a number or a date"
     other = next((named for prefix, named in _PREFIXES.items() if after.startswith(prefix)), kind)

@@ -1,17 +1,22 @@
-"""Rules about loops that look at a job until it is over."""
+"""Rules about loops that look at a job until it is over, and the pauses between two calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
-from .call_gaps import has_paused, is_busy, may_be_hot, runs, virtual_s
-from .finding import FinalState, Finding
-from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, polls
-from .similar_calls import grouped
+from ..account.recorded_calls import Call
+from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, retrieved_jobs
+from .rules import FinalState, Finding, rule
+from .similar_calls import group_calls
 
+PAUSE_S = 1.0
+"""Virtual or real seconds that certainly are a pause; no busy machine stalls for so long."""
+SHORT_PAUSE_S = 0.008
+"""Real seconds that may be a pause: tests set poll intervals of 10 ms."""
 HOT_LOOKS = 20
+HOT_LOOKS_AT_POLLS = 100
+"""At the pace "polls", where tests leave real sleeps out: more looks than such a test takes at a paused job."""
 ROUNDS_TOO_MANY = 5
 APART_S = 600
 """Looks that are so many virtual seconds apart are no loop: somebody opens a page now and then."""
@@ -21,79 +26,128 @@ TICK_S = 60
 _READING = frozenset({"retrieve_job", "list_jobs", "list_job_events", "list_job_checkpoints"})
 
 
-def polled_without_pause(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
-    """An unfinished job was looked at 20 times or more with no pause in between.
+def virtual_gap(first: Call, second: Call) -> float:
+    """Return the virtual seconds from an answer to the next call: passed, or slept through the fake."""
+    return max(second.begun_at - first.at, second.timing.slept_s - first.timing.slept_s)
 
-    A look is to retrieve it, or to list its events, its checkpoints, or jobs of which one is not over; the same look
-    each time. No pause is less than 1 s of virtual and 50 ms of real time from one answer to the next, of which this
-    process did nothing for less than 8 ms, as a rule; what was asked for in between does not matter.
 
-    It cannot see a loop at the pace "polls", whose jobs are over after a few looks (unless they are paused), nor a
-    sleep that a test has replaced: where `time.sleep` or `asyncio.sleep` are not the real ones it says nothing; where
-    the code under test was given a sleep of its own that does nothing, ignore this code. Of looks that come by
-    different connections, or in process from different threads or tasks, it says nothing: they may be several loops.
+def real_gap(first: Call, second: Call) -> float | None:
+    """Return the real seconds between two answers; None if unknown, as where a test has stopped the clock."""
+    gap_s = second.timing.real_s - first.timing.real_s
+    return gap_s if gap_s > 0 else None  # NaN, of a call without an answer, is not
+
+
+def seconds_between(first: Call, second: Call) -> float:
+    """Return the seconds between two calls, virtual or real, whichever are more."""
+    return max(virtual_gap(first, second), real_gap(first, second) or 0.0)
+
+
+def is_hot(first: Call, second: Call) -> bool:
+    """Whether one caller certainly made no pause between two calls; a slow machine looks like a pause."""
+    real_s = real_gap(first, second)
+    is_short = real_s is not None and real_s < SHORT_PAUSE_S
+    return is_short and first.caller == second.caller and virtual_gap(first, second) < PAUSE_S
+
+
+def runs(calls: Iterable[Call], are_joined: Callable[[Call, Call], bool]) -> list[Sequence[Call]]:
+    """Split *calls* into the longest runs in which each call is joined to the one before."""
+    pieces: list[list[Call]] = []
+    for call in calls:
+        if pieces and are_joined(pieces[-1][-1], call):
+            pieces[-1].append(call)
+        else:
+            pieces.append([call])
+    return list(pieces)
+
+
+@rule("an unfinished job was polled over and over without a pause")
+def polled_without_pause(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
+    """An unfinished job was looked at 20 times in a row by one caller, without a pause.
+
+    A look is to retrieve the job, or to list its events, its checkpoints, or jobs of which one is not over: the same
+    request each time, whatever is requested in between. A caller is a connection; in process, a thread and its
+    asyncio task.
+
+    A pause is 1 s of virtual time, or 8 ms of real time, from one answer to the next. Virtual time is what a test
+    advances, what passes at a numeric pace, and what is slept through the fake: by our client under the fixture, by
+    `FakeFineTuning.sleep`, `async_sleep` and `time_module`. A busy machine only makes pauses longer. Where a test has
+    stopped the real clock there is no finding.
+
+    At the pace "polls" looks are counted instead, and real time counts for nothing: 100 looks in a row between which
+    virtual time stood still. A loop never gets there, as looks move time to the job's next milestone and end it after
+    a few, unless the job is paused.
+
+    It cannot see a sleep that a test has replaced by another than the fake's.
     """
-    told: set[str | None] = set()
-    waiting = (call for call in own if call.operation in _READING and _is_wait(call, facts))
-    for same in grouped(waiting, lambda call: (call.sent, call.caller)).values():
-        run = next((run for run in runs(same, may_be_hot) if len(run) >= HOT_LOOKS and is_busy(run)), None)
-        if run and run[0].job_id not in told:
-            told.add(run[0].job_id)
+    reported: set[str | None] = set()
+    waiting = (call for call in calls if call.operation in _READING and _shows_unfinished(call, final_state))
+    for looks in group_calls(waiting, lambda call: (call.sent, call.caller)).values():
+        operation, job_id = looks[0].operation, looks[0].job_id
+        for run in runs(looks, _are_without_pause):
+            at_polls = any(call.timing.pace == "polls" for call in run)
+            if len(run) < (HOT_LOOKS_AT_POLLS if at_polls else HOT_LOOKS) or job_id in reported:
+                continue
+            reported.add(job_id)
+            looked = f"{operation}{f' of job {job_id}' if job_id else ''} was asked for"
+            if operation == "retrieve_job":
+                looked = f"job {job_id} was retrieved"
             yield Finding(
                 "polled_without_pause",
-                f"{_subject(run[0])} {len(run)} times in a row without a pause",
+                f"{looked} {len(run)} times in a row without a pause",
                 tuple(run),
-                "sleep between two looks, seconds at first and up to a minute later: jobs take minutes to hours",
+                "sleep between two looks, seconds at first and up to a minute later: jobs take minutes to hours "
+                "(a test that replaces the sleep puts fake.sleep in its place)",
             )
 
 
-def _is_wait(call: Call, facts: FinalState) -> bool:
-    """Whether something that the call looks at was not over."""
+def _are_without_pause(first: Call, second: Call) -> bool:
+    if not first.timing.pace == second.timing.pace == "polls":
+        return is_hot(first, second)
+    return second.at == first.at and virtual_gap(first, second) < PAUSE_S
+
+
+def _shows_unfinished(call: Call, final_state: FinalState) -> bool:
+    """Whether a job that the call looks at was not over."""
     if call.operation in ("retrieve_job", "list_jobs"):
-        return any(sighting.status not in TERMINAL for sighting in observed_jobs([call]))
-    return call.answered and call.at < facts.over.get(call.job_id or "", call.at + 1)
+        return any(job.status not in TERMINAL for job in observed_jobs([call]))
+    return call.answered and call.at < final_state.over.get(call.job_id or "", call.at + 1)
 
 
-def _subject(call: Call) -> str:
-    if call.operation == "retrieve_job":
-        return f"job {call.job_id} was retrieved"
-    return f"{call.operation}{f' of job {call.job_id}' if call.job_id else ''} was asked for"
-
-
-def no_terminal_check(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
+@rule("a job was polled on after a final status had been answered")
+def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A job whose end had been answered was retrieved on and on.
 
-    On and on is in more than 5 rounds, which have a pause between them (50 ms of real or 1 s of virtual time), but
-    none of ten minutes; or more than 20 times, whatever the pauses. All that this client did meanwhile was to look:
-    at this job, or at others that were over as well. A loop over several jobs that asks for all of them until the last
-    is over is wasteful, not wrong.
+    On and on is in more than 5 rounds, which have a pause between them (1 s of virtual or real time), but none of ten
+    minutes; or more than 20 times, whatever the pauses. All that this client did meanwhile was to look: at this job,
+    or at others that were over as well. A loop over several jobs that asks for all of them until the last is over is
+    wasteful, not wrong.
 
     It cannot see who asks: a test that does all this on purpose is taken for a loop that does not know the status.
     """
-    for run in runs(own, _both_too_late):
-        for job, seen in polls(run).items():
-            rounds = 1 + sum(has_paused(first.call, second.call) for first, second in pairwise(seen))
+    late_runs = runs(
+        calls, lambda first, second: _is_late(first) and _is_late(second) and virtual_gap(first, second) < APART_S
+    )
+    for run in late_runs:
+        for job_id, seen in retrieved_jobs(run).items():
+            rounds = 1 + sum(seconds_between(first.call, second.call) >= PAUSE_S for first, second in pairwise(seen))
             if rounds > ROUNDS_TOO_MANY or len(seen) > HOT_LOOKS:
                 yield Finding(
                     "no_terminal_check",
-                    f"job {job} {seen[0].ended}, and was retrieved {len(seen) - 1} times more",
-                    tuple(sighting.call for sighting in seen),
+                    f"job {job_id} {seen[0].ended}, and was retrieved {len(seen) - 1} times more",
+                    tuple(job.call for job in seen),
                     f"stop at every status that is final: {', '.join(sorted(TERMINAL))}",
                 )
 
 
-def _both_too_late(first: Call, second: Call) -> bool:
-    return _is_too_late(first) and _is_too_late(second) and virtual_s(first, second) < APART_S
-
-
-def _is_too_late(call: Call) -> bool:
-    """Whether the call looks, and not at a job that is still under way."""
-    under_way = call.operation == "retrieve_job" and any(seen.status not in TERMINAL for seen in observed_jobs([call]))
+def _is_late(call: Call) -> bool:
+    """Whether the call only looks, and at no job that is still under way."""
+    under_way = call.operation == "retrieve_job" and any(job.status not in TERMINAL for job in observed_jobs([call]))
     return call.operation in _READING and not under_way
 
 
-def unknown_status_crashed(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
-    """A client that was polling fell silent for good at the first answer with a status beyond the usual ones.
+@rule("a poller stopped for good at a status such as paused, while the job was not over")
+def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
+    """A client that was polling fell silent for good at the first status beyond the usual ones.
 
     Precisely: a job was retrieved twice or more in usual statuses (validating_files, queued, running, Azure's
     pending), less than a virtual minute apart; then came one that is neither usual nor final, such as ``paused``, for
@@ -104,25 +158,20 @@ def unknown_status_crashed(own: Sequence[Call], facts: FinalState) -> Iterator[F
     It cannot see a crash as such: a program that stops at a pause on purpose, and asks for nothing more, looks the
     same.
     """
-    last_calls = _last_calls(own)
-    for job, seen in polls(own).items():
+    last_of_no_job = max((call.number for call in calls if call.job_id is None), default=0)
+    last_by_job = {call.job_id: call.number for call in calls}
+    for job_id, seen in retrieved_jobs(calls).items():
         *before, last = seen
-        strange = last.status not in UNDER_WAY | TERMINAL and not last.call.user_agent.startswith(OWN_CLIENT)
-        if not strange or len(before) < 2 or job in facts.over or last_calls[job] != last.call.number:
+        is_unusual = last.status not in UNDER_WAY | TERMINAL and not last.call.user_agent.startswith(OWN_CLIENT)
+        is_silent = max(last_by_job.get(job_id, 0), last_of_no_job) == last.call.number
+        if not is_unusual or not is_silent or len(before) < 2 or job_id in final_state.over:
             continue
-        told = [sighting.status for sighting in observed_jobs(own) if sighting.job_id == job]
-        in_a_loop = all(virtual_s(one.call, other.call) < TICK_S for one, other in pairwise(seen))
-        if in_a_loop and all(status in UNDER_WAY for status in told[:-1]):
+        statuses = [job.status for job in observed_jobs(calls) if job.job_id == job_id]
+        in_a_loop = all(virtual_gap(first.call, second.call) < TICK_S for first, second in pairwise(seen))
+        if in_a_loop and all(status in UNDER_WAY for status in statuses[:-1]):
             yield Finding(
                 "unknown_status_crashed",
-                f"job {job} was polled until its status was {last.status!r}, and then nothing more came",
+                f"job {job_id} was polled until its status was {last.status!r}, and then nothing more came",
                 (before[-1].call, last.call),
                 f"your code has no branch for {last.status!r}: keep polling until a status that is final",
             )
-
-
-def _last_calls(own: Sequence[Call]) -> Mapping[str, int]:
-    """By job, the number of the last call that was about it, or about no job at all."""
-    last_of_all = max((call.number for call in own if call.job_id is None), default=0)
-    jobs = {call.job_id: call.number for call in own if call.job_id}
-    return {job: max(number, last_of_all) for job, number in jobs.items()}

@@ -1,25 +1,27 @@
-"""Rules about asking again."""
+"""Rules about sending a request again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..web.recorded_calls import Call
-from .call_gaps import has_paused, is_busy, may_be_hot, paused_for, runs
-from .finding import FinalState, Finding
+from ..account.recorded_calls import Call
 from .observed_jobs import OWN_CLIENT
-from .similar_calls import chains, grouped, is_same_job, uploads_of
+from .polling import PAUSE_S, is_hot, real_gap, runs, seconds_between
+from .rules import FinalState, Finding, rule
+from .similar_calls import group_calls, is_same_job, join_chains, uploads_by_file
 
 REFUSALS_TOO_MANY = 3
-_SPOILS = ("truncate", "malformed")
-"""Faults that leave a status, and no answer that could be read."""
 SLACK_S = 0.05
-"""By so much a wait may be shorter than was asked for, for the sake of clocks that differ."""
+"""A wait may be this much shorter than was asked for: clocks differ."""
+
+_SPOILS = ("truncate", "malformed")
+"""Faults that leave a status, and an answer that cannot be read."""
 
 
-def create_retried_blindly(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
-    """A job was asked for, the answer left open whether there is one now, and the same was asked for again.
+@rule("a create was sent again after a failure that may have created the job")
+def create_retried_blindly(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
+    """A job was asked for, the answer left open whether it exists now, and the same was asked for again.
 
     Open is a status of 408, of 500 or more, or an answer that a fault kept from its client or spoilt; a connection
     that was refused leaves nothing open. The same is the same body, be it with its files uploaded anew (same name,
@@ -29,82 +31,77 @@ def create_retried_blindly(own: Sequence[Call], facts: FinalState) -> Iterator[F
     It cannot see a client's own timeout where the answer was made all the same, nor whether it is the code that asks
     again or its test.
     """
-    for chain in chains(_blind(own)):
-        by_itself = any(call.retry for call in chain)
-        way = "use OpenAI(max_retries=0) for creates" if by_itself else "switch off automatic retries of the create"
+    for chain in join_chains(_blind_retries(calls)):
+        first = chain[0]
+        outcome = "an answer that was lost" if not first.status or first.fault in _SPOILS else f"status {first.status}"
+        by_the_sdk = any(call.retry for call in chain)
+        way = "use OpenAI(max_retries=0) for creates" if by_the_sdk else "switch off automatic retries of the create"
         yield Finding(
             "create_retried_blindly",
-            f"the same job was asked for again after {_outcome(chain[0])}, which may have created it",
+            f"the same job was asked for again after {outcome}, which may have created it",
             chain,
             f"list jobs first (by a key of your own in metadata), and {way}",
         )
 
 
-def _blind(own: Sequence[Call]) -> Iterator[tuple[Call, Call]]:
-    creates, uploads = [call for call in own if call.operation == "create_job"], uploads_of(own)
-    lists = [call.number for call in own if call.operation == "list_jobs" and call.answered]
-    for place, first in enumerate(creates):
-        if _left_open(first):
-            later = (call for call in creates[place + 1 :] if is_same_job(first, call, uploads))
+def _blind_retries(calls: Sequence[Call]) -> Iterator[tuple[Call, Call]]:
+    """Return each create that may have succeeded, with the next for the same job if no list came before it."""
+    creates, uploads = [call for call in calls if call.operation == "create_job"], uploads_by_file(calls)
+    lists = [call.number for call in calls if call.operation == "list_jobs" and call.answered]
+    for index, first in enumerate(creates):
+        is_open = first.status in (0, 408) or first.status >= 500 or first.fault in _SPOILS
+        if is_open and first.fault != "refuse":
+            later = (call for call in creates[index + 1 :] if is_same_job(first, call, uploads))
             second = next(later, None)
             if second and not any(first.number < number < second.number for number in lists):
                 yield first, second
 
 
-def _left_open(call: Call) -> bool:
-    if call.fault == "refuse":
-        return False
-    return call.status in (0, 408) or call.status >= 500 or call.fault in _SPOILS
-
-
-def _outcome(call: Call) -> str:
-    return "an answer that was lost" if not call.status or call.fault in _SPOILS else f"status {call.status}"
-
-
-def hot_loop_on_429(own: Sequence[Call], facts: FinalState) -> Iterator[Finding]:
+@rule("after a 429 the same request came again too soon")
+def hot_loop_on_429(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """After a 429 a client sent the same request again too soon.
 
     Too soon is before the time that Retry-After asked for has passed, really or virtually; without Retry-After it is
-    without a pause (as in `polled_without_pause`). Once is enough where a Retry-After was not kept, and nothing was
-    asked for in between; else it takes three refusals. The same request has the same method, path, query and body; the
-    same client the same User-Agent.
+    without a pause of 1 s of virtual or 8 ms of real time. Once is enough where a Retry-After was not kept, and
+    nothing was asked for in between; else it takes three refusals. The same request has the same method, path, query
+    and body; the same client the same User-Agent.
 
-    It cannot see a sleep that a test has replaced: where `time.sleep` or `asyncio.sleep` are not the real ones it says
-    nothing, nor of retries by OpenAI's SDK or by this project's client, which always wait. Whether it is the code that
-    asks again or its test it cannot see either. Where two requests came at once by different connections, or in
-    process from different threads or tasks, neither may be an answer to the other's refusal: those do not count.
+    Of retries by OpenAI's SDK or by this project's client it says nothing, as they always wait. It cannot see a sleep
+    that a test has replaced by another than the fake's (`FakeFineTuning.sleep`), nor whether it is the code that asks
+    again or its test. Where two requests came at once by different connections, or in process from different threads
+    or tasks, neither may be an answer to the other's refusal: those do not count.
     """
-    if own[0].user_agent.startswith(OWN_CLIENT):
+    if calls[0].user_agent.startswith(OWN_CLIENT):
         return
-    next_to = {first.number: second.number for first, second in pairwise(own)}
-    for same in grouped(own, lambda call: call.sent).values():
+    next_number = {first.number: second.number for first, second in pairwise(calls)}
+    for same in group_calls(calls, lambda call: call.sent).values():
         for run in runs(same, _is_too_soon):
-            many = sum(call.status == 429 for call in run) >= REFUSALS_TOO_MANY
-            at_once = any(one.retry_after_s and next_to[one.number] == other.number for one, other in pairwise(run))
-            if at_once or (many and (run[0].retry_after_s or is_busy(run))):
-                yield _too_soon(run)
-
-
-def _too_soon(run: Sequence[Call]) -> Finding:
-    first, second, *more = run
-    waited_s, asked_s = paused_for(first, second), first.retry_after_s
-    kept = f"after {waited_s:.3g} s; the 429 had asked for {asked_s:g} s" if asked_s else "without a pause after a 429"
-    again = f"again {len(more) + 1} times, the first" if more and asked_s else "again"
-    often = f"{len(run)} times in a row" if more and not asked_s else again
-    return Finding(
-        "hot_loop_on_429",
-        f"{first.operation} was asked for {often} {kept}",
-        tuple(run),
-        "wait for as long as Retry-After says" if asked_s else "wait after a 429, longer each time",
-    )
+            first, *later = run
+            asked_s, refusals = first.retry_after_s, sum(call.status == 429 for call in run)
+            at_once = any(one.retry_after_s and next_number[one.number] == other.number for one, other in pairwise(run))
+            if not at_once and refusals < REFUSALS_TOO_MANY:
+                continue
+            if asked_s:
+                often = f"again {len(later)} times, the first" if later[1:] else "again"
+                waited = f"after {seconds_between(first, later[0]):.3g} s; the 429 had asked for {asked_s:g} s"
+                hint = "wait for as long as Retry-After says"
+            else:
+                often = f"{len(run)} times in a row" if later[1:] else "again"
+                waited, hint = "without a pause after a 429", "wait after a 429, longer each time"
+            yield Finding(
+                "hot_loop_on_429",
+                f"{first.operation} was asked for {often} {waited}",
+                tuple(run),
+                f"{hint} (a test that replaces the sleep puts fake.sleep in its place)",
+            )
 
 
 def _is_too_soon(first: Call, second: Call) -> bool:
     """Whether *second* asks again before it may, and not by OpenAI's SDK of its own accord."""
-    waited_s = paused_for(first, second)
-    if first.status != 429 or second.retry or waited_s is None:
+    if first.status != 429 or second.retry or real_gap(first, second) is None:
         return False
     if not first.retry_after_s:
-        return second.status == 429 and may_be_hot(first, second)
-    one_after_another = first.caller == second.caller or has_paused(first, second)
+        return second.status == 429 and is_hot(first, second)
+    waited_s = seconds_between(first, second)
+    one_after_another = first.caller == second.caller or waited_s >= PAUSE_S
     return one_after_another and waited_s + SLACK_S < first.retry_after_s

@@ -1,69 +1,111 @@
-"""All rules: what each is called, what it means in a line, and the function that looks."""
+"""What a rule is given and what it finds, and the registry of all rules."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..web.recorded_calls import Call
-from .finding import FinalState, Finding
-from .leaks import leaked_file, leaked_job
-from .model_use import ignored_job_error, read_model_before_success
-from .pagination import cursor_by_time, ignored_has_more
-from .polling import no_terminal_check, polled_without_pause, unknown_status_crashed
-from .retries import create_retried_blindly, hot_loop_on_429
-from .similar_calls import grouped
+from fine_tuning_formats.text import printable
+
+from ..account.recorded_calls import Call, numbered
+from .similar_calls import group_calls
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
+CALLS_AT_MOST = 3
+"""Of more calls than these a finding shows the first and the last."""
+
+FINDINGS_AT_MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A flaw of the code under test that had no consequence here.
+
+    Args:
+        code: the rule that found it, a key of `CODES`.
+        message: what was done, to what.
+        calls: the calls that show it, in order.
+        hint: what would have been right.
+    """
+
+    code: str
+    message: str
+    calls: tuple[Call, ...] = field(hash=False)
+    hint: str
+
+    @property
+    def requests(self) -> tuple[int, ...]:
+        """The numbers of its calls."""
+        return tuple(call.number for call in self.calls)
+
+    def __str__(self) -> str:
+        """Code, request numbers and message; the hint, and the calls, on lines of their own."""
+        head = f"{self.code} ({numbered(self.requests)}): {printable(self.message)}"
+        calls = self.calls if len(self.calls) <= CALLS_AT_MOST else (self.calls[0], self.calls[-1])
+        return "\n    ".join([head, printable(self.hint), *map(str, calls)])
+
+
+def render_findings(findings: Sequence[Finding]) -> list[str]:
+    """Return the first of *findings* as text, and a line that counts the rest by code."""
+    rest = Counter(finding.code for finding in findings[FINDINGS_AT_MOST:])
+    more = ", ".join(f"{count} {code}" for code, count in rest.items())
+    return [*map(str, findings[:FINDINGS_AT_MOST]), *([f"and more: {more}"] if rest else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalState:
+    """The account when findings are looked for.
+
+    Args:
+        over: the jobs that have ended, each with when, in virtual Unix seconds.
+        paused: ids of paused jobs.
+        files: ids of the uploaded files that exist.
+        used_files: ids of files that a job was created with.
+        has_webhooks: whether a webhook announces the end of jobs.
+    """
+
+    over: Mapping[str, float] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+    used_files: frozenset[str] = frozenset()
+    has_webhooks: bool = False
+
+
 Rule: TypeAlias = Callable[[Sequence[Call], FinalState], Iterable[Finding]]
+"""Looks at the calls of one client, in order, and at the account's final state."""
 
-RULES: Mapping[str, tuple[Rule, str]] = {
-    "polled_without_pause": (polled_without_pause, "an unfinished job was looked at over and over without a pause"),
-    "no_terminal_check": (no_terminal_check, "a job was polled on after its end had been answered"),
-    "unknown_status_crashed": (
-        unknown_status_crashed,
-        "a poller fell silent for good at a status such as paused, while the job was not over",
-    ),
-    "read_model_before_success": (
-        read_model_before_success,
-        "a request named no model, because the job that makes it was not over",
-    ),
-    "ignored_has_more": (ignored_has_more, "a list said has_more, and its further pages were never fetched"),
-    "cursor_by_time": (cursor_by_time, "a page was asked for after a time, or after the id of another kind of thing"),
-    "create_retried_blindly": (
-        create_retried_blindly,
-        "a create was sent again after a failure that may have created the job",
-    ),
-    "leaked_file": (leaked_file, "a file was uploaded, no job came of it, and it was left there for another"),
-    "leaked_job": (leaked_job, "a job was waited for, given up, and left running"),
-    "ignored_job_error": (
-        ignored_job_error,
-        "a job failed, and its model was used or the same job asked for all the same",
-    ),
-    "hot_loop_on_429": (hot_loop_on_429, "after a 429 the same request came again too soon"),
-}
+RULES: dict[str, Rule] = {}
+"""Every rule by its code, which is the function's name."""
 
-CODES: Mapping[str, str] = {code: line for code, (_, line) in RULES.items()}
+CODES: dict[str, str] = {}
 """Every code that a finding can have, and what it means in one line."""
 
 
-def find(calls: Sequence[Call], facts: FinalState) -> list[Finding]:
-    """All findings, by their first request.
+def rule(summary: str) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the rule of its name; *summary* says in one line what it finds."""
 
-    A rule sees the calls of one sender (by its User-Agent) at a time: what others do excuses and accuses nobody.
+    def register(function: Rule) -> Rule:
+        RULES[function.__name__] = function
+        CODES[function.__name__] = summary
+        return function
+
+    return register
+
+
+def find(calls: Sequence[Call], final_state: FinalState) -> list[Finding]:
+    """Return the findings of all rules, by their first request.
+
+    A rule sees the calls of one client (by its User-Agent) at a time: other clients' calls neither excuse nor accuse.
     """
-    senders = grouped(calls, lambda call: call.user_agent).values()
-    found = (finding for own in senders for code in RULES for finding in _by(code, own, facts))
-    return sorted(found, key=lambda finding: finding.requests)
-
-
-def _by(code: str, own: Sequence[Call], facts: FinalState) -> list[Finding]:
-    """What one rule finds; one that breaks finds nothing, and says so in the log: no test may suffer from it."""
-    rule, _ = RULES[code]
-    try:
-        return list(rule(own, facts))
-    except Exception as error:
-        log.error("fake-fine-tuning has a bug, please report it: its rule %s broke", code, exc_info=error)
-        return []
+    findings: list[Finding] = []
+    for own_calls in group_calls(calls, lambda call: call.user_agent).values():
+        for code, function in RULES.items():
+            try:
+                findings += list(function(own_calls, final_state))
+            except Exception as error:  # a bug of a rule must not fail the test that is looked at
+                log.error("fake-fine-tuning has a bug, please report it: its rule %s broke", code, exc_info=error)
+    return sorted(findings, key=lambda finding: finding.requests)

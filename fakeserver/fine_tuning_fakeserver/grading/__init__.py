@@ -1,1 +1,1 @@
-"""Grading: what a grader makes of a model's output. It knows no account; `python_process` alone starts a process."""
+"""Grading of a model's output. It knows no account; only `python_runner` starts a process."""

@@ -1,4 +1,4 @@
-"""Graders as request bodies: their shapes, for jobs that learn by reward and for the graders' own routes.
+"""Graders as request bodies: their models, for jobs that learn by reward and for the graders' own routes.
 
 That a further member is refused is inferred: the spec leaves graders open, creation refused one wherever it was seen.
 """
@@ -49,21 +49,24 @@ class AudioItem(Body):
     input_audio: AudioData
 
 
-def _kind_of_item(value: Any) -> str:
+# Tags of unions by the kind of the JSON value: an error then names what is wrong in one member, not in all of them.
+
+
+def _item_tag(value: Any) -> str:
     return "text" if isinstance(value, str) else "object"
 
 
 Item = Annotated[TextItem | ImageItem | AudioItem, Field(discriminator="type")]
-ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_kind_of_item)]
+ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_item_tag)]
 
 
-def _kind_of_content(value: Any) -> str:
-    return "list" if isinstance(value, list) else _kind_of_item(value)
+def _content_tag(value: Any) -> str:
+    return "list" if isinstance(value, list) else _item_tag(value)
 
 
 Content = Annotated[
     Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[list[ItemOrText], Tag("list")],
-    Discriminator(_kind_of_content),
+    Discriminator(_content_tag),
 ]
 
 
@@ -75,7 +78,7 @@ class EvalItem(Body):
     type: Literal["message"] = "message"
 
     def texts(self) -> list[str]:
-        """The texts among its content, which may have templates in them."""
+        """Return the texts among its content; they may have templates in them."""
         content = self.content if isinstance(self.content, list) else [self.content]
         return [each if isinstance(each, str) else each.text for each in content if isinstance(each, str | TextItem)]
 
@@ -142,14 +145,14 @@ class LabelModel(Body):
     passing_labels: list[str]
 
 
-Part = Annotated[
+SubGrader = Annotated[
     StringCheck | TextSimilarity | Python | ScoreModel | LabelModel,
     Field(discriminator="type"),
 ]
 """A grader inside `Multi`."""
 
 
-def _kind_of_graders(value: Any) -> str:
+def _graders_tag(value: Any) -> str:
     if isinstance(value, list):
         return "list"
     one = isinstance(value, BaseModel) or (isinstance(value, dict) and isinstance(value.get("type"), str))
@@ -157,8 +160,10 @@ def _kind_of_graders(value: Any) -> str:
 
 
 Graders = Annotated[
-    Annotated[dict[str, Part], Tag("map")] | Annotated[list[Part], Tag("list")] | Annotated[Part, Tag("one")],
-    Discriminator(_kind_of_graders),
+    Annotated[dict[str, SubGrader], Tag("map")]
+    | Annotated[list[SubGrader], Tag("list")]
+    | Annotated[SubGrader, Tag("one")],
+    Discriminator(_graders_tag),
 ]
 
 
@@ -173,8 +178,8 @@ class Multi(Body):
     graders: Graders
     calculate_output: str
 
-    def parts(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
-        """The graders inside by the names that `calculate_output` has for them: those of the map, else their own."""
+    def sub_graders(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
+        """Return the graders inside by their names in `calculate_output`: those of the map, else their own."""
         if isinstance(self.graders, dict):
             return self.graders
         listed = self.graders if isinstance(self.graders, list) else [self.graders]
@@ -203,5 +208,5 @@ class ValidateGraderBody(Body):
 
 
 def as_sent(grader: BaseModel) -> dict[str, Any]:
-    """The grader as it came, nothing filled in; members in the order of the spec."""
+    """Return the grader as it came, nothing filled in; members in the order of the spec."""
     return grader.model_dump(mode="json", exclude_unset=True)

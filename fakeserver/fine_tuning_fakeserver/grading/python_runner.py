@@ -1,6 +1,7 @@
 """Python graders: a request's own code, run in a process of its own, with limits and without this one's environment.
 
-It keeps accidents away, not attackers: the code may read files and use the network as its user may.
+It keeps accidents away, not attackers: the code may read files and use the network as its user may. So it runs only
+where the setting `run_python_graders` allows it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ CHILD = Path(__file__).with_name("python_runner_child.py")
 # -P -s -S and an environment of our own are what -I -S is, but for PYTHONHASHSEED: -I would not read it, and the same
 # grader would give another answer each time it looks through a set.
 FLAGS = ("-P", "-s", "-S", "-B")
+# Nothing of this process' environment: it holds API keys. One thread each for numpy's libraries, which would reserve
+# memory for as many as there are processors and go past the limit.
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -44,20 +47,12 @@ DEFAULT_LIMITS = Limits()
 
 
 def run(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> float:
-    """What the source's ``grade(sample, item)`` returns.
+    """Return what the source's ``grade(sample, item)`` returns.
 
     Raises:
         GradingError: it raised, returned no number, or went past a limit.
         FakeUsageError: there is no interpreter to run it.
     """
-    with tempfile.TemporaryDirectory(prefix="fake-fine-tuning-") as folder:
-        answer = _answer_of_child(_task(source, sample, item, limits), folder, limits)
-    if "reward" in answer:
-        return float(answer["reward"])
-    raise _failed(answer["error"])
-
-
-def _task(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits: Limits) -> bytes:
     paths = sysconfig.get_paths()
     task = {
         "source": source,
@@ -66,32 +61,21 @@ def _task(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limit
         "packages": sorted({paths["purelib"], paths["platlib"]}),  # what is installed here can be imported there
         "memory_bytes": limits.memory_bytes,
         "disk_bytes": limits.disk_bytes,
-        "cpu_seconds": int(limits.seconds) + 1,
+        "cpu_seconds": int(limits.seconds) + 1,  # should this process die before it can end the other one
     }
-    return json.dumps(task).encode()
+    with tempfile.TemporaryDirectory(prefix="fake-fine-tuning-") as folder:
+        answer = _run_child(json.dumps(task).encode(), folder, limits.seconds)
+    if "reward" in answer:
+        return float(answer["reward"])
+    raise _runtime_error(answer["error"])
 
 
-def _answer_of_child(task: bytes, folder: str, limits: Limits) -> dict[str, Any]:
-    with _start(folder) as process:
-        try:
-            out, _ = process.communicate(task, timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            raise _failed(f"The grader took longer than {limits.seconds:g} seconds.") from None
-        finally:
-            _end(process)
-    try:
-        return dict(json.loads(out))
-    except (ValueError, TypeError):
-        raise _failed(f"The grader's process ended without an answer, with code {process.returncode}.") from None
-
-
-def _start(folder: str) -> subprocess.Popen[bytes]:
+def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
+    """Run the child in *folder*, send it the task, and return its answer."""
     if not sys.executable:
         raise FakeUsageError("python graders need an interpreter to run in, and sys.executable names none")
-    system = {
-        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
-    }  # Windows does not start without
-    return subprocess.Popen(
+    system = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows needs it to start
+    with subprocess.Popen(
         [sys.executable, *FLAGS, str(CHILD)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -99,19 +83,30 @@ def _start(folder: str) -> subprocess.Popen[bytes]:
         cwd=folder,
         env={**ENVIRONMENT, **system},
         start_new_session=True,  # so that what the grader starts can be ended with it
-    )
+    ) as process:
+        try:
+            output, _ = process.communicate(task, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise _runtime_error(f"The grader took longer than {seconds:g} seconds.") from None
+        finally:
+            _kill_group(process)
+    try:
+        return dict(json.loads(output))
+    except (ValueError, TypeError):
+        text = f"The grader's process ended without an answer, with code {process.returncode}."
+        raise _runtime_error(text) from None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has started."""
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and all that it has started, also after an answer: a grader may leave processes behind."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except AttributeError:  # Windows has no groups
+    except AttributeError:  # Windows has no process groups
         process.kill()
     except (ProcessLookupError, PermissionError):
-        pass  # it is over
+        pass  # all of them have ended
 
 
-def _failed(details: str) -> GradingError:
-    """Every way to fail is a runtime error of the grader (inferred); the service's own server errors are not."""
+def _runtime_error(details: str) -> GradingError:
+    # Every way to fail is a runtime error of the grader (inferred); the service's own server errors do not happen here.
     return GradingError("python_grader_runtime_error", details)

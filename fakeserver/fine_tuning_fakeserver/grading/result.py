@@ -1,12 +1,10 @@
-"""What comes of grading: a reward, or the faults for which there is none, and how the service writes them down."""
+"""The outcome of grading: a reward, or the errors for which there is none, and the answer that has them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-Json: TypeAlias = dict[str, Any]
+from typing import Any
 
 # A published output of the live service (github eval-protocol/openai-rft-quickstart, README.md at 1d68cd67; its date is
 # not known) has these members in this order, ten more than the spec's example, whose order they keep.
@@ -40,7 +38,7 @@ ERRORS: tuple[tuple[str, bool | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ErrorFlag:
-    """One flag of an answer, and what is said of it where the answer has a place for that."""
+    """One flag of an answer that is set, with details where the answer has a member for them."""
 
     flag: str
     details: str
@@ -51,40 +49,35 @@ class GradingError(Exception):
 
     def __init__(self, flag: str, details: str) -> None:
         super().__init__(details)
-        self.fault = ErrorFlag(flag, details)
+        self.flag, self.details = flag, details
 
 
 @dataclass(frozen=True, slots=True)
 class GradingOutcome:
-    """What one grader made of one sample; with faults the reward is 0 (inferred). `model` is the one that judged."""
+    """What one grader made of one sample; with errors the reward is 0 (inferred). `model` is the one that judged."""
 
     reward: float
-    faults: tuple[ErrorFlag, ...] = ()
+    errors: tuple[ErrorFlag, ...] = ()
     sub_rewards: Mapping[str, float] = field(default_factory=dict)
     model: str | None = None
 
 
-def errors(faults: Iterable[ErrorFlag]) -> Json:
-    """``metadata.errors``: of several faults with one flag the first is told."""
-    members: Json = dict(ERRORS)
-    for fault in faults:
-        told = f"{fault.flag}_details"
-        if told in members and not members[fault.flag]:
-            members[told] = fault.details
-        members[fault.flag] = True
-    return members
-
-
-def answer(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> Json:
-    """The answer to a run, members in the order of the spec's example and of the published output.
+def run_response(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> dict[str, Any]:
+    """Return the answer to a run, members in the order of the spec's example and of the published output.
 
     Source: ``token_usage`` is null where no model was asked (published output); none ever is here, and the schema
     allows it.
     """
+    errors: dict[str, Any] = dict(ERRORS)
+    for error in outcome.errors:
+        details = f"{error.flag}_details"
+        if details in errors and not errors[error.flag]:  # of several errors with one flag, the first one's details
+            errors[details] = error.details
+        errors[error.flag] = True
     metadata = {
         "name": name,
         "type": kind,
-        "errors": errors(outcome.faults),
+        "errors": errors,
         "execution_time": execution_time,
         "scores": {},
         "token_usage": None,

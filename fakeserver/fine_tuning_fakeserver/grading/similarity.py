@@ -1,4 +1,4 @@
-"""How like two texts are, by the metrics of a text_similarity grader; each is a kept library's, imported when used.
+"""How similar two texts are, by the metrics of a text_similarity grader; each comes from a library, imported when used.
 
 The spec names the metrics and nothing more. Vendor text adds that fuzzy_match is rapidfuzz's, and cosine an embedding
 model's; which function, tokens, smoothing and weights the service takes is not known, so that is inferred. Nothing is
@@ -14,45 +14,47 @@ from importlib.util import find_spec
 
 from ..usage_errors import FakeUsageError
 
-NEEDED = ("rapidfuzz", "nltk", "rouge_score")
+LIBRARIES = ("rapidfuzz", "nltk", "rouge_score")
 CHARACTERS_AT_MOST = 10_000
 """How long each text may be (ours): fuzzy_match, meteor and rouge_l take time by the product of both lengths."""
 
 
 def similarity(metric: str, text: str, reference: str) -> float:
-    """From 0, nothing alike, to 1.
+    """Return the similarity of two texts, from 0, nothing alike, to 1.
 
     Raises:
-        FakeUsageError: a text is longer than the fake takes.
+        FakeUsageError: a text is too long.
     """
     if max(len(text), len(reference)) > CHARACTERS_AT_MOST:
-        raise FakeUsageError(f"text_similarity of the fake takes texts of at most {CHARACTERS_AT_MOST} characters")
+        raise FakeUsageError(
+            f"the texts of text_similarity must have at most {CHARACTERS_AT_MOST} characters; got more"
+        )
     if metric in METRICS:
         return METRICS[metric](text, reference)
-    return _rouge(metric.replace("_", "").replace("l", "L"), text, reference)
+    return _rouge(metric.replace("_", "").replace("l", "L"), text, reference)  # rouge_l is the library's rougeL
 
 
-def check() -> None:
-    """Refuse to go on without the libraries.
+def require_libraries() -> None:
+    """Raise if a library that is needed is not installed.
 
     Raises:
         FakeUsageError: one is not installed.
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
+    if missing := [name for name in LIBRARIES if find_spec(name) is None]:
         raise FakeUsageError(
             f"text_similarity needs {', '.join(missing)}, not installed here: pip install 'fake-fine-tuning[graders]'"
         )
 
 
 def _fuzzy_match(text: str, reference: str) -> float:
-    """Weighted ratio of the texts in lower case without punctuation, as vendor text's own python grader has it."""
+    # Vendor text's own python grader does so: the weighted ratio, in lower case without punctuation.
     from rapidfuzz import fuzz, utils
 
     return fuzz.WRatio(text, reference, processor=utils.default_process) / 100
 
 
 def _bleu(text: str, reference: str) -> float:
-    """Smoothed by method 4 (Chen and Cherry): without, no text of fewer than four words in a row scores at all."""
+    # Smoothed by method 4 (Chen and Cherry): without it, a text without four matching words in a row scores 0.
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     smoothing = SmoothingFunction().method4
@@ -66,13 +68,13 @@ def _gleu(text: str, reference: str) -> float:
 
 
 class EmptyWordNet:
-    """Stands where nltk takes a WordNet, and knows no synonym of any word.
+    """A WordNet, as nltk takes one, without synonyms.
 
     # DIVERGES: WordNet is a download of its own, so words match when they are the same or have the same stem.
     """
 
     def synsets(self, word: str) -> list[object]:
-        """The synonyms of *word*: none."""
+        """Return the synonyms of *word*: none."""
         return []
 
 
@@ -83,7 +85,7 @@ def _meteor(text: str, reference: str) -> float:
 
 
 def _cosine(text: str, reference: str) -> float:
-    """The cosine of the texts' word counts.
+    """Return the cosine of the texts' word counts.
 
     # DIVERGES: vendor text has an embedding model's (and for evals only); this one knows words, not meanings.
     """
@@ -98,14 +100,14 @@ def _cosine(text: str, reference: str) -> float:
 
 
 def _rouge(kind: str, text: str, reference: str) -> float:
-    """The F-measure, unstemmed; its library knows Latin letters and digits only."""
+    """Return the F-measure, unstemmed; the library knows Latin letters and digits only."""
     from rouge_score.rouge_scorer import RougeScorer
 
     return float(RougeScorer([kind]).score(reference, text)[kind].fmeasure)
 
 
 def _tokens(text: str) -> list[str]:
-    """Words, and runs of what is neither word nor space."""
+    """Split into words, and runs of what is neither word nor space."""
     from nltk.tokenize import wordpunct_tokenize
 
     return list(wordpunct_tokenize(text))

@@ -1,9 +1,9 @@
-"""Templates: the ``{{ item.… }}`` and ``{{ sample.… }}`` of a grader's texts, filled from one case."""
+"""Templates: the ``{{ item.… }}`` and ``{{ sample.… }}`` in a grader's texts, filled from one case."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +13,23 @@ from ..usage_errors import FakeUsageError
 from .result import GradingError
 
 CHARACTERS_AT_MOST = 1_000_000
-"""How long a filled text may be: a request of a few megabytes could ask for terabytes."""
+"""How long a filled text may be (ours): a request of a few megabytes could ask for terabytes."""
 
-_PLACE = re.compile(r"\{\{([^{}]*)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 _NAMESPACE = re.compile(r"\s*(item|sample)\b")
 _STEP = re.compile(r"""\s*(?:\.\s*([\w-]+)|\[\s*(\d{1,9})\s*\]|\[\s*'([^']*)'\s*\]|\[\s*"([^"]*)"\s*\])""")
 
 
 @dataclass(frozen=True, slots=True)
 class GradingInput:
-    """What is graded: a row of data and what a model said to it."""
+    """What is graded: a row of data, and a model's answer to it."""
 
     item: Mapping[str, Any]
     sample: Mapping[str, Any]
 
     @classmethod
     def of(cls, item: Mapping[str, Any], text: str) -> GradingInput:
-        """The case of a row and a model's raw text.
+        """Build the case of a row and a model's raw text.
 
         Source: spec (``output_json`` is there when the text is JSON); vendor text (the other names, and that
         `choices` are those of a chat completion).
@@ -40,11 +40,11 @@ class GradingInput:
         try:
             sample["output_json"] = orjson.loads(text)
         except orjson.JSONDecodeError:
-            pass  # then it is not there: the spec's way to say so
+            pass  # the spec: output_json is there only for JSON
         return cls(item, sample)
 
     def fill(self, template: str) -> str:
-        """*template* with the case's values in its places.
+        """Return *template* with the case's values in its placeholders.
 
         Raises:
             GradingError: there is no such value.
@@ -52,67 +52,59 @@ class GradingInput:
         """
         filled: list[str] = []
         size = 0
-        for piece in self._pieces(template):
-            filled.append(piece)
-            size += len(piece)
-            if size > CHARACTERS_AT_MOST:
+        for index, piece in enumerate(_PLACEHOLDER.split(template)):
+            text = _as_text(self._value(piece)) if index % 2 else piece  # texts and paths alternate
+            filled.append(text)
+            size += len(text)
+            if size > CHARACTERS_AT_MOST:  # checked as it grows, before it needs the memory
                 raise FakeUsageError(
-                    f"a grader's text is longer than {CHARACTERS_AT_MOST} characters once it is filled"
+                    f"a grader's text must have at most {CHARACTERS_AT_MOST} characters once it is filled; got more"
                 )
         return "".join(filled)
 
-    def _pieces(self, template: str) -> Iterator[str]:
-        done = 0
-        for place in _PLACE.finditer(template):
-            yield template[done : place.start()]
-            yield _text(self._value(place[1]))
-            done = place.end()
-        yield template[done:]
-
     def _value(self, path: str) -> Any:
-        namespace, steps = read(path)
+        namespace, steps = parse_path(path)
         value: Any = self.item if namespace == "item" else self.sample
         if namespace == "sample" and steps[0] == "output_json" and "output_json" not in self.sample:
             raise GradingError("sample_parse_error", "The model sample is not valid JSON.")
         for step in steps:
-            value = _member(value, step)
-            if value is None:  # a null cannot be told from nothing (inferred)
+            if isinstance(step, str):
+                value = value.get(step) if isinstance(value, Mapping) else None
+            else:
+                value = value[step] if isinstance(value, list) and step < len(value) else None
+            if value is None:  # a null is treated as a missing value (inferred)
                 raise GradingError("invalid_variable_error", f"There is no variable '{path.strip()}'.")
         return value
 
 
-def _member(value: Any, step: str | int) -> Any:
-    if isinstance(step, str):
-        return value.get(step) if isinstance(value, Mapping) else None
-    return value[step] if isinstance(value, list) and step < len(value) else None
+def parse_path(path: str) -> tuple[str, list[str | int]]:
+    """Split a path such as ``item.a.b[0]`` into its namespace and its steps.
 
-
-def read(path: str) -> tuple[str, list[str | int]]:
-    """The namespace and the steps of a place's path, such as ``item.a.b[0]``.
+    Source: vendor text (two namespaces, a namespace and a variable, paths as in JSON path); that a name in brackets
+    and quotes is a step is inferred.
 
     Raises:
-        GradingError: it is none. Source: vendor text (two namespaces, a namespace and a variable, paths as in JSON
-            path); that a name in brackets and quotes is a step is inferred.
+        GradingError: it does not parse.
     """
-    found = _NAMESPACE.match(path)
     steps: list[str | int] = []
-    at = found.end() if found else 0
-    while found and (step := _STEP.match(path, at)):
+    namespace = _NAMESPACE.match(path)
+    at = namespace.end() if namespace else 0
+    while namespace and (step := _STEP.match(path, at)):
         steps.append(int(step[2]) if step[2] else step[1] or step[3] or step[4] or "")
         at = step.end()
-    if found is None or not steps or path[at:].strip():
+    if namespace is None or not steps or path[at:].strip():
         raise GradingError("invalid_variable_error", f"'{path.strip()}' is no variable of item or sample.")
-    return found[1], steps
+    return namespace[1], steps
 
 
-def check(template: str) -> None:
-    """Read every place of *template*. Raises as `read` does."""
-    for place in _PLACE.finditer(template):
-        read(place[1])
+def check_template(template: str) -> None:
+    """Parse the path of every placeholder; raise as `parse_path` does."""
+    for placeholder in _PLACEHOLDER.finditer(template):
+        parse_path(placeholder[1])
 
 
-def _text(value: Any) -> str:
-    """How a value stands in a text: a string as it is, anything else as JSON (inferred)."""
+def _as_text(value: Any) -> str:
+    """Return a string as it is, anything else as JSON (inferred)."""
     if isinstance(value, str):
         return value
     try:

@@ -1,59 +1,50 @@
-"""What can be told of a grader without running it: whether its formula, its templates and its source are any.
+"""Check a grader without running it: whether its formula, templates and source could ever work.
 
 All of it is inferred: no refusal of the service's was ever seen. A run is more lenient: there these are flags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from . import formula, templates
-from .grade import prompt
-from .grader_models import Grader, LabelModel, Multi, Part, Python, ScoreModel
+from .formula import parse_formula
+from .grade import prompt_template
+from .grader_models import Grader, LabelModel, Multi, Python, ScoreModel, SubGrader
 from .result import GradingError
+from .templates import check_template
 
 
-def check(grader: Grader) -> None:
-    """Look through a grader and its parts.
+def check_grader(grader: Grader) -> None:
+    """Check a grader and its parts.
 
     Raises:
         GradingError: something in it can never work.
     """
     if not isinstance(grader, Multi):
-        _check_part(grader)
+        _check_single(grader)
         return
-    parts = grader.parts()
+    parts = grader.sub_graders()
     for part in parts.values():
-        _check_part(part)
+        _check_single(part)
     try:
-        formula.read(grader.calculate_output).value(dict.fromkeys(parts, 1.0))
+        parse_formula(grader.calculate_output).value(dict.fromkeys(parts, 1.0))
     except GradingError as error:
-        if error.fault.flag != "other_error":  # with other rewards it may have a value
+        if error.flag != "other_error":  # with other rewards it may have a value
             raise
 
 
-def _check_part(part: Part) -> None:
-    if isinstance(part, Python):
-        _check_source(part.source)
-    for template in _templates(part):
-        templates.check(template)
-    if isinstance(part, LabelModel) and (stray := [each for each in part.passing_labels if each not in part.labels]):
-        raise GradingError("other_error", f"passing label '{stray[0]}' is not one of the labels")
-    if isinstance(part, ScoreModel) and part.range[0] >= part.range[1]:
-        raise GradingError("other_error", "range is empty")
-
-
-def _templates(part: Part) -> Iterator[str]:
-    match part:
+def _check_single(grader: SubGrader) -> None:
+    match grader:
         case Python():
-            return
-        case ScoreModel() | LabelModel():
-            yield prompt(part)
+            # Its syntax is checked when it runs: to parse it here would bring its warnings into this process.
+            if "grade" not in grader.source:
+                raise GradingError("python_grader_runtime_error", "source has no function 'grade'")
+        case ScoreModel():
+            check_template(prompt_template(grader))
+            if grader.range[0] >= grader.range[1]:
+                raise GradingError("other_error", "range is empty")
+        case LabelModel():
+            check_template(prompt_template(grader))
+            if unknown := [label for label in grader.passing_labels if label not in grader.labels]:
+                raise GradingError("other_error", f"passing label '{unknown[0]}' is not one of the labels")
         case _:
-            yield from (part.input, part.reference)
-
-
-def _check_source(source: str) -> None:
-    # Its syntax is looked at when it runs: to parse it here would bring its warnings into this process.
-    if "grade" not in source:
-        raise GradingError("python_grader_runtime_error", "source has no function 'grade'")
+            check_template(grader.input)
+            check_template(grader.reference)

@@ -1,1 +1,1 @@
-"""Recorded exchanges with the service, asked again of the fake: how far its answers are the recorded ones."""
+"""Recorded exchanges with the service, replayed against the fake, and how its answers compare."""

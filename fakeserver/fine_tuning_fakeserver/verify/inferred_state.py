@@ -1,71 +1,108 @@
-"""What cannot be known from requests: ids, times, seeds, the organisation, how jobs ended, and their final numbers."""
+"""What requests do not tell: ids, times, seeds, the organisation, and how jobs went and ended."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from fine_tuning_formats.row_rules import CHAT
 
 from ..domain.timeline import COMPLETED_AFTER
 from ..domain.training_methods import METHODS, TrainingRequest
-from . import partial_evidence
-from .job_history import JobHistory, job_history
 from .observed_objects import (
     CHECKPOINT,
     EVENT,
     FILE,
     JOB,
     MODEL,
+    SEEN_AT,
+    ObjectStates,
     Placeholder,
-    Sightings,
     created_ids,
     created_object,
     objects_in,
     observed_objects,
-    older_first,
+    oldest_first,
+    partly_seen_files,
+    partly_seen_jobs,
+    partly_seen_models,
     placeholders,
 )
-from .placeholder_content import DatasetShape
 from .recording import Json, RecordedExchange
-from .route_of import operation_of
 
 SOME_TIME = 1_760_000_000
 """When a recording takes place that tells no time."""
 
+# Ordinals of the events that every job begins with; they are the service's, and the fake's. Step k is 3 + k.
+OPENING = ("Created fine-tuning job", "Validating training file", "Files validated", "Fine-tuning job started")
+VALIDATED, STARTED = 2, 3
+
+_STEP = re.compile(r"Step (\d+)/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class JobHistory:
+    """What the events of a job tell; times are Unix seconds.
+
+    Args:
+        ids: event ids by ordinal, oldest first from 0.
+        opening: times of the `OPENING` events, by ordinal.
+        steps: times of training steps.
+        total: how many steps there are; 0 if no event says it.
+    """
+
+    ids: Mapping[int, str] = field(default_factory=dict)
+    opening: Mapping[int, int] = field(default_factory=dict)
+    steps: Mapping[int, int] = field(default_factory=dict)
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetShape:
+    """What is known of a training file: how many examples, and in which format; the default is the least."""
+
+    examples: int = 10
+    format: str = CHAT
+
 
 @dataclass(frozen=True, slots=True)
 class InferredJob:
-    """A job as it was first and last seen, with its checkpoints, its course, and its result file where one was seen."""
+    """A job as it was first and last seen, with its checkpoints, history and, if seen, its result file."""
 
     first: Json
     last: Json
     checkpoints: Sequence[Json]
-    course: JobHistory
+    history: JobHistory
     result: Json | None
 
     @property
     def steps(self) -> int:
-        """How many training steps it had; 0 where nothing tells."""
-        return self.course.total or max((int(point["step_number"]) for point in self.checkpoints), default=0)
+        """How many training steps it had; 0 if nothing tells."""
+        return self.history.total or max((int(each["step_number"]) for each in self.checkpoints), default=0)
 
     @property
-    def data(self) -> DatasetShape:
+    def models(self) -> set[Any]:
+        """The names of the models that it made."""
+        return {self.last.get("fine_tuned_model"), *(each["fine_tuned_model_checkpoint"] for each in self.checkpoints)}
+
+    @property
+    def dataset(self) -> DatasetShape:
         """What its training file held, as far as the job tells."""
         method = (self.first.get("method") or {}).get("type", "supervised")
-        order = TrainingRequest(
-            str(self.first.get("model")), method if isinstance(method, str) and method in METHODS else "supervised"
-        )
-        return DatasetShape(self.examples or DatasetShape().examples, order.reads)
+        known_method = method if isinstance(method, str) and method in METHODS else "supervised"
+        row_format = TrainingRequest(str(self.first.get("model")), known_method).row_format
 
-    @property
-    def examples(self) -> int:
-        """How many examples it was trained on, as far as its numbers tell; 0 where they do not."""
         numbers = self.last.get("hyperparameters") or {}
         epochs, batch = numbers.get("n_epochs"), numbers.get("batch_size")
         if not isinstance(epochs, int) or not isinstance(batch, int) or epochs < 1:
-            return 0
-        # Of few examples there are so many epochs that the steps are about a hundred.
-        return self.steps // epochs * batch if self.steps else 100 // epochs if epochs > 3 else 0
+            examples = 0
+        elif self.steps:
+            examples = self.steps // epochs * batch
+        else:  # of few examples there are so many epochs that the steps are about a hundred
+            examples = 100 // epochs if epochs > 3 else 0
+        return DatasetShape(examples or DatasetShape().examples, row_format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +112,12 @@ class InferredState:
     Args:
         start: Unix seconds; the first request comes no earlier.
         account: settings of the account.
-        files: files that were there, oldest first.
-        jobs: jobs that were there, oldest first.
-        made_jobs: jobs that the recording makes, by id.
-        needed: files that accepted requests name, and of which the recording tells little.
-        fillers: what lists say there was besides.
-        models: the base models, and tuned ones of other jobs; None where no list was recorded.
+        files: files that existed before, oldest first.
+        jobs: jobs that existed before, oldest first.
+        created_jobs: jobs that the recording creates, by id.
+        named_files: files that accepted requests name, and of which the recording tells little.
+        placeholders: what lists imply besides.
+        models: the base models, and tuned ones of other jobs; None if no list was recorded.
         single_models: models that were retrieved one by one.
     """
 
@@ -88,127 +125,145 @@ class InferredState:
     account: Mapping[str, Any]
     files: Sequence[Json]
     jobs: Sequence[InferredJob]
-    made_jobs: Mapping[str, InferredJob]
-    needed: Sequence[Json]
-    fillers: Sequence[Placeholder]
+    created_jobs: Mapping[str, InferredJob]
+    named_files: Sequence[Json]
+    placeholders: Sequence[Placeholder]
     models: Sequence[Json] | None
     single_models: Sequence[Json]
 
-    def data_of(self, file_id: str) -> DatasetShape:
-        """What a training file held, as far as a job on it tells."""
-        jobs = [*self.jobs, *self.made_jobs.values()]
-        on_it = [job.data for job in jobs if file_id in (job.first["training_file"], job.first.get("validation_file"))]
-        return max(on_it, key=lambda data: data.examples, default=DatasetShape())
+    def dataset_of(self, file_id: str) -> DatasetShape:
+        """Return what a training file held, as far as a job on it tells."""
+        users = [
+            job.dataset
+            for job in (*self.jobs, *self.created_jobs.values())
+            if file_id in (job.first["training_file"], job.first.get("validation_file"))
+        ]
+        return max(users, key=lambda dataset: dataset.examples, default=DatasetShape())
 
 
 def infer_state(exchanges: Sequence[RecordedExchange]) -> InferredState:
-    """The facts of a recording."""
+    """Infer the state of the account in which *exchanges* were recorded."""
     files, seen = observed_objects(exchanges, FILE), observed_objects(exchanges, JOB)
-    seen |= {job["id"]: [job] for job in partial_evidence.jobs(exchanges, seen)}
-    ours = created_ids(exchanges)
-    jobs = {job_id: _job(states, files, exchanges) for job_id, states in seen.items()}
-    before = {job_id: job for job_id, job in jobs.items() if job_id not in ours}
+    seen |= {job["id"]: [job] for job in partly_seen_jobs(exchanges, seen)}
+    created = created_ids(exchanges)
+    jobs = {job_id: _infer_job(states, files, exchanges) for job_id, states in seen.items()}
+    created_jobs = {job_id: job for job_id, job in jobs.items() if job_id in created}
+    earlier = {job_id: job for job_id, job in jobs.items() if job_id not in created}
     results = {job.result["id"] for job in jobs.values() if job.result}
-    there = [states[0] for file_id, states in files.items() if file_id not in ours | results]
-    listed, single = _models(exchanges, [job for job_id, job in jobs.items() if job_id in ours])
+    earlier_files = [states[0] for file_id, states in files.items() if file_id not in created | results]
+    all_results = {str(file_id) for states in seen.values() for file_id in states[-1].get("result_files") or ()}
+
+    listed, single = _models(exchanges, created_jobs.values())
+    known_models = {model["id"] for model in (*(listed or ()), *single)}.union(*(job.models for job in jobs.values()))
     return InferredState(
-        start=_start(exchanges, there, before.values()),
-        account=_account(exchanges, seen),
-        files=older_first(there, exchanges),
-        jobs=[before[job["id"]] for job in older_first([job.first for job in before.values()], exchanges)],
-        made_jobs={job_id: job for job_id, job in jobs.items() if job_id in ours},
-        needed=_needed(exchanges, ours | files.keys() | _results(seen)),
-        fillers=[*placeholders(exchanges, "list_files", FILE, files), *placeholders(exchanges, "list_jobs", JOB, seen)],
+        start=_start(exchanges, earlier_files, earlier.values()),
+        account=_account_settings(exchanges, [states[-1] for states in seen.values()]),
+        files=oldest_first(earlier_files, exchanges),
+        jobs=[earlier[job["id"]] for job in oldest_first([job.first for job in earlier.values()], exchanges)],
+        created_jobs=created_jobs,
+        named_files=_named_files(exchanges, created | files.keys() | all_results),
+        placeholders=[
+            *placeholders(exchanges, "list_files", FILE, files),
+            *placeholders(exchanges, "list_jobs", JOB, seen),
+        ],
         models=listed,
-        single_models=[*single, *partial_evidence.models(exchanges, _known_models(listed, single, jobs.values()))],
+        single_models=[*single, *partly_seen_models(exchanges, known_models)],
     )
 
 
-def _job(states: Sequence[Json], files: Sightings, exchanges: Iterable[RecordedExchange]) -> InferredJob:
-    job_id = states[0]["id"]
-    of_job = [each for each in exchanges if f"/jobs/{job_id}/" in each.path]
-    points = observed_objects(of_job, CHECKPOINT)
-    pages = [each for each in of_job if any(objects_in(each.answer, EVENT))]
-    results = states[-1].get("result_files") or [""]
-    result = files.get(results[0], [None])[0]
-    return InferredJob(states[0], states[-1], [found[-1] for found in points.values()], job_history(pages), result)
+def _infer_job(states: Sequence[Json], files: ObjectStates, exchanges: Iterable[RecordedExchange]) -> InferredJob:
+    first, last = states[0], states[-1]
+    own = [each for each in exchanges if f"/jobs/{first['id']}/" in each.path]
+    checkpoints = [seen[-1] for seen in observed_objects(own, CHECKPOINT).values()]
+    result_id = (last.get("result_files") or [""])[0]
+    return InferredJob(first, last, checkpoints, _read_history(own), files.get(result_id, [None])[0])
 
 
-def _results(jobs: Sightings) -> set[str]:
-    return {str(file_id) for states in jobs.values() for file_id in states[-1].get("result_files") or ()}
-
-
-def _needed(exchanges: Iterable[RecordedExchange], known: Set[str]) -> list[Json]:
-    read = partial_evidence.files(exchanges, known)
-    named = _named_files(exchanges) - known - {file["id"] for file in read}
-    return [*read, *({"id": identifier} for identifier in sorted(named))]
-
-
-def _named_files(exchanges: Iterable[RecordedExchange]) -> set[str]:
-    """The files that requests for jobs name and the service found."""
+def _named_files(exchanges: Sequence[RecordedExchange], known: Set[str]) -> list[Json]:
+    """Return the files that were read, deleted or named for a job, and that the service had."""
+    read = partly_seen_files(exchanges, known)
     named: set[str] = set()
     for exchange in exchanges:
-        if not ((operation := operation_of(exchange)) and operation.name == "create_job"):
-            continue
-        asked = exchange.asked or exchange.members
-        refused = exchange.error.get("param")
-        names = [name for name in ("training_file", "validation_file") if name != refused]
-        named |= {asked[name] for name in names if isinstance(asked.get(name), str)}
-    return named
+        if exchange.operation == "create_job":
+            members = exchange.request_members or exchange.members
+            accepted = (name for name in ("training_file", "validation_file") if name != exchange.error.get("param"))
+            named |= {members[name] for name in accepted if isinstance(members.get(name), str)}
+    return [*read, *({"id": file_id} for file_id in sorted(named - known - {file["id"] for file in read}))]
 
 
 def _models(exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]) -> tuple[list[Json] | None, list[Json]]:
-    """The models of the first list that was recorded, and those seen alone; without those that *jobs* leave."""
-    own: set[Any] = set()
-    for job in jobs:
-        own |= {job.last.get("fine_tuned_model"), *(point["fine_tuned_model_checkpoint"] for point in job.checkpoints)}
+    """Return the models of the first recorded list, and those seen alone; without those that *jobs* made."""
+    made: set[Any] = set().union(*(job.models for job in jobs))
     listed: list[Json] | None = None
     single: list[Json] = []
     for exchange in exchanges:
-        found = [model for model in objects_in(exchange.answer, MODEL) if model["id"] not in own]
+        models = [model for model in objects_in(exchange.json, MODEL) if model["id"] not in made]
         if "data" not in exchange.members:
-            single += found
-        elif found and listed is None:
-            listed = found
+            single += models
+        elif models and listed is None:
+            listed = models
     return listed, single
 
 
-def _known_models(listed: Iterable[Json] | None, single: Iterable[Json], jobs: Iterable[InferredJob]) -> set[Any]:
-    """The ids of models of which the recording tells something."""
-    named = {model["id"] for model in (*(listed or ()), *single)}
-    for job in jobs:
-        named |= {
-            job.last.get("fine_tuned_model"),
-            *(point["fine_tuned_model_checkpoint"] for point in job.checkpoints),
-        }
-    return named
-
-
-def _account(exchanges: Sequence[RecordedExchange], jobs: Sightings) -> dict[str, Any]:
-    """Who the account belongs to, as far as headers, jobs and models tell."""
-    seen = [states[-1] for states in jobs.values()]
-    tuned = [model for model in _all_models(exchanges) if model["id"].startswith("ft:")]
-    names = [str(job["fine_tuned_model"]) for job in seen if job.get("fine_tuned_model")] + [
-        model["id"] for model in tuned
-    ]
-    told = {
-        "organization_id": [job.get("organization_id") for job in seen],
+def _account_settings(exchanges: Sequence[RecordedExchange], jobs: Sequence[Json]) -> dict[str, Any]:
+    """Return whom the account belongs to, as far as jobs and models tell."""
+    models = [model for exchange in exchanges for model in objects_in(exchange.json, MODEL)]
+    tuned = [model for model in models if model["id"].startswith("ft:")]
+    names = [str(job["fine_tuned_model"]) for job in jobs if job.get("fine_tuned_model")]
+    names += [model["id"] for model in tuned]
+    values: dict[str, list[Any]] = {
+        "organization_id": [job.get("organization_id") for job in jobs],
         "organization": [name.split(":")[2] for name in names if name.count(":") > 2],
         "owner": [model.get("owned_by") for model in tuned],
     }
-    return {name: next(filter(None, values)) for name, values in told.items() if any(values)}
-
-
-def _all_models(exchanges: Iterable[RecordedExchange]) -> list[Json]:
-    return [model for exchange in exchanges for model in objects_in(exchange.answer, MODEL)]
+    return {name: next(filter(None, seen)) for name, seen in values.items() if any(seen)}
 
 
 def _start(exchanges: Iterable[RecordedExchange], files: Iterable[Json], jobs: Iterable[InferredJob]) -> int:
-    """The earliest time at which all that was there could be there, and what is made could not yet."""
-    there = [int(file["created_at"]) for file in files]
+    """Return the earliest time at which everything earlier can exist, and nothing that is created can yet."""
+    earlier = [int(file["created_at"]) for file in files]
     for job in jobs:
         late = COMPLETED_AFTER if job.first["status"] == "succeeded" else 0
         ended = (job.first.get("finished_at") or job.first["created_at"] + 1) + late
-        there.append(int(max(ended, job.first.get(partial_evidence.SEEN_AT, 0))))
-    new = [int(thing["created_at"]) for each in exchanges if (thing := created_object(each)) is not None]
-    return min([*new, max(there, default=min(new, default=SOME_TIME))])
+        earlier.append(int(max(ended, job.first.get(SEEN_AT, 0))))
+    new = [int(item["created_at"]) for each in exchanges if (item := created_object(each)) is not None]
+    return min([*new, max(earlier, default=min(new, default=SOME_TIME))])
+
+
+def _read_history(exchanges: Iterable[RecordedExchange]) -> JobHistory:
+    """Read the history of a job from pages of its events."""
+    ids: dict[int, str] = {}
+    opening: dict[int, int] = {}
+    steps: dict[int, int] = {}
+    total = 0
+    for page in exchanges:
+        ids |= _event_ids(page, {event_id: ordinal for ordinal, event_id in ids.items()})
+        for event in objects_in(page.json, EVENT):
+            ordinal = _ordinal(event)
+            if ordinal is not None and ordinal < len(OPENING):
+                opening[ordinal] = event["created_at"]
+            if step := _STEP.match(event["message"]):
+                steps[int(step[1])], total = event["created_at"], int(step[2])
+    return JobHistory(ids, opening, steps, total)
+
+
+def _event_ids(page: RecordedExchange, known: Mapping[str, int]) -> dict[int, str]:
+    """Return ids by ordinal: one event whose ordinal is certain gives those of its whole page."""
+    events = list(objects_in(page.json, EVENT))
+    newest = known[page.query["after"]] - 1 if page.query.get("after") in known else None
+    if newest is None and page.members.get("has_more") is False:
+        newest = len(events) - 1
+    for place, event in enumerate(events):
+        if newest is None and (ordinal := _ordinal(event)) is not None:
+            newest = ordinal + place
+    if not events or newest is None or newest < len(events) - 1:
+        return {}
+    after = {newest + 1: page.query["after"]} if "after" in page.query else {}
+    return after | {newest - place: str(event["id"]) for place, event in enumerate(events)}
+
+
+def _ordinal(event: Json) -> int | None:
+    message: str = event["message"]
+    if step := _STEP.match(message):
+        return len(OPENING) - 1 + int(step[1])
+    return next((ordinal for ordinal, text in enumerate(OPENING) if message.startswith(text)), None)

@@ -1,22 +1,26 @@
-"""Requests whose bodies a recording has lost, written again from what their answers tell."""
+"""Bodies that a recording lacks: requests written again from their answers, and contents of files."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from . import placeholder_content
-from .inferred_state import InferredState
+from fine_tuning_formats.multipart import MultipartPart, multipart_boundary, write_multipart
+from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
+
+from ..account.blobs import IN_MEMORY_AT_MOST, Blob
+from ..domain.training_files import Dataset
+from .inferred_state import DatasetShape, InferredState
 from .observed_objects import UPLOAD, created_object, observed_objects
 from .recording import Json, RecordedExchange
-from .route_of import operation_of
 
 _BAD_PURPOSE = re.compile(r"'(.*)' is not one of ")
-_BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 
 JOB_FIELDS = ("model", "training_file", "validation_file", "method", "integrations", "metadata", "seed")
 INVENTED_AT_MOST = 64 * 1024 * 1024
@@ -24,76 +28,103 @@ INVENTED_AT_MOST = 64 * 1024 * 1024
 
 FALLBACK: dict[str, Any] = {"filename": "recorded.jsonl", "purpose": "fine-tune", "bytes": 1000}
 
+TOKENS = 500
+_ROWS = {
+    CHAT: b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n',
+    PREFERENCE: b'{"input":{"messages":[{"role":"user","content":"a"}]},"preferred_output":'
+    b'[{"role":"assistant","content":"b"}],"non_preferred_output":[{"role":"assistant","content":"c"}]}\n',
+    REINFORCEMENT: b'{"messages":[{"role":"user","content":"a"}]}\n',
+    COMPLETION: b'{"prompt":"a","completion":"b"}\n',
+}
+_BLANK = b" " * 65_535 + b"\n"
+
+
+def placeholder_rows(size: int, shape: DatasetShape) -> bytes:
+    """Return exactly *size* bytes of JSONL with as many examples as fit, padded with blank lines."""
+    row = _ROWS[shape.format]
+    text = row * min(shape.examples, size // len(row)) or b"{}\n"
+    text = text[:size] if size >= 2 else b"\n" * size
+    missing = size - len(text)
+    return text + (_BLANK * (missing // len(_BLANK) + 1))[:missing]
+
+
+def placeholder_blob(size: int, shape: DatasetShape) -> Blob:
+    """Return *size* bytes for a file that existed before; many are a hole on disk, which takes no room."""
+    if size <= IN_MEMORY_AT_MOST:
+        return Blob.of(placeholder_rows(size, shape))
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        descriptor = os.dup(file.fileno())
+    hole = Blob(b"", descriptor, size)
+    weakref.finalize(hole, os.close, descriptor)
+    return hole
+
+
+def placeholder_dataset(purpose: str, shape: DatasetShape) -> Dataset | None:
+    """Return what such a file holds, as far as a job needs it."""
+    row_format = CHAT if shape.format == REINFORCEMENT else shape.format  # told by the first row, which has messages
+    return Dataset(shape.examples, TOKENS, row_format) if purpose == "fine-tune" else None
+
 
 @dataclass(frozen=True, slots=True)
 class BodyReconstructor:
     """Writes bodies for the exchanges of one recording."""
 
     exchanges: Sequence[RecordedExchange]
-    facts: InferredState
+    state: InferredState
 
-    def body(self, exchange: RecordedExchange) -> bytes:
-        """What was asked, as far as the answer tells; empty where a request has no body anyway."""
-        operation = operation_of(exchange)
-        name = operation.name if operation else ""
-        if name == "upload_file":
-            return self._file(exchange)
-        if name == "add_upload_part":
-            return _form(exchange, [("data", "part", self._part(exchange))])
-        value = self._value(name, exchange)
-        return b"" if value is None else json.dumps(value, ensure_ascii=False).encode()
-
-    def _value(self, name: str, exchange: RecordedExchange) -> Json | None:
+    def reconstruct(self, exchange: RecordedExchange) -> bytes:
+        """Return what was sent, as far as the answer tells; empty for a request that has no body anyway."""
         answer = created_object(exchange) or {}
-        if name == "create_upload":
-            told = {**FALLBACK, **answer}
-            return {member: told[member] for member in FALLBACK} | {"mime_type": "text/jsonl"}
-        if name == "complete_upload":
-            return {"part_ids": [part["id"] for part in self._parts(exchange.path.split("/")[-2])]}
-        if name != "create_job":
-            return None
-        told = {member: answer[member] for member in JOB_FIELDS if answer.get(member) is not None}
-        return told | ({"suffix": answer["user_provided_suffix"]} if answer.get("user_provided_suffix") else {})
+        value: Json
+        match exchange.operation:
+            case "upload_file":
+                return self._upload(exchange, {**FALLBACK, **answer})
+            case "add_upload_part":
+                return _write_form(exchange, ("data", "part", self._part(exchange)))
+            case "create_upload":
+                value = {name: {**FALLBACK, **answer}[name] for name in FALLBACK} | {"mime_type": "text/jsonl"}
+            case "complete_upload":
+                value = {"part_ids": self._part_ids(exchange.path.split("/")[-2])}
+            case "create_job":
+                value = {name: answer[name] for name in JOB_FIELDS if answer.get(name) is not None}
+                if suffix := answer.get("user_provided_suffix"):
+                    value["suffix"] = suffix
+            case _:
+                return b""
+        return json.dumps(value, ensure_ascii=False).encode()
 
-    def _file(self, exchange: RecordedExchange) -> bytes:
-        told: dict[str, Any] = {**FALLBACK, **(created_object(exchange) or {})}
+    def _upload(self, exchange: RecordedExchange, file: Json) -> bytes:
         refused = _BAD_PURPOSE.match(str(exchange.error.get("message")))
-        purpose = refused[1] if refused else str(told["purpose"])
-        data = self.facts.data_of(str(told.get("id")))
-        content = placeholder_content.rows(min(told["bytes"], INVENTED_AT_MOST), data)
-        parts = [("purpose", "", purpose.encode()), ("file", str(told["filename"]), content)]
-        if isinstance(until := told.get("expires_at"), int):
-            after = str(until - told["created_at"]).encode()
-            parts += [("expires_after[anchor]", "", b"created_at"), ("expires_after[seconds]", "", after)]
-        return _form(exchange, parts)
+        purpose = refused[1] if refused else str(file["purpose"])
+        shape = self.state.dataset_of(str(file.get("id")))
+        content = placeholder_rows(min(file["bytes"], INVENTED_AT_MOST), shape)
+        parts: list[tuple[str, str | None, bytes]] = [("purpose", None, purpose.encode())]
+        parts.append(("file", str(file["filename"]), content))
+        if isinstance(until := file.get("expires_at"), int):
+            seconds = str(until - file["created_at"]).encode()
+            parts += [("expires_after[anchor]", None, b"created_at"), ("expires_after[seconds]", None, seconds)]
+        return _write_form(exchange, *parts)
 
-    def _parts(self, upload_id: str) -> list[Json]:
+    def _part_ids(self, upload_id: str) -> list[str]:
         parts = (created_object(each) for each in self.exchanges if each.path.endswith(f"/{upload_id}/parts"))
-        return [part for part in parts if part is not None]
+        return [part["id"] for part in parts if part is not None]
 
     def _part(self, exchange: RecordedExchange) -> bytes:
-        """An even share of the upload's bytes; the last part has what is left over."""
+        """Return an even share of the upload's bytes; the last part has what is left over."""
         upload_id = exchange.path.split("/")[-2]
-        upload = observed_objects(self.exchanges, UPLOAD).get(upload_id, [{"bytes": FALLBACK["bytes"]}])[0]
-        whole = placeholder_content.rows(min(upload["bytes"], INVENTED_AT_MOST), self._data_of(upload_id))
-        ids = [part["id"] for part in self._parts(upload_id)]
+        completed = (created_object(each) for each in self.exchanges if each.path.endswith(f"/{upload_id}/complete"))
+        file = next(filter(None, completed), None)
+        shape = self.state.dataset_of(file["id"]) if file else DatasetShape()
+        upload = observed_objects(self.exchanges, UPLOAD).get(upload_id, [FALLBACK])[0]
+        whole = placeholder_rows(min(upload["bytes"], INVENTED_AT_MOST), shape)
+        ids = self._part_ids(upload_id)
         share = -(-len(whole) // max(len(ids), 1))
-        place = ids.index(exchange.members["id"]) if exchange.members.get("id") in ids else 0
-        return whole[place * share : (place + 1) * share]
-
-    def _data_of(self, upload_id: str) -> placeholder_content.DatasetShape:
-        """What the file held that an upload became."""
-        files = (created_object(each) for each in self.exchanges if each.path.endswith(f"/{upload_id}/complete"))
-        file = next(filter(None, files), None)
-        return self.facts.data_of(file["id"]) if file else placeholder_content.DatasetShape()
+        index = ids.index(exchange.members["id"]) if exchange.members.get("id") in ids else 0
+        return whole[index * share : (index + 1) * share]
 
 
-def _form(exchange: RecordedExchange, parts: Sequence[tuple[str, str, bytes]]) -> bytes:
-    """The form of (name, file name or "", content), with the recorded boundary."""
-    found = _BOUNDARY.search(exchange.request_headers.get("content-type", ""))
-    boundary = found[1].encode() if found else b"recorded"
-    lines: list[bytes] = []
-    for name, filename, content in parts:
-        named = f"; filename*=utf-8''{quote(filename)}" if filename else ""
-        lines += [b"--" + boundary, f'Content-Disposition: form-data; name="{name}"{named}'.encode(), b"", content]
-    return b"\r\n".join([*lines, b"--" + boundary + b"--", b""])
+def _write_form(exchange: RecordedExchange, *parts: tuple[str, str | None, bytes]) -> bytes:
+    """Write the form of (name, file name, content), with the recorded boundary."""
+    boundary = multipart_boundary(exchange.request_headers.get("content-type", ""))
+    return write_multipart((MultipartPart(*part) for part in parts), boundary or "recorded")

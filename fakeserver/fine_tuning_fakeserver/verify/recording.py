@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+from ..web.operation import Operation
+from ..web.operations import OPERATIONS
+
 Json: TypeAlias = dict[str, Any]
 
 ROOT = "/v1/"
+
+_SLASHES = re.compile("/{2,}")
+_PATTERNS = tuple((re.compile(re.sub(r"\{\w+\}", "[^/]+", each.path)), each) for each in OPERATIONS)
 
 
 class RecordingError(Exception):
@@ -29,7 +36,7 @@ class RecordedExchange:
     Args:
         request_body: None where the recording has lost it.
         body: the answer's bytes, decompressed.
-        answer: the body parsed; None where it is no JSON.
+        json: the body parsed; None where it is no JSON.
         end_is_known: whether the recording tells if a line feed ends the body.
     """
 
@@ -41,18 +48,18 @@ class RecordedExchange:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    answer: Any
+    json: Any
     end_is_known: bool = True
 
     @property
     def path(self) -> str:
-        """The path from the API's version on; the whole path where there is none."""
+        """The path from the API's version on; the whole path without a version."""
         path = urlsplit(self.url).path
         return path[path.index(ROOT) :] if ROOT in path else path
 
     @property
     def target(self) -> str:
-        """Path and query, as they are asked for."""
+        """Path and query, as they are sent."""
         query = urlsplit(self.url).query
         return f"{self.path}?{query}" if query else self.path
 
@@ -62,31 +69,42 @@ class RecordedExchange:
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
     @property
-    def asked(self) -> Json:
-        """The request's members; none where it has no JSON object."""
-        value = parsed(self.request_body or b"")
+    def operations(self) -> list[Operation]:
+        """The operations at its path, whatever their method."""
+        path = _SLASHES.sub("/", self.path).rstrip("/")  # recordings of 2023 have more slashes
+        return [operation for pattern, operation in _PATTERNS if pattern.fullmatch(path)]
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation that was called; empty where the fake has no such route."""
+        return next((operation.name for operation in self.operations if operation.method == self.method), "")
+
+    @property
+    def request_members(self) -> Json:
+        """The request's members; none unless it is a JSON object."""
+        value = parse_json(self.request_body or b"")
         return value if isinstance(value, dict) else {}
 
     @property
     def members(self) -> Json:
-        """The answer's members; none where it is no JSON object."""
-        return self.answer if isinstance(self.answer, dict) else {}
+        """The answer's members; none unless it is a JSON object."""
+        return self.json if isinstance(self.json, dict) else {}
 
     @property
     def error(self) -> Json:
-        """What the answer's ``error`` tells; nothing where there is none."""
+        """The members of the answer's ``error``."""
         error = self.members.get("error")
         return error if isinstance(error, dict) else {}
 
     @property
     def items(self) -> list[Json]:
-        """What the answer lists, in its order."""
+        """The objects that the answer lists, in its order."""
         data = self.members.get("data")
         return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
     @property
     def length(self) -> int | None:
-        """How many bytes the body had, where the answer says so and the body was not compressed."""
+        """How many bytes the body had, if the answer says so and the body was not compressed."""
         text = self.headers.get("content-length", "")
         return int(text) if text.isdecimal() and "content-encoding" not in self.headers else None
 
@@ -100,20 +118,14 @@ class Recording:
     exchanges: tuple[RecordedExchange, ...]
 
 
-def answer_of(body: bytes, headers: Mapping[str, str]) -> Any:
-    """What a body with these headers says; None where it is no JSON."""
-    return parsed(body) if "json" in headers.get("content-type", "json") else None
+def parse_answer(body: bytes, headers: Mapping[str, str]) -> Any:
+    """Parse the body of an answer with these headers; return None if it is no JSON."""
+    return parse_json(body) if "json" in headers.get("content-type", "json") else None
 
 
-def parsed(body: bytes) -> Any:
-    """*body* as JSON; None where it is none."""
+def parse_json(body: bytes) -> Any:
+    """Parse *body*; return None if it is no JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def headers_of(pairs: Iterable[tuple[object, object]]) -> dict[str, str]:
-    """Headers with their names in lower case; of several values the last counts."""
-    single = ((name, value[-1] if isinstance(value, list) and value else value) for name, value in pairs)
-    return {str(name).lower(): str(value) for name, value in single}

@@ -1,32 +1,49 @@
-"""A recording asked again of the fake, exchange by exchange."""
+"""Recordings replayed against the fake, exchange by exchange, in one dialect or in that of their dates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..domain.dialects.dialect import RECORDED
 from .compare import Comparison, compare
 from .inferred_state import infer_state
 from .missing_bodies import BodyReconstructor
 from .recording import RecordedExchange, Recording
 from .replay_account import ReplayAccount
-from .route_of import unsupported_reason
 
 KEY = "sk-recorded"
 """The key that requests are sent with: recordings hide theirs, or should."""
-
-LOST = "the recording lacks the request's body: it was written again from what the answer tells"
 WRONG_KEY = "sk-scrubbed"
 """What our own cassettes have in place of any key: the fake quotes it as they do."""
+
+LOST = "the recording lacks the request's body: it was written again from what the answer tells"
 
 NOT_SENT = frozenset({"authorization", "content-length", "transfer-encoding", "connection", "content-encoding"})
 """Request headers that are not the recorded ones any more, or tell of the wire."""
 
+FAULTS = frozenset({403, 408, 409, 429, 500, 502, 503, 504})
+"""Answers that no state of an account brings about: limits, permissions and broken connections."""
+
+LEFT_OUT = "x-fine-tuning-cassette"
+"""A header of answers in our own cassettes that have digests in place of training data."""
+
+AUTO = "auto"
+"""The dialect of each exchange's date."""
+
+# Since when a dialect is what was recorded: the first days of the recordings that show it.
+SINCE = (
+    ("2025-04-01", RECORDED.name),
+    ("2024-04-01", "openai-2024-10"),
+    ("", "openai-2023-11"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class VerifiedExchange:
-    """One exchange, with what came of asking it again; `reason` is why it could not be."""
+    """An exchange compared with the fake's answer; `reason` is why it could not be sent."""
 
     number: int
     method: str
@@ -45,34 +62,73 @@ class VerifiedRecording:
 
 
 def verify(recording: Recording, settings: Mapping[str, Any] | None = None) -> VerifiedRecording:
-    """Ask the fake what a recording asked, in a fresh account that knows what requests do not tell.
+    """Send a recording's requests to the fake, in a fresh account that knows what requests do not tell.
 
     Args:
-        recording: what was asked and answered.
+        recording: what was sent and answered.
         settings: further settings of the account, such as a dialect's.
     """
-    asked = [each for each in recording.exchanges if not unsupported_reason(each)]
-    facts = infer_state(asked)
-    keys = {"api_keys": {KEY}} if any(each.status == 401 for each in asked) else {}
-    world = ReplayAccount(facts, {**keys, **(settings or {})})
-    lost = BodyReconstructor(asked, facts)
-    rows = [_row(each, world, lost) for each in recording.exchanges]
-    return VerifiedRecording(recording, tuple(rows), tuple(world.problems))
+    supported = [each for each in recording.exchanges if not unsupported_reason(each)]
+    state = infer_state(supported)
+    keys = {"api_keys": {KEY}} if any(each.status == 401 for each in supported) else {}
+    account = ReplayAccount(state, {**keys, **(settings or {})})
+    bodies = BodyReconstructor(supported, state)
+    rows = []
+    for exchange in recording.exchanges:
+        reason = unsupported_reason(exchange)
+        comparison = Comparison("not applicable") if reason else _replay(exchange, account, bodies)
+        rows.append(VerifiedExchange(exchange.number, exchange.method, exchange.target, comparison, reason))
+    return VerifiedRecording(recording, tuple(rows), tuple(account.problems))
 
 
-def _row(exchange: RecordedExchange, world: ReplayAccount, lost: BodyReconstructor) -> VerifiedExchange:
-    if reason := unsupported_reason(exchange):
-        return VerifiedExchange(exchange.number, exchange.method, exchange.target, Comparison("not applicable"), reason)
-    body = lost.body(exchange) if exchange.request_body is None else exchange.request_body
-    found = compare(exchange, world.ask(exchange, _headers(exchange, body), body))
+def verify_in_dialect(recording: Recording, dialect: str) -> VerifiedRecording:
+    """Verify a recording in a dialect; "auto" holds each exchange to the dialect of its own date.
+
+    Exchanges of different dialects are months apart: each dialect has an account of its own.
+    """
+    if dialect != AUTO:
+        return verify(recording, {"dialect": dialect})
+    by_dialect: dict[str, list[RecordedExchange]] = {}
+    for exchange in recording.exchanges:
+        by_dialect.setdefault(dialect_at(exchange), []).append(exchange)
+    runs = [
+        verify(replace(recording, exchanges=tuple(exchanges)), {"dialect": name})
+        for name, exchanges in by_dialect.items()
+    ]
+    rows = sorted((row for run in runs for row in run.rows), key=lambda row: row.number)
+    return VerifiedRecording(recording, tuple(rows), tuple(problem for run in runs for problem in run.problems))
+
+
+def dialect_at(exchange: RecordedExchange) -> str:
+    """Return the name of the dialect of an exchange's date; the default's if it has none."""
+    try:
+        day = parsedate_to_datetime(exchange.headers.get("date", "")).date().isoformat()
+    except ValueError:
+        return RECORDED.name
+    return next(name for since, name in SINCE if day >= since)
+
+
+def unsupported_reason(exchange: RecordedExchange) -> str:
+    """Return why an exchange cannot be replayed; empty if it can."""
+    if exchange.method == "OPTIONS" or not exchange.operations:
+        return f"{exchange.method} {exchange.path} is no route of the fake"
+    if exchange.status in FAULTS:
+        return f"an answer with {exchange.status} comes of no state that could be put in"
+    if LEFT_OUT in exchange.headers:
+        return "the cassette has digests in place of the file's content"
+    return ""
+
+
+def _replay(exchange: RecordedExchange, account: ReplayAccount, bodies: BodyReconstructor) -> Comparison:
+    body = exchange.request_body
+    if body is None:
+        body = bodies.reconstruct(exchange)
+    headers = {name: value for name, value in exchange.request_headers.items() if name not in NOT_SENT}
+    if exchange.status != 401:
+        headers |= {"authorization": f"Bearer {KEY}", "content-length": str(len(body))}
+    elif not str(exchange.error.get("message")).startswith("You didn't provide"):
+        headers["authorization"] = f"Bearer {WRONG_KEY}"
+    comparison = compare(exchange, account.send(exchange, headers, body))
     if exchange.request_body is None:
-        found = replace(found, notes=(*found.notes, LOST))
-    return VerifiedExchange(exchange.number, exchange.method, exchange.target, found)
-
-
-def _headers(exchange: RecordedExchange, body: bytes) -> dict[str, str]:
-    kept = {name: value for name, value in exchange.request_headers.items() if name not in NOT_SENT}
-    if exchange.status == 401:
-        without = str(exchange.error.get("message")).startswith("You didn't provide")
-        return kept if without else kept | {"authorization": f"Bearer {WRONG_KEY}"}
-    return kept | {"authorization": f"Bearer {KEY}", "content-length": str(len(body))}
+        return replace(comparison, notes=(*comparison.notes, LOST))
+    return comparison

@@ -1,4 +1,4 @@
-"""The line to a client: what a door lets the fake do with it besides answering."""
+"""The connection to a client: delay it, close it, reset it, as far as the server lets the fake do so."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from typing import Literal, TypeAlias, TypeVar
 
 from starlette.types import Receive, Scope
 
-LINE = "fine_tuning_fakeserver.line"
-"""Where a request's scope has its line: in ``scope["state"]``, which a server copies for each request."""
+CONNECTION_KEY = "fine_tuning_fakeserver.connection"
+"""Where a request's ``scope["state"]``, which a server copies for each request, has its connection."""
 
 T = TypeVar("T")
 
 Ending: TypeAlias = Literal["timeout", "disconnect", "refuse"]
-"""What a client without a whole answer is left with: it has waited too long, is hung up on, or is not let in."""
+"""How a request ends without a whole response: the client has waited too long, was disconnected, or never let in."""
 
 
 class Connection:
-    """The line that a server of another make has: it can be held, and cannot be cut."""
+    """The connection of a server that is not the fake's own: it can be delayed, and not closed."""
 
     __slots__ = ()
 
-    can_hang_up = False
+    can_close = False
 
     def set_client_error(self, names: tuple[str, ...], text: str) -> None:
-        """Name what the client is to raise, when it gets no answer: the first of *names* that its library has.
+        """Set what the client raises if it gets no response: the first of *names* that its library has.
 
-        That can be had in this process only; over a socket a client sees what it sees.
+        This works in process only; over a socket a client raises what it makes of the connection.
         """
 
     async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
-        """Let the client wait; False when it does not wait so long.
+        """Delay the response; return False if the client does not wait that long.
 
-        Here, and on a socket, these are real seconds; in this process nobody waits, and it is virtual time that
-        passes, by a call of *pass_time*.
+        On a socket these are real seconds. In process nobody waits: virtual time passes, by a call of *pass_time*.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -44,7 +43,7 @@ class Connection:
         return False
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Do *work* that takes long, while other requests go on; in this process, where nobody may wait, at once."""
+        """Run *work*, which takes long, while other requests go on; in process, where nothing may wait, at once."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # a server that runs on another library, or none
@@ -52,34 +51,34 @@ class Connection:
         return await asyncio.to_thread(work)
 
     async def close(self, receive: Receive, *, reset: bool) -> None:
-        """End the connection: in an orderly way, or with *reset* at once, as if nobody had ever listened."""
+        """Close the connection, or with *reset* abort it, as if nobody had listened."""
         raise NotImplementedError
 
 
 class InProcessConnection(Connection):
-    """No connection at all: what would have become of one is noted.
+    """No connection at all: it keeps what would have become of one.
 
     Args:
-        patience_s: how many seconds the client waits for an answer; None for no limit.
+        patience_s: how many seconds the client waits for a response; None for no limit.
     """
 
-    __slots__ = ("called", "ending", "patience_s")
+    __slots__ = ("client_error", "ending", "patience_s")
 
-    can_hang_up = True
+    can_close = True
 
     def __init__(self, patience_s: float | None = None) -> None:
         self.patience_s = patience_s
         self.ending: Ending | None = None
-        self.called: tuple[tuple[str, ...], str] = ((), "")
+        self.client_error: tuple[tuple[str, ...], str] = ((), "")
 
     def set_client_error(self, names: tuple[str, ...], text: str) -> None:
-        """Note it."""
-        self.called = (names, text)
+        """Keep it for the transport."""
+        self.client_error = (names, text)
 
     async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
-        """Let virtual time pass, until the answer comes or the client has had enough."""
+        """Let virtual time pass until the response comes or the client's timeout is over."""
         # a script that names what the client raises does not wait for one that would wait for ever
-        patience_s = 0.0 if self.patience_s is None and self.called[0] else self.patience_s
+        patience_s = 0.0 if self.patience_s is None and self.client_error[0] else self.patience_s
         if patience_s is not None and seconds > patience_s:
             pass_time(patience_s)
             self.ending = "timeout"
@@ -88,24 +87,24 @@ class InProcessConnection(Connection):
         return True
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Do it: there is no one else."""
+        """Run it here: there are no other requests."""
         return work()
 
     async def close(self, receive: Receive, *, reset: bool) -> None:
-        """Note it."""
+        """Keep how the request ended."""
         self.ending = "refuse" if reset else "disconnect"
 
 
-_OF_ANOTHER_MAKE = Connection()
+_FOREIGN = Connection()
 
 
 def connection_of(scope: Scope) -> Connection:
-    """The line of a request."""
-    found = scope.get("state", {}).get(LINE)
-    return found if isinstance(found, Connection) else _OF_ANOTHER_MAKE
+    """Return the connection of a request."""
+    connection = scope.get("state", {}).get(CONNECTION_KEY)
+    return connection if isinstance(connection, Connection) else _FOREIGN
 
 
 async def wait_disconnected(receive: Receive) -> None:
-    """Wait until the client is gone; its request has been read."""
+    """Wait until the client, whose request has been read, disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,121 +1,76 @@
-"""The other door: steer the fake over HTTP. JSON in and out, no key, loopback peers only."""
+"""Control routes: steer the fake over HTTP. JSON in and out, no API key, loopback peers only."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fine_tuning_formats.network import is_loopback
+
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
 from ..control import seeding, seeds, steering
-from ..domain import plan as plans
+from ..domain.checks import check_names
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
-from ..fidelity import report
 from ..request_base import Body
+from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import version
-from .operation import Operation
+from . import fidelity_report
+from .operation import CONTROL, Operation
 from .request import ApiRequest
-from .response import CONTROL, JSON_TYPE, Response
-
-FAULTS_PATH = "/_fake/faults"
+from .response import ApiResponse, whole_response
 
 
-class FaultBody(BaseModel):
-    """``POST /_fake/faults``: one fault, as ``FakeFineTuning(faults=[…])`` takes it.
-
-    ``kind`` says what goes wrong, with fields of its own; ``fail`` is the default:
-
-    - ``fail``: ``status`` (400 to 599; 500), ``code``, ``message``, ``retry_after`` (seconds, or the header's text)
-    - ``rate_limit``: ``retry_after`` (1; null for none), ``code``, ``message``
-    - ``delay``: ``seconds``
-    - ``disconnect``, ``refuse``
-    - ``truncate``: ``bytes`` (how many of the body come; half of them)
-    - ``malformed``: ``body`` (a page of HTML), ``status`` (200)
-    - ``outage``: ``duration`` (virtual time, ``300`` or ``"5m"``), ``status`` (503), ``code``, ``message``,
-      ``retry_after``
-
-    All of them have: ``on`` (an operation's name, or several), ``job`` (its id), ``nth`` (that call only), ``times``
-    (1; null for no end, the default with ``probability`` and of an outage), ``probability``, ``seed``, ``applied``.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+def arm_fault(request: ApiRequest) -> Any:
+    """Arm one fault."""
+    fault = _object(request, "POST /_fake/faults")
+    return request.faults.arm(fault, request.service.clock.now()).as_json()
 
 
-def _arm(call: ApiRequest) -> Any:
-    [spec] = call.faults.parse([parse_control(FaultBody, call.body, f"POST {FAULTS_PATH}").model_dump()])
-    return call.faults.arm(spec, call.service.clock.now()).as_json()
+def list_faults(request: ApiRequest) -> Any:
+    """List the faults that were armed."""
+    return {"faults": [fault.as_json() for fault in request.faults.all(request.service.clock.now())]}
 
 
-def _list_faults(call: ApiRequest) -> Any:
-    return {"faults": [fault.as_json() for fault in call.faults.all(call.service.clock.now())]}
+def disarm_faults(request: ApiRequest) -> Any:
+    """Disarm all faults."""
+    request.faults.disarm(request.service.clock.now())
+    return list_faults(request)
 
 
-def _clear(call: ApiRequest) -> Any:
-    call.faults.disarm(call.service.clock.now())
-    return _list_faults(call)
-
-
-FAULT_OPERATIONS = (
-    Operation(f"POST {FAULTS_PATH}", "POST", FAULTS_PATH, _arm, CONTROL),
-    Operation(f"GET {FAULTS_PATH}", "GET", FAULTS_PATH, _list_faults, CONTROL),
-    Operation(f"DELETE {FAULTS_PATH}", "DELETE", FAULTS_PATH, _clear, CONTROL),
-)
-
-
-WEBHOOKS_PATH = "/_fake/webhooks"
-
-
-class WebhookBody(Body):
-    """``POST /_fake/webhooks``: all of it can be left out."""
-
-    url: str | None = None
-    secret: str | None = None
-    events: list[str] | None = None
-
-    def target(self) -> WebhookConfig:
-        """What is asked for."""
-        return WebhookConfig.of(self.model_dump(exclude_none=True))
-
-
-def check_not_a_page(call: ApiRequest) -> None:
-    """Refuse a browser: a page can get at a loopback port, and must not come to have requests sent from here.
+def check_not_a_page(request: ApiRequest) -> None:
+    """Refuse a browser: a page can reach a loopback port, and must not have webhooks sent from here.
 
     Raises:
-        FakeUsageError: the call comes from one.
+        FakeUsageError: the request comes from a browser.
     """
-    if call.header(b"origin"):
+    if request.header(b"origin"):
         raise FakeUsageError("webhooks cannot be registered by a browser")
 
 
-def _add(call: ApiRequest) -> Any:
-    body = parse_control(WebhookBody, call.body, f"POST {WEBHOOKS_PATH}")
-    check_not_a_page(call)
-    return webhooks.add(call.service, body.target()).as_json()
+def add_webhook(request: ApiRequest) -> Any:
+    """Register a webhook endpoint."""
+    body = _without_nulls(_object(request, "POST /_fake/webhooks"))
+    check_not_a_page(request)
+    return webhooks.add(request.service, WebhookConfig.parse(body)).as_json()
 
 
-def _list_webhooks(call: ApiRequest) -> Any:
-    return {"webhooks": [endpoint.as_json() for endpoint in webhooks.list_endpoints(call.service)]}
+def list_webhooks(request: ApiRequest) -> Any:
+    """List the webhook endpoints."""
+    return {"webhooks": [endpoint.as_json() for endpoint in webhooks.list_endpoints(request.service)]}
 
 
-def _list_deliveries(call: ApiRequest) -> Any:
-    return {"deliveries": [delivery.as_json() for delivery in webhooks.list_deliveries(call.service)]}
+def list_deliveries(request: ApiRequest) -> Any:
+    """List the deliveries of webhooks."""
+    return {"deliveries": [delivery.as_json() for delivery in webhooks.list_deliveries(request.service)]}
 
 
-def _remove(call: ApiRequest) -> Any:
-    return webhooks.remove(call.service, call.path["webhook_id"])
-
-
-WEBHOOK_OPERATIONS = (
-    Operation(f"POST {WEBHOOKS_PATH}", "POST", WEBHOOKS_PATH, _add, CONTROL),
-    Operation(f"GET {WEBHOOKS_PATH}", "GET", WEBHOOKS_PATH, _list_webhooks, CONTROL),
-    Operation(f"GET {WEBHOOKS_PATH}/deliveries", "GET", f"{WEBHOOKS_PATH}/deliveries", _list_deliveries, CONTROL),
-    Operation(f"DELETE {WEBHOOKS_PATH}/{{webhook_id}}", "DELETE", f"{WEBHOOKS_PATH}/{{webhook_id}}", _remove, CONTROL),
-)
+def remove_webhook(request: ApiRequest) -> Any:
+    """Remove a webhook endpoint."""
+    return webhooks.remove(request.service, request.path["webhook_id"])
 
 
 class PaceBody(Body):
@@ -153,188 +108,183 @@ class GraderScoresBody(Body):
     scores: list[float | None]
 
 
-class ResetBody(Body):
-    """``POST /_fake/reset``: settings of the fresh account; what is left out stays as it was at the start."""
-
-    seed: int | None = None
-    start: float | None = None
-    pace: str | float | None = None
-    plan: dict[str, Any] | None = None
-    organization_id: str | None = None
-    organization: str | None = None
-    owner: str | None = None
-    project: str | None = None
-    api_keys: list[str] | None = None
-    max_active_jobs: int | None = None
-    base64_results: bool | None = None
-    run_python_graders: bool | None = None
-    as_of: str | None = None
-    organization_class: str | None = None
-    dialect: str | None = None
-    webhooks: list[WebhookBody] | None = None
-    faults: list[dict[str, Any]] | None = None
-
-
 class ForeignPeerError(FakeUsageError):
-    """Somebody on another machine tried to steer the fake."""
+    """A peer that may not steer the fake tried to."""
 
 
-def check_peer(operation: Operation, call: ApiRequest) -> None:
-    """Let loopback peers through, and calls in this process, which have no peer."""
-    client = call.scope.get("client")
-    if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]):
+def check_peer(operation: Operation, request: ApiRequest) -> None:
+    """Refuse peers that are not loopback; requests in process have no peer.
+
+    Raises:
+        ForeignPeerError: the peer is on another machine.
+    """
+    client = request.scope.get("client")
+    if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]) or client[0] == "testclient":
         return
     raise ForeignPeerError(
-        f"control answers loopback peers only; {client[0]} is none: `serve --control-token` lets others in that have it"
+        f"control routes accept loopback clients only, got {client[0]}; others need `serve --control-token`"
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine talking to itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "testclient")
+def get_state(request: ApiRequest) -> Any:
+    """Return the account's state."""
+    return {"version": version(), **steering.account_summary(request.world.service)}
 
 
-def _state(call: ApiRequest) -> Any:
-    return {"version": version(), **steering.state(call.service)}
-
-
-def _reset(call: ApiRequest) -> Any:
-    body = parse_control(ResetBody, call.body, "POST /_fake/reset")
-    if body.run_python_graders and call.header(b"origin"):
+def reset(request: ApiRequest) -> Any:
+    """Begin a fresh account with the fields of `Settings` and ``faults``; what is left out is as at the start."""
+    changes = _without_nulls(_object(request, "POST /_fake/reset"))
+    check_names("setting", changes, (*CONTROL_FIELDS, "faults"))
+    if changes.get("run_python_graders") and request.header(b"origin"):
         # A page can get at a loopback port under a name of its own; it must not come to run code here.
         raise ForeignPeerError("run_python_graders cannot be switched on by a browser")
-    changes = {name: value for name, value in body if value is not None and name != "faults"}
-    if body.webhooks:
-        check_not_a_page(call)
-        changes["webhooks"] = [webhook.target() for webhook in body.webhooks]
-    faults = call.faults.parse(body.faults)
-    call.service.reset(changes)
-    call.requests.clear()
-    call.faults.reset(faults, call.service.clock.now())
-    return _state(call)
+    if changes.get("webhooks"):
+        check_not_a_page(request)
+    faults = changes.pop("faults", None)
+    request.world.reset(changes, faults)
+    return get_state(request)  # of the new account
 
 
-def _clock(call: ApiRequest) -> Any:
-    return steering.clock_state(call.service)
+def get_clock(request: ApiRequest) -> Any:
+    """Return time and pace."""
+    return steering.clock_state(request.service)
 
 
-def _set_pace(call: ApiRequest) -> Any:
-    call.service.set_pace(parse_control(PaceBody, call.body, "PATCH /_fake/clock").pace)
-    return _clock(call)
+def set_pace(request: ApiRequest) -> Any:
+    """Change the pace."""
+    request.service.set_pace(parse_control(PaceBody, request.body, "PATCH /_fake/clock").pace)
+    return get_clock(request)
 
 
-def _advance(call: ApiRequest) -> Any:
-    body = parse_control(AdvanceBody, call.body, "POST /_fake/clock/advance")
+def advance(request: ApiRequest) -> Any:
+    """Advance the clock, by seconds or until a job reaches a status or step."""
+    body = parse_control(AdvanceBody, request.body, "POST /_fake/clock/advance")
     if body.seconds is not None and (body.to, body.step, body.job) == (None, None, None):
-        steering.advance(call.service, body.seconds)
+        steering.advance(request.service, body.seconds)
     elif body.seconds is None:
-        steering.advance_to(call.service, body.to, body.job, body.step)
+        steering.advance_to(request.service, body.to, body.job, body.step)
     else:
-        raise FakeUsageError("POST /_fake/clock/advance: say either seconds, or a job's status (to) or step")
-    return _clock(call)
+        raise FakeUsageError("POST /_fake/clock/advance must have either seconds, or to or step of a job")
+    return get_clock(request)
 
 
-def _set_plan(call: ApiRequest) -> Any:
-    plan = Plan().changed(_object(call, "PUT /_fake/plan"))
-    return plans.as_json(steering.set_plan(call.service, plan))
+def set_plan(request: ApiRequest) -> Any:
+    """Change the plan of jobs to come."""
+    plan = Plan().changed(_object(request, "PUT /_fake/plan"))
+    return steering.set_plan(request.service, plan).as_json()
 
 
-def _set_job_plan(call: ApiRequest) -> Any:
-    job_id = call.path["job_id"]
-    changes = _object(call, f"PUT /_fake/jobs/{job_id}/plan")
-    return plans.as_json(steering.set_job_plan(call.service, job_id, changes))
+def set_job_plan(request: ApiRequest) -> Any:
+    """Change the plan of one job."""
+    job_id = request.path["job_id"]
+    changes = _object(request, f"PUT /_fake/jobs/{job_id}/plan")
+    return steering.set_job_plan(request.service, job_id, changes).as_json()
 
 
-class _Anything(BaseModel):
+class _AnyObject(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-def _object(call: ApiRequest, where: str) -> dict[str, Any]:
-    return parse_control(_Anything, call.body, where).model_dump()
+def _object(request: ApiRequest, where: str) -> dict[str, Any]:
+    return parse_control(_AnyObject, request.body, where).model_dump()
 
 
-def _seed_file(call: ApiRequest) -> Any:
-    return seeding.seed_file(call.service, parse_control(seeds.FileSeed, call.body, "POST /_fake/files"))
+def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
 
 
-def _seed_job(call: ApiRequest) -> Any:
-    return seeding.seed_job(call.service, parse_control(seeds.JobSeed, call.body, "POST /_fake/jobs"))
+def seed_file(request: ApiRequest) -> Any:
+    """Put a file into the account."""
+    return seeding.seed_file(request.service, seeds.FileSeed.parse(_object(request, "POST /_fake/files")))
 
 
-def _name_next(call: ApiRequest) -> Any:
-    body = parse_control(NextBody, call.body, "POST /_fake/next")
-    seeding.name_next(call.service, body.kind, body.id, body.seed)
+def seed_job(request: ApiRequest) -> Any:
+    """Put a job into the account."""
+    return seeding.seed_job(request.service, seeds.JobSeed.parse(_object(request, "POST /_fake/jobs")))
+
+
+def name_next(request: ApiRequest) -> Any:
+    """Reserve the id of the next file or job."""
+    body = parse_control(NextBody, request.body, "POST /_fake/next")
+    seeding.reserve_next_id(request.service, body.kind, body.id, body.seed)
     return body.model_dump()
 
 
-def _set_grader_scores(call: ApiRequest) -> Any:
-    body = parse_control(GraderScoresBody, call.body, "PUT /_fake/graders")
-    return {"scores": graders.set_scores(call.service, body.scores)}
+def set_grader_scores(request: ApiRequest) -> Any:
+    """Prepare the scores of graders that the fake cannot compute."""
+    body = parse_control(GraderScoresBody, request.body, "PUT /_fake/graders")
+    return {"scores": graders.set_scores(request.service, body.scores)}
 
 
-def _set_replies(call: ApiRequest) -> Any:
-    body = parse_control(RepliesBody, call.body, "PUT /_fake/replies")
-    return {"replies": inference.set_replies(call.service, body.replies)}
+def set_replies(request: ApiRequest) -> Any:
+    """Prepare the texts of completions."""
+    body = parse_control(RepliesBody, request.body, "PUT /_fake/replies")
+    return {"replies": inference.set_replies(request.service, body.replies)}
 
 
-def _list_requests(call: ApiRequest) -> Any:
-    query = call.query
+def list_requests(request: ApiRequest) -> Any:
+    """List logged requests."""
+    query = request.query
     if unknown := sorted(set(query) - {"operation", "status", "limit"}):
         raise FakeUsageError(
-            f"GET /_fake/requests: unknown parameter {unknown[0]!r}; there are operation, status, limit"
+            f"GET /_fake/requests: unknown parameter {unknown[0]!r}; expected one of: operation, status, limit"
         )
     numbers = {name: _number(name, query[name]) for name in ("status", "limit") if name in query}
-    found = call.requests.find(query.get("operation"), **numbers)
-    return {"total": call.requests.count, "requests": [exchange.as_json() for exchange in found]}
+    found = request.requests.find(query.get("operation"), **numbers)
+    return {"total": request.requests.count, "requests": [exchange.as_json() for exchange in found]}
 
 
 def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise FakeUsageError(f"GET /_fake/requests: {name} is {text!r}; a whole number is wanted")
+        raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
     return int(text)
 
 
-def _fidelity(call: ApiRequest) -> Any:
-    return report.fidelity()
+def get_fidelity(request: ApiRequest) -> Any:
+    """Return the fidelity ledger."""
+    return fidelity_report.fidelity()
 
 
-def _description(call: ApiRequest) -> Response:
-    from .openapi.document import as_bytes  # what writes schemas is loaded by those who ask for them
+def get_openapi(request: ApiRequest) -> ApiResponse:
+    """Return the OpenAPI document."""
+    from . import openapi  # imported on demand: writing schemas loads a part of pydantic that nothing else needs
 
-    body = as_bytes()
-    return Response(200, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
+    return whole_response(openapi.as_bytes())
 
 
-def _alive(call: ApiRequest) -> Any:
+def health(request: ApiRequest) -> Any:
+    """Tell that the fake is up."""
     return {"status": "ok", "version": version()}
 
 
-def _operation(method: str, path: str, ask: Callable[[ApiRequest], Any]) -> Operation:
-    return Operation(f"{method} {path}", method, path, ask, CONTROL)
-
-
-CONTROL_OPERATIONS = (
-    _operation("GET", "/_fake", _state),
-    _operation("POST", "/_fake/reset", _reset),
-    _operation("GET", "/_fake/clock", _clock),
-    _operation("PATCH", "/_fake/clock", _set_pace),
-    _operation("POST", "/_fake/clock/advance", _advance),
-    _operation("PUT", "/_fake/plan", _set_plan),
-    _operation("PUT", "/_fake/jobs/{job_id}/plan", _set_job_plan),
-    _operation("POST", "/_fake/files", _seed_file),
-    _operation("POST", "/_fake/jobs", _seed_job),
-    _operation("POST", "/_fake/next", _name_next),
-    _operation("PUT", "/_fake/replies", _set_replies),
-    _operation("PUT", "/_fake/graders", _set_grader_scores),
-    *WEBHOOK_OPERATIONS,
-    *FAULT_OPERATIONS,
-    _operation("GET", "/_fake/requests", _list_requests),
-    _operation("GET", "/_fake/fidelity", _fidelity),
-    _operation("GET", "/openapi.json", _description),
-    _operation("GET", "/health", _alive),
-    _operation("GET", "/ready", _alive),
+CONTROL_OPERATIONS = tuple(
+    Operation(f"{method} {path}", method, path, run, CONTROL)
+    for method, path, run in (
+        ("GET", "/_fake", get_state),
+        ("POST", "/_fake/reset", reset),
+        ("GET", "/_fake/clock", get_clock),
+        ("PATCH", "/_fake/clock", set_pace),
+        ("POST", "/_fake/clock/advance", advance),
+        ("PUT", "/_fake/plan", set_plan),
+        ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
+        ("POST", "/_fake/files", seed_file),
+        ("POST", "/_fake/jobs", seed_job),
+        ("POST", "/_fake/next", name_next),
+        ("PUT", "/_fake/replies", set_replies),
+        ("PUT", "/_fake/graders", set_grader_scores),
+        ("POST", "/_fake/webhooks", add_webhook),
+        ("GET", "/_fake/webhooks", list_webhooks),
+        ("GET", "/_fake/webhooks/deliveries", list_deliveries),
+        ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
+        ("POST", "/_fake/faults", arm_fault),
+        ("GET", "/_fake/faults", list_faults),
+        ("DELETE", "/_fake/faults", disarm_faults),
+        ("GET", "/_fake/requests", list_requests),
+        ("GET", "/_fake/fidelity", get_fidelity),
+        ("GET", "/openapi.json", get_openapi),
+        ("GET", "/health", health),
+        ("GET", "/ready", health),
+    )
 )
 OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")
+"""Paths that other machines may request, too."""

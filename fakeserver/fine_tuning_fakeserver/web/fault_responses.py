@@ -1,184 +1,244 @@
-"""Faults carried out: what a client gets instead of its answer, or after all."""
+"""Apply a fault to a request: what its client gets instead of the answer, or after it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from starlette.types import Receive, Send
 
 from .. import api_errors
-from ..account.service import Service
+from ..account.armed_faults import ArmedFault
+from ..account.recorded_calls import json_or_none
 from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
 from .connections import Connection
-from .fault_injector import ArmedFault
-from .operation import Operation
+from .operation import INFERENCE, Header, Operation
 from .request import ApiRequest
-from .request_options import json_of
-from .response import INFERENCE, JSON_TYPE, Header, Response, dump, usage_error_response
+from .response import JSON_TYPE, ApiResponse, dump, usage_error_response, whole_response
 
-LOOKS = 4
-"""At a pace at which looking moves time: how many looks at a job an outage outlasts."""
+POLLS_PER_OUTAGE = 4
+"""At a pace at which polling moves time: how many polls of a job an outage outlasts."""
 
-PAGE = b"<!DOCTYPE html>\n<html><head><title>One moment</title></head><body><h1>One moment, please</h1></body></html>\n"
-PAGE_TYPE = (b"content-type", b"text/html; charset=utf-8")
-UNMADE = dump({"object": "truncated", "message": "fake-fine-tuning: the end of this answer never comes"})
-"""What is cut short where the verb was not asked."""
+HTML_PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>One moment</title></head><body><h1>One moment, please</h1></body></html>\n"
+)
+HTML_TYPE = (b"content-type", b"text/html; charset=utf-8")
+UNAPPLIED_BODY = dump({"object": "truncated", "message": "fake-fine-tuning: the end of this answer never comes"})
+"""What is truncated where the operation was not run."""
 
-NO_WAY_TO_HANG_UP = (
-    "this server has no way to hang up on a client, as the fault {kind!r} would: serve the fake by serving(), "
+CANNOT_CLOSE = (
+    "this server cannot close a client's connection, as the fault {kind!r} would: serve the fake by serving(), "
     "by `fake-fine-tuning serve`, or in process"
 )
 
 
 @dataclass(slots=True)
 class FaultOutcome:
-    """What came of a call that was hit: an answer, or none (its status is 0), and how the line ends."""
+    """What a fault makes of a response, and of the connection.
 
-    answer: Response
-    end: Literal["kept", "hung up", "reset", "gone"] = "kept"
+    Args:
+        response: what is sent; nothing where its status is 0.
+        connection: what becomes of the connection then; ``gone`` is one that the client has closed itself.
+    """
 
-    async def send(self, line: Connection, receive: Receive, send: Send) -> None:
-        """Send what there is of the answer, then do with the line what is to be done."""
-        if self.end == "kept":
-            await self.answer.send(send)
-        elif self.answer.status:
-            await send({"type": "http.response.start", "status": self.answer.status, "headers": self.answer.headers})
-            await send({"type": "http.response.body", "body": self.answer.body, "more_body": True})
-        if self.end in ("hung up", "reset"):
-            await line.close(receive, reset=self.end == "reset")
+    response: ApiResponse
+    connection: Literal["open", "closed", "reset", "gone"] = "open"
+
+    async def send(self, connection: Connection, receive: Receive, send: Send) -> None:
+        """Send the response, or the part of it that comes, and end the connection if it is to end."""
+        response = self.response
+        if self.connection == "open":
+            await response.send(send)
+        elif response.status:
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        if self.connection in ("closed", "reset"):
+            await connection.close(receive, reset=self.connection == "reset")
+
+
+@dataclass(slots=True)
+class FaultyCall:
+    """A request that a fault hits.
+
+    Args:
+        fault: what goes wrong.
+        operation: the operation that is requested.
+        request: the request, which has been read.
+        run: runs the operation, which takes effect; called once at most.
+        connection: what can be done with the client's connection.
+        receive: tells when the client has disconnected.
+    """
+
+    fault: ArmedFault
+    operation: Operation
+    request: ApiRequest
+    run: Callable[[], ApiResponse]
+    connection: Connection
+    receive: Receive
+
+    @property
+    def spec(self) -> FaultSpec:
+        """What goes wrong, as it was declared."""
+        return self.fault.spec
+
+    def run_if_applied(self) -> ApiResponse | None:
+        """Run the operation if the fault lets the request take effect."""
+        return self.run() if self.spec.applied else None
 
 
 async def apply_fault(
     fault: ArmedFault,
     operation: Operation,
-    call: ApiRequest,
-    ask: Callable[[], Response],
-    line: Connection,
+    request: ApiRequest,
+    run: Callable[[], ApiResponse],
+    connection: Connection,
     receive: Receive,
 ) -> FaultOutcome:
-    """Let *fault* hit a call, whose request has been read.
-
-    Args:
-        fault: what goes wrong.
-        operation: what was called.
-        call: the request.
-        ask: asks the verb, which takes effect; called once at most.
-        line: what can be done with the client.
-        receive: tells when the client is gone.
-    """
-    spec = fault.spec
-    if spec.kind == "delay":
-        return await _late(spec, call.service, ask, line, receive)
-    if not line.can_hang_up and spec.kind in ("disconnect", "refuse", "truncate"):
-        return FaultOutcome(usage_error_response(NO_WAY_TO_HANG_UP.format(kind=spec.kind), 502))
-    made = ask() if spec.applied else None
-    if spec.kind == "truncate":
-        return FaultOutcome(_cut(made or Response(200, [JSON_TYPE], UNMADE), spec.bytes), "hung up")
-    if spec.kind in ("disconnect", "refuse"):
-        return FaultOutcome(_no_answer(), "hung up" if spec.kind == "disconnect" else "reset")
-    if spec.kind == "malformed":
-        return FaultOutcome(_raw_error_response(spec))
-    if fault.ends_at is not None and operation.name == "retrieve_job" and call.scope["method"] != "HEAD":
-        _advance_towards_end(fault.ends_at, spec.duration or 0.0, call.service)
-    return FaultOutcome(_failure(spec, operation, call))
+    """Let *fault* hit a request; see `FaultyCall` for the arguments."""
+    kind = fault.spec.kind
+    if kind in CLOSING_KINDS and not connection.can_close:
+        return FaultOutcome(usage_error_response(CANNOT_CLOSE.format(kind=kind), 502))
+    return await FAULT_KINDS[kind](FaultyCall(fault, operation, request, run, connection, receive))
 
 
-def _no_answer() -> Response:
-    return Response(0, [], b"")
+async def fail(call: FaultyCall) -> FaultOutcome:
+    """Answer with an error."""
+    call.run_if_applied()
+    return FaultOutcome(_error_response(call))
 
 
-async def _late(
-    spec: FaultSpec, service: Service, ask: Callable[[], Response], line: Connection, receive: Receive
-) -> FaultOutcome:
-    made = ask() if spec.applied else None
-    if not await line.delay(spec.seconds, receive, lambda seconds: steering.advance(service, seconds)):
-        return FaultOutcome(_no_answer(), "gone")
-    return FaultOutcome(made or ask())
+async def outage(call: FaultyCall) -> FaultOutcome:
+    """Answer with an error until the outage ends."""
+    call.run_if_applied()
+    if call.operation.name == "retrieve_job" and call.request.scope["method"] != "HEAD":
+        _advance_towards_end(call)
+    return FaultOutcome(_error_response(call))
 
 
-def _cut(answer: Response, size: int | None) -> Response:
-    """*answer* with a part of its body, and the length of the whole, or of more than comes at any rate."""
-    whole = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
-    part = whole[: len(whole) // 2 if size is None else size]
-    length = (b"content-length", b"%d" % max(len(whole), len(part) + 1))
-    return Response(answer.status, [*(each for each in answer.headers if each[0] != length[0]), length], part)
-
-
-def _raw_error_response(spec: FaultSpec) -> Response:
-    given = spec.body.encode() if isinstance(spec.body, str) else spec.body
-    body = PAGE if given is None else given
-    media = PAGE_TYPE if body.startswith(b"<") else JSON_TYPE
-    return Response(spec.status, [media, (b"content-length", b"%d" % len(body))], body)
-
-
-def _advance_towards_end(ends_at: float, duration: float, service: Service) -> None:
-    """Move time where looking at a job does so: it is a look that the outage turns away, but must end one day."""
-    if service.account.pace not in ("polls", "instant"):
+def _advance_towards_end(call: FaultyCall) -> None:
+    """At a pace at which polling moves time let a refused poll do so, too: else an outage would never end."""
+    service, ends_at = call.request.service, call.fault.ends_at
+    if ends_at is None or service.account.pace not in ("polls", "instant"):
         return
     with service.lock:
-        left, step = ends_at - service.clock.now(), duration / LOOKS
+        left, step = ends_at - service.clock.now(), (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
         service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
 
 
-def _failure(spec: FaultSpec, operation: Operation, call: ApiRequest) -> Response:
-    """A refusal in the service's words, in the manner of the account's dialect."""
-    answer = dialect_adapter.dialect_error_response(_error(spec, call), operation, call.service.account.dialect)
-    answer.headers.extend(retry_after_headers(spec.retry_after))
-    if spec.kind == "rate_limit" and operation.group is INFERENCE:
-        answer.headers.extend(_rate(spec))
-    return answer
+async def delay(call: FaultyCall) -> FaultOutcome:
+    """Delay the response; the operation runs after the delay, or before it if the fault is applied."""
+    response = call.run_if_applied()
+    waited = await call.connection.delay(
+        call.spec.seconds, call.receive, lambda seconds: steering.advance(call.request.service, seconds)
+    )
+    return FaultOutcome(response or call.run()) if waited else FaultOutcome(_no_response(), "gone")
 
 
-def _error(spec: FaultSpec, call: ApiRequest) -> ApiError:
-    error = _is_known_model(spec, call)
+async def disconnect(call: FaultyCall) -> FaultOutcome:
+    """Close the connection without a response."""
+    call.run_if_applied()
+    return FaultOutcome(_no_response(), "closed")
+
+
+async def refuse(call: FaultyCall) -> FaultOutcome:
+    """Reset the connection, as if nobody had listened."""
+    return FaultOutcome(_no_response(), "reset")
+
+
+async def truncate(call: FaultyCall) -> FaultOutcome:
+    """Send a part of the body under the length of the whole, or of more than comes at any rate."""
+    response = call.run_if_applied() or ApiResponse(200, [JSON_TYPE], UNAPPLIED_BODY)
+    whole = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    part = whole[: len(whole) // 2 if call.spec.bytes is None else call.spec.bytes]
+    headers = [header for header in response.headers if header[0] != b"content-length"]
+    headers.append((b"content-length", b"%d" % max(len(whole), len(part) + 1)))
+    return FaultOutcome(ApiResponse(response.status, headers, part), "closed")
+
+
+async def malformed(call: FaultyCall) -> FaultOutcome:
+    """Answer with what is no JSON of the API's."""
+    call.run_if_applied()
+    text = HTML_PAGE if call.spec.body is None else call.spec.body
+    body = text.encode() if isinstance(text, str) else text
+    content_type = HTML_TYPE if body.startswith(b"<") else JSON_TYPE
+    return FaultOutcome(whole_response(body, content_type, call.spec.status))
+
+
+FAULT_KINDS: Mapping[str, Callable[[FaultyCall], Awaitable[FaultOutcome]]] = {
+    "fail": fail,
+    "rate_limit": fail,
+    "delay": delay,
+    "disconnect": disconnect,
+    "refuse": refuse,
+    "truncate": truncate,
+    "malformed": malformed,
+    "outage": outage,
+}
+"""What each of `fault_spec.KINDS` does to a request."""
+
+CLOSING_KINDS = frozenset({"disconnect", "refuse", "truncate"})
+"""Those that end the connection."""
+
+
+def _no_response() -> ApiResponse:
+    return ApiResponse(0, [], b"")
+
+
+def _error_response(call: FaultyCall) -> ApiResponse:
+    """Return an error in the service's words, as the account's dialect has it."""
+    spec, account = call.spec, call.request.service.account
+    error = _service_error(call)
     message = error.message if spec.message is None else spec.message
     code = error.code if spec.code is None else spec.code
-    return ApiError(spec.status, message, code=code, type=error.type)
+    error = ApiError(spec.status, message, code=code, type=error.type)
+    response = dialect_adapter.dialect_error_response(error, call.operation, account.dialect)
+    response.headers.extend(retry_after_headers(spec.retry_after))
+    if spec.kind == "rate_limit" and call.operation.group is INFERENCE:
+        # printed: the names; these values are inferred
+        response.headers += [
+            (b"x-ratelimit-limit-requests", b"%d" % api_errors.RATE),
+            (b"x-ratelimit-remaining-requests", b"0"),
+            (b"x-ratelimit-reset-requests", _seconds_text(spec.retry_after).encode()),
+        ]
+    return response
 
 
-def _is_known_model(spec: FaultSpec, call: ApiRequest) -> ApiError:
-    if spec.status == 429:
-        if spec.code in _OF_QUOTA:
-            return _OF_QUOTA[spec.code]()
-        return api_errors.rate_limited(call.service.account.organization_id, _model(call), _wait(spec.retry_after))
-    return _OF_SERVER[spec.status]() if spec.status in _OF_SERVER else api_errors.refused_with(spec.status)
+def _service_error(call: FaultyCall) -> ApiError:
+    spec = call.spec
+    if make_error := _ERRORS.get((spec.status, spec.code)) or _ERRORS.get((spec.status, None)):
+        return make_error()
+    if spec.status != 429:
+        return api_errors.refused_with(spec.status)
+    body = json_or_none(call.request.body)
+    model = body.get("model") if isinstance(body, dict) else None
+    model = model if isinstance(model, str) else ""
+    organization = call.request.service.account.organization_id
+    return api_errors.rate_limited(organization, model, _seconds_text(spec.retry_after))
 
 
-_OF_QUOTA: Mapping[str | None, Callable[[], ApiError]] = {
-    "insufficient_quota": api_errors.no_quota,
-    "credit_balance_exhausted": api_errors.no_credits,
+_ERRORS: Mapping[tuple[int, str | None], Callable[[], ApiError]] = {
+    (429, "insufficient_quota"): api_errors.no_quota,
+    (429, "credit_balance_exhausted"): api_errors.no_credits,
+    (500, None): api_errors.server_error,
+    (503, None): api_errors.overloaded,
 }
-_OF_SERVER: Mapping[int, Callable[[], ApiError]] = {500: api_errors.server_error, 503: api_errors.overloaded}
+"""Errors of the service that the status tells, or status and code."""
 
 
-def _model(call: ApiRequest) -> str:
-    """The model that a request names, if any."""
-    sent = json_of(call.body)
-    named = sent.get("model") if isinstance(sent, dict) else None
-    return named if isinstance(named, str) else ""
+def _seconds_text(wait: float | str | None) -> str:
+    return f"{wait:g}s" if isinstance(wait, int | float) else f"{60 // api_errors.RATE}s"
 
 
 def retry_after_headers(wait: float | str | None) -> list[Header]:
-    """Whole seconds, as RFC 9110 has them; a part of one in the header that the official SDKs read first."""
+    """Return whole seconds, as RFC 9110 has them, and a fraction in the header that the official SDKs read first."""
     if wait is None:
         return []
     if isinstance(wait, str):
         return [(b"retry-after", wait.encode())]
     exact = [] if wait == int(wait) else [(b"retry-after-ms", b"%d" % round(1000 * wait))]
     return [*exact, (b"retry-after", b"%d" % math.ceil(wait))]
-
-
-def _rate(spec: FaultSpec) -> list[Header]:
-    """What inference says of its limits (printed: the names; these values are inferred)."""
-    said = {b"limit": b"%d" % api_errors.RATE, b"remaining": b"0", b"reset": _wait(spec.retry_after).encode()}
-    return [(b"x-ratelimit-%s-requests" % name, value) for name, value in said.items()]
-
-
-def _wait(wait: float | str | None) -> str:
-    return f"{wait:g}s" if isinstance(wait, int | float) else f"{60 // api_errors.RATE}s"

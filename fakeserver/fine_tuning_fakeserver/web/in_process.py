@@ -1,4 +1,4 @@
-"""Drive the ASGI application by hand: no event loop, no thread, no socket."""
+"""Call the ASGI application without event loop, thread or socket."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-from .connections import LINE, Ending, InProcessConnection
+from .connections import CONNECTION_KEY, Ending, InProcessConnection
 
 
 @dataclass(slots=True)
 class InProcessResponse:
-    """What the application answered."""
+    """What the application answered.
+
+    Args:
+        status: the status; 0 where no response came.
+        headers: the headers.
+        chunks: the body, in the pieces it came in.
+        ending: how the request ended where a fault left the client without a response or, if there is a status,
+            without the rest of it.
+        client_error: what the client is to raise then, if its library has it: names of an exception and its bases,
+            and a text.
+    """
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     ending: Ending | None = None
-    """What a fault leaves the client with instead of an answer or, where there is a status, of the rest of it."""
-    called: tuple[tuple[str, ...], str] = ((), "")
-    """What the client is to raise then, if its library has it: the name of an exception, and of its bases; its text."""
+    client_error: tuple[tuple[str, ...], str] = ((), "")
 
     @property
     def body(self) -> bytes:
@@ -39,16 +47,22 @@ def call_app(
     patience_s: float | None = None,
     scheme: str = "http",
 ) -> InProcessResponse:
-    """Send one request to *app*; *target* is path and query as they stand on the wire.
+    """Send one request to *app*.
 
-    *scheme* is that of the URL which the client believes in. It would wait *patience_s* seconds for an answer, of a
-    time that is not the real one; None: for ever.
+    Args:
+        app: the application.
+        method: the HTTP method.
+        target: path and query as they are sent.
+        headers: the headers.
+        body: the whole body.
+        patience_s: the client's timeout in seconds, which are not real ones; None for no limit.
+        scheme: the scheme of the URL that the client uses.
 
     Raises:
-        RuntimeError: the application waited for something else than the body, which it never does.
+        RuntimeError: the application waited for something else than the body, which it must not.
     """
     raw_path, _, query = target.partition(b"?")
-    line = InProcessConnection(patience_s)
+    connection = InProcessConnection(patience_s)
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -62,26 +76,26 @@ def call_app(
         "headers": [(name.lower(), value) for name, value in headers],
         "client": None,
         "server": None,
-        "state": {LINE: line},
+        "state": {CONNECTION_KEY: connection},
     }
-    reply = InProcessResponse()
-    _run(app, scope, body, reply)
-    reply.ending, reply.called = line.ending, line.called
+    response = InProcessResponse()
+    _run(app, scope, body, response)
+    response.ending, response.client_error = connection.ending, connection.client_error
     if method == "HEAD":
-        reply.chunks.clear()  # a server does the same
-        reply.ending = None if reply.status else reply.ending  # and of nothing, nothing is missing
-    return reply
+        response.chunks.clear()  # a server does the same
+        response.ending = None if response.status else response.ending  # an empty body cannot be cut short
+    return response
 
 
-def _run(app: ASGIApp, scope: Scope, body: bytes, reply: InProcessResponse) -> None:
+def _run(app: ASGIApp, scope: Scope, body: bytes, response: InProcessResponse) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            reply.status, reply.headers = message["status"], message["headers"]
+            response.status, response.headers = message["status"], message["headers"]
         elif chunk := message.get("body"):
-            reply.chunks.append(chunk)
+            response.chunks.append(chunk)
 
     steps: Any = app(scope, receive, send)
     steps = steps.__await__()

@@ -1,27 +1,151 @@
-"""One operation of the API: its name, route and implementation."""
+"""What an operation is: one declaration, from which routing, documents, assertions and rules are derived."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .response import RouteGroup
+from pydantic import BaseModel
+
+from fine_tuning_formats.api_paths import API_PATHS, path_parameters
+
+from ..api.schemas.object_schema import ObjectSchema, Schema
+from ..evidence import Evidence
 
 if TYPE_CHECKING:
     from .request import ApiRequest
 
+Header: TypeAlias = tuple[bytes, bytes]
+
+ID = "$response.body#/id"
+FIRST_ID = "$response.body#/data/0/id"
+
+_ID_NAMES = {"model": "model_id"}
+_ROUTES = {each.operation: (each.operation, each.method, f"/v1{each.path}") for each in API_PATHS}
+
 
 @dataclass(frozen=True, slots=True)
+class RouteGroup:
+    """What the answers of one group of operations have in common.
+
+    Args:
+        newline: whether a JSON body ends with a newline.
+        identity: whether headers name organisation and project.
+        upstream: whether a header says how long the service behind the gateway took.
+        error_detail: whether an error is repeated beside ``error``, under ``detail``.
+        headers: further headers.
+    """
+
+    newline: bool
+    identity: bool
+    upstream: bool = False
+    error_detail: bool = False
+    headers: tuple[Header, ...] = ()
+
+
+# recording: openai-dotnet 2025-09 (fine_tuning, models) and 2026-05 (files), header by header; what belongs to the
+# content delivery network in front of the service (cf-*, alt-svc, server, cookies) is not the API's and left out.
+_ANY_ORIGIN = (b"access-control-allow-origin", b"*")
+_EXPOSED = (b"access-control-expose-headers", b"CF-Ray")
+FINE_TUNING = RouteGroup(newline=False, identity=True, upstream=True)
+FILES = RouteGroup(newline=True, identity=True, error_detail=True, headers=(_ANY_ORIGIN, _EXPOSED))
+UPLOADS = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+MODELS = RouteGroup(newline=False, identity=False, upstream=True)
+MODEL_DELETED = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
+INFERENCE = RouteGroup(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
+GATEWAY = RouteGroup(newline=True, identity=False, headers=(_ANY_ORIGIN,))
+CONTROL = RouteGroup(newline=True, identity=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An operation that can follow an answer: its parameters, and a body, as OpenAPI's runtime expressions."""
+
+    operation: str
+    parameters: Mapping[str, str]
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One route: its name, the verb it asks, and the family its answers belong to."""
+    """One operation: what is requested and answered, what is known of it, and the function that runs it.
+
+    Args:
+        name: its name, such as ``create_job``.
+        method: its HTTP method.
+        path: its path, with parameters in braces.
+        run: runs it for a request; returns JSON, or a whole response.
+        group: what its answers have in common with others.
+        prepare: returns what to do for a request before `run`, without the account's lock, because it takes long.
+        request: the model of its JSON body.
+        form: the schema of its form, where it takes one instead.
+        file_bytes_at_most: the size limit of the form's file; 0 where it takes no form.
+        query: the schemas of its query parameters.
+        response: the schema of its JSON answer.
+        other_media: schemas of successful answers by further media types.
+        makes: the object that a success adds to the account.
+        made_id: the name of that object's id among those that a recorded call is about.
+        links: the operations that can follow a success.
+        evidence: what backs its answers, by status and, of several with one status, which: ``"400 unknown field"``.
+        has_usage_errors: whether it may refuse with ``fake_error`` what concerns the fake alone.
+    """
 
     name: str
     method: str
     path: str
     run: Callable[[ApiRequest], Any]
     group: RouteGroup
-    file_bytes_at_most: int = 0
-    """How large a file the route's form may bring; 0 for a route that takes no form."""
     prepare: Callable[[ApiRequest], Callable[[], Any] | None] | None = None
-    """What there is to do for a call before its verb is asked, if it takes long and needs no lock."""
+    request: type[BaseModel] | None = None
+    form: Schema | None = None
+    file_bytes_at_most: int = 0
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    response: ObjectSchema | None = None
+    other_media: Mapping[str, Schema] = field(default_factory=dict)
+    makes: ObjectSchema | None = None
+    made_id: str = ""
+    links: tuple[Link, ...] = ()
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    has_usage_errors: bool = False
+
+    @property
+    def lists(self) -> ObjectSchema | None:
+        """The objects that it lists, if it does."""
+        return self.response.items if self.response and self.method == "GET" else None
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """The names of its path's parameters, in order."""
+        return path_parameters(self.path)
+
+    @property
+    def fields(self) -> tuple[str, ...] | None:
+        """The names of ids and options that a call can have; None if the fake does not know them all."""
+        if self.request and self.request.model_config.get("extra") != "forbid":
+            return None
+        ids = [*map(id_name, self.path_parameters), *([self.made_id] if self.made_id else [])]
+        body = [*self.request.model_fields] if self.request else []
+        form = self.form["properties"] if self.form else {}
+        texts = [name for name, schema in form.items() if schema.get("format") != "binary"]
+        return (*ids, *self.query, *body, *texts, *(["filename", "bytes"] if form else []))
+
+
+def id_name(parameter: str) -> str:
+    """Return the name of the id that a path parameter takes, which says what it identifies: ``model_id``."""
+    return _ID_NAMES.get(parameter, parameter)
+
+
+def api_route(operation: str) -> tuple[str, str, str]:
+    """Return name, method and path of an operation of the API, the first arguments of `Operation`."""
+    return _ROUTES[operation]
+
+
+def links_by(parameter: str, expression: str) -> tuple[Link, ...]:
+    """Link each operation whose path takes *parameter* and no other."""
+    return links_to((each.operation for each in API_PATHS if each.parameters == (parameter,)), parameter, expression)
+
+
+def links_to(operations: Iterable[str], parameter: str, expression: str) -> tuple[Link, ...]:
+    """Link *operations*, each by one parameter."""
+    return tuple(Link(operation, {parameter: expression}) for operation in operations)

@@ -1,11 +1,11 @@
-"""Answers as bytes: two-space indentation, floats spelt as the service spells them, headers as recorded."""
+"""Responses as bytes: two-space indentation, floats spelt as the service spells them, headers as recorded."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 from starlette.types import Send
@@ -13,54 +13,29 @@ from starlette.types import Send
 from ..account.account import Account
 from ..api_errors import ApiError
 from ..domain import ids
-
-Header: TypeAlias = tuple[bytes, bytes]
+from .operation import CONTROL, GATEWAY, Header, RouteGroup
 
 JSON_TYPE = (b"content-type", b"application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class RouteGroup:
-    """What answers of one group of routes have in common.
+@dataclass(slots=True)
+class ApiResponse:
+    """A response, its body in one piece or in many.
 
     Args:
-        newline: whether the body ends with one.
-        identity: whether the answer names organisation and project.
-        upstream: whether the answer says how long the service behind the gateway took.
-        headers: further headers.
+        status: the HTTP status.
+        headers: the headers.
+        body: the body, or its pieces.
+        group: the group it belongs to, if that is not its operation's: the gateway answers before the operation.
     """
-
-    newline: bool
-    identity: bool
-    upstream: bool = False
-    headers: tuple[Header, ...] = ()
-
-
-# recording: openai-dotnet 2025-09 (fine_tuning, models) and 2026-05 (files), header by header; what belongs to the
-# content delivery network in front of the service (cf-*, alt-svc, server, cookies) is not the API's and left out.
-_ANY_ORIGIN = (b"access-control-allow-origin", b"*")
-FINE_TUNING = RouteGroup(newline=False, identity=True, upstream=True)
-FILES = RouteGroup(newline=True, identity=True, headers=(_ANY_ORIGIN, (b"access-control-expose-headers", b"CF-Ray")))
-UPLOADS = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-MODELS = RouteGroup(newline=False, identity=False, upstream=True)
-MODEL_DELETED = RouteGroup(newline=True, identity=True, upstream=True, headers=(_ANY_ORIGIN,))
-INFERENCE = RouteGroup(newline=True, identity=True)  # printed outputs; its x-ratelimit-* are left out
-GATEWAY = RouteGroup(newline=True, identity=False, headers=(_ANY_ORIGIN,))
-CONTROL = RouteGroup(newline=True, identity=False)
-
-
-@dataclass(slots=True)
-class Response:
-    """What a request gets: a status, headers, and a body in one piece or in many."""
 
     status: int
     headers: list[Header]
     body: bytes | Iterator[bytes]
-    family: RouteGroup | None = None
-    """Where it is not its route's own: an answer of the gateway, which never asked the route."""
+    group: RouteGroup | None = None
 
     async def send(self, send: Send) -> None:
-        """Send the answer as plain ASGI messages."""
+        """Send it as plain ASGI messages."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         if isinstance(self.body, bytes):
             await send({"type": "http.response.body", "body": self.body})
@@ -71,7 +46,7 @@ class Response:
 
 
 def dump(value: Any, newline: bool = False) -> bytes:
-    """JSON as the service writes it; small floats are spelt as orjson spells them, too, and not as Python does.
+    """Write JSON as the service does, which spells small floats as orjson does, and not as Python does.
 
     Source: recording GetCheckpoints, ``4.76837158203125e-6`` and ``0.00001180739673145581``; only with these is its
     body as long as its Content-Length says.
@@ -79,55 +54,65 @@ def dump(value: Any, newline: bool = False) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | (orjson.OPT_APPEND_NEWLINE if newline else 0))
 
 
-def json_response(value: Any, family: RouteGroup, status: int = 200) -> Response:
-    """An answer with a JSON body."""
-    body = dump(value, family.newline)
-    return Response(status, [JSON_TYPE, (b"content-length", b"%d" % len(body))], body)
+def whole_response(body: bytes, content_type: Header = JSON_TYPE, status: int = 200) -> ApiResponse:
+    """Return a response with a body in one piece."""
+    return ApiResponse(status, [content_type, (b"content-length", b"%d" % len(body))], body)
 
 
-def error_response(error: ApiError, family: RouteGroup) -> Response:
-    """An error of the API. Files errors have a twin beside ``error`` (recording: FilesTests)."""
+def json_response(value: Any, group: RouteGroup, status: int = 200) -> ApiResponse:
+    """Return a response with a JSON body."""
+    return whole_response(dump(value, group.newline), status=status)
+
+
+def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -> ApiResponse:
+    """Return the response for an error of the API.
+
+    Args:
+        error: the error.
+        group: the operation's group; that of files repeats the error under ``detail`` (recording: FilesTests).
+        detail: False where the account's dialect has no ``detail`` at all.
+    """
     if error.status == 401:
         return _gateway_error(error)
     body: dict[str, Any] = {"error": error.body()}
-    if family is FILES:
+    if group.error_detail and detail:
         body["detail"] = {"message": error.message, "code": error.code}
-    return json_response(body, family, error.status)
+    return json_response(body, group, error.status)
 
 
-def _gateway_error(error: ApiError) -> Response:
-    """The gateway's refusal to let a request in: the same on every route (recording of 2023-08)."""
+def _gateway_error(error: ApiError) -> ApiResponse:
+    """Return the gateway's 401, which is the same for every operation (recording of 2023-08)."""
     body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
-    length = (b"content-length", b"%d" % len(body))
-    return Response(
-        error.status, [JSON_TYPE, length, (b"www-authenticate", b'Basic realm="OpenAI API"')], body, GATEWAY
-    )
+    response = whole_response(body, status=error.status)
+    response.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))
+    response.group = GATEWAY
+    return response
 
 
-def usage_error_response(message: str, status: int = 400) -> Response:
-    """An error of the fake's own user, which no service would send; ``message`` is where SDKs look for a text."""
+def usage_error_response(message: str, status: int = 400) -> ApiResponse:
+    """Return an error of the fake's own user, which no service would send; SDKs look for a text in ``message``."""
     return json_response({"fake_error": message, "message": f"fake-fine-tuning: {message}"}, CONTROL, status)
 
 
 def is_usage_error(body: bytes) -> bool:
-    """Whether *body*, or its beginning, is that of a usage answer."""
+    """Return whether *body*, or its beginning, is that of a usage error."""
     return b'"fake_error"' in body[:32]
 
 
-def add_request_id(answer: Response, family: RouteGroup, account: Account, ordinal: int) -> None:
+def add_request_id(response: ApiResponse, group: RouteGroup, account: Account, ordinal: int) -> None:
     """Add the headers that name the service's version, the account and the request."""
-    if family is CONTROL:
+    if group is CONTROL:
         return
     request, noise = ids.request_id(account.settings.seed, ordinal)
-    spent = b"%d" % (20 + noise % 400)  # milliseconds, derived: same seed, same bytes
-    headers = answer.headers
-    if family.identity:
+    elapsed_ms = b"%d" % (20 + noise % 400)  # derived: same seed, same bytes
+    headers = response.headers
+    if group.identity:
         headers.append((b"openai-organization", account.settings.organization.encode()))
         headers.append((b"openai-project", account.project.encode()))
-    headers.append((b"openai-processing-ms", spent))
+    headers.append((b"openai-processing-ms", elapsed_ms))
     headers.append((b"openai-version", b"2020-10-01"))
     headers.append((b"x-content-type-options", b"nosniff"))
-    if family.upstream:
-        headers.append((b"x-envoy-upstream-service-time", spent))
+    if group.upstream:
+        headers.append((b"x-envoy-upstream-service-time", elapsed_ms))
     headers.append((b"x-request-id", request.encode()))
-    headers.extend(family.headers)
+    headers.extend(group.headers)

@@ -1,9 +1,9 @@
-"""The door in this process: transports for httpx and httpx2, sync and async, on the application driven by hand."""
+"""Transports for httpx and httpx2, sync and async, that call the fake in this process."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -13,40 +13,43 @@ from ..usage_errors import FakeUsageError
 from .connections import Ending
 from .in_process import InProcessResponse, call_app
 
-_WITHOUT_ANSWER: Mapping[Ending, tuple[str, str]] = {
+_ERRORS: Mapping[Ending, tuple[str, str]] = {
     "timeout": ("ReadTimeout", "The read operation timed out"),
     "disconnect": ("RemoteProtocolError", "Server disconnected without sending a response."),
     "refuse": ("ConnectError", "[Errno 111] Connection refused"),
 }
-"""What either library raises, in its own words."""
+"""What either library raises, with its own texts."""
 
 
 def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:
-    """A transport of *library* (``httpx``, the default, or ``httpx2``) for its ``Client`` and ``AsyncClient`` alike.
+    """Return a transport of *library* (``httpx``, the default, or ``httpx2``) for ``Client`` and ``AsyncClient``.
 
     It is both libraries' ``BaseTransport`` and ``AsyncBaseTransport``, which no one type can say: hence `Any`.
     """
     if library is None:
         import httpx as library
     if not hasattr(library, "BaseTransport"):
-        raise FakeUsageError(f"library is {library!r}: the module httpx or httpx2 is wanted")
+        raise FakeUsageError(f"library must be the module httpx or httpx2, got {library!r}")
     return _transport_class(library)(app)
 
 
-def _error(library: ModuleType, reply: InProcessResponse, ending: Ending) -> Callable[..., Exception]:
-    """What *library* raises where there is no answer: what a script has named, if that is its own, or the usual."""
-    names, text = reply.called
-    usual, words = _WITHOUT_ANSWER[ending]
-    kinds = [kind for name in names if isinstance(kind := getattr(library, name, None), type)]
-    own = next((kind for kind in kinds if issubclass(kind, library.TransportError)), None)
-    return partial(own, text or words) if own else partial(getattr(library, usual), words)
+def _transport_error(library: ModuleType, response: InProcessResponse, ending: Ending, request: Any) -> Any:
+    """Return what *library* raises without a response: what a script has named, if it has that, or the usual."""
+    names, text = response.client_error
+    usual, usual_text = _ERRORS[ending]
+    for name in names:
+        error = getattr(library, name, None)
+        if isinstance(error, type) and issubclass(error, library.TransportError):
+            return error(text or usual_text, request=request)
+    return getattr(library, usual)(usual_text, request=request)
 
 
 @cache
 def _transport_class(library: ModuleType) -> Any:
-    """The class is made per library, since each of them checks for its own base classes."""
+    """Make the class for one library, since each of them checks for its own base classes."""
     base: Any = library.BaseTransport
     async_base: Any = library.AsyncBaseTransport
+    truncated_stream = _truncated_stream_class(library)
 
     class FakeTransport(base, async_base):  # type: ignore[misc]
         """Hands requests to the fake in this process; where a fault hits one, it raises what the library would."""
@@ -56,28 +59,34 @@ def _transport_class(library: ModuleType) -> Any:
 
         def handle_request(self, request: Any) -> Any:
             """Answer a request of a ``Client``."""
-            return self._answer(request, request.read())
+            return self._respond(request, request.read())
 
         async def handle_async_request(self, request: Any) -> Any:
             """Answer a request of an ``AsyncClient``."""
-            return self._answer(request, await request.aread())
+            return self._respond(request, await request.aread())
 
-        def _answer(self, request: Any, body: bytes) -> Any:
+        def _respond(self, request: Any, body: bytes) -> Any:
             patience_s = request.extensions.get("timeout", {}).get("read")
             url, headers = request.url, request.headers.raw
-            reply = call_app(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
-            if reply.ending is None:
-                return library.Response(reply.status, headers=reply.headers, stream=library.ByteStream(reply.body))
-            if not reply.status:
-                raise _error(library, reply, reply.ending)(request=request)
-            return library.Response(reply.status, headers=reply.headers, stream=Torn(reply))
+            response = call_app(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
+            if response.ending and not response.status:
+                raise _transport_error(library, response, response.ending, request)
+            stream = truncated_stream(response) if response.ending else library.ByteStream(response.body)
+            return library.Response(response.status, headers=response.headers, stream=stream)
 
-    class Torn(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
-        """A body that ends before its time."""
+    return FakeTransport
 
-        def __init__(self, reply: InProcessResponse) -> None:
-            self._body = reply.body
-            self._promised = dict(reply.headers)[b"content-length"].decode()
+
+@cache
+def _truncated_stream_class(library: ModuleType) -> Any:
+    """Make the class of a body that ends before its time, for one library."""
+
+    class TruncatedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
+        """Yields what came of the body, then raises."""
+
+        def __init__(self, response: InProcessResponse) -> None:
+            self._body = response.body
+            self._expected = dict(response.headers)[b"content-length"].decode()
 
         def __iter__(self) -> Iterator[bytes]:
             yield self._body
@@ -88,7 +97,7 @@ def _transport_class(library: ModuleType) -> Any:
             raise self._error()
 
         def _error(self) -> Any:
-            came = f"(received {len(self._body)} bytes, expected {self._promised})"
-            return library.RemoteProtocolError(f"peer closed connection without sending complete message body {came}")
+            sizes = f"(received {len(self._body)} bytes, expected {self._expected})"
+            return library.RemoteProtocolError(f"peer closed connection without sending complete message body {sizes}")
 
-    return FakeTransport
+    return TruncatedStream

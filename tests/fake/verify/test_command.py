@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fine_tuning_fakeserver.cli import main
-from recorded_session import Asked, session, write
+from recorded_session import Exchange, session, write
 
 JSON_TYPE = [("content-type", "application/json")]
-MODEL = Asked("GET", "/v1/models/none", b"", "x/y", 404, JSON_TYPE, b'{"error": {"message": "gone"}}')
+MODEL = Exchange("GET", "/v1/models/none", b"", "x/y", 404, JSON_TYPE, b'{"error": {"message": "gone"}}')
 
 
 def test_what_a_person_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +42,7 @@ def test_differences_are_shown_and_fail(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_long_values_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A row stays readable whatever was recorded."""
-    long = Asked("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": "x" * 9999}).encode())
+    long = Exchange("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": "x" * 9999}).encode())
 
     assert main(["verify", str(write(tmp_path, "proxy.json", [long]))]) == 1
     assert max(map(len, capsys.readouterr().out.splitlines())) < 400
@@ -55,10 +55,10 @@ def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     assert main(["verify", "--json", str(tmp_path)]) == 1
 
-    told = json.loads(capsys.readouterr().out)
-    assert told["totals"] == {"exact": 1, "same_shape": 0, "differs": 1, "not_applicable": 0}
-    assert [text.partition(": ")[0] for text in told["passed_over"]] == [str(tmp_path / "other.json")]
-    (recording,) = told["recordings"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["totals"] == {"exact": 1, "same_shape": 0, "differs": 1, "not_applicable": 0}
+    assert [text.partition(": ")[0] for text in output["passed_over"]] == [str(tmp_path / "other.json")]
+    (recording,) = output["recordings"]
     assert (recording["format"], recording["problems"]) == ("test-proxy", [])
     assert recording["rows"][0] == {
         "number": 0,
@@ -74,16 +74,16 @@ def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_folders_are_verified_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder's recordings are counted together; a file in it that is no recording is passed over, and named."""
-    asked = session()
+    exchanges = session()
     for name in ("vcr.yaml", "session.har"):
-        write(tmp_path, name, asked)
+        write(tmp_path, name, exchanges)
     (tmp_path / "other.json").write_text("{}")
 
     assert main(["verify", str(tmp_path)]) == 0
 
     out, err = capsys.readouterr()
     assert out.endswith("verified: 66 exact, 0 same shape, 0 differ, 2 not applicable\n")
-    assert err.startswith(f"passed over: {tmp_path / 'other.json'}: no recording")
+    assert err.startswith(f"passed over: {tmp_path / 'other.json'}: not a recording")
 
 
 def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,22 +92,23 @@ def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     odd = jobs.answer.replace(b'"status": "succeeded"', b'"status": "created"')
 
     assert (
-        main(["verify", str(write(tmp_path, "vcr.yaml", [Asked("GET", jobs.path, b"", "", 200, JSON_TYPE, odd)]))]) == 1
+        main(["verify", str(write(tmp_path, "vcr.yaml", [Exchange("GET", jobs.path, b"", "", 200, JSON_TYPE, odd)]))])
+        == 1
     )
     assert "  note: ftjob-" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "expected"),
     [
         ("none", None, "no such file or folder"),
-        ("other.json", "{}", "wanted is test-proxy JSON"),
+        ("other.json", "{}", "expected test-proxy JSON"),
         ("broken.json", '{"Entries": [7]}', "broken test-proxy recording"),
-        ("cut.yaml", "a: [", "no YAML"),
+        ("cut.yaml", "a: [", "not YAML"),
     ],
 )
 def test_unusable_recordings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None, expected: str
 ) -> None:
     """A path that cannot be used is named with what would be right: one line, exit code 2, nothing verified."""
     path = tmp_path / name
@@ -119,7 +120,7 @@ def test_unusable_recordings(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"fake-fine-tuning verify: {path}: ")
-    assert said in err
+    assert expected in err
     assert err.count("\n") == 1
 
 
@@ -131,7 +132,7 @@ def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixtur
     write(tmp_path, "vcr.yaml", session())
     (tmp_path / "broken.json").write_text("{")
     assert main(["verify", str(tmp_path)]) == 2
-    assert "broken.json: no JSON" in capsys.readouterr().err
+    assert "broken.json: not JSON" in capsys.readouterr().err
 
 
 def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,13 +140,13 @@ def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[s
     late = session()[0]
     odd = late.answer.replace(b'"created_at": 17', b'"created_at": 99999999999917')
 
-    assert main(["verify", str(write(tmp_path, "vcr.yaml", [Asked(*late_parts(late), odd)]))]) == 2
-    assert "the fake has no account for this recording: start is" in capsys.readouterr().err
+    assert main(["verify", str(write(tmp_path, "vcr.yaml", [Exchange(*request_parts(late), odd)]))]) == 2
+    assert "the fake has no account for this recording: start must be" in capsys.readouterr().err
 
 
-def late_parts(asked: Asked) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:
+def request_parts(exchange: Exchange) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:
     """All of an exchange but its answer."""
-    return asked.method, asked.path, asked.body, asked.kind, asked.status, asked.headers
+    return exchange.method, exchange.path, exchange.body, exchange.kind, exchange.status, exchange.headers
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

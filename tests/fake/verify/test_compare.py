@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver.verify.compare import API_HEADERS, Comparison, compare, differences
-from fine_tuning_fakeserver.verify.recording import RecordedExchange, answer_of
+from fine_tuning_fakeserver.verify.compare import API_HEADERS, Comparison, compare, json_differences
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, parse_answer
 from fine_tuning_fakeserver.web.in_process import InProcessResponse
 
 JSON_TYPE = "application/json"
@@ -19,7 +19,7 @@ JSON_TYPE = "application/json"
 def recorded(body: bytes, status: int = 200, end_is_known: bool = True, **headers: str) -> RecordedExchange:
     """An exchange with this answer; `_` in a header's name is a dash."""
     named = {"content-type": JSON_TYPE, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    answer = answer_of(body, named)
+    answer = parse_answer(body, named)
     return RecordedExchange(0, "GET", "https://x/v1/models", {}, b"", status, named, body, answer, end_is_known)
 
 
@@ -186,14 +186,14 @@ values = st.recursive(
 @given(values)
 def test_what_is_equal_does_not_differ(value: Any) -> None:
     """A value never differs from itself."""
-    assert not list(differences(value, json.loads(json.dumps(value))))
+    assert not list(json_differences(value, json.loads(json.dumps(value))))
 
 
 @given(values, values)
 def test_what_differs_differs_both_ways(one: Any, other: Any) -> None:
     """Two values differ as much seen from one side as from the other."""
-    there = [is_free for _, is_free in differences(one, other)]
-    back = [is_free for _, is_free in differences(other, one)]
+    there = [is_free for _, is_free in json_differences(one, other)]
+    back = [is_free for _, is_free in json_differences(other, one)]
 
     assert bool(there) == bool(back) == (json.dumps(one) != json.dumps(other))
     assert all(there) == all(back)

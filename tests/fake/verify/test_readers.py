@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from fine_tuning_fakeserver.verify.readers import files_in, read_recordings
+from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import NotARecordingError, RecordedExchange, RecordingError
-from recorded_session import FORMATS, Asked, session, write
+from recorded_session import FORMATS, Exchange, session, write
 
 SMALL = [
-    Asked(
+    Exchange(
         "GET",
         "/v1/models/m?a=b",
         b"",
@@ -25,7 +25,7 @@ SMALL = [
         [("content-type", "application/json")],
         b'{\n  "id": "m"\n}',
     ),
-    Asked(
+    Exchange(
         "POST",
         "/v1/fine_tuning/jobs",
         b'{"model":"m"}',
@@ -55,20 +55,20 @@ def only(folder: Path, text: str, name: str = "one.json") -> RecordedExchange:
     """The one exchange of a recording with this text."""
     path = folder / name
     path.write_text(text, "utf-8")
-    return read_recordings(path).exchanges[0]
+    return read_recording(path).exchanges[0]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_formats_tell_the_same(tmp_path: Path, name: str) -> None:
     """Method, address, status, headers and bodies come out of every format as they went in."""
-    found = read_recordings(write(tmp_path, name, SMALL)).exchanges
+    found = read_recording(write(tmp_path, name, SMALL)).exchanges
 
     assert [each.method for each in found] == ["GET", "POST"]
     assert [each.target for each in found] == ["/v1/models/m?a=b", "/v1/fine_tuning/jobs"]
     assert [each.status for each in found] == [200, 400]
     assert [each.body for each in found] == [each.answer for each in SMALL]
-    assert [each.answer for each in found] == [{"id": "m"}, {"error": {}}]
-    assert found[1].asked == {"model": "m"}
+    assert [each.json for each in found] == [{"id": "m"}, {"error": {}}]
+    assert found[1].request_members == {"model": "m"}
     assert found[0].query == {"a": "b"}
     assert found[0].headers["content-type"] == "application/json"
 
@@ -78,7 +78,7 @@ def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str) -> None:
     """The format is known from the content."""
     formats = {"vcr.yaml": "vcr", "ruby.yml": "vcr", "proxy.json": "test-proxy", "session.har": "har"}
 
-    assert formats[name] == read_recordings(write(tmp_path, name, SMALL)).format
+    assert formats[name] == read_recording(write(tmp_path, name, SMALL)).format
 
 
 def test_numbers_of_the_proxy_keep_their_spelling(tmp_path: Path) -> None:
@@ -148,16 +148,16 @@ def test_unanswered_requests_of_a_browser_are_left_out(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "empty.json": ("", "no JSON"),
-    "cut.json": ('{"Entries": [', "no JSON"),
-    "cut.yaml": ("a: [", "no YAML"),
-    "tag.yaml": ("interactions: [!ruby/object:Set {}]", "no YAML"),
-    "python.yaml": ("interactions: [!!python/object:os.system {}]", "no YAML"),
-    "deep.json": ("[" * 100_000, "no JSON"),
+    "empty.json": ("", "not JSON"),
+    "cut.json": ('{"Entries": [', "not JSON"),
+    "cut.yaml": ("a: [", "not YAML"),
+    "tag.yaml": ("interactions: [!ruby/object:Set {}]", "not YAML"),
+    "python.yaml": ("interactions: [!!python/object:os.system {}]", "not YAML"),
+    "deep.json": ("[" * 100_000, "not JSON"),
     "entry.json": ('{"Entries": [{}]}', "broken test-proxy recording: KeyError"),
     "kind.json": ('{"Entries": [7]}', "broken test-proxy recording"),
     "status.json": (entry(StatusCode="soon"), "broken test-proxy recording: ValueError"),
-    "method.json": (entry(RequestMethod="GET /"), "'GET /' is no method"),
+    "method.json": (entry(RequestMethod="GET /"), "method must be a word, got 'GET /'"),
     "address.json": (entry(RequestUri="http://["), "broken test-proxy recording: ValueError"),
     "blank.json": (entry(RequestUri="https://x/v1/\a"), "broken test-proxy recording"),
     "vcr.yaml": ("interactions: [{request: {}}]", "broken vcr recording"),
@@ -168,14 +168,14 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
     """What cannot be read is named, with what is wrong; it is never a traceback."""
-    text, said = BROKEN[name]
+    text, expected = BROKEN[name]
     path = tmp_path / name
     path.write_text(text, "utf-8")
 
     with pytest.raises(RecordingError, match=r"(?s)^" + str(path)) as caught:
-        read_recordings(path)
+        read_recording(path)
 
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -186,7 +186,7 @@ def test_other_documents_are_no_recordings(tmp_path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
     with pytest.raises(NotARecordingError, match="Entries"):
-        read_recordings(path)
+        read_recording(path)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(RecordingError, match="cannot be read as text"):
-        read_recordings(path)
+        read_recording(path)
 
 
 def test_folders_are_gone_through(tmp_path: Path) -> None:
@@ -204,10 +204,10 @@ def test_folders_are_gone_through(tmp_path: Path) -> None:
     for name in ("b.json", "inner/a.yml", "c.HAR", "notes.txt"):
         (tmp_path / name).write_text("{}")
 
-    found = [path.name for path, is_named in files_in([tmp_path]) if not is_named]
+    found = [path.name for path, is_named in find_files([tmp_path]) if not is_named]
 
     assert sorted(found) == ["a.yml", "b.json", "c.HAR"]
-    assert list(files_in([tmp_path / "notes.txt"])) == [(tmp_path / "notes.txt", True)]
+    assert list(find_files([tmp_path / "notes.txt"])) == [(tmp_path / "notes.txt", True)]
 
 
 @pytest.mark.parametrize("name", ["", "none"])
@@ -216,11 +216,11 @@ def test_missing_paths_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
 
     with pytest.raises(RecordingError, match=r"no such file or folder|has no recording"):
-        list(files_in([path]))
+        list(find_files([path]))
 
 
 def test_a_whole_session_is_read(tmp_path: Path) -> None:
     """Every exchange of a session is there, in its order."""
-    asked = session()
+    exchanges = session()
 
-    assert len(asked) == len(read_recordings(write(tmp_path, "vcr.yaml", asked)).exchanges)
+    assert len(exchanges) == len(read_recording(write(tmp_path, "vcr.yaml", exchanges)).exchanges)

@@ -13,10 +13,10 @@ import pytest
 import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.verify.readers import read_recordings
-from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording, answer_of
+from fine_tuning_fakeserver.verify.readers import read_recording
+from fine_tuning_fakeserver.verify.recording import RecordedExchange, Recording, parse_answer
 from fine_tuning_fakeserver.verify.replay import LOST, VerifiedRecording, verify
-from recorded_session import FORMATS, Asked, Recorder, session, write
+from recorded_session import FORMATS, Exchange, Recorder, session, write
 from strategies import BORN, ROWS, form
 
 ROUTELESS = "GET /v1/no/route is no route of the fake"
@@ -28,14 +28,14 @@ def verdicts(verified: VerifiedRecording) -> list[str]:
     return [row.comparison.verdict for row in verified.rows if not row.reason]
 
 
-def unlike(verified: VerifiedRecording) -> list[Any]:
+def inexact(verified: VerifiedRecording) -> list[Any]:
     """The rows that are not exact, with what there is to say of them."""
     return [row for row in verified.rows if not row.reason and row.comparison.verdict != "exact"]
 
 
-def of(asked: Sequence[Asked]) -> Recording:
+def recording_of(exchanges: Sequence[Exchange]) -> Recording:
     """The exchanges as they were, without the way through a file."""
-    exchanges = [
+    recorded = [
         RecordedExchange(
             number,
             each.method,
@@ -45,19 +45,19 @@ def of(asked: Sequence[Asked]) -> Recording:
             each.status,
             dict(each.headers),
             each.answer,
-            answer_of(each.answer, dict(each.headers)),
+            parse_answer(each.answer, dict(each.headers)),
         )
-        for number, each in enumerate(asked)
+        for number, each in enumerate(exchanges)
     ]
-    return Recording(Path("session"), "made up", tuple(exchanges))
+    return Recording(Path("session"), "made up", tuple(recorded))
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
     """Whatever the format, each recorded answer of the fake comes out again byte for byte."""
-    verified = verify(read_recordings(write(tmp_path, name, session())))
+    verified = verify(read_recording(write(tmp_path, name, session())))
 
-    assert unlike(verified) == []
+    assert inexact(verified) == []
     assert [row.reason for row in verified.rows if row.reason] == [ROUTELESS]
     assert verified.problems == ()
 
@@ -65,9 +65,9 @@ def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
 def test_a_session_of_another_account_is_exact() -> None:
     """Seed, organisation, pace, plan and models of the recorded account need not be told."""
     plan = {"validating": "5m", "seconds_per_step": 1, "queued": 60}
-    asked = session(seed=77, organization_id="org-1", organization="acme", owner="user-9", pace="polls", plan=plan)
+    exchanges = session(seed=77, organization_id="org-1", organization="acme", owner="user-9", pace="polls", plan=plan)
 
-    assert unlike(verify(of(asked))) == []
+    assert inexact(verify(recording_of(exchanges))) == []
 
 
 def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
@@ -85,15 +85,15 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
         client.get(f"/fine_tuning/jobs/{job['id']}/checkpoints")
         client.get(f"/files/{job['result_files'][0]}/content")
 
-    verified = verify(read_recordings(path))
+    verified = verify(read_recording(path))
 
-    assert unlike(verified) == []
+    assert inexact(verified) == []
     assert len(verified.rows) == 8
 
 
 def test_lost_request_bodies_are_noted(tmp_path: Path) -> None:
     """A row whose request had to be written again says so."""
-    verified = verify(read_recordings(write(tmp_path, "proxy.json", session())))
+    verified = verify(read_recording(write(tmp_path, "proxy.json", session())))
 
     assert [row.path for row in verified.rows if LOST in row.comparison.notes] == [
         "/v1/files",
@@ -111,17 +111,17 @@ def test_a_lost_json_body_is_written_again() -> None:
         "/fine_tuning/jobs",
         {"model": "gpt-4o-mini", "training_file": training, "method": method, "suffix": "s"},
     )
-    said = {"filename": "a.bin", "purpose": "assistants", "bytes": 3, "mime_type": "x/y"}
-    upload = record.call("POST", "/uploads", said)["id"]
+    body = {"filename": "a.bin", "purpose": "assistants", "bytes": 3, "mime_type": "x/y"}
+    upload = record.call("POST", "/uploads", body)["id"]
     part = b'--B\r\nContent-Disposition: form-data; name="data"; filename="x"\r\n\r\nabc\r\n--B--\r\n'
     made = record.call("POST", f"/uploads/{upload}/parts", part, FORM)["id"]
     record.call("POST", f"/uploads/{upload}/complete", {"part_ids": [made]})
     refused = record.call("POST", "/files", form(b"x", purpose="none"), FORM)
-    whole = of(record.asked)
+    whole = recording_of(record.exchanges)
     lost = [_without_body(each) for each in whole.exchanges]
 
     assert refused["error"]["param"] == "purpose"
-    assert unlike(verify(Recording(whole.path, whole.format, tuple(lost)))) == []
+    assert inexact(verify(Recording(whole.path, whole.format, tuple(lost)))) == []
 
 
 def _without_body(exchange: RecordedExchange) -> RecordedExchange:
@@ -130,13 +130,13 @@ def _without_body(exchange: RecordedExchange) -> RecordedExchange:
 
 def test_a_part_of_a_session_needs_no_beginning() -> None:
     """Lists, jobs, files and models that were there before are put in; a page's cursor and what follows it, too."""
-    asked = session()
-    lists = [each for each in asked if each.method == "GET" and each.status == 200 and "content" not in each.path]
+    exchanges = session()
+    lists = [each for each in exchanges if each.method == "GET" and each.status == 200 and "content" not in each.path]
     alone = [each for each in lists if "/events" not in each.path and "/checkpoints" not in each.path]
 
     for each in alone:
-        verified = verify(of([each]))
-        assert unlike(verified) == [], each.path
+        verified = verify(recording_of([each]))
+        assert inexact(verified) == [], each.path
 
 
 def test_pages_of_a_list_fit_together() -> None:
@@ -146,46 +146,46 @@ def test_pages_of_a_list_fit_together() -> None:
     for _ in range(9):
         record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
         record.call("POST", "/files", form(ROWS.encode()), FORM)
-    del record.asked[:]
+    del record.exchanges[:]
     for path in ("/fine_tuning/jobs", "/files"):
         first = record.call("GET", f"{path}?limit=3")["data"][-1]["id"]
         second = record.call("GET", f"{path}?limit=3&after={first}")["data"][-1]["id"]
         record.call("GET", f"{path}?limit=2&after={second}")
 
-    assert unlike(verify(of(record.asked))) == []
-    assert unlike(verify(of(record.asked[1:2]))) == []
-    assert unlike(verify(of(record.asked[4:5]))) == []
+    assert inexact(verify(recording_of(record.exchanges))) == []
+    assert inexact(verify(recording_of(record.exchanges[1:2]))) == []
+    assert inexact(verify(recording_of(record.exchanges[4:5]))) == []
 
 
 def test_glimpses_are_enough_for_the_shape() -> None:
     """Events and checkpoints of a job of which nothing else was recorded have the recorded shape, or are exact."""
-    asked = session()
-    events = next(each for each in asked if "/events?limit=1000" in each.path)
-    checkpoints = next(each for each in asked if each.path.endswith("/checkpoints"))
+    exchanges = session()
+    events = next(each for each in exchanges if "/events?limit=1000" in each.path)
+    checkpoints = next(each for each in exchanges if each.path.endswith("/checkpoints"))
 
-    assert verdicts(verify(of([checkpoints]))) == ["exact"]
-    assert verdicts(verify(of([events]))) == ["same shape"]
-    assert verdicts(verify(of([events, checkpoints]))) == ["same shape", "exact"]
+    assert verdicts(verify(recording_of([checkpoints]))) == ["exact"]
+    assert verdicts(verify(recording_of([events]))) == ["same shape"]
+    assert verdicts(verify(recording_of([events, checkpoints]))) == ["same shape", "exact"]
 
 
 def test_files_that_were_read_or_deleted_were_there() -> None:
     """A file of which only the content, or the end, was recorded is put in; its bytes are others."""
-    asked = session()
-    content = next(each for each in asked if each.path.endswith("/content"))
-    deleted = next(each for each in asked if each.method == "DELETE" and "/files/" in each.path)
+    exchanges = session()
+    content = next(each for each in exchanges if each.path.endswith("/content"))
+    deleted = next(each for each in exchanges if each.method == "DELETE" and "/files/" in each.path)
 
-    assert verdicts(verify(of([content]))) == ["same shape"]
-    assert verdicts(verify(of([deleted]))) == ["exact"]
+    assert verdicts(verify(recording_of([content]))) == ["same shape"]
+    assert verdicts(verify(recording_of([deleted]))) == ["exact"]
 
 
 def test_models_that_were_used_or_deleted_were_there() -> None:
     """A tuned model of which only its use, or its end, was recorded is put in."""
-    asked = session()
-    deleted = next(each for each in asked if each.method == "DELETE" and "/models/" in each.path)
-    used = next(each for each in asked if each.method == "POST" and b'"model": "ft:' in each.body)
+    exchanges = session()
+    deleted = next(each for each in exchanges if each.method == "DELETE" and "/models/" in each.path)
+    used = next(each for each in exchanges if each.method == "POST" and b'"model": "ft:' in each.body)
 
-    assert verdicts(verify(of([deleted]))) == ["exact"]
-    assert verdicts(verify(of([used]))) == ["exact"]
+    assert verdicts(verify(recording_of([deleted]))) == ["exact"]
+    assert verdicts(verify(recording_of([used]))) == ["exact"]
 
 
 @pytest.mark.parametrize("error", ["server_error", {"code": "x", "message": "It broke.", "param": None}])
@@ -200,7 +200,7 @@ def test_failures_end_as_they_ended(error: Any, fail_at: Any) -> None:
     record.call("GET", f"/fine_tuning/jobs/{job['id']}/events?limit=100")
     record.call("GET", "/fine_tuning/jobs")
 
-    assert unlike(verify(of(record.asked))) == []
+    assert inexact(verify(recording_of(record.exchanges))) == []
 
 
 def test_other_methods_are_exact() -> None:
@@ -224,8 +224,8 @@ def test_other_methods_are_exact() -> None:
         job = record.call("GET", f"/fine_tuning/jobs/{job['id']}")
     record.call("GET", "/fine_tuning/jobs")
 
-    assert unlike(verify(of(record.asked))) == []
-    assert unlike(verify(of(record.asked[-1:]))) == []
+    assert inexact(verify(recording_of(record.exchanges))) == []
+    assert inexact(verify(recording_of(record.exchanges[-1:]))) == []
 
 
 def test_refused_keys_are_refused_again() -> None:
@@ -234,16 +234,16 @@ def test_refused_keys_are_refused_again() -> None:
     record.call("GET", "/models")
     missing = record.send("GET", "/models", None, ())
     headers = [(name.decode(), value.decode()) for name, value in missing.headers]
-    record.asked.append(Asked("GET", "/v1/models", b"", "x/y", missing.status, headers, missing.body))
+    record.exchanges.append(Exchange("GET", "/v1/models", b"", "x/y", missing.status, headers, missing.body))
 
-    assert verdicts(verify(of(record.asked))) == ["same shape", "exact"]
+    assert verdicts(verify(recording_of(record.exchanges))) == ["same shape", "exact"]
 
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
 def test_faults_are_not_asked_for(status: int) -> None:
     """What no state of an account brings about is not applicable, with the reason."""
-    each = Asked("GET", "/v1/models", b"", "x/y", status, [], b"{}")
-    (row,) = verify(of([each])).rows
+    each = Exchange("GET", "/v1/models", b"", "x/y", status, [], b"{}")
+    (row,) = verify(recording_of([each])).rows
 
     assert row.comparison.verdict == "not applicable"
     assert str(status) in row.reason
@@ -251,38 +251,38 @@ def test_faults_are_not_asked_for(status: int) -> None:
 
 def test_settings_can_be_given() -> None:
     """What an account is besides, such as a dialect, is told as settings."""
-    asked = session(base64_results=False)
+    exchanges = session(base64_results=False)
 
-    assert len(unlike(verify(of(asked)))) == 1
-    assert unlike(verify(of(asked), {"base64_results": False})) == []
+    assert len(inexact(verify(recording_of(exchanges)))) == 1
+    assert inexact(verify(recording_of(exchanges), {"base64_results": False})) == []
     with pytest.raises((TypeError, FakeUsageError)):
-        verify(of(asked), {"no_such_setting": 1})
+        verify(recording_of(exchanges), {"no_such_setting": 1})
 
 
 def test_facts_that_are_no_facts_are_told() -> None:
     """A job that the fake cannot hold is a note; its rows differ, and the rest goes on."""
-    asked = session()
-    listed = next(each for each in asked if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
+    exchanges = session()
+    listed = next(each for each in exchanges if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
     odd = listed.answer.replace(b'"status": "succeeded"', b'"status": "created"')
-    verified = verify(of([Asked(listed.method, listed.path, b"", "x/y", 200, listed.headers, odd)]))
+    verified = verify(recording_of([Exchange(listed.method, listed.path, b"", "x/y", 200, listed.headers, odd)]))
 
     assert verdicts(verified) == ["differs"]
     assert len(verified.problems) == 1
-    assert "status is 'created'" in verified.problems[0]
+    assert "got 'created'" in verified.problems[0]
 
 
 def test_any_part_of_a_session_is_taken() -> None:
     """Whatever exchanges are left out, and in whatever order they are, every row gets its verdict."""
-    asked = session()
+    exchanges = session()
     random_ = random.Random(7)
     for _ in range(25):
-        some = random_.sample(asked, random_.randint(1, len(asked)))
-        assert len(verify(of(some)).rows) == len(some)
+        some = random_.sample(exchanges, random_.randint(1, len(exchanges)))
+        assert len(verify(recording_of(some)).rows) == len(some)
 
 
 def test_paths_of_gateways_are_taken_from_the_version_on() -> None:
     """A gateway's prefix before /v1 is no part of the route; what has no version is no route."""
-    whole = of(session()).exchanges[1]
+    whole = recording_of(session()).exchanges[1]
     prefixed = replace(whole, url="https://gateway/openai/v1/fine_tuning/jobs?x=y")
     foreign = replace(whole, url="https://other/openai/fine_tuning/jobs")
     rows = verify(Recording(Path("x"), "x", (prefixed, foreign))).rows
@@ -300,11 +300,15 @@ def test_large_files_take_no_room() -> None:
         b'\n      "expires_at": 1702592000,\n      "status": "processed",\n      "status_details": null\n    }\n  ],'
         b'\n  "has_more": false,\n  "first_id": "file-x",\n  "last_id": "file-x"\n}\n'
     )
-    each = Asked("GET", "/v1/files?purpose=batch", b"", "x/y", 200, [("content-type", "application/json")], listed)
+    each = Exchange("GET", "/v1/files?purpose=batch", b"", "x/y", 200, [("content-type", "application/json")], listed)
 
-    assert unlike(verify(of([each]))) == []
+    assert inexact(verify(recording_of([each]))) == []
     assert verdicts(
-        verify(of([Asked("GET", each.path, b"", "x/y", 200, each.headers, listed.replace(b"5000000000", b"9" * 25))]))
+        verify(
+            recording_of(
+                [Exchange("GET", each.path, b"", "x/y", 200, each.headers, listed.replace(b"5000000000", b"9" * 25))]
+            )
+        )
     ) == ["differs"]
 
 
@@ -313,7 +317,12 @@ def test_time_is_the_recorded_one() -> None:
     each = next(each for each in session(start=BORN) if each.path == "/v1/files" and each.method == "POST")
     answer = each.answer.replace(b"1700000000", b"1600000000")
 
-    assert unlike(verify(of([Asked(each.method, each.path, each.body, each.kind, 200, each.headers, answer)]))) == []
+    assert (
+        inexact(
+            verify(recording_of([Exchange(each.method, each.path, each.body, each.kind, 200, each.headers, answer)]))
+        )
+        == []
+    )
 
 
 def test_what_the_fake_refuses_is_put_in() -> None:
@@ -323,16 +332,16 @@ def test_what_the_fake_refuses_is_put_in() -> None:
     record.call("GET", f"/files/{training}")
     job = record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
     record.call("GET", f"/fine_tuning/jobs/{job['id']}")
-    asked = [
+    exchanges = [
         replace(
             each,
             body=each.body.replace(b"jsonl", b"jsonx").replace(b"gpt-4o", b"gpt-0"),
             answer=each.answer.replace(b"jsonl", b"jsonx"),
         )
-        for each in record.asked
+        for each in record.exchanges
     ]
 
-    assert verdicts(verify(of(asked))) == ["differs", "exact", "differs", "exact"]
+    assert verdicts(verify(recording_of(exchanges))) == ["differs", "exact", "differs", "exact"]
 
 
 def test_lost_forms_tell_when_a_file_ends() -> None:
@@ -341,9 +350,9 @@ def test_lost_forms_tell_when_a_file_ends() -> None:
     ends = b'--B\r\nContent-Disposition: form-data; name="expires_after[%b]"\r\n\r\n%b\r\n'
     body = ends % (b"anchor", b"created_at") + ends % (b"seconds", b"7200") + form(ROWS.encode())
     record.call("POST", "/files", body, FORM)
-    lost = [_without_body(each) for each in of(record.asked).exchanges]
+    lost = [_without_body(each) for each in recording_of(record.exchanges).exchanges]
 
-    assert unlike(verify(Recording(Path("x"), "x", tuple(lost)))) == []
+    assert inexact(verify(Recording(Path("x"), "x", tuple(lost)))) == []
 
 
 def test_the_first_events_tell_the_first_phases() -> None:
@@ -354,12 +363,12 @@ def test_the_first_events_tell_the_first_phases() -> None:
     path = f"/fine_tuning/jobs/{job['id']}"
     record.fake.advance_to("succeeded")
     first = record.call("GET", f"{path}/events?limit=1000")["data"][-5]["id"]
-    kept = [*record.asked[:2]]
-    del record.asked[:]
+    kept = [*record.exchanges[:2]]
+    del record.exchanges[:]
     record.call("GET", path)
     record.call("GET", f"{path}/events?after={first}")
 
-    assert unlike(verify(of([*kept, *record.asked]))) == []
+    assert inexact(verify(recording_of([*kept, *record.exchanges]))) == []
 
 
 def test_jobs_outlive_their_file() -> None:
@@ -371,34 +380,34 @@ def test_jobs_outlive_their_file() -> None:
     record.call("DELETE", f"/files/{training}")
     record.call("GET", f"/fine_tuning/jobs/{job['id']}")
 
-    assert unlike(verify(of(record.asked))) == []
+    assert inexact(verify(recording_of(record.exchanges))) == []
 
 
 @pytest.mark.parametrize(
-    ("was", "is_", "said"),
+    ("was", "is_", "expected"),
     [
-        (b'"seed": ', b'"seed": -1.5, "was": ', "member seed: "),
-        (b'"code": "server_error"', b'"code": 5', "error has the code 5"),
+        (b'"seed": ', b'"seed": -1.5, "was": ', "seed must be a valid integer, "),
+        (b'"code": "server_error"', b'"code": 5', "error.code must be a string, got 5"),
     ],
 )
-def test_odd_facts_are_problems(was: bytes, is_: bytes, said: str) -> None:
+def test_odd_facts_are_problems(was: bytes, is_: bytes, expected: str) -> None:
     """A member that no job of the fake can have is named."""
     record = Recorder(plan={"error": "server_error"})
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
     record.fake.advance_to("failed")
     record.call("GET", "/fine_tuning/jobs")
-    odd = [replace(each, answer=each.answer.replace(was, is_)) for each in record.asked]
+    odd = [replace(each, answer=each.answer.replace(was, is_)) for each in record.exchanges]
     listed = odd[-1:] if b"seed" in was else odd
 
-    assert said in verify(of(listed)).problems[0]
+    assert expected in verify(recording_of(listed)).problems[0]
 
 
 def test_ids_that_are_given_twice_are_problems() -> None:
     """Two files cannot have one id, whatever a recording says."""
-    asked = session()[:1]
+    exchanges = session()[:1]
 
-    verified = verify(of([*asked, *asked]))
+    verified = verify(recording_of([*exchanges, *exchanges]))
 
     assert verdicts(verified)[0] == "exact"
     assert "already" in verified.problems[0]
@@ -411,10 +420,10 @@ def test_lists_from_the_future_are_problems() -> None:
     for _ in range(2):
         record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
     cursor = record.call("GET", "/fine_tuning/jobs?limit=1")["data"][0]["id"]
-    page = record.call("GET", f"/fine_tuning/jobs?after={cursor}") and record.asked[-1]
-    early = replace(record.asked[0], answer=record.asked[0].answer.replace(b"1700000000", b"1600000000"))
+    page = record.call("GET", f"/fine_tuning/jobs?after={cursor}") and record.exchanges[-1]
+    early = replace(record.exchanges[0], answer=record.exchanges[0].answer.replace(b"1700000000", b"1600000000"))
 
-    verified = verify(of([early, page]))
+    verified = verify(recording_of([early, page]))
 
     assert verdicts(verified) == ["exact", "differs"]
     assert len(verified.problems) == 2
@@ -428,7 +437,7 @@ def test_the_first_step_is_enough() -> None:
     record.fake.advance_to(step=1)
     record.call("GET", f"/fine_tuning/jobs/{job['id']}/events")
 
-    assert unlike(verify(of(record.asked))) == []
+    assert inexact(verify(recording_of(record.exchanges))) == []
 
 
 def test_one_thing_may_be_known_twice() -> None:
@@ -438,10 +447,10 @@ def test_one_thing_may_be_known_twice() -> None:
     record.call("GET", f"/files/{training}/content")
     record.call("GET", f"/files?after={training}")
     record.call("POST", "/fine_tuning/jobs/none/cancel")
-    older = record.asked[0].answer.replace(b'"id": "file-', b'"id": "file+')
-    page = replace(record.asked[2], answer=b'{"object": "list", "data": [' + older + b"]}")
-    cancel = _without_body(of(record.asked[3:]).exchanges[0])
-    recording = of([record.asked[1], page])
+    older = record.exchanges[0].answer.replace(b'"id": "file-', b'"id": "file+')
+    page = replace(record.exchanges[2], answer=b'{"object": "list", "data": [' + older + b"]}")
+    cancel = _without_body(recording_of(record.exchanges[3:]).exchanges[0])
+    recording = recording_of([record.exchanges[1], page])
 
     verified = verify(replace(recording, exchanges=(*recording.exchanges, cancel)))
 

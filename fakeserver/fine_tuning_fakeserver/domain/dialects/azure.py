@@ -7,8 +7,7 @@ resumption makes no checkpoint of the first step.
 from __future__ import annotations
 
 from ..ids import HEX, SHAPES, IdShape
-from ..timeline import KINDS, EventKind
-from .dialect import ALL, Dialect, EventStyle, HttpStyle, ObjectStyle
+from .dialect import ALL, EVENT_KINDS, Dialect, EventKind, EventStyle, HttpStyle, ObjectStyle
 
 _HEX_IDS = {
     **SHAPES,
@@ -20,10 +19,10 @@ _HEX_IDS = {
 
 # recording: what is null with OpenAI is absent here, numbers that are not known yet are -1, whole floats are integers.
 _NUMBERS = ObjectStyle(
-    words={name: {"auto": -1} for name in ("n_epochs", "batch_size", "beta", "eval_interval", "eval_samples")},
-    whole=True,
+    values={name: {"auto": -1} for name in ("n_epochs", "batch_size", "beta", "eval_interval", "eval_samples")},
+    integral_floats=True,
 )
-_OF_METHOD = ObjectStyle(within={"hyperparameters": _NUMBERS})
+_OF_METHOD = ObjectStyle(nested={"hyperparameters": _NUMBERS})
 _JOB = (
     *("hyperparameters", "suffix", "seed", "method", "trainingType", "error", "status", "model", "fine_tuned_model"),
     *("training_file", "validation_file", "result_files", "finished_at", "trained_tokens", "estimated_finish"),
@@ -41,18 +40,18 @@ def _job(statuses: dict[str, str]) -> ObjectStyle:
     return ObjectStyle(
         members=_JOB,
         sources={"suffix": "user_provided_suffix"},
-        words={"status": statuses},
-        empties={"result_files": None, "error": None},
-        absent=_ABSENT,
-        within={
+        values={"status": statuses},
+        empty_values={"result_files": None, "error": None},
+        omitted_if_null=_ABSENT,
+        nested={
             "hyperparameters": _NUMBERS,
-            "method": ObjectStyle(within={"supervised": _OF_METHOD, "dpo": _OF_METHOD, "reinforcement": _OF_METHOD}),
+            "method": ObjectStyle(nested={"supervised": _OF_METHOD, "dpo": _OF_METHOD, "reinforcement": _OF_METHOD}),
         },
     )
 
 
-_PAGE = ObjectStyle(members=("has_more", "data", "object"), within={"data": None})
-_SHAPES = {
+_PAGE = ObjectStyle(members=("has_more", "data", "object"), nested={"data": None})
+_OBJECTS = {
     "fine_tuning.job": _job(_STATUSES),
     # recording: a pause is answered with "pausing", a resumption with "resuming"; that the next look finds a job
     # paused, or pending, is inferred
@@ -60,30 +59,30 @@ _SHAPES = {
     "resume_job": _job({"queued": "resuming"}),
     "fine_tuning.job.event": ObjectStyle(
         members=("id", "created_at", "level", "message", "data", "type", "object"),  # where data stands is inferred
-        empties={"data": None},
-        absent=_ABSENT,
-        within={"data": ObjectStyle(members=_METRICS, whole=True)},
+        empty_values={"data": None},
+        omitted_if_null=_ABSENT,
+        nested={"data": ObjectStyle(members=_METRICS, integral_floats=True)},
     ),
     "fine_tuning.job.checkpoint": ObjectStyle(
         members=(
             *("id", "created_at", "fine_tuned_model_checkpoint", "step_number", "metrics", "fine_tuning_job_id"),
             "object",
         ),
-        within={"metrics": ObjectStyle(members=_METRICS, whole=True)},
+        nested={"metrics": ObjectStyle(members=_METRICS, integral_floats=True)},
     ),
     "file": ObjectStyle(
         members=("status", "bytes", "purpose", "filename", "id", "created_at", "expires_at", "object"),
-        absent=_ABSENT,
+        omitted_if_null=_ABSENT,
     ),
-    "upload": ObjectStyle(within={"file": None}),
+    "upload": ObjectStyle(nested={"file": None}),
     **dict.fromkeys(("list_jobs", "list_job_events", "list_job_checkpoints", "list_files"), _PAGE),
 }
 
-_COURSE = EventStyle(
+_EVENTS = EventStyle(
     # printed: "Job enqueued …", "Job succeeded.", "Model Evaluation Passed.", "Completed results file: …", "Training
     # tokens billed: …", in this order; "Job started." and "Job canceled." by the older route. The rest is inferred.
     kinds={
-        **KINDS,
+        **EVENT_KINDS,
         "created": EventKind("validating_files", "Job enqueued. Waiting for jobs ahead to complete.", data=False),
         "validating": EventKind(),
         "validated": EventKind("queued"),
@@ -98,35 +97,35 @@ _COURSE = EventStyle(
         "paused": EventKind("paused", "Job paused.", data=False),
         "resumed": EventKind("queued", "Job resumed.", data=False),
     },
-    also={"completed": ("billed",)},
-    step="Step {step}: training loss={train_loss}",
-    every=10,
-    all_metrics=True,
+    followed_by={"completed": ("billed",)},
+    step_message="Step {step}: training loss={train_loss}",
+    step_interval=10,
+    all_checkpoint_metrics=True,
     # recording: succeeded (the time of the last event) and cancelled; failed is inferred
-    finished={"succeeded": "completed", "cancelled": "cancelled", "failed": "failed"},
-    estimate_s=900,  # recording: of new jobs; that it stays so is inferred
-    at_once=("learning_rate_multiplier",),
-    model="{base}.ft-{hex}{dashed}",
+    finished_at_event={"succeeded": "completed", "cancelled": "cancelled", "failed": "failed"},
+    estimated_seconds=900,  # recording: of new jobs; that it stays so is inferred
+    resolved_at_creation=("learning_rate_multiplier",),
+    model_name="{base}.ft-{hex}{dashed}",
 )
 
-_MANNER = HttpStyle(
+_HTTP = HttpStyle(
     root="/openai/v1",
-    place=("AZURE_OPENAI_ENDPOINT", ""),
+    base_url_variable=("AZURE_OPENAI_ENDPOINT", ""),
     key_variable="AZURE_OPENAI_API_KEY",
-    version_wanted=True,
+    requires_api_version=True,
     key_header=b"api-key",
-    made=frozenset({"create_job", "upload_file"}),
-    without=frozenset(
+    created_operations=frozenset({"create_job", "upload_file"}),
+    removed_headers=frozenset(
         {
             *(b"openai-organization", b"openai-project", b"openai-processing-ms", b"openai-version"),
             *(b"access-control-allow-origin", b"access-control-expose-headers"),
         }
     ),
-    headers={ALL: ((b"x-ms-region", b"East US 2"),)},
+    added_headers={ALL: ((b"x-ms-region", b"East US 2"),)},
     json_type=b"application/json; charset=utf-8",
     request_id=(b"apim-request-id", "uuid"),
     # inferred: texts that users print; that a path without a version is as one that is no route, too
-    refusals={
+    bare_errors={
         401: (
             "401",
             "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key "
@@ -138,14 +137,14 @@ _MANNER = HttpStyle(
 
 AZURE_2025 = Dialect(
     "azure-2025",
-    shapes=_SHAPES,
+    objects=_OBJECTS,
     ids=_HEX_IDS,
-    event_style=_COURSE,
-    http=_MANNER,
-    unready=("pending", 5.0),  # recording: pending at 0 s, processed at 5 s
+    event_style=_EVENTS,
+    http=_HTTP,
+    new_file_status=("pending", 5.0),  # recording: pending at 0 s, processed at 5 s
     result_name="results.csv",  # printed
     base64_results=False,  # inferred
-    batch_files_end=False,  # inferred: the default is OpenAI's
-    own_fields=("trainingType",),
-    as_sent=("method",),
+    batch_files_expire=False,  # inferred: the default is OpenAI's
+    extra_fields=("trainingType",),
+    null_unless_sent=("method",),
 )

@@ -1,4 +1,7 @@
-"""What a dialect of the API can have of its own; what is left out is as recorded in 2025-09."""
+"""What a dialect of the API can have of its own, and how an answer is put into it.
+
+What a dialect leaves out is as recorded in 2025-09.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,41 @@ from typing import Any
 
 from ..base_models import BaseModel
 from ..ids import SHAPES, IdShape
-from ..timeline import KINDS, EventKind
 
 ALL = ""
 """In a table by operation: every operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What an event of a kind means: the status from then on, and its text, without which it is not shown."""
+
+    status: str | None = None
+    text: str | None = None
+    level: str = "info"
+    data: bool = True
+    """Whether the event's ``data`` is ``{}``; otherwise it is null."""
+
+
+# printed outputs of 2024-02 .. 2025-04 for the way to success, in that order; the rest is inferred, except that a
+# cancelled job's newest event can still be the validation's (recording: GetJobEvents), so its own comes later.
+EVENT_KINDS: dict[str, EventKind] = {
+    "created": EventKind("validating_files", "Created fine-tuning job: {job}"),
+    "validating": EventKind(None, "Validating training file: {files}"),
+    "read": EventKind(),
+    "validated": EventKind("queued", "Files validated, moving job to queued state"),
+    "started": EventKind("running", "Fine-tuning job started", data=False),
+    "trained": EventKind(),
+    "checkpoint": EventKind(None, "Checkpoint created at step {step} with Snapshot ID: {checkpoint}"),
+    "model": EventKind(None, "New fine-tuned model created: {model}"),
+    "completed": EventKind("succeeded", "The job has successfully completed"),
+    "failed": EventKind("failed", "{error}", "error"),
+    "cancelled": EventKind("cancelled"),
+    "stopping": EventKind(None, "Fine tuning process stopping due to job cancellation", "warn", data=False),
+    "paused": EventKind("paused", "Fine-tuning job paused"),
+    "resumed": EventKind("queued", "Fine-tuning job resumed, moving job to queued state"),
+    "restarted": EventKind("running", "Fine-tuning job started", data=False),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,52 +53,52 @@ class ObjectStyle:
     """How a kind of object differs.
 
     Args:
-        members: the members it has, in this order; none given: those recorded, in theirs.
-        sources: the recorded names of members that are called otherwise.
-        words: by member, what is said in place of a recorded value.
-        empties: by member, what is said in place of null, ``{}`` and ``[]``.
-        absent: members that are left out where they would be null.
-        within: members that are objects, or lists of them, with their own shapes; None: the shape of their kind.
-        whole: whether floats without a fraction are written as integers.
+        members: its members, in this order; empty: those recorded, in theirs.
+        sources: by member, its recorded name, if that is another one.
+        values: by member, what replaces a recorded value.
+        empty_values: by member, what replaces null, ``{}`` and ``[]``.
+        omitted_if_null: members that are left out if they are null.
+        nested: members that are objects, or lists of them, with their styles; None: the style of their kind.
+        integral_floats: whether floats without a fraction are written as integers.
     """
 
     members: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
-    words: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
-    empties: Mapping[str, Any] = field(default_factory=dict)
-    absent: frozenset[str] = frozenset()
-    within: Mapping[str, ObjectStyle | None] = field(default_factory=dict)
-    whole: bool = False
+    values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    empty_values: Mapping[str, Any] = field(default_factory=dict)
+    omitted_if_null: frozenset[str] = frozenset()
+    nested: Mapping[str, ObjectStyle | None] = field(default_factory=dict)
+    integral_floats: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventStyle:
-    """How a job's life is told, and under which names.
+    """How a job's events, its times and its models are shown.
 
     Args:
-        kinds: the status and the event of each moment.
-        also: by moment, further ones at the same time, in this order.
-        step: the message of a training step; empty: the method's own.
-        every: there is an event of every so many steps,
-        after: beginning with that of this one; 0: with the last of so many.
-        all_metrics: whether a checkpoint shows whatever its step measured.
-        finished: by status, the moment that ``finished_at`` tells.
-        estimate_s: seconds from creation to ``estimated_finish``; 0: it is null.
-        at_once: hyperparameters that have their numbers from creation on.
-        model: the name of a fine-tuned model, of ``base``, ``hex`` (the job's) and ``dashed`` (the suffix); empty:
-            OpenAI's own.
+        kinds: the status and the event of each kind.
+        followed_by: by kind, further events at the same time, in this order.
+        step_message: the message of a training step; empty: the method's own.
+        step_interval: there is an event of every so many steps,
+        first_step: beginning with that of this one; 0: with the last of so many.
+        all_checkpoint_metrics: whether a checkpoint shows everything that its step measured.
+        finished_at_event: by status, the kind of the event that ``finished_at`` is the time of.
+        estimated_seconds: seconds from creation to ``estimated_finish``; 0: it is null.
+        resolved_at_creation: hyperparameters that have their numbers from creation on.
+        model_name: the name of a fine-tuned model, of ``base``, ``hex`` (the job's) and ``dashed`` (the suffix);
+            empty: OpenAI's own.
     """
 
-    kinds: Mapping[str, EventKind] = field(default_factory=lambda: KINDS)
-    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    step: str = ""
-    every: int = 1
-    after: int = 0
-    all_metrics: bool = False
-    finished: Mapping[str, str] = field(default_factory=lambda: {"succeeded": "trained"})
-    estimate_s: int = 0
-    at_once: tuple[str, ...] = ()
-    model: str = ""
+    kinds: Mapping[str, EventKind] = field(default_factory=lambda: EVENT_KINDS)
+    followed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    step_message: str = ""
+    step_interval: int = 1
+    first_step: int = 0
+    all_checkpoint_metrics: bool = False
+    finished_at_event: Mapping[str, str] = field(default_factory=lambda: {"succeeded": "trained"})
+    estimated_seconds: int = 0
+    resolved_at_creation: tuple[str, ...] = ()
+    model_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,80 +106,120 @@ class HttpStyle:
     """How requests come in and answers go out.
 
     Args:
-        root: the path of the API that clients are told.
-        place: what is told to them besides a key: the name of a variable, and the path in it.
+        root: the path of the API for clients.
+        base_url_variable: the environment variable for the base URL, and the path in it.
         key_variable: the variable for the key.
-        version_wanted: whether a path under ``/openai`` that says no version needs an ``api-version``.
+        requires_api_version: whether a path under ``/openai`` without a version needs an ``api-version``.
         key_header: a header that may bring the key, in lower case.
-        made: operations that are answered with 201 and a Location.
-        newline: by operation, whether a body ends with one.
-        without: headers that there are not.
-        headers: by operation, further headers.
+        created_operations: operations that are answered with 201 and a Location.
+        trailing_newline: by operation, whether a body ends with one.
+        removed_headers: recorded headers that are left out.
+        added_headers: by operation, further headers.
         json_type: the media type of JSON.
-        request_id: the header that names the request, and how: as ``req``, ``hex`` or ``uuid``.
-        refusals: by status, code and message of a refusal that has no other members.
-        invalid_urls: whether an unknown path is told that it is invalid, as all were before 2024.
+        request_id: the header that names the request, and its form: ``req``, ``hex`` or ``uuid``.
+        bare_errors: by status, the code and the message of an error that has no other members.
+        invalid_url_errors: whether an unknown path is called an invalid URL, as all were before 2024.
     """
 
     root: str = "/v1"
-    place: tuple[str, str] = ("OPENAI_BASE_URL", "/v1")
+    base_url_variable: tuple[str, str] = ("OPENAI_BASE_URL", "/v1")
     key_variable: str = "OPENAI_API_KEY"
-    version_wanted: bool = False
+    requires_api_version: bool = False
     key_header: bytes = b""
-    made: frozenset[str] = frozenset()
-    newline: Mapping[str, bool] = field(default_factory=dict)
-    without: frozenset[bytes] = frozenset()
-    headers: Mapping[str, tuple[tuple[bytes, bytes], ...]] = field(default_factory=dict)
+    created_operations: frozenset[str] = frozenset()
+    trailing_newline: Mapping[str, bool] = field(default_factory=dict)
+    removed_headers: frozenset[bytes] = frozenset()
+    added_headers: Mapping[str, tuple[tuple[bytes, bytes], ...]] = field(default_factory=dict)
     json_type: bytes = b"application/json"
     request_id: tuple[bytes, str] = (b"x-request-id", "req")
-    refusals: Mapping[int, tuple[str, str]] = field(default_factory=dict)
-    invalid_urls: bool = False
+    bare_errors: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    invalid_url_errors: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One way to speak the API.
+    """One form of the API.
 
     Args:
-        name: what settings call it.
-        shapes: by kind of object, or by operation, which goes first, how it differs.
+        name: its name in settings.
+        objects: how objects differ, by kind or by operation, which goes first.
         ids: what ids look like.
-        course: how a job's life is told.
-        manner: how requests and answers travel.
-        unready: the status of a new file, and for how many seconds it has it.
-        result_name: what a result file is called.
+        event_style: how a job's events are shown.
+        http: how requests and answers travel.
+        new_file_status: the status of a new file, and for how many seconds it has it.
+        result_name: the filename of a result file.
         base64_results: whether its content is base64.
-        any_name: whether a file for fine-tuning may be called anything.
-        twins: whether a refusal about files has a twin beside ``error``.
-        batch_files_end: whether files for batches are gone after a while, unless they were to be kept otherwise.
-        own_fields: what a job may be asked for that OpenAI does not know; it is echoed.
-        as_sent: members of a job that are null unless they were sent.
-        models: base models that there are besides.
-        dated: by alias, the model that it stood for.
-        suffix_at_most: how many characters a suffix may have; 0: as many as by the spec.
-        complaints: by kind, what is wrong with a member of a job, where it was said without its value.
-        counts_at_once: whether a file with too few examples is refused at creation.
+        any_filename: whether a file for fine-tuning may be called anything.
+        doubles_file_errors: whether an error about files is repeated beside ``error``.
+        batch_files_expire: whether files for batches expire, unless they are uploaded with another lifetime.
+        extra_fields: fields of a request for a job that OpenAI does not know; they are echoed.
+        null_unless_sent: members of a job that are null unless they were sent.
+        models: additional base models.
+        snapshots: by alias, the model that it stood for.
+        max_suffix_length: how many characters a suffix may have; 0: as many as by the spec.
+        error_texts: by kind of error, the text about a member of a job, if it does not tell the value.
+        checks_count_at_creation: whether a job on a file with too few examples is refused at creation.
     """
 
     name: str
-    shapes: Mapping[str, ObjectStyle] = field(default_factory=dict)
+    objects: Mapping[str, ObjectStyle] = field(default_factory=dict)
     ids: Mapping[str, IdShape] = field(default_factory=lambda: SHAPES)
     event_style: EventStyle = field(default_factory=EventStyle)
     http: HttpStyle = field(default_factory=HttpStyle)
-    unready: tuple[str, float] = ("processed", 0.0)
+    new_file_status: tuple[str, float] = ("processed", 0.0)
     result_name: str = "step_metrics.csv"
     base64_results: bool = True
-    any_name: bool = False
-    twins: bool = False
-    batch_files_end: bool = True
-    own_fields: tuple[str, ...] = ()
-    as_sent: tuple[str, ...] = ()
+    any_filename: bool = False
+    doubles_file_errors: bool = False
+    batch_files_expire: bool = True
+    extra_fields: tuple[str, ...] = ()
+    null_unless_sent: tuple[str, ...] = ()
     models: tuple[BaseModel, ...] = ()
-    dated: Mapping[str, str] = field(default_factory=dict)
-    suffix_at_most: int = 0
-    complaints: Mapping[str, str] = field(default_factory=dict)
-    counts_at_once: bool = False
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+    max_suffix_length: int = 0
+    error_texts: Mapping[str, str] = field(default_factory=dict)
+    checks_count_at_creation: bool = False
 
 
-RECORDED = Dialect("openai-2025-09", twins=True)
+RECORDED = Dialect("openai-2025-09", doubles_file_errors=True)
 """The default: what the fake's own answers are, byte for byte. Nothing is looked up for it."""
+
+_PLAIN = ObjectStyle()
+_PAGE = ObjectStyle(nested={"data": None})
+
+
+def to_dialect(dialect: Dialect, answer: Any, operation: str = "") -> Any:
+    """Return a copy of *answer*, a recorded one, in the dialect.
+
+    Only members that a style names as nested are changed: metadata, or a grader, are the client's own.
+    """
+    if not dialect.objects:
+        return answer
+    return _translate(dialect, answer, dialect.objects.get(operation))
+
+
+def _translate(dialect: Dialect, value: Any, style: ObjectStyle | None) -> Any:
+    if isinstance(value, list | tuple):
+        return [_translate(dialect, item, style) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if style is None:  # a receipt for a deletion is a kind of its own
+        kind = f"{value.get('object')} deleted" if "deleted" in value else str(value.get("object"))
+        style = dialect.objects.get(kind, _PAGE if kind == "list" else _PLAIN)
+    sources = {name: style.sources.get(name, name) for name in style.members or value}
+    members = {
+        name: _translate_member(dialect, name, value[source], style)
+        for name, source in sources.items()
+        if source in value
+    }
+    return {name: member for name, member in members.items() if member is not None or name not in style.omitted_if_null}
+
+
+def _translate_member(dialect: Dialect, name: str, value: Any, style: ObjectStyle) -> Any:
+    if name in style.empty_values and value in (None, {}, []):
+        return style.empty_values[name]
+    if name in style.nested:
+        return _translate(dialect, value, style.nested[name])
+    if isinstance(value, str) and name in style.values:
+        return style.values[name].get(value, value)
+    return int(value) if style.integral_floats and isinstance(value, float) and value.is_integer() else value

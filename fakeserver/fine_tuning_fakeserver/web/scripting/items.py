@@ -10,29 +10,12 @@ from typing import Any, TypeAlias
 from ...api_errors import ApiError
 from ...control.steering import STATUSES
 from ...usage_errors import FakeUsageError, did_you_mean
+from ..operations import BY_NAME
 from .exceptions import ConnectionFailure, response_for_exception
 
 Json: TypeAlias = dict[str, Any]
 
 JOB = "fine_tuning.job"
-_OF_JOB = ("create_job", "retrieve_job", "cancel_job", "pause_job", "resume_job")
-_LISTED = {
-    "list_jobs": JOB,
-    "list_job_events": "fine_tuning.job.event",
-    "list_job_checkpoints": "fine_tuning.job.checkpoint",
-    "list_files": "file",
-    "list_models": "model",
-    "list_permissions": "checkpoint.permission",
-}
-_OBJECTS = {
-    **dict.fromkeys(_OF_JOB, JOB),
-    **dict.fromkeys(("upload_file", "retrieve_file", "delete_file"), "file"),
-    **dict.fromkeys(("retrieve_model", "delete_model"), "model"),
-    **dict.fromkeys(("create_upload", "complete_upload", "cancel_upload"), "upload"),
-    "add_upload_part": "upload.part",
-    "create_chat_completion": "chat.completion",
-    "create_completion": "text_completion",
-}
 
 ScriptItem: TypeAlias = (
     "StatusItem | ObjectItem | PageItem | FileItem | ApiError | ConnectionFailure | Callable[[Any], Any] | None"
@@ -87,11 +70,12 @@ def parse_item(item: Any, operation: str) -> ScriptItem:
     if callable(item):
         taken: Callable[[Any], Any] = item
         return taken
-    if operation == "download_file":
+    declared = BY_NAME[operation]
+    if declared.response is None:
         return _content(item, operation)
-    if operation in _LISTED:
-        return _listed(item, operation)
-    return _single(item, operation, _OBJECTS.get(operation))
+    if declared.lists:
+        return _listed(item, operation, declared.lists.kind)
+    return _single(item, operation, declared.response.kind or None)
 
 
 def _content(item: Any, operation: str) -> FileItem:
@@ -100,8 +84,7 @@ def _content(item: Any, operation: str) -> FileItem:
     raise _mismatch(item, operation, "text or bytes")
 
 
-def _listed(item: Any, operation: str) -> PageItem:
-    kind = _LISTED[operation]
+def _listed(item: Any, operation: str, kind: str) -> PageItem:
     wanted = f"a list of {kind} items, or a list object"
     if isinstance(item, Sequence) and not isinstance(item, str | bytes) and not hasattr(item, "to_dict"):
         return PageItem(tuple(_listed_item(each, operation, kind) for each in item))
@@ -123,7 +106,8 @@ def _single(item: Any, operation: str, kind: str | None) -> ScriptItem:
         return StatusItem(_spelt(item))
     values = as_json(item)
     if values is None or ("data" in values and kind != "list" and values.get("object") == "list"):
-        wanted = f"a {kind} object" + (", a dict of its members, or a status" if kind == JOB else " or a dict")
+        or_status = ", a dict of its members, or a status" if kind == JOB else " or a dict"
+        wanted = f"a {kind or 'JSON'} object{or_status}"
         raise _mismatch(item, operation, wanted)
     said = values.get("object", kind)
     if kind is not None and said is not None and said != kind:

@@ -1,167 +1,284 @@
-"""The scripts of an account, the innermost first, and how what they say is answered."""
+"""Answer requests from the account's scripts, the innermost first.
+
+The fake plays along: a scripted job is put into the account and goes where the script says, so that what comes later
+agrees. A job that was created "succeeded" can be retrieved, has events and a model, and cannot be cancelled any more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from ...api import jobs
+from ...account.recorded_calls import call_ids, request_options
+from ...account.script_queue import Script, ScriptedCall
+from ...account.service import Service
+from ...api import files, job_creation, jobs
+from ...api.request_models import CreateJobBody, parse, parse_json
+from ...api.schemas.job_schemas import JOB
 from ...api_errors import ApiError
+from ...control import seeding, seeds, steering
+from ...domain import ids
 from ...usage_errors import FakeUsageError
+from .. import dialect_adapter
 from ..operation import Operation
-from ..request import ApiRequest
-from ..request_log import form_fields
-from ..request_options import RENAMED, request_options
-from ..response import Response
-from . import acting
-from .exceptions import ConnectionFailure
-from .items import FileItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem
-from .script import Script, UnexpectedCallError
+from ..request import ApiRequest, form_fields
+from ..response import ApiResponse
+from .exceptions import ConnectionFailure, response_for_exception
+from .items import FileItem, InvalidScriptItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem, parse_item
 
-_STEERING = ("cancel_job", "pause_job", "resume_job")
+ROW = '{"messages":[{"role":"user","content":"Say %d."},{"role":"assistant","content":"%d"}]}'
+ROWS = "\n".join(ROW % (number, number) for number in range(10)) + "\n"
+"""The content of a training file that only a script has named: the fewest rows a job can be trained with."""
 
+HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
 
-class ScriptStack:
-    """A stack of scripts, and what they have said of things that later answers must say, too."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def __bool__(self) -> bool:
-        return bool(self.stack or self._overrides)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self.stack: list[Script] = []
-        self.ended: list[Script] = []
-        """Scripts that are over, for what is left of them."""
-        self._overrides: dict[str, Json] = {}
-        self._events = 0
-
-    def end(self, script: Script) -> None:
-        """End *script*, and those that are inside of it; nothing if it is over already."""
-        if script in self.stack:
-            place = self.stack.index(script)
-            self.ended += self.stack[place:]
-            del self.stack[place:]
-
-    def respond(self, operation: Operation, call: ApiRequest) -> Any:
-        """What the innermost script says that has an answer, or else the twin; a `BrokenOff` for a lost connection.
-
-        Raises:
-            ApiError: a refusal is scripted, or it is the twin's own.
-            FakeUsageError: the next answer is none to this, or a script is strict, and none has an answer left.
-        """
-        said = self._next(operation.name, call)
-        if said is None:
-            return self._with_overrides(operation.run(call))
-        if isinstance(said, ApiError):
-            raise said
-        if isinstance(said, ConnectionFailure):
-            return said
-        if isinstance(said, FileItem):
-            return Response(200, [(b"content-length", b"%d" % len(said.body))], said.body)
-        return self._respond_from(said, operation, call)
-
-    def _next(self, operation: str, call: ApiRequest) -> ScriptItem:
-        for script in reversed(self.stack):
-            if script.has_answer(operation):
-                ids = {RENAMED.get(name, name): value for name, value in call.path.items()}
-                return script.next(operation, ids, _options(call))
-        if any(script.strict for script in self.stack):
-            raise UnexpectedCallError(f"{operation} was called, and the strict script has no answer left for it")
-        return None
-
-    def _respond_from(self, said: ScriptItem, operation: Operation, call: ApiRequest) -> Any:
-        if isinstance(said, PageItem):
-            there = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
-            data = [self._item(each, operation, call, there) for each in said.items]
-            return {"object": "list", "data": data, "has_more": False, **said.page}
-        if isinstance(said, StatusItem) or operation.name in _JOB_OPERATIONS:
-            return self._job(said, operation, call, call.path.get("job_id"))
-        assert isinstance(said, ObjectItem)
-        return self._thing(said.values, operation, call)
-
-    def _item(self, said: ScriptItem, operation: Operation, call: ApiRequest, there: Iterator[str]) -> Json:
-        """An item of a list; jobs without an id are those that are *there*, newest first, and then new ones."""
-        if operation.name == "list_jobs":
-            return self._job(said, operation, call, _id_of(said) or next(there, None))
-        assert isinstance(said, ObjectItem)
-        if operation.name == "list_job_events":
-            self._events += 1
-            return acting.scripted_event(call.service, self._events, said.values)
-        return said.values
-
-    def _job(self, said: ScriptItem, operation: Operation, call: ApiRequest, identifier: str | None) -> Json:
-        """A job as it is said to be; the twin has it so, too, as far as it can."""
-        values = {"status": said.status} if isinstance(said, StatusItem) else dict(getattr(said, "values", {}))
-        status = values.pop("status", _AFTER.get(operation.name))
-        identifier = self._found(values, operation, call, identifier)
-        reached = status is None or acting.drive_to(call.service, identifier, str(status))
-        shown = jobs.snapshot_of(call.service, identifier)
-        self._overrides[identifier] = {**self._overrides.get(identifier, {}), **_lasting_overrides(values, shown)}
-        # a status that the twin cannot have is said once: a loop that waits for another must come to its end
-        return {**shown, **self._overrides[identifier], **values, **({} if reached else {"status": status})}
-
-    def _found(self, values: Json, operation: Operation, call: ApiRequest, identifier: str | None) -> str:
-        """The id of the job in the account that *values* tell of; it is put there if there is none."""
-        identifier = identifier or values.get("id")
-        if not isinstance(identifier, str | None):
-            raise FakeUsageError(f"a job's id is {identifier!r}: a text is wanted")
-        creating, service = operation.name == "create_job", call.service
-        if creating and identifier not in service.account.jobs:
-            if made := acting.create_scripted_job(operation, call, identifier):
-                return made
-            asked = {name: value for name, value in _options(call).items() if value is not None}
-            values |= {name: asked[name] for name in ("model", "training_file") if name in asked and name not in values}
-        return acting.ensure_job(service, identifier, values)
-
-    def _thing(self, values: Json, operation: Operation, call: ApiRequest) -> Json:
-        """Another object: the twin's own answer with what is said of it, or only that where the twin refuses."""
-        try:
-            if operation.name == "upload_file" and isinstance(values.get("id"), str):
-                acting.name_upload(call, values["id"])
-            answer = operation.run(call)
-        except ApiError:
-            answer = {}
-        if not isinstance(answer, dict):
-            raise FakeUsageError(f"{operation.name} cannot be scripted with a dict: {values!r}")
-        if isinstance(answer.get("id"), str) and operation.name in _MAKING:
-            self._overrides[answer["id"]] = _lasting_overrides(values, answer)
-        return {**answer, **values}
-
-    def _with_overrides(self, answer: Any) -> Any:
-        """The twin's *answer*, with what scripts have said of the things in it."""
-        if not self._overrides or not isinstance(answer, dict):
-            return answer
-        if isinstance(answer.get("data"), list):
-            return {**answer, "data": [self._override(each) for each in answer["data"]]}
-        return self._override(answer)
-
-    def _override(self, thing: Any) -> Any:
-        said = self._overrides.get(str(thing.get("id"))) if isinstance(thing, dict) else None
-        return {**thing, **said} if said else thing
-
-
-_JOB_OPERATIONS = ("create_job", "retrieve_job", *_STEERING)
 _MAKING = ("upload_file", "retrieve_file")
-_AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
+_STATUS_AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
 """Where an operation takes a job that is scripted without a status."""
 
 
-def _lasting_overrides(values: Json, shown: Json) -> Json:
-    """What of *values* later answers must say, too: what the twin would not say by itself, and is there at all.
+class UnexpectedCallError(FakeUsageError):
+    """A strict script has no answer left for a call."""
 
-    A whole job as it stood at a time has members that the twin goes on from, or is yet to fill.
+
+def respond(operation: Operation, call: ApiRequest) -> Any:
+    """Return the answer of the innermost script that has one, or else the fake's own.
+
+    A connection that a script breaks is a `ConnectionFailure`.
+
+    Raises:
+        ApiError: an error is scripted, or it is the fake's own.
+        FakeUsageError: the next item does not fit, or a script is strict, and no answer is left.
     """
-    return {name: value for name, value in values.items() if value is not None and value != shown.get(name)}
+    item = _next_item(operation.name, call)
+    if item is None:
+        return _with_overrides(operation.run(call), call)
+    if isinstance(item, ApiError):
+        raise item
+    if isinstance(item, ConnectionFailure):
+        return item
+    if isinstance(item, FileItem):
+        return ApiResponse(200, [(b"content-length", b"%d" % len(item.body))], item.body)
+    if isinstance(item, PageItem):
+        known = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
+        data = [_listed_object(each, operation, call, known) for each in item.items]
+        return {"object": "list", "data": data, "has_more": False, **item.page}
+    if isinstance(item, StatusItem) or operation.response is JOB:
+        return _job(item, operation, call, call.path.get("job_id"))
+    assert isinstance(item, ObjectItem)
+    return _object(item.values, operation, call)
 
 
-def _id_of(said: ScriptItem) -> str | None:
-    return said.values.get("id") if isinstance(said, ObjectItem) else None
+def _next_item(operation: str, call: ApiRequest) -> ScriptItem:
+    """Return the item that answers a call, taken from its script; None leaves it to the fake."""
+    scripts = call.scripts.scripts
+    for script in reversed(scripts):
+        if script.has_answer(operation):
+            scripted = ScriptedCall(operation, call_ids(call.path), _options(call), script.calls)
+            item = _resolve(script, scripted)
+            script.take(operation)
+            return item
+    if any(script.strict for script in scripts):
+        raise UnexpectedCallError(f"{operation} was called, and the strict script has no answer left for it")
+    return None
+
+
+def _resolve(script: Script, call: ScriptedCall) -> ScriptItem:
+    """Parse the next item of *script*; call it if it is a function, whose exception is its answer.
+
+    Raises:
+        FakeUsageError: it does not fit the operation.
+    """
+    raw = script.next_item(call.operation)
+    try:
+        item = parse_item(raw, call.operation)
+        if not callable(item):
+            return item
+        try:
+            result = item(call)
+        except FakeUsageError:
+            raise
+        except Exception as error:
+            return response_for_exception(error)
+        if callable(result) and not isinstance(result, type):
+            raise FakeUsageError(f"the script's function answered {call.operation} with another function, {result!r}")
+        return parse_item(result, call.operation)
+    except InvalidScriptItem as error:
+        hint = "" if script.has_own_queue(call.operation) else HINT
+        raise InvalidScriptItem(f"{error}{'' if callable(raw) else f', which is kept{hint}'}") from None
 
 
 def _options(call: ApiRequest) -> Json:
-    """What is asked for; a body that cannot be read says nothing, and the twin says what is wrong with it."""
+    """Return the options of a request; none where its body cannot be read, of which the fake complains itself."""
     query: str = call.scope["query_string"].decode("latin-1")
     return request_options(query, call.body, form_fields(call.form))
+
+
+def _listed_object(item: ScriptItem, operation: Operation, call: ApiRequest, known: Iterator[str]) -> Json:
+    """Return an object of a list; jobs without an id are the *known* ones, newest first, and then new ones."""
+    if operation.name == "list_jobs":
+        identifier = item.values.get("id") if isinstance(item, ObjectItem) else None
+        return _job(item, operation, call, identifier or next(known, None))
+    assert isinstance(item, ObjectItem)
+    if operation.name != "list_job_events":
+        return item.values
+    call.scripts.events += 1
+    return {
+        "object": "fine_tuning.job.event",
+        "id": ids.derived_id("event", call.service.settings.seed, "scripted", call.scripts.events),
+        "created_at": int(call.service.clock.now()),
+        "level": "info",
+        "message": "",
+        "data": {},
+        "type": "message",
+        **item.values,
+    }
+
+
+def _job(item: ScriptItem, operation: Operation, call: ApiRequest, identifier: str | None) -> Json:
+    """Return a job as scripted; the fake's own job goes there, too, as far as it can."""
+    values = {"status": item.status} if isinstance(item, StatusItem) else dict(getattr(item, "values", {}))
+    status = values.pop("status", _STATUS_AFTER.get(operation.name))
+    identifier = _job_id(values, operation, call, identifier)
+    is_reached = status is None or _drive_to(call.service, identifier, str(status))
+    job, overrides = jobs.snapshot_of(call.service, identifier), call.scripts.overrides
+    overrides[identifier] = {**overrides.get(identifier, {}), **_lasting_overrides(values, job)}
+    # a status that the fake cannot have is shown once: a loop that waits for another must come to its end
+    return {**job, **overrides[identifier], **values, **({} if is_reached else {"status": status})}
+
+
+def _job_id(values: Json, operation: Operation, call: ApiRequest, identifier: str | None) -> str:
+    """Return the id of the job that *values* describe; it is put into the account if it is not there."""
+    identifier = identifier or values.get("id")
+    if not isinstance(identifier, str | None):
+        raise FakeUsageError(f"a scripted job's id must be a string, got {identifier!r}")
+    if operation.name == "create_job" and identifier not in call.service.account.jobs:
+        if created := _create_job(operation, call, identifier):
+            return created
+        sent = {name: value for name, value in _options(call).items() if value is not None}
+        values |= {name: sent[name] for name in ("model", "training_file") if name in sent and name not in values}
+    return _ensure_job(call.service, identifier, values)
+
+
+def _create_job(operation: Operation, call: ApiRequest, identifier: str | None) -> str | None:
+    """Let the fake create the job of a request, under this id if there is one; return None where it would refuse."""
+    service = call.service
+    try:
+        sent = parse_json(call.body)
+        dialect_adapter.take_own_members(service.account.dialect, sent)
+        body = parse(CreateJobBody, sent)
+        for file in (body.training_file, body.validation_file):
+            if file is not None:
+                _ensure_file(service, file)
+        job_creation.prepare_job(service.account, service.clock.now(), body)
+    except ApiError:
+        return None
+    if identifier is not None:
+        seeding.reserve_next_id(service, "job", identifier)
+    return str(operation.run(call)["id"])
+
+
+def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
+    """Return the id of the job; it is seeded from *values*, as far as the fake takes them, if it is not there."""
+    if identifier is not None and identifier in service.account.jobs:
+        return identifier
+    training_file = _ensure_file(service, values.get("training_file"))
+    seed: Json = {"training_file": training_file, "status": "validating_files"}
+    members = {name: values[name] for name in ("metadata", "suffix", "seed") if values.get(name) is not None}
+    if identifier is not None:
+        seed["id"] = identifier
+    for wanted in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
+        try:
+            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **wanted}))["id"])
+        except (ApiError, FakeUsageError):
+            continue  # a test may script what the service would refuse: then only the answer has it
+    raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: no path can hold that id")
+
+
+def _ensure_file(service: Service, identifier: Any) -> str:
+    """Return the id of a training file in the account; it is seeded if it is not there."""
+    if not isinstance(identifier, str) or not identifier:
+        return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
+    if identifier not in service.account.files:
+        seeding.seed_file(service, seeds.FileSeed.parse({"id": identifier, "content": ROWS}))
+    return identifier
+
+
+def _drive_to(service: Service, identifier: str, status: str) -> bool:
+    """Take a job to *status*; return False where it cannot get there, or the fake knows no such status."""
+    if status not in steering.STATUSES:
+        return False
+    try:
+        now = jobs.snapshot_of(service, identifier)["status"]
+        if now == status:
+            return True
+        if now == "paused":
+            jobs.resume(service, identifier)
+        if status == "cancelled":
+            jobs.cancel(service, identifier)
+        elif status == "paused":
+            steering.advance_to(service, "running", identifier)
+            jobs.pause(service, identifier)
+        else:
+            if status in ("failed", "succeeded"):
+                _plan_outcome(service, identifier, status)
+            steering.advance_to(service, status, identifier)
+    except (ApiError, FakeUsageError):
+        pass  # what could be done on the way stays done
+    return bool(jobs.snapshot_of(service, identifier)["status"] == status)
+
+
+def _plan_outcome(service: Service, identifier: str, outcome: str) -> None:
+    try:
+        steering.set_job_plan(service, identifier, {"outcome": outcome})
+    except FakeUsageError:
+        pass  # past its training, it ends as it does
+
+
+def _object(values: Json, operation: Operation, call: ApiRequest) -> Json:
+    """Return another object: the fake's own answer with the scripted members, or only these where the fake refuses."""
+    try:
+        if operation.name == "upload_file" and isinstance(values.get("id"), str):
+            _name_upload(call, values["id"])
+        answer = operation.run(call)
+    except ApiError:
+        answer = {}
+    if not isinstance(answer, dict):
+        raise FakeUsageError(f"{operation.name} cannot be scripted with a dict: {values!r}")
+    if isinstance(answer.get("id"), str) and operation.name in _MAKING:
+        call.scripts.overrides[answer["id"]] = _lasting_overrides(values, answer)
+    return {**answer, **values}
+
+
+def _name_upload(call: ApiRequest, identifier: str) -> None:
+    """Give the file of an upload this id, unless the fake would refuse the file.
+
+    Raises:
+        ApiError: it would.
+    """
+    part = call.form.parts.get("file") if call.form else None
+    if call.form and part:
+        files.check_new_file(files.NewFile(part.content, part.filename or "upload", call.form.text("purpose")))
+        seeding.reserve_next_id(call.service, "file", identifier)
+
+
+def _lasting_overrides(values: Json, answer: Json) -> Json:
+    """Return the members that later answers must have, too: those that differ from the fake's own, and are not null.
+
+    A whole job as it stood at some time has members that the fake goes on from, or is yet to fill.
+    """
+    return {name: value for name, value in values.items() if value is not None and value != answer.get(name)}
+
+
+def _with_overrides(answer: Any, call: ApiRequest) -> Any:
+    """Return the fake's *answer* with the members that scripts have given to the objects in it."""
+    if not call.scripts.overrides or not isinstance(answer, dict):
+        return answer
+    if isinstance(answer.get("data"), list):
+        return {**answer, "data": [_override(item, call) for item in answer["data"]]}
+    return _override(answer, call)
+
+
+def _override(thing: Any, call: ApiRequest) -> Any:
+    members = call.scripts.overrides.get(str(thing.get("id"))) if isinstance(thing, dict) else None
+    return {**thing, **members} if members else thing

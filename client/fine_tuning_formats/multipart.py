@@ -1,0 +1,65 @@
+"""Multipart forms whose whole body is in memory: one parser, one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from email.message import Message
+from email.parser import HeaderParser
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+MEDIA_TYPE = "multipart/form-data"
+
+
+class MultipartPart(NamedTuple):
+    """One part of a form; only files have a ``filename``."""
+
+    name: str
+    filename: str | None
+    content: bytes
+
+
+def multipart_boundary(content_type: str) -> str | None:
+    """Return the boundary that a Content-Type names; None for anything but a form with one."""
+    boundary = _parse_headers(f"content-type: {content_type}").get_boundary()
+    return boundary if boundary and content_type.lower().startswith(MEDIA_TYPE) else None
+
+
+def parse_multipart(content_type: str, body: bytes) -> tuple[MultipartPart, ...] | None:
+    """Return the parts of a form in their order; None if *content_type* or *body* is not one."""
+    boundary = multipart_boundary(content_type)
+    if boundary is None:
+        return None
+    # A boundary is at the beginning of a line, and the line end before it is not content.
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        return None
+    return tuple(_parse_part(piece) for piece in pieces[1:-1])
+
+
+def _parse_part(piece: bytes) -> MultipartPart:
+    head, _, content = piece.partition(b"\r\n\r\n")
+    headers = _parse_headers(head.decode("utf-8", "replace").strip("\r\n"))  # names may be UTF-8 as they are
+    name = headers.get_param("name", "", "content-disposition")
+    filename = headers.get_filename()
+    if filename is not None and not isinstance(headers.get_param("filename", None, "content-disposition"), tuple):
+        filename = unquote(filename)  # browsers, and httpx, escape quotes so; an extended name is decoded by now
+    return MultipartPart(str(name[-1] if isinstance(name, tuple) else name), filename, content)
+
+
+def write_multipart(parts: Iterable[MultipartPart], boundary: str) -> bytes:
+    """Return the body that `parse_multipart` reads; a file name that is not plain is written as an extended one."""
+    delimiter = b"--" + boundary.encode("latin-1")
+    lines: list[bytes] = []
+    for name, filename, content in parts:
+        disposition = f'Content-Disposition: form-data; name="{name}"'
+        if filename is not None and filename.isascii() and filename.isprintable() and not set('"\\%') & set(filename):
+            disposition += f'; filename="{filename}"'
+        elif filename is not None:
+            disposition += f"; filename*=utf-8''{quote(filename, safe='')}"
+        lines += [delimiter, disposition.encode(), b"", content]
+    return b"\r\n".join([*lines, delimiter + b"--", b""])
+
+
+def _parse_headers(text: str) -> Message:
+    return HeaderParser().parsestr(text)

@@ -1,0 +1,210 @@
+"""The rules for one row of a training file: its format, what is wrong with it, and its tokens.
+
+Texts are worded to follow "Example N". "Printed" marks what users printed of real answers, "spec" the training-data
+schemas of 2025-05; what is marked by neither is inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
+
+from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, find_special_token
+
+Row: TypeAlias = dict[str, Any]
+Fault: TypeAlias = tuple[str | None, str]
+"""The path inside the row, where it is one place; and the text."""
+
+CHAT, PREFERENCE, REINFORCEMENT, COMPLETION = "chat", "preference", "reinforcement", "completion"
+FORMATS = (CHAT, PREFERENCE, REINFORCEMENT, COMPLETION)
+UNKNOWN = "unknown"
+
+# Vendor text names the answers `…_output`, the schema `…_completion`; both are accepted.
+ANSWERS = (("preferred_output", "preferred_completion"), ("non_preferred_output", "non_preferred_completion"))
+CHAT_KEYS = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})  # spec
+PREFERENCE_KEYS = frozenset({"input", *ANSWERS[0], *ANSWERS[1]})
+INPUT_KEYS = frozenset({"messages", "tools", "parallel_tool_calls"})  # spec
+COMPLETION_KEYS = ("prompt", "completion")  # spec
+MAX_FUNCTIONS = 128  # spec
+ROLES = ("system", "user", "assistant", "tool", "function", "developer")
+PART_TYPES = ("text", "image_url", "refusal")
+
+
+def detect_format(row: Row) -> str:
+    """Return the format of the file whose first row is *row*."""
+    if "messages" in row:
+        return CHAT
+    if "input" in row or "preferred_output" in row:
+        return PREFERENCE
+    return COMPLETION if all(key in row for key in COMPLETION_KEYS) else UNKNOWN
+
+
+def row_faults(format: str, row: Row) -> Iterator[Fault]:
+    """Yield everything that is wrong with *row* as a row of *format*; the service reports only the first."""
+    return _RULES[format](row)
+
+
+def count_row_tokens(format: str, row: Row) -> int:
+    """Estimate the tokens of *row*, which is in a file of *format*."""
+    if format == CHAT:
+        messages = row.get("messages")
+        return count_message_tokens(messages) if isinstance(messages, list) else 0
+    if format == COMPLETION:
+        return sum(count_text_tokens(row[key]) for key in COMPLETION_KEYS if isinstance(row.get(key), str))
+    if format != PREFERENCE:
+        return 0
+    prompt = row.get("input")
+    conversations = [prompt.get("messages") if isinstance(prompt, dict) else None]
+    conversations += [row.get(name, row.get(other)) for name, other in ANSWERS]
+    return sum(count_message_tokens(each) for each in conversations if isinstance(each, list))
+
+
+def _chat_faults(row: Row) -> Iterator[Fault]:
+    if "messages" not in row:
+        yield _missing_key("messages")
+        return
+    messages = row["messages"]
+    if not row.keys() <= CHAT_KEYS:
+        yield from _extra_keys(row, CHAT_KEYS)
+    functions = row.get("functions")
+    if isinstance(functions, list) and not 1 <= len(functions) <= MAX_FUNCTIONS:
+        yield "functions", f" functions must be a list of 1 to {MAX_FUNCTIONS}"
+    yield from _messages_faults(messages, "messages")
+    if isinstance(messages, list) and messages and not any(map(_is_from_assistant, messages)):
+        yield "messages", " must have at least one message from the assistant"  # inferred from the guide
+    yield from _special_tokens(messages, "messages")
+
+
+def _reinforcement_faults(row: Row) -> Iterator[Fault]:
+    """Yield the faults of a prompt; any further keys are for graders, which find them as ``item`` (spec)."""
+    if "messages" not in row:
+        yield _missing_key("messages")
+        return
+    yield from _messages_faults(row["messages"], "messages")
+    yield from _special_tokens(row["messages"], "messages")
+
+
+def _completion_faults(row: Row) -> Iterator[Fault]:
+    for key in COMPLETION_KEYS:
+        if key not in row:
+            yield _missing_key(key)
+        elif not isinstance(row[key], str):
+            yield key, f" {key} must be a string"
+    yield from _extra_keys(row, COMPLETION_KEYS)
+
+
+def _preference_faults(row: Row) -> Iterator[Fault]:
+    required = (("input",), *ANSWERS)
+    if missing := [names[0] for names in required if not any(name in row for name in names)]:
+        yield from map(_missing_key, missing)
+        return
+    if not row.keys() <= PREFERENCE_KEYS:
+        yield from _extra_keys(row, PREFERENCE_KEYS)
+    prompt = row["input"]
+    if isinstance(prompt, dict):
+        messages = prompt.get("messages")
+        if isinstance(messages, list) and messages:
+            yield from _extra_keys(prompt, INPUT_KEYS, "input.", " input")
+        yield from _messages_faults(messages, "input.messages", "input ")
+    else:
+        yield "input", " input must be an object with messages"
+
+    answers = [names[0] if names[0] in row else names[1] for names in ANSWERS]
+    for name in answers:
+        yield from _answer_faults(name, row[name])
+    if isinstance(prompt, dict):
+        yield from _special_tokens(prompt.get("messages"), "input.messages")
+    for name in answers:
+        yield from _special_tokens(row[name], name)
+
+
+def _answer_faults(name: str, messages: Any) -> Iterator[Fault]:
+    if not isinstance(messages, list) or len(messages) != 1:  # vendor text: the one last message of the assistant
+        yield name, f" {name} must be a list of one message"
+        return
+    yield from _messages_faults(messages, name, f"{name} ")
+    if not _is_from_assistant(messages[0]):
+        yield f"{name}[0]", f" {name} must be a message from the assistant"
+
+
+def _missing_key(key: str) -> Fault:
+    return None, f" is missing key '{key}'."  # printed
+
+
+def _extra_keys(row: Row, known: Iterable[str], path: str = "", where: str = "") -> Iterator[Fault]:
+    for key in row:
+        if key not in known:
+            yield f"{path}{key}", f'{where} contains an extra "{key}".'  # printed
+
+
+def _messages_faults(messages: Any, path: str, where: str = "") -> Iterator[Fault]:
+    if not isinstance(messages, list) or not messages:
+        yield path, f" {where}messages must be a non-empty list"
+        return
+    for index, message in enumerate(messages):
+        if _is_plain(message):
+            continue
+        for text in _message_faults(message):
+            yield f"{path}[{index}]", f", {where}message {index + 1} {text}"
+
+
+def _is_plain(message: Any) -> bool:
+    """Recognise a sound message of the commonest kind quickly."""
+    if not isinstance(message, dict) or "weight" in message:
+        return False
+    return message.get("role") in ROLES and isinstance(message.get("content"), str)
+
+
+def _message_faults(message: Any) -> Iterator[str]:
+    if not isinstance(message, dict):
+        yield "value is not a valid dict"
+    elif "role" not in message:
+        yield "Discriminator 'role' is missing in value"  # printed
+    elif message["role"] not in ROLES:  # the same library's next message
+        allowed = ", ".join(f"'{role}'" for role in ROLES)
+        yield f"No match for discriminator 'role' and value '{message['role']}' (allowed values: {allowed})"
+    else:
+        yield from _content_faults(message)
+        if "weight" in message and message["role"] != "assistant":
+            yield 'contains an extra "weight"'  # spec gives a weight to assistant messages only
+        elif message.get("weight", 1) not in (0, 1) or isinstance(message.get("weight"), bool):
+            yield "weight: 0 or 1 expected"  # spec
+
+
+def _content_faults(message: Row) -> Iterator[str]:
+    content = message.get("content")
+    if content is None:
+        calls = message.get("tool_calls") or message.get("function_call")
+        if message["role"] != "assistant" or not calls:
+            yield "content: field required"
+    elif not isinstance(content, str) and not _is_part_list(content):
+        yield "content: str or a list of content parts expected"
+
+
+def _is_part_list(content: Any) -> bool:
+    if not isinstance(content, list) or not content:
+        return False
+    return all(isinstance(part, dict) and part.get("type") in PART_TYPES for part in content)
+
+
+def _is_from_assistant(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == "assistant"
+
+
+def _special_tokens(messages: Any, path: str) -> Iterator[Fault]:
+    """Yield the messages with a token that only models may use.
+
+    Source: a printed output of 2025, for one token and without saying whose message it was. The other tokens, and
+    that nobody's message may have them, are inferred.
+    """
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        if token := find_special_token(message):
+            yield f"{path}[{index}]", f" message contains an invalid token: {token}."
+
+
+_RULES: dict[str, Callable[[Row], Iterator[Fault]]] = {
+    CHAT: _chat_faults,
+    PREFERENCE: _preference_faults,
+    REINFORCEMENT: _reinforcement_faults,
+    COMPLETION: _completion_faults,
+}

@@ -1,0 +1,219 @@
+"""Training files as the service checks them: line by line at upload, and as a whole when a job validates its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
+
+from fine_tuning_formats.hyperparameters import COMPLETION_MODELS
+from fine_tuning_formats.row_rules import (
+    CHAT,
+    COMPLETION,
+    FORMATS,
+    PREFERENCE,
+    REINFORCEMENT,
+    UNKNOWN,
+    Row,
+    count_row_tokens,
+    detect_format,
+    row_faults,
+)
+
+MAX_FILE_BYTES = 512 * 1024 * 1024  # spec
+MAX_LINE_BYTES = 8 * 1024 * 1024  # inferred: the service's own limit is unknown
+MIN_EXAMPLES = {"training": 10, "validation": 1}  # printed output of 2024-12 for training; inferred for validation
+MAX_FAULTS_KEPT = 100  # of each format
+
+# How the file of each method is called, and the format by which its rows are checked.
+METHOD_FORMATS = {
+    "supervised": (CHAT, CHAT),
+    "dpo": (PREFERENCE, PREFERENCE),
+    "reinforcement": (CHAT, REINFORCEMENT),
+}
+_METHOD_OF_FORMAT = {CHAT: "supervised", PREFERENCE: "dpo"}  # as the service names it for a file of another method
+
+
+class NotJsonlError(Exception):
+    """The service takes no file with such a line; the message is the service's."""
+
+
+class RowFault(NamedTuple):
+    """Something wrong with a row: the service's text, from "Example N" on, and where it is."""
+
+    text: str
+    line: int | None = None
+    path: str | None = None
+
+
+class JobProblem(NamedTuple):
+    """A reason for a job to fail while it validates its files: ``error.code``, the service's message, and the place."""
+
+    code: str
+    message: str
+    line: int | None = None
+    path: str | None = None
+
+
+def expected_format(method: str, base: str) -> str:
+    """Return the format that rows must have for a *method* of training on a *base* model."""
+    return COMPLETION if method == "supervised" and base in COMPLETION_MODELS else METHOD_FORMATS[method][1]
+
+
+@dataclass(slots=True)
+class TrainingFileScan:
+    """One pass over the lines of a training file.
+
+    Attributes:
+        parse_json: Parses a line; raises ValueError for what is not JSON.
+        formats: The formats to check rows by, which may depend on a method that is not known yet.
+        is_first_only: Whether the first fault of each format is enough, as it is for the service.
+        examples: The lines so far, blank ones left out.
+        tokens: Their estimated tokens.
+        longest: The estimated tokens of the longest of them.
+        format: The format of the first row.
+        first_line: The number of its line.
+        faults: What is wrong with the rows, by format; the first `MAX_FAULTS_KEPT` of each.
+        fault_counts: How many faults there are, by format.
+    """
+
+    parse_json: Callable[[bytes], object]
+    formats: Collection[str] = FORMATS
+    is_first_only: bool = True
+    examples: int = 0
+    tokens: int = 0
+    longest: int = 0
+    format: str = UNKNOWN
+    first_line: int | None = None
+    faults: dict[str, list[RowFault]] = field(default_factory=dict)
+    fault_counts: dict[str, int] = field(default_factory=dict)
+
+    def add_line(self, line: bytes, number: int) -> None:
+        """Check a line, given without its line feed; blank ones are passed over.
+
+        Raises:
+            NotJsonlError: The line is not a JSON object, is too long, or is nested too deeply.
+        """
+        if not line.strip():
+            return
+        self.examples += 1
+        try:
+            row = self._parse_row(line, number)
+            if self.first_line is None:
+                self.first_line, self.format = number, detect_format(row)
+            self._check_row(row, number)
+            tokens = count_row_tokens(self.format, row)
+        except RecursionError:
+            raise NotJsonlError(f"Line {number} is nested too deeply.") from None  # inferred
+        self.tokens += tokens
+        self.longest = max(self.longest, tokens)
+
+    def _parse_row(self, line: bytes, number: int) -> Row:
+        if len(line) > MAX_LINE_BYTES:
+            raise NotJsonlError(f"Line {number} is longer than {MAX_LINE_BYTES} bytes.")  # inferred
+        try:
+            row = self.parse_json(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            return row
+        start = line[:3].decode(errors="replace")
+        raise NotJsonlError(  # printed, to the hint of three characters
+            "Expected file to have JSONL format, where every line is a (valid) JSON dictionary. "
+            f'Line {number} is not a dictionary (HINT: line starts with: "{start}...").'
+        )
+
+    def _check_row(self, row: Row, number: int) -> None:
+        is_sound_chat = False
+        for name in self.formats:
+            kept = self.faults.get(name)
+            if (kept and self.is_first_only) or (is_sound_chat and name == REINFORCEMENT):
+                continue  # a sound chat is a sound prompt
+            is_sound = True
+            for path, text in row_faults(name, row):
+                is_sound = False
+                self._add_fault(name, RowFault(f"Example {self.examples}{text}", number, path))
+                if self.is_first_only:
+                    break
+            is_sound_chat = is_sound_chat or (is_sound and name == CHAT)
+
+    def _add_fault(self, name: str, fault: RowFault) -> None:
+        kept = self.faults.setdefault(name, [])
+        self.fault_counts[name] = self.fault_counts.get(name, 0) + 1
+        if len(kept) < MAX_FAULTS_KEPT:
+            kept.append(fault)
+
+
+def job_problems(
+    *,
+    method: str,
+    format: str,
+    faults: Iterable[RowFault],
+    examples: int,
+    file_name: str,
+    role: str = "training",
+    first_line: int | None = None,
+) -> Iterator[JobProblem]:
+    """Yield what fails a job on a file, as the service says it; the service itself reports only the first.
+
+    A file in another method's format comes before all else: a real dpo job on a chat file of 7 rows was told of its
+    format (printed output of 2024-12). Its rows are not judged one by one.
+
+    Args:
+        method: The job's method of training.
+        format: The file's format, by its first row.
+        faults: What is wrong with its rows by the format that the job expects.
+        examples: How many rows it has.
+        file_name: How the message calls it: the service by the file's id.
+        role: What it is for, ``training`` or ``validation``.
+        first_line: The line of its first row.
+    """
+
+    def code(of_training: str) -> str:
+        return of_training if role == "training" else "invalid_validation_file"  # one for all: inferred
+
+    if text := _wrong_format(method, format, file_name):
+        message = f"The job failed due to an invalid {role} file. {text}"
+        yield JobProblem(code("invalid_training_file"), message, first_line)
+    else:
+        start = f"The job failed due to a file format error in the {role} file. Invalid file format. "
+        for fault in faults:  # printed outputs of 2025
+            yield JobProblem(code("invalid_file_format"), start + fault.text, fault.line, fault.path)
+    if examples < (least := MIN_EXAMPLES[role]):  # printed output of 2024-12
+        message = f"{role.capitalize()} file has {examples} example(s), but must have at least {least} examples"
+        yield JobProblem(code("invalid_n_examples"), message)
+
+
+def _wrong_format(method: str, format: str, file_name: str) -> str | None:
+    """Return what the service says of a file in a format that is not the method's."""
+    owner = _METHOD_OF_FORMAT.get(format)
+    if owner and format != METHOD_FORMATS[method][0]:  # printed output of 2024-12, trailing space too
+        return (
+            f"Invalid file format. Input file {file_name} is in the fine-tune-{format} format, but the specified "
+            f"fine-tuning job is not using '{owner}' as the training method (provided method={method}). "
+        )
+    if format == UNKNOWN and method == "supervised":  # printed outputs of 2023 and 2024
+        return "Unexpected file format, expected either prompt/completion pairs or chat messages."
+    return None
+
+
+def parse_json(line: bytes) -> object:
+    """Parse a line as strictly as the service does: UTF-8, no NaN, no half of a surrogate pair.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    text = line.decode()
+    if "\\u" in text and any(_LONE_SURROGATE.findall(text)):
+        raise ValueError("half of a surrogate pair is not a character")
+    return _DECODER.decode(text)
+
+
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant)
+_LONE_SURROGATE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)  # whole pairs are skipped

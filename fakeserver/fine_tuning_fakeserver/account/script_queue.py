@@ -1,0 +1,196 @@
+"""Scripts: answers that a test has prepared, in queues, and the stack of those in use.
+
+An item is taken in order. One that does not fit the operation is an error that names both, and stays. When a script has
+run out the fake answers as usual, or the call is an error if the script is strict. What an item means on the wire is in
+`web.scripting`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from itertools import islice
+from typing import Any, Self
+
+from ..usage_errors import FakeUsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedCall:
+    """What a script's function gets to know of a request.
+
+    Args:
+        operation: the name of the operation, such as ``create_job``.
+        ids: the ids in the path: ``job_id``, ``file_id``, ``model_id``.
+        options: as a `Call` has them: the members of the query and of a JSON body, or the fields of a form.
+        index: how many calls this script has answered before.
+    """
+
+    operation: str
+    ids: Mapping[str, str]
+    options: Mapping[str, Any]
+    index: int
+
+    @property
+    def job_id(self) -> str | None:
+        """The job in the path."""
+        return self.ids.get("job_id")
+
+    @property
+    def file_id(self) -> str | None:
+        """The file in the path."""
+        return self.ids.get("file_id")
+
+    @property
+    def training_file(self) -> Any:
+        """The training file in the body."""
+        return self.options.get("training_file")
+
+    @property
+    def model(self) -> Any:
+        """The model in the body or in the path."""
+        return self.options.get("model", self.ids.get("model_id"))
+
+
+class Script:
+    """Prepared answers, in use until `stop`; as a context manager, while the context lasts.
+
+    Made by calling a `FakeFineTuning`.
+
+    Args:
+        stack: the account's scripts; this one is put on top.
+        responses: items for all operations in one queue, a mapping of operation to its own items, a function that is
+            called for every request, or None.
+        strict: whether a call that no answer is left for is an error.
+
+    Raises:
+        FakeUsageError: *responses* are none of these.
+    """
+
+    def __init__(self, stack: ScriptStack, responses: Any = None, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.calls = 0
+        """How many calls it has answered."""
+        self._stack = stack
+        self._function: Callable[[ScriptedCall], Any] | None = None
+        self._queue: deque[Any] = deque()
+        self._queues: dict[str, deque[Any]] = {}
+        if isinstance(responses, Mapping):
+            self._queues = {name: _queue(items, name) for name, items in responses.items()}
+        elif callable(responses) and not isinstance(responses, type):
+            if iscoroutinefunction(responses):
+                raise FakeUsageError(
+                    f"the script {responses!r} is async: a plain function is wanted, it is not awaited"
+                )
+            self._function = responses
+        elif responses is not None:
+            self._queue = _queue(responses, "the script")
+        stack.scripts.append(self)
+
+    def prevent_stray(self) -> Self:
+        """Make every call that no answer is left for an error from now on."""
+        self.strict = True
+        return self
+
+    def stop(self) -> Self:
+        """End the script, and those that were begun after it; without effect if it has ended."""
+        self._stack.end(self)
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every answer was given, and every function called."""
+        return not self.left
+
+    @property
+    def left(self) -> list[tuple[str | None, Any]]:
+        """The items and functions that were never used, each with its operation; None for any operation."""
+        queues = ((name, queue) for name, queue in self._queues.items() if not getattr(queue, "was_called", False))
+        uncalled = [(None, self._function)] if self._function and not self.calls else []
+        return [*uncalled, *((name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue)]
+
+    def has_answer(self, operation: str) -> bool:
+        """Return whether an item for *operation* is left, or a function to call."""
+        return self._function is not None or bool(self._queues.get(operation, self._queue))
+
+    def has_own_queue(self, operation: str) -> bool:
+        """Return whether *operation* has a queue of its own."""
+        return operation in self._queues
+
+    def next_item(self, operation: str) -> Any:
+        """Return the item that answers *operation* next, or the function; it stays until `take`."""
+        queue = self._queues.get(operation, self._queue)
+        return queue[0] if queue else self._function
+
+    def take(self, operation: str) -> None:
+        """Count a call of *operation* that was answered, and drop its item."""
+        if queue := self._queues.get(operation, self._queue):
+            queue.popleft()
+        self.calls += 1
+
+
+class ScriptStack:
+    """The scripts of an account, and what they have said about things that later answers must agree with.
+
+    Attributes:
+        scripts: those in use, the innermost last.
+        ended: those that have ended.
+        overrides: members that scripts have given to objects, by the object's id.
+        events: how many scripted events there have been.
+    """
+
+    def __init__(self) -> None:
+        self.scripts: list[Script] = []
+        self.ended: list[Script] = []
+        self.overrides: dict[str, dict[str, Any]] = {}
+        self.events = 0
+
+    def end(self, script: Script) -> None:
+        """End *script*, and those begun after it; without effect if it has ended."""
+        if script in self.scripts:
+            place = self.scripts.index(script)
+            self.ended += self.scripts[place:]
+            del self.scripts[place:]
+
+
+def _queue(items: Any, where: str) -> deque[Any]:
+    if callable(items) and not isinstance(items, type):
+        return _FunctionQueue([items])
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise FakeUsageError(f"{where} must be a list of answers, got {items!r}; write [{items!r}]")
+    return deque(items) if isinstance(items, Sized) else _LazyQueue(items)
+
+
+class _LazyQueue(deque[Any]):
+    """A queue of an iterator, which may never end: the next item is made when it is needed."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        super().__init__()
+        self._items = iter(items)
+
+    def __bool__(self) -> bool:
+        if not len(self):
+            try:
+                self.extend(islice(self._items, 1))
+            except Exception as error:
+                raise FakeUsageError(f"the script's next answer cannot be made: {error!r}") from None
+        return len(self) > 0
+
+
+class _FunctionQueue(deque[Any]):
+    """A queue of one function, which is called again and again."""
+
+    was_called = False
+
+    def popleft(self) -> Any:
+        """Return the function, which stays."""
+        self.was_called = True
+        return self[0]

@@ -1,0 +1,147 @@
+"""The world: everything that makes up one account at run time, with one reset."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from ..settings import Settings
+from .account import Account
+from .armed_faults import ArmedFaults, parse_faults
+from .request_log import RequestLog
+from .script_queue import ScriptStack
+from .service import Service
+
+FLUSH_WITHIN_S = 5.0
+"""How long `Sender.flush` waits: less than a target may take, so that a target which waits for the caller gets on."""
+
+
+class Sender(Protocol):
+    """What sends the webhooks of one account."""
+
+    def wake(self) -> None:
+        """Send what is due, soon; return at once."""
+        ...
+
+    def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
+        """Send what is due, and wait until all of it has been tried."""
+        ...
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        ...
+
+
+class NoSender:
+    """A sender that sends nothing: webhooks are collected only."""
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+    def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+class World:
+    """One account at run time: service, request log, faults, scripts, and what sends its webhooks.
+
+    A reset replaces all of these, so that a request or a thread of the account before cannot reach the new one.
+
+    Args:
+        settings: what the account is born with.
+        faults: what goes wrong from the beginning, as mappings.
+        paths: the path of each operation that can be made to fail, by its name.
+        sender: makes what sends the webhooks of a service; without it they are collected only.
+
+    Attributes:
+        service: the account, its clock and its journal.
+        requests: the request log.
+        faults: the armed faults.
+        scripts: the scripts in use.
+        sender: what sends webhooks.
+        urls: the base URLs that lead here, the newest last; they outlive a reset.
+        is_handed_out: whether somebody has the application or a transport; it outlives a reset.
+        is_reachable: whether any client could have reached the account since it began.
+        is_finished: whether the test that the account was for is over.
+    """
+
+    service: Service
+    requests: RequestLog
+    faults: ArmedFaults
+    scripts: ScriptStack
+    sender: Sender
+    is_reachable: bool
+    is_finished: bool
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        faults: Iterable[Mapping[str, Any]] = (),
+        *,
+        paths: Mapping[str, str],
+        sender: Callable[[Service], Sender] | None = None,
+    ) -> None:
+        self.urls: list[str] = []
+        self.is_handed_out = False
+        self._paths = paths
+        self._new_sender = sender
+        self._lock = threading.Lock()
+        self._default_settings = settings or Settings()
+        self._default_faults = parse_faults(faults, paths)
+        self.sender = NoSender()
+        self.reset()
+
+    def reset(
+        self,
+        changes: Mapping[str, Any] | None = None,
+        faults: Iterable[Mapping[str, Any]] | None = None,
+        defaults: Settings | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin a fresh account.
+
+        Args:
+            changes: settings that differ from the defaults.
+            faults: faults to arm instead of the defaults.
+            defaults: settings, and ``faults`` in a mapping, that later resets return to as well.
+
+        Raises:
+            FakeUsageError: an argument makes no sense; then nothing has changed.
+        """
+        settings, specs = self._default_settings, self._default_faults
+        if isinstance(defaults, Settings):
+            settings, specs = defaults, []
+        elif defaults is not None:
+            settings = Settings().changed({name: value for name, value in defaults.items() if name != "faults"})
+            specs = parse_faults(defaults.get("faults", ()), self._paths)
+        chosen = settings.changed(changes or {})
+        armed = specs if faults is None else parse_faults(faults, self._paths)
+        with self._lock:
+            self._default_settings, self._default_faults = settings, specs
+            self.sender.stop()
+            service = Service(chosen)
+            self.requests = RequestLog()
+            self.faults = ArmedFaults(self._paths, armed, service.created_at)
+            self.scripts = ScriptStack()
+            self.service = service
+            self.sender = self._new_sender(service) if self._new_sender else NoSender()
+            self.is_reachable = self.is_handed_out or bool(self.urls)
+            self.is_finished = False
+
+    @property
+    def account(self) -> Account:
+        """The account, as it is now."""
+        return self.service.account
+
+    @property
+    def now(self) -> float:
+        """Virtual time, in Unix seconds."""
+        return self.service.clock.now()
+
+    def finish(self) -> None:
+        """Send no more webhooks, and let assertions fail until the next reset: the test is over."""
+        self.is_finished = True
+        self.sender.stop()

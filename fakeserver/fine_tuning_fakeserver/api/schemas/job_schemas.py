@@ -1,0 +1,238 @@
+"""Schemas of jobs, events and checkpoints, and what backs statuses and the texts of events."""
+
+from __future__ import annotations
+
+from ...evidence import Evidence, inferred, printed, recorded, spec, vendor
+from .object_schema import (
+    EMPTY,
+    INTEGER,
+    MEASURED,
+    NULL,
+    NUMBER,
+    STRING,
+    UNIX,
+    ObjectSchema,
+    Schema,
+    array,
+    const,
+    either,
+    mapping,
+    one_of,
+    or_null,
+    ref,
+)
+
+JOBS = recorded("FineTuningClientTests", "2025-09")
+EVENTS = recorded("GetJobEvents", "2025-09")
+CHECKPOINTS = recorded("GetCheckpoints", "2025-09")
+METRICS = printed("events of supervised jobs", "2024-08 to 2025-04")
+WANDB = printed("a job with wandb", "2025-06")
+DPO = printed("jobs by preference", "2024-12")
+REWARDED = spec("the example of a reinforcement job")
+
+STATUSES = {
+    "validating_files": JOBS,
+    "queued": printed("sessions", "2024-08"),
+    "running": printed("sessions", "2024-08"),
+    "paused": spec("the example of pause; neither schema nor SDK has it"),
+    "succeeded": recorded("GetCheckpoints", "2025-09"),
+    "failed": recorded("GetJobs", "2025-09"),
+    "cancelled": JOBS,
+}
+
+_SESSIONS = printed("events of supervised jobs", "2024-02 to 2025-04")
+_PAUSES = inferred("nothing about a held job's events was found")
+
+EVENT_TEXTS: dict[str, Evidence] = {
+    "created": _SESSIONS,
+    "validating": _SESSIONS,
+    "validated": _SESSIONS,
+    "started": _SESSIONS,
+    "checkpoint": _SESSIONS,
+    "model": _SESSIONS,
+    "completed": _SESSIONS,
+    "failed": inferred("the job's own error, as the event's text"),
+    "stopping": vendor("a third party's reference"),
+    "paused": _PAUSES,
+    "resumed": _PAUSES,
+    "restarted": _PAUSES,
+}
+"""By the kind of event (see `domain.timeline.KINDS`)."""
+
+STEP_TEXTS: dict[str, Evidence] = {
+    "supervised": _SESSIONS,
+    "dpo": inferred("supervised jobs"),
+    "reinforcement": vendor("the guide to reinforcement", "2025-05"),
+}
+"""By training method."""
+
+AUTO_OR_NUMBER: Schema = either(const("auto"), NUMBER)
+AUTO_OR_INTEGER: Schema = either(const("auto"), INTEGER)
+NUMBERS: dict[str, Schema] = {
+    "n_epochs": AUTO_OR_INTEGER,
+    "batch_size": AUTO_OR_INTEGER,
+    "learning_rate_multiplier": AUTO_OR_NUMBER,
+}
+
+HYPERPARAMETERS = ObjectSchema("Hyperparameters", ((JOBS, NUMBERS),))
+DPO_HYPERPARAMETERS = ObjectSchema("DpoHyperparameters", ((DPO, {**NUMBERS, "beta": AUTO_OR_NUMBER}),))
+REINFORCEMENT_HYPERPARAMETERS = ObjectSchema(
+    "ReinforcementHyperparameters",
+    (
+        (
+            REWARDED,
+            {
+                **NUMBERS,
+                "eval_interval": AUTO_OR_INTEGER,
+                "eval_samples": AUTO_OR_INTEGER,
+                "compute_multiplier": AUTO_OR_NUMBER,
+                "reasoning_effort": one_of("default", "low", "medium", "high"),
+            },
+        ),
+    ),
+)
+
+SUPERVISED_PART = ObjectSchema("SupervisedPart", ((JOBS, {"hyperparameters": ref(HYPERPARAMETERS)}),))
+SUPERVISED = ObjectSchema(
+    "SupervisedMethod", ((JOBS, {"type": const("supervised"), "supervised": ref(SUPERVISED_PART)}),)
+)
+DPO_PART = ObjectSchema("DpoPart", ((DPO, {"hyperparameters": ref(DPO_HYPERPARAMETERS)}),))
+BY_PREFERENCE = ObjectSchema("DpoMethod", ((DPO, {"type": const("dpo"), "dpo": ref(DPO_PART)}),))
+REINFORCEMENT_PART = ObjectSchema(
+    "ReinforcementPart",
+    (
+        (
+            REWARDED,
+            {
+                "hyperparameters": ref(REINFORCEMENT_HYPERPARAMETERS),
+                "grader": ref("Grader"),
+                "response_format": {"type": ["object", "null"]},
+            },
+        ),
+    ),
+)
+BY_REWARD = ObjectSchema(
+    "ReinforcementMethod",
+    ((REWARDED, {"type": const("reinforcement"), "reinforcement": ref(REINFORCEMENT_PART)}),),
+)
+
+RUN = ObjectSchema(
+    "WandbRun",
+    (
+        (WANDB, {"project": STRING, "entity": or_null(STRING), "run_id": STRING}),
+        (spec("FineTuningIntegration"), {"name": or_null(STRING), "tags": array(STRING)}),
+    ),
+)
+INTEGRATION = ObjectSchema("Integration", ((WANDB, {"type": const("wandb"), "wandb": ref(RUN)}),))
+
+JOB_ERROR = ObjectSchema(
+    "JobError",
+    ((recorded("GetJobs", "2025-09"), {"code": STRING, "param": or_null(STRING), "message": STRING}),),
+)
+
+JOB = ObjectSchema(
+    "FineTuningJob",
+    (
+        (
+            JOBS,
+            {
+                "object": const("fine_tuning.job"),
+                "id": STRING,
+                "model": STRING,
+                "created_at": UNIX,
+                "finished_at": or_null(UNIX),
+                "fine_tuned_model": or_null(STRING),
+                "organization_id": STRING,
+                "result_files": {**array(STRING), "maxItems": 1},
+                "status": one_of(*STATUSES),
+                "validation_file": or_null(STRING),
+                "training_file": STRING,
+                "hyperparameters": or_null(ref(HYPERPARAMETERS)),
+                "trained_tokens": or_null(INTEGER),
+                "error": either(ref(JOB_ERROR), EMPTY),
+                "user_provided_suffix": or_null(STRING),
+                "seed": INTEGER,
+                "estimated_finish": NULL,
+                "integrations": array(ref(INTEGRATION)),
+                "metadata": or_null(mapping(STRING)),
+                "usage_metrics": NULL,
+                "shared_with_openai": const(False),
+                "method": either(ref(SUPERVISED), ref(BY_PREFERENCE), ref(BY_REWARD)),
+            },
+        ),
+        (vendor("the guide to reinforcement; recorded as null", "2025"), {"eval_id": or_null(STRING)}),
+    ),
+)
+
+_TRAIN: dict[str, Schema] = {"step": INTEGER, "train_loss": MEASURED, "train_mean_token_accuracy": MEASURED}
+_VALID: dict[str, Schema] = {"valid_loss": MEASURED, "valid_mean_token_accuracy": MEASURED}
+_FULL: dict[str, Schema] = {"full_valid_loss": MEASURED, "full_valid_mean_token_accuracy": MEASURED}
+
+STEP_METRICS = ObjectSchema(
+    "StepMetrics", ((METRICS, {**_TRAIN, "total_steps": INTEGER, **_VALID, **_FULL}),), frozenset({*_VALID, *_FULL})
+)
+
+EVENT = ObjectSchema(
+    "FineTuningJobEvent",
+    (
+        (
+            EVENTS,
+            {
+                "object": const("fine_tuning.job.event"),
+                "id": STRING,
+                "created_at": UNIX,
+                "level": one_of("info", "warn", "error"),
+                "message": STRING,
+                "data": either(NULL, EMPTY, ref(STEP_METRICS), ref("RewardMetrics")),
+                "type": one_of("message", "metrics"),
+            },
+        ),
+    ),
+)
+
+CHECKPOINT_METRICS = ObjectSchema(
+    "CheckpointMetrics",
+    (
+        (CHECKPOINTS, {**_TRAIN, "type": one_of("supervised", "dpo")}),
+        (printed("checkpoints of a job with a validation file", "2024-08"), _VALID),
+    ),
+    frozenset(_VALID),
+)
+REWARD_CHECKPOINT_METRICS = ObjectSchema(
+    "RewardCheckpointMetrics",
+    (
+        (
+            inferred("the two numbers that vendor text says to watch"),
+            {
+                "step": INTEGER,
+                "train_reward_mean": MEASURED,
+                "valid_reward_mean": MEASURED,
+                "type": const("reinforcement"),
+            },
+        ),
+    ),
+    frozenset({"valid_reward_mean"}),
+)
+CHECKPOINT = ObjectSchema(
+    "FineTuningJobCheckpoint",
+    (
+        (
+            CHECKPOINTS,
+            {
+                "object": const("fine_tuning.job.checkpoint"),
+                "id": STRING,
+                "created_at": UNIX,
+                "fine_tuned_model_checkpoint": STRING,
+                "fine_tuning_job_id": STRING,
+                "metrics": either(ref(CHECKPOINT_METRICS), ref(REWARD_CHECKPOINT_METRICS)),
+                "step_number": INTEGER,
+            },
+        ),
+    ),
+)
+
+SCHEMAS = (
+    *(JOB, JOB_ERROR, HYPERPARAMETERS, SUPERVISED, SUPERVISED_PART, BY_PREFERENCE, DPO_PART, DPO_HYPERPARAMETERS),
+    *(BY_REWARD, REINFORCEMENT_PART, REINFORCEMENT_HYPERPARAMETERS, INTEGRATION, RUN),
+    *(EVENT, STEP_METRICS, CHECKPOINT, CHECKPOINT_METRICS, REWARD_CHECKPOINT_METRICS),
+)

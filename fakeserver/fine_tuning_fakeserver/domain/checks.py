@@ -1,0 +1,126 @@
+"""Checks that stand beside the fields they are for: ``seed: Annotated[int, whole()] = 0``.
+
+`check_fields` applies them to an instance. A check is called with the value and the name to call it by in an error;
+it returns what the field is to hold, or raises `FakeUsageError`. So any parser, such as `parse_seconds`, is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias, get_type_hints
+
+from ..usage_errors import unknown_name, wrong_value
+
+Check: TypeAlias = Callable[[Any, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A check that leaves the value as it is: the words for what is wanted, and the test."""
+
+    wanted: str
+    accepts: Callable[[Any], bool]
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """Return *value*.
+
+        Raises:
+            FakeUsageError: it does not pass the test.
+        """
+        if not self.accepts(value):
+            raise wrong_value(name, self.wanted, value)
+        return value
+
+    def or_none(self, meaning: str = "") -> Requirement:
+        """Accept None, too; *meaning* is told in an error: "for no limit"."""
+        wanted = f"{self.wanted}, or None {meaning}" if meaning else self.wanted
+        return Requirement(wanted, lambda value: value is None or self.accepts(value))
+
+
+def whole(least: int = -(2**63), most: int = 2**63 - 1, wanted: str = "") -> Requirement:
+    """Require an int of this range; True and False are none."""
+    words = f"a whole number from {least}" if least > -(2**63) else "a whole number of at most 64 bits"
+    if most < 2**63 - 1:
+        words += f" to {most}"
+    return Requirement(wanted or words, lambda value: isinstance(value, int) and is_number(value, least, most))
+
+
+def number(least: float, most: float, wanted: str = "") -> Requirement:
+    """Require an int or a float of this range; nan, True and False are none."""
+    return Requirement(
+        wanted or f"a number from {least:.0f} to {most:.0f}", lambda value: is_number(value, least, most)
+    )
+
+
+def is_number(value: Any, least: float, most: float) -> bool:
+    """Return whether *value* is an int or a float from *least* to *most*."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def one_of(names: Iterable[str]) -> Requirement:
+    """Require one of these names."""
+    known = tuple(names)
+    return Requirement(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known)
+
+
+def is_text(value: Any) -> bool:
+    """Return whether *value* is a string that can be written as UTF-8: without lone surrogates."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
+
+
+def is_printable_ascii(value: Any) -> bool:
+    """Return whether *value* is a string that a header can hold, and is not empty."""
+    return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
+
+
+def is_collection(value: Any) -> bool:
+    """Return whether *value* holds several things: a string or a mapping stands for one."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def optional(check: Check) -> Check:
+    """Return *check* for a field that may be None, too."""
+    return lambda value, name: None if value is None else check(value, name)
+
+
+boolean = Requirement("True or False", lambda value: isinstance(value, bool))
+text = Requirement("a string", is_text)
+
+
+def check_fields(instance: object, thing: str = "") -> None:
+    """Check each annotated field of a frozen dataclass, and store what its check returns.
+
+    Args:
+        instance: the dataclass, of which each check is the last member of an `Annotated` type.
+        thing: what errors call it, as in "fault 'times' must be …"; empty: they name the field alone.
+
+    Raises:
+        FakeUsageError: a field does not pass.
+    """
+    for field, name, check in _checks(type(instance), thing):  # type: ignore[arg-type]  # a class is hashable
+        value = getattr(instance, field)
+        if (checked := check(value, name)) is not value:
+            object.__setattr__(instance, field, checked)
+
+
+@cache
+def _checks(cls: type, thing: str) -> tuple[tuple[str, str, Check], ...]:
+    return tuple(
+        (field, f"{thing} {field!r}" if thing else field, hint.__metadata__[-1])
+        for field, hint in get_type_hints(cls, include_extras=True).items()
+        if hasattr(hint, "__metadata__")
+    )
+
+
+def check_names(thing: str, names: Iterable[object], known: Iterable[str]) -> None:
+    """Check that there are fields of these names.
+
+    Raises:
+        FakeUsageError: one of them is not known.
+    """
+    fields = tuple(known)
+    for name in names:
+        if name not in fields:
+            raise unknown_name(thing, name, fields)

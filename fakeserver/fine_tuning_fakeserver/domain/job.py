@@ -1,0 +1,177 @@
+"""A job as the account holds it: the request, the spec, and the interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from fine_tuning_formats.hyperparameters import base_model
+
+from . import ids
+from .dialects.dialect import RECORDED, Dialect
+from .job_spec import JobSpec
+from .metrics import kept_steps
+from .plan import JobError
+from .timeline import MODEL_AFTER, Event, FileLost, Intervention, Replan, Timeline, build_segments
+from .training_methods import Hyperparameters
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointOverride:
+    """A checkpoint of a seeded job, instead of a derived one."""
+
+    id: str
+    created_at: int
+    step_number: int
+    model: str
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a seeded job has instead of derived ids, names and numbers."""
+
+    fine_tuned_model: str | None = None
+    result_file: str | None = None
+    trained_tokens: int | None = None
+    finished_at: int | None = None
+    checkpoints: Sequence[CheckpointOverride] = ()
+    event_ids: Mapping[int, str] = field(default_factory=dict)
+    """Event ids by ordinal, oldest first from 0."""
+    result_created_at: int | None = None
+    result_bytes: int | None = None
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The grader of a reinforcement job and the form of its answers, as they were sent."""
+
+    grader: Mapping[str, Any]
+    response_format: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One fine-tuning job; `created_at` is in Unix seconds. Changing it means replacing it.
+
+    Two jobs are equal only if they are the same object, so that what is derived from a job can be cached by it.
+    `extra_members` are those that only its dialect has, or has otherwise.
+    """
+
+    id: str
+    created_at: float
+    model: str
+    training_file: str
+    validation_file: str | None
+    suffix: str | None
+    seed: int
+    requested: Hyperparameters
+    metadata: Mapping[str, str] | None
+    integrations: Sequence[Mapping[str, Any]]
+    organization: str
+    owner: str
+    spec: JobSpec
+    objective: Objective | None = None
+    overrides: Overrides = NO_OVERRIDES
+    interventions: tuple[Intervention, ...] = ()
+    dialect: Dialect = RECORDED
+    extra_members: Mapping[str, Any] | None = None
+
+    def timeline(self) -> Timeline:
+        """The job's timeline as far as it is known."""
+        return _timeline(self)
+
+    @property
+    def current_spec(self) -> JobSpec:
+        """The spec that the job goes by now: the last one that it was given."""
+        replans = (act.spec for act in reversed(self.interventions) if isinstance(act, Replan))
+        return next(replans, self.spec)
+
+    @property
+    def error(self) -> JobError | None:
+        """Why the job failed, or will fail; a lost file comes before the spec's error."""
+        lost = (act.error for act in self.interventions if isinstance(act, FileLost))
+        return next(lost, self.current_spec.error)
+
+    @property
+    def result_file(self) -> str:
+        """The id its result file has, once it has succeeded."""
+        return self.overrides.result_file or ids.derived_id("file", "result", self.id, shapes=self.dialect.ids)
+
+    @property
+    def eval_id(self) -> str | None:
+        """The id of the eval that is made for a reinforcement job (vendor text; its form is inferred)."""
+        return ids.timed_id("eval_", self.created_at, self.id) if self.objective else None
+
+    def event_id(self, ordinal: int) -> str:
+        """Return the id of its event with this ordinal."""
+        return self.overrides.event_ids.get(ordinal) or ids.event_id(self.id, ordinal, self.dialect.ids["event"])
+
+    def event_ordinal(self, event_id: str) -> int | None:
+        """Return the ordinal of its event with this id; None if it has no such event."""
+        overrides = (ordinal for ordinal, known in self.overrides.event_ids.items() if known == event_id)
+        return next(overrides, ids.event_ordinal(self.id, event_id, self.dialect.ids["event"]))
+
+    def model_at(self, step: int, models_at: float) -> str:
+        """Return the model that the checkpoint of *step* names; the last step's is the job's own.
+
+        *models_at* is when the models came into being: all at once, at the end of the job.
+        """
+        is_last = step == self.spec.steps
+        if is_last and self.overrides.fine_tuned_model:
+            return self.overrides.fine_tuned_model
+        overrides = (point.model for point in self.overrides.checkpoints if point.step_number == step)
+        if model := next(overrides, None):
+            return model
+        if template := self.dialect.event_style.model_name:
+            dashed = f"-{self.suffix}" if self.suffix else ""
+            name = template.format(base=self.base_model, hex=self.id.partition("-")[2], dashed=dashed)
+        else:
+            token = ids.model_token(models_at, self.id, step)
+            name = f"ft:{self.base_model}:{self.owner}:{self.suffix or ''}:{token}"
+        return name if is_last else f"{name}:ckpt-step-{step}"
+
+    @property
+    def base_model(self) -> str:
+        """The dated base model in the names of its models."""
+        return base_model(self.model)
+
+
+@lru_cache(maxsize=512)
+def _timeline(job: Job) -> Timeline:
+    style, segments = job.dialect.event_style, []
+    for segment in build_segments(job.spec, job.created_at, job.interventions):
+        segments.append(segment)
+        if isinstance(segment, Event):
+            segments.extend(Event(segment.at, kind) for kind in style.followed_by.get(segment.kind, ()))
+    return Timeline(tuple(segments), style.kinds, style.step_interval, style.first_step)
+
+
+def checkpoint_steps(job: Job) -> tuple[int, ...]:
+    """Return the steps whose checkpoints are kept, rising."""
+    return tuple(sorted(point.step_number for point in job.overrides.checkpoints)) or kept_steps(job.current_spec)
+
+
+def finished_at(job: Job, timeline: Timeline) -> int:
+    """Return when training was over; models, result file and last events come some seconds later."""
+    return job.overrides.finished_at or int(timeline.time_of("trained") or 0)
+
+
+def models_at(job: Job, timeline: Timeline) -> float:
+    """Return when the job's models came into being: the second written in their ids (recordings: +1, +2)."""
+    return finished_at(job, timeline) + MODEL_AFTER - 1
+
+
+def fine_tuned_model(job: Job, timeline: Timeline) -> str:
+    """Return the name of the model that a succeeded job has made."""
+    return job.model_at(job.spec.steps, models_at(job, timeline))
+
+
+def trained_tokens(job: Job) -> int:
+    """Return how many tokens a succeeded job was trained on."""
+    return job.overrides.trained_tokens or job.spec.tokens * job.spec.n_epochs

@@ -1,1 +1,0 @@
-"""The ledger: everything that the fake answers, each with what backs it."""

@@ -1,0 +1,252 @@
+"""Files and uploads in parts: each operation, and the function that runs it for a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..api import files, uploads
+from ..api.files import PURPOSES
+from ..api.request_models import CompleteUploadBody, CreateUploadBody, parse
+from ..api.schemas import file_schemas
+from ..api.schemas.file_schemas import FILE, UPLOAD, UPLOAD_PART
+from ..api.schemas.object_schema import BINARY, CURSOR, STRING, Schema, one_of, page_limit
+from ..api_errors import ApiError, bad_file, missing_part
+from ..evidence import inferred, printed, recorded
+from .operation import FILES, FIRST_ID, ID, UPLOADS, Link, Operation, api_route, links_by, links_to
+from .request import ApiRequest, by_id, choice_of, json_body, limit_of
+from .response import ApiResponse
+from .upload_form import UploadForm
+
+FILES_AT_MOST = 10_000
+"""spec: the default page; that it is the largest, too, is inferred."""
+
+# spec: a file is at most 512 MB, a part of an upload at most 64 MB.
+FILE_BYTES_AT_MOST, PART_BYTES_AT_MOST = 512 * 1024 * 1024, 64 * 1024 * 1024
+
+EXPIRES_AT_LEAST, EXPIRES_AT_MOST = 3600, 2_592_000
+"""spec: ``expires_after[seconds]``."""
+
+FILE_ORDERS = ("desc", "asc")
+
+_UNQUOTABLE = re.compile(r"[^ -~]")
+"""Characters of file names that a header cannot have: other scripts, and line ends most of all."""
+
+
+def upload_file(request: ApiRequest) -> Any:
+    """Upload a whole file."""
+    form = _form(request)
+    if (part := form.parts.get("file")) is None:
+        raise missing_part("file")
+    file = files.NewFile(part.content, part.filename or "upload", form.text("purpose"), _expires_after(form))
+    return files.upload(request.service, file)
+
+
+def parse_file_ahead(request: ApiRequest) -> Callable[[], Any] | None:
+    """Return what parses an uploaded training file."""
+    form = _form(request)
+    part = form.parts.get("file")
+    return files.parse_ahead(part.content, form.text("purpose")) if part else None
+
+
+def _form(request: ApiRequest) -> UploadForm:
+    assert request.form is not None  # the operation takes a form
+    return request.form
+
+
+def _expires_after(form: UploadForm) -> int | None:
+    anchor, seconds = form.text("expires_after[anchor]"), form.text("expires_after[seconds]")
+    if not anchor and not seconds:
+        return None
+    if anchor != "created_at":
+        raise bad_file(f"'{anchor}' is not one of ['created_at'] - 'expires_after.anchor'")  # inferred
+    if not (seconds.isdecimal() and len(seconds) < 16 and EXPIRES_AT_LEAST <= int(seconds) <= EXPIRES_AT_MOST):
+        raise bad_file(
+            f"{seconds} is not between {EXPIRES_AT_LEAST} and {EXPIRES_AT_MOST} - 'expires_after.seconds'"
+        )  # inferred
+    return int(seconds)
+
+
+def list_files(request: ApiRequest) -> Any:
+    """List files, newest first unless the request has another order."""
+    query = request.query
+    return files.list_files(
+        request.service,
+        after=query.get("after"),
+        limit=limit_of(query, FILES_AT_MOST, FILES_AT_MOST),
+        purpose=query.get("purpose"),
+        oldest_first=choice_of(query, "order", FILE_ORDERS) == "asc",
+    )
+
+
+def download_file(request: ApiRequest) -> ApiResponse:
+    """Send a file's bytes under its own name (recording of 2023-11)."""
+    download = files.download(request.service, request.path["file_id"])
+    filename = _UNQUOTABLE.sub("?", download.filename.replace('"', "'"))
+    headers = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-disposition", b'attachment; filename="%s"' % filename.encode("latin-1")),
+    ]
+    return ApiResponse(200, headers, download.chunks)
+
+
+def create_upload(request: ApiRequest) -> Any:
+    """Begin an upload in parts."""
+    return uploads.create(request.service, parse(CreateUploadBody, json_body(request)))
+
+
+def add_upload_part(request: ApiRequest) -> Any:
+    """Add one part to an upload."""
+    if (part := _form(request).parts.get("data")) is None:
+        raise missing_part("data")
+    return uploads.add_part(request.service, request.path["upload_id"], part.content)
+
+
+def complete_upload(request: ApiRequest) -> Any:
+    """Make a file of an upload's parts."""
+    body = parse(CompleteUploadBody, json_body(request))
+    return uploads.complete(request.service, request.path["upload_id"], body, request.read_ahead_result)
+
+
+def join_parts_ahead(request: ApiRequest) -> Callable[[], Any] | None:
+    """Return what joins an upload's parts, unless the request is invalid, which `complete_upload` reports."""
+    try:
+        body = parse(CompleteUploadBody, json_body(request))
+    except ApiError:
+        return None
+    return uploads.join_ahead(request.service, request.path["upload_id"], body)
+
+
+_UNKNOWN_FILE = recorded("FilesTests", "2026-05")
+_FILE_PURPOSE = recorded("UploadFileCanParseServiceError", "2026-05")
+_PAGED = inferred("the family of creation's refusals")
+_UPLOADS = recorded("UploadsTests", "2025-09")
+_AS_FILES = inferred("the answer for an unknown file")
+_UNSEEN = inferred("no refusal by this route was ever seen")
+
+_FILE_FORM: Schema = {
+    "type": "object",
+    "properties": {
+        "purpose": one_of(*PURPOSES),
+        "file": BINARY,
+        "expires_after[anchor]": one_of("created_at"),
+        "expires_after[seconds]": {"type": "integer", "minimum": EXPIRES_AT_LEAST, "maximum": EXPIRES_AT_MOST},
+    },
+    "required": ["purpose", "file"],
+    "dependentRequired": {
+        "expires_after[anchor]": ["expires_after[seconds]"],
+        "expires_after[seconds]": ["expires_after[anchor]"],
+    },
+}
+
+FILE_OPERATIONS = (
+    Operation(
+        *api_route("upload_file"),
+        run=upload_file,
+        group=FILES,
+        prepare=parse_file_ahead,
+        form=_FILE_FORM,
+        file_bytes_at_most=FILE_BYTES_AT_MOST,
+        response=FILE,
+        makes=FILE,
+        made_id="file_id",
+        links=(
+            *links_by("file_id", ID),
+            Link("create_job", {}, {"model": "gpt-4o-mini", "training_file": ID}),
+        ),
+        evidence={
+            "200": recorded("UploadFile", "2026-05"),
+            "400 purpose": _FILE_PURPOSE,
+            "400 name, JSONL": printed("uploads of what is no JSONL", "2023-12, 2024"),
+            "400 emptiness, form, expiry": inferred("the texts for other faults"),
+        },
+    ),
+    Operation(
+        *api_route("list_files"),
+        run=list_files,
+        group=FILES,
+        query={
+            "after": CURSOR,
+            "limit": page_limit(FILES_AT_MOST, FILES_AT_MOST),
+            "purpose": STRING,
+            "order": one_of(*FILE_ORDERS),
+        },
+        response=file_schemas.FILE_PAGE,
+        links=links_to(["list_files"], "after", FIRST_ID),
+        evidence={"200": recorded("ListFiles", "2026-05"), "400 limit, after, order": _PAGED},
+    ),
+    Operation(
+        *api_route("retrieve_file"),
+        run=by_id("file_id", files.retrieve),
+        group=FILES,
+        response=FILE,
+        evidence={"200": recorded("GetFile", "2026-05"), "404": _UNKNOWN_FILE},
+    ),
+    Operation(
+        *api_route("delete_file"),
+        run=by_id("file_id", files.delete),
+        group=FILES,
+        response=file_schemas.FILE_DELETED,
+        evidence={"200": recorded("DeleteFile", "2026-05"), "404": _UNKNOWN_FILE},
+    ),
+    Operation(
+        *api_route("download_file"),
+        run=download_file,
+        group=FILES,
+        other_media={"application/octet-stream": BINARY},
+        evidence={
+            "200": recorded("files_content", "2023-11"),
+            "200 base64 of result files": printed("notebooks that decode result files", "2024-06"),
+            "400 purpose": printed("answers to downloads", "2024, 2025"),
+            "404": _UNKNOWN_FILE,
+        },
+    ),
+    Operation(
+        *api_route("create_upload"),
+        run=create_upload,
+        group=UPLOADS,
+        request=CreateUploadBody,
+        response=UPLOAD,
+        makes=UPLOAD,
+        made_id="upload_id",
+        links=links_by("upload_id", ID),
+        evidence={
+            "200": _UPLOADS,
+            "400 purpose": inferred("the answer of the files' route"),
+            "400 other fields": _PAGED,
+        },
+    ),
+    Operation(
+        *api_route("add_upload_part"),
+        run=add_upload_part,
+        group=UPLOADS,
+        form={"type": "object", "properties": {"data": BINARY}, "required": ["data"]},
+        file_bytes_at_most=PART_BYTES_AT_MOST,
+        response=UPLOAD_PART,
+        makes=UPLOAD_PART,
+        links=(
+            Link("complete_upload", {"upload_id": "$response.body#/upload_id"}, {"part_ids": [ID]}),
+            *links_to(["add_upload_part", "cancel_upload"], "upload_id", "$response.body#/upload_id"),
+        ),
+        evidence={"200": _UPLOADS, "400": _UNSEEN, "404": _AS_FILES},
+    ),
+    Operation(
+        *api_route("complete_upload"),
+        run=complete_upload,
+        group=UPLOADS,
+        prepare=join_parts_ahead,
+        request=CompleteUploadBody,
+        response=UPLOAD,
+        makes=FILE,
+        links=links_by("file_id", "$response.body#/file/id"),
+        evidence={"200": _UPLOADS, "400": _UNSEEN, "404": _AS_FILES},
+    ),
+    Operation(
+        *api_route("cancel_upload"),
+        run=by_id("upload_id", uploads.cancel),
+        group=UPLOADS,
+        response=UPLOAD,
+        evidence={"200": _UPLOADS, "400": _UNSEEN, "404": _AS_FILES},
+    ),
+)

@@ -1,0 +1,142 @@
+"""Models and inference: each operation, and the function that runs it for a request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from ..api import inference, models
+from ..api.request_models import parse
+from ..api.schemas import file_schemas, grader_and_chat_schemas
+from ..api.schemas.object_schema import Schema, ref
+from ..evidence import inferred, printed, recorded, spec
+from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
+from .request import ApiRequest, by_id, json_body
+from .response import ApiResponse
+
+
+class _PromptBody(BaseModel):
+    """The members that the fake reads of any inference body; all others are accepted and ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+    model: str
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream: bool | None = None
+
+
+class StreamOptions(BaseModel):
+    """``stream_options``."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    include_usage: bool = False
+
+
+class ChatBody(_PromptBody):
+    """``POST /chat/completions``."""
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    stream_options: StreamOptions | None = None
+
+
+def _refuse_number(value: Any) -> Any:
+    """Refuse a number: 0 is equal to False, and would pass as the literal."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError("bool_type", "Input should be a valid boolean")
+    return value
+
+
+class CompletionBody(_PromptBody):
+    """``POST /completions``."""
+
+    prompt: str | list[str] = ""
+    stream: Annotated[Literal[False] | None, BeforeValidator(_refuse_number)] = None
+
+
+def create_chat_completion(request: ApiRequest) -> Any:
+    """Answer a chat, whole or as a stream of events."""
+    body = parse(ChatBody, json_body(request))
+    reply = inference.answer_prompt(request.service, "chatcmpl-", body.model, body.messages, body.n or 1)
+    if not body.stream:
+        return inference.chat_completion_object(reply)
+    with_usage = bool(body.stream_options and body.stream_options.include_usage)
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage))
+
+
+def create_completion(request: ApiRequest) -> Any:
+    """Answer a prompt; of several the last counts."""
+    body = parse(CompletionBody, json_body(request))
+    prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
+    reply = inference.answer_prompt(request.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
+    return inference.text_completion_object(reply)
+
+
+_UNKNOWN_MODEL = recorded("ModelsTests", "2025-09")
+_UNKNOWN_PROMPTED = printed("a chat with an unknown model", "2024")
+_BODY = inferred("the family of creation's refusals")
+
+_STREAM: Schema = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "properties": {
+        "data": {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": ref(grader_and_chat_schemas.CHUNK),
+                },
+                {"const": "[DONE]"},
+            ]
+        }
+    },
+    "required": ["data"],
+}
+
+MODEL_OPERATIONS = (
+    Operation(
+        *api_route("list_models"),
+        run=lambda request: models.list_models(request.service),
+        group=MODELS,
+        response=file_schemas.MODEL_LIST,
+        evidence={"200": recorded("ListModels", "2025-09")},
+    ),
+    Operation(
+        *api_route("retrieve_model"),
+        run=by_id("model", models.retrieve),
+        group=MODELS,
+        response=file_schemas.MODEL,
+        evidence={"200": recorded("GetModelInfo", "2025-09"), "404": _UNKNOWN_MODEL},
+    ),
+    Operation(
+        *api_route("delete_model"),
+        run=by_id("model", models.delete),
+        group=MODEL_DELETED,
+        response=file_schemas.MODEL_DELETED,
+        evidence={"200": spec("DeleteModelResponse"), "404": _UNKNOWN_MODEL},
+    ),
+    Operation(
+        *api_route("create_chat_completion"),
+        run=create_chat_completion,
+        group=INFERENCE,
+        request=ChatBody,
+        response=grader_and_chat_schemas.CHAT,
+        other_media={"text/event-stream": _STREAM},
+        evidence={
+            "200": printed("an answer of a fine-tuned model", "2024-02"),
+            "200 streamed": spec("CreateChatCompletionStreamResponse"),
+            "400": _BODY,
+            "404": _UNKNOWN_PROMPTED,
+        },
+    ),
+    Operation(
+        *api_route("create_completion"),
+        run=create_completion,
+        group=INFERENCE,
+        request=CompletionBody,
+        response=grader_and_chat_schemas.COMPLETION,
+        evidence={"200": spec("CreateCompletionResponse"), "400": _BODY, "404": _UNKNOWN_PROMPTED},
+    ),
+)

@@ -1,0 +1,137 @@
+"""The OpenAPI document, derived from the operations, the models of requests and the schemas of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from ..api.files import PURPOSES
+from ..api.schemas.grader_and_chat_schemas import FILES_REFUSAL, REFUSAL
+from ..api.schemas.object_schema import COMPONENTS, STRING, Schema, one_of, ref
+from ..domain.training_methods import METHODS
+from ..grading.grader_models import Grader
+from ..version import version
+from .fidelity_report import SCHEMAS
+from .operation import Operation
+from .operations import OPERATIONS, SHARED_EVIDENCE
+from .response import dump
+
+FAKE_ERROR: Schema = {
+    "type": "object",
+    "properties": {"fake_error": STRING, "message": STRING},
+    "required": ["fake_error", "message"],
+    "additionalProperties": False,
+}
+SECURITY = "bearer"
+
+STRICTER_MEMBERS: dict[tuple[str, str], Schema] = {("CreateUploadBody", "purpose"): one_of(*PURPOSES)}
+"""Members that a model accepts in any spelling, because the API refuses them with a message of its own."""
+
+
+@lru_cache(maxsize=1)
+def as_bytes() -> bytes:
+    """Return the document of all operations as JSON."""
+    return dump(document(OPERATIONS), newline=True)
+
+
+def document(operations: Iterable[Operation]) -> Schema:
+    """Return the document of *operations*."""
+    paths: dict[str, Schema] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _path_item(operation)
+    responses = {schema.name: schema.schema() for schema in SCHEMAS}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fake-fine-tuning",
+            "version": version(),
+            "description": "What the fake answers. A key may be any text, unless the account says which.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{SECURITY: []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**request_schemas(), **responses, "FakeError": FAKE_ERROR},
+            "securitySchemes": {SECURITY: {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _path_item(operation: Operation) -> Schema:
+    statuses = sorted({int(answer[:3]) for answer in (*operation.evidence, *SHARED_EVIDENCE)})
+    item: Schema = {
+        "operationId": operation.name,
+        "tags": [operation.path.split("/")[2]],
+        "parameters": _parameters(operation),
+    }
+    body = {"multipart/form-data": operation.form} if operation.form else {}
+    if operation.request:
+        body = {"application/json": ref(operation.request.__name__)}
+    if body:
+        content = {media_type: {"schema": schema} for media_type, schema in body.items()}
+        item["requestBody"] = {"required": True, "content": content}
+    return {**item, "responses": {str(status): _response(operation, status) for status in statuses}}
+
+
+def _parameters(operation: Operation) -> list[Schema]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in operation.path_parameters
+    ]
+    in_query: list[Schema] = [
+        {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in operation.query.items()
+    ]
+    for parameter in in_query:
+        if parameter["schema"].get("type") == "object":
+            parameter |= {"style": "deepObject", "explode": True}
+    return [*in_path, *in_query]
+
+
+def _response(operation: Operation, status: int) -> Schema:
+    response: Schema = {"description": HTTPStatus(status).phrase, "content": _content(operation, status)}
+    for link in operation.links if status == HTTPStatus.OK else ():
+        schema: Schema = {"operationId": link.operation, "parameters": dict(link.parameters)}
+        if link.body is not None:
+            schema["requestBody"] = dict(link.body)
+        response.setdefault("links", {})[f"{link.operation} by {', '.join(link.parameters) or 'body'}"] = schema
+    return response
+
+
+def _content(operation: Operation, status: int) -> Schema:
+    if status == HTTPStatus.OK:
+        in_json = {"application/json": ref(operation.response)} if operation.response else {}
+        return {media_type: {"schema": schema} for media_type, schema in {**in_json, **operation.other_media}.items()}
+    from_gateway = status == HTTPStatus.UNAUTHORIZED
+    refusal = ref(FILES_REFUSAL if operation.group.error_detail and not from_gateway else REFUSAL)
+    if status == HTTPStatus.BAD_REQUEST and operation.has_usage_errors:
+        refusal = {"anyOf": [refusal, ref("FakeError")]}
+    return {"application/json": {"schema": refusal}}
+
+
+def request_schemas() -> dict[str, Schema]:
+    """Return the schemas of all JSON bodies by name, as the models that check them have them; and of any grader."""
+    template = COMPONENTS + "{model}"
+    models = [(operation.request, "validation") for operation in OPERATIONS if operation.request]
+    _, schema = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]  # a list is invariant
+    definitions: dict[str, Schema] = schema["$defs"]
+    for (name, member), stricter in STRICTER_MEMBERS.items():
+        definitions[name]["properties"][member] = stricter
+    definitions["MethodBody"]["oneOf"] = [_method_alternative(method) for method in METHODS]
+    grader: dict[str, Any] = TypeAdapter(Grader).json_schema(ref_template=template)
+    grader.pop("$defs")
+    return {**definitions, "Grader": grader}
+
+
+def _method_alternative(method: str) -> Schema:
+    """Describe ``method`` of this type: it has no other's part, and for reinforcement its own."""
+    others: Schema = {name: {"type": "null"} for name in METHODS if name != method}
+    alternative: Schema = {"properties": {"type": {"const": method}, **others}}
+    if method == "reinforcement":
+        alternative["properties"][method] = {"type": "object"}
+        alternative["required"] = [method]
+    return alternative

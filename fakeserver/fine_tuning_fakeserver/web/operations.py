@@ -1,0 +1,44 @@
+"""All operations of the API that the fake implements, in the order of `fine_tuning_formats.api_paths`."""
+
+from __future__ import annotations
+
+import re
+
+from ..evidence import inferred, printed
+from ..usage_errors import FakeUsageError, did_you_mean
+from .file_endpoints import FILE_OPERATIONS
+from .fine_tuning_endpoints import FINE_TUNING_OPERATIONS
+from .model_endpoints import MODEL_OPERATIONS
+from .operation import Operation, id_name
+
+OPERATIONS: tuple[Operation, ...] = (*FINE_TUNING_OPERATIONS, *FILE_OPERATIONS, *MODEL_OPERATIONS)
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+PATHS = {operation.name: operation.path for operation in OPERATIONS}
+PATH_PATTERNS = {
+    operation.name: re.compile(re.sub(r"\{(\w+)\}", lambda match: f"(?P<{id_name(match[1])}>[^/]+)", operation.path))
+    for operation in OPERATIONS
+}
+"""By the operation's name, what its paths look like; groups are called as the ids that they match."""
+
+SHARED_EVIDENCE = {
+    "401 no key": printed("an answer without a key", "2023, 2026"),
+    "413 body too large": inferred("the service's text for files is unknown"),
+    "500 bug of the fake": inferred("what the service says of a bug of its own is not imitated"),
+    # refusals that a fault asks for; it can ask for any status from 400 to 599
+    "429 rate limit, fault": printed("chats that were one too many, and without quota", "2023 to 2026"),
+    "500 fault": inferred("the guide to error codes has how it begins"),
+    "503 fault": inferred("the guide to error codes has the text"),
+}
+"""What backs the refusals that every operation can answer with, as `Operation.evidence`."""
+
+
+def check_operation(name: object) -> str:
+    """Return *name* if it is that of an operation.
+
+    Raises:
+        FakeUsageError: no operation is called so.
+    """
+    if isinstance(name, str) and name in BY_NAME:
+        return name
+    near, names = did_you_mean(name, BY_NAME), ", ".join(BY_NAME)
+    raise FakeUsageError(f"unknown operation {name!r}{near}; expected one of: {names}")

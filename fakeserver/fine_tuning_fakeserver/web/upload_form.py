@@ -1,0 +1,171 @@
+"""Read multipart forms synchronously, chunk by chunk; large files go to disk as they come."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from ..account.blobs import Blob, BlobWriter
+from ..api_errors import ApiError, bad_multipart, too_large
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+FIELD_BYTES_AT_MOST = 64 * 1024
+FILE_PARTS = ("file", "data")
+"""Parts that are files with or without a file name (inferred: a client may leave it out)."""
+PARTS_AT_MOST = 64
+
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)
+_EXTENDED_NAME = re.compile(r"filename\*=(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class UploadPart:
+    """One part of a form, with its file name, if any."""
+
+    name: str
+    filename: str | None
+    content: Blob
+
+
+@dataclass(slots=True)
+class UploadForm:
+    """The parts of a form by name; of several with one name the last counts."""
+
+    parts: dict[str, UploadPart] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """Return a part as text; empty if it was not sent."""
+        part = self.parts.get(name)
+        return part.content.read().decode(errors="replace") if part else ""
+
+
+class FormReader:
+    """Reads one form: `feed` it all chunks, then `finish`.
+
+    After an error the rest is read and dropped, so that the client gets the answer.
+    """
+
+    def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
+        self.form = UploadForm()
+        self._headers: dict[str, bytes] = {}
+        self._options: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+        self._writer = BlobWriter()
+        self._file_limit = file_bytes_at_most
+        self._limit = FIELD_BYTES_AT_MOST
+        self._ended = False
+        self._delimiter = b"\n--" + boundary
+        self._preamble = b"\n"
+        self._started = False
+        self._error: ApiError | None = None
+        try:
+            self._parser = MultipartParser(boundary, self._callbacks())
+            self._parser.logger = _SILENT  # its complaints are in the answer
+        except FormParserError as error:
+            raise bad_multipart(str(error)) from None
+
+    def _callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_name,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next chunk."""
+        if self._error:
+            return
+        if not self._started:
+            chunk = self._skip_preamble(chunk)
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            self._error = bad_multipart(str(error))
+
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """Return what of *chunk* belongs to the form, which may begin with text for people (RFC 2046, 5.1.1)."""
+        self._preamble += chunk
+        start = self._preamble.find(self._delimiter) + 1
+        self._started = start > 0
+        form = self._preamble[start:] if self._started else b""
+        self._preamble = b"" if self._started else self._preamble[-len(self._delimiter) :]
+        return form
+
+    def finish(self) -> UploadForm:
+        """Return the whole form.
+
+        Raises:
+            ApiError: the form is malformed, incomplete or too large.
+        """
+        if self._error:
+            raise self._error
+        if not self._ended:
+            raise bad_multipart("the body ends before the closing boundary")
+        return self.form
+
+    def _begin_part(self) -> None:
+        self._headers = {}
+        self._writer = BlobWriter()
+
+    def _add_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[self._name.decode("latin-1").lower()] = self._value
+        self._name = self._value = b""
+
+    def _end_headers(self) -> None:
+        _, self._options = parse_options_header(self._headers.get("content-disposition", b""))
+        is_file = self._filename() is not None or self._part_name() in FILE_PARTS
+        self._limit = self._file_limit if is_file else FIELD_BYTES_AT_MOST
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        if self._error:
+            return
+        self._writer.write(data[start:end])
+        if self._writer.size > self._limit:
+            self._error = too_large(self._limit)
+            self._writer = BlobWriter()
+
+    def _end_part(self) -> None:
+        if self._error:
+            return
+        if len(self.form.parts) == PARTS_AT_MOST:
+            self._error = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
+            return
+        name = self._part_name()
+        self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
+
+    def _end(self) -> None:
+        self._ended = True
+
+    def _part_name(self) -> str:
+        return self._options.get(b"name", b"").decode(errors="replace")
+
+    def _filename(self) -> str | None:
+        """Return the part's file name; the extended form, which some clients send, comes before the plain one."""
+        disposition = self._headers.get("content-disposition", b"").decode("latin-1")
+        if extended := _EXTENDED_NAME.search(disposition):
+            return unquote(extended[2], encoding=extended[1], errors="replace")
+        plain = self._options.get(b"filename")
+        return None if plain is None else plain.decode(errors="replace")

@@ -1,0 +1,76 @@
+"""The small conventions that several packages share: durations, loopback, metadata, text for a terminal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fine_tuning_formats.job_rules import check_metadata
+from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.text import printable
+from fine_tuning_formats.time_units import duration_seconds
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        *((90, 90), (1.5, 1.5), ("90", 90), (" 90s ", 90), ("1.5 h", 5400), ("250ms", 0.25), ("5min", 300)),
+        *(("2d", 172_800), ("1w", 604_800), (timedelta(minutes=2), 120)),
+    ],
+)
+def test_durations_are_seconds(duration: Any, expected: float) -> None:
+    """Numbers are seconds, texts have a unit, and a timedelta has its own."""
+    assert duration_seconds(duration) == expected
+
+
+@pytest.mark.parametrize("duration", ["", "soon", "-5s", "5 fortnights", "1e3", "s", True, None, b"5s"])
+def test_what_is_no_duration_is_refused(duration: Any) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(ValueError, match="got "):
+        duration_seconds(duration)
+
+
+def test_a_unit_may_be_required() -> None:
+    """Where a bare number would be ambiguous, a text must have its unit."""
+    assert duration_seconds("90d", default_unit=None) == 90 * 86_400
+    with pytest.raises(ValueError, match="with a unit"):
+        duration_seconds("90", default_unit=None)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *(("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True)),
+        *(("0.0.0.0", False), ("10.0.0.1", False), ("localhost.example", False), ("", False), (None, False)),
+    ],
+)
+def test_loopback_is_this_machine(host: str | None, expected: bool) -> None:
+    """Loopback is ``localhost`` and every loopback address, and no other name."""
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({str(n): "" for n in range(17)}, "at most 16 pairs, got 17"),
+        ({"k" * 65: ""}, "keys of metadata must be strings of at most 64"),
+        ({"k": "v" * 513}, "values of metadata must be strings of at most 512"),
+        ({"k": 5}, "values of metadata must be strings"),
+    ],
+)
+def test_metadata_has_limits(metadata: dict[str, Any], message: str) -> None:
+    """Metadata has at most 16 pairs of 64 and 512 characters."""
+    check_metadata({str(n): "v" * 512 for n in range(15)} | {"k" * 64: ""})
+    with pytest.raises(ValueError, match=message):
+        check_metadata(metadata)
+
+
+@given(st.text())
+def test_printable_text_moves_no_cursor(text: str) -> None:
+    """Text for a terminal is on one line and printable, and is left alone where it was so."""
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)

@@ -1,0 +1,218 @@
+"""The documents are true: their code runs, their tables are complete, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from fine_tuning_client import FineTuningClient, UnsupportedOperationError
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.domain.plan import FIELDS
+from fine_tuning_fakeserver.findings.rules import CODES
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
+from strategies import ROWS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+def blocks(page: Path, language: str = "python") -> list[str]:
+    """The page's code in this language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def findings_of(code: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the codes of the findings after *code* has run against a fake, a millisecond of real time per request."""
+    ticks = count(1)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(ticks) * 0.001)
+    fake = FakeFineTuning(pace="manual", seed=7, start=1_700_000_000)
+    with fake.openai() as client:
+        context: dict[str, Any] = {"fake": fake, "client": client, "openai": openai, "ROWS": ROWS}
+        context["file"] = fake.add_file(ROWS)["id"]
+        exec(compile(code, "docs", "exec"), context)
+    return [finding.code for finding in fake.findings]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_finding_has_a_page_whose_examples_are_true(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's flawed code has this finding and no other, and its mended code has none."""
+    flawed, mended = blocks(DOCS / "findings" / f"{code}.md")
+
+    assert findings_of(flawed, monkeypatch) == [code]
+    assert findings_of(mended, monkeypatch) == []
+
+
+def test_the_table_of_findings_is_complete() -> None:
+    """The index lists each finding with its page, and no other."""
+    listed = re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \|", (DOCS / "findings/index.md").read_text(), re.MULTILINE)
+
+    assert sorted(listed) == sorted(CODES)
+
+
+def test_links_lead_to_pages() -> None:
+    """Each relative link of a page leads to a file."""
+    for page in [*PAGES, *ROOT.glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_the_control_api_and_the_plan_are_documented_whole() -> None:
+    """The docs name every control route, every field of a plan and every operation."""
+    server, plans = (DOCS / "server.md").read_text(), (DOCS / "pytest.md").read_text()
+    for operation in CONTROL_OPERATIONS:
+        path = operation.path.replace("{job_id}", "{id}")
+        assert path in server if path in ("/health", "/ready") else f"`{operation.method} {path}`" in server
+    for field in FIELDS:
+        assert f"`{field}`" in plans
+    for route in OPERATIONS:
+        assert f"`{route.name}`" in (DOCS / "faults.md").read_text()
+
+
+def run_python(code: str, folder: Path, **environment: str) -> str:
+    """Return what a new interpreter prints for *code*."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def block(page: str, words: str, language: str = "python") -> str:
+    """Return the page's code that has these words."""
+    (code,) = (code for code in blocks(DOCS / page, language) if words in code)
+    return code
+
+
+def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
+    """The code under test and its tests, each pasted into its file, pass without real waiting."""
+    for name in ("train.py", "test_train.py"):
+        (pytester.path / name).write_text(block("quickstart.md", f"# {name}\n"), encoding="utf-8")
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=6)
+
+
+def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
+    """The first program for the client trains a model and reads its last loss."""
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    with FakeFineTuning(pace=1e6).serving() as url:
+        code = block("client.md", 'suffix="my-model"')
+        printed = run_python(code, tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="any")
+
+    assert re.match(r"ft:gpt-4o-mini-2024-07-18:personal:my-model:\w{8} \d", printed)
+
+
+def test_the_careful_client_program_runs(tmp_path: Path) -> None:
+    """The program with check, progress, key and events follows its job to the end."""
+    (tmp_path / "train.jsonl").write_text(ROWS)
+    fake = FakeFineTuning(pace=1e6)
+    with fake.serving() as url:
+        code = block("client.md", "FineTuning.check_training_file")
+        printed = run_python(code, tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="any")
+
+    assert "10 examples" in printed
+    assert printed.endswith("[info] The job has successfully completed\n")
+    assert fake.jobs[0]["metadata"] == {"idempotency_key": "nightly 2026-11-25"}
+
+
+def test_the_settings_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings, pasted into a file, send the facade with the key named to the address named."""
+    (tmp_path / "fine_tuning.toml").write_text(block("client.md", "[providers.gateway]", "toml"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEWAY_KEY", "sk-gateway")
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.url} {request.headers['Authorization']}")
+        return httpx.Response(200, json={"data": []})
+
+    client = FineTuningClient(http_client=httpx.Client(transport=httpx.MockTransport(answer)))
+    assert len(client.list_jobs()) == 0
+    assert seen == ["https://llm.example.com/v1/fine_tuning/jobs Bearer sk-gateway"]
+    with pytest.raises(UnsupportedOperationError):
+        client.pause_job("ftjob-1")
+
+
+def test_the_steering_program_runs(tmp_path: Path) -> None:
+    """The program that plans and advances fails its job at step 60."""
+    printed = run_python(block("pytest.md", "fake.plan_job"), tmp_path)
+
+    assert printed == "The job failed due to an internal error. 0\n"
+
+
+def test_the_scripting_program_runs(tmp_path: Path) -> None:
+    """The program with a script prints the statuses it prepared."""
+    assert run_python(block("scripting.md", "script.exhausted"), tmp_path) == "queued running 429 failed\n"
+
+
+def test_the_webhook_program_runs(tmp_path: Path) -> None:
+    """The program for webhooks reads the event of its failed job."""
+    printed = run_python(block("webhooks.md", "fake.add_webhook"), tmp_path)
+
+    assert printed.startswith("fine_tuning.job.failed ftjob-")
+
+
+def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests with cassettes record from the fake, and replay without a key."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makepyfile(block("cassettes.md", "def test_one_test_four_ways"))
+    fake = "--fine-tuning-record-from=fake"
+    pytester.runpytest_subprocess("--fine-tuning-record=once", "--fine-tuning=record", fake).assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--fine-tuning=replay").assert_outcomes(passed=2)
+    assert len(list(pytester.path.rglob("cassettes/*/*.yaml"))) == 2
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+def test_the_curl_session_runs(tmp_path: Path) -> None:
+    """The curl session, but for the port, goes from upload to a deleted model."""
+    code = block("server.md", "api()", "sh").partition("\n")[2]
+    fake = FakeFineTuning()
+    with fake.serving() as url:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", code],
+            cwd=tmp_path,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "any"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("queued\nrunning\nsucceeded\n")
+    assert done.stdout.endswith('"deleted": true\n}\n')
+    assert fake.requests[-1].status == 200
+
+
+def test_the_table_of_endpoints_is_the_surface() -> None:
+    """The fidelity page lists every route of the API, and no other, in the order of the source."""
+    page = (DOCS / "fidelity.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(GET|POST|DELETE) (/v1/\S+)` \|", page, re.MULTILINE)
+
+    assert listed == [(operation.method, operation.path) for operation in OPERATIONS]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """mkdocs.yml has every page, and llms.txt every page that is not about one finding or a reference."""
+    pages = [page.relative_to(DOCS).as_posix() for page in PAGES]
+    navigation, summary = (ROOT / "mkdocs.yml").read_text(), (DOCS / "llms.txt").read_text()
+
+    assert [page for page in pages if f"- {page}\n" not in navigation] == []
+    special = ("index.md", "findings/", "reference/")
+    assert [page for page in pages if not page.startswith(special) and f"({page})" not in summary] == []

@@ -1,0 +1,31 @@
+"""One word stands for one thing: class and module names are used once."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FIGURES = runpy.run_path(str(ROOT / "scripts" / "figures.py"))
+PATHS: list[Path] = FIGURES["modules"](ROOT)
+
+PARALLEL = {"arguments", "errors", "jobs", "models", "operations", "options", "providers", "retries"}
+"""Module names that several packages have for the same thing, each for its own part of it."""
+
+
+def test_no_class_name_stands_for_two_classes() -> None:
+    """Each class of the product has a name of its own."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
+
+    assert FIGURES["class_names"](trees) == {}
+
+
+def test_no_module_name_stands_for_two_modules() -> None:
+    """Each module of a package has a name of its own; only parallel packages share some."""
+    doubled = FIGURES["module_names"](PATHS)
+
+    assert sorted(set(doubled) - PARALLEL) == []
+    for name in doubled:
+        packages = [path.relative_to(ROOT).parts[1] for path in doubled[name]]
+        assert len(set(packages)) == len(packages), f"{name} is used twice in one package"
