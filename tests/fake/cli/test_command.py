@@ -142,7 +142,7 @@ def test_short_help_is_the_commands_own() -> None:
         (["serve", "--webhook", "nowhere"], "nowhere"),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
         (["serve", "extra"], "unexpected argument (not shown"),
-        (["serve", "--prot", "1"], "'--port'"),
+        (["serve", "--prot", "1"], "--port"),
         (["serve", "--sed=sk-secret"], "--seed"),
         (["demo", "one.jsonl", "two.jsonl"], "unexpected argument (not shown"),
     ],
