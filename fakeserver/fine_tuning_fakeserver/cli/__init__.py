@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from .commands import CommandGroup, without_value
-from .output import discard, print_note
+from .output import INTERRUPTED, discard, print_note
 
 PROG = "fake-fine-tuning"
 COMMANDS = {
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         code: int | None = cli.main(argv, PROG, standalone_mode=False, windows_expand_args=False)
+    except click.Abort:  # by Ctrl-C
+        code = INTERRUPTED
     except click.ClickException as error:
         text = StringIO()
         (without_value(error) if isinstance(error, click.NoSuchOption) else error).show(text)

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-INTERRUPTED = 130
 HIDDEN_OPTIONS = ("--api-key", "--key")
 OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
 
 
 class Command(click.Command):
-    """A command that refuses unknown arguments without showing them, and returns an exit code when interrupted."""
+    """A command that refuses unknown arguments without showing them."""
 
     allow_extra_args = True  # refused below: click would show them
 
@@ -23,13 +22,6 @@ class Command(click.Command):
         if rest and not ctx.resilient_parsing:
             raise click.UsageError("unexpected argument (not shown: it could be a key)", ctx)
         return rest
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click would write an empty line to stderr after an interrupt."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            return INTERRUPTED
 
 
 class CommandGroup(click.Group):

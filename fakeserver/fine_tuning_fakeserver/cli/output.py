@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
 
+from fine_tuning_formats.text import printable
+
+INTERRUPTED = 130
 STATUS_COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 COLOURS = {**STATUS_COLOURS, "error": "red", "warn": "yellow"}  # the latter are levels of events
 
 
-def printable(value: object) -> str:
-    """Return *value* as text on one line, with control characters escaped: a service could rewrite the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-
-
 def cell_text(value: object) -> str:
     """Return *value* as printable text, never as none at all: columns would be miscounted."""
-    return "-" if value is None or value == "" else printable(value)
+    return "-" if value is None or value == "" else printable(str(value))
 
 
 def format_time(at: Any) -> str:
     """Return a time in Unix seconds as UTC; any other value of a service as it is."""
+    if not isinstance(at, int | float) or isinstance(at, bool):
+        return cell_text(at)
     try:
-        return cell_text(at) if isinstance(at, bool) else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (TypeError, ValueError, OverflowError, OSError):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (ValueError, OverflowError, OSError):
         return cell_text(at)
 
 
@@ -83,4 +82,6 @@ class Writer:
 
     def json(self, raw: Mapping[str, Any]) -> None:
         """Write an object of the service as one line of ASCII."""
-        click.echo(json.dumps(raw), self.stream)
+        from json import dumps  # other commands start without it
+
+        click.echo(dumps(raw), self.stream)

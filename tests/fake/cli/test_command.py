@@ -15,7 +15,7 @@ import click
 import pytest
 
 from fine_tuning_fakeserver import cli
-from fine_tuning_fakeserver.cli import commands, main, options, serve
+from fine_tuning_fakeserver.cli import main, options, serve
 from serve_process import COMMAND, LONGEST_S
 from snapshots import assert_snapshot
 
@@ -133,7 +133,7 @@ def test_short_help_is_the_commands_own() -> None:
         (["serve", "--port", "-1"], "-1 is not in the range"),
         (["serve", "--port", "http"], "'http' is not a valid integer"),
         (["serve", "--pace", "fast"], "a real second, got 'fast'"),
-        (["serve", "--pace", "0"], "got 0.0"),
+        (["serve", "--pace", "0"], "pace"),
         (["serve", "--seed", "1.5"], "'1.5' is not a valid integer"),
         (["serve", "--seed", "9" * 30], "at most 64 bits, got 999"),
         (["serve", "--dialect", "klingon"], "'klingon' is not one of"),
@@ -142,7 +142,7 @@ def test_short_help_is_the_commands_own() -> None:
         (["serve", "--webhook", "nowhere"], "nowhere"),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
         (["serve", "extra"], "unexpected argument (not shown"),
-        (["serve", "--prot", "1"], "'--port'"),
+        (["serve", "--prot", "1"], "--port"),
         (["serve", "--sed=sk-secret"], "--seed"),
         (["demo", "one.jsonl", "two.jsonl"], "unexpected argument (not shown"),
     ],
@@ -225,16 +225,19 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that is interrupted on the way ends with 130, without a word."""
-    from fine_tuning_fakeserver.cli import demo
+    """A command that is interrupted on the way, or while it is imported, ends with 130, and without a word."""
 
-    def interrupted(path: object, output: object) -> int:
+    def interrupted(*arguments: object) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "run", interrupted)
-
-    assert main(["demo"]) == commands.INTERRUPTED == 130
-    assert capsys.readouterr() == ("", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module("fine_tuning_fakeserver.cli.demo"), "run", interrupted)
+        assert main(["demo"]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "import_module", interrupted)
+        assert main(["demo"]) == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.strip()) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ USAGE = [
     (["show", "\udcff"], "surrogates not allowed"),
     (["wait", "ftjob-1", "--timeout", "-1"], "-1.0 is not in the range"),
     (["wait", "ftjob-1", "--timeout", "nan"], "timeout must be a number of seconds"),
-    (["list", "--provider", "nobody"], "unknown provider or driver 'nobody'; expected one of: azure"),
+    (["list", "--provider", "nobody"], "'nobody'"),
     (["list", "--base-url", "localhost:1"], "the base URL must look like https://host/v1"),
     (["list", "--base-url", f"https://me:{KEY}@host/v1"], "without password or query"),
     (["list", "--provider", "azure"], "set AZURE_OPENAI_API_KEY"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..commands import HIDDEN_OPTIONS, Command
-from ..output import Writer, discard, print_error
+from ..output import INTERRUPTED, Writer, discard, print_error
 
 if TYPE_CHECKING:
     from fine_tuning_client import FineTuningClient
@@ -86,6 +86,8 @@ class JobsCommand(Command):
                 code = super().invoke(ctx)
             out.stream.flush()
             return code
+        except KeyboardInterrupt:  # click would write an empty line after it
+            return INTERRUPTED
         except BrokenPipeError:  # `| head` has seen enough
             discard(out.stream)
             return 0

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from fine_tuning_formats.text import printable
+
 from ..chart import draw_chart
-from ..output import format_time, print_note, printable
+from ..output import format_time, print_note
 from .context import JOB, JSON, REFUSED, Context, JobsCommand, parse_metadata
 
 
