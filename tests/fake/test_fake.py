@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan, Settings
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
+from fine_tuning_fakeserver.domain.fault_spec import FaultSpec
+from fine_tuning_fakeserver.domain.webhook_events import WebhookConfig
 from strategies import BORN, ROWS, Http
 
 
@@ -164,6 +167,16 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
     """A setting of the wrong kind is a usage error that names it, and never a fake that is broken later."""
     with pytest.raises(FakeUsageError, match=next(iter(settings))):
         FakeFineTuning(**settings)
+
+
+@pytest.mark.parametrize("declaration", [Settings, Plan, FaultSpec, WebhookConfig], ids=lambda cls: cls.__name__)
+def test_defaults_are_as_their_checks_would_leave_them(declaration: Any) -> None:
+    """A default, which is not checked, is what its field's check would accept and store; a plan's outcome follows."""
+    hints = get_type_hints(declaration, include_extras=True)
+    for field in fields(declaration):
+        if field.default is not MISSING and field.name != "outcome" and get_origin(hints[field.name]) is Annotated:
+            check = hints[field.name].__metadata__[-1]
+            assert check(field.default, field.name) == field.default
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_the_official_client_is_seen() -> None:
         (lambda fake: fake.assert_not_called(None), "unknown operation None"),
         (lambda fake: fake.calls_to("uploadfile"), "did you mean 'upload_file'?"),
         (lambda fake: fake.assert_called_in_order("create_job", "cancel"), "unknown operation 'cancel'"),
-        (lambda fake: fake.assert_called_in_order(), "wants the names of operations"),
+        (lambda fake: fake.assert_called_in_order(), "needs the names of operations"),
         (lambda fake: fake.assert_job_created(sufix="x"), "create_job has no field 'sufix' (did you mean 'suffix'?)"),
         (
             lambda fake: fake.assert_job_not_created(models="x"),
@@ -285,12 +285,15 @@ def test_the_official_client_is_seen() -> None:
             lambda fake: fake.assert_file_uploaded(name="x"),
             "upload_file has no field 'name' (did you mean 'filename'?)",
         ),
-        (lambda fake: fake.assert_job_created("file-1"), "predicate is 'file-1': a function that takes a Call"),
+        (
+            lambda fake: fake.assert_job_created("file-1"),
+            "predicate must be a function that takes a Call, got",
+        ),
         (lambda fake: fake.assert_job_not_created(lambda call: None), "the predicate returned None"),
-        (lambda fake: fake.assert_job_created(times=-1), "times is -1: a whole number from 0"),
-        (lambda fake: fake.assert_job_created(times=True), "times is True: a whole number from 0"),
+        (lambda fake: fake.assert_job_created(times=-1), "times must be a whole number from 0, got -1"),
+        (lambda fake: fake.assert_job_created(times=True), "times must be a whole number from 0, got True"),
         (lambda fake: fake.assert_job_not_cancelled("ftjob-x"), "there is no job 'ftjob-x'"),
-        (lambda fake: fake.assert_job_cancelled(object()), "an id is wanted, a text such as job.id"),
+        (lambda fake: fake.assert_job_cancelled(object()), "must be a string such as job.id, got"),
         (lambda fake: fake.assert_no_findings(ignore=["leaked_jobs"]), "did you mean 'leaked_job'?"),
     ],
 )

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
-from fine_tuning_fakeserver.account.request_log import TimingSample
+from fine_tuning_fakeserver import Call, FakeFineTuning, FakeUsageError, Plan
 from fine_tuning_fakeserver.clock import Pace
 from strategies import BORN, ROWS, Http
 
@@ -109,19 +108,16 @@ ACTIONS: dict[str, Callable[[Http], object]] = {
 }
 
 
-def reset_for_the_next_test(http: Http) -> None:
-    """Reset as the fixture does before a test: to what a mark says, whatever was said before."""
-    settings = http.fake.settings
+def reset_for_the_next_test(http: Http, pace: Pace) -> None:
+    """Reset as the fixture does before a test: to what its marks say, whatever those of the last one said."""
     http.fake.reset(defaults={"seed": 99, "faults": [{"kind": "refuse"}]})
-    fields = {name: getattr(settings, name) for name in ("start", "plan", "max_active_jobs")}
-    http.fake.reset(defaults={"seed": 7, "pace": made_with[0], "webhooks": [{}], "faults": FAULTS, **fields})
+    others = {"start": BORN, "plan": {"queued": 60}, "max_active_jobs": 3}
+    http.fake.reset(defaults={"seed": 7, "pace": pace, "webhooks": [{}], "faults": FAULTS, **others})
 
 
-made_with: list[Pace] = ["polls"]
-
-WAYS: dict[str, Callable[[Http], object]] = {
-    "handle": lambda http: http.fake.reset(),
-    "control": lambda http: http.json("POST", "/_fake/reset", {}),
+WAYS: dict[str, Callable[[Http, Pace], object]] = {
+    "handle": lambda http, pace: http.fake.reset(),
+    "control": lambda http, pace: http.json("POST", "/_fake/reset", {}),
     "fixture": reset_for_the_next_test,
 }
 
@@ -132,7 +128,8 @@ def observed(http: Http) -> dict[str, Any]:
     seen: dict[str, Any] = {
         name: getattr(fake, name) for name in ("settings", "born", "now", "pace", "plan", "jobs", "files", "webhooks")
     }
-    seen["calls"] = [replace(call, timing=TimingSample(0.0, 0.0, "manual")) for call in fake.calls]
+    names = [field.name for field in fields(Call) if field.name not in ("waits", "timing")]
+    seen["calls"] = [[getattr(call, name) for name in names] for call in fake.calls]
     log = fake.requests_log
     seen["log"] = [exchange.as_json() for exchange in log.find()], log.count, log.forgotten, log.notes, log.slept_s
     seen["faults"] = [fault.as_json() for fault in fake.faults], [fault.as_json() for fault in fake.unfired_faults]
@@ -173,23 +170,21 @@ def lived(http: Http) -> list[Any]:
 )
 def test_after_a_reset_a_fake_is_as_new(history: list[str], way: str, pace: Pace) -> None:
     """Whatever was done with a fake before, after a reset by any way it is as one that is made with its settings."""
-    made_with[0] = pace
     http = made(pace)
     for name in history:
         with suppress(FakeUsageError):
             ACTIONS[name](http)
-    WAYS[way](http)
+    WAYS[way](http, pace)
     assert lived(http) == lived(made(pace))
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_what_outlives_a_reset_does_not_reach_the_new_account(way: str) -> None:
     """Scripts and notes of the account before are of no effect on the new one, whenever they come to their end."""
-    made_with[0] = "manual"
     http = made("manual")
     log = http.fake.requests_log
     with http.fake(["running"]) as script:
-        WAYS[way](http)
+        WAYS[way](http, "manual")
         http.fake({"retrieve_job": ["queued"]})
     script.stop()
     log.note("late")

@@ -316,7 +316,11 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     (lambda call: lambda call: None, lambda client: client.list_jobs(), "another function"),
     ("suceeded", lambda client: client.retrieve_job("ft-1"), "did you mean 'succeeded'?"),
     (lambda call: dict[str, int]()["nope"], lambda client: client.list_jobs(), "KeyError('nope') in "),
-    (RateLimitError("x", retry_after=-1.0), lambda client: client.list_jobs(), "whose retry_after is -1.0"),
+    (
+        RateLimitError("x", retry_after=-1.0),
+        lambda client: client.list_jobs(),
+        "retry_after must be seconds from 0, got -1.0",
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from typing import Any
 
 import pytest
@@ -330,3 +331,36 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
 def test_rows_are_ten_sound_examples() -> None:
     """The rows that tests share are enough for a job to succeed."""
     assert ROWS.count("\n") == 10
+
+
+IDLE = {
+    *("account/armed_faults.py", "account/script_queue.py", "account/webhook_queue.py", "web/dialect_adapter.py"),
+    *("web/fault_responses.py", "web/scripting/exceptions.py", "web/scripting/player.py", "web/webhook_sender.py"),
+}
+"""What a request needs only where there is a fault, a script, a webhook, or a dialect other than the default."""
+
+
+def entered(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
+    """The modules of the fake in which a function is called while these are answered."""
+    names: set[str] = set()
+    sys.setprofile(lambda frame, event, value: names.add(frame.f_code.co_filename))
+    try:
+        for method, path, body in requests:
+            http.send(method, path, body)
+    finally:
+        sys.setprofile(None)
+    return {name.rpartition("/fine_tuning_fakeserver/")[2] for name in names if "/fine_tuning_fakeserver/" in name}
+
+
+def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
+    """Faults, scripts, webhooks and dialects cost a request nothing where there are none."""
+    http = Http(FakeFineTuning(pace="manual", start=BORN), is_described=False)
+    body = {"model": "gpt-4o-mini", "training_file": http.file()}
+    job = http.job(**body)
+    requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
+    assert entered(http, *requests) & IDLE == set()
+    assert len(entered(http, requests[0])) <= 25
+    http.fake.add_webhook()
+    http.fake.delay(1)
+    http.fake({"retrieve_job": ["running", "failed"]})
+    assert entered(http, *requests, *requests) >= IDLE - {"web/scripting/exceptions.py", "web/dialect_adapter.py"}

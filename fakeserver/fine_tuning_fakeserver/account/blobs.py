@@ -17,32 +17,32 @@ CHUNK_BYTES = 256 * 1024
 
 
 class Blob:
-    """Bytes that can be read any number of times; made by `ContentWriter.seal` or `Content.of`."""
+    """Bytes that can be read any number of times; made by `BlobWriter.seal` or `Blob.of`."""
 
-    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_found", "size")
+    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_parsed", "size")
 
     def __init__(self, data: bytes, descriptor: int | None = None, size: int | None = None) -> None:
         self._bytes = data
         self._descriptor = descriptor
         self.size = len(data) if size is None else size
-        self._found: Dataset | NotJsonlError | None = None
+        self._parsed: Dataset | NotJsonlError | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Blob:
-        """The content of *data*, which is in memory already."""
+        """Return a blob of *data*, in memory."""
         return cls(data)
 
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-        """All bytes, in pieces of at most *size*."""
+        """Yield all bytes, in pieces of at most *size*."""
         for offset in range(0, self.size, size):
             yield self._read(size, offset)
 
     def read(self) -> bytes:
-        """All bytes at once."""
+        """Return all bytes at once."""
         return b"".join(self.chunks())
 
     def lines(self, at_most: int) -> Iterator[bytes]:
-        """The lines, without their line feeds; one that is longer than *at_most* bytes is cut, and the last."""
+        """Yield the lines, without their line feeds; one longer than *at_most* bytes is cut, and the last."""
         rest = b""
         for chunk in self.chunks():
             *whole, rest = (rest + chunk).split(b"\n")
@@ -53,19 +53,19 @@ class Blob:
             yield rest
 
     def dataset(self) -> Dataset:
-        """What it holds as a training file; it is read through once, whoever asks first, and needs no lock for it.
+        """Return the content as a training file; it is parsed once, which needs no lock.
 
         Raises:
             NotJsonlError: it is no training file.
         """
-        if self._found is None:
+        if self._parsed is None:
             try:
-                self._found = training_files.read(self.lines(MAX_LINE_BYTES))
+                self._parsed = training_files.read(self.lines(MAX_LINE_BYTES))
             except NotJsonlError as error:
-                self._found = error
-        if isinstance(self._found, NotJsonlError):
-            raise NotJsonlError(str(self._found))
-        return self._found
+                self._parsed = error
+        if isinstance(self._parsed, NotJsonlError):
+            raise NotJsonlError(str(self._parsed))
+        return self._parsed
 
     def _read(self, size: int, offset: int) -> bytes:
         if self._descriptor is None:
@@ -74,7 +74,7 @@ class Blob:
 
 
 class BlobWriter:
-    """Takes bytes as they come, and moves to an unnamed file on disk once they are many."""
+    """Collects bytes, in memory or, past `IN_MEMORY_AT_MOST`, in an unnamed file on disk."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -101,7 +101,7 @@ class BlobWriter:
         self._memory = bytearray()
 
     def seal(self) -> Blob:
-        """What was written, as content; the writer is spent."""
+        """Return what was written; the writer cannot be used any more."""
         if self._descriptor is None:
             return Blob.of(bytes(self._memory))
         self._flush()

@@ -1,6 +1,6 @@
 """Records: one immutable value for every accepted change, with the ids and times that were decided.
 
-Deciding and applying are two steps. The service decides; `account.apply` is the only thing that changes an
+Deciding and applying are two steps. An operation decides; `account.apply` is the only thing that changes an
 account. The same records give the same account, byte for byte.
 """
 
@@ -33,7 +33,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class FileUploaded:
-    """A file came into the account."""
+    """A file was added to the account."""
 
     file: StoredFile
 
@@ -54,7 +54,7 @@ class JobCreated:
 
 @dataclass(frozen=True, slots=True)
 class JobIntervened:
-    """Somebody intervened in a job."""
+    """A job was paused, resumed, cancelled, replanned, or lost its file."""
 
     id: str
     act: Intervention
@@ -76,7 +76,7 @@ class ClockAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class PaceSet:
-    """Virtual time goes on in another way from `at`, in Unix seconds."""
+    """The pace changed at `at`, in Unix seconds."""
 
     at: float
     pace: Pace
@@ -92,7 +92,7 @@ class PlanSet:
 
 @dataclass(frozen=True, slots=True)
 class NextIdReserved:
-    """The next thing of a kind that is made gets this id instead of a derived one; a job more that is given, too."""
+    """The next thing of a kind gets this id instead of a derived one; a job also this seed and these overrides."""
 
     kind: str
     id: str
@@ -101,7 +101,7 @@ class NextIdReserved:
 
 
 NAMED = ("file", "job", "upload", "part")
-"""The kinds of things whose next id can be given."""
+"""The kinds of things whose next id can be reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class PartUpload:
 
 @dataclass(frozen=True, slots=True)
 class UploadChanged:
-    """An upload was begun, got a part, was completed or cancelled: this is how it is from now on."""
+    """An upload was created, got a part, was completed or cancelled: its new state."""
 
     upload: PartUpload
 
@@ -155,14 +155,14 @@ class PermissionRevoked:
 
 @dataclass(frozen=True, slots=True)
 class RepliesSet:
-    """Models answer with these texts, in this order, before they make up their own."""
+    """Models answer with these texts next, in this order."""
 
     replies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionGiven:
-    """A model answered; `scripted` when it took a text from the script."""
+    """A model answered; `scripted` is how many of the prepared texts it took."""
 
     at: float
     scripted: int
@@ -170,26 +170,26 @@ class CompletionGiven:
 
 @dataclass(frozen=True, slots=True)
 class GraderScoresSet:
-    """Models that judge give these numbers from now on, one each time they are asked; None: no number."""
+    """Grading models give these scores next, in this order; None: an answer without a score."""
 
     scores: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GraderScoreUsed:
-    """A model that judges was asked, and gave the first of the numbers."""
+    """A grading model gave the first of the scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookAdded:
-    """An endpoint is told of jobs from now on."""
+    """A webhook endpoint was added."""
 
     endpoint: WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRemoved:
-    """An endpoint was taken away at `at`, in Unix seconds."""
+    """A webhook endpoint was removed at `at`, in Unix seconds."""
 
     at: float
     id: str
@@ -197,7 +197,7 @@ class WebhookRemoved:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempted:
-    """A delivery was sent, or was not to be sent and counts as arrived."""
+    """A delivery was tried, or collected."""
 
     id: str
     attempt: DeliveryAttempt
@@ -227,7 +227,7 @@ Record: TypeAlias = (
 
 
 def time_of(record: Record) -> float | None:
-    """When the change was accepted, in Unix seconds; None where it is the same at any time."""
+    """Return when the change was accepted, in Unix seconds; None where the time does not matter."""
     match record:
         case FileUploaded(file):
             return file.created_at

@@ -20,19 +20,19 @@ class Journal(Protocol):
     """Keeps an account's records in the order in which they were accepted."""
 
     def append(self, records: Sequence[Record]) -> None:
-        """Keep *records*, all or none."""
+        """Append *records*, all or none."""
         ...
 
     def keep(self, count: int) -> None:
-        """Forget all but the first *count* records."""
+        """Drop all but the first *count* records."""
         ...
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         ...
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, oldest first."""
+        """Iterate over the records, oldest first."""
         ...
 
 
@@ -43,15 +43,15 @@ class MemoryJournal:
         self._records: list[Record] = []
 
     def append(self, records: Sequence[Record]) -> None:
-        """Keep *records*."""
+        """Append *records*."""
         self._records.extend(records)
 
     def keep(self, count: int) -> None:
-        """Forget all but the first *count* records."""
+        """Drop all but the first *count* records."""
         del self._records[count:]
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, oldest first."""
+        """Iterate over the records, oldest first."""
         return iter(self._records)
 
     def __len__(self) -> int:
@@ -91,12 +91,12 @@ class Service:
 
     @contextmanager
     def transaction(self, *, looks_count: bool = True) -> Generator[None, None, None]:
-        """Hold the lock over a request; when it ends in a crash, put the account and its clock back.
+        """Hold the lock over a request; when it ends in a crash, roll back the account and its clock.
 
-        Refusals pass through: a verb refuses before it changes anything.
+        Refusals pass through: an operation refuses before it changes anything.
 
         Args:
-            looks_count: whether a look at a job moves time at the pace "polls".
+            looks_count: whether polling a job moves time at the pace "polls".
         """
         with self.lock:
             self._counts_as_poll = looks_count
@@ -113,7 +113,7 @@ class Service:
 
     @property
     def polling_advances_time(self) -> bool:
-        """Whether the look that a verb takes moves time."""
+        """Whether the operation under way moves time by polling."""
         return self._counts_as_poll and self.account.pace == "polls"
 
     def _rollback(self, kept: int, mark: tuple[float, float, float]) -> None:
@@ -126,13 +126,13 @@ class Service:
         self.account.materialize(self.clock.now())
 
     def _replay_record(self, record: Record) -> None:
-        """Change the account as *record* did, after all that had come to be by then."""
+        """Apply one record, after materialising everything due before it."""
         if (at := time_of(record)) is not None:
             self.account.materialize(at)
         apply(self.account, record)
 
     def start_operation(self) -> float:
-        """Read the time, once a verb, and make known what has come to be by now."""
+        """Return the time, read once an operation, and materialise everything due by then."""
         if self.account.pace == "instant":
             end = self.account.last_job_end()
             if end > self.clock.now():
@@ -142,20 +142,20 @@ class Service:
         return now
 
     def commit(self, *records: Record) -> None:
-        """Accept *records*: keep them, then apply them."""
+        """Append *records* to the journal, then apply them."""
         self.journal.append(records)
         for record in records:
             apply(self.account, record)
 
     def advance_clock(self, to: float) -> float:
-        """Jump to *to*, in Unix seconds, and make known what has come to be; return the new time."""
+        """Jump to *to*, in Unix seconds, and materialise everything due by then; return the new time."""
         self.clock.move_to(to)
         self.commit(ClockAdvanced(to))
         self.account.materialize(to)
         return to
 
     def set_pace(self, pace: object) -> None:
-        """Let time pass in another way from now on.
+        """Change how time passes from now on.
 
         Raises:
             FakeUsageError: there is no such pace.
@@ -166,7 +166,7 @@ class Service:
             self.clock.run_at(_rate(chosen))
 
     def replay(self, records: Iterable[Record]) -> None:
-        """Accept *records* of another account of the same settings: the same answers, byte for byte."""
+        """Append and apply the records of another account of the same settings: then answers are the same bytes."""
         with self.lock:
             for record in records:
                 if (at := time_of(record)) is not None:
@@ -182,7 +182,7 @@ def _rate(pace: Pace) -> float:
 
 
 def operation(function: Callable[Concatenate[Service, float, P], T]) -> Callable[Concatenate[Service, P], T]:
-    """Make *function* a verb: it holds the lock, and is given the time, read once."""
+    """Make *function* an operation: it holds the lock, and gets the time, read once."""
 
     @wraps(function)
     def locked(service: Service, /, *args: P.args, **kwargs: P.kwargs) -> T:

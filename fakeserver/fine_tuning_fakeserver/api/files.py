@@ -10,9 +10,8 @@ from functools import lru_cache
 
 from fine_tuning_formats.training_file import NotJsonlError
 
-from ..account.account import RESULTS, Account, next_id, result_created_at
+from ..account.account import RESULTS, Account, OrderedIds, UnknownCursorError, next_id, result_created_at
 from ..account.blobs import Blob
-from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (

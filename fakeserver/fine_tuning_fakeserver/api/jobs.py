@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..account.account import NO_METADATA, Account
-from ..account.ordered_ids import OrderedIds, UnknownCursorError
+from ..account.account import NO_METADATA, Account, OrderedIds, UnknownCursorError
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import illegal_state, unknown_cursor, unknown_job

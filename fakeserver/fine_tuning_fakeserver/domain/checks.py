@@ -1,15 +1,15 @@
-"""Checks that stand beside the fields they are for: ``seed: Annotated[int, whole()] = 0``.
+"""Checks of fields, declared in their types: ``seed: Annotated[int, whole()] = 0``.
 
-`check_fields` applies them to an instance. A check is called with the value and the name to call it by in an error;
-it returns what the field is to hold, or raises `FakeUsageError`. So any parser, such as `parse_seconds`, is one.
+`check_fields` applies them to an instance. A check is called with the value and its name in errors; it returns the
+value to store, or raises `FakeUsageError`. So any parser, such as `parse_seconds`, is a check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_origin, get_type_hints
 
 from ..usage_errors import unknown_name, wrong_value
 
@@ -34,17 +34,17 @@ class Requirement:
         return value
 
     def or_none(self, meaning: str = "") -> Requirement:
-        """Accept None, too; *meaning* is told in an error: "for no limit"."""
+        """Return the requirement that None meets, too; *meaning* is for errors: "for no limit"."""
         wanted = f"{self.wanted}, or None {meaning}" if meaning else self.wanted
         return Requirement(wanted, lambda value: value is None or self.accepts(value))
 
 
-def whole(least: int = -(2**63), most: int = 2**63 - 1, wanted: str = "") -> Requirement:
+def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
     """Require an int of this range; True and False are none."""
     words = f"a whole number from {least}" if least > -(2**63) else "a whole number of at most 64 bits"
     if most < 2**63 - 1:
         words += f" to {most}"
-    return Requirement(wanted or words, lambda value: isinstance(value, int) and is_number(value, least, most))
+    return Requirement(words, lambda value: isinstance(value, int) and is_number(value, least, most))
 
 
 def number(least: float, most: float, wanted: str = "") -> Requirement:
@@ -99,18 +99,25 @@ def check_fields(instance: object, thing: str = "") -> None:
     Raises:
         FakeUsageError: a field does not pass.
     """
-    for field, name, check in _checks(type(instance), thing):  # type: ignore[arg-type]  # a class is hashable
+    for field, name, check, default in _checks(type(instance), thing):  # type: ignore[arg-type]  # it is hashable
         value = getattr(instance, field)
-        if (checked := check(value, name)) is not value:
+        if value is not default and (checked := check(value, name)) is not value:
             object.__setattr__(instance, field, checked)
 
 
 @cache
-def _checks(cls: type, thing: str) -> tuple[tuple[str, str, Check], ...]:
+def _checks(cls: type, thing: str) -> tuple[tuple[str, str, Check, Any], ...]:
+    """Return name, name in errors, check and default of each field that has a check; defaults are not checked."""
+    hints = get_type_hints(cls, include_extras=True)
     return tuple(
-        (field, f"{thing} {field!r}" if thing else field, hint.__metadata__[-1])
-        for field, hint in get_type_hints(cls, include_extras=True).items()
-        if hasattr(hint, "__metadata__")
+        (
+            field.name,
+            f"{thing} {field.name!r}" if thing else field.name,
+            hints[field.name].__metadata__[-1],
+            field.default,
+        )
+        for field in fields(cls)
+        if get_origin(hints[field.name]) is Annotated
     )
 
 
@@ -120,7 +127,7 @@ def check_names(thing: str, names: Iterable[object], known: Iterable[str]) -> No
     Raises:
         FakeUsageError: one of them is not known.
     """
-    fields = tuple(known)
+    expected = tuple(known)
     for name in names:
-        if name not in fields:
-            raise unknown_name(thing, name, fields)
+        if name not in expected:
+            raise unknown_name(thing, name, expected)

@@ -1,4 +1,4 @@
-"""Assertions about calls, however they were answered; and how any assertion is made."""
+"""Assertions about calls, and about what they brought about; findings."""
 
 from __future__ import annotations
 
@@ -10,66 +10,66 @@ from ..account.service import Service
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
 from ..findings import CODES, FinalState, Finding, find, render_findings
-from ..usage_errors import FakeUsageError, did_you_mean
+from ..usage_errors import FakeUsageError, did_you_mean, unknown_name
 from ..web.operations import check_operation
 from .base import HIDDEN, FakeBase
 from .call_matching import (
     CallQuery,
     Predicate,
     check_fields,
-    count_text,
     describe_query,
     failure_message,
     parse_query,
     times_text,
+    total_calls,
 )
 
 __tracebackhide__ = HIDDEN
 
 
 class CallAssertions(FakeBase):
-    """Assertions on the requests log. They return the fake, raise plain `AssertionError`, and need no pytest.
+    """Assertions on the request log. They return the fake, raise plain `AssertionError`, and need no pytest.
 
-    Those that are named after a call count every request, whatever it was answered.
+    Those that are named after a call count every request, however it was answered.
 
-    All of them raise `FakeUsageError` where an answer would mean nothing: nobody could have reached the fake; there
-    is no operation or field of that name; or the requests that count may be among those that the log, which keeps
-    the last 1000, has forgotten.
+    All of them raise `FakeUsageError` where the outcome would mean nothing: no client could have reached the fake; an
+    operation or field is unknown; or the requests that count may be among those that the log, which keeps the last
+    1000, has forgotten.
     """
 
     @property
     def calls(self) -> list[Call]:
-        """The requests so far, newest last, read: operation, ids, options, status. Control calls are not among them."""
+        """The requests so far, parsed, newest last: operation, ids, options, status; no control requests."""
         return [recorded_call(exchange) for exchange in self._world.requests.find()]
 
     def calls_to(self, operation: str) -> list[Call]:
-        """The calls of one operation, such as ``create_job``, newest last; accepted or not."""
+        """Return the calls of one operation, such as ``create_job``, newest last; accepted or not."""
         name = check_operation(operation)
         return [call for call in self.calls if call.operation == name]
 
     def assert_called(
         self, operation: str, predicate: Predicate | None = None, /, *, times: int | None = None, **fields: Any
     ) -> Self:
-        """Fail unless *operation* was asked for: at least once, or *times*; however it was answered.
+        """Fail unless *operation* was called: at least once, or *times*; however it was answered.
 
         Args:
             operation: such as ``"list_jobs"``.
-            predicate: takes a `Call`, says True or False.
-            times: exactly how often.
+            predicate: takes a `Call`, returns True or False.
+            times: the exact number of calls.
             fields: ids and options by name, and ``status``. A mapping need only be part of what was sent; None is
-                null, or nothing.
+                null, or left out.
         """
         return self._assert_some(f"{operation} called", parse_query(operation, predicate, fields), times)
 
     def assert_not_called(self, operation: str, predicate: Predicate | None = None, /, **fields: Any) -> Self:
-        """Fail if *operation* was asked for (with these fields), however it was answered."""
+        """Fail if *operation* was called (with these fields), however it was answered."""
         return self._assert_none(f"{operation} called", parse_query(operation, predicate, fields))
 
     def assert_called_in_order(self, *operations: str) -> Self:
-        """Fail unless these were asked for in this order; others may have been asked for in between."""
+        """Fail unless these were called in this order; others may have been called in between."""
         names = [check_operation(name) for name in operations]
         if not names:
-            raise FakeUsageError("assert_called_in_order wants the names of operations: there was none")
+            raise FakeUsageError("assert_called_in_order needs the names of operations, got none")
         calls = self._require_assertable()
         position = 0
         for call in calls:
@@ -83,40 +83,42 @@ class CallAssertions(FakeBase):
     def assert_nothing_called(self) -> Self:
         """Fail if there was any request at all."""
         if calls := self._require_assertable():
-            raise AssertionError(failure_message(f"expected no request: there were {count_text(calls)}", calls))
+            raise AssertionError(failure_message(f"expected no request: there were {total_calls(calls)}", calls))
         return self
 
-    def _assert_some(self, noun: str, question: CallQuery, times: int | None = None) -> Self:
-        """Fail unless what is asked for happened: at least once, or exactly *times*."""
-        calls = self._require_assertable(question)
-        found = len(question.matching(calls))
-        if found == _checked(times) if times is not None else found:
+    def _assert_some(self, noun: str, query: CallQuery, times: int | None = None) -> Self:
+        """Fail unless a call matches: at least one, or exactly *times*."""
+        if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 0):
+            raise FakeUsageError(f"times must be a whole number from 0, got {times!r}")
+        calls = self._require_assertable(query)
+        count = len(query.matching(calls))
+        if count == times or (times is None and count):
             if times is not None:
                 self._require_complete_log(calls)
-            if not found:
-                self._require_known_id(question, calls)
+            if not count:
+                self._require_known_id(query, calls)
             return self
-        if times is None or found < times:
+        if times is None or count < times:
             self._require_complete_log(calls)
         wanted = "at least once" if times is None else times_text(times)
-        happened = f"{'at least ' if self._world.requests.forgotten else ''}{times_text(found)}"
-        head = f"{describe_query(noun, question.fields, question.predicate)}: expected {wanted}, happened {happened}"
-        raise AssertionError(failure_message(head, calls, question if times is None or found < times else None))
+        happened = f"{'at least ' if self._world.requests.forgotten else ''}{times_text(count)}"
+        head = f"{describe_query(noun, query.fields, query.predicate)}: expected {wanted}, happened {happened}"
+        raise AssertionError(failure_message(head, calls, query if times is None or count < times else None))
 
-    def _assert_none(self, noun: str, question: CallQuery) -> Self:
-        """Fail if what is asked for happened."""
-        calls = self._require_assertable(question)
-        if not (found := question.matching(calls)):
+    def _assert_none(self, noun: str, query: CallQuery) -> Self:
+        """Fail if a call matches."""
+        calls = self._require_assertable(query)
+        if not (matches := query.matching(calls)):
             self._require_complete_log(calls)
-            self._require_known_id(question, calls)
+            self._require_known_id(query, calls)
             return self
-        numbers = ", ".join(str(call.number) for call in found)
-        asked = describe_query(noun, question.fields, question.predicate)
-        head = f"{asked}: expected never, happened in request {numbers}"
+        numbers = ", ".join(str(call.number) for call in matches)
+        noun = describe_query(noun, query.fields, query.predicate)
+        head = f"{noun}: expected never, happened in request {numbers}"
         raise AssertionError(failure_message(head, calls))
 
-    def _require_assertable(self, question: CallQuery | None = None) -> list[Call]:
-        """All calls that are known, once it is certain that the question makes sense."""
+    def _require_assertable(self, query: CallQuery | None = None) -> list[Call]:
+        """Return all calls in the log; reject an assertion that would mean nothing."""
         calls = self.calls
         if self._world.is_finished:
             raise FakeUsageError(
@@ -127,26 +129,26 @@ class CallAssertions(FakeBase):
                 "nobody could have reached this fake: use `serving()`, `transport()` or `asgi_app`, or the fixture "
                 "`fake_fine_tuning`, before asserting what was asked of it"
             )
-        if question:
-            own = (name for call in calls if call.operation == question.operation for name in call.options)
-            check_fields(question.operation, question.fields, [*own, *self._world.account.dialect.extra_fields])
+        if query:
+            own = (name for call in calls if call.operation == query.operation for name in call.options)
+            check_fields(query.operation, query.fields, [*own, *self._world.account.dialect.extra_fields])
         return calls
 
-    def _require_known_id(self, question: CallQuery, calls: list[Call]) -> None:
-        """Raise where nothing happened to a thing that there never was: that says nothing."""
+    def _require_known_id(self, query: CallQuery, calls: list[Call]) -> None:
+        """Reject an id that never existed: a negative assertion about it would pass vacuously."""
         account = self._world.account
-        there: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
-        for name, value in question.fields.items():
+        known: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
+        for name, value in query.fields.items():
             seen = (call.ids.get(name) for call in calls)
-            if name not in there or value in there[name] or value in account.deleted or value in seen:
+            if name not in known or value in known[name] or value in account.deleted or value in seen:
                 continue
-            kind, newest = name.removesuffix("_id"), ", ".join(there[name][-3:]) or "none"
+            kind, newest = name.removesuffix("_id"), ", ".join(known[name][-3:]) or "none"
             raise FakeUsageError(
-                f"there is no {kind} {value!r}{did_you_mean(value, there[name])}; the newest are: {newest}"
+                f"there is no {kind} {value!r}{did_you_mean(value, known[name])}; the newest are: {newest}"
             )
 
     def _require_complete_log(self, calls: list[Call]) -> None:
-        """Raise where requests that were forgotten could change the answer."""
+        """Reject an assertion whose outcome forgotten requests could change."""
         if lost := self._world.requests.forgotten:
             raise FakeUsageError(
                 f"cannot tell: the log keeps the last {len(calls)} requests, and has forgotten {lost}; "
@@ -154,14 +156,8 @@ class CallAssertions(FakeBase):
             )
 
 
-def _checked(times: Any) -> int:
-    if isinstance(times, int) and not isinstance(times, bool) and times >= 0:
-        return times
-    raise FakeUsageError(f"times is {times!r}: a whole number from 0 is wanted")
-
-
 def final_state(service: Service) -> FinalState:
-    """The account as it stands now; looking moves no time but at the pace "instant"."""
+    """Return the account as findings see it; this moves no time but at the pace "instant"."""
     endpoints = webhooks.list_endpoints(service)
     with service.lock:
         now, jobs = service.clock.now(), list(service.account.jobs.values())
@@ -174,15 +170,12 @@ def final_state(service: Service) -> FinalState:
         )
 
 
-__tracebackhide__ = HIDDEN
-
-
 class Assertions(CallAssertions):
     """Assertions on what the code under test brought about, and what it did wrong.
 
-    Those that are named after what happened (a job created, a file uploaded) count what the fake accepted: a create
-    that was refused with 400 has created no job. For what was tried, whatever came of it, there is `assert_called`.
-    What a test puts into the account itself (`add_job`, `add_file`) was asked by nobody, and counts for nothing.
+    Those that are named after an outcome (a job created, a file uploaded) count what the fake accepted: a create that
+    was refused with 400 has created no job. For attempts there is `assert_called`. What a test puts into the account
+    itself (`add_job`, `add_file`) does not count.
     """
 
     def assert_job_created(
@@ -191,15 +184,15 @@ class Assertions(CallAssertions):
         """Fail unless a job was created: at least once, or *times*.
 
         Args:
-            predicate: takes a `Call`, says True or False.
-            times: exactly how often.
+            predicate: takes a `Call`, returns True or False.
+            times: the exact number of calls.
             fields: members of the body, such as ``training_file``, ``model``, ``suffix``, ``metadata``. A mapping
-                need only be part of what was sent; None is null, or nothing.
+                need only be part of what was sent; None is null, or left out.
         """
         return self._assert_some("job created", parse_query("create_job", predicate, fields, accepted=True), times)
 
     def assert_job_not_created(self, predicate: Predicate | None = None, /, **fields: Any) -> Self:
-        """Fail if a job was created (with these fields). That it was not even tried, `assert_not_called` tells."""
+        """Fail if a job was created (with these fields). For attempts there is `assert_not_called`."""
         return self._assert_none("job created", parse_query("create_job", predicate, fields, accepted=True))
 
     def assert_no_jobs_created(self) -> Self:
@@ -232,8 +225,8 @@ class Assertions(CallAssertions):
         """Fail unless a file was uploaded in one piece: at least once, or *times*.
 
         Args:
-            predicate: takes a `Call`, says True or False.
-            times: exactly how often.
+            predicate: takes a `Call`, returns True or False.
+            times: the exact number of calls.
             fields: ``filename``, ``purpose``, ``bytes`` (its size), ``file_id``.
         """
         return self._assert_some("file uploaded", parse_query("upload_file", predicate, fields, accepted=True), times)
@@ -250,11 +243,11 @@ class Assertions(CallAssertions):
     def findings(self) -> list[Finding]:
         """What the code under test did wrong although its test passes, by request number; see `CODES`.
 
-        They are found when this is read, in the requests that the log has kept. Each rule says in its docstring what
-        it holds to be wrong, and what it cannot see; in doubt there is no finding.
+        They are found when this is read, in the requests that the log has kept. The docstring of each rule says what is
+        wrong, and what the rule cannot see; in doubt there is no finding.
 
         Raises:
-            FakeUsageError: nobody could have reached the fake.
+            FakeUsageError: no client could have reached the fake.
         """
         return find(self._require_assertable(), final_state(self._world.service))
 
@@ -262,26 +255,21 @@ class Assertions(CallAssertions):
         """Fail if there are findings of other codes than those to *ignore*.
 
         Raises:
-            FakeUsageError: there is no such code; or nothing was found, in a log that has forgotten requests.
+            FakeUsageError: a code is unknown; or nothing was found, in a log that has forgotten requests.
         """
-        ignored = _codes(ignore)
-        if found := [finding for finding in self.findings if finding.code not in ignored]:
-            count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
-            raise AssertionError("\n".join([f"{count}:", *render_findings(found)]))
+        ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
+        for code in sorted(ignored - CODES.keys()):
+            raise unknown_name("finding", code, CODES)
+        if findings := [finding for finding in self.findings if finding.code not in ignored]:
+            count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+            raise AssertionError("\n".join([f"{count}:", *render_findings(findings)]))
         self._require_complete_log(self.calls)
         return self
 
 
 def _about(operation: str, **identifier: str | None) -> CallQuery:
-    """Accepted calls of *operation*, about one thing or about any."""
+    """Return the query for accepted calls of *operation*, with one id or with any."""
     for name, value in identifier.items():
         if not isinstance(value, str | None):
-            raise FakeUsageError(f"{name} is {value!r}: an id is wanted, a text such as job.id")
+            raise FakeUsageError(f"{name} must be a string such as job.id, got {value!r}")
     return CallQuery(operation, {name: value for name, value in identifier.items() if value is not None}, None, True)
-
-
-def _codes(ignore: Iterable[str]) -> frozenset[str]:
-    codes = frozenset([ignore] if isinstance(ignore, str) else ignore)
-    for code in sorted(codes - CODES.keys()):
-        raise FakeUsageError(f"there is no finding {code!r}{did_you_mean(code, CODES)}; there are {', '.join(CODES)}")
-    return codes

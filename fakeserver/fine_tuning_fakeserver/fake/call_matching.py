@@ -1,4 +1,4 @@
-"""Whether a call is the one that was asked for, and where it differs."""
+"""Compare calls with a query, and describe where they differ."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Predicate: TypeAlias = Callable[[Call], object]
 
 @dataclass(frozen=True, slots=True)
 class CallQuery:
-    """Which calls are meant.
+    """Which calls an assertion is about.
 
     Args:
-        operation: the operation they are calls of.
-        fields: what their ids and options must be. Of a mapping only the members named count; everything else must be
-            equal; None is null, or nothing.
-        predicate: says True or False to a `Call`; asked only where the fields agree.
-        accepted: whether only calls count that were answered with success.
+        operation: the operation that is called.
+        fields: what ids and options must be. Of a mapping only the members named count; everything else must be equal;
+            None is null, or left out.
+        predicate: takes a `Call`, returns whether it matches; called only where the fields agree.
+        accepted: whether only accepted calls match.
     """
 
     operation: str
@@ -31,43 +31,46 @@ class CallQuery:
     accepted: bool = False
 
     def mismatches(self, call: Call) -> list[str]:
-        """Why *call*, which is one of the operation, is not meant; one line each, and none where it is."""
-        found = list(_differences(self.fields, {"status": call.status, **call.options, **call.ids}))
+        """Return why *call*, which is one of the operation, does not match, a line each; nothing where it does."""
+        problems = list(_differences(self.fields, {"status": call.status, **call.options, **call.ids}))
         if self.accepted and not call.accepted:
-            found.append(f"it had no effect: status {call.status}")
-        if not found and self.predicate and not _said(self.predicate, call):
-            found.append("the predicate said no")
-        return found
+            problems.append(f"it had no effect: status {call.status}")
+        if not problems and self.predicate and not _is_accepted(self.predicate, call):
+            problems.append("the predicate said no")
+        return problems
 
     def matching(self, calls: Iterable[Call]) -> list[Call]:
-        """The calls that are meant.
+        """Return the calls that match.
 
         Raises:
-            FakeUsageError: a body that has to be looked into was too long to be kept whole.
+            FakeUsageError: a body that has to be compared was too long to be kept whole.
         """
         own = [call for call in calls if call.operation == self.operation]
-        if self.fields or self.predicate:
-            for call in own:
-                _refuse_cut(call)
+        for call in own if self.fields or self.predicate else ():
+            if not call.whole:
+                raise FakeUsageError(
+                    f"request {call.number} has a body of more than 64 KiB, of which the rest was not kept: "
+                    f"its fields cannot be told"
+                )
         return [call for call in own if not self.mismatches(call)]
 
     def nearest(self, calls: Sequence[Call]) -> tuple[Call, list[str]] | None:
-        """Of the calls that are not meant the one with the fewest problems, the latest of them; with its problems."""
+        """Return the call that fails to match by the fewest problems, the latest of these, and its problems."""
         missed = [(call, self.mismatches(call)) for call in reversed(calls) if call.operation == self.operation]
-        return min((each for each in missed if each[1]), key=lambda each: len(each[1]), default=None)
+        return min((miss for miss in missed if miss[1]), key=lambda miss: len(miss[1]), default=None)
 
 
 def parse_query(
     operation: str, predicate: Predicate | None, fields: Mapping[str, Any], accepted: bool = False
 ) -> CallQuery:
-    """The question after calls of *operation*.
+    """Return the query for calls of *operation*.
 
     Raises:
-        FakeUsageError: there is no such operation, or *predicate* is none.
+        FakeUsageError: the operation is unknown, or *predicate* is no function.
     """
     if predicate is not None and not callable(predicate):
         raise FakeUsageError(
-            f"predicate is {predicate!r}: a function that takes a Call is wanted; fields are named, as in model='…'"
+            f"predicate must be a function that takes a Call, got {predicate!r}; name fields, as in model='…'"
         )
     return CallQuery(check_operation(operation), fields, predicate, accepted)
 
@@ -82,7 +85,7 @@ def _differences(expected: Mapping[str, Any], actual: Mapping[str, Any], place: 
             yield f"{place}{name}: expected {wanted!r}, {was}"
 
 
-def _said(predicate: Predicate, call: Call) -> bool:
+def _is_accepted(predicate: Predicate, call: Call) -> bool:
     try:
         answer = predicate(call)
     except Exception as error:
@@ -93,19 +96,11 @@ def _said(predicate: Predicate, call: Call) -> bool:
     return bool(answer)
 
 
-def _refuse_cut(call: Call) -> None:
-    if not call.whole:
-        raise FakeUsageError(
-            f"request {call.number} has a body of more than 64 KiB, of which the rest was not kept: "
-            f"its fields cannot be told"
-        )
-
-
 def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> None:
-    """Refuse a field that no call of *operation* could have, and that none had: *also* are those that were seen.
+    """Reject a field that no call of *operation* could have; *also* are fields that were seen in one.
 
     Raises:
-        FakeUsageError: there is no such field.
+        FakeUsageError: a field is unknown.
     """
     fields = BY_NAME[operation].fields
     if fields is None:
@@ -122,7 +117,7 @@ SHOWN_AT_MOST = 20
 
 
 def failure_message(head: str, calls: Sequence[Call], missed: CallQuery | None = None) -> str:
-    """The whole text: *head*, the call nearest to *missed*, and the newest calls, a line each."""
+    """Return *head*, the call nearest to the query *missed*, and the newest calls, a line each."""
     lines = [head]
     if missed and (near := missed.nearest(calls)):
         call, problems = near
@@ -131,30 +126,30 @@ def failure_message(head: str, calls: Sequence[Call], missed: CallQuery | None =
 
 
 def list_calls(calls: Sequence[Call]) -> list[str]:
-    """The newest calls, a line each, under a line that counts them."""
+    """Return the newest calls, a line each, under a line that counts them."""
     shown = calls[-SHOWN_AT_MOST:]
     if not shown:
         return ["recorded: no request at all"]
-    return [f"recorded{last_n_of(len(shown), count_text(calls))}:", *map(str, shown)]
+    return [f"recorded{last_n_of(len(shown), total_calls(calls))}:", *map(str, shown)]
 
 
-def last_n_of(shown: int, there_are: int) -> str:
-    """That of all there are only the last are shown, if so."""
-    return f", the last {shown} of {there_are}" if shown < there_are else ""
+def last_n_of(shown: int, total: int) -> str:
+    """Return ", the last N of M" if the list is truncated."""
+    return f", the last {shown} of {total}" if shown < total else ""
 
 
-def count_text(calls: Sequence[Call]) -> int:
-    """How many calls there were: *calls* are the newest of them, and older ones may be forgotten."""
+def total_calls(calls: Sequence[Call]) -> int:
+    """Return how many calls there were; *calls* are the newest, and older ones may be forgotten."""
     return calls[-1].number if calls else 0
 
 
 def describe_query(noun: str, fields: Mapping[str, Any], predicate: object) -> str:
-    """*noun* with the fields asked for: ``job created with suffix='x'``."""
+    """Return *noun* with its fields: ``job created with suffix='x'``."""
     pairs = ", ".join(f"{name}={value!r}" for name, value in fields.items())
     asked = f" with {pairs}" if pairs else ""
     return f"{noun}{asked}{' that the predicate accepts' if predicate else ''}"
 
 
 def times_text(times: int) -> str:
-    """How often, in words."""
+    """Return a count in words."""
     return {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times")

@@ -1,4 +1,4 @@
-"""One request as a command line for curl, as it was sent but for its keys, and what cannot be told so."""
+"""One request as a command line for curl, without its keys, and what the command cannot reproduce."""
 
 from __future__ import annotations
 
@@ -13,85 +13,85 @@ from .base import AccountSnapshot
 
 ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000
-"""How many characters of a body or a file a command line is given."""
+"""How many characters of a body or a file a command line may hold."""
 
 _IN_ADDRESS = string.punctuation.replace("#", "")
 
 
-def curl(exchange: LogEntry, scene: AccountSnapshot) -> tuple[str, list[str]]:
-    """The line, and in words what is not the same there."""
-    amiss = ["keys that were sent are left out"] if recorded_call(exchange).secrets else []
-    if _is_refused(exchange) and scene.settings.api_keys:
-        amiss.append("the key is another")
-    way = ["--head"] if exchange.method == "HEAD" else ["-X", exchange.method]
-    raw = exchange.raw_path or exchange.path.encode()
+def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
+    """Return the command line, and in words what differs from the request."""
+    notes = ["keys that were sent are left out"] if recorded_call(entry).secrets else []
+    if _is_refused(entry) and snapshot.settings.api_keys:
+        notes.append("the key is another")
+    method = ["--head"] if entry.method == "HEAD" else ["-X", entry.method]
+    raw = entry.raw_path or entry.path.encode()
     as_is = ["--path-as-is"] if b"/." in raw else []
-    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}{_query(exchange)}"
-    before, body = _body(exchange, scene, amiss)
-    words = ["curl", "-sS", "--globoff", *as_is, *way, address, *_key(exchange, scene), *body]
-    return before + shlex.join(words), amiss
+    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}{_query(entry)}"
+    before, body = _body(entry, snapshot, notes)
+    words = ["curl", "-sS", "--globoff", *as_is, *method, address, *_key(entry, snapshot), *body]
+    return before + shlex.join(words), notes
 
 
-def _is_refused(exchange: LogEntry) -> bool:
-    return exchange.status == 401 and exchange.fault is None
+def _is_refused(entry: LogEntry) -> bool:
+    return entry.status == 401 and entry.fault is None
 
 
-def _query(exchange: LogEntry) -> str:
-    """The query, without the values of secrets."""
-    pairs = [pair.partition("=") for pair in exchange.query.split("&")] if exchange.query else []
-    told = "&".join(
+def _query(entry: LogEntry) -> str:
+    """Return the query, without the values of secrets."""
+    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
+    query = "&".join(
         name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
     )
-    return "?" + quote_from_bytes(told.encode("latin-1"), safe=_IN_ADDRESS) if told else ""
+    return "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS) if query else ""
 
 
-def _key(exchange: LogEntry, scene: AccountSnapshot) -> list[str]:
-    """A key that is accepted, or is not, as the one that was sent."""
-    refused = _is_refused(exchange)
-    key = ("wrong" if refused else "right") if scene.settings.api_keys else "any"
-    if "api-key" in exchange.headers:
+def _key(entry: LogEntry, snapshot: AccountSnapshot) -> list[str]:
+    """Return the header with a key that is accepted, or refused, as the one that was sent."""
+    refused = _is_refused(entry)
+    key = ("wrong" if refused else "right") if snapshot.settings.api_keys else "any"
+    if "api-key" in entry.headers:
         return ["-H", f"api-key: {key}"]
-    if "authorization" not in exchange.headers:
+    if "authorization" not in entry.headers:
         return []
-    unread = refused and not scene.settings.api_keys  # it was no key at all
+    unread = refused and not snapshot.settings.api_keys  # it was no key at all
     return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}"]
 
 
-def _body(exchange: LogEntry, scene: AccountSnapshot, amiss: list[str]) -> tuple[str, list[str]]:
-    """What is piped into curl, and the words for the body."""
-    if exchange.form is not None:
-        return _form(exchange, exchange.form, scene, amiss)
-    kind = exchange.headers.get("content-type", "")
+def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:
+    """Return what is piped into curl, and the arguments for the body."""
+    if entry.form is not None:
+        return _form(entry, entry.form, snapshot, notes)
+    kind = entry.headers.get("content-type", "")
     if kind.startswith("multipart/"):
-        amiss.append("its form could not be read, and is not kept")
-    if not exchange.body:
+        notes.append("its form could not be read, and is not kept")
+    if not entry.body:
         return "", []
     header = ["-H", f"Content-Type: {kind}" if kind.isprintable() else "Content-Type:"]
-    body = redacted(exchange.body.decode(errors="surrogateescape"), recorded_call(exchange).secrets)
+    body = redacted(entry.body.decode(errors="surrogateescape"), recorded_call(entry).secrets)
     if len(body) > CONTENT_AT_MOST:
-        cut = ", and more that are not known" if len(exchange.body) >= BODY_BYTES_AT_MOST else ""
-        amiss.append(f"put the body that was sent ({len(exchange.body)} bytes{cut}) into body.json first")
+        cut = ", and more that are not known" if len(entry.body) >= BODY_BYTES_AT_MOST else ""
+        notes.append(f"put the body that was sent ({len(entry.body)} bytes{cut}) into body.json first")
         return "", [*header, "--data-binary", "@body.json"]
     if body.isprintable():
         return "", [*header, "--data-raw", body]
     return _printf(body.encode(errors="surrogateescape")), [*header, "--data-binary", "@-"]
 
 
-def _form(exchange: LogEntry, form: Any, scene: AccountSnapshot, amiss: list[str]) -> tuple[str, list[str]]:
-    secrets = recorded_call(exchange).secrets
+def _form(entry: LogEntry, form: Any, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:
+    secrets = recorded_call(entry).secrets
     texts = {name: redacted(str(value), secrets) for name, value in form.items() if name not in ("filename", "bytes")}
     if not all(text.isprintable() for pair in texts.items() for text in pair):
-        amiss.append("control characters in its form are told escaped")
+        notes.append("control characters in its form are told escaped")
     words = [word for name, value in texts.items() for word in ("--form-string", f"{name}={value}")]
     if "bytes" not in form:
         return "", words
-    file = scene.files.get(recorded_call(exchange).file_id or "")
+    file = snapshot.files.get(recorded_call(entry).file_id or "")
     before, place = "", "./upload"
     if file and file.content.size <= CONTENT_AT_MOST:
         before, place = _printf(file.content.read()), "-"
     else:
-        amiss.append(f"put the file that was sent ({form['bytes']} bytes) into ./upload first")
-    part = "data" if exchange.operation == "add_upload_part" else "file"
+        notes.append(f"put the file that was sent ({form['bytes']} bytes) into ./upload first")
+    part = "data" if entry.operation == "add_upload_part" else "file"
     if "filename" not in form:
         return before, [*words, "-F", f"{part}=<{place}"]  # so curl sends no file name
     named = form["filename"].replace("\\", "\\\\").replace('"', '\\"')
@@ -99,13 +99,13 @@ def _form(exchange: LogEntry, form: Any, scene: AccountSnapshot, amiss: list[str
 
 
 def _printf(content: bytes) -> str:
-    """A command that brings *content* into a pipe, whatever bytes it has."""
+    """Return a command that pipes *content*, whatever bytes it has."""
     text = content.decode(errors="surrogateescape")
-    safe = "".join(sign if sign.isprintable() and sign not in "\\%'" else _octal(sign) for sign in text)
+    safe = "".join(char if char.isprintable() and char not in "\\%'" else _octal(char) for char in text)
     if safe.startswith("-"):  # printf would take it for an option
         safe = _octal("-") + safe[1:]
     return f"printf '{safe}' | "
 
 
-def _octal(sign: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in sign.encode(errors="surrogateescape"))
+def _octal(char: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in char.encode(errors="surrogateescape"))

@@ -1,8 +1,8 @@
-"""What happened in an account, as a text for people: its clock, jobs, requests, faults, and how to see it again."""
+"""What happened in an account, as text for people: clock, jobs, requests, faults, and how to reproduce it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from operator import itemgetter
 
@@ -12,7 +12,6 @@ from ..account.armed_faults import ArmedFault
 from ..account.recorded_calls import numbered, recorded_call, redacted
 from ..account.request_log import LogEntry
 from ..api import response_objects
-from ..clock import Pace
 from ..domain.job import Job
 from ..web.response import is_usage_error
 from .base import AccountSnapshot, FakeBase
@@ -23,105 +22,73 @@ JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20
 REFUSALS_AT_MOST = 10
 
 _YEAR_10000 = 253402300800.0
-"""The first Unix second that no date can tell."""
+"""The first Unix second that `datetime` cannot show."""
 
 
-def render_report(scene: AccountSnapshot) -> str:
-    """The whole text, without keys that the log has, and without control characters."""
+def render_report(snapshot: AccountSnapshot) -> str:
+    """Return the report, without keys that are in the log, and without control characters."""
+    entries, jobs, settings = snapshot.exchanges, snapshot.jobs, snapshot.settings
+    newest_jobs, newest_entries = jobs[-JOBS_AT_MOST:], entries[-REQUESTS_AT_MOST:]
+    errors = usage_errors_in(entries)
+    newest_errors = errors[-REFUSALS_AT_MOST:]
+    is_date = 0 <= snapshot.now < _YEAR_10000
+    at = f"{datetime.fromtimestamp(snapshot.now, UTC):%Y-%m-%d %H:%M:%S} UTC" if is_date else "far away"
+    pace = snapshot.pace if isinstance(snapshot.pace, str) else f"{snapshot.pace:g}"
     lines = [
-        *_clock(scene),
-        *_jobs(scene),
-        *_requests(scene),
-        *_faults(scene.faults),
-        *_refused(scene.exchanges),
-        *again(scene),
+        f"clock: {at}, {snapshot.now - snapshot.born:.1f} s after the account began; "
+        f"pace {pace}, seed {settings.seed}, dialect {settings.dialect}",
+        f"jobs{last_n_of(len(newest_jobs), len(jobs))}:" if jobs else "jobs: none",
+        *(line for job in newest_jobs for line in _job_lines(job, snapshot)),
+        f"requests{last_n_of(len(newest_entries), entries[-1].number)}:" if entries else "requests: none",
+        *(f"  {_offset(entry.at, snapshot)}  {recorded_call(entry)}" for entry in newest_entries),
+        *(["faults:"] if snapshot.faults else []),
+        *(f"  {describe_fault(fault)}" for fault in snapshot.faults),
+        *([f"refused by the fake itself{last_n_of(len(newest_errors), len(errors))}:"] if errors else []),
+        *(f"  request {number}: {text}" for number, text in newest_errors),
+        *again(snapshot),
     ]
-    secrets = frozenset(secret for each in scene.exchanges for secret in recorded_call(each).secrets)
+    secrets = frozenset(secret for entry in entries for secret in recorded_call(entry).secrets)
     return "\n".join(printable(redacted(line, secrets)) for line in lines)
 
 
-def usage_errors_in(exchanges: Iterable[LogEntry]) -> list[tuple[int, str]]:
-    """The requests that the fake refused on its own account, which no service would: number and text."""
-    return [(each.number, text) for each in exchanges if each.status >= 400 and (text := _own_text(each))]
-
-
-def _own_text(exchange: LogEntry) -> str:
-    if not is_usage_error(exchange.answer):
-        return ""
-    call = recorded_call(exchange)
-    whole = isinstance(call.answer, dict)
-    text = str(call.answer["fake_error"]) if whole else exchange.answer.decode(errors="replace")
-    return printable(redacted(text, call.secrets))
-
-
-def _clock(scene: AccountSnapshot) -> list[str]:
-    at = (
-        f"{datetime.fromtimestamp(scene.now, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        if 0 <= scene.now < _YEAR_10000
-        else "far away"
-    )
-    own = [f"pace {_pace(scene.pace)}", f"seed {scene.settings.seed}", f"dialect {scene.settings.dialect}"]
-    return [f"clock: {at}, {scene.now - scene.born:.1f} s after the account began; {', '.join(own)}"]
-
-
-def _pace(pace: Pace) -> str:
-    return pace if isinstance(pace, str) else f"{pace:g}"
-
-
-def _jobs(scene: AccountSnapshot) -> list[str]:
-    if not scene.jobs:
-        return ["jobs: none"]
-    shown = scene.jobs[-JOBS_AT_MOST:]
-    return [f"jobs{last_n_of(len(shown), len(scene.jobs))}:", *(line for job in shown for line in _job(job, scene))]
-
-
-def _job(job: Job, scene: AccountSnapshot) -> list[str]:
+def _job_lines(job: Job, snapshot: AccountSnapshot) -> list[str]:
     life = job.timeline()
-    visible = life.event_count(scene.now)
-    changes = [(at, f"status {status}") for at, status in life.milestones if at <= scene.now]
+    visible = life.event_count(snapshot.now)
+    changes = [(at, f"status {status}") for at, status in life.milestones if at <= snapshot.now]
     told = (
         response_objects.event_object(job, life, ordinal)
         for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible)
     )
     events = [(float(event["created_at"]), f"event  {event['message']}") for event in told]
     return [
-        f"  {job.id}, {job.model}, {job.training_file}: {life.status(scene.now)}",
-        *(f"  {_offset(at, scene)}  {text}" for at, text in sorted([*changes, *events], key=itemgetter(0))),
+        f"  {job.id}, {job.model}, {job.training_file}: {life.status(snapshot.now)}",
+        *(f"  {_offset(at, snapshot)}  {text}" for at, text in sorted([*changes, *events], key=itemgetter(0))),
     ]
 
 
-def _offset(at: float, scene: AccountSnapshot) -> str:
-    """A virtual time, counted from when the account began."""
-    return f"{max(at - scene.born, 0):>+12.1f} s"
+def _offset(at: float, snapshot: AccountSnapshot) -> str:
+    """Return a virtual time, counted from when the account began."""
+    return f"{max(at - snapshot.born, 0):>+12.1f} s"
 
 
-def _requests(scene: AccountSnapshot) -> list[str]:
-    if not scene.exchanges:
-        return ["requests: none"]
-    shown = scene.exchanges[-REQUESTS_AT_MOST:]
-    lines = (f"  {_offset(each.at, scene)}  {recorded_call(each)}" for each in shown)
-    return [f"requests{last_n_of(len(shown), scene.exchanges[-1].number)}:", *lines]
-
-
-def _faults(faults: Sequence[ArmedFault]) -> list[str]:
-    return ["faults:", *(f"  {describe_fault(fault)}" for fault in faults)] if faults else []
+def usage_errors_in(entries: Iterable[LogEntry]) -> list[tuple[int, str]]:
+    """Return the usage errors that requests were answered with, which no service would: number and text."""
+    errors = []
+    for entry in entries:
+        if entry.status >= 400 and is_usage_error(entry.answer):
+            call = recorded_call(entry)
+            is_whole = isinstance(call.answer, dict)
+            text = str(call.answer["fake_error"]) if is_whole else entry.answer.decode(errors="replace")
+            errors.append((entry.number, printable(redacted(text, call.secrets))))
+    return errors
 
 
 def describe_fault(fault: ArmedFault) -> str:
-    """A fault in one line: what it is for, and which requests it hit."""
-    given = {name: value for name, value in fault.spec.as_json().items() if name != "kind" and value is not None}
-    fields = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    came = f"hit {numbered(fault.requests)}" if fault.fired else "never fired"
-    return printable(f"{fault.number}  {fault.kind}({fields}): {came}")
-
-
-def _refused(exchanges: Sequence[LogEntry]) -> list[str]:
-    found = usage_errors_in(exchanges)
-    if not found:
-        return []
-    shown = found[-REFUSALS_AT_MOST:]
-    lines = (f"  request {number}: {text}" for number, text in shown)
-    return [f"refused by the fake itself{last_n_of(len(shown), len(found))}:", *lines]
+    """Return a fault in one line: its fields, and which requests it hit."""
+    members = {name: value for name, value in fault.spec.as_json().items() if name != "kind" and value is not None}
+    fields = ", ".join(f"{name}={value!r}" for name, value in members.items())
+    hits = f"hit {numbered(fault.requests)}" if fault.fired else "never fired"
+    return printable(f"{fault.number}  {fault.kind}({fields}): {hits}")
 
 
 class Report(FakeBase):

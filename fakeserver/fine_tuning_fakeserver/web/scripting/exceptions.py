@@ -1,7 +1,7 @@
-"""What a scripted exception is over HTTP: the answer that makes a client raise it.
+"""Turn a scripted exception into the HTTP answer that makes a client raise it.
 
-Clients differ in their classes, and agree in their names: those of openai-python's tree, which ours follows. So a test
-may script an exception of the client it uses, and every other client is told the same.
+Clients differ in their classes, and agree in their names: those of openai-python, which ours follows. So a test may
+script an exception of the client it uses, and every other client gets the same answer.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFailure:
-    """No plain answer.
+    """A connection that fails instead of an answer.
 
     Args:
-        fault: what a client is to meet, as a mapping of a fault's fields.
-        names: what the scripted exception is called, and its bases; in process, httpx and httpx2 raise the first of
-            these that they have.
-        text: what it says.
+        fault: the fault that hits the client, as a mapping of its fields.
+        names: the names of the scripted exception's class and its bases; in process, httpx and httpx2 raise the first
+            of these that they have.
+        text: its message.
     """
 
     fault: Mapping[str, Any]
@@ -55,10 +55,10 @@ _BROKEN: Mapping[str, ConnectionFailure] = {
 
 
 class ScriptedError(ApiError):
-    """A refusal that a test has prepared.
+    """An error answer that a test has prepared.
 
     Attributes:
-        retry_after: what its header of that name says.
+        retry_after: its Retry-After header.
         page: media type and body of the answer, where they are not the service's.
     """
 
@@ -67,10 +67,10 @@ class ScriptedError(ApiError):
 
 
 def response_for_exception(error: BaseException | type[BaseException]) -> ApiError | ConnectionFailure:
-    """What has to come over the wire so that a client raises *error*, or one of this class.
+    """Return the answer that makes a client raise *error*, or an error of this class.
 
     Raises:
-        FakeUsageError: nothing that a service does makes a client raise it.
+        FakeUsageError: no answer makes a client raise it.
     """
     if isinstance(error, ApiError):
         return error
@@ -78,24 +78,21 @@ def response_for_exception(error: BaseException | type[BaseException]) -> ApiErr
     names = [each.__name__ for each in kind.__mro__]
     if broken := next((_BROKEN[name] for name in _BROKEN if name in names), None):
         return replace(broken, names=tuple(names), text="" if isinstance(error, type) else str(error))
-    status = _status(error) or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
+    response = getattr(error, "response", None)
+    status: Any = getattr(error, "status_code", 0) or getattr(response, "status_code", 0)
+    status = status or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
     if not isinstance(status, int) or not 400 <= status <= 599:
         raise FakeUsageError(
             f"the script raises {error!r}{_place(error)}, which no answer of a service makes a client raise: an "
             f"exception of a client's is wanted, such as {', '.join(_STATUSES)}, APITimeoutError or APIConnectionError"
         )
-    refusal = _refusal(error, status)
-    refusal.retry_after, refusal.page = _wait(error), _page(error)
-    return refusal
-
-
-def _status(error: object) -> Any:
-    """The status that the error says, or the answer that it came of."""
-    return getattr(error, "status_code", 0) or getattr(getattr(error, "response", None), "status_code", 0)
+    scripted = _scripted_error(error, status)
+    scripted.retry_after, scripted.page = _wait(error), _page(error)
+    return scripted
 
 
 def _page(error: object) -> tuple[bytes, bytes] | None:
-    """Media type and body of the answer that the error came of, where it says nothing of them itself."""
+    """Return media type and body of the error's own response, unless the error has a parsed body."""
     response = getattr(error, "response", None)
     if response is None or hasattr(error, "body"):
         return None
@@ -108,7 +105,7 @@ def _page(error: object) -> tuple[bytes, bytes] | None:
 
 
 def _place(error: BaseException | type[BaseException]) -> str:
-    """Where it was raised, if it was: a function of a script may have a bug."""
+    """Return where it was raised, if it was: a script's function may have a bug."""
     trace = None if isinstance(error, type) else error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -116,7 +113,7 @@ def _place(error: BaseException | type[BaseException]) -> str:
 
 
 def _wait(error: object) -> float | str | None:
-    """What the error says of waiting, or the answer that it came of.
+    """Return the error's `retry_after`, or that header of its response.
 
     Raises:
         FakeUsageError: it is no time.
@@ -128,26 +125,23 @@ def _wait(error: object) -> float | str | None:
         return wait
     if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait < 10**9:
         return float(wait)
-    raise FakeUsageError(f"the script raises {error!r}, whose retry_after is {wait!r}: seconds from 0 are wanted")
+    raise FakeUsageError(f"the script raises {error!r}, whose retry_after must be seconds from 0, got {wait!r}")
 
 
-def _refusal(error: BaseException | type[BaseException], status: int) -> ScriptedError:
+def _scripted_error(error: BaseException | type[BaseException], status: int) -> ScriptedError:
     body = getattr(error, "body", None)
     fields: Any = body.get("error", body) if isinstance(body, Mapping) else {}
-    said = {name: _said(error, fields, name) for name in ("message", "type", "param", "code")}
-    words = "" if isinstance(error, type) else str(error)
-    message = said["message"] or words or f"scripted: {status}"
+    members: dict[str, str | None] = {}
+    for name in ("message", "type", "param", "code"):  # of the error's body, or attributes of the error
+        value = fields.get(name) if isinstance(fields, Mapping) else None
+        value = value if value is not None else getattr(error, name, None)
+        members[name] = value if isinstance(value, str) and value else None
+    text = "" if isinstance(error, type) else str(error)
+    message = members["message"] or text or f"scripted: {status}"
     return ScriptedError(
         status,
         message.encode(errors="replace").decode(),
-        type=said["type"] or (INVALID if status < 500 else "server_error"),
-        param=said["param"],
-        code=said["code"],
+        type=members["type"] or (INVALID if status < 500 else "server_error"),
+        param=members["param"],
+        code=members["code"],
     )
-
-
-def _said(error: object, fields: Any, name: str) -> str | None:
-    """The member of the error's body, or the error's attribute."""
-    value = fields.get(name) if isinstance(fields, Mapping) else None
-    value = value if value is not None else getattr(error, name, None)
-    return value if isinstance(value, str) and value else None

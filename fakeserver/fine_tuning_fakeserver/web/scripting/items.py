@@ -1,4 +1,4 @@
-"""What may be scripted as the answer to an operation, and what it is on the wire."""
+"""Parse script items: what a test may prepare as the answer to an operation."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ ScriptItem: TypeAlias = (
 
 
 class InvalidScriptItem(FakeUsageError):
-    """What a script has next, an item or what its function says, is no answer to the operation that was asked for."""
+    """A script's next item, or the result of its function, does not fit the operation that was called."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusItem:
-    """A job, said by its status."""
+    """A job, by its status."""
 
     status: str
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectItem:
-    """An object, said by members of it; the twin fills in the rest."""
+    """An object, by some of its members; the fake fills in the rest."""
 
     values: Json
 
 
 @dataclass(frozen=True, slots=True)
 class PageItem:
-    """A page: items, each said in its own way, and what else the page has."""
+    """A page of a list: its items, and its other members."""
 
     items: tuple[ScriptItem, ...]
     page: Json = field(default_factory=dict)
@@ -56,10 +56,10 @@ class FileItem:
 
 
 def parse_item(item: Any, operation: str) -> ScriptItem:
-    """*item*, taken as the answer to *operation*.
+    """Parse *item* as the answer to *operation*.
 
     Raises:
-        InvalidScriptItem: it answers something else.
+        InvalidScriptItem: it does not fit the operation.
     """
     if item is None:
         return None
@@ -68,29 +68,24 @@ def parse_item(item: Any, operation: str) -> ScriptItem:
     if iscoroutinefunction(item):
         raise FakeUsageError(f"the script has {item!r}, which is async: a plain function is wanted, it is not awaited")
     if callable(item):
-        taken: Callable[[Any], Any] = item
-        return taken
+        function: Callable[[Any], Any] = item
+        return function
     declared = BY_NAME[operation]
     if declared.response is None:
-        return _content(item, operation)
+        if not isinstance(item, str | bytes):
+            raise _mismatch(item, operation, "text or bytes")
+        return FileItem(item.encode() if isinstance(item, str) else item)
     if declared.lists:
-        return _listed(item, operation, declared.lists.kind)
+        return _page(item, operation, declared.lists.kind)
     return _single(item, operation, declared.response.kind or None)
 
 
-def _content(item: Any, operation: str) -> FileItem:
-    if isinstance(item, str | bytes):
-        return FileItem(item.encode() if isinstance(item, str) else item)
-    raise _mismatch(item, operation, "text or bytes")
-
-
-def _listed(item: Any, operation: str, kind: str) -> PageItem:
-    wanted = f"a list of {kind} items, or a list object"
+def _page(item: Any, operation: str, kind: str) -> PageItem:
     if isinstance(item, Sequence) and not isinstance(item, str | bytes) and not hasattr(item, "to_dict"):
         return PageItem(tuple(_listed_item(each, operation, kind) for each in item))
     page = as_json(item)
     if page is None or not isinstance(page.get("data"), list):
-        raise _mismatch(item, operation, wanted)
+        raise _mismatch(item, operation, f"a list of {kind} items, or a list object")
     items = tuple(_listed_item(each, operation, kind) for each in page["data"])
     return PageItem(items, {name: value for name, value in page.items() if name != "data"})
 
@@ -103,29 +98,25 @@ def _listed_item(item: Any, operation: str, kind: str) -> ScriptItem:
 
 def _single(item: Any, operation: str, kind: str | None) -> ScriptItem:
     if isinstance(item, str) and kind == JOB:
-        return StatusItem(_spelt(item))
+        # a status may be one that the fake does not know, but no misspelling
+        if item not in (*STATUSES, "canceled") and (meant := did_you_mean(item, STATUSES, likeness=0.85)):
+            raise FakeUsageError(f"the script has the status {item!r}{meant}")
+        return StatusItem(item)
     values = as_json(item)
     if values is None or ("data" in values and kind != "list" and values.get("object") == "list"):
         or_status = ", a dict of its members, or a status" if kind == JOB else " or a dict"
         wanted = f"a {kind or 'JSON'} object{or_status}"
         raise _mismatch(item, operation, wanted)
-    said = values.get("object", kind)
-    if kind is not None and said is not None and said != kind:
-        raise _mismatch(item, operation, f"a {kind} object, not a {said}")
+    own_kind = values.get("object", kind)
+    if kind is not None and own_kind is not None and own_kind != kind:
+        raise _mismatch(item, operation, f"a {kind} object, not a {own_kind}")
     return ObjectItem(values)
 
 
-def _spelt(status: str) -> str:
-    """*status*, which may be one that nobody knows, but no slip of the pen."""
-    if status not in (*STATUSES, "canceled") and (meant := did_you_mean(status, STATUSES, likeness=0.85)):
-        raise FakeUsageError(f"the script has the status {status!r}{meant}")
-    return status
-
-
 def as_json(item: Any) -> Json | None:
-    """*item* as a JSON object, if it is one: a mapping, or an object of a client's or an SDK's.
+    """Return *item* as a JSON object if it is a mapping, or an object of a client's or an SDK's; None otherwise.
 
-    What such an object leaves at None is taken as not said: its class has it for whatever the service left out.
+    Members of such an object that are None are left out: its class has None for whatever the service left out.
     """
     if isinstance(item, Mapping):
         return dict(item)
