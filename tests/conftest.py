@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import httpcore  # noqa: F401 - imported first by a `pytester` run, it would be imported anew by each
 from hypothesis import settings
 
 pytest_plugins = ["pytester"]

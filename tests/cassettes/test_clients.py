@@ -83,12 +83,14 @@ def run_openai_2(path: Path, mode: str, url: str) -> Any:
     return json.loads(ended.stdout)
 
 
+@pytest.mark.slow
 def test_openai_2_replays_what_openai_3_has_recorded(recordings: dict[str, Path]) -> None:
     """The SDK on httpx is answered from a cassette of the SDK on httpx2."""
     result = run_openai_2(recordings["openai"], "none", ELSEWHERE)
     assert result == {"version": VERSION, "seen": STATUSES, "play_count": 5}
 
 
+@pytest.mark.slow
 def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
     """The SDK on httpx2 is answered from a cassette of the SDK on httpx."""
     fake, url = served

@@ -11,6 +11,7 @@ from itertools import accumulate, groupby
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from fine_tuning_client import (
 )
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
 from strategies import BORN, ROWS
+
+pytestmark = pytest.mark.slow
 
 FINISHED = {"succeeded", "failed", "cancelled"}
 PAGE = 7

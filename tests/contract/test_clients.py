@@ -230,6 +230,7 @@ def package() -> Path:
     return PACKAGE
 
 
+@pytest.mark.slow
 def test_a_session_of_node(package: Path) -> None:
     """A whole session with the official package for Node goes as with the real service."""
     with FakeFineTuning(**session.SETTINGS).serving() as url:

@@ -39,6 +39,7 @@ def test_a_session_with_openai_3(part: str, base_url: str) -> None:
     session.parts(base_url)[part]()
 
 
+@pytest.mark.slow
 @each_part
 def test_a_session_with_openai_2(part: str, with_openai_2: dict[str, str]) -> None:
     """A whole session with openai 2 goes as with the real service."""

@@ -252,6 +252,7 @@ def _too_large() -> Iterator[bytes]:
     yield b"\r\n--B--\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "kind", "status"),
     [("/files", "multipart/form-data; boundary=B", 413), ("/files", "a/b", 400), ("/nothing", "a/b", 404)],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fuzzing import fuzz
+
+pytestmark = pytest.mark.slow
 
 
 def test_made_up_requests_are_answered_as_described() -> None:

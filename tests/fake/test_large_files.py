@@ -19,6 +19,8 @@ from fine_tuning_fakeserver.domain import training_files
 from fine_tuning_fakeserver.web.connections import Connection
 from strategies import BORN, ROWS, Http
 
+pytestmark = pytest.mark.slow
+
 MANY = (ROWS * (MUCH_BYTES // len(ROWS) + 1)).encode()
 HEADERS = {"authorization": "Bearer any"}
 

@@ -21,6 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from strategies import BORN, FORM, GRADER, KEY, ROWS, Http
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 Json = dict[str, Any]
 

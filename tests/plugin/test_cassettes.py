@@ -140,6 +140,7 @@ def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, 
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument", ["--fine-tuning-record=always", "--fine-tuning-record-from=bedrock", "--fine-tuning=dead"]
 )
@@ -495,6 +496,7 @@ def record(path, *urls):
 """
 
 
+@pytest.mark.slow
 def test_vcrpy_records_nothing_of_the_fake_however_late_it_comes(project: pytest.Pytester) -> None:
     """A cassette of vcrpy, imported and opened inside a test, has none of what the fake answers at either address."""
     project.makepyfile(

@@ -8,6 +8,8 @@ import pytest
 
 from downstream_project import project, run
 
+pytestmark = pytest.mark.slow
+
 ALL = ["validating_files", "queued", "running", "succeeded"]
 TESTS = """
 import os

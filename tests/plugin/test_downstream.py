@@ -9,6 +9,8 @@ import pytest
 
 from downstream_project import project, run
 
+pytestmark = pytest.mark.slow
+
 CLIENT = '''
 """What somebody has written to fine-tune models."""
 import json, os, subprocess, sys

@@ -171,10 +171,10 @@ BAD = [
     ("plan=7", "plan must be a Plan, or a mapping of its fields, got 7"),
     ("dialect='welsh'", "*openai-2025-09*'welsh'"),
     ("seed='x'", "seed must be a whole number of at most 64 bits, got 'x'"),
-    ("faults=7", "faults is 7: a collection of mappings is wanted"),
-    ("faults=''", "faults is '': a collection of mappings is wanted"),
-    ("faults=0", "faults is 0: a collection of mappings is wanted"),
-    ("faults=False", "faults is False: a collection of mappings is wanted"),
+    ("faults=7", "faults must be a collection of mappings, got 7"),
+    ("faults=''", "faults must be a collection of mappings, got ''"),
+    ("faults=0", "faults must be a collection of mappings, got 0"),
+    ("faults=False", "faults must be a collection of mappings, got False"),
     ("faults=None", "faults must be a list, got None*"),
     ("faults=iter([])", "faults must be a list, got <list_iterator *>*"),
     ("faults=[{'on': iter(['list_jobs'])}]", "faults[0]['on'] must be a list, got <list_iterator *>*"),
@@ -259,7 +259,7 @@ def test_faults_for_all_tests(text: str, pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("503", "faults is 503"), ("[{", "a JSON list, or one as in"), ('[{"kind": "x"}]', "unknown fault kind 'x'")],
+    [("503", "got 503"), ("[{", "a JSON list, or one as in"), ('[{"kind": "x"}]', "unknown fault kind 'x'")],
 )
 def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: pytest.Pytester) -> None:
     """A wrong value of the ini key for faults is a usage error that names the key."""

@@ -365,6 +365,7 @@ def test_marked(): pass
 """
 
 
+@pytest.mark.slow
 def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     """Stories and findings of other processes are told, and a bad mark there fails its test only, not the run."""
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)

@@ -22,6 +22,8 @@ from fine_tuning_fakeserver import FakeFineTuning, Plan
 from pytest_fine_tuning import strategies
 from pytest_fine_tuning.state_machine import FineTuningMachine
 
+pytestmark = pytest.mark.slow
+
 QUICK = settings(max_examples=40, database=None, deadline=None)
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "supervised": {"model": "gpt-4o-mini"},

@@ -100,6 +100,7 @@ def block(page: str, words: str, language: str = "python") -> str:
     return code
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
     """The code under test and its tests, each pasted into its file, pass without real waiting."""
     for name in ("train.py", "test_train.py"):
@@ -167,6 +168,7 @@ def test_the_webhook_program_runs(tmp_path: Path) -> None:
     assert printed.startswith("fine_tuning.job.failed ftjob-")
 
 
+@pytest.mark.slow
 def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests with cassettes record from the fake, and replay without a key."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):

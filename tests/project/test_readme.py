@@ -44,6 +44,7 @@ def test_the_program_without_pytest_prints_a_model(tmp_path: Path) -> None:
     assert done.stdout.startswith("ft:gpt-4o-mini-2024-07-18")
 
 
+@pytest.mark.slow
 def test_the_tests_pass(pytester: pytest.Pytester) -> None:
     """The README's tests, pasted into a file, pass."""
     (pytester.path / "test_train.py").write_text(block("# test_train.py"), encoding="utf-8")

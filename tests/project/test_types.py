@@ -34,6 +34,8 @@ from fine_tuning_fakeserver.domain.fault_spec import SELECTORS, FaultSpec, Fault
 from strategies import ROWS
 from typed import uses_everything, uses_the_fake
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parents[1] / "typed"
 RIGHT, FAKE, WRONG = "uses_everything.py", "uses_the_fake.py", "misuses.py"
 

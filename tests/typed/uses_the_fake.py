@@ -12,6 +12,7 @@ from fine_tuning_fakeserver import (
     JobError,
     Plan,
     PlanFields,
+    Script,
     Settings,
     SettingsFields,
 )
@@ -71,3 +72,15 @@ def time_and_plans(fake: FakeFineTuning, rows: str) -> None:
     assert_type(fake.outage("5m", on=["create_job"]), ArmedFault)
     assert_type(fake.findings, list[Finding])
     assert_type(fake.assert_nothing_called(), FakeFineTuning)
+
+
+def scripts_and_servers() -> None:
+    """Enter a fake and its scripts."""
+    with FakeFineTuning() as fake, fake(["queued"], strict=True) as script:
+        assert_type(fake, FakeFineTuning)
+        assert_type(fake.base_url, str)
+        assert_type(script, Script)
+        assert_type(script.exhausted, bool)
+        assert_type(script.prevent_stray().stop(), Script)
+    fake.reset(defaults={"seed": 7, "faults": []}, pace="manual")
+    fake.reset(defaults=Settings(seed=7))

@@ -135,8 +135,7 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property with an error of its own, which is to be seen
                 return object.__getattribute__(self, name)
-            hint = f": {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else did_you_mean(name, _public_names())
-            raise AttributeError(f"FakeFineTuning has no {name!r}{hint}", name=name, obj=self)
+            raise AttributeError(f"FakeFineTuning has no {name!r}{_hint(name)}", name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:
             known = getattr(type(self), name, None)
@@ -150,9 +149,7 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
             elif known is not None:
                 text = f"{name} is a method: call fake.{name}(...)"
             else:
-                near = did_you_mean(name, [*_public_names(), *FIELDS])
-                hint = f": {_OTHER_NAMES[name]}" if name in _OTHER_NAMES else near
-                text = f"FakeFineTuning has no {name!r}{hint}"
+                text = f"FakeFineTuning has no {name!r}{_hint(name, FIELDS)}"
             raise AttributeError(text, name=name, obj=self)
 
     @property
@@ -269,5 +266,10 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
         return steering.account_summary(self._world.service)
 
 
-def _public_names() -> list[str]:
-    return [name for name in dir(FakeFineTuning) if not name.startswith("_")]
+def _hint(name: str, also: Iterable[str] = ()) -> str:
+    """Return what an unknown *name* is called here, or the nearest of the public names and *also*."""
+    if name in _OTHER_NAMES:
+        return f": {_OTHER_NAMES[name]}"
+    if name.startswith("_"):  # of a tool that looks for its own marks
+        return ""
+    return did_you_mean(name, [*(known for known in dir(FakeFineTuning) if not known.startswith("_")), *also])

@@ -25,7 +25,8 @@ def create_job(request: ApiRequest) -> Any:
     """Create a job, as the account's dialect has it."""
     body, dialect = json_body(request), request.service.account.dialect
     extra = dialect_adapter.take_own_members(dialect, body) if dialect.extra_fields else None
-    dialect_adapter.check_suffix(dialect, body)
+    if dialect.max_suffix_length:
+        dialect_adapter.check_suffix(dialect, body)
     return jobs.create(request.service, parse(CreateJobBody, body, dialect.error_texts), extra)
 
 
