@@ -13,8 +13,8 @@ from ..account.records import GraderScoresSet, GraderScoreUsed
 from ..account.service import Service, operation
 from ..api_errors import ApiError, invalid_grader
 from ..domain import ids
-from ..grading import similarity, validation
-from ..grading.grade import grade
+from ..grading import similarity
+from ..grading.grade import check_grader, grade
 from ..grading.grader_models import (
     Grader,
     LabelModel,
@@ -72,7 +72,7 @@ def validate(service: Service, sent: Mapping[str, Any]) -> Json:
     """
     grader = parse_grader_body(ValidateGraderBody, sent).grader
     try:
-        validation.check_grader(grader)
+        check_grader(grader)
     except GradingError as error:
         raise invalid_grader(f"invalid grader: {error.details}") from None
     defaults: Json = {"name": _name(grader, service.settings.seed)}

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from fine_tuning_formats.job_rules import JOB_STATUSES
+from fine_tuning_formats.time_units import Duration
 
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain.durations import Duration, parse_seconds
+from ..domain.checks import parse_seconds
 from ..domain.job import Job
 from ..domain.job_spec import with_outcome
 from ..domain.plan import Plan, parse_plan

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 from .checks import (
+    LONGEST,
     Requirement,
     boolean,
     check_fields,
@@ -18,10 +19,10 @@ from .checks import (
     is_text,
     number,
     optional,
+    parse_seconds,
     text,
     whole,
 )
-from .durations import LONGEST, parse_seconds
 
 Raw: TypeAlias = bytes  # a fault has a field that is called so
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeAlias, TypedDict
 
+from fine_tuning_formats.time_units import Duration
+
 from ..usage_errors import FakeUsageError, wrong_value
-from .checks import check_fields, check_names, is_number, one_of
-from .durations import Duration, parse_seconds
+from .checks import check_fields, check_names, is_number, one_of, parse_seconds
 from .loss_curves import check_curve
 
 OUTCOMES = ("succeeded", "failed")

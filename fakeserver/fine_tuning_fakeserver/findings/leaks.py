@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..account.recorded_calls import Call
-from .observed_jobs import UNDER_WAY, observed_jobs, retrieved_jobs
+from .observed_calls import FILES, UNDER_WAY, is_reupload, observed_jobs, retrieved_jobs, uploads_by_file
 from .rules import FinalState, Finding, rule
-from .similar_calls import FILES, is_reupload, uploads_by_file
 
 WAITED_LOOKS = 5
 

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..account.recorded_calls import Call
-from .observed_jobs import TERMINAL, ObservedJob, observed_jobs
+from .observed_calls import TERMINAL, ObservedJob, is_same_job, join_chains, observed_jobs, uploads_by_file
 from .rules import FinalState, Finding, rule
-from .similar_calls import is_same_job, join_chains, uploads_by_file
 
 _NULLS = frozenset({"none", "null", "undefined", "nil", ""})
 """How languages spell a missing value that gets into a path or a text."""

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 from ..account.recorded_calls import Call
 from ..web.operations import OPERATIONS
-from .observed_jobs import listed_items
+from .observed_calls import group_calls, listed_items
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls
 
 FOLLOWED = 3
 """So many first pages of a job's events make one who follows them."""

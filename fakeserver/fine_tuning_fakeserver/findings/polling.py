@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from ..account.recorded_calls import Call
-from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, retrieved_jobs
+from .observed_calls import OWN_CLIENT, TERMINAL, UNDER_WAY, group_calls, observed_jobs, retrieved_jobs
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls
 
 PAUSE_S = 1.0
 """Virtual or real seconds that certainly are a pause; no busy machine stalls for so long."""

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ..account.recorded_calls import Call
-from .observed_jobs import OWN_CLIENT
+from .observed_calls import OWN_CLIENT, group_calls, is_same_job, join_chains, uploads_by_file
 from .polling import PAUSE_S, is_hot, real_gap, runs, seconds_between
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls, is_same_job, join_chains, uploads_by_file
 
 REFUSALS_TOO_MANY = 3
 SLACK_S = 0.05

@@ -1,4 +1,4 @@
-"""Grade a sample by any kind of grader."""
+"""Grade a sample by any kind of grader, and check graders without a sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .formula import parse_formula
 from .grader_models import Grader, LabelModel, Multi, Python, ScoreModel, StringCheck, SubGrader, TextSimilarity
 from .result import ErrorFlag, GradingError, GradingOutcome
 from .similarity import similarity
-from .templates import GradingInput
+from .templates import GradingInput, check_template
 
 Judge: TypeAlias = Callable[[ScoreModel | LabelModel, str], float | None]
 """Sends a text to the model of a grader, and returns the number it gives; None where it gives none."""
@@ -75,3 +75,43 @@ def _reward(grader: SubGrader, case: GradingInput, judge: Judge) -> float:
 def prompt_template(grader: ScoreModel | LabelModel) -> str:
     """Join all texts for the model in one template; images and audio are left out."""
     return "\n".join(f"{item.role}: {text}" for item in grader.input for text in item.texts())
+
+
+def check_grader(grader: Grader) -> None:
+    """Check, without running it, whether a grader's formula, templates and source could ever work.
+
+    All of it is inferred: no refusal of the service's was ever seen. In a run these are flags.
+
+    Raises:
+        GradingError: something in it can never work.
+    """
+    if not isinstance(grader, Multi):
+        _check_single(grader)
+        return
+    parts = grader.sub_graders()
+    for part in parts.values():
+        _check_single(part)
+    try:
+        parse_formula(grader.calculate_output).value(dict.fromkeys(parts, 1.0))
+    except GradingError as error:
+        if error.flag != "other_error":  # with other rewards it may have a value
+            raise
+
+
+def _check_single(grader: SubGrader) -> None:
+    match grader:
+        case Python():
+            # Its syntax is checked when it runs: to parse it here would bring its warnings into this process.
+            if "grade" not in grader.source:
+                raise GradingError("python_grader_runtime_error", "source has no function 'grade'")
+        case ScoreModel():
+            check_template(prompt_template(grader))
+            if grader.range[0] >= grader.range[1]:
+                raise GradingError("other_error", "range is empty")
+        case LabelModel():
+            check_template(prompt_template(grader))
+            if unknown := [label for label in grader.passing_labels if label not in grader.labels]:
+                raise GradingError("other_error", f"passing label '{unknown[0]}' is not one of the labels")
+        case _:
+            check_template(grader.input)
+            check_template(grader.reference)
