@@ -1,4 +1,4 @@
-"""Put files and jobs into an account under given ids, in a given state."""
+"""Put files and jobs into an account, under ids and in a state of the caller's choice."""
 
 from __future__ import annotations
 
@@ -115,6 +115,24 @@ class JobSeed(_Seed):
     result_bytes: Count | None = None
     plan: dict[str, Any] = {}
 
+    def overrides(self) -> Overrides:
+        """Return the values of the job that are not derived."""
+        return Overrides(
+            fine_tuned_model=self.fine_tuned_model,
+            result_file=self.result_files[0] if self.result_files else None,
+            trained_tokens=self.trained_tokens,
+            finished_at=self.finished_at,
+            checkpoints=tuple(
+                CheckpointOverride(
+                    point.id, point.created_at, point.step_number, point.fine_tuned_model_checkpoint, point.metrics
+                )
+                for point in self.checkpoints
+            ),
+            event_ids={ordinal: event_id for ordinal, event_id in enumerate(self.event_ids) if event_id},
+            result_created_at=self.result_created_at,
+            result_bytes=self.result_bytes,
+        )
+
 
 class FileSeedFields(TypedDict, total=False):
     """The keywords of `FakeFineTuning.add_file`: the fields of `FileSeed` but for its content."""
@@ -167,13 +185,18 @@ def seed_file(service: Service, seed: FileSeed) -> Json:
 
 @operation
 def reserve_next_id(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NO_OVERRIDES
+    service: Service,
+    now: float,
+    kind: str,
+    identifier: str,
+    seed: int | None = None,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> None:
     """Give the next thing of a *kind* this id.
 
     Args:
         seed: the seed of a job that requests none.
-        given: what else of a job is not derived.
+        overrides: the values of a job that are not derived.
 
     Raises:
         FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
@@ -186,7 +209,7 @@ def reserve_next_id(
     reserved = {name.id for names in account.named.values() for name in names}
     if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, reserved)):
         raise _taken(kind, identifier)
-    service.commit(NextIdReserved(kind, identifier, seed, given))
+    service.commit(NextIdReserved(kind, identifier, seed, overrides))
 
 
 def _require_free_file_id(account: Account, identifier: str | None) -> None:
@@ -250,16 +273,16 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         plan = plan.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
     elif seed.status == "succeeded":
         plan = plan.changed({"outcome": "succeeded"})
-    training, validation = _materials(account, seed)
+    training, validation = _job_files(account, seed)
     spec = build_job_spec(plan, request, job_seed(identifier, seed.seed), training, validation)
     kept = kept_steps(spec)
     for point in seed.checkpoints:
         if point.step_number not in kept:
             raise FakeUsageError(f"no checkpoint of step {point.step_number} is kept: this job keeps those of {kept}")
-    return replace(build_job(account, identifier, now, body, request, spec), overrides=_overrides(seed))
+    return replace(build_job(account, identifier, now, body, request, spec), overrides=seed.overrides())
 
 
-def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
+def _job_files(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
     """Return the job's files; a validation file that is not in the account is taken to be like the training file."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
@@ -271,26 +294,8 @@ def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None
     return JobFile(training.id, training.dataset), JobFile(seed.validation_file, dataset or training.dataset)
 
 
-def _overrides(seed: JobSeed) -> Overrides:
-    """Return what of the job is given, not derived."""
-    checkpoints = tuple(
-        CheckpointOverride(each.id, each.created_at, each.step_number, each.fine_tuned_model_checkpoint, each.metrics)
-        for each in seed.checkpoints
-    )
-    return Overrides(
-        fine_tuned_model=seed.fine_tuned_model,
-        result_file=seed.result_files[0] if seed.result_files else None,
-        trained_tokens=seed.trained_tokens,
-        finished_at=seed.finished_at,
-        checkpoints=checkpoints,
-        event_ids={ordinal: event_id for ordinal, event_id in enumerate(seed.event_ids) if event_id},
-        result_created_at=seed.result_created_at,
-        result_bytes=seed.result_bytes,
-    )
-
-
 def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
-    """Shift the job in time so that it has its status *now*, or starts and ends at the given times."""
+    """Shift the job in time so that it has its status *now*, or starts and ends at the times of *seed*."""
     timeline = job.timeline()
     # What comes by an intervention is reached from here.
     status = {"paused": "running", "cancelled": "validating_files"}.get(seed.status, seed.status)

@@ -1,4 +1,4 @@
-"""What a rule is given and what it finds, and the registry of all rules."""
+"""The input of a rule and its findings, and the registry of all rules."""
 
 from __future__ import annotations
 

@@ -67,13 +67,9 @@ Item = Annotated[TextItem | ImageItem | AudioItem, Field(discriminator="type")]
 ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_item_tag)]
 
 
-def _content_tag(value: Any) -> str:
-    return "list" if isinstance(value, list) else _item_tag(value)
-
-
 Content = Annotated[
     Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[list[ItemOrText], Tag("list")],
-    Discriminator(_content_tag),
+    Discriminator(lambda value: "list" if isinstance(value, list) else _item_tag(value)),
 ]
 
 

@@ -23,7 +23,7 @@ WRONG_KEY = "sk-scrubbed"
 LOST = "the recording lacks the request's body: it was written again from what the answer tells"
 
 NOT_SENT = frozenset({"authorization", "content-length", "transfer-encoding", "connection", "content-encoding"})
-"""Request headers that are not the recorded ones any more, or tell of the wire."""
+"""Request headers that are not the recorded ones any more, or belong to the connection."""
 
 FAULTS = frozenset({403, 408, 409, 429, 500, 502, 503, 504})
 """Answers that no state of an account brings about: limits, permissions and broken connections."""
@@ -67,7 +67,7 @@ class VerifiedRecording:
 
 
 def verify(recording: Recording, settings: Mapping[str, Any] | None = None) -> VerifiedRecording:
-    """Send a recording's requests to the fake, in a fresh account that knows what requests do not tell.
+    """Send a recording's requests to the fake, in a fresh account with the state inferred from its answers.
 
     Args:
         recording: what was sent and answered.

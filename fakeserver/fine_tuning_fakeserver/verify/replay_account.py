@@ -53,7 +53,7 @@ class ReplayAccount:
     """An account with the inferred state; `problems` are the facts that it did not take.
 
     Args:
-        state: what requests do not tell.
+        state: what requests do not contain.
         settings: further settings of the account, such as a dialect's.
     """
 
