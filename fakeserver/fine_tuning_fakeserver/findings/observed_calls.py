@@ -21,7 +21,7 @@ UNDER_WAY = frozenset({"validating_files", "queued", "running", "pending"})
 """Statuses that every client knows; ``pending`` is Azure's."""
 
 OWN_CLIENT = "fine-tuning-client"
-"""The User-Agent of this project's client, which knows every status, and waits before it asks again."""
+"""The User-Agent of this project's client, which knows every status, and waits between two calls."""
 
 _ANSWERED_WITH_A_JOB = frozenset(operation.name for operation in OPERATIONS if operation.response is JOB)
 
@@ -48,7 +48,7 @@ def is_reupload(file: object, other: object, since: Call, uploads: Mapping[str, 
 
 
 def is_same_job(first: Call, second: Call, uploads: Mapping[str, Call]) -> bool:
-    """Whether two creates ask for the same job; the second may have its files uploaded anew."""
+    """Whether two creates request the same job; the second may have its files uploaded anew."""
     if first.sent == second.sent:
         return True
     if not (first.whole and second.whole):

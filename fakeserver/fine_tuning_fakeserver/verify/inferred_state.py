@@ -153,7 +153,7 @@ def infer_state(exchanges: Sequence[RecordedExchange]) -> InferredState:
     earlier_files = [states[0] for file_id, states in files.items() if file_id not in created | results]
     all_results = {str(file_id) for states in seen.values() for file_id in states[-1].get("result_files") or ()}
 
-    listed, single = _models(exchanges, created_jobs.values())
+    listed, single = _listed_and_single_models(exchanges, created_jobs.values())
     known_models = {model["id"] for model in (*(listed or ()), *single)}.union(*(job.models for job in jobs.values()))
     return InferredState(
         start=_start(exchanges, earlier_files, earlier.values()),
@@ -191,7 +191,9 @@ def _named_files(exchanges: Sequence[RecordedExchange], known: Set[str]) -> list
     return [*read, *({"id": file_id} for file_id in sorted(named - known - {file["id"] for file in read}))]
 
 
-def _models(exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]) -> tuple[list[Json] | None, list[Json]]:
+def _listed_and_single_models(
+    exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]
+) -> tuple[list[Json] | None, list[Json]]:
     """Return the models of the first recorded list, and those seen alone; without those that *jobs* made."""
     made: set[Any] = set().union(*(job.models for job in jobs))
     listed: list[Json] | None = None

@@ -26,7 +26,7 @@ from ..web.in_process import InProcessResponse, call_app
 from ..web.operations import PATHS
 from . import missing_bodies
 from .inferred_state import STARTED, VALIDATED, InferredJob, InferredState, JobHistory
-from .observed_objects import EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, Placeholder, created_object, objects_in
+from .observed_objects import EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, created_object, objects_in
 from .recording import Json, RecordedExchange
 
 ID_KINDS = {FILE: "file", JOB: "job", UPLOAD: "upload", PART: "part"}
@@ -74,7 +74,13 @@ class ReplayAccount:
         for job in state.jobs:
             self._add_job(job)
         for placeholder in state.placeholders:
-            self._add_placeholder(placeholder)
+            item = {"id": placeholder.id, "created_at": placeholder.created_at}
+            if placeholder.kind == FILE:
+                self._add_file({**item, "purpose": placeholder.purpose or "assistants"})
+                continue
+            with self._noting_problems(placeholder.id):
+                seed = JobSeed.model_validate({**item, "training_file": NO_FILE, "status": "cancelled"})
+                seeding.seed_job(self._world.service, seed)
         # The files of those jobs are gone by now, as far as the recording shows.
         self._world.service.commit(*(FileDeleted(file_id) for file_id in missing))
 
@@ -115,15 +121,6 @@ class ReplayAccount:
             new = files.NewFile(content, file.get("filename", "recorded.jsonl"), purpose, expires_after)
             dataset = missing_bodies.placeholder_dataset(purpose, shape)
             files.store_file(self._world.service, new, dataset, file["id"], file.get("created_at"))
-
-    def _add_placeholder(self, placeholder: Placeholder) -> None:
-        item = {"id": placeholder.id, "created_at": placeholder.created_at}
-        if placeholder.kind == FILE:
-            self._add_file({**item, "purpose": placeholder.purpose or "assistants"})
-            return
-        seed = {**item, "training_file": NO_FILE, "status": "cancelled"}
-        with self._noting_problems(placeholder.id):
-            seeding.seed_job(self._world.service, JobSeed.model_validate(seed))
 
     def _add_job(self, job: InferredJob) -> None:
         with self._noting_problems(job.first["id"]):
