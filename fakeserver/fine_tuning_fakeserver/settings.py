@@ -63,7 +63,7 @@ _Models = Annotated[
 
 
 class SettingsFields(TypedDict, total=False):
-    """The fields of `Settings` as keywords, each with all types that it may be given as."""
+    """The fields of `Settings` as keywords, each with all types that it accepts."""
 
     seed: int
     start: float | None
@@ -91,7 +91,7 @@ class Settings:
 
     Args:
         seed: everything derived (ids, losses, request ids) depends on it.
-        start: virtual Unix seconds at birth; the default is the real time, cut to a whole second.
+        start: virtual Unix seconds at which the account begins; the default is the real time, cut to a whole second.
         pace: how virtual time passes: ``"polls"``, ``"manual"``, ``"instant"`` or virtual seconds a real second.
         plan: how jobs go that have no plan of their own.
         organization_id: the default is derived from the seed.
@@ -100,14 +100,14 @@ class Settings:
         project: the ``openai-project`` header; the default is derived from the seed.
         api_keys: the keys that are accepted; empty for any key.
         max_active_jobs: how many unfinished jobs a model may have; one more is refused with 429. None: no limit.
-        models: the base models there are.
+        models: the base models.
         base64_results: whether a result file's content is base64, as the service has sent it since 2024.
         run_python_graders: whether the code of python graders is run; it can do what its user can, so only on request.
         as_of: a date (or its ISO text) on which the account begins, instead of `start`: from there on the end of the
             service takes its course, jobs are refused and models are shut down. None: it has no end.
         organization_class: what the organization is when the service ends: ``"new"`` (has never fine-tuned),
             ``"inactive"`` (no use of a fine-tuned model for 60 days) or ``"active"``. Nothing without `as_of`.
-        webhooks: who is told of jobs that are over: targets, mappings of their fields (``url``, ``secret``,
+        webhooks: where the end of jobs is announced: targets, mappings of their fields (``url``, ``secret``,
             ``events``), or URLs.
         allow_remote_webhooks: whether a webhook may go to another machine.
         dialect: how the API speaks: as recorded by date, as documented, or as Azure's; see `domain.dialects`.

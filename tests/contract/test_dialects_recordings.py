@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fine_tuning_fakeserver.verify.readers import find_files, read_recording
-from fine_tuning_fakeserver.verify.replay import AUTO, VerifiedExchange, verify_in_dialect
-from fine_tuning_fakeserver.verify.summary import totals
+from fine_tuning_fakeserver.verify.replay import AUTO, VerifiedExchange, totals, verify_in_dialect
 
 from .test_verify_recordings import ABSENT, FOLDER
 

@@ -8,8 +8,7 @@ import pytest
 
 from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import NotARecordingError
-from fine_tuning_fakeserver.verify.replay import VerifiedRecording, verify
-from fine_tuning_fakeserver.verify.summary import totals
+from fine_tuning_fakeserver.verify.replay import VerifiedRecording, totals, verify
 
 REPO = Path(__file__).parents[2]
 FOLDER = REPO.parent / "shared" / "recordings"

@@ -18,7 +18,7 @@ from fine_tuning_client import FineTuning, WaitTimeout
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings import CODES, Finding
 from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
-from fine_tuning_fakeserver.findings.observed_jobs import observed_jobs
+from fine_tuning_fakeserver.findings.observed_calls import observed_jobs
 from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, HOT_LOOKS_AT_POLLS, PAUSE_S, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
 from strategies import BORN, ROWS

@@ -29,7 +29,7 @@ from fine_tuning_client import (
 )
 from fine_tuning_client.client import _Client
 from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields, Settings, SettingsFields
-from fine_tuning_fakeserver.control.seeds import FileSeed, FileSeedFields, JobSeed, JobSeedFields
+from fine_tuning_fakeserver.control.seeding import FileSeed, FileSeedFields, JobSeed, JobSeedFields
 from fine_tuning_fakeserver.domain.fault_spec import SELECTORS, FaultSpec, FaultTarget
 from strategies import ROWS
 from typed import uses_everything, uses_the_fake

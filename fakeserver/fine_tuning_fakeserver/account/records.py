@@ -97,7 +97,7 @@ class NextIdReserved:
     kind: str
     id: str
     seed: int | None = None
-    given: Overrides = NO_OVERRIDES
+    overrides: Overrides = NO_OVERRIDES
 
 
 NAMED = ("file", "job", "upload", "part")

@@ -119,7 +119,7 @@ def store_file(
     identifier: str | None = None,
     created_at: float | None = None,
 ) -> Json:
-    """Store a checked file, under its own new id or the given one."""
+    """Store a checked file, under *identifier* or a new id."""
     account = service.account
     file = StoredFile(
         id=identifier or new_file_id(account),

@@ -13,8 +13,8 @@ from ..account.records import GraderScoresSet, GraderScoreUsed
 from ..account.service import Service, operation
 from ..api_errors import ApiError, invalid_grader
 from ..domain import ids
-from ..grading import similarity, validation
-from ..grading.grade import grade
+from ..grading import similarity
+from ..grading.grade import check_grader, grade
 from ..grading.grader_models import (
     Grader,
     LabelModel,
@@ -34,7 +34,7 @@ from .response_objects import Json
 
 B = TypeVar("B", RunGraderBody, ValidateGraderBody)
 
-# Seconds that grading is said to take. Published outputs: a python grader 6.8, a model 4.4; the rest is inferred.
+# Seconds of grading in the answer. Published outputs: a python grader 6.8, a model 4.4; the rest is inferred.
 SLOWEST = {"string_check": 0.004, "text_similarity": 0.02, "python": 9.0, "score_model": 6.0, "multi": 9.0}
 
 
@@ -72,7 +72,7 @@ def validate(service: Service, sent: Mapping[str, Any]) -> Json:
     """
     grader = parse_grader_body(ValidateGraderBody, sent).grader
     try:
-        validation.check_grader(grader)
+        check_grader(grader)
     except GradingError as error:
         raise invalid_grader(f"invalid grader: {error.details}") from None
     defaults: Json = {"name": _name(grader, service.settings.seed)}
@@ -84,7 +84,7 @@ def validate(service: Service, sent: Mapping[str, Any]) -> Json:
 
 @operation
 def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> list[float | None]:
-    """Prepare the numbers that judging models give next, one each; None: the model gives no number.
+    """Prepare the numbers that grading models return next, one each; None: the model gives no number.
 
     Raises:
         FakeUsageError: one is not a finite number.

@@ -51,7 +51,7 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     plan = plan_from_metadata(next_plan(account), body.metadata)
     spec = build_job_spec(plan, request, job_seed(identifier, seed), training, validation)
     job = build_job(account, identifier, now, body, request, spec)
-    return replace(job, overrides=reserved.given) if reserved else job
+    return replace(job, overrides=reserved.overrides) if reserved else job
 
 
 def _require_file(account: Account, param: str, identifier: str) -> JobFile:

@@ -15,8 +15,7 @@ from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, 
 from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.job import Objective
 from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
-from ..grading.grader_models import Grader, Multi, as_sent
-from ..request_base import Body
+from ..grading.grader_models import Body, Grader, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
 
 JSON_BYTES_AT_MOST = 8 * 1024 * 1024

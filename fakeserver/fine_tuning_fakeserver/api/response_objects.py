@@ -12,7 +12,6 @@ from ..api_errors import unknown_cursor
 from ..domain import ids
 from ..domain.job import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
-from ..domain.plan import JobError
 from ..domain.timeline import Event, Timeline
 from ..domain.training_methods import METHODS, Hyperparameters
 
@@ -34,8 +33,10 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
     """
     timeline = job.timeline()
     succeeded = status == "succeeded"
-    numbers = job.spec.hyperparameters if files_are_read else _requested_hyperparameters(job)
-    method, style = METHODS[job.spec.method], job.dialect.event_style
+    method, style, numbers = METHODS[job.spec.method], job.dialect.event_style, job.spec.hyperparameters
+    if not files_are_read:  # they are as requested, except those that the dialect decides at once
+        numbers = replace(job.requested, **{name: getattr(numbers, name) for name in style.resolved_at_creation})
+    error = job.error if status == "failed" else None
     job_members = {
         "object": "fine_tuning.job",
         "id": job.id,
@@ -50,7 +51,8 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "training_file": job.training_file,
         "hyperparameters": {name: getattr(numbers, name) for name in method.members} if method.is_top_level else None,
         "trained_tokens": trained_tokens(job) if succeeded else None,
-        "error": _error_object(job.error) if status == "failed" and job.error else {},
+        # recording GetJobs: code, param, message in this order
+        "error": {"code": error.code, "param": error.param, "message": error.message} if error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
         "estimated_finish": int(job.created_at) + style.estimated_seconds if style.estimated_seconds else None,
@@ -64,14 +66,8 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
     return {**job_members, **job.extra_members} if job.extra_members else job_members
 
 
-def _requested_hyperparameters(job: Job) -> Hyperparameters:
-    """Return the hyperparameters as requested, except those that the dialect decides at once."""
-    decided = {name: getattr(job.spec.hyperparameters, name) for name in job.dialect.event_style.resolved_at_creation}
-    return replace(job.requested, **decided) if decided else job.requested
-
-
 def _finished_at(job: Job, timeline: Timeline, event: str | None) -> int | None:
-    # Which event is the end of a job differs by dialect; null where there is none for the job's status.
+    # Which event is the end of a job differs by dialect; null for a status without one.
     if event is None:
         return None
     return finished_at(job, timeline) if event == "trained" else int(timeline.time_of(event) or 0)
@@ -91,11 +87,6 @@ def _method_object(job: Job, numbers: Hyperparameters, created: bool) -> Json:
         return {"hyperparameters": hyperparameters}
     objective = {"grader": job.objective.grader, "response_format": job.objective.response_format}
     return {"hyperparameters": hyperparameters, **objective}
-
-
-def _error_object(error: JobError) -> Json:
-    """Recording: code, param, message in this order (GetJobs)."""
-    return {"code": error.code, "param": error.param, "message": error.message}
 
 
 def _integration_object(integration: Mapping[str, Any], job_id: str) -> Json:

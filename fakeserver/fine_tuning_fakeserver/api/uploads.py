@@ -100,7 +100,7 @@ def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> C
 def complete(
     service: Service, now: float, identifier: str, body: CompleteUploadBody, joined: JoinedParts | None = None
 ) -> Json:
-    """Make a file of the parts, in the order given; the file is as old as the upload (recording).
+    """Make a file of the parts, in the order of *body*; the file is as old as the upload (recording).
 
     Args:
         joined: what `join_ahead` has made of them; ignored if the upload has changed since.

@@ -12,7 +12,7 @@ import click
 
 from ..domain.dialects import DIALECTS
 from ..usage_errors import FakeUsageError
-from ..verify import summary
+from ..verify import replay
 from ..verify.readers import find_files, read_recording
 from ..verify.recording import NotARecordingError, Recording, RecordingError
 from ..verify.replay import AUTO, VerifiedRecording, verify_in_dialect
@@ -48,17 +48,17 @@ def command(paths: Sequence[Path], as_json: bool, dialect: str) -> int:
         verified = [_verify(recording, dialect) for recording in _read(paths, passed_over)]
     except RecordingError as error:
         return print_error(error)
-    totals = summary.totals(verified)
+    totals = replay.totals(verified)
     if as_json:
-        print(json.dumps(summary.as_json(verified, passed_over), indent=2))
+        print(json.dumps(replay.results_as_json(verified, passed_over), indent=2))
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # recordings have names that not every terminal can show
         for text in passed_over:
             print_note(f"passed over: {text}")
         for recording in verified:
-            print(*summary.lines(recording), sep="\n")
-        print(summary.totals_line(totals))
+            print(*replay.result_lines(recording), sep="\n")
+        print(replay.totals_line(totals))
     return 1 if totals["differs"] else 0
 
 

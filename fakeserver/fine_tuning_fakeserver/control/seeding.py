@@ -1,8 +1,12 @@
-"""Put files and jobs into an account under given ids, in a given state."""
+"""Put files and jobs into an account, under ids and in a state of the caller's choice."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Annotated, Any, Literal, Self, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..account.account import Account
 from ..account.blobs import Blob
@@ -10,17 +14,17 @@ from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
 from ..account.service import Service, operation
 from ..api import files
 from ..api.job_creation import build_job, job_seed, new_job_id, next_plan
-from ..api.request_models import CreateJobBody
+from ..api.request_models import CreateJobBody, Metadata, MethodBody, Suffix, usage_error
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
 from ..domain.base_models import snapshot_name
 from ..domain.job import NO_OVERRIDES, CheckpointOverride, Job, Overrides
 from ..domain.job_spec import PhaseDurations, build_job_spec
 from ..domain.metrics import kept_steps
+from ..domain.plan import PlanFields
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
 from ..domain.training_files import JobFile
 from ..usage_errors import FakeUsageError, wrong_value
-from .seeds import FileSeed, JobSeed
 from .steering import require_status
 
 MODELS = {
@@ -29,6 +33,139 @@ MODELS = {
     "reinforcement": "o4-mini-2025-04-16",
 }
 """The model of a seeded job that names none, by its method."""
+
+
+class _Seed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the seed with these fields.
+
+        Raises:
+            FakeUsageError: there is no such field, or its value does not fit.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise usage_error(error, fields, cls.model_fields, "seed field") from None
+
+
+Identifier = Annotated[str, Field(pattern=r"^[^\s/?#%]+$")]
+"""An id that a path can hold."""
+Second = Annotated[int, Field(ge=0, le=100_000_000_000)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class FileSeed(_Seed):
+    """A file to put into the account; `created_at` is in Unix seconds, by default now."""
+
+    id: Identifier | None = None
+    filename: str = "seeded.jsonl"
+    purpose: str = "fine-tune"
+    content: str
+    created_at: Second | None = None
+
+
+class CheckpointSeed(_Seed):
+    """A checkpoint of a seeded job, as the service lists it."""
+
+    id: str
+    created_at: int
+    step_number: int
+    fine_tuned_model_checkpoint: str
+    metrics: dict[str, int | float | str | None]
+
+
+class HyperparametersSeed(_Seed):
+    """The hyperparameters of a seeded job: numbers, or "auto"."""
+
+    n_epochs: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = "auto"
+    learning_rate_multiplier: Annotated[int | float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
+
+
+class JobSeed(_Seed):
+    """A job to put into the account. What is left out is derived, as for a created job.
+
+    Members are those of the service's job object, `suffix` besides; `created_at` and `finished_at` are in Unix
+    seconds. `event_ids` are the ids of its first events, oldest first; `result_created_at` and `result_bytes` are of
+    its result file.
+    """
+
+    id: Identifier | None = None
+    model: str | None = None
+    training_file: str
+    status: str = "succeeded"
+    created_at: Second | None = None
+    finished_at: Second | None = None
+    validation_file: str | None = None
+    suffix: Suffix | None = None
+    seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
+    hyperparameters: HyperparametersSeed | None = None
+    method: MethodBody | None = None
+    metadata: Metadata | None = None
+    error: dict[str, Any] | str | None = None
+    fine_tuned_model: str | None = None
+    result_files: list[str] = []
+    trained_tokens: Count | None = None
+    checkpoints: list[CheckpointSeed] = []
+    event_ids: list[str | None] = []
+    result_created_at: Second | None = None
+    result_bytes: Count | None = None
+    plan: dict[str, Any] = {}
+
+    def overrides(self) -> Overrides:
+        """Return the values of the job that are not derived."""
+        return Overrides(
+            fine_tuned_model=self.fine_tuned_model,
+            result_file=self.result_files[0] if self.result_files else None,
+            trained_tokens=self.trained_tokens,
+            finished_at=self.finished_at,
+            checkpoints=tuple(
+                CheckpointOverride(
+                    point.id, point.created_at, point.step_number, point.fine_tuned_model_checkpoint, point.metrics
+                )
+                for point in self.checkpoints
+            ),
+            event_ids={ordinal: event_id for ordinal, event_id in enumerate(self.event_ids) if event_id},
+            result_created_at=self.result_created_at,
+            result_bytes=self.result_bytes,
+        )
+
+
+class FileSeedFields(TypedDict, total=False):
+    """The keywords of `FakeFineTuning.add_file`: the fields of `FileSeed` but for its content."""
+
+    id: str | None
+    filename: str
+    purpose: str
+    created_at: int | None
+
+
+class JobSeedFields(TypedDict, total=False):
+    """The keywords of `FakeFineTuning.add_job`: the fields of `JobSeed` but for its training file."""
+
+    id: str | None
+    model: str | None
+    status: str
+    created_at: int | None
+    finished_at: int | None
+    validation_file: str | None
+    suffix: str | None
+    seed: int | None
+    hyperparameters: Mapping[str, float | Literal["auto"]] | None
+    method: Mapping[str, Any] | None
+    metadata: Mapping[str, str] | None
+    error: Mapping[str, str | None] | str | None
+    fine_tuned_model: str | None
+    result_files: Sequence[str]
+    trained_tokens: int | None
+    checkpoints: Sequence[Mapping[str, Any]]
+    event_ids: Sequence[str | None]
+    result_created_at: int | None
+    result_bytes: int | None
+    plan: PlanFields
 
 
 def seed_file(service: Service, seed: FileSeed) -> Json:
@@ -48,13 +185,18 @@ def seed_file(service: Service, seed: FileSeed) -> Json:
 
 @operation
 def reserve_next_id(
-    service: Service, now: float, kind: str, identifier: str, seed: int | None = None, given: Overrides = NO_OVERRIDES
+    service: Service,
+    now: float,
+    kind: str,
+    identifier: str,
+    seed: int | None = None,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> None:
     """Give the next thing of a *kind* this id.
 
     Args:
         seed: the seed of a job that requests none.
-        given: what else of a job is not derived.
+        overrides: the values of a job that are not derived.
 
     Raises:
         FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
@@ -67,7 +209,7 @@ def reserve_next_id(
     reserved = {name.id for names in account.named.values() for name in names}
     if any(identifier in taken for taken in (account.files, account.jobs, account.uploads, reserved)):
         raise _taken(kind, identifier)
-    service.commit(NextIdReserved(kind, identifier, seed, given))
+    service.commit(NextIdReserved(kind, identifier, seed, overrides))
 
 
 def _require_free_file_id(account: Account, identifier: str | None) -> None:
@@ -131,16 +273,16 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         plan = plan.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
     elif seed.status == "succeeded":
         plan = plan.changed({"outcome": "succeeded"})
-    training, validation = _materials(account, seed)
+    training, validation = _job_files(account, seed)
     spec = build_job_spec(plan, request, job_seed(identifier, seed.seed), training, validation)
     kept = kept_steps(spec)
     for point in seed.checkpoints:
         if point.step_number not in kept:
             raise FakeUsageError(f"no checkpoint of step {point.step_number} is kept: this job keeps those of {kept}")
-    return replace(build_job(account, identifier, now, body, request, spec), overrides=_overrides(seed))
+    return replace(build_job(account, identifier, now, body, request, spec), overrides=seed.overrides())
 
 
-def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
+def _job_files(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None]:
     """Return the job's files; a validation file that is not in the account is taken to be like the training file."""
     training = account.files.get(seed.training_file)
     if training is None or training.dataset is None:
@@ -152,26 +294,8 @@ def _materials(account: Account, seed: JobSeed) -> tuple[JobFile, JobFile | None
     return JobFile(training.id, training.dataset), JobFile(seed.validation_file, dataset or training.dataset)
 
 
-def _overrides(seed: JobSeed) -> Overrides:
-    """Return what of the job is given, not derived."""
-    checkpoints = tuple(
-        CheckpointOverride(each.id, each.created_at, each.step_number, each.fine_tuned_model_checkpoint, each.metrics)
-        for each in seed.checkpoints
-    )
-    return Overrides(
-        fine_tuned_model=seed.fine_tuned_model,
-        result_file=seed.result_files[0] if seed.result_files else None,
-        trained_tokens=seed.trained_tokens,
-        finished_at=seed.finished_at,
-        checkpoints=checkpoints,
-        event_ids={ordinal: event_id for ordinal, event_id in enumerate(seed.event_ids) if event_id},
-        result_created_at=seed.result_created_at,
-        result_bytes=seed.result_bytes,
-    )
-
-
 def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
-    """Shift the job in time so that it has its status *now*, or starts and ends at the given times."""
+    """Shift the job in time so that it has its status *now*, or starts and ends at the times of *seed*."""
     timeline = job.timeline()
     # What comes by an intervention is reached from here.
     status = {"paused": "running", "cancelled": "validating_files"}.get(seed.status, seed.status)

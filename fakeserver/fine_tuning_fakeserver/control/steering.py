@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from fine_tuning_formats.job_rules import JOB_STATUSES
+from fine_tuning_formats.time_units import Duration
 
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain.durations import Duration, parse_seconds
+from ..domain.checks import parse_seconds
 from ..domain.job import Job
 from ..domain.job_spec import with_outcome
 from ..domain.plan import Plan, parse_plan
@@ -64,7 +65,14 @@ def advance_to(
     if (status is None) == (step is None):
         raise FakeUsageError("advance_to needs either a status or a step: advance_to('running'), advance_to(step=40)")
     job = target_job(service.account, job_id)
-    at = _time_of_status(job, status, now) if status is not None else _time_of_step(job, step)
+    if status is not None:
+        at = _time_of_status(job, status, now)
+    elif not isinstance(step, int) or isinstance(step, bool) or step < 1:
+        raise wrong_value("step", "a training step from 1", step)
+    elif (done_at := job.timeline().time_of_step(step)) is not None:
+        at = done_at
+    else:
+        raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current_spec.steps} steps")
     return service.advance_clock(at) if at > now else now
 
 
@@ -103,15 +111,6 @@ def _time_of_status(job: Job, status: str, now: float) -> float:
             return timeline.end if status in TERMINAL else at
     path = " → ".join([timeline.status(now), *(reached for _, reached in later)])
     raise FakeUsageError(f"job {job.id} does not reach {status!r} from here: its way is {path}")
-
-
-def _time_of_step(job: Job, step: Any) -> float:
-    if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-        raise wrong_value("step", "a training step from 1", step)
-    at = job.timeline().time_of_step(step)
-    if at is None:
-        raise FakeUsageError(f"job {job.id} does not reach step {step}: it has {job.current_spec.steps} steps")
-    return at
 
 
 @operation

@@ -6,14 +6,20 @@ value to store, or raises `FakeUsageError`. So any parser, such as `parse_second
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeAlias, get_origin, get_type_hints
 
-from ..usage_errors import unknown_name, wrong_value
+from fine_tuning_formats.time_units import Duration, duration_seconds
+
+from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 
 Check: TypeAlias = Callable[[Any, str], Any]
+
+LONGEST = 1e10
+"""Seconds, some 317 years; with more than that, virtual time leaves what JSON numbers and ids can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,22 @@ def optional(check: Check) -> Check:
 
 boolean = Requirement("True or False", lambda value: isinstance(value, bool))
 text = Requirement("a string", is_text)
+
+
+def parse_seconds(duration: Duration, name: str = "duration") -> float:
+    """Return the seconds of ``90``, ``"90s"``, ``"1.5h"`` or a timedelta.
+
+    Raises:
+        FakeUsageError: It is not a duration, is negative, or is longer than `LONGEST`.
+    """
+    try:
+        seconds = duration_seconds(duration)
+    except ValueError:
+        wanted = "a number of seconds, a text such as '90s', '5m' or '2h', or a timedelta"
+        raise FakeUsageError(f"{name} must be {wanted}, got {duration!r}") from None
+    if not 0 <= seconds <= LONGEST or math.isnan(seconds):
+        raise FakeUsageError(f"{name} must be from 0 to {LONGEST:.0f} seconds, got {seconds}")
+    return seconds
 
 
 def check_fields(instance: object, thing: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 from .checks import (
+    LONGEST,
     Requirement,
     boolean,
     check_fields,
@@ -18,10 +19,10 @@ from .checks import (
     is_text,
     number,
     optional,
+    parse_seconds,
     text,
     whole,
 )
-from .durations import LONGEST, parse_seconds
 
 Raw: TypeAlias = bytes  # a fault has a field that is called so
 
@@ -35,7 +36,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "malformed": {"status": 200, "body": None},
     "outage": {"duration": ..., "status": 503, "code": None, "message": None, "retry_after": None},
 }
-"""The fields of its own that each kind has, with their defaults; ``...`` for one that must be given."""
+"""The fields of its own that each kind has, with their defaults; ``...`` for one that is required."""
 
 
 class FaultTarget(TypedDict, total=False):
@@ -75,12 +76,11 @@ def _parse_operations(value: Any, name: str) -> tuple[str, ...] | None:
     return names
 
 
-def _is_retry_after(value: Any) -> bool:
-    return is_printable_ascii(value) if isinstance(value, str) else is_number(value, 0, LONGEST)
-
-
 _Text = Annotated[str | None, text.or_none()]
-_RetryAfter = Requirement("seconds, or the header's text in printable ASCII", _is_retry_after).or_none()
+_RetryAfter = Requirement(
+    "seconds, or the header's text in printable ASCII",
+    lambda value: is_printable_ascii(value) if isinstance(value, str) else is_number(value, 0, LONGEST),
+).or_none()
 _Job = Requirement("a job's id", lambda value: is_text(value) and bool(value)).or_none("for any")
 _Body = Requirement("a string or bytes", lambda value: isinstance(value, bytes) or is_text(value)).or_none()
 _check_error_status = whole(400, 599)
@@ -150,16 +150,16 @@ class FaultSpec:
         """
         if not isinstance(value, Mapping):
             raise wrong_value("a fault", "a mapping, as in {'status': 500, 'on': 'list_jobs'}", value)
-        given = dict(value)
-        kind = given.pop("kind", "fail")
+        fields = dict(value)
+        kind = fields.pop("kind", "fail")
         if not isinstance(kind, str) or kind not in KINDS:
             raise unknown_name("fault kind", kind, KINDS)
-        check_names(f"{kind} fault field", given, (*_own_fields(kind), *SELECTORS))
+        check_names(f"{kind} fault field", fields, (*_own_fields(kind), *SELECTORS))
         for name, default in KINDS[kind].items():
-            if default is ... and given.get(name) is None:
+            if default is ... and fields.get(name) is None:
                 raise FakeUsageError(f"the fault {kind!r} requires {name!r}, as in {{{name!r}: 5}}")
-        is_endless = (kind == "outage" or given.get("probability") is not None) and given.get("nth") is None
-        spec = cls(kind=kind, **{**KINDS[kind], "times": None if is_endless else 1, **given})
+        is_endless = (kind == "outage" or fields.get("probability") is not None) and fields.get("nth") is None
+        spec = cls(kind=kind, **{**KINDS[kind], "times": None if is_endless else 1, **fields})
         for operation in spec.on or ():
             if operation not in operations:
                 raise unknown_name("operation", operation, operations)
@@ -193,5 +193,5 @@ class FaultSpec:
 
 
 def _own_fields(kind: str) -> list[str]:
-    """Return the fields that a kind can be given: the status of a rate limit is fixed."""
+    """Return the fields that a kind accepts: the status of a rate limit is fixed."""
     return [name for name in KINDS[kind] if (kind, name) != ("rate_limit", "status")]

@@ -88,7 +88,7 @@ class Job:
 
     @property
     def current_spec(self) -> JobSpec:
-        """The spec that the job goes by now: the last one that it was given."""
+        """The spec that the job goes by now: that of its last replan."""
         replans = (act.spec for act in reversed(self.interventions) if isinstance(act, Replan))
         return next(replans, self.spec)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fine_tuning_formats.training_file import RowFault, job_problems
 
-from .durations import parse_seconds
+from .checks import parse_seconds
 from .loss_curves import Losses, TrainingPoint, loss_curve, training_point
 from .plan import JobError, Plan
 from .training_files import JobFile

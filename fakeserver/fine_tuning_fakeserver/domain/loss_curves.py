@@ -71,18 +71,14 @@ def _plateau(point: TrainingPoint) -> Losses:
     return Losses(_wobble(point, loss, 0.05), loss * 1.03 + 0.02 * point.step[1])
 
 
-def _nan(point: TrainingPoint) -> Losses:
-    return _healthy(point) if point.progress < 0.4 else Losses(math.nan, math.nan)
-
-
 CURVES: dict[str, Curve] = {
     "healthy": _healthy,
     "overfit": _overfit,
     "diverge": _diverge,
     "plateau": _plateau,
-    "nan": _nan,
+    "nan": lambda point: _healthy(point) if point.progress < 0.4 else Losses(math.nan, math.nan),
 }
-"""The named curves of a plan; anything else given as `curve` is read as CSV."""
+"""The named curves of a plan; any other value of `curve` is read as CSV."""
 
 
 @lru_cache(maxsize=64)
@@ -99,17 +95,14 @@ def csv_curve(text: str) -> Curve:
         names = ["train_loss", "valid_loss"]
         if rows and "train_loss" in text:
             names, rows = [name.strip() for name in rows[0]], rows[1:]
-        losses = [_parse_row(dict(zip(names, row, strict=False))) for row in rows]
+        cells = [dict(zip(names, row, strict=False)) for row in rows]
+        train = [float(row["train_loss"]) for row in cells]
+        losses = [Losses(loss, float(row.get("valid_loss") or loss)) for row, loss in zip(cells, train, strict=True)]
     except (csv.Error, KeyError, ValueError):
         losses = []
     if not losses:
         raise wrong_value("curve", f"one of {', '.join(CURVES)}, or CSV rows train_loss[,valid_loss]", text[:80])
     return lambda point: losses[min(int(point.progress * len(losses)), len(losses) - 1)]
-
-
-def _parse_row(cells: dict[str, str]) -> Losses:
-    train = float(cells["train_loss"])
-    return Losses(train, float(cells.get("valid_loss") or train))
 
 
 def loss_curve(name_or_csv: str) -> Curve:

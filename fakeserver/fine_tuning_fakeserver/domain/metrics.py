@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from . import reinforcement_metrics
 from .job_spec import JobSpec
@@ -35,7 +34,7 @@ def _loss_data(spec: JobSpec, step: int) -> Json:
     """Return the data of the event of *step*; members in the order of a printed output of 2024-08."""
     point, falls = spec.training_point(step), ACCURACY_FALLS[spec.method]
     losses = spec.losses(step, point)
-    if spec.method == "dpo" and spec.curve_at(step) in CURVES:  # a curve given as CSV is taken at its word
+    if spec.method == "dpo" and spec.curve_at(step) in CURVES:  # the losses of a CSV curve are taken as they are
         scale = UNDECIDED / initial_loss(point)
         losses = Losses(losses.train * scale, losses.valid * scale)
     train, valid, full_valid = to_float32(losses.train), to_float32(losses.valid), to_float32(losses.valid * 1.02)
@@ -74,7 +73,7 @@ def _loss_message(data: Json, total: int) -> str:
 class MetricsModel:
     """How a method reports its training, always from the data of a step's event, so that every digit agrees.
 
-    `data` measures a step; `message` words it, given the number of steps. `checkpoint` and `columns` are pairs: the
+    `data` measures a step; `message` words it for a number of steps. `checkpoint` and `columns` are pairs: the
     name of a metric, or of a column of the result file, and that of the member of the data that it shows.
     """
 
@@ -126,11 +125,8 @@ def result_csv(spec: JobSpec) -> Iterator[str]:
     stride = -(-spec.steps // CSV_ROWS_AT_MOST)
     for step in range(spec.steps % stride or stride, spec.steps + 1, stride):
         data = model.data(spec, step)
-        yield ",".join(_csv_cell(data.get(key)) for _, key in model.columns) + "\n"
-
-
-def _csv_cell(value: Any) -> str:
-    return "" if value is None else repr(round(value, 5))
+        values = (data.get(key) for _, key in model.columns)
+        yield ",".join("" if value is None else repr(round(value, 5)) for value in values) + "\n"
 
 
 CHECKPOINTS_KEPT = 3

@@ -1,4 +1,4 @@
-"""A plan: how a job will go, as the fake's user wishes it."""
+"""A plan: how a job will go, as the user of the fake sets it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeAlias, TypedDict
 
+from fine_tuning_formats.time_units import Duration
+
 from ..usage_errors import FakeUsageError, wrong_value
-from .checks import check_fields, check_names, is_number, one_of
-from .durations import Duration, parse_seconds
+from .checks import Requirement, check_fields, check_names, is_number, one_of, parse_seconds
 from .loss_curves import check_curve
 
 OUTCOMES = ("succeeded", "failed")
@@ -66,7 +67,7 @@ class PlanFields(TypedDict, total=False):
 
 
 def parse_error(value: Any, name: str = "error") -> JobError | None:
-    """Return the error that a plan is given, with the text that belongs to a code.
+    """Return *value* as an error; a code alone gets the message that belongs to it.
 
     Raises:
         FakeUsageError: it is none of the forms of `Failure`.
@@ -86,13 +87,10 @@ def parse_error(value: Any, name: str = "error") -> JobError | None:
     return JobError(value["code"], value.get("message", message), value.get("param", param))
 
 
-def _check_fail_at(value: Any, name: str) -> Any:
-    is_step = isinstance(value, int) and is_number(value, 1, 2**53 - 1)
-    if not (value in (None, VALIDATION) or is_step):
-        raise wrong_value(name, f"{VALIDATION!r} or a training step from 1", value)
-    return value
-
-
+_FailAt = Requirement(
+    f"{VALIDATION!r} or a training step from 1",
+    lambda value: value in (None, VALIDATION) or (isinstance(value, int) and is_number(value, 1, 2**53 - 1)),
+)
 _Seconds = Annotated[Duration, parse_seconds]
 
 
@@ -110,7 +108,7 @@ class Plan:
         seconds_per_step: how long one training step takes.
         finishing: from the last step to ``finished_at``.
         curve: a name of `fine_tuning_fakeserver.domain.loss_curves.CURVES`, or CSV rows ``train_loss[,valid_loss]``;
-            where rewards are told instead, a loss of x is a reward of exp(-x).
+            where a job has rewards instead, a loss of x is a reward of exp(-x).
 
     Raises:
         FakeUsageError: a value is none of these.
@@ -119,7 +117,7 @@ class Plan:
     """
 
     outcome: Annotated[str, one_of(OUTCOMES)] = ""
-    fail_at: Annotated[str | int | None, _check_fail_at] = None
+    fail_at: Annotated[str | int | None, _FailAt] = None
     error: Annotated[Failure | None, parse_error] = None
     validating: _Seconds = 47.0
     queued: _Seconds = 3.0
@@ -137,7 +135,7 @@ class Plan:
             raise FakeUsageError("a plan that succeeds has neither fail_at nor error: leave them out, or say failed")
 
     def changed(self, changes: Mapping[str, Any]) -> Plan:
-        """Return this plan with *changes*, given as the control API or magic metadata gives them.
+        """Return this plan with *changes*, in the forms of the control API and of magic metadata.
 
         Raises:
             FakeUsageError: a field is unknown or its value does not fit.

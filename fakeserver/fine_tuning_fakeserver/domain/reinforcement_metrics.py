@@ -83,8 +83,7 @@ class GraderVerdict:
 def data(spec: JobSpec, step: int) -> Json:
     """Return the data of the event of *step*, a function of spec and step alone."""
     point = spec.training_point(step)
-    train = _train_side(spec, step, point)
-    valid = _valid_side(spec, step, point) if is_validated(spec, step) else None
+    train, valid = _sample_sides(spec, step, point)
     sides = (train, valid) if valid else (train,)
     verdicts = [GraderVerdict(ref, sides, uniform(f"{spec.seed}/{step}/{ref.name}")) for ref in spec.graders]
     members = {
@@ -144,16 +143,16 @@ def valid_reward(spec: JobSpec, step: int) -> float:
     return _sample_mean(_reward(spec.losses(step, spec.training_point(step)).valid), _valid_samples(spec))
 
 
-def _train_side(spec: JobSpec, step: int, point: TrainingPoint) -> SampleSide:
+def _sample_sides(spec: JobSpec, step: int, point: TrainingPoint) -> tuple[SampleSide, SampleSide | None]:
+    """Return the samples of *step* on training data and, at a step that looks at them, on validation data."""
     numbers = spec.hyperparameters
     samples = max(1, round(SAMPLES_A_PROMPT * int(numbers.batch_size) * float(numbers.compute_multiplier)))
     reward = _sample_mean(_reward(spec.losses(step, point).train), samples)
-    return SampleSide("train", samples, reward, _reasoning(spec, point, 1, samples))
-
-
-def _valid_side(spec: JobSpec, step: int, point: TrainingPoint) -> SampleSide:
+    train = SampleSide("train", samples, reward, _reasoning(spec, point, 1, samples))
+    if not is_validated(spec, step):
+        return train, None
     samples = _valid_samples(spec)
-    return SampleSide("valid", samples, valid_reward(spec, step), _reasoning(spec, point, 2, samples))
+    return train, SampleSide("valid", samples, valid_reward(spec, step), _reasoning(spec, point, 2, samples))
 
 
 def _valid_samples(spec: JobSpec) -> int:

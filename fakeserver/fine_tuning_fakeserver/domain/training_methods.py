@@ -73,7 +73,7 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """The training that a request for a job asks for."""
+    """The training that a request for a job describes."""
 
     model: str
     method: str = "supervised"
@@ -88,8 +88,8 @@ class TrainingRequest:
 
 def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperparameters:
     """Return the hyperparameters with a number for every "auto"."""
-    given = request.hyperparameters
-    batch = auto_batch_size(examples) if given.batch_size == "auto" else given.batch_size
+    requested = request.hyperparameters
+    batch = auto_batch_size(examples) if requested.batch_size == "auto" else requested.batch_size
     base = base_model(request.model)
     chosen: dict[str, Any] = {
         "n_epochs": auto_epochs(examples),
@@ -100,7 +100,7 @@ def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperpar
         "eval_interval": steps_per_epoch(examples, batch),  # inferred: once an epoch
         "eval_samples": 1,  # inferred
     }
-    return replace(given, **{name: value for name, value in chosen.items() if getattr(given, name) == "auto"})
+    return replace(requested, **{name: value for name, value in chosen.items() if getattr(requested, name) == "auto"})
 
 
 def steps_per_epoch(examples: int, batch_size: AutoOr) -> int:

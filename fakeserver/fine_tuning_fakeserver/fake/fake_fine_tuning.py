@@ -12,8 +12,8 @@ from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S, World
 from ..api import files, graders, inference, jobs, webhooks
 from ..api_errors import ApiError
-from ..control import seeding, seeds, steering
-from ..control.seeds import FileSeedFields, JobSeedFields
+from ..control import seeding, steering
+from ..control.seeding import FileSeedFields, JobSeedFields
 from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
@@ -191,12 +191,12 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
             raise FakeUsageError(f"content must be UTF-8 text: {error}") from None
-        parsed = seeds.FileSeed.parse({"content": text, **seed})
+        parsed = seeding.FileSeed.parse({"content": text, **seed})
         return self._to_dialect(seeding.seed_file(self._world.service, parsed))
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Return it as the service would."""
-        parsed = seeds.JobSeed.parse({"training_file": training_file, **seed})
+        parsed = seeding.JobSeed.parse({"training_file": training_file, **seed})
         job = self._to_dialect(seeding.seed_job(self._world.service, parsed))
         self._world.sender.wake()
         return job

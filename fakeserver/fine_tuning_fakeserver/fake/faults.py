@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
+from fine_tuning_formats.time_units import Duration
+
 from ..account.armed_faults import ArmedFault
-from ..domain.durations import Duration
 from ..domain.fault_spec import FaultTarget
 from .base import FakeBase
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from fine_tuning_formats.time_units import Duration
+
 from ..clock import Pace, async_wait, wait
 from ..control import steering
-from ..domain.durations import Duration
 from .base import FakeBase
 
 

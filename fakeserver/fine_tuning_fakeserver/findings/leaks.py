@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..account.recorded_calls import Call
-from .observed_jobs import UNDER_WAY, observed_jobs, retrieved_jobs
+from .observed_calls import FILES, UNDER_WAY, is_reupload, observed_jobs, retrieved_jobs, uploads_by_file
 from .rules import FinalState, Finding, rule
-from .similar_calls import FILES, is_reupload, uploads_by_file
 
 WAITED_LOOKS = 5
 
@@ -64,7 +63,7 @@ def leaked_job(calls: Sequence[Call], final_state: FinalState) -> Iterator[Findi
 
     Waited is retrieved 5 times or more; gave up is that the last answer about it had a status under way
     (validating_files, queued, running). The job is neither over nor paused. A job that is created and not waited for is
-    never reported: somebody else may do so; nor any where the account has a webhook, by which its end would be told.
+    never reported: somebody else may do so; nor any where the account has a webhook, which would announce its end.
 
     It cannot see a program that hands the job to another one to go on waiting.
     """

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..account.recorded_calls import Call
-from .observed_jobs import TERMINAL, ObservedJob, observed_jobs
+from .observed_calls import TERMINAL, ObservedJob, is_same_job, join_chains, observed_jobs, uploads_by_file
 from .rules import FinalState, Finding, rule
-from .similar_calls import is_same_job, join_chains, uploads_by_file
 
 _NULLS = frozenset({"none", "null", "undefined", "nil", ""})
 """How languages spell a missing value that gets into a path or a text."""
@@ -22,7 +21,7 @@ def read_model_before_success(calls: Sequence[Call], final_state: FinalState) ->
     """A request named no model (null, empty, "None" …) while a job that its client had seen was not over.
 
     It is the job without a model that was seen last; of several in one answer, the newest. It cannot see a program
-    that reads ``fine_tuned_model`` too early and asks nobody for it.
+    that reads ``fine_tuned_model`` too early and sends no request for it.
     """
     for job, uses in _uses_without_model(calls):
         if job.status not in TERMINAL:
@@ -36,7 +35,7 @@ def read_model_before_success(calls: Sequence[Call], final_state: FinalState) ->
 
 @rule("a job failed, and its model was used, or the same job was created again unchanged")
 def ignored_job_error(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A client was told that a job failed, and went on as if it had not.
+    """A client received the failure of a job, and went on as if it had not.
 
     Either a request names nothing for a model (as in `read_model_before_success`) after the job had failed or was
     cancelled; or a job is created with the very body of one that had been seen to fail because of that body: an error

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 from ..account.recorded_calls import Call
 from ..web.operations import OPERATIONS
-from .observed_jobs import listed_items
+from .observed_calls import group_calls, listed_items
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls
 
 FOLLOWED = 3
 """So many first pages of a job's events make one who follows them."""
@@ -32,18 +31,18 @@ _TIME = re.compile(r"\d{1,19}(\.\d+)?(e\+?\d+)?|\d{4}-\d\d-\d\d([T ].*)?", re.IG
 
 @rule("a list said has_more, and its further pages were never requested")
 def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A list was asked for without a limit, said has_more, and its further pages were never fetched.
+    """A list was requested without a limit, had ``has_more``, and its further pages were never fetched.
 
     Of jobs, files, checkpoints and permissions one such page is enough, if the same list (by the same filter) was
-    never asked for with ``after`` or ``limit`` later, nor answered whole, and what its client did next was not about
+    never requested with ``after`` or ``limit`` later, nor answered whole, and what its client did next was not about
     one single item of it: then it has found what it sought, and left off. Of events, whose newest are often all that
     is wanted, it takes three first pages, one of which has no event of the page before and was not followed by its
     further pages: what happened between the two was never seen. A gap that the fake makes itself, where the answer to
     a look moves time, is nobody's fault.
 
-    Who asks with a limit has said how much is wanted: that is never reported, nor a walk that was left on a later
+    A limit shows how much is wanted: such a list is never reported, nor a walk that was left on a later
     page. It cannot see what a page was for: a display of the newest ones, or a loop of the official SDK that is left
-    on the first page for no further request, looks the same; say a limit there.
+    on the first page for no further request, looks the same; send a limit there.
     """
     last_named = {
         name: call.number
@@ -93,7 +92,7 @@ def _list_and_filters(call: Call) -> str:
 
 
 def _is_further(call: Call) -> bool:
-    """Whether the page is a further one, or has the size that was asked for."""
+    """Whether the page is a further one, or has the size that was requested."""
     return bool({"after", "limit"} & call.options.keys())
 
 
@@ -114,7 +113,7 @@ def _used_items(page: Call, last_named: dict[str, int]) -> int:
 
 @rule("a page was requested after a time, or after the id of another kind of object")
 def cursor_by_time(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A list was asked for ``after`` a number, a date, or the id of another kind of thing, and refused.
+    """A list was requested ``after`` a number, a date, or the id of another kind of thing, and refused.
 
     It cannot see where the value comes from: an id of the right kind that was made up, or that is of another job, is
     refused by the fake and not reported here.

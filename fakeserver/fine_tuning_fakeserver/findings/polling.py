@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from ..account.recorded_calls import Call
-from .observed_jobs import OWN_CLIENT, TERMINAL, UNDER_WAY, observed_jobs, retrieved_jobs
+from .observed_calls import OWN_CLIENT, TERMINAL, UNDER_WAY, group_calls, observed_jobs, retrieved_jobs
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls
 
 PAUSE_S = 1.0
 """Virtual or real seconds that certainly are a pause; no busy machine stalls for so long."""
@@ -119,10 +118,10 @@ def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterato
 
     On and on is in more than 5 rounds, which have a pause between them (1 s of virtual or real time), but none of ten
     minutes; or more than 20 times, whatever the pauses. All that this client did meanwhile was to look: at this job,
-    or at others that were over as well. A loop over several jobs that asks for all of them until the last is over is
+    or at others that were over as well. A loop over several jobs that retrieves all of them until the last is over is
     wasteful, not wrong.
 
-    It cannot see who asks: a test that does all this on purpose is taken for a loop that does not know the status.
+    It cannot see who polls: a test that does all this on purpose is taken for a loop that does not know the status.
     """
     late_runs = runs(
         calls, lambda first, second: _is_late(first) and _is_late(second) and virtual_gap(first, second) < APART_S
@@ -151,11 +150,11 @@ def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> It
 
     Precisely: a job was retrieved twice or more in usual statuses (validating_files, queued, running, Azure's
     pending), less than a virtual minute apart; then came one that is neither usual nor final, such as ``paused``, for
-    the first time; after that the client (by its User-Agent) asked for nothing more but about other jobs; and the job
+    the first time; after that the client (by its User-Agent) requested nothing more but about other jobs; and the job
     is not over. Whoever paused the job has seen the status in the answer to that, and this project's own client knows
-    it: of them nothing is said.
+    it: they are not reported.
 
-    It cannot see a crash as such: a program that stops at a pause on purpose, and asks for nothing more, looks the
+    It cannot see a crash as such: a program that stops at a pause on purpose, and sends nothing more, looks the
     same.
     """
     last_of_no_job = max((call.number for call in calls if call.job_id is None), default=0)

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ..account.recorded_calls import Call
-from .observed_jobs import OWN_CLIENT
+from .observed_calls import OWN_CLIENT, group_calls, is_same_job, join_chains, uploads_by_file
 from .polling import PAUSE_S, is_hot, real_gap, runs, seconds_between
 from .rules import FinalState, Finding, rule
-from .similar_calls import group_calls, is_same_job, join_chains, uploads_by_file
 
 REFUSALS_TOO_MANY = 3
 SLACK_S = 0.05
-"""A wait may be this much shorter than was asked for: clocks differ."""
+"""A wait may be this much shorter than Retry-After: clocks differ."""
 
 _SPOILS = ("truncate", "malformed")
 """Faults that leave a status, and an answer that cannot be read."""
@@ -21,15 +20,15 @@ _SPOILS = ("truncate", "malformed")
 
 @rule("a create was sent again after a failure that may have created the job")
 def create_retried_blindly(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A job was asked for, the answer left open whether it exists now, and the same was asked for again.
+    """A create left open whether the job exists now, and the same create was sent again.
 
     Open is a status of 408, of 500 or more, or an answer that a fault kept from its client or spoilt; a connection
     that was refused leaves nothing open. The same is the same body, be it with its files uploaded anew (same name,
     same size). It is not blind to list jobs in between, with success. A retry that OpenAI's SDK makes by itself counts
     as well: it sends no key by which the service could tell.
 
-    It cannot see a client's own timeout where the answer was made all the same, nor whether it is the code that asks
-    again or its test.
+    It cannot see a client's own timeout where the answer was made all the same, nor whether it is the code that
+    retries or its test.
     """
     for chain in join_chains(_blind_retries(calls)):
         first = chain[0]
@@ -61,14 +60,14 @@ def _blind_retries(calls: Sequence[Call]) -> Iterator[tuple[Call, Call]]:
 def hot_loop_on_429(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """After a 429 a client sent the same request again too soon.
 
-    Too soon is before the time that Retry-After asked for has passed, really or virtually; without Retry-After it is
+    Too soon is before the time in Retry-After has passed, really or virtually; without Retry-After it is
     without a pause of 1 s of virtual or 8 ms of real time. Once is enough where a Retry-After was not kept, and
-    nothing was asked for in between; else it takes three refusals. The same request has the same method, path, query
+    no request came in between; else it takes three refusals. The same request has the same method, path, query
     and body; the same client the same User-Agent.
 
     Of retries by OpenAI's SDK or by this project's client it says nothing, as they always wait. It cannot see a sleep
-    that a test has replaced by another than the fake's (`FakeFineTuning.sleep`), nor whether it is the code that asks
-    again or its test. Where two requests came at once by different connections, or in process from different threads
+    that a test has replaced by another than the fake's (`FakeFineTuning.sleep`), nor whether it is the code that
+    retries or its test. Where two requests came at once by different connections, or in process from different threads
     or tasks, neither may be an answer to the other's refusal: those do not count.
     """
     if calls[0].user_agent.startswith(OWN_CLIENT):
@@ -77,13 +76,13 @@ def hot_loop_on_429(calls: Sequence[Call], final_state: FinalState) -> Iterator[
     for same in group_calls(calls, lambda call: call.sent).values():
         for run in runs(same, _is_too_soon):
             first, *later = run
-            asked_s, refusals = first.retry_after_s, sum(call.status == 429 for call in run)
+            retry_after_s, refusals = first.retry_after_s, sum(call.status == 429 for call in run)
             at_once = any(one.retry_after_s and next_number[one.number] == other.number for one, other in pairwise(run))
             if not at_once and refusals < REFUSALS_TOO_MANY:
                 continue
-            if asked_s:
+            if retry_after_s:
                 often = f"again {len(later)} times, the first" if later[1:] else "again"
-                waited = f"after {seconds_between(first, later[0]):.3g} s; the 429 had asked for {asked_s:g} s"
+                waited = f"after {seconds_between(first, later[0]):.3g} s; the 429 had asked for {retry_after_s:g} s"
                 hint = "wait for as long as Retry-After says"
             else:
                 often = f"{len(run)} times in a row" if later[1:] else "again"
@@ -97,7 +96,7 @@ def hot_loop_on_429(calls: Sequence[Call], final_state: FinalState) -> Iterator[
 
 
 def _is_too_soon(first: Call, second: Call) -> bool:
-    """Whether *second* asks again before it may, and not by OpenAI's SDK of its own accord."""
+    """Whether *second* retries before it may, and not by OpenAI's SDK of its own accord."""
     if first.status != 429 or second.retry or real_gap(first, second) is None:
         return False
     if not first.retry_after_s:

@@ -1,4 +1,4 @@
-"""What a rule is given and what it finds, and the registry of all rules."""
+"""The input of a rule and its findings, and the registry of all rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from fine_tuning_formats.text import printable
 
 from ..account.recorded_calls import Call, numbered
-from .similar_calls import group_calls
+from .observed_calls import group_calls
 
 log = logging.getLogger("fine_tuning_fakeserver")
 

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from ..request_base import Body
+
+class Body(BaseModel):
+    """The base of request models, a closed object: no further members, no value turned into another type."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, protected_namespaces=()
+    )
+
 
 SOURCE_CHARACTERS_AT_MOST = 256 * 1024
 """Vendor text gives a python grader's source 256 kB; that it is refused by its length is inferred."""
@@ -60,13 +67,9 @@ Item = Annotated[TextItem | ImageItem | AudioItem, Field(discriminator="type")]
 ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_item_tag)]
 
 
-def _content_tag(value: Any) -> str:
-    return "list" if isinstance(value, list) else _item_tag(value)
-
-
 Content = Annotated[
     Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[list[ItemOrText], Tag("list")],
-    Discriminator(_content_tag),
+    Discriminator(lambda value: "list" if isinstance(value, list) else _item_tag(value)),
 ]
 
 

@@ -65,7 +65,7 @@ class GradingOutcome:
 def run_response(name: str, kind: str, outcome: GradingOutcome, execution_time: float) -> dict[str, Any]:
     """Return the answer to a run, members in the order of the spec's example and of the published output.
 
-    Source: ``token_usage`` is null where no model was asked (published output); none ever is here, and the schema
+    Source: ``token_usage`` is null where no model was called (published output); none ever is here, and the schema
     allows it.
     """
     errors: dict[str, Any] = dict(ERRORS)

@@ -31,7 +31,11 @@ def similarity(metric: str, text: str, reference: str) -> float:
         )
     if metric in METRICS:
         return METRICS[metric](text, reference)
-    return _rouge(metric.replace("_", "").replace("l", "L"), text, reference)  # rouge_l is the library's rougeL
+
+    from rouge_score.rouge_scorer import RougeScorer  # it knows Latin letters and digits only
+
+    kind = metric.replace("_", "").replace("l", "L")  # rouge_l is the library's rougeL
+    return float(RougeScorer([kind]).score(reference, text)[kind].fmeasure)  # unstemmed
 
 
 def require_libraries() -> None:
@@ -97,13 +101,6 @@ def _cosine(text: str, reference: str) -> float:
     words = sorted(counts[0] | counts[1])
     distance = cosine_distance([counts[0][word] for word in words], [counts[1][word] for word in words])
     return min(max(1 - float(distance), 0.0), 1.0)
-
-
-def _rouge(kind: str, text: str, reference: str) -> float:
-    """Return the F-measure, unstemmed; the library knows Latin letters and digits only."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return float(RougeScorer([kind]).score(reference, text)[kind].fmeasure)
 
 
 def _tokens(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What requests do not tell: ids, times, seeds, the organisation, and how jobs went and ended."""
+"""What requests do not contain: ids, times, seeds, the organisation, and how jobs went and ended."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .observed_objects import (
 from .recording import Json, RecordedExchange
 
 SOME_TIME = 1_760_000_000
-"""When a recording takes place that tells no time."""
+"""When a recording takes place that has no time in it."""
 
 # Ordinals of the events that every job begins with; they are the service's, and the fake's. Step k is 3 + k.
 OPENING = ("Created fine-tuning job", "Validating training file", "Files validated", "Fine-tuning job started")
@@ -44,13 +44,13 @@ _STEP = re.compile(r"Step (\d+)/(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class JobHistory:
-    """What the events of a job tell; times are Unix seconds.
+    """What the events of a job show; times are Unix seconds.
 
     Args:
         ids: event ids by ordinal, oldest first from 0.
         opening: times of the `OPENING` events, by ordinal.
         steps: times of training steps.
-        total: how many steps there are; 0 if no event says it.
+        total: how many steps there are; 0 if no event shows it.
     """
 
     ids: Mapping[int, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class InferredJob:
 
     @property
     def steps(self) -> int:
-        """How many training steps it had; 0 if nothing tells."""
+        """How many training steps it had; 0 if unknown."""
         return self.history.total or max((int(each["step_number"]) for each in self.checkpoints), default=0)
 
     @property
@@ -89,7 +89,7 @@ class InferredJob:
 
     @property
     def dataset(self) -> DatasetShape:
-        """What its training file held, as far as the job tells."""
+        """What its training file held, as far as the job shows."""
         method = (self.first.get("method") or {}).get("type", "supervised")
         known_method = method if isinstance(method, str) and method in METHODS else "supervised"
         row_format = TrainingRequest(str(self.first.get("model")), known_method).row_format
@@ -107,7 +107,7 @@ class InferredJob:
 
 @dataclass(frozen=True, slots=True)
 class InferredState:
-    """What an account must hold before the first request, and what it must be told on the way.
+    """What an account must hold before the first request, and what has to be set on the way.
 
     Args:
         start: Unix seconds; the first request comes no earlier.
@@ -115,7 +115,7 @@ class InferredState:
         files: files that existed before, oldest first.
         jobs: jobs that existed before, oldest first.
         created_jobs: jobs that the recording creates, by id.
-        named_files: files that accepted requests name, and of which the recording tells little.
+        named_files: files that accepted requests name, and of which the recording shows little.
         placeholders: what lists imply besides.
         models: the base models, and tuned ones of other jobs; None if no list was recorded.
         single_models: models that were retrieved one by one.
@@ -132,7 +132,7 @@ class InferredState:
     single_models: Sequence[Json]
 
     def dataset_of(self, file_id: str) -> DatasetShape:
-        """Return what a training file held, as far as a job on it tells."""
+        """Return what a training file held, as far as a job on it shows."""
         users = [
             job.dataset
             for job in (*self.jobs, *self.created_jobs.values())
@@ -153,7 +153,7 @@ def infer_state(exchanges: Sequence[RecordedExchange]) -> InferredState:
     earlier_files = [states[0] for file_id, states in files.items() if file_id not in created | results]
     all_results = {str(file_id) for states in seen.values() for file_id in states[-1].get("result_files") or ()}
 
-    listed, single = _models(exchanges, created_jobs.values())
+    listed, single = _listed_and_single_models(exchanges, created_jobs.values())
     known_models = {model["id"] for model in (*(listed or ()), *single)}.union(*(job.models for job in jobs.values()))
     return InferredState(
         start=_start(exchanges, earlier_files, earlier.values()),
@@ -191,7 +191,9 @@ def _named_files(exchanges: Sequence[RecordedExchange], known: Set[str]) -> list
     return [*read, *({"id": file_id} for file_id in sorted(named - known - {file["id"] for file in read}))]
 
 
-def _models(exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]) -> tuple[list[Json] | None, list[Json]]:
+def _listed_and_single_models(
+    exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]
+) -> tuple[list[Json] | None, list[Json]]:
     """Return the models of the first recorded list, and those seen alone; without those that *jobs* made."""
     made: set[Any] = set().union(*(job.models for job in jobs))
     listed: list[Json] | None = None
@@ -206,7 +208,7 @@ def _models(exchanges: Iterable[RecordedExchange], jobs: Iterable[InferredJob]) 
 
 
 def _account_settings(exchanges: Sequence[RecordedExchange], jobs: Sequence[Json]) -> dict[str, Any]:
-    """Return whom the account belongs to, as far as jobs and models tell."""
+    """Return the organization and owner of the account, as far as jobs and models show them."""
     models = [model for exchange in exchanges for model in objects_in(exchange.json, MODEL)]
     tuned = [model for model in models if model["id"].startswith("ft:")]
     names = [str(job["fine_tuned_model"]) for job in jobs if job.get("fine_tuned_model")]

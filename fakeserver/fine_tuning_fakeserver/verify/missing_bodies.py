@@ -62,7 +62,7 @@ def placeholder_blob(size: int, shape: DatasetShape) -> Blob:
 
 def placeholder_dataset(purpose: str, shape: DatasetShape) -> Dataset | None:
     """Return what such a file holds, as far as a job needs it."""
-    row_format = CHAT if shape.format == REINFORCEMENT else shape.format  # told by the first row, which has messages
+    row_format = CHAT if shape.format == REINFORCEMENT else shape.format  # judged by the first row, which has messages
     return Dataset(shape.examples, TOKENS, row_format) if purpose == "fine-tune" else None
 
 
@@ -74,7 +74,7 @@ class BodyReconstructor:
     state: InferredState
 
     def reconstruct(self, exchange: RecordedExchange) -> bytes:
-        """Return what was sent, as far as the answer tells; empty for a request that has no body anyway."""
+        """Return what was sent, as far as the answer shows it; empty for a request that has no body anyway."""
         answer = created_object(exchange) or {}
         value: Json
         match exchange.operation:

@@ -71,7 +71,7 @@ ObjectStates: TypeAlias = dict[str, list[Json]]
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A file or job of which a list tells no more than that it existed; a purpose is a file's."""
+    """A file or job of which a list shows no more than that it existed; a purpose is a file's."""
 
     kind: str
     id: str

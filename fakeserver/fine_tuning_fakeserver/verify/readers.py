@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,8 +181,9 @@ def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
         except CassetteFileError as error:
             raise ValueError(error) from None
         request, answer = interaction.request, interaction.response
-        headers = dict(answer.headers)
-        body = _decompress(answer.body, headers)
+        headers, body = dict(answer.headers), answer.body
+        with suppress(ContentEncodingError):  # the recorder had decompressed it already, or nothing here can
+            body = decompress(body, headers.get("content-encoding", ""))
         yield RecordedExchange(
             number=number,
             method=request.method,
@@ -203,14 +205,6 @@ def _write_form(parts: Iterable[FormPart]) -> bytes | None:
             return None
         written.append(MultipartPart(part.name, part.filename, part.content))
     return write_multipart(written, BOUNDARY)
-
-
-def _decompress(body: bytes, headers: dict[str, str]) -> bytes:
-    """Decompress *body*, unless the recorder had done so already, or nothing here can."""
-    try:
-        return decompress(body, headers.get("content-encoding", ""))
-    except ContentEncodingError:
-        return body
 
 
 def read_har(document: Json, text: str) -> Iterator[RecordedExchange]:

@@ -37,7 +37,7 @@ class RecordedExchange:
         request_body: None where the recording has lost it.
         body: the answer's bytes, decompressed.
         json: the body parsed; None where it is no JSON.
-        end_is_known: whether the recording tells if a line feed ends the body.
+        end_is_known: whether the recording shows if a line feed ends the body.
     """
 
     number: int

@@ -1,14 +1,15 @@
-"""Recordings replayed against the fake, exchange by exchange, in one dialect or in that of their dates."""
+"""Recordings replayed against the fake, in one dialect or in that of their dates; the results as text and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, get_args
 
 from ..domain.dialects.dialect import RECORDED
-from .compare import Comparison, compare
+from .compare import Comparison, Verdict, compare
 from .inferred_state import infer_state
 from .missing_bodies import BodyReconstructor
 from .recording import RecordedExchange, Recording
@@ -22,7 +23,7 @@ WRONG_KEY = "sk-scrubbed"
 LOST = "the recording lacks the request's body: it was written again from what the answer tells"
 
 NOT_SENT = frozenset({"authorization", "content-length", "transfer-encoding", "connection", "content-encoding"})
-"""Request headers that are not the recorded ones any more, or tell of the wire."""
+"""Request headers that are not the recorded ones any more, or belong to the connection."""
 
 FAULTS = frozenset({403, 408, 409, 429, 500, 502, 503, 504})
 """Answers that no state of an account brings about: limits, permissions and broken connections."""
@@ -39,6 +40,10 @@ SINCE = (
     ("2024-04-01", "openai-2024-10"),
     ("", "openai-2023-11"),
 )
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+SHOWN_AT_MOST = 120
+"""Characters of a value in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class VerifiedRecording:
 
 
 def verify(recording: Recording, settings: Mapping[str, Any] | None = None) -> VerifiedRecording:
-    """Send a recording's requests to the fake, in a fresh account that knows what requests do not tell.
+    """Send a recording's requests to the fake, in a fresh account with the state inferred from its answers.
 
     Args:
         recording: what was sent and answered.
@@ -132,3 +137,61 @@ def _replay(exchange: RecordedExchange, account: ReplayAccount, bodies: BodyReco
     if exchange.request_body is None:
         return replace(comparison, notes=(*comparison.notes, LOST))
     return comparison
+
+
+def totals(verified: Iterable[VerifiedRecording]) -> dict[Verdict, int]:
+    """Count the rows of each verdict."""
+    counts = Counter(row.comparison.verdict for each in verified for row in each.rows)
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
+def totals_line(counts: dict[Verdict, int]) -> str:
+    """Return the totals as the last line."""
+    exact, same, differ, no = (counts[verdict] for verdict in VERDICTS)
+    return f"verified: {exact} exact, {same} same shape, {differ} differ, {no} not applicable"
+
+
+def result_lines(verified: VerifiedRecording) -> Iterator[str]:
+    """Yield the results of a recording as lines: one for each exchange, and below it where the answers differ."""
+    yield str(verified.recording.path)
+    for row in verified.rows:
+        yield f"  {row.comparison.verdict:<15}{row.method} {_shorten(row.path)}"
+        if row.reason:
+            yield f"    {row.reason}"
+        if difference := row.comparison.difference:
+            expected, got = _shorten(repr(difference.expected)), _shorten(repr(difference.got))
+            yield f"    {difference.path}: expected {expected}, got {got}"
+        yield from (f"    {note}" for note in row.comparison.notes)
+    yield from (f"  note: {problem}" for problem in verified.problems)
+
+
+def results_as_json(verified: Sequence[VerifiedRecording], passed_over: Sequence[str]) -> dict[str, Any]:
+    """Return all results and their totals as one JSON object."""
+    recordings = [
+        {
+            "path": str(each.recording.path),
+            "format": each.recording.format,
+            "rows": [
+                {
+                    "number": row.number,
+                    "method": row.method,
+                    "path": row.path,
+                    "verdict": row.comparison.verdict,
+                    "difference": difference
+                    and {"path": difference.path, "expected": difference.expected, "got": difference.got},
+                    "reason": row.reason or None,
+                    "notes": list(row.comparison.notes),
+                }
+                for row in each.rows
+                for difference in [row.comparison.difference]
+            ],
+            "problems": list(each.problems),
+        }
+        for each in verified
+    ]
+    counts = {verdict.replace(" ", "_"): count for verdict, count in totals(verified).items()}
+    return {"recordings": recordings, "passed_over": list(passed_over), "totals": counts}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SHOWN_AT_MOST else f"{text[:SHOWN_AT_MOST]}…"

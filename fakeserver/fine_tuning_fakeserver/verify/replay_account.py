@@ -4,38 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any
+
+from fine_tuning_formats.hyperparameters import base_model
 
 from ..account.records import FileDeleted
 from ..account.world import World
 from ..api import files
-from ..control import seeding, seeds, steering
+from ..control import seeding, steering
+from ..control.seeding import JobSeed
+from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel
+from ..domain.job import CheckpointOverride, Overrides
+from ..domain.job_spec import PhaseDurations
+from ..domain.plan import Plan
+from ..domain.timeline import TERMINAL
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
 from ..web.in_process import InProcessResponse, call_app
 from ..web.operations import PATHS
-from . import missing_bodies, seed_from_recording
-from .inferred_state import InferredJob, InferredState
-from .observed_objects import EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, Placeholder, created_object, objects_in
+from . import missing_bodies
+from .inferred_state import STARTED, VALIDATED, InferredJob, InferredState, JobHistory
+from .observed_objects import EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, created_object, objects_in
 from .recording import Json, RecordedExchange
 
 ID_KINDS = {FILE: "file", JOB: "job", UPLOAD: "upload", PART: "part"}
 """What `seeding.reserve_next_id` calls the kinds of objects."""
+
+FINAL_FIELDS = ("finished_at", "fine_tuned_model", "result_files", "trained_tokens")
+CHECKPOINT_FIELDS = ("id", "created_at", "step_number", "fine_tuned_model_checkpoint", "metrics")
+LONG = 1e8
+"""Seconds in which an unfinished job of which no more is known does not go on by itself."""
+
+_AT_ONCE: dict[str, float] = {"validating": 0, "queued": 0, "starting": 0, "seconds_per_step": 0, "finishing": 0}
+DURATIONS_BY_STATUS = {
+    "validating_files": {"validating": LONG},
+    "queued": {"validating": 0, "queued": LONG},
+    "running": {**_AT_ONCE, "starting": LONG},
+    "paused": {**_AT_ONCE, "starting": LONG},
+    "failed": _AT_ONCE,
+    "succeeded": {**_AT_ONCE, "finishing": 1},
+}
+"""Durations with which a job of which no times are known has got to its status, and stays there."""
 
 
 class ReplayAccount:
     """An account with the inferred state; `problems` are the facts that it did not take.
 
     Args:
-        state: what requests do not tell.
+        state: what requests do not contain.
         settings: further settings of the account, such as a dialect's.
     """
 
     def __init__(self, state: InferredState, settings: Mapping[str, Any] | None = None) -> None:
         self.problems: list[str] = []
         self._state = state
-        inferred = {"start": float(state.start), "models": seed_from_recording.model_catalogue(state), **state.account}
+        inferred = {"start": float(state.start), "models": model_catalogue(state), **state.account}
         self._world = World(Settings(**{**inferred, **(settings or {}), "pace": "manual"}), paths=PATHS)
         self._app = create_app(self._world)
 
@@ -49,7 +74,13 @@ class ReplayAccount:
         for job in state.jobs:
             self._add_job(job)
         for placeholder in state.placeholders:
-            self._add_placeholder(placeholder)
+            item = {"id": placeholder.id, "created_at": placeholder.created_at}
+            if placeholder.kind == FILE:
+                self._add_file({**item, "purpose": placeholder.purpose or "assistants"})
+                continue
+            with self._noting_problems(placeholder.id):
+                seed = JobSeed.model_validate({**item, "training_file": NO_FILE, "status": "cancelled"})
+                seeding.seed_job(self._world.service, seed)
         # The files of those jobs are gone by now, as far as the recording shows.
         self._world.service.commit(*(FileDeleted(file_id) for file_id in missing))
 
@@ -61,7 +92,7 @@ class ReplayAccount:
         self._move_time(exchange)
         if created is not None:
             job = self._state.created_jobs.get(created["id"])
-            of_job = (job.first.get("seed"), seed_from_recording.overrides_of(job)) if job else ()
+            of_job = (job.first.get("seed"), overrides_of(job)) if job else ()
             with self._noting_problems():
                 seeding.reserve_next_id(self._world.service, ID_KINDS[created["object"]], created["id"], *of_job)
         pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
@@ -91,22 +122,13 @@ class ReplayAccount:
             dataset = missing_bodies.placeholder_dataset(purpose, shape)
             files.store_file(self._world.service, new, dataset, file["id"], file.get("created_at"))
 
-    def _add_placeholder(self, placeholder: Placeholder) -> None:
-        item = {"id": placeholder.id, "created_at": placeholder.created_at}
-        if placeholder.kind == FILE:
-            self._add_file({**item, "purpose": placeholder.purpose or "assistants"})
-            return
-        seed = {**item, "training_file": NO_FILE, "status": "cancelled"}
-        with self._noting_problems(placeholder.id):
-            seeding.seed_job(self._world.service, seeds.JobSeed.model_validate(seed))
-
     def _add_job(self, job: InferredJob) -> None:
         with self._noting_problems(job.first["id"]):
-            seed = seed_from_recording.seed_of(job)
+            seed = seed_of(job)
             try:
                 seeding.seed_job(self._world.service, seed)
             except FakeUsageError:
-                seeding.seed_job(self._world.service, seed_from_recording.without_times(seed))
+                seeding.seed_job(self._world.service, without_times(seed))
 
     def _move_time(self, exchange: RecordedExchange) -> None:
         """Let as much time pass as the answer shows has passed."""
@@ -157,7 +179,109 @@ class ReplayAccount:
         if not is_created:
             self._add_job(inferred)
         elif job := self._world.account.jobs.get(created["id"]):
-            changes = seed_from_recording.plan_changes(inferred, job.spec.durations, job.spec.steps)
+            changes = plan_changes(inferred, job.spec.durations, job.spec.steps)
             if any(getattr(job.spec.plan, name) != value for name, value in changes.items()):
                 with self._noting_problems():
                     steering.set_job_plan(self._world.service, job.id, changes)
+
+
+def seed_of(job: InferredJob) -> JobSeed:
+    """Return a job that existed before, in the state in which it was first seen.
+
+    Raises:
+        FakeUsageError: the fake knows no such job.
+    """
+    seed = {name: job.first[name] for name in JobSeed.model_fields if job.first.get(name) not in (None, {})}
+    seed |= {name: job.last[name] for name in FINAL_FIELDS if job.last.get(name)}
+    if (seed.get("method") or {}).get("type") == "supervised":
+        seed.pop("method")  # its numbers are those of the top level, without the bounds of a request
+    ids = job.history.ids
+    seed |= {
+        "suffix": job.first.get("user_provided_suffix"),
+        "checkpoints": [{name: each[name] for name in CHECKPOINT_FIELDS} for each in job.checkpoints],
+        "event_ids": [ids.get(ordinal) for ordinal in range(max(ids, default=-1) + 1)],
+        "plan": plan_changes(job, PhaseDurations.for_plan(Plan()), job.steps),
+        **_result_file(job),
+    }
+    return JobSeed.parse(seed)
+
+
+def without_times(seed: JobSeed) -> JobSeed:
+    """Return *seed* with a plan by which it has got to its status at any time."""
+    return seed.model_copy(update={"plan": {**seed.plan, **DURATIONS_BY_STATUS.get(seed.status, {})}})
+
+
+def overrides_of(job: InferredJob) -> Overrides:
+    """Return the values of a job that the recording creates which the fake would derive otherwise."""
+    last = job.last
+    return Overrides(
+        fine_tuned_model=last.get("fine_tuned_model"),
+        result_file=next(iter(last.get("result_files") or ()), None),
+        trained_tokens=last.get("trained_tokens"),
+        finished_at=last.get("finished_at"),
+        checkpoints=tuple(CheckpointOverride(*(each[name] for name in CHECKPOINT_FIELDS)) for each in job.checkpoints),
+        event_ids=job.history.ids,
+        **_result_file(job),
+    )
+
+
+def _result_file(job: InferredJob) -> dict[str, Any]:
+    if job.result is None:
+        return {}
+    return {"result_created_at": job.result["created_at"], "result_bytes": job.result["bytes"]}
+
+
+def plan_changes(job: InferredJob, durations: PhaseDurations, steps: int) -> dict[str, Any]:
+    """Return a plan's fields by which the job takes as long as it took, and ends as it ended."""
+    plan: dict[str, Any] = {}
+    finished_at, history = job.last.get("finished_at"), job.history
+    if steps and (VALIDATED in history.opening or history.steps or finished_at is not None):
+        plan |= _fit_durations(durations, steps, int(job.first["created_at"]), finished_at, history)
+    error = job.last.get("error") or {}
+    if job.last["status"] == "failed" and error.get("code") != "deleted_training_file":  # a request deletes it
+        plan |= {"error": error, "fail_at": max(history.steps, default=None) or "validation"}
+    if job.first["status"] in TERMINAL:
+        plan.pop("error", None)  # the seed's own member says it
+    return plan
+
+
+def _fit_durations(
+    durations: PhaseDurations, steps: int, created_at: float, finished_at: int | None, history: JobHistory
+) -> dict[str, float]:
+    """Change the durations of a job's phases so that they fit its history."""
+    fit: dict[str, float] = asdict(durations)
+    validated, started = (history.opening.get(ordinal) for ordinal in (VALIDATED, STARTED))
+    if validated is not None:
+        fit["validating"] = validated - created_at
+        if started is not None:
+            fit["queued"] = started - validated
+            if history.steps:
+                first, last = min(history.steps), max(history.steps)
+                if last > first:
+                    fit["seconds_per_step"] = (history.steps[last] - history.steps[first]) / (last - first)
+                fit["starting"] = history.steps[last] - started - last * fit["seconds_per_step"]
+    if finished_at is not None:
+        length = sum(fit.values()) + fit["seconds_per_step"] * (steps - 1)
+        missing = finished_at - created_at - length
+        if history.steps:
+            fit["finishing"] += missing
+        elif validated is not None:
+            fit["starting"] += missing
+        else:
+            scale = (finished_at - created_at) / (length or 1.0)
+            fit = {name: seconds * scale for name, seconds in fit.items()}
+    return {name: max(float(seconds), 0.0) for name, seconds in fit.items()}
+
+
+def model_catalogue(state: InferredState) -> tuple[BaseModel, ...]:
+    """Return the models of the account, but for those that its jobs make."""
+    if state.models is not None:
+        return tuple(map(_base_model, state.models))
+    models = {model.id: model for model in BASE_MODELS}
+    models |= {model["id"]: _base_model(model) for model in state.single_models}
+    return tuple(models.values())
+
+
+def _base_model(model: Json) -> BaseModel:
+    base = MODELS_BY_ID.get(base_model(model["id"]), BaseModel(model["id"], 0))  # no answer tells how a model is tuned
+    return replace(base, id=model["id"], created=model["created"], owned_by=model["owned_by"])

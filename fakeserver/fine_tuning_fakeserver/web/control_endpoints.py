@@ -10,11 +10,11 @@ from fine_tuning_formats.network import is_loopback
 
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
-from ..control import seeding, seeds, steering
+from ..control import seeding, steering
 from ..domain.checks import check_names
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
-from ..request_base import Body
+from ..grading.grader_models import Body
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import version
@@ -195,12 +195,12 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
 
 def seed_file(request: ApiRequest) -> Any:
     """Put a file into the account."""
-    return seeding.seed_file(request.service, seeds.FileSeed.parse(_object(request, "POST /_fake/files")))
+    return seeding.seed_file(request.service, seeding.FileSeed.parse(_object(request, "POST /_fake/files")))
 
 
 def seed_job(request: ApiRequest) -> Any:
     """Put a job into the account."""
-    return seeding.seed_job(request.service, seeds.JobSeed.parse(_object(request, "POST /_fake/jobs")))
+    return seeding.seed_job(request.service, seeding.JobSeed.parse(_object(request, "POST /_fake/jobs")))
 
 
 def name_next(request: ApiRequest) -> Any:

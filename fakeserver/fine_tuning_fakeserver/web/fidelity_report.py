@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import api_errors
-from ..api.schemas import file_schemas, grader_and_chat_schemas, job_schemas, reinforcement_schemas
+from ..api.schemas import file_schemas, grader_and_chat_schemas, job_schemas
 from ..api.schemas.object_schema import ObjectSchema
 from ..evidence import KINDS, Evidence, evidence_of
 from .operations import OPERATIONS, SHARED_EVIDENCE
 
-SCHEMA_MODULES = (job_schemas, reinforcement_schemas, file_schemas, grader_and_chat_schemas)
+SCHEMA_MODULES = (job_schemas, file_schemas, grader_and_chat_schemas)
 SCHEMAS: tuple[ObjectSchema, ...] = tuple(schema for module in SCHEMA_MODULES for schema in module.SCHEMAS)
 
 

@@ -157,7 +157,7 @@ class Dialect:
         models: additional base models.
         snapshots: by alias, the model that it stood for.
         max_suffix_length: how many characters a suffix may have; 0: as many as by the spec.
-        error_texts: by kind of error, the text about a member of a job, if it does not tell the value.
+        error_texts: by kind of error, the text about a member of a job, if it does not quote the value.
         checks_count_at_creation: whether a job on a file with too few examples is refused at creation.
     """
 

@@ -16,7 +16,7 @@ from ...api import files, job_creation, jobs
 from ...api.request_models import CreateJobBody, parse, parse_json
 from ...api.schemas.job_schemas import JOB
 from ...api_errors import ApiError
-from ...control import seeding, seeds, steering
+from ...control import seeding, steering
 from ...domain import ids
 from ...usage_errors import FakeUsageError
 from .. import dialect_adapter
@@ -189,7 +189,7 @@ def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
         seed["id"] = identifier
     for wanted in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeding.JobSeed.parse({**seed, **wanted}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may script what the service would refuse: then only the answer has it
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: no path can hold that id")
@@ -198,9 +198,9 @@ def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
 def _ensure_file(service: Service, identifier: Any) -> str:
     """Return the id of a training file in the account; it is seeded if it is not there."""
     if not isinstance(identifier, str) or not identifier:
-        return str(seeding.seed_file(service, seeds.FileSeed(content=ROWS))["id"])
+        return str(seeding.seed_file(service, seeding.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
-        seeding.seed_file(service, seeds.FileSeed.parse({"id": identifier, "content": ROWS}))
+        seeding.seed_file(service, seeding.FileSeed.parse({"id": identifier, "content": ROWS}))
     return identifier
 
 
