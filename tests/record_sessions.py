@@ -18,13 +18,13 @@ from fine_tuning_cassettes import use_cassette
 from fine_tuning_cassettes.bundled import FOLDER
 from fine_tuning_client import APIStatusError, FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.version import version
+from fine_tuning_fakeserver.version import VERSION
 
 MODEL = "gpt-4o-mini-2024-07-18"
 REASONER = "o4-mini-2025-04-16"
 START = 1_760_000_000.0
 KEY = "sk-fake-session-key"
-FROM = f"the fake (fake-fine-tuning {version()}), not OpenAI"
+FROM = f"the fake (fake-fine-tuning {VERSION}), not OpenAI"
 
 QUESTIONS = ("Is it late?", "Where are you?", "Who is there?", "What is this?", "Shall we go?")
 

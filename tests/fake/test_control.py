@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.version import version
+from fine_tuning_fakeserver.version import VERSION
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from strategies import BORN, FORM, ROWS, Http, everything, form, refused
@@ -65,7 +65,7 @@ def test_whether_the_fake_is_alive(path: str) -> None:
 
     reply = http.send("GET", path, None, ())
 
-    assert (reply.status, json.loads(reply.body)) == (200, {"status": "ok", "version": version()})
+    assert (reply.status, json.loads(reply.body)) == (200, {"status": "ok", "version": VERSION})
 
 
 def test_control_needs_no_key() -> None:
@@ -82,7 +82,7 @@ def test_the_state(http: Http) -> None:
 
     state = http.json("GET", "/_fake")
 
-    assert state["version"] == version()
+    assert state["version"] == VERSION
     assert state["clock"] == http.json("GET", "/_fake/clock") == {"now": BORN, "pace": "manual"}
     assert state["counts"] == {"files": 1, "jobs": 1, "models": 0, "by_status": {"validating_files": 1}}
     assert state["jobs"] == [{"id": job["id"], "status": "validating_files"}]

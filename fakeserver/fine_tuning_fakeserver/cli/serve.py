@@ -22,7 +22,7 @@ from fine_tuning_formats.network import is_loopback
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from ..version import version
+from ..version import VERSION
 from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
 from .commands import Command
@@ -102,7 +102,7 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_to
         print_note(f"warning: {host} lets other machines in; control (/_fake) accepts {clients}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
-        print_note(f"fake-fine-tuning {version()}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
+        print_note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
 
 
 class AccessLog:

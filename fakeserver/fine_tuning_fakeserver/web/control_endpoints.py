@@ -17,7 +17,7 @@ from ..domain.webhook_events import WebhookConfig
 from ..grading.grader_models import Body
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
-from ..version import version
+from ..version import VERSION
 from . import fidelity_report
 from .operation import CONTROL, Operation
 from .request import ApiRequest
@@ -128,7 +128,7 @@ def check_peer(operation: Operation, request: ApiRequest) -> None:
 
 def get_state(request: ApiRequest) -> Any:
     """Return the account's state."""
-    return {"version": version(), **steering.account_summary(request.world.service)}
+    return {"version": VERSION, **steering.account_summary(request.world.service)}
 
 
 def reset(request: ApiRequest) -> Any:
@@ -254,7 +254,7 @@ def get_openapi(request: ApiRequest) -> ApiResponse:
 
 def health(request: ApiRequest) -> Any:
     """Tell that the fake is up."""
-    return {"status": "ok", "version": version()}
+    return {"status": "ok", "version": VERSION}
 
 
 CONTROL_OPERATIONS = tuple(

@@ -15,7 +15,7 @@ from ..api.schemas.grader_and_chat_schemas import FILES_REFUSAL, REFUSAL
 from ..api.schemas.object_schema import COMPONENTS, STRING, Schema, one_of, ref
 from ..domain.training_methods import METHODS
 from ..grading.grader_models import Grader
-from ..version import version
+from ..version import VERSION
 from .fidelity_report import SCHEMAS
 from .operation import Operation
 from .operations import OPERATIONS, SHARED_EVIDENCE
@@ -49,7 +49,7 @@ def document(operations: Iterable[Operation]) -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "fake-fine-tuning",
-            "version": version(),
+            "version": VERSION,
             "description": "What the fake answers. A key may be any text, unless the account says which.",
         },
         "servers": [{"url": "/"}],
