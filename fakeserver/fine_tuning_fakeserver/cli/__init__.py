@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ..version import VERSION
 from .commands import CommandGroup, without_value
 from .output import INTERRUPTED, discard, print_note
 
@@ -51,7 +52,7 @@ class LazyCommand(click.Command):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOG,
 )
-@click.version_option(package_name=PROG, message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def cli() -> None:
     """The twin of OpenAI's fine-tuning API: a stateful fake on a virtual clock."""
 
