@@ -10,10 +10,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..account.world import World
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
 from ..web.dialect_adapter import base_url_for
-from .base import FakeBase
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -26,8 +26,10 @@ NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL without a socket, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
 
 
-class Clients(FakeBase):
+class Clients:
     """How clients reach the fake."""
+
+    _world: World
 
     @cached_property
     def _app(self) -> ASGIApp:
@@ -41,7 +43,7 @@ class Clients(FakeBase):
 
     def transport(self, library: ModuleType | None = None) -> Any:
         """Return a transport of httpx, or of *library* (httpx2), that answers in this process without a socket."""
-        from ..web.transports import transport
+        from ..web.in_process import transport
 
         return transport(self.asgi_app, library)
 

@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes, unquote
 
 from ..account.recorded_calls import SECRET, recorded_call, redacted
 from ..account.request_log import BODY_BYTES_AT_MOST, LogEntry
-from .base import AccountSnapshot
+from ..account.world import AccountSnapshot
 
 ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000

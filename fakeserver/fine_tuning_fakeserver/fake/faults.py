@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from ..account.armed_faults import ArmedFault
+from ..account.world import World
 from ..domain.durations import Duration
 from ..domain.fault_spec import FaultTarget
-from .base import FakeBase
 
 
-class FaultControl(FakeBase):
+class FaultControl:
     """Makes calls fail, for any client, in process and over a socket.
 
     A call is hit by one fault, the oldest that matches it, when its request has been read; every method takes the
@@ -20,6 +20,8 @@ class FaultControl(FakeBase):
     Under a server that is not the fake's own (with `asgi_app`), delays are real and a connection cannot be closed: a
     fault that would do so answers 502 with a ``fake_error``.
     """
+
+    _world: World
 
     def arm(self, fault: Mapping[str, object]) -> ArmedFault:
         """Arm a fault that is given as a mapping, as ``POST /_fake/faults`` takes it: ``kind``, and its fields.

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.request_log import LogEntry
+from ..account.world import AccountSnapshot
 from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..settings import LATEST, Settings
 from ..web.operations import PATHS
-from .base import AccountSnapshot
 from .curl import ADDRESS, CONTENT_AT_MOST, curl
 
 _PLAIN = ("organization_id", "organization", "owner", "project", "max_active_jobs", "base64_results", "dialect")
@@ -31,9 +31,9 @@ def again(scene: AccountSnapshot) -> list[str]:
     That is the last one that failed, if there is one by itself rather than by a fault; where none failed, the last
     that changed something, or the last of all. What they do not bring back is told below them.
     """
-    if not scene.exchanges:
+    if not scene.requests:
         return []
-    last = _chosen(scene.exchanges)
+    last = _chosen(scene.requests)
     call = recorded_call(last)
     jobs = [*_jobs(scene, call)][-JOBS_AT_MOST:]
     files = [file for file in dict.fromkeys(_named_files(call, jobs)) if file in scene.files]

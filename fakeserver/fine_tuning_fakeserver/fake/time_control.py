@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..account.world import World
 from ..clock import Pace, async_wait, wait
 from ..control import steering
 from ..domain.durations import Duration
-from .base import FakeBase
 
 
-class TimeControl(FakeBase):
+class TimeControl:
     """The account's time."""
+
+    _world: World
 
     @property
     def now(self) -> float:

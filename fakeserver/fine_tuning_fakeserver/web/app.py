@@ -1,20 +1,44 @@
-"""The fake as an ASGI application: its routes."""
+"""The fake as an ASGI application: route a request; read, authorise, apply faults or scripts, run, log, send."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+import threading
 from collections import defaultdict
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..account.armed_faults import ArmedFault
+from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
 from ..account.world import World
-from . import dialect_adapter
-from .control_endpoints import CONTROL_OPERATIONS
-from .operation import Operation
+from ..api_errors import ApiError, internal
+from ..clock import elapsed
+from ..domain.dialects.dialect import RECORDED
+from ..usage_errors import FakeUsageError
+from . import dialect_adapter, fault_responses, response
+from .control_endpoints import CONTROL_OPERATIONS, ForeignPeerError, check_peer
+from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS
-from .request_handler import RequestHandler
+from .request import (
+    ApiRequest,
+    ClientGoneError,
+    check_api_key,
+    connection_of,
+    drop_body,
+    form_fields,
+    read_body,
+    read_form,
+)
+from .response import ApiResponse
+from .scripting import player
+from .scripting.items import ConnectionFailure, ScriptedError
+
+log = logging.getLogger("fine_tuning_fakeserver")
 
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -85,3 +109,223 @@ class RouteEndpoint:
             await self._handler.serve(operation, scope, receive, send)
         else:
             await self._handler.handle_unknown_route(tuple(self._methods), scope, receive, send)
+
+
+class RequestHandler:
+    """Handles the requests to one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def serve(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for *operation*."""
+        call = self._new_request(scope, scope.get("path_params", {}))
+        try:
+            refusal = await _read_request(operation, call, receive)
+        except ClientGoneError:
+            return
+        fault = _next_fault(operation, call) if call.faults.active else None
+        if fault:
+
+            def run_once() -> ApiResponse:  # a fault may run the operation at most once
+                return refusal or _execute_for_fault(operation, call)
+
+            await _respond_with_fault(fault, operation, call, run_once, receive, send)
+        elif isinstance(answer := refusal or _execute(operation, call), ArmedFault):
+            await _respond_with_fault(answer, operation, call, _script_timeout_response, receive, send)
+        else:
+            _log_response(operation, call, answer)
+            await answer.send(send)
+        if self._world.service.account.outbox.endpoints:
+            self._world.sender.wake()
+
+    async def handle_unknown_route(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for an unknown path, which has no *methods*, or for a wrong method of a known one."""
+        call = self._new_request(scope, {})
+        method, path = scope["method"], scope["path"]
+        try:
+            await drop_body(receive)
+        except ClientGoneError:
+            return
+        manner = call.service.account.dialect.http
+        answer = (
+            response.not_modelled_response(methods, method, path)
+            or dialect_adapter.unknown_path_response(manner, path)
+            or response.redirect_response(scope)
+            or response.unknown_route_response(methods, method, path, as_invalid=manner.invalid_url_errors)
+        )
+        _log_response(None, call, answer)
+        await answer.send(send)
+
+    def _new_request(self, scope: Scope, path: dict[str, str]) -> ApiRequest:
+        world = self._world
+        service = world.service
+        now = service.clock.now()
+        return ApiRequest(world, service, world.requests, world.faults, world.scripts, scope, path, now)
+
+
+async def _read_request(operation: Operation, call: ApiRequest, receive: Receive) -> ApiResponse | None:
+    """Authorise a request and read its body; return the answer to one that is refused."""
+    try:
+        try:
+            # before the body is parsed: an unauthorized request gets its 401 or 403 whatever is wrong with its body
+            _authorize(operation, call)
+        except (ApiError, FakeUsageError):
+            await drop_body(receive)  # a client that is still sending would not get the answer
+            raise
+        if operation.file_bytes_at_most:
+            call.form = await read_form(receive, call.header(b"content-type"), operation.file_bytes_at_most)
+        else:
+            call.body = await read_body(receive)
+        if operation.prepare and (work := operation.prepare(call)):
+            call.read_ahead_result = await connection_of(call.scope).run_in_thread(work)
+    except ClientGoneError:
+        raise
+    except Exception as error:
+        return _error_response(error, operation, call)
+    return None
+
+
+def _authorize(operation: Operation, call: ApiRequest) -> None:
+    if operation.group is CONTROL:
+        check_peer(operation, call)
+        return
+    is_recorded = call.service.account.dialect is RECORDED
+    key = call.header(b"authorization") if is_recorded else dialect_adapter.authorization(call)
+    check_api_key(key, call.service.settings.api_keys)
+
+
+def _execute(operation: Operation, call: ApiRequest) -> ApiResponse | ArmedFault:
+    """Run the operation, or answer from a script; return a fault where a script breaks the connection."""
+    scripts = call.scripts
+    is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
+    try:
+        with call.service.transaction(looks_count=call.scope["method"] != "HEAD"):
+            result = player.respond(operation, call) if is_scripted else operation.run(call)
+            if isinstance(result, ConnectionFailure):
+                connection_of(call.scope).set_client_error(result.names, result.text)
+                return call.faults.unarmed_fault(result.fault)
+            if isinstance(result, ApiResponse):
+                answer = result
+            elif call.service.account.dialect is RECORDED:
+                answer = response.json_response(result, operation.group)
+            else:
+                answer = dialect_adapter.success_response(result, operation, call)
+    except Exception as error:
+        return _error_response(error, operation, call)
+    call.took_effect = True
+    return answer
+
+
+def _execute_for_fault(operation: Operation, call: ApiRequest) -> ApiResponse:
+    """Run the operation for a request that a fault has hit already; a fault from a script is ignored."""
+    answer = _execute(operation, call)
+    return _script_timeout_response() if isinstance(answer, ArmedFault) else answer
+
+
+def _next_fault(operation: Operation, call: ApiRequest) -> ArmedFault | None:
+    """Return the fault that hits a request which has been read; control requests are never hit."""
+    if operation.group is CONTROL:
+        return None
+    service = call.service
+    return call.faults.next_for(operation.name, call.path.get("job_id"), service.clock.now(), service.settings.seed)
+
+
+async def _respond_with_fault(
+    fault: ArmedFault,
+    operation: Operation,
+    call: ApiRequest,
+    run: Callable[[], ApiResponse],
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
+    call.requests.add(entry := _new_entry(operation, call))
+    entry.fault = fault.kind
+    fault.requests.append(entry.number)
+    connection = connection_of(call.scope)
+    outcome = await fault_responses.apply_fault(fault, operation, call, run, connection, receive)
+    _complete_entry(entry, operation, call, outcome.response)
+    if call.usage_error and not response.is_usage_error(entry.answer):
+        call.requests.note(f"request {entry.number}: {call.usage_error}")
+    await outcome.send(connection, receive, send)
+
+
+def _log_response(operation: Operation | None, call: ApiRequest, answer: ApiResponse) -> None:
+    """Add the request id to its answer, and log both; control requests are not logged."""
+    if (operation and operation.group is CONTROL) or call.scope["path"].startswith("/_fake"):
+        return
+    entry = _new_entry(operation, call)
+    _complete_entry(entry, operation, call, answer)
+    call.requests.add(entry)
+
+
+def _new_entry(operation: Operation | None, call: ApiRequest) -> LogEntry:
+    """Count the request; return its entry, which has no answer yet."""
+    scope = call.scope
+    client = scope.get("client")
+    return LogEntry(
+        call.requests.next_number(),
+        call.begun_at,
+        operation.name if operation else None,
+        scope["method"],
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        redact_headers(scope["headers"]),
+        cap_body(call.body),
+        0,
+        b"",
+        form=form_fields(call.form) if call.form else None,
+        ids=call.path,
+        created_id=operation.made_id if operation else None,
+        begun_at=call.begun_at,
+        raw_path=scope.get("raw_path") or b"",
+        caller=f"{client[0]}:{client[1]}" if client else _current_task(),
+    )
+
+
+def _current_task() -> str:
+    """Return the thread and asyncio task that is running: requests of one follow each other."""
+    loop = asyncio._get_running_loop()  # current_task() is slow to find that there is none
+    task = asyncio.current_task(loop) if loop else None
+    return f"{threading.get_ident()}/{id(task) if task else ''}"
+
+
+def _complete_entry(entry: LogEntry, operation: Operation | None, call: ApiRequest, answer: ApiResponse) -> None:
+    """Add the request id to the answer, and the answer to the entry."""
+    service = call.service
+    if answer.group is GATEWAY:
+        operation = None
+    response.add_request_id(answer, operation.group if operation else GATEWAY, service.account, entry.number)
+    if (dialect := service.account.dialect) is not RECORDED:
+        dialect_adapter.apply_header_style(answer, operation, dialect.http)
+    entry.at = service.clock.now()
+    entry.status = answer.status
+    entry.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
+    entry.timing = TimingSample(elapsed(), call.requests.slept_s, service.account.pace)
+    entry.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
+    entry.took_effect = call.took_effect
+
+
+def _script_timeout_response() -> ApiResponse:
+    """Build the 504 for a client that outlasts a scripted timeout."""
+    return response.usage_error_response("a script lets this call time out, and its client has not given up", 504)
+
+
+def _error_response(error: Exception, operation: Operation, call: ApiRequest) -> ApiResponse:
+    if isinstance(error, FakeUsageError):
+        call.usage_error = str(error)
+        return response.usage_error_response(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
+    if isinstance(error, ApiError):
+        answer = dialect_adapter.dialect_error_response(error, operation, call.service.account.dialect)
+        if isinstance(error, ScriptedError):
+            if error.page:
+                media, body = error.page
+                answer = ApiResponse(
+                    error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body
+                )
+            answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
+        return answer
+    # a bug of the fake: loud here, and a 500 there
+    log.error("fake-fine-tuning has a bug: %s %s", call.scope["method"], call.scope["path"], exc_info=error)
+    return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)

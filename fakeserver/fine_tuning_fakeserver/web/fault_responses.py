@@ -16,9 +16,8 @@ from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
-from .connections import Connection
 from .operation import INFERENCE, Header, Operation
-from .request import ApiRequest
+from .request import ApiRequest, Connection
 from .response import JSON_TYPE, ApiResponse, dump, usage_error_response, whole_response
 
 POLLS_PER_OUTAGE = 4

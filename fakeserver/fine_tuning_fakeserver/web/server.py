@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..clock import steady
-from .connections import CONNECTION_KEY, Connection, wait_disconnected
+from .request import CONNECTION_KEY, Connection, wait_disconnected
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""

@@ -23,8 +23,18 @@ from .. import dialect_adapter
 from ..operation import Operation
 from ..request import ApiRequest, form_fields
 from ..response import ApiResponse
-from .exceptions import ConnectionFailure, response_for_exception
-from .items import FileItem, InvalidScriptItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem, parse_item
+from .items import (
+    ConnectionFailure,
+    FileItem,
+    InvalidScriptItem,
+    Json,
+    ObjectItem,
+    PageItem,
+    ScriptItem,
+    StatusItem,
+    parse_item,
+    response_for_exception,
+)
 
 ROW = '{"messages":[{"role":"user","content":"Say %d."},{"role":"assistant","content":"%d"}]}'
 ROWS = "\n".join(ROW % (number, number) for number in range(10)) + "\n"
