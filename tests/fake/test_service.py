@@ -359,7 +359,7 @@ def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
     job = http.job(**body)
     requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
     assert entered(http, *requests) & IDLE == set()
-    assert len(entered(http, requests[0])) <= 22
+    assert len(entered(http, requests[0])) <= 23
     http.fake.add_webhook()
     http.fake.delay(1)
     http.fake({"retrieve_job": ["running", "failed"]})

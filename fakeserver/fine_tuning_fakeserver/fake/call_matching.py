@@ -96,7 +96,7 @@ def _is_accepted(predicate: Predicate, call: Call) -> bool:
     return bool(answer)
 
 
-def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> None:
+def check_fields(operation: str, names: Iterable[str], also: Iterable[str]) -> None:
     """Reject a field that no call of *operation* could have; *also* are fields that were seen in one.
 
     Raises:
@@ -106,7 +106,7 @@ def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> N
     if fields is None:
         return
     known = sorted({*fields, *also, "status"})
-    for name in asked:
+    for name in names:
         if name not in known:
             raise FakeUsageError(
                 f"{operation} has no field {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
@@ -146,8 +146,8 @@ def total_calls(calls: Sequence[Call]) -> int:
 def describe_query(noun: str, fields: Mapping[str, Any], predicate: object) -> str:
     """Return *noun* with its fields: ``job created with suffix='x'``."""
     pairs = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-    asked = f" with {pairs}" if pairs else ""
-    return f"{noun}{asked}{' that the predicate accepts' if predicate else ''}"
+    fields_text = f" with {pairs}" if pairs else ""
+    return f"{noun}{fields_text}{' that the predicate accepts' if predicate else ''}"
 
 
 def times_text(times: int) -> str:

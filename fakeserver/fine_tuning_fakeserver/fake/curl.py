@@ -26,7 +26,13 @@ def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
     method = ["--head"] if entry.method == "HEAD" else ["-X", entry.method]
     raw = entry.raw_path or entry.path.encode()
     as_is = ["--path-as-is"] if b"/." in raw else []
-    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}{_query(entry)}"
+    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
+    query = "&".join(
+        name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
+    )
+    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}"
+    if query:
+        address += "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS)
     before, body = _body(entry, snapshot, notes)
     words = ["curl", "-sS", "--globoff", *as_is, *method, address, *_key(entry, snapshot), *body]
     return before + shlex.join(words), notes
@@ -34,15 +40,6 @@ def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
 
 def _is_refused(entry: LogEntry) -> bool:
     return entry.status == 401 and entry.fault is None
-
-
-def _query(entry: LogEntry) -> str:
-    """Return the query, without the values of secrets."""
-    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
-    query = "&".join(
-        name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
-    )
-    return "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS) if query else ""
 
 
 def _key(entry: LogEntry, snapshot: AccountSnapshot) -> list[str]:

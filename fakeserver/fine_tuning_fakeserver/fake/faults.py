@@ -89,7 +89,7 @@ class FaultControl:
     def truncate(self, *, bytes: int | None = None, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Answer with less than Content-Length promises, then close; without *bytes* half of the body comes.
 
-        With ``applied`` the real answer is cut short; otherwise there is none, and a placeholder is.
+        With ``applied`` the real answer is cut short; otherwise a placeholder is.
         """
         return self._arm("truncate", aim, bytes=bytes)
 

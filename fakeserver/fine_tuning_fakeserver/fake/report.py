@@ -55,11 +55,11 @@ def _job_lines(job: Job, snapshot: AccountSnapshot) -> list[str]:
     life = job.timeline()
     visible = life.event_count(snapshot.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= snapshot.now]
-    told = (
+    newest_events = (
         response_objects.event_object(job, life, ordinal)
         for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible)
     )
-    events = [(float(event["created_at"]), f"event  {event['message']}") for event in told]
+    events = [(float(event["created_at"]), f"event  {event['message']}") for event in newest_events]
     return [
         f"  {job.id}, {job.model}, {job.training_file}: {life.status(snapshot.now)}",
         *(f"  {_offset(at, snapshot)}  {text}" for at, text in sorted([*changes, *events], key=itemgetter(0))),

@@ -12,7 +12,7 @@ from ..api_errors import ApiError, invalid_field
 from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle, to_dialect
 from .operation import GATEWAY, Operation
 from .request import ApiRequest
-from .response import JSON_TYPE, ApiResponse, error_response, json_response
+from .response import JSON_TYPE, ApiResponse, absolute_url, error_response, json_response
 
 PREFIXES = ("/openai/", "/api/projects/")
 """How paths begin that a dialect may have instead of ``/v1``."""
@@ -47,7 +47,9 @@ def success_response(result: Any, operation: Operation, request: ApiRequest) -> 
     created = operation.name in dialect.http.created_operations
     response = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if created else 200)
     if created:
-        response.headers.append((b"location", _location(request.scope, str(result["id"]))))
+        path = (request.scope.get("raw_path") or request.scope["path"].encode()).partition(b"?")[0]
+        location = absolute_url(request.scope, path + b"/" + str(result["id"]).encode())
+        response.headers.append((b"location", location))
     return _with_newline(response, operation, dialect.http)
 
 
@@ -119,11 +121,3 @@ def _header(name: bytes, value: bytes, style: HttpStyle) -> tuple[bytes, bytes]:
         name, form = style.request_id
         return name, {"req": value, "hex": digits.encode(), "uuid": str(UUID(digits)).encode()}[form]
     return (name, style.json_type) if (name, value) == JSON_TYPE else (name, value)
-
-
-def _location(scope: Scope, identifier: str) -> bytes:
-    """Return the URL of what was created: below that of the request."""
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
-    path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
-    query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    return b"%s://%s%s/%s%s" % (scope["scheme"].encode(), host, path, identifier.encode(), query)

@@ -81,20 +81,16 @@ def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -
         detail: False where the account's dialect has no ``detail`` at all.
     """
     if error.status == 401:
-        return _gateway_error(error)
+        # recording of 2023-08: the gateway's 401 is the same for every operation
+        text = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False) + "\n"
+        response = whole_response(text.encode(), status=error.status)
+        response.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))
+        response.group = GATEWAY
+        return response
     body: dict[str, Any] = {"error": error.body()}
     if group.error_detail and detail:
         body["detail"] = {"message": error.message, "code": error.code}
     return json_response(body, group, error.status)
-
-
-def _gateway_error(error: ApiError) -> ApiResponse:
-    """Return the gateway's 401, which is the same for every operation (recording of 2023-08)."""
-    body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
-    response = whole_response(body, status=error.status)
-    response.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))
-    response.group = GATEWAY
-    return response
 
 
 def usage_error_response(message: str, status: int = 400) -> ApiResponse:
@@ -142,10 +138,15 @@ def redirect_response(scope: Scope) -> ApiResponse | None:
     path: str = scope["path"]
     if path != "/v1/fine_tuning/jobs/":
         return None
+    location = absolute_url(scope, path.rstrip("/").encode())
+    return ApiResponse(307, [(b"location", location), (b"content-length", b"0")], b"")
+
+
+def absolute_url(scope: Scope, path: bytes) -> bytes:
+    """Return the URL of *path* on the host that the request names, with the request's query."""
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    location = b"%s://%s%s%s" % (scope["scheme"].encode(), host, path.rstrip("/").encode(), query)
-    return ApiResponse(307, [(b"location", location), (b"content-length", b"0")], b"")
+    return b"%s://%s%s%s" % (scope["scheme"].encode(), host, path, query)
 
 
 def unknown_route_response(

@@ -206,12 +206,17 @@ def response_for_exception(error: BaseException | type[BaseException]) -> ApiErr
     status: Any = getattr(error, "status_code", 0) or getattr(response, "status_code", 0)
     status = status or next((_STATUSES[name] for name in names if name in _STATUSES), 0)
     if not isinstance(status, int) or not 400 <= status <= 599:
+        trace = None if isinstance(error, type) else error.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        # where it was raised, since a script's function may have a bug
+        place = f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace else ""
         raise FakeUsageError(
-            f"the script raises {error!r}{_place(error)}, which no answer of a service makes a client raise: an "
+            f"the script raises {error!r}{place}, which no answer of a service makes a client raise: an "
             f"exception of a client's is wanted, such as {', '.join(_STATUSES)}, APITimeoutError or APIConnectionError"
         )
     scripted = _scripted_error(error, status)
-    scripted.retry_after, scripted.page = _wait(error), _response_body(error)
+    scripted.retry_after, scripted.page = _retry_after(error), _response_body(error)
     return scripted
 
 
@@ -228,15 +233,7 @@ def _response_body(error: object) -> tuple[bytes, bytes] | None:
     return (media.encode("latin-1", "replace"), content) if isinstance(content, bytes) and content else None
 
 
-def _place(error: BaseException | type[BaseException]) -> str:
-    """Return where it was raised, if it was: a script's function may have a bug."""
-    trace = None if isinstance(error, type) else error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace else ""
-
-
-def _wait(error: object) -> float | str | None:
+def _retry_after(error: object) -> float | str | None:
     """Return the error's `retry_after`, or that header of its response.
 
     Raises:
