@@ -115,14 +115,20 @@ class Call:
         """Return one line: number, operation, ids and options, status; no keys, no control characters."""
         path, secrets = self.path.replace("%2F", "/"), self.secrets
         named = {**{name: value for name, value in self.ids.items() if value in path}, **self.options}
-        pairs = (_pair(name, value, secrets) for name, value in named.items())
+        pairs = []
+        for name, value in named.items():
+            try:
+                text = _cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)
+            except RecursionError:  # JSON may be nested deeper than Python prints
+                text = "…"
+            pairs.append(f"{name}={text}")
         what = " ".join([self.operation or f"{self.method} {self.path}", *pairs])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
         made = [value for value in self.ids.values() if value not in path]
         error = self.answer.get("error") if isinstance(self.answer, dict) and self.status >= 400 else None
         message = error.get("message") if isinstance(error, dict) else None
-        text = [_cut(redacted(message, secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
-        end = printable(" ".join([f" → {came}", *made, *text]))
+        words = [_cut(redacted(message, secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
+        end = printable(" ".join([f" → {came}", *made, *words]))
         return f"{self.number:>4}  {_cut(printable(what), LINE_AT_MOST - len(end))}{end}"
 
 
@@ -182,13 +188,6 @@ def json_or_none(raw: bytes) -> Any:
         return orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError:
         return None
-
-
-def _pair(name: str, value: Any, secrets: Iterable[str]) -> str:
-    try:
-        return f"{name}={_cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)}"
-    except RecursionError:  # JSON may be nested deeper than Python prints
-        return f"{name}=…"
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -42,7 +42,7 @@ class CallAssertions:
     @property
     def calls(self) -> list[Call]:
         """The requests so far, parsed, newest last: operation, ids, options, status; no control requests."""
-        return [recorded_call(exchange) for exchange in self._world.requests.find()]
+        return [recorded_call(entry) for entry in self._world.requests.find()]
 
     def calls_to(self, operation: str) -> list[Call]:
         """Return the calls of one operation, such as ``create_job``, newest last; accepted or not."""

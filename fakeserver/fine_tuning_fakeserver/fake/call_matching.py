@@ -76,13 +76,13 @@ def parse_query(
 
 
 def _differences(expected: Mapping[str, Any], actual: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    for name, wanted in expected.items():
-        found = actual.get(name)
-        if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-            yield from _differences(wanted, found, f"{place}{name}.")
-        elif wanted != found:
-            was = f"was {found!r}" if name in actual else "was not sent"
-            yield f"{place}{name}: expected {wanted!r}, {was}"
+    for name, expected_value in expected.items():
+        value = actual.get(name)
+        if isinstance(expected_value, Mapping) and isinstance(value, Mapping):
+            yield from _differences(expected_value, value, f"{place}{name}.")
+        elif expected_value != value:
+            was = f"was {value!r}" if name in actual else "was not sent"
+            yield f"{place}{name}: expected {expected_value!r}, {was}"
 
 
 def _is_accepted(predicate: Predicate, call: Call) -> bool:

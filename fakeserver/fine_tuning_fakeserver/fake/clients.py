@@ -94,7 +94,12 @@ class Clients:
         style = self._world.account.dialect.http
         variable, path = style.base_url_variable
         address = self.base_url.removesuffix(style.root) + path
-        no_proxy = {name: _without_proxy(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
+        no_proxy: dict[str, str] = {}
+        for name in ("NO_PROXY", "no_proxy"):
+            hosts = os.environ.get(name, "")
+            # a star bypasses proxies for all hosts already, and some clients ignore one that is not alone
+            has_star = "*" in (host.strip() for host in hosts.split(","))
+            no_proxy[name] = "*" if has_star else ",".join(filter(None, ["127.0.0.1", hosts]))
         return {variable: address, style.key_variable: API_KEY, **no_proxy}
 
     def openai(self, **options: Any) -> OpenAI:
@@ -128,9 +133,3 @@ class Clients:
             http_client = getattr(library, http_kind)(transport=self.transport(library), trust_env=False)
             options = {**options, "http_client": http_client}
         return getattr(openai, kind)(**{"base_url": address, "api_key": API_KEY, **options})
-
-
-def _without_proxy(hosts: str) -> str:
-    if "*" in (host.strip() for host in hosts.split(",")):
-        return "*"  # all bypass it already; some clients ignore a star that is not alone
-    return ",".join(filter(None, ["127.0.0.1", hosts]))

@@ -132,7 +132,7 @@ def get_state(request: ApiRequest) -> Any:
 
 
 def reset(request: ApiRequest) -> Any:
-    """Begin a fresh account with the fields of `Settings` and ``faults``; what is left out is as at the start."""
+    """Begin a fresh account with the fields of `Settings` and ``faults``; fields left out are as at the start."""
     changes = _without_nulls(_object(request, "POST /_fake/reset"))
     check_names("setting", changes, (*CONTROL_FIELDS, "faults"))
     if changes.get("run_python_graders") and request.header(b"origin"):

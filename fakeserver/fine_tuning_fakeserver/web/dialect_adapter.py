@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from ..api_errors import ApiError, invalid_field
 from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle, to_dialect
-from .operation import GATEWAY, Operation
+from .operation import GATEWAY, Header, Operation
 from .request import ApiRequest
 from .response import JSON_TYPE, ApiResponse, absolute_url, error_response, json_response
 
@@ -72,7 +72,14 @@ def unknown_path_response(style: HttpStyle, path: str) -> ApiResponse | None:
 
 def apply_header_style(response: ApiResponse, operation: Operation | None, style: HttpStyle) -> None:
     """Change the headers to those of the dialect."""
-    headers = [_header(name, value, style) for name, value in response.headers if name not in style.removed_headers]
+    headers: list[Header] = []
+    for name, value in response.headers:
+        if name == b"x-request-id" and name not in style.removed_headers:
+            digits = value.decode().removeprefix("req_")
+            own_name, form = style.request_id
+            headers.append((own_name, {"req": value, "hex": digits.encode(), "uuid": str(UUID(digits)).encode()}[form]))
+        elif name not in style.removed_headers:
+            headers.append((name, style.json_type if (name, value) == JSON_TYPE else value))
     own = style.added_headers.get(operation.name, ()) if operation else ()
     response.headers = [*headers, *style.added_headers.get(ALL, ()), *own]
 
@@ -113,11 +120,3 @@ def _with_newline(response: ApiResponse, operation: Operation, style: HttpStyle)
 def _bare_error(status: int, style: HttpStyle) -> ApiResponse:
     code, message = style.bare_errors[status]
     return json_response({"error": {"code": code, "message": message}}, GATEWAY, status)
-
-
-def _header(name: bytes, value: bytes, style: HttpStyle) -> tuple[bytes, bytes]:
-    if name == b"x-request-id":
-        digits = value.decode().removeprefix("req_")
-        name, form = style.request_id
-        return name, {"req": value, "hex": digits.encode(), "uuid": str(UUID(digits)).encode()}[form]
-    return (name, style.json_type) if (name, value) == JSON_TYPE else (name, value)

@@ -155,7 +155,7 @@ async def truncate(call: FaultyCall) -> FaultOutcome:
 
 
 async def malformed(call: FaultyCall) -> FaultOutcome:
-    """Answer with what is no JSON of the API's."""
+    """Answer with something other than the API's JSON."""
     call.run_if_applied()
     text = HTML_PAGE if call.spec.body is None else call.spec.body
     body = text.encode() if isinstance(text, str) else text

@@ -124,20 +124,14 @@ def call_app(
         "query_string": query,
         "root_path": "",
         "headers": [(name.lower(), value) for name, value in headers],
-        "client": None,
-        "server": None,
         "state": {CONNECTION_KEY: connection},
     }
+    return _run(app, scope, body, connection)
+
+
+def _run(app: ASGIApp, scope: Scope, body: bytes, connection: InProcessConnection) -> InProcessResponse:
     response = InProcessResponse()
-    _run(app, scope, body, response)
-    response.ending, response.client_error = connection.ending, connection.client_error
-    if method == "HEAD":
-        response.chunks.clear()  # a server does the same
-        response.ending = None if response.status else response.ending  # an empty body cannot be cut short
-    return response
 
-
-def _run(app: ASGIApp, scope: Scope, body: bytes, response: InProcessResponse) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -152,9 +146,15 @@ def _run(app: ASGIApp, scope: Scope, body: bytes, response: InProcessResponse) -
     try:
         next(steps)
     except StopIteration:
-        return
-    steps.close()
-    raise RuntimeError(f"{scope['method']} {scope['path']}: the application suspended; it may await the body only")
+        pass
+    else:
+        steps.close()
+        raise RuntimeError(f"{scope['method']} {scope['path']}: the application suspended; it may await the body only")
+    response.ending, response.client_error = connection.ending, connection.client_error
+    if scope["method"] == "HEAD":
+        response.chunks.clear()  # a server does the same
+        response.ending = None if response.status else response.ending  # an empty body cannot be cut short
+    return response
 
 
 def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:

@@ -41,7 +41,7 @@ ROW = '{"messages":[{"role":"user","content":"Say %d."},{"role":"assistant","con
 ROWS = "\n".join(ROW % (number, number) for number in range(10)) + "\n"
 """The content of a training file that only a script has named: the fewest rows a job can be trained with."""
 
-HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
+HINT = "; None lets the fake answer, and {'create_job': […]} keeps answers for one operation"
 
 _MAKING = ("upload_file", "retrieve_file")
 _STATUS_AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
@@ -198,9 +198,9 @@ def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
     members = {name: values[name] for name in ("metadata", "suffix", "seed") if values.get(name) is not None}
     if identifier is not None:
         seed["id"] = identifier
-    for wanted in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
+    for fields in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeds.JobSeed.parse({**seed, **fields}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may script what the service would refuse: then only the answer has it
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: no path can hold that id")
