@@ -63,7 +63,7 @@ class Code:
 def set_request_interval(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.001) -> None:
     """Let each request come these real seconds after the one before, however slow the machine is."""
     requests = count(1)
-    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(requests) * seconds)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: next(requests) * seconds)
 
 
 @contextmanager

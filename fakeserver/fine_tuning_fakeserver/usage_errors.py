@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from operator import methodcaller
 
 
 class FakeUsageError(ValueError):
@@ -11,6 +12,10 @@ class FakeUsageError(ValueError):
 
     It never looks like an answer of the API: over HTTP it is ``{"fake_error": …, "message": …}``.
     """
+
+
+HIDDEN = methodcaller("errisinstance", (AssertionError, FakeUsageError))
+"""A module's ``__tracebackhide__``: pytest shows the test's own line where an assertion fails, not the fake's code."""
 
 
 def wrong_value(name: str, wanted: str, value: object, remedy: str = "") -> FakeUsageError:

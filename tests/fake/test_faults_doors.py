@@ -19,7 +19,7 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.fault_spec import KINDS
-from fine_tuning_fakeserver.web.connections import Connection
+from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, everything
 
 HEADERS = {"authorization": "Bearer any"}

@@ -132,7 +132,7 @@ def test_a_clock_that_was_stopped_is_not_held_against_anybody(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a test has stopped the real clock, no pause can be seen, and nothing is found."""
-    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: 1.0)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: 1.0)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(HOT_LOOKS):
         code.look(job)

@@ -16,7 +16,7 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api.files import MUCH_BYTES
 from fine_tuning_fakeserver.domain import training_files
-from fine_tuning_fakeserver.web.connections import Connection
+from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, Http
 
 pytestmark = pytest.mark.slow

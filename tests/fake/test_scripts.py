@@ -309,7 +309,7 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
     ),
     ([JOB], lambda client: client.retrieve_job("ft-1"), "retrieve_job wants a fine_tuning.job object"),
     (JOB, lambda client: client.retrieve_file("file-1"), "retrieve_file wants a file object, not a fine_tuning.job"),
-    (5, lambda client: client.list_models(), "is 5, which is kept; None lets the twin answer"),
+    (5, lambda client: client.list_models(), "is 5, which is kept; None lets the fake answer"),
     (JOB, lambda client: client.download_file("file-1"), "download_file wants text or bytes"),
     (ValueError("x"), lambda client: client.list_jobs(), "ValueError"),
     (lambda call: "running", lambda client: client.list_jobs(), "and the script's next answer is 'running' (request"),

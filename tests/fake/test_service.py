@@ -335,7 +335,7 @@ def test_rows_are_ten_sound_examples() -> None:
 
 IDLE = {
     *("account/armed_faults.py", "account/script_queue.py", "account/webhook_queue.py", "web/dialect_adapter.py"),
-    *("web/fault_responses.py", "web/scripting/exceptions.py", "web/scripting/player.py", "web/webhook_sender.py"),
+    *("web/fault_responses.py", "web/scripting/items.py", "web/scripting/player.py", "web/webhook_sender.py"),
 }
 """What a request needs only where there is a fault, a script, a webhook, or a dialect other than the default."""
 
@@ -359,8 +359,8 @@ def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
     job = http.job(**body)
     requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
     assert entered(http, *requests) & IDLE == set()
-    assert len(entered(http, requests[0])) <= 25
+    assert len(entered(http, requests[0])) <= 23
     http.fake.add_webhook()
     http.fake.delay(1)
     http.fake({"retrieve_job": ["running", "failed"]})
-    assert entered(http, *requests, *requests) >= IDLE - {"web/scripting/exceptions.py", "web/dialect_adapter.py"}
+    assert entered(http, *requests, *requests) >= IDLE - {"web/dialect_adapter.py"}

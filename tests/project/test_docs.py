@@ -35,7 +35,7 @@ def blocks(page: Path, language: str = "python") -> list[str]:
 def findings_of(code: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the codes of the findings after *code* has run against a fake, a millisecond of real time per request."""
     ticks = count(1)
-    monkeypatch.setattr("fine_tuning_fakeserver.web.request_handler.elapsed", lambda: next(ticks) * 0.001)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: next(ticks) * 0.001)
     fake = FakeFineTuning(pace="manual", seed=7, start=1_700_000_000)
     with fake.openai() as client:
         context: dict[str, Any] = {"fake": fake, "client": client, "openai": openai, "ROWS": ROWS}

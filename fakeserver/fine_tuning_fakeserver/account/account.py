@@ -182,7 +182,7 @@ class Account:
         heapq.heappush(self._agenda, (at, file))
 
     def last_job_end(self) -> float:
-        """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if there is none."""
+        """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if all are over."""
         return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
 
 

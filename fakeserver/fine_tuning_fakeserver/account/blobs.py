@@ -35,7 +35,10 @@ class Blob:
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Yield all bytes, in pieces of at most *size*."""
         for offset in range(0, self.size, size):
-            yield self._read(size, offset)
+            if self._descriptor is None:
+                yield self._bytes[offset : offset + size]
+            else:
+                yield os.pread(self._descriptor, size, offset)
 
     def read(self) -> bytes:
         """Return all bytes at once."""
@@ -66,11 +69,6 @@ class Blob:
         if isinstance(self._parsed, NotJsonlError):
             raise NotJsonlError(str(self._parsed))
         return self._parsed
-
-    def _read(self, size: int, offset: int) -> bytes:
-        if self._descriptor is None:
-            return self._bytes[offset : offset + size]
-        return os.pread(self._descriptor, size, offset)
 
 
 class BlobWriter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -99,23 +99,43 @@ class Call:
     @property
     def secrets(self) -> frozenset[str]:
         """The values under names such as ``api_key``, which are never shown."""
-        return frozenset(_secrets(self.options))
+        secrets: set[str] = set()
+        left: list[Any] = [self.options]
+        while left:  # however deep; JSON may be nested deeper than Python recurses
+            members = left.pop()
+            pairs = members.items() if isinstance(members, dict) else [("", item) for item in members]
+            for name, item in pairs:
+                if isinstance(item, str) and len(item) >= SECRET_AT_LEAST and SECRET.search(str(name)):
+                    secrets.add(item)
+                elif isinstance(item, dict | list):
+                    left.append(item)
+        return frozenset(secrets)
 
     def __str__(self) -> str:
         """Return one line: number, operation, ids and options, status; no keys, no control characters."""
         path, secrets = self.path.replace("%2F", "/"), self.secrets
         named = {**{name: value for name, value in self.ids.items() if value in path}, **self.options}
-        pairs = (_pair(name, value, secrets) for name, value in named.items())
+        pairs = []
+        for name, value in named.items():
+            try:
+                text = _cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)
+            except RecursionError:  # JSON may be nested deeper than Python prints
+                text = "…"
+            pairs.append(f"{name}={text}")
         what = " ".join([self.operation or f"{self.method} {self.path}", *pairs])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
         made = [value for value in self.ids.values() if value not in path]
-        end = printable(" ".join([f" → {came}", *made, *_error_words(self)]))
+        error = self.answer.get("error") if isinstance(self.answer, dict) and self.status >= 400 else None
+        message = error.get("message") if isinstance(error, dict) else None
+        words = [_cut(redacted(message, secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
+        end = printable(" ".join([f" → {came}", *made, *words]))
         return f"{self.number:>4}  {_cut(printable(what), LINE_AT_MOST - len(end))}{end}"
 
 
 def recorded_call(entry: LogEntry) -> Call:
     """Parse an entry of the request log."""
     answer, headers = json_or_none(entry.answer), entry.headers
+    retries = headers.get("x-stainless-retry-count", "")
     ids = call_ids(entry.ids)
     created = entry.created_id
     if created and entry.took_effect and isinstance(answer, dict) and isinstance(answer.get("id"), str):
@@ -134,7 +154,7 @@ def recorded_call(entry: LogEntry) -> Call:
         begun_at=entry.begun_at,
         sent=(entry.method, entry.path, entry.query, entry.body or repr(entry.form).encode()),
         user_agent=headers.get("user-agent", ""),
-        retry=_count(headers.get("x-stainless-retry-count", "")),
+        retry=int(retries) if retries.isdecimal() and len(retries) < 9 else 0,
         retry_after_s=entry.retry_after_s,
         timing=entry.timing or _UNANSWERED,
         fault=entry.fault,
@@ -168,36 +188,6 @@ def json_or_none(raw: bytes) -> Any:
         return orjson.loads(raw) if raw else None
     except orjson.JSONDecodeError:
         return None
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 9 else 0
-
-
-def _pair(name: str, value: Any, secrets: Iterable[str]) -> str:
-    try:
-        return f"{name}={_cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)}"
-    except RecursionError:  # JSON may be nested deeper than Python prints
-        return f"{name}=…"
-
-
-def _error_words(call: Call) -> list[str]:
-    error = call.answer.get("error") if isinstance(call.answer, dict) and call.status >= 400 else None
-    message = error.get("message") if isinstance(error, dict) else None
-    return [_cut(redacted(message, call.secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
-
-
-def _secrets(value: Any) -> Iterator[str]:
-    """Yield the strings in JSON that have the name of a secret, however deep."""
-    left = [value]
-    while left:
-        members = left.pop()
-        pairs = members.items() if isinstance(members, dict) else [("", item) for item in members]
-        for name, item in pairs:
-            if isinstance(item, str) and len(item) >= SECRET_AT_LEAST and SECRET.search(str(name)):
-                yield item
-            elif isinstance(item, dict | list):
-                left.append(item)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -138,7 +138,7 @@ class Script:
 
 
 class ScriptStack:
-    """The scripts of an account, and what they have said about things that later answers must agree with.
+    """The scripts of an account, and the members they have set, which later answers must agree with.
 
     Attributes:
         scripts: those in use, the innermost last.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..clock import Pace
+from ..domain.job import Job
 from ..settings import Settings
 from .account import Account
-from .armed_faults import ArmedFaults, parse_faults
-from .request_log import RequestLog
+from .armed_faults import ArmedFault, ArmedFaults, parse_faults
+from .records import StoredFile
+from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
 from .service import Service
 
@@ -44,6 +48,33 @@ class NoSender:
 
     def stop(self) -> None:
         """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """An account at one moment, and the requests it has had.
+
+    Args:
+        settings: what it was born with.
+        born: when, in virtual Unix seconds.
+        now: virtual Unix seconds.
+        pace: how time passes.
+        jobs: oldest first.
+        requests: the request log, newest last.
+        faults: oldest first.
+        files: those in the account, by id.
+        is_scripted: whether a test has prepared answers.
+    """
+
+    settings: Settings
+    born: float
+    now: float
+    pace: Pace
+    jobs: Sequence[Job]
+    requests: Sequence[LogEntry]
+    faults: Sequence[ArmedFault]
+    files: Mapping[str, StoredFile]
+    is_scripted: bool
 
 
 class World:
@@ -145,3 +176,20 @@ class World:
         """Send no more webhooks, and let assertions fail until the next reset: the test is over."""
         self.is_finished = True
         self.sender.stop()
+
+    def snapshot(self) -> AccountSnapshot:
+        """Return the account as it is now, with the requests it has had."""
+        service, scripts = self.service, self.scripts
+        with service.lock:
+            now = service.clock.now()
+            return AccountSnapshot(
+                settings=service.settings,
+                born=service.created_at,
+                now=now,
+                pace=service.account.pace,
+                jobs=list(service.account.jobs.values()),
+                requests=self.requests.find(),
+                faults=self.faults.all(now),
+                files=dict(service.account.files),
+                is_scripted=bool(scripts.scripts or scripts.overrides or scripts.ended),
+            )

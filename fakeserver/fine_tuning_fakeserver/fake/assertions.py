@@ -7,12 +7,12 @@ from typing import Any, Self
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.service import Service
+from ..account.world import World
 from ..api import webhooks
 from ..domain.timeline import TERMINAL
 from ..findings import CODES, FinalState, Finding, find, render_findings
-from ..usage_errors import FakeUsageError, did_you_mean, unknown_name
+from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name
 from ..web.operations import check_operation
-from .base import HIDDEN, FakeBase
 from .call_matching import (
     CallQuery,
     Predicate,
@@ -27,7 +27,7 @@ from .call_matching import (
 __tracebackhide__ = HIDDEN
 
 
-class CallAssertions(FakeBase):
+class CallAssertions:
     """Assertions on the request log. They return the fake, raise plain `AssertionError`, and need no pytest.
 
     Those that are named after a call count every request, however it was answered.
@@ -37,10 +37,12 @@ class CallAssertions(FakeBase):
     1000, has forgotten.
     """
 
+    _world: World
+
     @property
     def calls(self) -> list[Call]:
         """The requests so far, parsed, newest last: operation, ids, options, status; no control requests."""
-        return [recorded_call(exchange) for exchange in self._world.requests.find()]
+        return [recorded_call(entry) for entry in self._world.requests.find()]
 
     def calls_to(self, operation: str) -> list[Call]:
         """Return the calls of one operation, such as ``create_job``, newest last; accepted or not."""

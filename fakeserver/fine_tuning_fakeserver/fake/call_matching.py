@@ -76,13 +76,13 @@ def parse_query(
 
 
 def _differences(expected: Mapping[str, Any], actual: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    for name, wanted in expected.items():
-        found = actual.get(name)
-        if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-            yield from _differences(wanted, found, f"{place}{name}.")
-        elif wanted != found:
-            was = f"was {found!r}" if name in actual else "was not sent"
-            yield f"{place}{name}: expected {wanted!r}, {was}"
+    for name, expected_value in expected.items():
+        value = actual.get(name)
+        if isinstance(expected_value, Mapping) and isinstance(value, Mapping):
+            yield from _differences(expected_value, value, f"{place}{name}.")
+        elif expected_value != value:
+            was = f"was {value!r}" if name in actual else "was not sent"
+            yield f"{place}{name}: expected {expected_value!r}, {was}"
 
 
 def _is_accepted(predicate: Predicate, call: Call) -> bool:
@@ -96,7 +96,7 @@ def _is_accepted(predicate: Predicate, call: Call) -> bool:
     return bool(answer)
 
 
-def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> None:
+def check_fields(operation: str, names: Iterable[str], also: Iterable[str]) -> None:
     """Reject a field that no call of *operation* could have; *also* are fields that were seen in one.
 
     Raises:
@@ -106,7 +106,7 @@ def check_fields(operation: str, asked: Iterable[str], also: Iterable[str]) -> N
     if fields is None:
         return
     known = sorted({*fields, *also, "status"})
-    for name in asked:
+    for name in names:
         if name not in known:
             raise FakeUsageError(
                 f"{operation} has no field {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
@@ -146,8 +146,8 @@ def total_calls(calls: Sequence[Call]) -> int:
 def describe_query(noun: str, fields: Mapping[str, Any], predicate: object) -> str:
     """Return *noun* with its fields: ``job created with suffix='x'``."""
     pairs = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-    asked = f" with {pairs}" if pairs else ""
-    return f"{noun}{asked}{' that the predicate accepts' if predicate else ''}"
+    fields_text = f" with {pairs}" if pairs else ""
+    return f"{noun}{fields_text}{' that the predicate accepts' if predicate else ''}"
 
 
 def times_text(times: int) -> str:

@@ -10,10 +10,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..account.world import World
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
 from ..web.dialect_adapter import base_url_for
-from .base import FakeBase
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -26,8 +26,10 @@ NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL without a socket, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
 
 
-class Clients(FakeBase):
+class Clients:
     """How clients reach the fake."""
+
+    _world: World
 
     @cached_property
     def _app(self) -> ASGIApp:
@@ -41,7 +43,7 @@ class Clients(FakeBase):
 
     def transport(self, library: ModuleType | None = None) -> Any:
         """Return a transport of httpx, or of *library* (httpx2), that answers in this process without a socket."""
-        from ..web.transports import transport
+        from ..web.in_process import transport
 
         return transport(self.asgi_app, library)
 
@@ -92,7 +94,12 @@ class Clients(FakeBase):
         style = self._world.account.dialect.http
         variable, path = style.base_url_variable
         address = self.base_url.removesuffix(style.root) + path
-        no_proxy = {name: _without_proxy(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
+        no_proxy: dict[str, str] = {}
+        for name in ("NO_PROXY", "no_proxy"):
+            hosts = os.environ.get(name, "")
+            # a star bypasses proxies for all hosts already, and some clients ignore one that is not alone
+            has_star = "*" in (host.strip() for host in hosts.split(","))
+            no_proxy[name] = "*" if has_star else ",".join(filter(None, ["127.0.0.1", hosts]))
         return {variable: address, style.key_variable: API_KEY, **no_proxy}
 
     def openai(self, **options: Any) -> OpenAI:
@@ -126,9 +133,3 @@ class Clients(FakeBase):
             http_client = getattr(library, http_kind)(transport=self.transport(library), trust_env=False)
             options = {**options, "http_client": http_client}
         return getattr(openai, kind)(**{"base_url": address, "api_key": API_KEY, **options})
-
-
-def _without_proxy(hosts: str) -> str:
-    if "*" in (host.strip() for host in hosts.split(",")):
-        return "*"  # all bypass it already; some clients ignore a star that is not alone
-    return ",".join(filter(None, ["127.0.0.1", hosts]))

@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes, unquote
 
 from ..account.recorded_calls import SECRET, recorded_call, redacted
 from ..account.request_log import BODY_BYTES_AT_MOST, LogEntry
-from .base import AccountSnapshot
+from ..account.world import AccountSnapshot
 
 ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000
@@ -26,7 +26,13 @@ def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
     method = ["--head"] if entry.method == "HEAD" else ["-X", entry.method]
     raw = entry.raw_path or entry.path.encode()
     as_is = ["--path-as-is"] if b"/." in raw else []
-    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}{_query(entry)}"
+    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
+    query = "&".join(
+        name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
+    )
+    address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}"
+    if query:
+        address += "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS)
     before, body = _body(entry, snapshot, notes)
     words = ["curl", "-sS", "--globoff", *as_is, *method, address, *_key(entry, snapshot), *body]
     return before + shlex.join(words), notes
@@ -34,15 +40,6 @@ def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
 
 def _is_refused(entry: LogEntry) -> bool:
     return entry.status == 401 and entry.fault is None
-
-
-def _query(entry: LogEntry) -> str:
-    """Return the query, without the values of secrets."""
-    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
-    query = "&".join(
-        name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
-    )
-    return "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS) if query else ""
 
 
 def _key(entry: LogEntry, snapshot: AccountSnapshot) -> list[str]:

@@ -22,7 +22,6 @@ from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.operations import PATHS
 from ..web.webhook_sender import WebhookSender
 from .assertions import Assertions
-from .base import FakeBase
 from .clients import Clients
 from .faults import FaultControl
 from .report import Report
@@ -43,8 +42,10 @@ ALL_FILES = 1_000_000
 """More files than an account has."""
 
 
-class OutsideChanges(FakeBase):
+class OutsideChanges:
     """Does as a colleague does in the dashboard: the account changes, and no request is in the log."""
+
+    _world: World
 
     def cancel_job(self, job: str) -> dict[str, Any]:
         """Cancel an unfinished job; return it as the service would.

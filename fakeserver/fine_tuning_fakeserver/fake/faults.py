@@ -8,11 +8,11 @@ from typing import Unpack
 from fine_tuning_formats.time_units import Duration
 
 from ..account.armed_faults import ArmedFault
+from ..account.world import World
 from ..domain.fault_spec import FaultTarget
-from .base import FakeBase
 
 
-class FaultControl(FakeBase):
+class FaultControl:
     """Makes calls fail, for any client, in process and over a socket.
 
     A call is hit by one fault, the oldest that matches it, when its request has been read; every method takes the
@@ -21,6 +21,8 @@ class FaultControl(FakeBase):
     Under a server that is not the fake's own (with `asgi_app`), delays are real and a connection cannot be closed: a
     fault that would do so answers 502 with a ``fake_error``.
     """
+
+    _world: World
 
     def arm(self, fault: Mapping[str, object]) -> ArmedFault:
         """Arm a fault that is given as a mapping, as ``POST /_fake/faults`` takes it: ``kind``, and its fields.
@@ -88,7 +90,7 @@ class FaultControl(FakeBase):
     def truncate(self, *, bytes: int | None = None, **aim: Unpack[FaultTarget]) -> ArmedFault:
         """Answer with less than Content-Length promises, then close; without *bytes* half of the body comes.
 
-        With ``applied`` the real answer is cut short; otherwise there is none, and a placeholder is.
+        With ``applied`` the real answer is cut short; otherwise a placeholder is.
         """
         return self._arm("truncate", aim, bytes=bytes)
 

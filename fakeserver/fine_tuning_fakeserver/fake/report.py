@@ -11,10 +11,10 @@ from fine_tuning_formats.text import printable
 from ..account.armed_faults import ArmedFault
 from ..account.recorded_calls import numbered, recorded_call, redacted
 from ..account.request_log import LogEntry
+from ..account.world import AccountSnapshot, World
 from ..api import response_objects
 from ..domain.job import Job
 from ..web.response import is_usage_error
-from .base import AccountSnapshot, FakeBase
 from .call_matching import last_n_of
 from .reproduction import again
 
@@ -27,7 +27,7 @@ _YEAR_10000 = 253402300800.0
 
 def render_report(snapshot: AccountSnapshot) -> str:
     """Return the report, without keys that are in the log, and without control characters."""
-    entries, jobs, settings = snapshot.exchanges, snapshot.jobs, snapshot.settings
+    entries, jobs, settings = snapshot.requests, snapshot.jobs, snapshot.settings
     newest_jobs, newest_entries = jobs[-JOBS_AT_MOST:], entries[-REQUESTS_AT_MOST:]
     errors = usage_errors_in(entries)
     newest_errors = errors[-REFUSALS_AT_MOST:]
@@ -55,11 +55,11 @@ def _job_lines(job: Job, snapshot: AccountSnapshot) -> list[str]:
     life = job.timeline()
     visible = life.event_count(snapshot.now)
     changes = [(at, f"status {status}") for at, status in life.milestones if at <= snapshot.now]
-    told = (
+    newest_events = (
         response_objects.event_object(job, life, ordinal)
         for ordinal in range(max(visible - EVENTS_AT_MOST, 0), visible)
     )
-    events = [(float(event["created_at"]), f"event  {event['message']}") for event in told]
+    events = [(float(event["created_at"]), f"event  {event['message']}") for event in newest_events]
     return [
         f"  {job.id}, {job.model}, {job.training_file}: {life.status(snapshot.now)}",
         *(f"  {_offset(at, snapshot)}  {text}" for at, text in sorted([*changes, *events], key=itemgetter(0))),
@@ -91,8 +91,10 @@ def describe_fault(fault: ArmedFault) -> str:
     return printable(f"{fault.number}  {fault.kind}({fields}): {hits}")
 
 
-class Report(FakeBase):
+class Report:
     """What happened, as text."""
+
+    _world: World
 
     def describe(self) -> str:
         """Return what happened so far: clock, the newest jobs with their events, the newest requests, faults.
@@ -100,24 +102,9 @@ class Report(FakeBase):
         And the last request that failed, or else the last that changed something, as command lines to be tried on
         ``fake-fine-tuning serve``. No keys are in it. The text is for people and changes between versions.
         """
-        world = self._world
-        service, requests, scripts = world.service, world.requests, world.scripts
-        with service.lock:
-            now = service.clock.now()
-            snapshot = AccountSnapshot(
-                settings=service.settings,
-                born=service.created_at,
-                now=now,
-                pace=service.account.pace,
-                jobs=list(service.account.jobs.values()),
-                exchanges=requests.find(),
-                faults=world.faults.all(now),
-                files=dict(service.account.files),
-                is_scripted=bool(scripts.scripts or scripts.overrides or scripts.ended),
-            )
-        notes = requests.notes
+        notes = self._world.requests.notes
         head = ["refused, and no answer tells it:"] if notes else []
-        return "\n".join([render_report(snapshot), *head, *(f"  {note}" for note in notes)])
+        return "\n".join([render_report(self._world.snapshot()), *head, *(f"  {note}" for note in notes)])
 
     def take_usage_errors(self) -> list[str]:
         """Return the answers with ``fake_error`` since the last call: no service would refuse so.

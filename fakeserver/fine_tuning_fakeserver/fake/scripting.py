@@ -7,14 +7,14 @@ from hashlib import md5
 from typing import Any, Self
 
 from ..account.script_queue import Script
-from ..usage_errors import FakeUsageError
+from ..account.world import World
+from ..usage_errors import HIDDEN, FakeUsageError
 from ..web.operations import check_operation
-from .base import HIDDEN, FakeBase
 
 __tracebackhide__ = HIDDEN
 
 
-class ScriptControl(FakeBase):
+class ScriptControl:
     """Answers with what a test has prepared, and as usual when that has run out.
 
     The fake is called with the answers, and returns the script, which is in use until `Script.stop`, the next reset, or
@@ -31,6 +31,8 @@ class ScriptControl(FakeBase):
     status that the fake cannot have is shown once, and then the fake goes on. An item answers one request, so a client
     that retries takes the next. A client that is scripted to time out has waited: virtual time passes.
     """
+
+    _world: World
 
     def __call__(self, responses: Any = None, *, strict: bool = False) -> Script:
         """Answer with *responses* from now on; older scripts answer what this one cannot.

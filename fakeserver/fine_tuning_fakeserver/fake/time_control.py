@@ -7,13 +7,15 @@ from typing import Any
 
 from fine_tuning_formats.time_units import Duration
 
+from ..account.world import World
 from ..clock import Pace, async_wait, wait
 from ..control import steering
-from .base import FakeBase
 
 
-class TimeControl(FakeBase):
+class TimeControl:
     """The account's time."""
+
+    _world: World
 
     @property
     def now(self) -> float:

@@ -1,20 +1,44 @@
-"""The fake as an ASGI application: its routes."""
+"""The fake as an ASGI application: route a request; read, authorise, apply faults or scripts, run, log, send."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+import threading
 from collections import defaultdict
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..account.armed_faults import ArmedFault
+from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
 from ..account.world import World
-from . import dialect_adapter
-from .control_endpoints import CONTROL_OPERATIONS
-from .operation import Operation
+from ..api_errors import ApiError, internal
+from ..clock import elapsed
+from ..domain.dialects.dialect import RECORDED
+from ..usage_errors import FakeUsageError
+from . import dialect_adapter, fault_responses, response
+from .control_endpoints import CONTROL_OPERATIONS, ForeignPeerError, check_peer
+from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS
-from .request_handler import RequestHandler
+from .request import (
+    ApiRequest,
+    ClientGoneError,
+    check_api_key,
+    connection_of,
+    drop_body,
+    form_fields,
+    read_body,
+    read_form,
+)
+from .response import ApiResponse
+from .scripting import player
+from .scripting.items import ConnectionFailure, ScriptedError
+
+log = logging.getLogger("fine_tuning_fakeserver")
 
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -85,3 +109,208 @@ class RouteEndpoint:
             await self._handler.serve(operation, scope, receive, send)
         else:
             await self._handler.handle_unknown_route(tuple(self._methods), scope, receive, send)
+
+
+class RequestHandler:
+    """Handles the requests to one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def serve(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for *operation*."""
+        request = self._new_request(scope, scope.get("path_params", {}))
+        try:
+            refusal = await _read_request(operation, request, receive)
+        except ClientGoneError:
+            return
+        fault = None
+        if request.faults.active and operation.group is not CONTROL:
+            now, seed = request.service.clock.now(), request.service.settings.seed
+            fault = request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
+        if fault:
+
+            def run_once() -> ApiResponse:  # a fault may run the operation at most once
+                answer = refusal or _execute(operation, request)
+                # one fault hits a request: a script's is ignored here
+                return _script_timeout_response() if isinstance(answer, ArmedFault) else answer
+
+            await _respond_with_fault(fault, operation, request, run_once, receive, send)
+        elif isinstance(answer := refusal or _execute(operation, request), ArmedFault):
+            await _respond_with_fault(answer, operation, request, _script_timeout_response, receive, send)
+        else:
+            _log_response(operation, request, answer)
+            await answer.send(send)
+        if self._world.service.account.outbox.endpoints:
+            self._world.sender.wake()
+
+    async def handle_unknown_route(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for an unknown path, which has no *methods*, or for a wrong method of a known one."""
+        request = self._new_request(scope, {})
+        method, path = scope["method"], scope["path"]
+        try:
+            await drop_body(receive)
+        except ClientGoneError:
+            return
+        style = request.service.account.dialect.http
+        answer = (
+            response.not_modelled_response(methods, method, path)
+            or dialect_adapter.unknown_path_response(style, path)
+            or response.redirect_response(scope)
+            or response.unknown_route_response(methods, method, path, as_invalid=style.invalid_url_errors)
+        )
+        _log_response(None, request, answer)
+        await answer.send(send)
+
+    def _new_request(self, scope: Scope, path: dict[str, str]) -> ApiRequest:
+        world = self._world
+        service = world.service
+        now = service.clock.now()
+        return ApiRequest(world, service, world.requests, world.faults, world.scripts, scope, path, now)
+
+
+async def _read_request(operation: Operation, request: ApiRequest, receive: Receive) -> ApiResponse | None:
+    """Authorise a request and read its body; return the answer to one that is refused."""
+    try:
+        try:
+            # before the body is parsed: an unauthorized request gets its 401 or 403 whatever is wrong with its body
+            if operation.group is CONTROL:
+                check_peer(operation, request)
+            else:
+                is_recorded = request.service.account.dialect is RECORDED
+                key = request.header(b"authorization") if is_recorded else dialect_adapter.authorization(request)
+                check_api_key(key, request.service.settings.api_keys)
+        except (ApiError, FakeUsageError):
+            await drop_body(receive)  # a client that is still sending would not get the answer
+            raise
+        if operation.file_bytes_at_most:
+            request.form = await read_form(receive, request.header(b"content-type"), operation.file_bytes_at_most)
+        else:
+            request.body = await read_body(receive)
+        if operation.prepare and (work := operation.prepare(request)):
+            request.read_ahead_result = await connection_of(request.scope).run_in_thread(work)
+    except ClientGoneError:
+        raise
+    except Exception as error:
+        return _error_response(error, operation, request)
+    return None
+
+
+def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFault:
+    """Run the operation, or answer from a script; return a fault where a script breaks the connection."""
+    scripts = request.scripts
+    is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
+    try:
+        with request.service.transaction(looks_count=request.scope["method"] != "HEAD"):
+            result = player.respond(operation, request) if is_scripted else operation.run(request)
+            if isinstance(result, ConnectionFailure):
+                connection_of(request.scope).set_client_error(result.names, result.text)
+                return request.faults.unarmed_fault(result.fault)
+            if isinstance(result, ApiResponse):
+                answer = result
+            elif request.service.account.dialect is RECORDED:
+                answer = response.json_response(result, operation.group)
+            else:
+                answer = dialect_adapter.success_response(result, operation, request)
+    except Exception as error:
+        return _error_response(error, operation, request)
+    request.took_effect = True
+    return answer
+
+
+async def _respond_with_fault(
+    fault: ArmedFault,
+    operation: Operation,
+    request: ApiRequest,
+    run: Callable[[], ApiResponse],
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
+    request.requests.add(entry := _new_entry(operation, request))
+    entry.fault = fault.kind
+    fault.requests.append(entry.number)
+    connection = connection_of(request.scope)
+    outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
+    _complete_entry(entry, operation, request, outcome.response)
+    if request.usage_error and not response.is_usage_error(entry.answer):
+        request.requests.note(f"request {entry.number}: {request.usage_error}")
+    await outcome.send(connection, receive, send)
+
+
+def _log_response(operation: Operation | None, request: ApiRequest, answer: ApiResponse) -> None:
+    """Add the request id to its answer, and log both; control requests are not logged."""
+    if (operation and operation.group is CONTROL) or request.scope["path"].startswith("/_fake"):
+        return
+    entry = _new_entry(operation, request)
+    _complete_entry(entry, operation, request, answer)
+    request.requests.add(entry)
+
+
+def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
+    """Count the request; return its entry, which has no answer yet."""
+    scope = request.scope
+    if client := scope.get("client"):
+        caller = f"{client[0]}:{client[1]}"
+    else:  # in process: requests of one thread and asyncio task follow each other
+        loop = asyncio._get_running_loop()  # current_task() is slow where no loop runs
+        task = asyncio.current_task(loop) if loop else None
+        caller = f"{threading.get_ident()}/{id(task) if task else ''}"
+    return LogEntry(
+        request.requests.next_number(),
+        request.begun_at,
+        operation.name if operation else None,
+        scope["method"],
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        redact_headers(scope["headers"]),
+        cap_body(request.body),
+        0,
+        b"",
+        form=form_fields(request.form) if request.form else None,
+        ids=request.path,
+        created_id=operation.made_id if operation else None,
+        begun_at=request.begun_at,
+        raw_path=scope.get("raw_path") or b"",
+        caller=caller,
+    )
+
+
+def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRequest, answer: ApiResponse) -> None:
+    """Add the request id to the answer, and the answer to the entry."""
+    service = request.service
+    if answer.group is GATEWAY:
+        operation = None
+    response.add_request_id(answer, operation.group if operation else GATEWAY, service.account, entry.number)
+    if (dialect := service.account.dialect) is not RECORDED:
+        dialect_adapter.apply_header_style(answer, operation, dialect.http)
+    entry.at = service.clock.now()
+    entry.status = answer.status
+    entry.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
+    entry.timing = TimingSample(elapsed(), request.requests.slept_s, service.account.pace)
+    entry.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
+    entry.took_effect = request.took_effect
+
+
+def _script_timeout_response() -> ApiResponse:
+    """Build the 504 for a client that outlasts a scripted timeout."""
+    return response.usage_error_response("a script lets this call time out, and its client has not given up", 504)
+
+
+def _error_response(error: Exception, operation: Operation, request: ApiRequest) -> ApiResponse:
+    if isinstance(error, FakeUsageError):
+        request.usage_error = str(error)
+        return response.usage_error_response(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
+    if isinstance(error, ApiError):
+        answer = dialect_adapter.dialect_error_response(error, operation, request.service.account.dialect)
+        if isinstance(error, ScriptedError):
+            if error.page:
+                media, body = error.page
+                answer = ApiResponse(
+                    error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body
+                )
+            answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
+        return answer
+    # a bug of the fake: loud here, and a 500 there
+    log.error("fake-fine-tuning has a bug: %s %s", request.scope["method"], request.scope["path"], exc_info=error)
+    return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)

@@ -132,7 +132,7 @@ def get_state(request: ApiRequest) -> Any:
 
 
 def reset(request: ApiRequest) -> Any:
-    """Begin a fresh account with the fields of `Settings` and ``faults``; what is left out is as at the start."""
+    """Begin a fresh account with the fields of `Settings` and ``faults``; fields left out are as at the start."""
     changes = _without_nulls(_object(request, "POST /_fake/reset"))
     check_names("setting", changes, (*CONTROL_FIELDS, "faults"))
     if changes.get("run_python_graders") and request.header(b"origin"):
@@ -229,15 +229,15 @@ def list_requests(request: ApiRequest) -> Any:
         raise FakeUsageError(
             f"GET /_fake/requests: unknown parameter {unknown[0]!r}; expected one of: operation, status, limit"
         )
-    numbers = {name: _number(name, query[name]) for name in ("status", "limit") if name in query}
-    found = request.requests.find(query.get("operation"), **numbers)
-    return {"total": request.requests.count, "requests": [exchange.as_json() for exchange in found]}
-
-
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
-    return int(text)
+    numbers: dict[str, int] = {}
+    for name in ("status", "limit"):
+        if (text := query.get(name)) is None:
+            continue
+        if not (text.isascii() and text.isdecimal() and len(text) < 16):
+            raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
+        numbers[name] = int(text)
+    entries = request.requests.find(query.get("operation"), **numbers)
+    return {"total": request.requests.count, "requests": [entry.as_json() for entry in entries]}
 
 
 def get_fidelity(request: ApiRequest) -> Any:

@@ -10,9 +10,9 @@ from starlette.types import Scope
 
 from ..api_errors import ApiError, invalid_field
 from ..domain.dialects.dialect import ALL, RECORDED, Dialect, HttpStyle, to_dialect
-from .operation import GATEWAY, Operation
+from .operation import GATEWAY, Header, Operation
 from .request import ApiRequest
-from .response import JSON_TYPE, ApiResponse, error_response, json_response
+from .response import JSON_TYPE, ApiResponse, absolute_url, error_response, json_response
 
 PREFIXES = ("/openai/", "/api/projects/")
 """How paths begin that a dialect may have instead of ``/v1``."""
@@ -47,7 +47,9 @@ def success_response(result: Any, operation: Operation, request: ApiRequest) -> 
     created = operation.name in dialect.http.created_operations
     response = json_response(to_dialect(dialect, result, operation.name), operation.group, 201 if created else 200)
     if created:
-        response.headers.append((b"location", _location(request.scope, str(result["id"]))))
+        path = (request.scope.get("raw_path") or request.scope["path"].encode()).partition(b"?")[0]
+        location = absolute_url(request.scope, path + b"/" + str(result["id"]).encode())
+        response.headers.append((b"location", location))
     return _with_newline(response, operation, dialect.http)
 
 
@@ -70,7 +72,14 @@ def unknown_path_response(style: HttpStyle, path: str) -> ApiResponse | None:
 
 def apply_header_style(response: ApiResponse, operation: Operation | None, style: HttpStyle) -> None:
     """Change the headers to those of the dialect."""
-    headers = [_header(name, value, style) for name, value in response.headers if name not in style.removed_headers]
+    headers: list[Header] = []
+    for name, value in response.headers:
+        if name == b"x-request-id" and name not in style.removed_headers:
+            digits = value.decode().removeprefix("req_")
+            own_name, form = style.request_id
+            headers.append((own_name, {"req": value, "hex": digits.encode(), "uuid": str(UUID(digits)).encode()}[form]))
+        elif name not in style.removed_headers:
+            headers.append((name, style.json_type if (name, value) == JSON_TYPE else value))
     own = style.added_headers.get(operation.name, ()) if operation else ()
     response.headers = [*headers, *style.added_headers.get(ALL, ()), *own]
 
@@ -111,19 +120,3 @@ def _with_newline(response: ApiResponse, operation: Operation, style: HttpStyle)
 def _bare_error(status: int, style: HttpStyle) -> ApiResponse:
     code, message = style.bare_errors[status]
     return json_response({"error": {"code": code, "message": message}}, GATEWAY, status)
-
-
-def _header(name: bytes, value: bytes, style: HttpStyle) -> tuple[bytes, bytes]:
-    if name == b"x-request-id":
-        digits = value.decode().removeprefix("req_")
-        name, form = style.request_id
-        return name, {"req": value, "hex": digits.encode(), "uuid": str(UUID(digits)).encode()}[form]
-    return (name, style.json_type) if (name, value) == JSON_TYPE else (name, value)
-
-
-def _location(scope: Scope, identifier: str) -> bytes:
-    """Return the URL of what was created: below that of the request."""
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
-    path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
-    query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    return b"%s://%s%s/%s%s" % (scope["scheme"].encode(), host, path, identifier.encode(), query)

@@ -16,9 +16,8 @@ from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec
 from . import dialect_adapter
-from .connections import Connection
 from .operation import INFERENCE, Header, Operation
-from .request import ApiRequest
+from .request import ApiRequest, Connection
 from .response import JSON_TYPE, ApiResponse, dump, usage_error_response, whole_response
 
 POLLS_PER_OUTAGE = 4
@@ -115,19 +114,14 @@ async def fail(call: FaultyCall) -> FaultOutcome:
 async def outage(call: FaultyCall) -> FaultOutcome:
     """Answer with an error until the outage ends."""
     call.run_if_applied()
-    if call.operation.name == "retrieve_job" and call.request.scope["method"] != "HEAD":
-        _advance_towards_end(call)
-    return FaultOutcome(_error_response(call))
-
-
-def _advance_towards_end(call: FaultyCall) -> None:
-    """At a pace at which polling moves time let a refused poll do so, too: else an outage would never end."""
     service, ends_at = call.request.service, call.fault.ends_at
-    if ends_at is None or service.account.pace not in ("polls", "instant"):
-        return
-    with service.lock:
-        left, step = ends_at - service.clock.now(), (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
-        service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
+    is_poll = call.operation.name == "retrieve_job" and call.request.scope["method"] != "HEAD"
+    if is_poll and ends_at is not None and service.account.pace in ("polls", "instant"):
+        # at a pace at which polling moves time, a refused poll moves it, too: else an outage would never end
+        with service.lock:
+            left, step = ends_at - service.clock.now(), (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
+            service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
+    return FaultOutcome(_error_response(call))
 
 
 async def delay(call: FaultyCall) -> FaultOutcome:
@@ -161,7 +155,7 @@ async def truncate(call: FaultyCall) -> FaultOutcome:
 
 
 async def malformed(call: FaultyCall) -> FaultOutcome:
-    """Answer with what is no JSON of the API's."""
+    """Answer with something other than the API's JSON."""
     call.run_if_applied()
     text = HTML_PAGE if call.spec.body is None else call.spec.body
     body = text.encode() if isinstance(text, str) else text

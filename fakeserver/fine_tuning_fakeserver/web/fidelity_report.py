@@ -50,26 +50,21 @@ def entries() -> Iterator[EvidenceEntry]:
     for schema in SCHEMAS:
         for name, _, evidence in schema.members():
             yield EvidenceEntry("fields", f"{schema.name}.{name}", evidence)
-    yield from _error_entries()
+    constructors = [
+        (constructor in api_errors.SERVICE_FAILURES, name, constructor)  # failures of the service come last
+        for name, constructor in inspect.getmembers(api_errors, inspect.isfunction)
+        if constructor.__module__ == api_errors.__name__ and not name.startswith("_")
+    ]
+    for _, name, constructor in sorted(constructors, key=lambda item: item[:2]):
+        if (backing := evidence_of(constructor)) is None:
+            raise KeyError(f"api_errors.{name} has no evidence; mark it with @backed(...)")
+        yield EvidenceEntry("errors", name, backing)
     for name, evidence in job_schemas.STATUSES.items():
         yield EvidenceEntry("statuses", name, evidence)
     for name, evidence in job_schemas.EVENT_TEXTS.items():
         yield EvidenceEntry("events", name, evidence)
     for name, evidence in job_schemas.STEP_TEXTS.items():
         yield EvidenceEntry("events", f"step, {name}", evidence)
-
-
-def _error_entries() -> Iterator[EvidenceEntry]:
-    """Yield an entry for each constructor of `api_errors`; those of `SERVICE_FAILURES` come last."""
-    constructors = [
-        (constructor in api_errors.SERVICE_FAILURES, name, constructor)
-        for name, constructor in inspect.getmembers(api_errors, inspect.isfunction)
-        if constructor.__module__ == api_errors.__name__ and not name.startswith("_")
-    ]
-    for _, name, constructor in sorted(constructors, key=lambda item: item[:2]):
-        if (evidence := evidence_of(constructor)) is None:
-            raise KeyError(f"api_errors.{name} has no evidence; mark it with @backed(...)")
-        yield EvidenceEntry("errors", name, evidence)
 
 
 def fidelity() -> dict[str, Any]:

@@ -1,15 +1,65 @@
-"""Call the ASGI application without event loop, thread or socket."""
+"""Call the fake in this process, without event loop, thread or socket; transports for httpx and httpx2 do so."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope
 
-from .connections import CONNECTION_KEY, Ending, InProcessConnection
+from ..usage_errors import FakeUsageError
+from .request import CONNECTION_KEY, Connection, Ending, T
+
+_ERRORS: Mapping[Ending, tuple[str, str]] = {
+    "timeout": ("ReadTimeout", "The read operation timed out"),
+    "disconnect": ("RemoteProtocolError", "Server disconnected without sending a response."),
+    "refuse": ("ConnectError", "[Errno 111] Connection refused"),
+}
+"""What either library raises, with its own texts."""
+
+
+class InProcessConnection(Connection):
+    """No connection at all: it keeps what would have become of one.
+
+    Args:
+        patience_s: how many seconds the client waits for a response; None for no limit.
+    """
+
+    __slots__ = ("client_error", "ending", "patience_s")
+
+    can_close = True
+
+    def __init__(self, patience_s: float | None = None) -> None:
+        self.patience_s = patience_s
+        self.ending: Ending | None = None
+        self.client_error: tuple[tuple[str, ...], str] = ((), "")
+
+    def set_client_error(self, names: tuple[str, ...], text: str) -> None:
+        """Keep it for the transport."""
+        self.client_error = (names, text)
+
+    async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+        """Let virtual time pass until the response comes or the client's timeout is over."""
+        # a script that names what the client raises does not wait for one that would wait for ever
+        patience_s = 0.0 if self.patience_s is None and self.client_error[0] else self.patience_s
+        if patience_s is not None and seconds > patience_s:
+            pass_time(patience_s)
+            self.ending = "timeout"
+            return False
+        pass_time(seconds)
+        return True
+
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Run it here: there are no other requests."""
+        return work()
+
+    async def close(self, receive: Receive, *, reset: bool) -> None:
+        """Keep how the request ended."""
+        self.ending = "refuse" if reset else "disconnect"
 
 
 @dataclass(slots=True)
@@ -74,20 +124,14 @@ def call_app(
         "query_string": query,
         "root_path": "",
         "headers": [(name.lower(), value) for name, value in headers],
-        "client": None,
-        "server": None,
         "state": {CONNECTION_KEY: connection},
     }
+    return _run(app, scope, body, connection)
+
+
+def _run(app: ASGIApp, scope: Scope, body: bytes, connection: InProcessConnection) -> InProcessResponse:
     response = InProcessResponse()
-    _run(app, scope, body, response)
-    response.ending, response.client_error = connection.ending, connection.client_error
-    if method == "HEAD":
-        response.chunks.clear()  # a server does the same
-        response.ending = None if response.status else response.ending  # an empty body cannot be cut short
-    return response
 
-
-def _run(app: ASGIApp, scope: Scope, body: bytes, response: InProcessResponse) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -102,6 +146,94 @@ def _run(app: ASGIApp, scope: Scope, body: bytes, response: InProcessResponse) -
     try:
         next(steps)
     except StopIteration:
-        return
-    steps.close()
-    raise RuntimeError(f"{scope['method']} {scope['path']}: the application suspended; it may await the body only")
+        pass
+    else:
+        steps.close()
+        raise RuntimeError(f"{scope['method']} {scope['path']}: the application suspended; it may await the body only")
+    response.ending, response.client_error = connection.ending, connection.client_error
+    if scope["method"] == "HEAD":
+        response.chunks.clear()  # a server does the same
+        response.ending = None if response.status else response.ending  # an empty body cannot be cut short
+    return response
+
+
+def transport(app: ASGIApp, library: ModuleType | None = None) -> Any:
+    """Return a transport of *library* (``httpx``, the default, or ``httpx2``) for ``Client`` and ``AsyncClient``.
+
+    It is both libraries' ``BaseTransport`` and ``AsyncBaseTransport``, which no one type can say: hence `Any`.
+    """
+    if library is None:
+        import httpx as library
+    if not hasattr(library, "BaseTransport"):
+        raise FakeUsageError(f"library must be the module httpx or httpx2, got {library!r}")
+    return _transport_class(library)(app)
+
+
+def _transport_error(library: ModuleType, response: InProcessResponse, ending: Ending, request: Any) -> Any:
+    """Return what *library* raises without a response: what a script has named, if it has that, or the usual."""
+    names, text = response.client_error
+    usual, usual_text = _ERRORS[ending]
+    for name in names:
+        error = getattr(library, name, None)
+        if isinstance(error, type) and issubclass(error, library.TransportError):
+            return error(text or usual_text, request=request)
+    return getattr(library, usual)(usual_text, request=request)
+
+
+@cache
+def _transport_class(library: ModuleType) -> Any:
+    """Make the class for one library, since each of them checks for its own base classes."""
+    base: Any = library.BaseTransport
+    async_base: Any = library.AsyncBaseTransport
+    truncated_stream = _truncated_stream_class(library)
+
+    class FakeTransport(base, async_base):  # type: ignore[misc]
+        """Hands requests to the fake in this process; where a fault hits one, it raises what the library would."""
+
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        def handle_request(self, request: Any) -> Any:
+            """Answer a request of a ``Client``."""
+            return self._respond(request, request.read())
+
+        async def handle_async_request(self, request: Any) -> Any:
+            """Answer a request of an ``AsyncClient``."""
+            return self._respond(request, await request.aread())
+
+        def _respond(self, request: Any, body: bytes) -> Any:
+            patience_s = request.extensions.get("timeout", {}).get("read")
+            url, headers = request.url, request.headers.raw
+            response = call_app(self._app, request.method, url.raw_path, headers, body, patience_s, url.scheme)
+            if response.ending and not response.status:
+                raise _transport_error(library, response, response.ending, request)
+            stream = truncated_stream(response) if response.ending else library.ByteStream(response.body)
+            return library.Response(response.status, headers=response.headers, stream=stream)
+
+    return FakeTransport
+
+
+@cache
+def _truncated_stream_class(library: ModuleType) -> Any:
+    """Make the class of a body that ends before its time, for one library."""
+
+    class TruncatedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
+        """Yields what came of the body, then raises."""
+
+        def __init__(self, response: InProcessResponse) -> None:
+            self._body = response.body
+            self._expected = dict(response.headers)[b"content-length"].decode()
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield self._body
+            raise self._error()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self._body
+            raise self._error()
+
+        def _error(self) -> Any:
+            sizes = f"(received {len(self._body)} bytes, expected {self._expected})"
+            return library.RemoteProtocolError(f"peer closed connection without sending complete message body {sizes}")
+
+    return TruncatedStream

@@ -64,21 +64,6 @@ def document(operations: Iterable[Operation]) -> Schema:
 
 def _path_item(operation: Operation) -> Schema:
     statuses = sorted({int(answer[:3]) for answer in (*operation.evidence, *SHARED_EVIDENCE)})
-    item: Schema = {
-        "operationId": operation.name,
-        "tags": [operation.path.split("/")[2]],
-        "parameters": _parameters(operation),
-    }
-    body = {"multipart/form-data": operation.form} if operation.form else {}
-    if operation.request:
-        body = {"application/json": ref(operation.request.__name__)}
-    if body:
-        content = {media_type: {"schema": schema} for media_type, schema in body.items()}
-        item["requestBody"] = {"required": True, "content": content}
-    return {**item, "responses": {str(status): _response(operation, status) for status in statuses}}
-
-
-def _parameters(operation: Operation) -> list[Schema]:
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in operation.path_parameters
@@ -89,28 +74,39 @@ def _parameters(operation: Operation) -> list[Schema]:
     for parameter in in_query:
         if parameter["schema"].get("type") == "object":
             parameter |= {"style": "deepObject", "explode": True}
-    return [*in_path, *in_query]
+    item: Schema = {
+        "operationId": operation.name,
+        "tags": [operation.path.split("/")[2]],
+        "parameters": [*in_path, *in_query],
+    }
+    body = {"multipart/form-data": operation.form} if operation.form else {}
+    if operation.request:
+        body = {"application/json": ref(operation.request.__name__)}
+    if body:
+        content = {media_type: {"schema": schema} for media_type, schema in body.items()}
+        item["requestBody"] = {"required": True, "content": content}
+    return {**item, "responses": {str(status): _response(operation, status) for status in statuses}}
 
 
 def _response(operation: Operation, status: int) -> Schema:
-    response: Schema = {"description": HTTPStatus(status).phrase, "content": _content(operation, status)}
-    for link in operation.links if status == HTTPStatus.OK else ():
-        schema: Schema = {"operationId": link.operation, "parameters": dict(link.parameters)}
-        if link.body is not None:
-            schema["requestBody"] = dict(link.body)
-        response.setdefault("links", {})[f"{link.operation} by {', '.join(link.parameters) or 'body'}"] = schema
-    return response
-
-
-def _content(operation: Operation, status: int) -> Schema:
+    media: dict[str, Schema] = {}
     if status == HTTPStatus.OK:
         in_json = {"application/json": ref(operation.response)} if operation.response else {}
-        return {media_type: {"schema": schema} for media_type, schema in {**in_json, **operation.other_media}.items()}
-    from_gateway = status == HTTPStatus.UNAUTHORIZED
-    refusal = ref(FILES_REFUSAL if operation.group.error_detail and not from_gateway else REFUSAL)
-    if status == HTTPStatus.BAD_REQUEST and operation.has_usage_errors:
-        refusal = {"anyOf": [refusal, ref("FakeError")]}
-    return {"application/json": {"schema": refusal}}
+        media = {**in_json, **operation.other_media}
+    else:
+        from_gateway = status == HTTPStatus.UNAUTHORIZED
+        refusal = ref(FILES_REFUSAL if operation.group.error_detail and not from_gateway else REFUSAL)
+        if status == HTTPStatus.BAD_REQUEST and operation.has_usage_errors:
+            refusal = {"anyOf": [refusal, ref("FakeError")]}
+        media = {"application/json": refusal}
+    content = {media_type: {"schema": schema} for media_type, schema in media.items()}
+    response: Schema = {"description": HTTPStatus(status).phrase, "content": content}
+    for link in operation.links if status == HTTPStatus.OK else ():
+        target: Schema = {"operationId": link.operation, "parameters": dict(link.parameters)}
+        if link.body is not None:
+            target["requestBody"] = dict(link.body)
+        response.setdefault("links", {})[f"{link.operation} by {', '.join(link.parameters) or 'body'}"] = target
+    return response
 
 
 def request_schemas() -> dict[str, Schema]:
@@ -121,17 +117,14 @@ def request_schemas() -> dict[str, Schema]:
     definitions: dict[str, Schema] = schema["$defs"]
     for (name, member), stricter in STRICTER_MEMBERS.items():
         definitions[name]["properties"][member] = stricter
-    definitions["MethodBody"]["oneOf"] = [_method_alternative(method) for method in METHODS]
+    # a method of one type has no other's part, and for reinforcement its own
+    alternatives: dict[str, Schema] = {}
+    for method in METHODS:
+        others: Schema = {name: {"type": "null"} for name in METHODS if name != method}
+        alternatives[method] = {"properties": {"type": {"const": method}, **others}}
+    alternatives["reinforcement"]["properties"]["reinforcement"] = {"type": "object"}
+    alternatives["reinforcement"]["required"] = ["reinforcement"]
+    definitions["MethodBody"]["oneOf"] = list(alternatives.values())
     grader: dict[str, Any] = TypeAdapter(Grader).json_schema(ref_template=template)
     grader.pop("$defs")
     return {**definitions, "Grader": grader}
-
-
-def _method_alternative(method: str) -> Schema:
-    """Describe ``method`` of this type: it has no other's part, and for reinforcement its own."""
-    others: Schema = {name: {"type": "null"} for name in METHODS if name != method}
-    alternative: Schema = {"properties": {"type": {"const": method}, **others}}
-    if method == "reinforcement":
-        alternative["properties"][method] = {"type": "object"}
-        alternative["required"] = [method]
-    return alternative

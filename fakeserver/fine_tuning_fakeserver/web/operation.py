@@ -69,7 +69,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One operation: what is requested and answered, what is known of it, and the function that runs it.
+    """One operation: its request and response, the evidence for them, and the function that runs it.
 
     Args:
         name: its name, such as ``create_job``.

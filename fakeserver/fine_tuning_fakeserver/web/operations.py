@@ -24,7 +24,7 @@ SHARED_EVIDENCE = {
     "401 no key": printed("an answer without a key", "2023, 2026"),
     "413 body too large": inferred("the service's text for files is unknown"),
     "500 bug of the fake": inferred("what the service says of a bug of its own is not imitated"),
-    # refusals that a fault asks for; it can ask for any status from 400 to 599
+    # refusals by a fault, which can have any status from 400 to 599
     "429 rate limit, fault": printed("chats that were one too many, and without quota", "2023 to 2026"),
     "500 fault": inferred("the guide to error codes has how it begins"),
     "503 fault": inferred("the guide to error codes has the text"),

@@ -1,11 +1,12 @@
-"""One request: path, query, headers and body, how they are read, and the checks that operations share."""
+"""One request: its connection, path, query, headers and body, how they are read, and the checks operations share."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -18,6 +19,14 @@ from ..account.world import World
 from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
 from .upload_form import FILE_PARTS, FormReader, UploadForm
+
+CONNECTION_KEY = "fine_tuning_fakeserver.connection"
+"""Where a request's ``scope["state"]``, which a server copies for each request, has its connection."""
+
+T = TypeVar("T")
+
+Ending: TypeAlias = Literal["timeout", "disconnect", "refuse"]
+"""How a request ends without a whole response: the client has waited too long, was disconnected, or never let in."""
 
 
 class ClientGoneError(Exception):
@@ -219,3 +228,56 @@ def choice_of(query: dict[str, str], name: str, allowed: tuple[str, ...]) -> str
         choices = " or ".join(f"'{choice}'" for choice in allowed)
         raise field_error(name, "literal_error", f"Input should be {choices}", value)
     return str(value)
+
+
+class Connection:
+    """The connection of a server that is not the fake's own: it can be delayed, and not closed."""
+
+    __slots__ = ()
+
+    can_close = False
+
+    def set_client_error(self, names: tuple[str, ...], text: str) -> None:
+        """Set what the client raises if it gets no response: the first of *names* that its library has.
+
+        This works in process only; over a socket a client raises what it makes of the connection.
+        """
+
+    async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
+        """Delay the response; return False if the client does not wait that long.
+
+        On a socket these are real seconds. In process nobody waits: virtual time passes, by a call of *pass_time*.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await wait_disconnected(receive)
+        except TimeoutError:
+            return True
+        return False
+
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Run *work*, which takes long, while other requests go on; in process, where nothing may wait, at once."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # a server that runs on another library, or none
+            return work()
+        return await asyncio.to_thread(work)
+
+    async def close(self, receive: Receive, *, reset: bool) -> None:
+        """Close the connection, or with *reset* abort it, as if nobody had listened."""
+        raise NotImplementedError
+
+
+_FOREIGN = Connection()
+
+
+def connection_of(scope: Scope) -> Connection:
+    """Return the connection of a request."""
+    connection = scope.get("state", {}).get(CONNECTION_KEY)
+    return connection if isinstance(connection, Connection) else _FOREIGN
+
+
+async def wait_disconnected(receive: Receive) -> None:
+    """Wait until the client, whose request has been read, disconnects."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

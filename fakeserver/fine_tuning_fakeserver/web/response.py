@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from ..account.account import Account
-from ..api_errors import ApiError
+from ..api_errors import ApiError, invalid_url, unknown_url, wrong_method
 from ..domain import ids
 from .operation import CONTROL, GATEWAY, Header, RouteGroup
+
+_NOT_MODELLED = (
+    *("assistants", "audio", "batches", "chatkit", "containers", "conversations", "embeddings", "evals", "images"),
+    *("moderations", "organization", "projects", "realtime", "responses", "skills", "threads", "vector_stores"),
+    "videos",
+)
+"""First parts of the paths that the service has besides (spec: OpenAI's document)."""
+_MODELLED = "fine-tuning, files, uploads, models, /v1/chat/completions and /v1/completions"
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -73,20 +81,16 @@ def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -
         detail: False where the account's dialect has no ``detail`` at all.
     """
     if error.status == 401:
-        return _gateway_error(error)
+        # recording of 2023-08: the gateway's 401 is the same for every operation
+        text = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False) + "\n"
+        response = whole_response(text.encode(), status=error.status)
+        response.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))
+        response.group = GATEWAY
+        return response
     body: dict[str, Any] = {"error": error.body()}
     if group.error_detail and detail:
         body["detail"] = {"message": error.message, "code": error.code}
     return json_response(body, group, error.status)
-
-
-def _gateway_error(error: ApiError) -> ApiResponse:
-    """Return the gateway's 401, which is the same for every operation (recording of 2023-08)."""
-    body = json.dumps({"error": error.body()}, indent=error.indent, ensure_ascii=False).encode() + b"\n"
-    response = whole_response(body, status=error.status)
-    response.headers.append((b"www-authenticate", b'Basic realm="OpenAI API"'))
-    response.group = GATEWAY
-    return response
 
 
 def usage_error_response(message: str, status: int = 400) -> ApiResponse:
@@ -116,3 +120,54 @@ def add_request_id(response: ApiResponse, group: RouteGroup, account: Account, o
         headers.append((b"x-envoy-upstream-service-time", elapsed_ms))
     headers.append((b"x-request-id", request.encode()))
     headers.extend(group.headers)
+
+
+def not_modelled_response(methods: tuple[str, ...], method: str, path: str) -> ApiResponse | None:
+    """Return the response for what only the service has: never one that the service could have given."""
+    root, _, rest = path.lstrip("/").partition("/")
+    if methods or root != "v1" or rest.partition("/")[0] not in _NOT_MODELLED:
+        return None
+    return usage_error_response(f"fake-fine-tuning does not implement {method} {path}; it implements {_MODELLED}", 404)
+
+
+def redirect_response(scope: Scope) -> ApiResponse | None:
+    """Return 307 for a list of jobs with a slash at its end (recording of 2023-10).
+
+    DIVERGES: the recorded one leads from https to http; here it stays where it is, and keeps the query.
+    """
+    path: str = scope["path"]
+    if path != "/v1/fine_tuning/jobs/":
+        return None
+    location = absolute_url(scope, path.rstrip("/").encode())
+    return ApiResponse(307, [(b"location", location), (b"content-length", b"0")], b"")
+
+
+def absolute_url(scope: Scope, path: bytes) -> bytes:
+    """Return the URL of *path* on the host that the request names, with the request's query."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    return b"%s://%s%s%s" % (scope["scheme"].encode(), host, path, query)
+
+
+def unknown_route_response(
+    methods: tuple[str, ...], method: str, path: str, *, as_invalid: bool = False
+) -> ApiResponse:
+    """Return the response for an unknown path, or for a known one that has other *methods* only.
+
+    Args:
+        methods: the methods of the path; none if it is unknown.
+        method: the request's method.
+        path: the request's path.
+        as_invalid: whether the account's dialect calls unknown URLs invalid.
+    """
+    if path.startswith("/_fake") or not path.startswith("/v1"):
+        kind = "method" if methods else "route"
+        return usage_error_response(f"unknown {kind} of fake-fine-tuning: {method} {path}; the API is under /v1", 404)
+    if methods:
+        refusal = error_response(wrong_method(method, path), GATEWAY)
+        # inferred: RFC 9110 has a 405 name them; the headers of a recorded one are not known
+        allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+        refusal.headers.append((b"allow", ", ".join(allowed).encode()))
+        return refusal
+    error = invalid_url(method, path) if as_invalid or path == "/v1/files/" else unknown_url(method, path)
+    return error_response(error, GATEWAY)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..clock import steady
-from .connections import CONNECTION_KEY, Connection, wait_disconnected
+from .request import CONNECTION_KEY, Connection, wait_disconnected
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
@@ -122,7 +122,11 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
     """Serve *app* for as long as the context lasts; yield the API's base URL."""
     with bind(host, port) as listener:
         server = uvicorn.Server(config(app))
-        loop = _new_loop(server.config.get_loop_factory())  # in this thread: a test may forbid sockets soon
+        # in this thread: a test may forbid sockets soon
+        loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
+        # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
+        with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
+            loop.time = steady  # type: ignore[method-assign]
 
         def run() -> None:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -135,11 +139,3 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
         finally:
             server.should_exit = True
             thread.join()
-
-
-def _new_loop(factory: Callable[[], asyncio.AbstractEventLoop] | None) -> asyncio.AbstractEventLoop:
-    """Return a loop whose timers no test can freeze: a frozen one would never see that it has to stop."""
-    loop = (factory or asyncio.new_event_loop)()
-    with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
-        loop.time = steady  # type: ignore[method-assign]
-    return loop

@@ -70,15 +70,7 @@ class FormReader:
         self._preamble = b"\n"
         self._started = False
         self._error: ApiError | None = None
-        try:
-            self._parser = MultipartParser(boundary, self._callbacks())
-            self._parser.logger = _SILENT  # its complaints are in the answer
-        except FormParserError as error:
-            raise bad_multipart(str(error)) from None
-
-    def _callbacks(self) -> MultipartCallbacks:
-        return {
-            "on_part_begin": self._begin_part,
+        callbacks: MultipartCallbacks = {
             "on_header_field": self._add_name,
             "on_header_value": self._add_value,
             "on_header_end": self._end_header,
@@ -87,26 +79,27 @@ class FormReader:
             "on_part_end": self._end_part,
             "on_end": self._end,
         }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+            self._parser.logger = _SILENT  # its complaints are in the answer
+        except FormParserError as error:
+            raise bad_multipart(str(error)) from None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next chunk."""
         if self._error:
             return
         if not self._started:
-            chunk = self._skip_preamble(chunk)
+            # a form may begin with text for people (RFC 2046, 5.1.1)
+            self._preamble += chunk
+            start = self._preamble.find(self._delimiter) + 1
+            self._started = start > 0
+            chunk = self._preamble[start:] if self._started else b""
+            self._preamble = b"" if self._started else self._preamble[-len(self._delimiter) :]
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             self._error = bad_multipart(str(error))
-
-    def _skip_preamble(self, chunk: bytes) -> bytes:
-        """Return what of *chunk* belongs to the form, which may begin with text for people (RFC 2046, 5.1.1)."""
-        self._preamble += chunk
-        start = self._preamble.find(self._delimiter) + 1
-        self._started = start > 0
-        form = self._preamble[start:] if self._started else b""
-        self._preamble = b"" if self._started else self._preamble[-len(self._delimiter) :]
-        return form
 
     def finish(self) -> UploadForm:
         """Return the whole form.
@@ -119,10 +112,6 @@ class FormReader:
         if not self._ended:
             raise bad_multipart("the body ends before the closing boundary")
         return self.form
-
-    def _begin_part(self) -> None:
-        self._headers = {}
-        self._writer = BlobWriter()
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -155,6 +144,8 @@ class FormReader:
             return
         name = self._part_name()
         self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
+        self._headers = {}
+        self._writer = BlobWriter()
 
     def _end(self) -> None:
         self._ended = True

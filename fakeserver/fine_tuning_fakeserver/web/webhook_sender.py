@@ -76,7 +76,7 @@ class WebhookSender:
                     self._changed.notify_all()
 
     def _send_or_wait(self, client: httpx.Client) -> bool:
-        """Send one delivery, or wait for the next; return False when there is none."""
+        """Send one delivery, or wait for the next; return False when no delivery is pending."""
         wakes = self._wakes
         due = None if self._is_stopped else webhooks.next_delivery(self._service)
         if due and due.delivery:

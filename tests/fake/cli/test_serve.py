@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli.serve import AccessLog, ControlTokenMiddleware
-from fine_tuning_fakeserver.web.transports import transport
+from fine_tuning_fakeserver.web.in_process import transport
 from serve_process import KEY, end, line, started
 
 

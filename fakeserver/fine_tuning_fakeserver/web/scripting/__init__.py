@@ -1,1 +1,1 @@
-"""Answers that a test has prepared, for whatever client asks: queues of items, and what an item means."""
+"""Play scripted answers: queues of items, and how an item becomes a response."""

@@ -7,6 +7,7 @@ agrees. A job that was created "succeeded" can be retrieved, has events and a mo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ...account.recorded_calls import call_ids, request_options
@@ -23,14 +24,24 @@ from .. import dialect_adapter
 from ..operation import Operation
 from ..request import ApiRequest, form_fields
 from ..response import ApiResponse
-from .exceptions import ConnectionFailure, response_for_exception
-from .items import FileItem, InvalidScriptItem, Json, ObjectItem, PageItem, ScriptItem, StatusItem, parse_item
+from .items import (
+    ConnectionFailure,
+    FileItem,
+    InvalidScriptItem,
+    Json,
+    ObjectItem,
+    PageItem,
+    ScriptItem,
+    StatusItem,
+    parse_item,
+    response_for_exception,
+)
 
 ROW = '{"messages":[{"role":"user","content":"Say %d."},{"role":"assistant","content":"%d"}]}'
 ROWS = "\n".join(ROW % (number, number) for number in range(10)) + "\n"
 """The content of a training file that only a script has named: the fewest rows a job can be trained with."""
 
-HINT = "; None lets the twin answer, and {'create_job': […]} keeps answers for one operation"
+HINT = "; None lets the fake answer, and {'create_job': […]} keeps answers for one operation"
 
 _MAKING = ("upload_file", "retrieve_file")
 _STATUS_AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job": "queued"}
@@ -38,10 +49,10 @@ _STATUS_AFTER = {"cancel_job": "cancelled", "pause_job": "paused", "resume_job":
 
 
 class UnexpectedCallError(FakeUsageError):
-    """A strict script has no answer left for a call."""
+    """A strict script has no answer left for a request."""
 
 
-def respond(operation: Operation, call: ApiRequest) -> Any:
+def respond(operation: Operation, request: ApiRequest) -> Any:
     """Return the answer of the innermost script that has one, or else the fake's own.
 
     A connection that a script breaks is a `ConnectionFailure`.
@@ -50,9 +61,9 @@ def respond(operation: Operation, call: ApiRequest) -> Any:
         ApiError: an error is scripted, or it is the fake's own.
         FakeUsageError: the next item does not fit, or a script is strict, and no answer is left.
     """
-    item = _next_item(operation.name, call)
+    item = _next_item(operation.name, request)
     if item is None:
-        return _with_overrides(operation.run(call), call)
+        return _with_overrides(operation.run(request), request)
     if isinstance(item, ApiError):
         raise item
     if isinstance(item, ConnectionFailure):
@@ -60,21 +71,21 @@ def respond(operation: Operation, call: ApiRequest) -> Any:
     if isinstance(item, FileItem):
         return ApiResponse(200, [(b"content-length", b"%d" % len(item.body))], item.body)
     if isinstance(item, PageItem):
-        known = iter([job["id"] for job in jobs.snapshot(call.service)] if operation.name == "list_jobs" else [])
-        data = [_listed_object(each, operation, call, known) for each in item.items]
+        known = iter([job["id"] for job in jobs.snapshot(request.service)] if operation.name == "list_jobs" else [])
+        data = [_listed_object(each, operation, request, known) for each in item.items]
         return {"object": "list", "data": data, "has_more": False, **item.page}
     if isinstance(item, StatusItem) or operation.response is JOB:
-        return _job(item, operation, call, call.path.get("job_id"))
+        return _job(item, operation, request, request.path.get("job_id"))
     assert isinstance(item, ObjectItem)
-    return _object(item.values, operation, call)
+    return _object(item.values, operation, request)
 
 
-def _next_item(operation: str, call: ApiRequest) -> ScriptItem:
-    """Return the item that answers a call, taken from its script; None leaves it to the fake."""
-    scripts = call.scripts.scripts
+def _next_item(operation: str, request: ApiRequest) -> ScriptItem:
+    """Return the item that answers a request, taken from its script; None leaves it to the fake."""
+    scripts = request.scripts.scripts
     for script in reversed(scripts):
         if script.has_answer(operation):
-            scripted = ScriptedCall(operation, call_ids(call.path), _options(call), script.calls)
+            scripted = ScriptedCall(operation, call_ids(request.path), _options(request), script.calls)
             item = _resolve(script, scripted)
             script.take(operation)
             return item
@@ -108,25 +119,25 @@ def _resolve(script: Script, call: ScriptedCall) -> ScriptItem:
         raise InvalidScriptItem(f"{error}{'' if callable(raw) else f', which is kept{hint}'}") from None
 
 
-def _options(call: ApiRequest) -> Json:
+def _options(request: ApiRequest) -> Json:
     """Return the options of a request; none where its body cannot be read, of which the fake complains itself."""
-    query: str = call.scope["query_string"].decode("latin-1")
-    return request_options(query, call.body, form_fields(call.form))
+    query: str = request.scope["query_string"].decode("latin-1")
+    return request_options(query, request.body, form_fields(request.form))
 
 
-def _listed_object(item: ScriptItem, operation: Operation, call: ApiRequest, known: Iterator[str]) -> Json:
+def _listed_object(item: ScriptItem, operation: Operation, request: ApiRequest, known: Iterator[str]) -> Json:
     """Return an object of a list; jobs without an id are the *known* ones, newest first, and then new ones."""
     if operation.name == "list_jobs":
         identifier = item.values.get("id") if isinstance(item, ObjectItem) else None
-        return _job(item, operation, call, identifier or next(known, None))
+        return _job(item, operation, request, identifier or next(known, None))
     assert isinstance(item, ObjectItem)
     if operation.name != "list_job_events":
         return item.values
-    call.scripts.events += 1
+    request.scripts.events += 1
     return {
         "object": "fine_tuning.job.event",
-        "id": ids.derived_id("event", call.service.settings.seed, "scripted", call.scripts.events),
-        "created_at": int(call.service.clock.now()),
+        "id": ids.derived_id("event", request.service.settings.seed, "scripted", request.scripts.events),
+        "created_at": int(request.service.clock.now()),
         "level": "info",
         "message": "",
         "data": {},
@@ -135,36 +146,36 @@ def _listed_object(item: ScriptItem, operation: Operation, call: ApiRequest, kno
     }
 
 
-def _job(item: ScriptItem, operation: Operation, call: ApiRequest, identifier: str | None) -> Json:
+def _job(item: ScriptItem, operation: Operation, request: ApiRequest, identifier: str | None) -> Json:
     """Return a job as scripted; the fake's own job goes there, too, as far as it can."""
     values = {"status": item.status} if isinstance(item, StatusItem) else dict(getattr(item, "values", {}))
     status = values.pop("status", _STATUS_AFTER.get(operation.name))
-    identifier = _job_id(values, operation, call, identifier)
-    is_reached = status is None or _drive_to(call.service, identifier, str(status))
-    job, overrides = jobs.snapshot_of(call.service, identifier), call.scripts.overrides
+    identifier = _job_id(values, operation, request, identifier)
+    is_reached = status is None or _drive_to(request.service, identifier, str(status))
+    job, overrides = jobs.snapshot_of(request.service, identifier), request.scripts.overrides
     overrides[identifier] = {**overrides.get(identifier, {}), **_lasting_overrides(values, job)}
     # a status that the fake cannot have is shown once: a loop that waits for another must come to its end
     return {**job, **overrides[identifier], **values, **({} if is_reached else {"status": status})}
 
 
-def _job_id(values: Json, operation: Operation, call: ApiRequest, identifier: str | None) -> str:
+def _job_id(values: Json, operation: Operation, request: ApiRequest, identifier: str | None) -> str:
     """Return the id of the job that *values* describe; it is put into the account if it is not there."""
     identifier = identifier or values.get("id")
     if not isinstance(identifier, str | None):
         raise FakeUsageError(f"a scripted job's id must be a string, got {identifier!r}")
-    if operation.name == "create_job" and identifier not in call.service.account.jobs:
-        if created := _create_job(operation, call, identifier):
+    if operation.name == "create_job" and identifier not in request.service.account.jobs:
+        if created := _create_job(operation, request, identifier):
             return created
-        sent = {name: value for name, value in _options(call).items() if value is not None}
+        sent = {name: value for name, value in _options(request).items() if value is not None}
         values |= {name: sent[name] for name in ("model", "training_file") if name in sent and name not in values}
-    return _ensure_job(call.service, identifier, values)
+    return _ensure_job(request.service, identifier, values)
 
 
-def _create_job(operation: Operation, call: ApiRequest, identifier: str | None) -> str | None:
+def _create_job(operation: Operation, request: ApiRequest, identifier: str | None) -> str | None:
     """Let the fake create the job of a request, under this id if there is one; return None where it would refuse."""
-    service = call.service
+    service = request.service
     try:
-        sent = parse_json(call.body)
+        sent = parse_json(request.body)
         dialect_adapter.take_own_members(service.account.dialect, sent)
         body = parse(CreateJobBody, sent)
         for file in (body.training_file, body.validation_file):
@@ -175,7 +186,7 @@ def _create_job(operation: Operation, call: ApiRequest, identifier: str | None) 
         return None
     if identifier is not None:
         seeding.reserve_next_id(service, "job", identifier)
-    return str(operation.run(call)["id"])
+    return str(operation.run(request)["id"])
 
 
 def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
@@ -187,9 +198,9 @@ def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
     members = {name: values[name] for name in ("metadata", "suffix", "seed") if values.get(name) is not None}
     if identifier is not None:
         seed["id"] = identifier
-    for wanted in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
+    for fields in ({**members, "model": values.get("model")}, {"metadata": members.get("metadata")}, {}):
         try:
-            return str(seeding.seed_job(service, seeding.JobSeed.parse({**seed, **wanted}))["id"])
+            return str(seeding.seed_job(service, seeding.JobSeed.parse({**seed, **fields}))["id"])
         except (ApiError, FakeUsageError):
             continue  # a test may script what the service would refuse: then only the answer has it
     raise FakeUsageError(f"a job cannot be scripted as {identifier!r}: no path can hold that id")
@@ -221,45 +232,31 @@ def _drive_to(service: Service, identifier: str, status: str) -> bool:
             jobs.pause(service, identifier)
         else:
             if status in ("failed", "succeeded"):
-                _plan_outcome(service, identifier, status)
+                with suppress(FakeUsageError):  # past its training, it ends as it does
+                    steering.set_job_plan(service, identifier, {"outcome": status})
             steering.advance_to(service, status, identifier)
     except (ApiError, FakeUsageError):
         pass  # what could be done on the way stays done
     return bool(jobs.snapshot_of(service, identifier)["status"] == status)
 
 
-def _plan_outcome(service: Service, identifier: str, outcome: str) -> None:
-    try:
-        steering.set_job_plan(service, identifier, {"outcome": outcome})
-    except FakeUsageError:
-        pass  # past its training, it ends as it does
-
-
-def _object(values: Json, operation: Operation, call: ApiRequest) -> Json:
+def _object(values: Json, operation: Operation, request: ApiRequest) -> Json:
     """Return another object: the fake's own answer with the scripted members, or only these where the fake refuses."""
     try:
         if operation.name == "upload_file" and isinstance(values.get("id"), str):
-            _name_upload(call, values["id"])
-        answer = operation.run(call)
+            part = request.form.parts.get("file") if request.form else None
+            if request.form and part:  # the file gets this id, unless the fake would refuse it
+                purpose = request.form.text("purpose")
+                files.check_new_file(files.NewFile(part.content, part.filename or "upload", purpose))
+                seeding.reserve_next_id(request.service, "file", values["id"])
+        answer = operation.run(request)
     except ApiError:
         answer = {}
     if not isinstance(answer, dict):
         raise FakeUsageError(f"{operation.name} cannot be scripted with a dict: {values!r}")
     if isinstance(answer.get("id"), str) and operation.name in _MAKING:
-        call.scripts.overrides[answer["id"]] = _lasting_overrides(values, answer)
+        request.scripts.overrides[answer["id"]] = _lasting_overrides(values, answer)
     return {**answer, **values}
-
-
-def _name_upload(call: ApiRequest, identifier: str) -> None:
-    """Give the file of an upload this id, unless the fake would refuse the file.
-
-    Raises:
-        ApiError: it would.
-    """
-    part = call.form.parts.get("file") if call.form else None
-    if call.form and part:
-        files.check_new_file(files.NewFile(part.content, part.filename or "upload", call.form.text("purpose")))
-        seeding.reserve_next_id(call.service, "file", identifier)
 
 
 def _lasting_overrides(values: Json, answer: Json) -> Json:
@@ -270,15 +267,11 @@ def _lasting_overrides(values: Json, answer: Json) -> Json:
     return {name: value for name, value in values.items() if value is not None and value != answer.get(name)}
 
 
-def _with_overrides(answer: Any, call: ApiRequest) -> Any:
-    """Return the fake's *answer* with the members that scripts have given to the objects in it."""
-    if not call.scripts.overrides or not isinstance(answer, dict):
+def _with_overrides(answer: Any, request: ApiRequest) -> Any:
+    """Return the fake's *answer*, an object or a list, with the members that scripts have set in its objects."""
+    if not isinstance(answer, dict):
         return answer
     if isinstance(answer.get("data"), list):
-        return {**answer, "data": [_override(item, call) for item in answer["data"]]}
-    return _override(answer, call)
-
-
-def _override(thing: Any, call: ApiRequest) -> Any:
-    members = call.scripts.overrides.get(str(thing.get("id"))) if isinstance(thing, dict) else None
-    return {**thing, **members} if members else thing
+        return {**answer, "data": [_with_overrides(item, request) for item in answer["data"]]}
+    members = request.scripts.overrides.get(str(answer.get("id")))
+    return {**answer, **members} if members else answer
