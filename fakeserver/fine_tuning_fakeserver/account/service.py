@@ -90,16 +90,16 @@ class Service:
         return self.account.settings
 
     @contextmanager
-    def transaction(self, *, looks_count: bool = True) -> Generator[None, None, None]:
+    def transaction(self, *, polls_advance_time: bool = True) -> Generator[None, None, None]:
         """Hold the lock over a request; when it ends in a crash, roll back the account and its clock.
 
         Refusals pass through: an operation refuses before it changes anything.
 
         Args:
-            looks_count: whether polling a job moves time at the pace "polls".
+            polls_advance_time: whether polling a job moves time at the pace "polls".
         """
         with self.lock:
-            self._counts_as_poll = looks_count
+            self._counts_as_poll = polls_advance_time
             kept, mark = len(self.journal), self.clock.mark()
             try:
                 yield

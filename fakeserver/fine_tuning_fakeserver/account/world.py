@@ -18,7 +18,8 @@ from .script_queue import ScriptStack
 from .service import Service
 
 FLUSH_WITHIN_S = 5.0
-"""How long `Sender.flush` waits: less than a target may take, so that a target which waits for the caller gets on."""
+"""Default timeout of `Sender.flush`, in real seconds. Shorter than a webhook target may take to answer: a target that
+itself waits for the flushing thread must not block it for as long."""
 
 
 class Sender(Protocol):
@@ -29,7 +30,7 @@ class Sender(Protocol):
         ...
 
     def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
-        """Send what is due, and wait until all of it has been tried."""
+        """Send what is due; wait until all of it was tried, or *timeout_s* has passed."""
         ...
 
     def stop(self) -> None:
@@ -55,7 +56,7 @@ class AccountSnapshot:
     """An account at one moment, and the requests it has had.
 
     Args:
-        settings: what it was born with.
+        settings: its initial settings.
         born: when, in virtual Unix seconds.
         now: virtual Unix seconds.
         pace: how time passes.
@@ -83,10 +84,10 @@ class World:
     A reset replaces all of these, so that a request or a thread of the account before cannot reach the new one.
 
     Args:
-        settings: what the account is born with.
-        faults: what goes wrong from the beginning, as mappings.
-        paths: the path of each operation that can be made to fail, by its name.
-        sender: makes what sends the webhooks of a service; without it they are collected only.
+        settings: the initial settings.
+        faults: faults that are armed at the start, as mappings.
+        paths: the path of every operation, by its name.
+        sender: creates the sender for a service; without it webhooks are collected only.
 
     Attributes:
         service: the account, its clock and its journal.
@@ -95,7 +96,7 @@ class World:
         scripts: the scripts in use.
         sender: what sends webhooks.
         urls: the base URLs that lead here, the newest last; they outlive a reset.
-        is_handed_out: whether somebody has the application or a transport; it outlives a reset.
+        is_handed_out: whether the application or a transport was given out; it outlives a reset.
         is_reachable: whether any client could have reached the account since it began.
         is_finished: whether the test that the account was for is over.
     """
@@ -137,7 +138,8 @@ class World:
         Args:
             changes: settings that differ from the defaults.
             faults: faults to arm instead of the defaults.
-            defaults: settings, and ``faults`` in a mapping, that later resets return to as well.
+            defaults: new default settings, for this and later resets. A mapping may also hold ``faults``; without
+                them there are no default faults any more.
 
         Raises:
             FakeUsageError: an argument makes no sense; then nothing has changed.

@@ -22,7 +22,7 @@ from ..usage_errors import unknown_name
 from . import models
 from .request_models import CreateJobBody
 
-MAGIC = "fake_"
+METADATA_PREFIX = "fake_"
 """Metadata keys with this prefix change the job's plan: ``fake_outcome``, ``fake_error``, ``fake_queued`` …"""
 
 
@@ -30,8 +30,8 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     """Check a request and decide all about the job that it makes; the account stays as it is.
 
     Raises:
-        ApiError: a step below refuses. Files come before the model (a client's live tests).
-        FakeUsageError: magic metadata makes no plan.
+        ApiError: the request is refused. Files are checked before the model (seen in a client's live tests).
+        FakeUsageError: control metadata makes no plan.
     """
     models.require_fine_tuning_open(account, now)  # before the request itself is looked at (inferred)
     training = _require_file(account, "training_file", body.training_file)
@@ -131,10 +131,14 @@ def plan_from_metadata(plan: Plan, metadata: Mapping[str, str] | None) -> Plan:
         FakeUsageError: a key starts with ``fake_`` and is not a field of a plan, or its value is wrong.
     """
     changes: dict[str, str | int] = {
-        key.removeprefix(MAGIC): value for key, value in (metadata or {}).items() if key.startswith(MAGIC)
+        key.removeprefix(METADATA_PREFIX): value
+        for key, value in (metadata or {}).items()
+        if key.startswith(METADATA_PREFIX)
     }
     if unknown := sorted(set(changes) - set(FIELDS)):
-        raise unknown_name("control key of metadata", MAGIC + unknown[0], [MAGIC + field for field in FIELDS])
+        raise unknown_name(
+            "control key of metadata", METADATA_PREFIX + unknown[0], [METADATA_PREFIX + field for field in FIELDS]
+        )
     step = str(changes.get("fail_at", ""))
     if step.isdecimal():  # values of metadata are strings
         changes["fail_at"] = int(step)

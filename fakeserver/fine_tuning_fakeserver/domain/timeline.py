@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+
 from .dialects.dialect import EVENT_KINDS, EventKind
 from .job_spec import JobSpec
 from .metrics import kept_steps
@@ -19,7 +21,7 @@ from .plan import JobError
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happens at one time; `kind` is a key of `EVENT_KINDS`."""
+    """Something that happens at one time; `kind` is a key of the dialect's event kinds, or ``step``."""
 
     at: float
     kind: str
@@ -45,13 +47,13 @@ class TrainingSegment:
     """Training steps `first` .. `last`; step k is done at ``origin + k * seconds``."""
 
     origin: float
-    seconds: float
+    seconds_per_step: float
     first: int
     last: int
 
     def time_of(self, step: int) -> float:
         """Return when *step* is done."""
-        return self.origin + step * self.seconds
+        return self.origin + step * self.seconds_per_step
 
     def last_done(self, now: float) -> int:
         """Return the last step done at *now*; ``first - 1`` if none is."""
@@ -75,7 +77,7 @@ class TrainingSegment:
 
 Segment: TypeAlias = Event | TrainingSegment
 
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL = TERMINAL_STATUSES
 
 # printed output of 2024-08: events "checkpoint" and "model" 2 s after finished_at, "completed" 7 s after it.
 MODEL_AFTER, COMPLETED_AFTER = 2.0, 7.0

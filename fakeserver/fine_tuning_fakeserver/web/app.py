@@ -1,4 +1,4 @@
-"""The fake as an ASGI application: route a request; read, authorise, apply faults or scripts, run, log, send."""
+"""The fake as an ASGI application: route a request; authorize, read, apply faults or scripts, run, log, send."""
 
 from __future__ import annotations
 
@@ -177,8 +177,8 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
             if operation.group is CONTROL:
                 check_peer(operation, request)
             else:
-                is_recorded = request.service.account.dialect is RECORDED
-                key = request.header(b"authorization") if is_recorded else dialect_adapter.authorization(request)
+                is_default_dialect = request.service.account.dialect is RECORDED
+                key = request.header(b"authorization") if is_default_dialect else dialect_adapter.authorization(request)
                 check_api_key(key, request.service.settings.api_keys)
         except (ApiError, FakeUsageError):
             await drop_body(receive)  # a client that is still sending would not get the answer
@@ -201,7 +201,7 @@ def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFa
     scripts = request.scripts
     is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
     try:
-        with request.service.transaction(looks_count=request.scope["method"] != "HEAD"):
+        with request.service.transaction(polls_advance_time=request.scope["method"] != "HEAD"):
             result = player.respond(operation, request) if is_scripted else operation.run(request)
             if isinstance(result, ConnectionFailure):
                 connection_of(request.scope).set_client_error(result.names, result.text)
