@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from .atomic_files import write_atomically
-from .bundled import FOLDER
+from .cassette_files import FOLDER, write_atomically
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
 from .messages import Interaction, RecordedRequest, RecordedResponse, decode_response
 from .record import RecordOptions, build_metadata, redacted_key, render_cassette

@@ -22,8 +22,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
-from fine_tuning_formats.multipart import MEDIA_TYPE
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.bodies import MEDIA_TYPE
+from fine_tuning_formats.text import is_loopback
 
 from .messages import (
     FIELDS_TYPE,

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar, get_args
 
-from fine_tuning_formats.time_units import UNITS, duration_seconds
+from fine_tuning_formats.text import UNITS, duration_seconds
 
-from .atomic_files import check_writable, read_text
 from .cassette import Cassette, Mode
+from .cassette_files import check_writable, read_text
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE

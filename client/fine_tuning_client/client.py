@@ -10,9 +10,11 @@ from random import random
 from threading import Lock
 from typing import Any, Self, TypeVar
 
-from fine_tuning_client import runners, testing
+from fine_tuning_client import testing
 from fine_tuning_client.arguments import check_positive_seconds, check_whole_number
 from fine_tuning_client.config import (
+    Key,
+    ProviderProfile,
     ResolvedConfig,
     check_headers,
     default_provider,
@@ -22,10 +24,19 @@ from fine_tuning_client.config import (
 )
 from fine_tuning_client.effects import Flow, Stream
 from fine_tuning_client.methods import AsyncMethods, SyncMethods
-from fine_tuning_client.providers import Key, ProviderProfile
 from fine_tuning_client.retries import with_retries
-from fine_tuning_client.runners import EffectContext
-from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async
+from fine_tuning_client.transport import (
+    EffectContext,
+    HttpClient,
+    is_awaited,
+    is_blocking,
+    open_http,
+    open_http_async,
+    run,
+    run_async,
+    stream,
+    stream_async,
+)
 
 T = TypeVar("T")
 
@@ -223,11 +234,11 @@ class FineTuningClient(_Client, SyncMethods):
 
     def _run(self, flow: Flow[T]) -> T:
         with self._connected() as context:
-            return runners.run(with_retries(flow, self._max_retries, random), context)
+            return run(with_retries(flow, self._max_retries, random), context)
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
         with self._connected() as context:
-            yield from runners.stream(with_retries(flow, self._max_retries, random), context)
+            yield from stream(with_retries(flow, self._max_retries, random), context)
 
     @contextmanager
     def _connected(self) -> Iterator[EffectContext]:
@@ -269,11 +280,11 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
 
     async def _run(self, flow: Flow[T]) -> T:
         async with self._connected() as context:
-            return await runners.run_async(with_retries(flow, self._max_retries, random), context)
+            return await run_async(with_retries(flow, self._max_retries, random), context)
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
         repeating = with_retries(flow, self._max_retries, random)
-        async with self._connected() as context, aclosing(runners.stream_async(repeating, context)) as items:
+        async with self._connected() as context, aclosing(stream_async(repeating, context)) as items:
             async for item in items:
                 yield item
 

@@ -18,7 +18,6 @@ from fine_tuning_client.arguments import (
     require_name,
 )
 from fine_tuning_client.effects import Flow, OnProgress, RawResponse, Request, send
-from fine_tuning_client.idempotency import create_once
 from fine_tuning_client.models import (
     DeletionResponse,
     FileListResponse,
@@ -32,6 +31,7 @@ from fine_tuning_client.models import (
     Response,
 )
 from fine_tuning_client.reply_parsing import check_response, parse_response
+from fine_tuning_client.retries import create_once
 
 R = TypeVar("R", bound=Response)
 

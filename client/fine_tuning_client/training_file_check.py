@@ -10,7 +10,7 @@ from os import PathLike
 from typing import BinaryIO, Literal, TypeAlias
 
 from fine_tuning_client.arguments import make_file_part, require_bytes, require_name
-from fine_tuning_formats.hyperparameters import (
+from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
-from fine_tuning_formats.hyperparameters import COMPLETION_MODELS
+from fine_tuning_formats.job_rules import COMPLETION_MODELS
 from fine_tuning_formats.row_rules import (
     CHAT,
     COMPLETION,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fine_tuning_formats.time_units import Duration, duration_seconds
+from fine_tuning_formats.text import Duration, duration_seconds
 
 from ..usage_errors import FakeUsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.job_rules import base_model
 
 from ..control.seeds import JobSeed
 from ..domain.base_models import BASE_MODELS, MODELS_BY_ID, BaseModel
