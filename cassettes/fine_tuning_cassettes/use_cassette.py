@@ -167,7 +167,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             self._warn("nothing was recorded: no request of a client that vcrpy knows went to the API")
 
     def _read(self) -> Cassette:
-        """Return the cassette in the file, in the mode that its age asks for.
+        """Return the cassette in the file, in the mode that its age leads to.
 
         Raises:
             CassetteFileError: the file is missing or broken.

@@ -173,12 +173,6 @@ class _Client:
             other._max_retries = check_whole_number("max_retries", max_retries)
         return other
 
-    def _config(self) -> ResolvedConfig:
-        """Return the settings, looked up again only if what they were looked up in has changed."""
-        if self._resolved is None or not self._resolved.is_current():
-            self._resolved = resolve_config(self._provider, self._arguments, self._headers, self._query)
-        return self._resolved
-
     def _enter(self, open_pool: Callable[[str], Any]) -> Self:
         is_given = self._http is not None
         self._pool.enter(self, None if is_given else lambda: open_pool(self._destination()[0].base_url))
@@ -188,7 +182,9 @@ class _Client:
         """Return where requests go, and the connections they go by if any are open."""
         redirect = testing.active()
         if redirect is None or redirect.base_url is None:
-            return self._config(), self._http or self._pool.http
+            if self._resolved is None or not self._resolved.is_current():
+                self._resolved = resolve_config(self._provider, self._arguments, self._headers, self._query)
+            return self._resolved, self._http or self._pool.http
         profile = self._provider or find_profile(default_provider())
         config = ResolvedConfig(
             profile.name,
@@ -211,7 +207,7 @@ class FineTuningClient(_Client, SyncMethods):
     """A client of one provider; blocks.
 
     Each operation opens its own connections, unless the client is entered (``with``), which keeps
-    them until the last one that entered has left, or was given an ``http_client``.
+    them until the last one that entered has left, or has an ``http_client`` of yours.
     """
 
     _default_sleep = staticmethod(time.sleep)
@@ -257,7 +253,7 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
     """A client of one provider; awaited.
 
     Each operation opens its own connections, unless the client is entered (``async with``), which
-    keeps them until the last one that entered has left, or was given an ``http_client``.
+    keeps them until the last one that entered has left, or has an ``http_client`` of yours.
     """
 
     _default_sleep = staticmethod(_sleep_async)

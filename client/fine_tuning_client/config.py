@@ -205,10 +205,15 @@ def resolve_config(
     version = values["api_version"]
     # A dated version names the older surface, at another path; the one used here knows v1 and preview.
     query = {"api-version": version} if version and not version[0].isdigit() else {}
+    if not values["base_url"]:
+        variable = profile.environment.get("base_url")
+        hint = f" or set {variable}" if variable else ""
+        raise ConfigurationError(f"no address for provider {profile.name!r}: pass base_url{hint}")
+    url = check_url(values["base_url"])
     variables = ("FINE_TUNING_PROVIDER", *profile.environment.values())
     return ResolvedConfig(
         profile.name,
-        _complete_url(profile, values["base_url"]),
+        url if url.endswith(profile.url_suffix) else url + profile.url_suffix,
         values["api_key"] or None,
         values["key_header"],
         profile.capabilities,
@@ -248,15 +253,6 @@ def _find_settings(profile: ProviderProfile, arguments: Settings) -> dict[str, A
     elif callable(values["api_key"]):  # on Azure a key that must be fetched anew is an Entra token, a bearer token
         values["key_header"] = "Authorization"
     return values
-
-
-def _complete_url(profile: ProviderProfile, url: str | None) -> str:
-    if not url:
-        variable = profile.environment.get("base_url")
-        hint = f" or set {variable}" if variable else ""
-        raise ConfigurationError(f"no address for provider {profile.name!r}: pass base_url{hint}")
-    address = check_url(url)
-    return address if address.endswith(profile.url_suffix) else address + profile.url_suffix
 
 
 def merge_headers(*layers: Mapping[str, str]) -> dict[str, str]:

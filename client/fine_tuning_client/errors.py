@@ -133,7 +133,7 @@ class InternalServerError(APIStatusError):
 
 
 class WaitTimeout(FineTuningError, TimeoutError):
-    """The time given to a wait ran out; the job keeps running."""
+    """The timeout of a wait has passed; the job keeps running."""
 
 
 class JobFailed(FineTuningError):

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 8.0
-MAX_RETRY_AFTER_S = 60.0  # a service that asks for more gets no retry
+MAX_RETRY_AFTER_S = 60.0  # a longer Retry-After gets no retry
 IDEMPOTENCY_KEY = "idempotency_key"  # in the job's metadata, by which the job can be found
 
 
@@ -113,7 +113,15 @@ def create_once(request: Request, key: str) -> Flow[RawResponse]:
         UnsupportedOperationError: The provider cannot find jobs by metadata.
     """
     body = {**(request.json or {})}
-    body["metadata"] = _add_key(body.get("metadata"), key)
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping | None):
+        raise ValueError(f"metadata must be a mapping, got {metadata!r}")
+    if IDEMPOTENCY_KEY in (metadata or {}):
+        raise ValueError(
+            f"metadata must not have {IDEMPOTENCY_KEY!r}, which is the client's own; pass only the argument"
+        )
+    body["metadata"] = {**(metadata or {}), IDEMPOTENCY_KEY: require_name(IDEMPOTENCY_KEY, key)}
+    check_metadata(body["metadata"])
     find = partial(_find_job, request.path, key)
     existing = yield from find()
     if existing is not None:
@@ -127,18 +135,6 @@ def create_once(request: Request, key: str) -> Flow[RawResponse]:
         except APIError:
             return response
     return response
-
-
-def _add_key(metadata: Any, key: str) -> dict[str, str]:
-    if not isinstance(metadata, Mapping | None):
-        raise ValueError(f"metadata must be a mapping, got {metadata!r}")
-    if IDEMPOTENCY_KEY in (metadata or {}):
-        raise ValueError(
-            f"metadata must not have {IDEMPOTENCY_KEY!r}, which is the client's own; pass only the argument"
-        )
-    pairs = {**(metadata or {}), IDEMPOTENCY_KEY: require_name(IDEMPOTENCY_KEY, key)}
-    check_metadata(pairs)
-    return pairs
 
 
 def _find_job(path: str, key: str) -> Flow[RawResponse | None]:

@@ -156,15 +156,21 @@ def _to_failure(error: Exception, provider: str) -> Failure:
 class ProgressReader:
     """A file that reports how much of it was sent.
 
-    The HTTP client asks for the next chunk once it has handed on the one before, so what it has read when it asks is
-    what was sent. There is no ``fileno``: the size of a pipe must not be asked of the system, which says 0.
+    The HTTP client reads the next chunk once it has handed on the one before, so what it has read by then was sent.
+    There is no ``fileno``: the system reports 0 as the size of a pipe.
     """
 
     def __init__(self, source: BinaryIO, on_progress: OnProgress | None) -> None:
         self._source = source
         self._on_progress = on_progress
         self._sent = 0
-        self._total = self._size()
+        self._total: int | None
+        try:
+            start = self.tell()
+            self._total = self.seek(0, os.SEEK_END)
+            self.seek(start)
+        except (AttributeError, OSError):
+            self._total = None
 
     def read(self, size: int = -1) -> bytes:
         """Return the next chunk."""
@@ -184,15 +190,6 @@ class ProgressReader:
     def tell(self) -> int:
         """Return the position."""
         return self._source.tell()
-
-    def _size(self) -> int | None:
-        try:
-            here = self.tell()
-            size = self.seek(0, os.SEEK_END)
-            self.seek(here)
-        except (AttributeError, OSError):
-            return None
-        return size
 
 
 def open_http(base_url: str) -> httpx.Client:

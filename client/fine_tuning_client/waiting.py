@@ -47,7 +47,7 @@ MetricsRow = dict[str, float | None]
 MAX_INTERVAL_S = 60.0
 GROWTH = 1.2
 PATIENCE_S = 600.0  # of failed polls in a row, by the clock or by the time slept: a clock may stand still
-MAX_RETRY_AFTER_S = 120.0  # a service that asks for more is polled again before that
+MAX_RETRY_AFTER_S = 120.0  # the job is polled again after that, whatever the service says
 MAX_FAILURES = 600  # reached first only where neither moves
 LAST_EVENTS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
 TRANSIENT_ERRORS = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
@@ -127,8 +127,11 @@ def wait_for_job(
                 on_update(job)
             wait.job = job
             if job.is_finished() or (until_paused and job.is_paused()):
-                if raise_on_failure:
-                    _raise_failure(job)
+                if raise_on_failure and job.has_failed():
+                    reason = job.error.get("message") if isinstance(job.error, dict) else job.error
+                    raise JobFailed(f"job {job.id} has failed: {reason or 'no reason given'}", job=job)
+                if raise_on_failure and job.was_cancelled():
+                    raise JobCancelled(f"job {job.id} was cancelled", job=job)
                 return job
         yield from wait.sleep(job_id)
 
@@ -192,14 +195,6 @@ def _list_new_events(job_id: str, seen: set[str]) -> Flow[list[FineTuningEventRe
         cursors.add(after)
 
 
-def _raise_failure(job: FineTuningJobResponse) -> None:
-    if job.has_failed():
-        reason = job.error.get("message") if isinstance(job.error, dict) else job.error
-        raise JobFailed(f"job {job.id} has failed: {reason or 'no reason given'}", job=job)
-    if job.was_cancelled():
-        raise JobCancelled(f"job {job.id} was cancelled", job=job)
-
-
 @dataclass(slots=True)
 class _Wait:
     """One wait: when it ends, how often it polls, and what it saw last."""
@@ -227,7 +222,13 @@ class _Wait:
         except APIError as error:
             self.error, error.job = error, self.job
             is_transient = isinstance(error, TRANSIENT_ERRORS) or error.status_code == 408
-            if not is_transient or (yield from self._has_lost_patience()):
+            if not is_transient:
+                raise
+            time_s = yield from now()
+            if not self.failures:
+                self.failing_since_s, self.slept_s = time_s, 0.0
+            self.failures += 1
+            if self.failures > MAX_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S:
                 raise
             self.retry_after_s = min(getattr(error, "retry_after", None) or 0.0, MAX_RETRY_AFTER_S)
             return None
@@ -245,13 +246,6 @@ class _Wait:
             except StopIteration as done:
                 return cast(F, done.value)
             outcome = yield replace(command, until=until) if isinstance(command, Request) else command
-
-    def _has_lost_patience(self) -> Flow[bool]:
-        time_s = yield from now()
-        if not self.failures:
-            self.failing_since_s, self.slept_s = time_s, 0.0
-        self.failures += 1
-        return self.failures > MAX_FAILURES or max(time_s - self.failing_since_s, self.slept_s) >= PATIENCE_S
 
     def sleep(self, job_id: str) -> Flow[None]:
         """Sleep until the next poll, or give up if there is no time for one."""

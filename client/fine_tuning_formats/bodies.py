@@ -50,17 +50,12 @@ def _inflate(body: bytes) -> bytes:
         return zlib.decompress(body, -zlib.MAX_WBITS)  # without the header that RFC 9110 wants, as some servers send it
 
 
-def _brotli(body: bytes) -> bytes:
-    plain: bytes = import_module("brotli").decompress(body)
-    return plain
-
-
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "identity": lambda body: body,
     "gzip": gzip.decompress,
     "x-gzip": gzip.decompress,
     "deflate": _inflate,
-    "br": _brotli,
+    "br": lambda body: import_module("brotli").decompress(body),
 }
 
 
@@ -87,17 +82,16 @@ def parse_multipart(content_type: str, body: bytes) -> tuple[MultipartPart, ...]
     pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         return None
-    return tuple(_parse_part(piece) for piece in pieces[1:-1])
-
-
-def _parse_part(piece: bytes) -> MultipartPart:
-    head, _, content = piece.partition(b"\r\n\r\n")
-    headers = _parse_headers(head.decode("utf-8", "replace").strip("\r\n"))  # names may be UTF-8 as they are
-    name = headers.get_param("name", "", "content-disposition")
-    filename = headers.get_filename()
-    if filename is not None and not isinstance(headers.get_param("filename", None, "content-disposition"), tuple):
-        filename = unquote(filename)  # browsers, and httpx, escape quotes so; an extended name is decoded by now
-    return MultipartPart(str(name[-1] if isinstance(name, tuple) else name), filename, content)
+    parts = []
+    for piece in pieces[1:-1]:
+        head, _, content = piece.partition(b"\r\n\r\n")
+        headers = _parse_headers(head.decode("utf-8", "replace").strip("\r\n"))  # names may be UTF-8 as they are
+        name = headers.get_param("name", "", "content-disposition")
+        filename = headers.get_filename()
+        if filename is not None and not isinstance(headers.get_param("filename", None, "content-disposition"), tuple):
+            filename = unquote(filename)  # browsers, and httpx, escape quotes so; an extended name is decoded by now
+        parts.append(MultipartPart(str(name[-1] if isinstance(name, tuple) else name), filename, content))
+    return tuple(parts)
 
 
 def write_multipart(parts: Iterable[MultipartPart], boundary: str) -> bytes:
