@@ -33,7 +33,7 @@ class Cassette:
     Attributes:
         path: the file.
         mode: how the file is used.
-        header: what the file says of itself; None if nothing of it is used.
+        header: the header of the file; None if nothing of the file is used.
         plays: whether requests that are in the file are answered from it.
         play_count: how many requests were answered from it.
         may_send: returns whether a request to a URL may be sent and recorded.

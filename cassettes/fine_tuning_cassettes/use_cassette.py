@@ -54,7 +54,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             ``"fail"``. How often a job is polled never matters.
         scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
         keep_headers: names of headers to write besides the harmless ones; secrets in their values are removed.
-        recorded_from: what the cassette says it was recorded from; by default derived from the addresses.
+        recorded_from: the service that the cassette's header names; by default derived from the addresses.
         about: a line for the cassette's header on what is recorded.
         patience: how often the same unfinished state is answered before that is an error.
         test: the test that records, for the cassette's header.
@@ -215,7 +215,7 @@ def parse_age(age: float | str | timedelta) -> float:
     """Return the seconds in *age*: a number of them, a timedelta, or text such as ``"30d"``.
 
     Raises:
-        ValueError: it is none of these, or not above 0.
+        ValueError: it has another type or form, or is not above 0.
     """
     try:
         seconds = duration_seconds(age, default_unit=None)

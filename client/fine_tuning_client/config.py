@@ -165,7 +165,7 @@ def find_profile(name: str) -> ProviderProfile:
     """Return the profile of a configured provider, or of a driver, which needs no configuration.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: No provider has that name.
     """
     entry = {**_entry(_file_settings(), name), **_entry(_configured[0], name)}
     driver = entry.get("driver") or name

@@ -121,7 +121,7 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: a field is wrong; OpenAI itself says 400."""
+    """422: a field is wrong; OpenAI itself answers 400."""
 
 
 class RateLimitError(APIStatusError):

@@ -95,7 +95,7 @@ def is_idempotent(request: Request, outcome: RawResponse | Failure) -> bool:
 
     Anything but a GET is repeated only if it cannot have taken effect, or if that can be found out: a
     second create would be a second job, and a bill. 409 never: the state that conflicts does not go
-    away by asking again.
+    away by repeating.
     """
     is_safe = request.method == "GET" or request.already is not None
     if request.file is not None and not request.file.can_be_sent_again():

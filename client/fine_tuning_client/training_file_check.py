@@ -43,7 +43,7 @@ class TrainingFileProblem:
 
     Attributes:
         stage: Who finds it: ``"upload"`` (status 400, or 413 for the size) or ``"job"`` (it fails while validating).
-        message: What the service says of it; it stops at the first problem.
+        message: The service's text; the service stops at the first problem.
         code: The ``error.code`` of the failed job; None at upload.
         line: In which line, counted from 1; None for what is wrong with the file as a whole.
         path: Where in the row of that line, for instance ``messages[1]``; None where it is no one place.
@@ -57,9 +57,9 @@ class TrainingFileProblem:
 
     def __str__(self) -> str:
         text = self.message.rpartition("Invalid file format. ")[2]
-        shown = "".join(each if each.isprintable() else "�" for each in text[: _LINE + 1]).strip()
-        shown = shown if len(shown) <= _LINE else shown[:_LINE] + "…"
-        return f"line {self.line}: {shown}" if self.line else shown
+        line = "".join(char if char.isprintable() else "�" for char in text[: _LINE + 1]).strip()
+        line = line if len(line) <= _LINE else line[:_LINE] + "…"
+        return f"line {self.line}: {line}" if self.line else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def check_training_file(
     Raises:
         OSError: The file cannot be read.
         ValueError: *method*, *n_epochs* or *model* is not one.
-        TypeError: *file* is none of the above, or is open for reading text.
+        TypeError: *file* has another type, or is open for reading text.
     """
     if method not in METHOD_FORMATS:
         raise ValueError(f"method must be one of {', '.join(METHOD_FORMATS)}, got {method!r}")

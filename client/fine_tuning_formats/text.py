@@ -28,7 +28,7 @@ def duration_seconds(duration: Duration, *, default_unit: str | None = "s") -> f
         default_unit: The unit of a text without one; None requires one.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The value has another type or form.
     """
     if isinstance(duration, timedelta):
         return duration.total_seconds()

@@ -152,7 +152,7 @@ def job_problems(
     role: str = "training",
     first_line: int | None = None,
 ) -> Iterator[JobProblem]:
-    """Yield what fails a job on a file, as the service says it; the service itself reports only the first.
+    """Yield what fails a job on a file, in the service's words; the service itself reports only the first.
 
     A file in another method's format comes before all else: a real dpo job on a chat file of 7 rows was refused for its
     format (printed output of 2024-12). Its rows are not judged one by one.
@@ -183,7 +183,7 @@ def job_problems(
 
 
 def _wrong_format(method: str, format: str, file_name: str) -> str | None:
-    """Return what the service says of a file in a format that is not the method's."""
+    """Return the service's message about a file in another format than the method's; None if it fits."""
     owner = _METHOD_OF_FORMAT.get(format)
     if owner and format != METHOD_FORMATS[method][0]:  # printed output of 2024-12, trailing space too
         return (

@@ -37,24 +37,24 @@ def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, No
 
 def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts | None) -> None:
     """Patch the three methods by which vcrpy decides on a request."""
-    place, kind = urlsplit(url).netloc, module.Cassette
-    plays, takes, keeps = kind.can_play_response_for, kind.filter_request, kind.append
+    address, cassette = urlsplit(url).netloc, module.Cassette
+    can_play, filter_request, append_original = cassette.can_play_response_for, cassette.filter_request, cassette.append
 
     def is_ours(request: Any) -> bool:
-        return bool(urlsplit(request.uri).netloc == place)
+        return bool(urlsplit(request.uri).netloc == address)
 
-    def append(tape: Any, request: Any, answer: Any) -> None:
+    def append(tape: Any, request: Any, response: Any) -> None:
         is_guarded = hosts is not None and (urlsplit(request.uri).hostname or "") in hosts
         if not is_ours(request) and not is_guarded:
-            keeps(tape, request, answer)
+            append_original(tape, request, response)
 
     detours: dict[str, Callable[..., Any]] = {
-        "can_play_response_for": lambda tape, request: not is_ours(request) and plays(tape, request),
-        "filter_request": lambda tape, request: None if is_ours(request) else takes(tape, request),
+        "can_play_response_for": lambda tape, request: not is_ours(request) and can_play(tape, request),
+        "filter_request": lambda tape, request: None if is_ours(request) else filter_request(tape, request),
         "append": append,
     }
     for name, detour in detours.items():
-        stack.enter_context(mock.patch.object(kind, name, detour))
+        stack.enter_context(mock.patch.object(cassette, name, detour))
 
 
 class _ImportHook(MetaPathFinder):
