@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fine_tuning_cassettes import use_cassette
-from fine_tuning_cassettes.bundled import FOLDER
+from fine_tuning_cassettes.cassette_files import FOLDER
 from fine_tuning_client import APIStatusError, FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.version import VERSION

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from .atomic_files import write_atomically
-from .bundled import FOLDER
+from .cassette_files import FOLDER, write_atomically
 from .errors import CassetteError, CassetteMissError, CassetteStuckError
 from .messages import Interaction, RecordedRequest, RecordedResponse, decode_response
 from .record import RecordOptions, build_metadata, redacted_key, render_cassette
@@ -34,7 +33,7 @@ class Cassette:
     Attributes:
         path: the file.
         mode: how the file is used.
-        header: what the file says of itself; None if nothing of it is used.
+        header: the header of the file; None if nothing of the file is used.
         plays: whether requests that are in the file are answered from it.
         play_count: how many requests were answered from it.
         may_send: returns whether a request to a URL may be sent and recorded.

@@ -12,8 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
-from fine_tuning_formats.multipart import parse_multipart
+from fine_tuning_formats.bodies import ContentEncodingError, decompress, parse_multipart
 
 from .errors import CassetteError
 

@@ -102,7 +102,7 @@ def _change_body(body: bytes, change: Change) -> bytes:
 
 
 def _change_stream(lines: list[str], change: Change) -> None:
-    """Change what each choice of a stream says as one text; a changed text stands in the first of its events."""
+    """Change the text of each choice of a stream as a whole; a changed text stands in the first of its events."""
     events = {at: parse_json(line.removeprefix("data:")) for at, line in enumerate(lines) if line.startswith("data:")}
     pieces: defaultdict[str, list[tuple[int, dict[str, Any], str]]] = defaultdict(list)
     for at, event in events.items():

@@ -33,7 +33,7 @@ class RecordOptions:
     Args:
         scrub_training_data: whether rows and prompts are replaced by digests.
         keep_headers: names of headers that are kept besides the harmless ones.
-        recorded_from: what the header says of the service; empty to derive it from the addresses.
+        recorded_from: the service that the header names; empty to derive it from the addresses.
         about: a line on what is recorded.
         test: the test that records, if it is one.
     """
@@ -60,7 +60,7 @@ def redacted_key(request: RecordedRequest) -> RequestKey:
     It depends on the request alone, so that what else is recorded cannot change it, and not on headers: who sends a
     request, with which API key, does not matter.
     """
-    # the type of a form says no more than its boundary, which is never the same
+    # the type of a form adds only its boundary, which is never the same
     kept = ("content-type",) if request.form is None else ()
     bare = replace(request, headers=tuple(header for header in request.headers if header[0] in kept))
     digest = _digest(bare)

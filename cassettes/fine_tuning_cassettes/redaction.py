@@ -22,8 +22,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
-from fine_tuning_formats.multipart import MEDIA_TYPE
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.bodies import MEDIA_TYPE
+from fine_tuning_formats.text import is_loopback
 
 from .messages import (
     FIELDS_TYPE,
@@ -135,14 +135,14 @@ class SecretMap:
     @classmethod
     def collect(cls, requests: Iterable[RecordedRequest], responses: Iterable[RecordedResponse] = ()) -> SecretMap:
         """Collect what requests and responses hold where secrets are sent."""
-        found: dict[str, str] = {}
+        stand_ins: dict[str, str] = {}
         for request in requests:
-            found.update(_secrets_in_request(request))
+            stand_ins.update(_secrets_in_request(request))
         for response in responses:
-            found.update(_secrets_in_headers(response.headers))
-            found.update((text, SCRUBBED) for text in secrets_in(parse_json(response.body)))
+            stand_ins.update(_secrets_in_headers(response.headers))
+            stand_ins.update((text, SCRUBBED) for text in secrets_in(parse_json(response.body)))
         texts: dict[str, str] = {}
-        for text, stand_in in found.items():
+        for text, stand_in in stand_ins.items():
             # an account may be called "personal", which other texts mean as a word
             is_word = text.isalpha() and len(text) < 2 * SHORT and text[1:].islower()
             if len(text) >= SHORT and not is_word and text not in (*STAND_INS, stand_in):

@@ -5,7 +5,7 @@ subject: one job with its events and checkpoints, one file, a list; for inferenc
 
 - **Reads walk forward and hold.** Equal requests get the recorded responses in their order, then the last one again
   and again. All reads about one subject walk together: after the events of step 90, the job is not queued any more.
-- **Reads wait for writes.** A response recorded after a write about the same subject is not given before that write is
+- **Reads wait for writes.** A response recorded after a write about the same subject is not used before that write is
   requested; until then the last response before it holds. Afterwards all responses from before it are passed.
 - So no response is followed by an older one, and both fewer and more reads than were recorded replay. Polling a job
   until it is finished takes as many reads as were recorded, or fewer with other reads about the job in between.
@@ -41,7 +41,7 @@ FINISHED = {
 """Final statuses, by the kind of object. Objects of other kinds are not polled."""
 COLLECTIONS = {"fine_tuning.job": "fine_tuning/jobs", "file": "files"}
 PATIENCE = 100
-"""How often an unfinished state is given without anything new."""
+"""How often an unfinished state is repeated without anything new."""
 
 
 class NoAnswerLeft(Exception):
@@ -49,7 +49,7 @@ class NoAnswerLeft(Exception):
 
 
 class PollingStuck(NoAnswerLeft):
-    """A response that has been given too often to a client that waits for another."""
+    """A response that was repeated too often to a client that waits for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ReplayStep:
 
 
 def replay_step(interaction: Interaction, key: RequestKey) -> ReplayStep:
-    """Return what the policy needs to know of an interaction, given the key of its request."""
+    """Return what the policy needs to know of an interaction and the key of its request."""
     value = parse_json(interaction.response.body)
     answer = value if isinstance(value, dict) else {}
     kind, status = str(answer.get("object")), answer.get("status")
@@ -132,7 +132,7 @@ def remaining_interactions(
 
 
 class Replayer:
-    """Picks recorded responses by the rules above, given nothing but the keys of requests."""
+    """A choice of recorded responses by the rules above, from nothing but the keys of requests."""
 
     def __init__(self, steps: Sequence[ReplayStep], patience: int = PATIENCE) -> None:
         self._steps = steps
@@ -142,7 +142,7 @@ class Replayer:
             self._indices[step.key].append(index)
         self._reached: defaultdict[Resource, int] = defaultdict(lambda: -1)  # the last step a client knows of
         self._done: set[int] = set()  # the writes that were requested
-        self._given: defaultdict[str, list[int]] = defaultdict(list)  # the steps that were answered with, by key
+        self._answered: defaultdict[str, list[int]] = defaultdict(list)  # the steps used as answers, by key
 
     @property
     def unused(self) -> list[int]:
@@ -150,7 +150,7 @@ class Replayer:
         return [
             index
             for index, step in enumerate(self._steps)
-            if (index not in self._done if step.is_write else step.key not in self._given)
+            if (index not in self._done if step.is_write else step.key not in self._answered)
         ]
 
     def answer(self, key: str) -> int | None:
@@ -163,7 +163,7 @@ class Replayer:
             return None
         is_write = self._steps[self._indices[key][0]].is_write
         index = self._answer_write(key) if is_write else self._answer_read(key)
-        self._given[key].append(index)
+        self._answered[key].append(index)
         return index
 
     def _answer_write(self, key: str) -> int:
@@ -205,8 +205,8 @@ class Replayer:
         return latest
 
     def _check_patience(self, key: str, subject: Resource, index: int) -> None:
-        """Raise if the response at *index* has been given too often, and is not the end of anything."""
-        if self._given[key][-self._patience :] != [index] * self._patience:
+        """Raise if the response at *index* was repeated too often, and is not the end of anything."""
+        if self._answered[key][-self._patience :] != [index] * self._patience:
             return
         about = [step for step in self._steps if step.subject == subject]
         never_finishes = any(step.unfinished for step in about) and not any(step.finished for step in about)

@@ -7,19 +7,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-COLLECTIONS = (
-    "fine_tuning/jobs",
-    "fine_tuning/checkpoints",
-    "fine_tuning/alpha/graders",
-    "files",
-    "uploads",
-    "models",
-    "chat/completions",
-    "completions",
+from fine_tuning_formats.api_paths import API_PATHS
+
+GRADERS = "fine_tuning/alpha/graders"
+
+COLLECTIONS = tuple(
+    dict.fromkeys(
+        GRADERS if operation.path.startswith(f"/{GRADERS}/") else operation.path.partition("/{")[0].strip("/")
+        for operation in API_PATHS
+    )
 )
 """What cassettes record. Every other request is sent as if there were no cassette."""
 
-STATELESS = ("fine_tuning/alpha/graders", "chat/completions", "completions")
+STATELESS = (GRADERS, "chat/completions", "completions")
 """Collections where a POST changes nothing."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

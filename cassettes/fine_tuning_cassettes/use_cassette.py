@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar, get_args
 
-from fine_tuning_formats.time_units import UNITS, duration_seconds
+from fine_tuning_formats.text import UNITS, duration_seconds
 
-from .atomic_files import check_writable, read_text
 from .cassette import Cassette, Mode
+from .cassette_files import check_writable, read_text
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE
@@ -54,7 +54,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             ``"fail"``. How often a job is polled never matters.
         scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
         keep_headers: names of headers to write besides the harmless ones; secrets in their values are removed.
-        recorded_from: what the cassette says it was recorded from; by default derived from the addresses.
+        recorded_from: the service that the cassette's header names; by default derived from the addresses.
         about: a line for the cassette's header on what is recorded.
         patience: how often the same unfinished state is answered before that is an error.
         test: the test that records, for the cassette's header.
@@ -167,7 +167,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             self._warn("nothing was recorded: no request of a client that vcrpy knows went to the API")
 
     def _read(self) -> Cassette:
-        """Return the cassette in the file, in the mode that its age asks for.
+        """Return the cassette in the file, in the mode that its age leads to.
 
         Raises:
             CassetteFileError: the file is missing or broken.
@@ -215,7 +215,7 @@ def parse_age(age: float | str | timedelta) -> float:
     """Return the seconds in *age*: a number of them, a timedelta, or text such as ``"30d"``.
 
     Raises:
-        ValueError: it is none of these, or not above 0.
+        ValueError: it has another type or form, or is not above 0.
     """
     try:
         seconds = duration_seconds(age, default_unit=None)

@@ -2,7 +2,7 @@
 
 from fine_tuning_client.arguments import NOT_GIVEN
 from fine_tuning_client.client import AsyncFineTuning, AsyncFineTuningClient, FineTuning, FineTuningClient
-from fine_tuning_client.config import configure
+from fine_tuning_client.config import ProviderProfile, configure
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -38,7 +38,6 @@ from fine_tuning_client.models import (
     ModelListResponse,
     ModelResponse,
 )
-from fine_tuning_client.providers import ProviderProfile
 from fine_tuning_client.training_file_check import TrainingFileProblem, TrainingFileReport, check_training_file
 
 __all__ = [

@@ -10,9 +10,11 @@ from random import random
 from threading import Lock
 from typing import Any, Self, TypeVar
 
-from fine_tuning_client import runners, testing
+from fine_tuning_client import testing
 from fine_tuning_client.arguments import check_positive_seconds, check_whole_number
 from fine_tuning_client.config import (
+    Key,
+    ProviderProfile,
     ResolvedConfig,
     check_headers,
     default_provider,
@@ -22,10 +24,19 @@ from fine_tuning_client.config import (
 )
 from fine_tuning_client.effects import Flow, Stream
 from fine_tuning_client.methods import AsyncMethods, SyncMethods
-from fine_tuning_client.providers import Key, ProviderProfile
 from fine_tuning_client.retries import with_retries
-from fine_tuning_client.runners import EffectContext
-from fine_tuning_client.transport import HttpClient, is_awaited, is_blocking, open_http, open_http_async
+from fine_tuning_client.transport import (
+    EffectContext,
+    HttpClient,
+    is_awaited,
+    is_blocking,
+    open_http,
+    open_http_async,
+    run,
+    run_async,
+    stream,
+    stream_async,
+)
 
 T = TypeVar("T")
 
@@ -162,12 +173,6 @@ class _Client:
             other._max_retries = check_whole_number("max_retries", max_retries)
         return other
 
-    def _config(self) -> ResolvedConfig:
-        """Return the settings, looked up again only if what they were looked up in has changed."""
-        if self._resolved is None or not self._resolved.is_current():
-            self._resolved = resolve_config(self._provider, self._arguments, self._headers, self._query)
-        return self._resolved
-
     def _enter(self, open_pool: Callable[[str], Any]) -> Self:
         is_given = self._http is not None
         self._pool.enter(self, None if is_given else lambda: open_pool(self._destination()[0].base_url))
@@ -177,7 +182,9 @@ class _Client:
         """Return where requests go, and the connections they go by if any are open."""
         redirect = testing.active()
         if redirect is None or redirect.base_url is None:
-            return self._config(), self._http or self._pool.http
+            if self._resolved is None or not self._resolved.is_current():
+                self._resolved = resolve_config(self._provider, self._arguments, self._headers, self._query)
+            return self._resolved, self._http or self._pool.http
         profile = self._provider or find_profile(default_provider())
         config = ResolvedConfig(
             profile.name,
@@ -200,7 +207,7 @@ class FineTuningClient(_Client, SyncMethods):
     """A client of one provider; blocks.
 
     Each operation opens its own connections, unless the client is entered (``with``), which keeps
-    them until the last one that entered has left, or was given an ``http_client``.
+    them until the last one that entered has left, or has an ``http_client`` of yours.
     """
 
     _default_sleep = staticmethod(time.sleep)
@@ -223,11 +230,11 @@ class FineTuningClient(_Client, SyncMethods):
 
     def _run(self, flow: Flow[T]) -> T:
         with self._connected() as context:
-            return runners.run(with_retries(flow, self._max_retries, random), context)
+            return run(with_retries(flow, self._max_retries, random), context)
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
         with self._connected() as context:
-            yield from runners.stream(with_retries(flow, self._max_retries, random), context)
+            yield from stream(with_retries(flow, self._max_retries, random), context)
 
     @contextmanager
     def _connected(self) -> Iterator[EffectContext]:
@@ -246,7 +253,7 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
     """A client of one provider; awaited.
 
     Each operation opens its own connections, unless the client is entered (``async with``), which
-    keeps them until the last one that entered has left, or was given an ``http_client``.
+    keeps them until the last one that entered has left, or has an ``http_client`` of yours.
     """
 
     _default_sleep = staticmethod(_sleep_async)
@@ -269,11 +276,11 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
 
     async def _run(self, flow: Flow[T]) -> T:
         async with self._connected() as context:
-            return await runners.run_async(with_retries(flow, self._max_retries, random), context)
+            return await run_async(with_retries(flow, self._max_retries, random), context)
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
         repeating = with_retries(flow, self._max_retries, random)
-        async with self._connected() as context, aclosing(runners.stream_async(repeating, context)) as items:
+        async with self._connected() as context, aclosing(stream_async(repeating, context)) as items:
             async for item in items:
                 yield item
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,65 @@ from urllib.parse import urlsplit
 from fine_tuning_client.arguments import is_async
 from fine_tuning_client.effects import Request
 from fine_tuning_client.errors import ConfigurationError, UnsupportedOperationError
-from fine_tuning_client.providers import CAPABILITIES, PROFILES, Key, ProviderProfile
+
+CAPABILITIES = frozenset(
+    {
+        *("create", "list", "retrieve", "cancel", "pause", "resume", "events", "checkpoints", "files", "models"),
+        "metadata",  # jobs keep theirs, and are listed by it
+    }
+)
+
+Key = str | Callable[[], str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderProfile:
+    """A kind of provider; ``environment`` names the variable of each setting that a user may make there."""
+
+    name: str
+    base_url: str | None = None
+    capabilities: frozenset[str] = CAPABILITIES
+    api_key: str | None = field(default=None, repr=False)
+    needs_key: bool = True
+    key_header: str = "Authorization"
+    url_suffix: str = ""  # appended to an address that names only the resource
+    create_defaults: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        ProviderProfile(
+            "openai",
+            "https://api.openai.com/v1",
+            environment={
+                "api_key": "OPENAI_API_KEY",
+                "base_url": "OPENAI_BASE_URL",
+                "organization": "OPENAI_ORG_ID",
+                "project": "OPENAI_PROJECT_ID",
+            },
+        ),
+        ProviderProfile(
+            "azure",
+            capabilities=CAPABILITIES - {"metadata"},  # recording: its jobs answer null for metadata
+            key_header="api-key",
+            url_suffix="/openai/v1",
+            # Without it Azure complains, misleadingly, that the model cannot be fine-tuned.
+            create_defaults={"trainingType": "Standard"},
+            environment={
+                "api_key": "AZURE_OPENAI_API_KEY",
+                "token": "AZURE_OPENAI_AD_TOKEN",
+                "base_url": "AZURE_OPENAI_ENDPOINT",
+                "api_version": "OPENAI_API_VERSION",
+            },
+        ),
+        # Reads no variable by itself: an address from a file must not be sent somebody else's key.
+        ProviderProfile("openai_compatible", capabilities=CAPABILITIES - {"metadata"}, needs_key=False),
+        ProviderProfile("fake", "http://127.0.0.1:4355/v1", api_key="fake-key"),
+    )
+}
+
 
 DEFAULT_PROVIDER = "openai"
 FILES = (("fine_tuning.toml", ()), ("pyproject.toml", ("tool", "fine_tuning")))
@@ -107,7 +165,7 @@ def find_profile(name: str) -> ProviderProfile:
     """Return the profile of a configured provider, or of a driver, which needs no configuration.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: No provider has that name.
     """
     entry = {**_entry(_file_settings(), name), **_entry(_configured[0], name)}
     driver = entry.get("driver") or name
@@ -147,10 +205,15 @@ def resolve_config(
     version = values["api_version"]
     # A dated version names the older surface, at another path; the one used here knows v1 and preview.
     query = {"api-version": version} if version and not version[0].isdigit() else {}
+    if not values["base_url"]:
+        variable = profile.environment.get("base_url")
+        hint = f" or set {variable}" if variable else ""
+        raise ConfigurationError(f"no address for provider {profile.name!r}: pass base_url{hint}")
+    url = check_url(values["base_url"])
     variables = ("FINE_TUNING_PROVIDER", *profile.environment.values())
     return ResolvedConfig(
         profile.name,
-        _complete_url(profile, values["base_url"]),
+        url if url.endswith(profile.url_suffix) else url + profile.url_suffix,
         values["api_key"] or None,
         values["key_header"],
         profile.capabilities,
@@ -190,15 +253,6 @@ def _find_settings(profile: ProviderProfile, arguments: Settings) -> dict[str, A
     elif callable(values["api_key"]):  # on Azure a key that must be fetched anew is an Entra token, a bearer token
         values["key_header"] = "Authorization"
     return values
-
-
-def _complete_url(profile: ProviderProfile, url: str | None) -> str:
-    if not url:
-        variable = profile.environment.get("base_url")
-        hint = f" or set {variable}" if variable else ""
-        raise ConfigurationError(f"no address for provider {profile.name!r}: pass base_url{hint}")
-    address = check_url(url)
-    return address if address.endswith(profile.url_suffix) else address + profile.url_suffix
 
 
 def merge_headers(*layers: Mapping[str, str]) -> dict[str, str]:

@@ -121,7 +121,7 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: a field is wrong; OpenAI itself says 400."""
+    """422: a field is wrong; OpenAI itself answers 400."""
 
 
 class RateLimitError(APIStatusError):
@@ -133,7 +133,7 @@ class InternalServerError(APIStatusError):
 
 
 class WaitTimeout(FineTuningError, TimeoutError):
-    """The time given to a wait ran out; the job keeps running."""
+    """The timeout of a wait has passed; the job keeps running."""
 
 
 class JobFailed(FineTuningError):

@@ -8,7 +8,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from fine_tuning_client import operations, waiting
 from fine_tuning_client.effects import Flow, Stream
-from fine_tuning_client.result_metrics import result_metrics
 from fine_tuning_client.training_file_check import check_training_file
 
 P = ParamSpec("P")
@@ -93,7 +92,7 @@ class SyncMethods:
     iter_files = _iterate(waiting.iter_files)
     wait_for_job = _run(waiting.wait_for_job)
     follow_job_events = _iterate(waiting.follow_job_events)
-    result_metrics = _run(result_metrics)
+    result_metrics = _run(waiting.result_metrics)
 
 
 class AsyncMethods:
@@ -125,4 +124,4 @@ class AsyncMethods:
     iter_files = _iterate_async(waiting.iter_files)
     wait_for_job = _run_async(waiting.wait_for_job)
     follow_job_events = _iterate_async(waiting.follow_job_events)
-    result_metrics = _run_async(result_metrics)
+    result_metrics = _run_async(waiting.result_metrics)

@@ -18,7 +18,6 @@ from fine_tuning_client.arguments import (
     require_name,
 )
 from fine_tuning_client.effects import Flow, OnProgress, RawResponse, Request, send
-from fine_tuning_client.idempotency import create_once
 from fine_tuning_client.models import (
     DeletionResponse,
     FileListResponse,
@@ -32,6 +31,7 @@ from fine_tuning_client.models import (
     Response,
 )
 from fine_tuning_client.reply_parsing import check_response, parse_response
+from fine_tuning_client.retries import create_once
 
 R = TypeVar("R", bound=Response)
 
@@ -77,7 +77,7 @@ def create_job(
             returned, whatever became of it. Two processes that look for it at one instant find none.
 
     Raises:
-        TypeError: An option is unknown or given twice.
+        TypeError: An option is unknown or passed twice.
         ValueError: An id is empty, or metadata with a key in it exceeds 16 pairs of 64 and 512 characters.
         UnsupportedOperationError: With a key, the provider does not list jobs by metadata.
         APIError: The service was not reached or refused.
@@ -118,12 +118,12 @@ def list_jobs(
         metadata: Only jobs with these pairs; None means only jobs without any.
 
     Raises:
-        UnsupportedOperationError: The provider does not list jobs by the *metadata* given.
+        UnsupportedOperationError: The provider does not list jobs by *metadata*.
     """
-    given = merge_options(options, {**none_as_not_given(limit=limit, after=after), "metadata": metadata})
-    # A provider that knows no metadata would list all jobs, as if each had those asked for.
-    capability = "metadata" if "metadata" in given else "list"
-    response = yield from send_checked(Request("GET", JOBS, capability, build_query(given)))
+    arguments = merge_options(options, {**none_as_not_given(limit=limit, after=after), "metadata": metadata})
+    # A provider that knows no metadata would list all jobs, as if each had the metadata of the query.
+    capability = "metadata" if "metadata" in arguments else "list"
+    response = yield from send_checked(Request("GET", JOBS, capability, build_query(arguments)))
     page = parse_response(FineTuningJobListResponse, response)
     return replace(page, jobs=[replace(job, provider=response.provider) for job in page])
 
@@ -179,7 +179,7 @@ def upload_file(
         file: A path (str or PathLike), the content (bytes), or a file open for reading bytes,
             which is sent from its beginning.
         purpose: What it is for.
-        filename: Its name over there; that of the path or file unless given.
+        filename: Its name over there; by default that of the path or file.
         on_progress: Called, and never awaited, with how many bytes of the file were sent, and how
             many there are, or None if that cannot be known. Starts anew from 0 if the upload does.
 
@@ -200,8 +200,8 @@ def list_files(
     after: str | None = None,
 ) -> Flow[FileListResponse]:
     """Fetch one page of files, newest first unless *order* is ``"asc"``."""
-    given = none_as_not_given(purpose=purpose, limit=limit, order=order, after=after)
-    request = Request("GET", FILES, "files", build_query(merge_options(options, given)))
+    arguments = none_as_not_given(purpose=purpose, limit=limit, order=order, after=after)
+    request = Request("GET", FILES, "files", build_query(merge_options(options, arguments)))
     return (yield from _fetch(FileListResponse, request))
 
 

@@ -1,4 +1,4 @@
-"""Turn raw responses into typed ones, or into the error that says why not."""
+"""Turn raw responses into typed ones, or into the error of the reply."""
 
 from __future__ import annotations
 

@@ -1,20 +1,27 @@
-"""Repeat requests where that can do no harm and may help."""
+"""Repeat requests where that can do no harm and may help; create one job only for an idempotency key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
+from fine_tuning_client.arguments import require_name
 from fine_tuning_client.effects import Command, Failure, Flow, Outcome, RawResponse, Request, Sleep, now, send
-from fine_tuning_client.errors import APIError
-from fine_tuning_client.reply_parsing import retry_after
+from fine_tuning_client.errors import APIError, APIResponseError, UnsupportedOperationError
+from fine_tuning_client.models import FineTuningJobListResponse, FineTuningJobResponse
+from fine_tuning_client.reply_parsing import check_response, parse_response, retry_after
+from fine_tuning_formats.job_rules import check_metadata
 
 C = TypeVar("C")
 T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.5
 MAX_PAUSE_S = 8.0
-MAX_RETRY_AFTER_S = 60.0  # a service that asks for more gets no retry
+MAX_RETRY_AFTER_S = 60.0  # a longer Retry-After gets no retry
+IDEMPOTENCY_KEY = "idempotency_key"  # in the job's metadata, by which the job can be found
 
 
 def with_retries(
@@ -88,7 +95,7 @@ def is_idempotent(request: Request, outcome: RawResponse | Failure) -> bool:
 
     Anything but a GET is repeated only if it cannot have taken effect, or if that can be found out: a
     second create would be a second job, and a bill. 409 never: the state that conflicts does not go
-    away by asking again.
+    away by repeating.
     """
     is_safe = request.method == "GET" or request.already is not None
     if request.file is not None and not request.file.can_be_sent_again():
@@ -96,3 +103,48 @@ def is_idempotent(request: Request, outcome: RawResponse | Failure) -> bool:
     if isinstance(outcome, Failure):
         return not outcome.hopeless and (is_safe or not outcome.sent)
     return outcome.status == 429 or (is_safe and outcome_unknown(outcome))
+
+
+def create_once(request: Request, key: str) -> Flow[RawResponse]:
+    """Send a create unless there is a job with *key*; look for one before the first attempt and after each.
+
+    Raises:
+        ValueError: The key, or the metadata it joins, is not as the service takes it.
+        UnsupportedOperationError: The provider cannot find jobs by metadata.
+    """
+    body = {**(request.json or {})}
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping | None):
+        raise ValueError(f"metadata must be a mapping, got {metadata!r}")
+    if IDEMPOTENCY_KEY in (metadata or {}):
+        raise ValueError(
+            f"metadata must not have {IDEMPOTENCY_KEY!r}, which is the client's own; pass only the argument"
+        )
+    body["metadata"] = {**(metadata or {}), IDEMPOTENCY_KEY: require_name(IDEMPOTENCY_KEY, key)}
+    check_metadata(body["metadata"])
+    find = partial(_find_job, request.path, key)
+    existing = yield from find()
+    if existing is not None:
+        return existing
+    response = check_response((yield from send(replace(request, json=body, already=find))))
+    try:
+        parse_response(FineTuningJobResponse, response)
+    except APIResponseError:  # it may be about a job all the same
+        try:
+            return (yield from find()) or response
+        except APIError:
+            return response
+    return response
+
+
+def _find_job(path: str, key: str) -> Flow[RawResponse | None]:
+    """Return the newest job with *key*, as if it had just been created."""
+    query = ((f"metadata[{IDEMPOTENCY_KEY}]", key), ("limit", "1"))
+    response = check_response((yield from send(Request("GET", path, "metadata", query))))
+    for job in parse_response(FineTuningJobListResponse, response):
+        if not isinstance(job.metadata, Mapping) or job.metadata.get(IDEMPOTENCY_KEY) != key:
+            raise UnsupportedOperationError(
+                f"provider {response.provider!r} lists jobs whatever their metadata, so none can be found by its key"
+            )
+        return replace(response, content=json.dumps(job.raw).encode())
+    return None

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import BinaryIO, Literal, TypeAlias
 
 from fine_tuning_client.arguments import make_file_part, require_bytes, require_name
-from fine_tuning_formats.hyperparameters import (
+from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,
@@ -43,7 +43,7 @@ class TrainingFileProblem:
 
     Attributes:
         stage: Who finds it: ``"upload"`` (status 400, or 413 for the size) or ``"job"`` (it fails while validating).
-        message: What the service says of it; it stops at the first problem.
+        message: The service's text; the service stops at the first problem.
         code: The ``error.code`` of the failed job; None at upload.
         line: In which line, counted from 1; None for what is wrong with the file as a whole.
         path: Where in the row of that line, for instance ``messages[1]``; None where it is no one place.
@@ -57,9 +57,9 @@ class TrainingFileProblem:
 
     def __str__(self) -> str:
         text = self.message.rpartition("Invalid file format. ")[2]
-        shown = "".join(each if each.isprintable() else "�" for each in text[: _LINE + 1]).strip()
-        shown = shown if len(shown) <= _LINE else shown[:_LINE] + "…"
-        return f"line {self.line}: {shown}" if self.line else shown
+        line = "".join(char if char.isprintable() else "�" for char in text[: _LINE + 1]).strip()
+        line = line if len(line) <= _LINE else line[:_LINE] + "…"
+        return f"line {self.line}: {line}" if self.line else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class TrainingFileReport:
         tokens: An estimate, made without the service's tokenizer: 3.2 % too low for the one file whose count is known
             (ten short English chats, recorded in 2023-10); further off for code and for other languages.
         longest_example: The estimated tokens of the longest example; the service cuts what its model cannot take in.
-        n_epochs: As given, or what the service chooses by printed jobs (three; more for few examples, fewer for many).
+        n_epochs: As passed, or what the service chooses by printed jobs (three; more for few examples, fewer for many).
         batch_size: What "auto" becomes by vendor text: 0.2 % of the examples, 1 to 256.
         learning_rate_multiplier: What "auto" becomes by printed jobs, in part inferred; None without a model.
         problems: The first hundred, those of the upload before those of the job.
@@ -110,24 +110,22 @@ class TrainingFileReport:
     def __str__(self) -> str:
         count = len(self.problems) + self.more_problems
         verdict = "no problems" if self.ok else f"{count:,} problem{'s' * (count > 1)}"
-        return "\n".join([f"{self.filename}: {verdict}", *self._listed(), *self._numbers()])
-
-    def _listed(self) -> list[str]:
-        lines: list[str] = []
+        lines = [f"{self.filename}: {verdict}"]
         for stage, heading in _HEADINGS.items():
-            if found := [f"    {problem}" for problem in self.problems if problem.stage == stage]:
-                lines += [f"  {heading}", *found]
-        return [*lines, *([f"    … and {self.more_problems:,} more"] if self.more_problems else [])]
+            if problems := [f"    {problem}" for problem in self.problems if problem.stage == stage]:
+                lines += [f"  {heading}", *problems]
+        if self.more_problems:
+            lines.append(f"    … and {self.more_problems:,} more")
 
-    def _numbers(self) -> list[str]:
         rate = self.learning_rate_multiplier
         numbers = [f"{self.n_epochs} epoch{'s' * (self.n_epochs > 1)}", f"batch size {self.batch_size}"]
         numbers += [] if rate is None else [f"learning rate multiplier {rate}"]
-        return [
+        lines += [
             f"  {self.examples:,} examples ({self.format}), about {self.tokens:,} tokens, "
             f"the longest about {self.longest_example:,}",
             f"  {self.method} training: {', '.join(numbers)}; about {self.trained_tokens:,} trained tokens",
         ]
+        return "\n".join(lines)
 
 
 def check_training_file(
@@ -155,7 +153,7 @@ def check_training_file(
     Raises:
         OSError: The file cannot be read.
         ValueError: *method*, *n_epochs* or *model* is not one.
-        TypeError: *file* is none of the above, or is open for reading text.
+        TypeError: *file* has another type, or is open for reading text.
     """
     if method not in METHOD_FORMATS:
         raise ValueError(f"method must be one of {', '.join(METHOD_FORMATS)}, got {method!r}")

@@ -1,26 +1,42 @@
-"""Send one request through an HTTP client, and turn whatever happens into an outcome."""
+"""Run flows, blocking and awaited, over an HTTP client: the only place that sends, sleeps and reads a clock."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from inspect import isawaitable
 from io import BytesIO, UnsupportedOperation
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from fine_tuning_client.arguments import is_async, require_bytes
 from fine_tuning_client.config import ResolvedConfig, check_key, merge_headers
-from fine_tuning_client.effects import Failure, FilePart, OnProgress, RawResponse, Request
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_client.effects import (
+    Command,
+    Emit,
+    Failure,
+    FilePart,
+    Flow,
+    OnProgress,
+    Outcome,
+    RawResponse,
+    Request,
+    Sleep,
+    Stream,
+)
+from fine_tuning_formats.text import is_loopback
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
+
+T = TypeVar("T")
 
 # Names, not classes: httpx is imported when first needed, and httpx2 has its own classes.
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
@@ -140,15 +156,21 @@ def _to_failure(error: Exception, provider: str) -> Failure:
 class ProgressReader:
     """A file that reports how much of it was sent.
 
-    The HTTP client asks for the next chunk once it has handed on the one before, so what it has read when it asks is
-    what was sent. There is no ``fileno``: the size of a pipe must not be asked of the system, which says 0.
+    The HTTP client reads the next chunk once it has handed on the one before, so what it has read by then was sent.
+    There is no ``fileno``: the system reports 0 as the size of a pipe.
     """
 
     def __init__(self, source: BinaryIO, on_progress: OnProgress | None) -> None:
         self._source = source
         self._on_progress = on_progress
         self._sent = 0
-        self._total = self._size()
+        self._total: int | None
+        try:
+            start = self.tell()
+            self._total = self.seek(0, os.SEEK_END)
+            self.seek(start)
+        except (AttributeError, OSError):
+            self._total = None
 
     def read(self, size: int = -1) -> bytes:
         """Return the next chunk."""
@@ -168,15 +190,6 @@ class ProgressReader:
     def tell(self) -> int:
         """Return the position."""
         return self._source.tell()
-
-    def _size(self) -> int | None:
-        try:
-            here = self.tell()
-            size = self.seek(0, os.SEEK_END)
-            self.seek(here)
-        except (AttributeError, OSError):
-            return None
-        return size
 
 
 def open_http(base_url: str) -> httpx.Client:
@@ -204,3 +217,86 @@ def _tls() -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context()
+
+
+@dataclass(frozen=True, slots=True)
+class EffectContext:
+    """What the commands of one operation are carried out with."""
+
+    config: ResolvedConfig
+    http: HttpClient
+    timeout: float
+    sleep: Callable[[float], object]
+    clock: Callable[[], float]
+
+
+def run(flow: Flow[T], context: EffectContext) -> T:
+    """Run *flow* to its end, blocking."""
+    outcome: Outcome = None
+    while True:
+        try:
+            command = flow.send(outcome)
+        except StopIteration as done:
+            return cast(T, done.value)
+        outcome = _perform(command, context)
+
+
+def stream(flow: Stream[T], context: EffectContext) -> Generator[T, None, None]:
+    """Run *flow* as far as the caller iterates, blocking."""
+    outcome: Outcome = None
+    while True:
+        try:
+            command = flow.send(outcome)
+        except StopIteration:
+            return
+        outcome = None
+        if isinstance(command, Emit):
+            yield command.item
+        else:
+            outcome = _perform(command, context)
+
+
+async def run_async(flow: Flow[T], context: EffectContext) -> T:
+    """Run *flow* to its end."""
+    outcome: Outcome = None
+    while True:
+        try:
+            command = flow.send(outcome)
+        except StopIteration as done:
+            return cast(T, done.value)
+        outcome = await _perform_async(command, context)
+
+
+async def stream_async(flow: Stream[T], context: EffectContext) -> AsyncGenerator[T, None]:
+    """Run *flow* as far as the caller iterates."""
+    outcome: Outcome = None
+    while True:
+        try:
+            command = flow.send(outcome)
+        except StopIteration:
+            return
+        outcome = None
+        if isinstance(command, Emit):
+            yield command.item
+        else:
+            outcome = await _perform_async(command, context)
+
+
+def _perform(command: Command, context: EffectContext) -> Outcome:
+    if isinstance(command, Request):
+        return exchange(command, context.config, context.http, context.timeout)
+    if isinstance(command, Sleep):
+        context.sleep(command.seconds)
+        return None
+    return context.clock()
+
+
+async def _perform_async(command: Command, context: EffectContext) -> Outcome:
+    if isinstance(command, Request):
+        return await exchange_async(command, context.config, context.http, context.timeout)
+    if isinstance(command, Sleep):
+        slept = context.sleep(command.seconds)
+        if isawaitable(slept):
+            await slept
+        return None
+    return context.clock()

@@ -1,4 +1,4 @@
-"""The statuses of a job, and the limits of its metadata."""
+"""The rules of jobs: statuses, limits of metadata, values of "auto" hyperparameters, names of models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ MAX_METADATA_PAIRS = 16
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
+COMPLETION_MODELS = frozenset({"babbage-002", "davinci-002"})
+"""The oldest base models, which learn from prompts and completions instead of chats."""
+
+# printed outputs for gpt-3.5-turbo, gpt-4o-mini and gpt-4.1-nano, inferred for the rest; the first prefix that fits
+_MULTIPLIERS = {"gpt-3.5-turbo": 2.0, "gpt-4o-mini": 1.8, "gpt-4o": 2.0, "": 1.0}
+
 
 def check_metadata(metadata: Mapping[str, object]) -> None:
     """Check the size of a job's metadata.
@@ -28,3 +34,28 @@ def check_metadata(metadata: Mapping[str, object]) -> None:
         for what, text, most in (("keys", key, MAX_METADATA_KEY), ("values", value, MAX_METADATA_VALUE)):
             if not isinstance(text, str) or len(text) > most:
                 raise ValueError(f"{what} of metadata must be strings of at most {most} characters, got {text!r}")
+
+
+def base_model(model: str) -> str:
+    """Return the base of a fine-tuned model: ``ft:BASE:org:suffix:token`` or, Azure's, ``BASE.ft-HEX``."""
+    if model.startswith("ft:") and model.count(":") >= 2:
+        return model.split(":")[1]
+    return model.partition(".ft-")[0] or model
+
+
+def auto_epochs(examples: int) -> int:
+    """Choose three epochs, more for few examples, fewer for many; fits every printed job (10 → 10, 80 and 100 → 3)."""
+    if 0 < examples * 3 < 100:
+        return min(25, 100 // examples)
+    return max(1, 25_000 // examples) if examples * 3 > 25_000 else 3
+
+
+def auto_batch_size(examples: int) -> int:
+    """Choose about 0.2 % of the examples, between 1 and 256 (vendor text)."""
+    return min(max(round(examples * 0.002), 1), 256)
+
+
+def auto_learning_rate_multiplier(base: str) -> int | float:
+    """Choose the multiplier of a base model; a whole one is an integer in JSON (recording: GetCheckpoints)."""
+    value = next(value for prefix, value in _MULTIPLIERS.items() if base.startswith(prefix))
+    return int(value) if value == int(value) else value

@@ -111,20 +111,17 @@ def _preference_faults(row: Row) -> Iterator[Fault]:
 
     answers = [names[0] if names[0] in row else names[1] for names in ANSWERS]
     for name in answers:
-        yield from _answer_faults(name, row[name])
+        messages = row[name]
+        if not isinstance(messages, list) or len(messages) != 1:  # vendor text: the one last message of the assistant
+            yield name, f" {name} must be a list of one message"
+            continue
+        yield from _messages_faults(messages, name, f"{name} ")
+        if not _is_from_assistant(messages[0]):
+            yield f"{name}[0]", f" {name} must be a message from the assistant"
     if isinstance(prompt, dict):
         yield from _special_tokens(prompt.get("messages"), "input.messages")
     for name in answers:
         yield from _special_tokens(row[name], name)
-
-
-def _answer_faults(name: str, messages: Any) -> Iterator[Fault]:
-    if not isinstance(messages, list) or len(messages) != 1:  # vendor text: the one last message of the assistant
-        yield name, f" {name} must be a list of one message"
-        return
-    yield from _messages_faults(messages, name, f"{name} ")
-    if not _is_from_assistant(messages[0]):
-        yield f"{name}[0]", f" {name} must be a message from the assistant"
 
 
 def _missing_key(key: str) -> Fault:
@@ -142,17 +139,11 @@ def _messages_faults(messages: Any, path: str, where: str = "") -> Iterator[Faul
         yield path, f" {where}messages must be a non-empty list"
         return
     for index, message in enumerate(messages):
-        if _is_plain(message):
-            continue
+        is_plain = isinstance(message, dict) and "weight" not in message and isinstance(message.get("content"), str)
+        if is_plain and message.get("role") in ROLES:
+            continue  # a sound message of the commonest kind
         for text in _message_faults(message):
             yield f"{path}[{index}]", f", {where}message {index + 1} {text}"
-
-
-def _is_plain(message: Any) -> bool:
-    """Recognise a sound message of the commonest kind quickly."""
-    if not isinstance(message, dict) or "weight" in message:
-        return False
-    return message.get("role") in ROLES and isinstance(message.get("content"), str)
 
 
 def _message_faults(message: Any) -> Iterator[str]:
@@ -177,14 +168,10 @@ def _content_faults(message: Row) -> Iterator[str]:
         calls = message.get("tool_calls") or message.get("function_call")
         if message["role"] != "assistant" or not calls:
             yield "content: field required"
-    elif not isinstance(content, str) and not _is_part_list(content):
-        yield "content: str or a list of content parts expected"
-
-
-def _is_part_list(content: Any) -> bool:
-    if not isinstance(content, list) or not content:
-        return False
-    return all(isinstance(part, dict) and part.get("type") in PART_TYPES for part in content)
+    elif not isinstance(content, str):
+        parts = content if isinstance(content, list) else []
+        if not parts or not all(isinstance(part, dict) and part.get("type") in PART_TYPES for part in parts):
+            yield "content: str or a list of content parts expected"
 
 
 def _is_from_assistant(message: Any) -> bool:

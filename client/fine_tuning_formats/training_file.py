@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
-from fine_tuning_formats.hyperparameters import COMPLETION_MODELS
+from fine_tuning_formats.job_rules import COMPLETION_MODELS
 from fine_tuning_formats.row_rules import (
     CHAT,
     COMPLETION,
@@ -91,7 +91,7 @@ class TrainingFileScan:
     fault_counts: dict[str, int] = field(default_factory=dict)
 
     def add_line(self, line: bytes, number: int) -> None:
-        """Check a line, given without its line feed; blank ones are passed over.
+        """Check a line without its line feed; blank ones are skipped.
 
         Raises:
             NotJsonlError: The line is not a JSON object, is too long, or is nested too deeply.
@@ -128,22 +128,18 @@ class TrainingFileScan:
     def _check_row(self, row: Row, number: int) -> None:
         is_sound_chat = False
         for name in self.formats:
-            kept = self.faults.get(name)
-            if (kept and self.is_first_only) or (is_sound_chat and name == REINFORCEMENT):
+            if (self.faults.get(name) and self.is_first_only) or (is_sound_chat and name == REINFORCEMENT):
                 continue  # a sound chat is a sound prompt
             is_sound = True
             for path, text in row_faults(name, row):
                 is_sound = False
-                self._add_fault(name, RowFault(f"Example {self.examples}{text}", number, path))
+                kept = self.faults.setdefault(name, [])
+                self.fault_counts[name] = self.fault_counts.get(name, 0) + 1
+                if len(kept) < MAX_FAULTS_KEPT:
+                    kept.append(RowFault(f"Example {self.examples}{text}", number, path))
                 if self.is_first_only:
                     break
             is_sound_chat = is_sound_chat or (is_sound and name == CHAT)
-
-    def _add_fault(self, name: str, fault: RowFault) -> None:
-        kept = self.faults.setdefault(name, [])
-        self.fault_counts[name] = self.fault_counts.get(name, 0) + 1
-        if len(kept) < MAX_FAULTS_KEPT:
-            kept.append(fault)
 
 
 def job_problems(
@@ -156,9 +152,9 @@ def job_problems(
     role: str = "training",
     first_line: int | None = None,
 ) -> Iterator[JobProblem]:
-    """Yield what fails a job on a file, as the service says it; the service itself reports only the first.
+    """Yield what fails a job on a file, in the service's words; the service itself reports only the first.
 
-    A file in another method's format comes before all else: a real dpo job on a chat file of 7 rows was told of its
+    A file in another method's format comes before all else: a real dpo job on a chat file of 7 rows was refused for its
     format (printed output of 2024-12). Its rows are not judged one by one.
 
     Args:
@@ -187,7 +183,7 @@ def job_problems(
 
 
 def _wrong_format(method: str, format: str, file_name: str) -> str | None:
-    """Return what the service says of a file in a format that is not the method's."""
+    """Return the service's message about a file in another format than the method's; None if it fits."""
     owner = _METHOD_OF_FORMAT.get(format)
     if owner and format != METHOD_FORMATS[method][0]:  # printed output of 2024-12, trailing space too
         return (

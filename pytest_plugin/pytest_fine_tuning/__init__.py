@@ -62,7 +62,7 @@ SERVICE_MODES = ("fake", "replay", "record", "live")
 
 
 class UnfiredFaultWarning(pytest.PytestWarning):
-    """A test armed a fault that hit no request, so it did not test what it says."""
+    """A test armed a fault that hit no request, so it did not test that fault."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -55,16 +55,16 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     Raises:
         ValueError: a mark or an ini key is invalid.
     """
-    names, given = _mark_arguments(item)
-    if unknown := [name for name in given if name not in (*ARGUMENTS, "session")]:
+    names, arguments = _mark_arguments(item)
+    if unknown := [name for name in arguments if name not in (*ARGUMENTS, "session")]:
         hint = did_you_mean(unknown[0], ARGUMENTS)
         raise ValueError(f"unknown argument {unknown[0]!r}{hint}; expected one of: session, {', '.join(ARGUMENTS)}")
-    library = given.pop("session", None)
-    if library and (names or given.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(given)):
+    library = arguments.pop("session", None)
+    if library and (names or arguments.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(arguments)):
         raise ValueError(f"session={library!r} is a packaged recording: it takes no name, mode, max_age or on_expiry")
     texts = {name: item.config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
     ini = {name: text for name, text in texts.items() if text and not (library and name in AGE_ARGUMENTS)}
-    options = {**ini, **given, **({"mode": mode} if mode and not library else {})}
+    options = {**ini, **arguments, **({"mode": mode} if mode and not library else {})}
     path = session(library) if library else _cassette_path(item, names[0] if names else None)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})
@@ -72,7 +72,7 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
 
 def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
     names: list[str] = []
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     named: dict[object, str] = {}
     for node, mark in item.iter_markers_with_node(MARK):
         if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
@@ -81,8 +81,8 @@ def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
             if named.setdefault(node, name) != name:
                 raise ValueError(f"a test must have one cassette, got marks for {name!r} and {named[node]!r}")
         names += mark.args
-        given = {**mark.kwargs, **given}
-    return names, given
+        arguments = {**mark.kwargs, **arguments}
+    return names, arguments
 
 
 def _cassette_path(item: pytest.Item, name: str | None) -> Path:
@@ -96,19 +96,14 @@ def _cassette_path(item: pytest.Item, name: str | None) -> Path:
     if name and ".." in name.split("/"):
         raise ValueError(f"name must stay in the folder of cassettes, got {name!r}")
     folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
-    inside = "/".join(_safe_name(part) for part in name.split("/")) if name else _file_stem(item)
-    return item.path.parent / folder / item.path.stem / f"{inside or 'unnamed'}.yaml"
-
-
-def _file_stem(item: pytest.Item) -> str:
-    """Return the test's name with its classes; a digest makes it unique where characters had to be replaced."""
-    name = ".".join([*(each.name for each in item.listchain() if isinstance(each, pytest.Class)), item.name])
-    plain = _safe_name(name)
-    return (
-        plain
-        if re.sub(r"[\[\]]", "-", name).strip("-") == plain
-        else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
-    )
+    if name:
+        stem = "/".join(_safe_name(part) for part in name.split("/"))
+    else:
+        test = ".".join([*(node.name for node in item.listchain() if isinstance(node, pytest.Class)), item.name])
+        stem = _safe_name(test)
+        if re.sub(r"[\[\]]", "-", test).strip("-") != stem:  # characters had to be replaced: a digest keeps it unique
+            stem += f"-{sha256(test.encode()).hexdigest()[:8]}"
+    return item.path.parent / folder / item.path.stem / f"{stem or 'unnamed'}.yaml"
 
 
 def _safe_name(name: str) -> str:

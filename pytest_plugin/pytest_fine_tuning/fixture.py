@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
@@ -15,7 +15,6 @@ from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 
-from .env import EnvironmentPatch
 from .network_guard import install_guard, over_socket
 from .options import Options, fixture_options
 from .reporting import report_findings
@@ -133,3 +132,36 @@ def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, 
     # through a proxy, a client would not resolve the host, and so bypass the guard
     spared = {name: ",".join([variables[name], *unproxied]) for name in NO_PROXY_VARIABLES if variables[name] != "*"}
     return {**variables, **spared}
+
+
+class EnvironmentPatch:
+    """Variables that are set now and restored later.
+
+    Not pytest's `monkeypatch`: a test's own ``monkeypatch.undo()`` would take them away.
+    """
+
+    def __init__(self, ours: Mapping[str, str]) -> None:
+        self._ours = dict(ours)
+        self._before = {name: os.environ.get(name) for name in ours}
+        os.environ.update(ours)
+
+    def restore(self) -> None:
+        """Restore all variables."""
+        for name in self._ours:
+            self._restore(name)
+
+    def restore_again(self) -> None:
+        """Restore the variables that have our values once more.
+
+        A `monkeypatch` that was created before us undoes after us, and puts our values back.
+        """
+        for name, value in self._ours.items():
+            if os.environ.get(name) == value:
+                self._restore(name)
+
+    def _restore(self, name: str) -> None:
+        value = self._before[name]
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -26,7 +26,9 @@ def apply_marks(items: Iterable[pytest.Item]) -> None:
         for mark, validate in VALIDATORS.items():
             if not item.get_closest_marker(mark):
                 continue
-            if isinstance(item, pytest.Function) and _needs_fixture(item, mark):
+            replacements = {mark, *REPLACEMENTS[mark]}
+            is_replaced = mark == FAKE_MARK and item.get_closest_marker(CASSETTE_MARK)
+            if isinstance(item, pytest.Function) and not is_replaced and replacements.isdisjoint(item.fixturenames):
                 index = _first_function_scoped(item)
                 # a new list: pytest shares its own among all parametrized items of a function
                 item.fixturenames = [*item.fixturenames[:index], mark, *item.fixturenames[index:]]
@@ -36,14 +38,6 @@ def apply_marks(items: Iterable[pytest.Item]) -> None:
                 validate(item)
             except ValueError as error:
                 raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
-
-
-def _needs_fixture(item: pytest.Function, mark: str) -> bool:
-    """Return whether the mark's fixture is missing, and no fixture of the test replaces it."""
-    names = set(item.fixturenames)
-    if mark == FAKE_MARK and item.get_closest_marker(CASSETTE_MARK):
-        names.add(CASSETTE_MARK)
-    return not names & {mark, *REPLACEMENTS[mark]}
 
 
 def _first_function_scoped(item: pytest.Function) -> int:

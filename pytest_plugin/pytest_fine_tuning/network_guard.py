@@ -9,8 +9,8 @@ urllib, botocore) sends no request to a guarded host, not over an open connectio
 not resolve it. Not covered: libraries that resolve names themselves (pycurl, grpc, uvloop), addresses resolved earlier,
 ``socket.connect`` by name, and connections of aiohttp that are open already or use a proxy of their own.
 
-A transport that was given to a client comes first, and so does whatever patches transports while the guard is active,
-vcrpy included; what was patched earlier sees only requests to other hosts.
+A client's own transport comes first, and so does whatever patches transports while the guard is active, vcrpy
+included; what was patched earlier sees only requests to other hosts.
 """
 
 from __future__ import annotations
@@ -123,7 +123,12 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None,
     """Guard *hosts* while the context lasts."""
     guard = NetworkGuard(fake, hosts)
     for owner, name, detour in _patch_points():
-        _patch(owner, name, detour)
+        current = getattr(owner, name)
+        # pytest-socket must find its own function again to remove it; it blocks everything anyway
+        if current not in _originals and current.__module__ != "pytest_socket":
+            guarded = detour(current)
+            _originals[guarded] = current
+            setattr(owner, name, guarded)
     _guards.append(guard)
     try:
         yield
@@ -176,16 +181,6 @@ def _import_if_installed(name: str) -> ModuleType | None:
         return import_module(name)
     except ModuleNotFoundError:
         return None
-
-
-def _patch(owner: Any, name: str, detour: Callable[[Function], Function]) -> None:
-    current = getattr(owner, name)
-    # pytest-socket must find its own function again to remove it; it blocks everything anyway
-    if current in _originals or current.__module__ == "pytest_socket":
-        return
-    made = detour(current)
-    _originals[made] = current
-    setattr(owner, name, made)
 
 
 def _guard_for(url: Any) -> NetworkGuard | None:

@@ -50,38 +50,44 @@ def fixture_options(item: pytest.Item, plan: object = None) -> Options:
     Raises:
         FakeUsageError: an ini key or a mark is invalid.
     """
-    by_fixture = {} if plan is None else {"plan": plan}
-    given = {**_from_ini(item.config), **by_fixture, **_from_marks(item)}
-    if not given:
-        return DEFAULT_OPTIONS
-    return parse_options(given)
+    texts = {name: item.config.getini(f"{FAKE_MARK}_{name}") for name in _READERS}
+    values = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
+    if item.config.getoption("fine_tuning_findings") and values.get("findings", "off") == "off":
+        values["findings"] = "report"
+    if plan is not None:
+        values["plan"] = plan
+    for mark in reversed(list(item.iter_markers(FAKE_MARK))):  # the closest last
+        if mark.args:
+            raise FakeUsageError(f"arguments of the mark must be keywords, as in pace='manual', got {mark.args[0]!r}")
+        values |= mark.kwargs
+    return parse_options(values) if values else DEFAULT_OPTIONS
 
 
-def parse_options(given: Mapping[str, Any]) -> Options:
+def parse_options(values: Mapping[str, Any]) -> Options:
     """Parse the mark's arguments.
 
     Raises:
         FakeUsageError: an option is unknown, or its value invalid.
     """
-    if unknown := [name for name in given if name not in (*FIELDS, *FIXTURE_OPTIONS)]:
+    if unknown := [name for name in values if name not in (*FIELDS, *FIXTURE_OPTIONS)]:
         known = (*FIXTURE_OPTIONS, *FIELDS)
         raise FakeUsageError(
             f"unknown option {unknown[0]!r}{did_you_mean(unknown[0], known, 0.7)}; expected one of: {', '.join(known)}"
         )
-    settings = {name: value for name, value in given.items() if name in FIELDS}
+    settings = {name: value for name, value in values.items() if name in FIELDS}
     Settings().changed(settings)
-    guarded, allowed = (_list_value(name, given.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
+    guarded, allowed = (_list_value(name, values.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
     hosts = ProviderHosts(guarded, allowed)
-    guard = _choice("guard", given.get("guard", True), (True, False))
-    findings = _choice("findings", given.get("findings", "off"), FINDINGS)
-    faults = _check_faults(given.get("faults", ()))
+    guard = _choice("guard", values.get("guard", True), (True, False))
+    findings = _choice("findings", values.get("findings", "off"), FINDINGS)
+    faults = _check_faults(values.get("faults", ()))
     ignored: list[str] = []
-    if given.get("findings_ignore"):
+    if values.get("findings_ignore"):
         from fine_tuning_fakeserver.findings import CODES
 
         ignored = [
             _choice("findings_ignore", code, tuple(CODES))
-            for code in _list_value("findings_ignore", given["findings_ignore"])
+            for code in _list_value("findings_ignore", values["findings_ignore"])
         ]
     return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored))
 
@@ -102,23 +108,6 @@ def check_ini(config: pytest.Config) -> None:
             raise pytest.UsageError(f"ini key {key}: {error}") from None
 
 
-def _from_ini(config: pytest.Config) -> dict[str, Any]:
-    texts = {name: config.getini(f"{FAKE_MARK}_{name}") for name in _READERS}
-    given = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
-    if config.getoption("fine_tuning_findings") and given.get("findings", "off") == "off":
-        given["findings"] = "report"
-    return given
-
-
-def _from_marks(item: pytest.Item) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for mark in item.iter_markers(FAKE_MARK):  # the closest first
-        if mark.args:
-            raise FakeUsageError(f"arguments of the mark must be keywords, as in pace='manual', got {mark.args[0]!r}")
-        given = {**mark.kwargs, **given}
-    return given
-
-
 def _list_value(name: str, value: Any) -> list[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
@@ -132,21 +121,21 @@ def _choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
     raise FakeUsageError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def _check_faults(given: Any) -> Any:
-    if given == ():
-        return given
+def _check_faults(faults: Any) -> Any:
+    if faults == ():
+        return faults
     from fine_tuning_fakeserver.account.armed_faults import parse_faults
     from fine_tuning_fakeserver.web.operations import PATHS
 
-    values = {"faults": given}
-    for index, fault in enumerate(given if isinstance(given, list | tuple) else ()):
+    values = {"faults": faults}
+    for index, fault in enumerate(faults if isinstance(faults, list | tuple) else ()):
         if isinstance(fault, Mapping) and fault.get("on"):
             values[f"faults[{index}]['on']"] = fault["on"]
     for name, value in values.items():
         if value is None or isinstance(value, Iterator):
             raise FakeUsageError(f"{name} must be a list, got {value!r}; an iterator would be used up")
-    parse_faults(given, PATHS)  # validates them; the account arms its own
-    return given
+    parse_faults(faults, PATHS)  # validates them; the account arms its own
+    return faults
 
 
 def _literal_reader(name: str, wanted: str) -> Callable[[str], Any]:

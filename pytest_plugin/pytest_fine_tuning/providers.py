@@ -47,7 +47,8 @@ class ProviderHosts:
         self.unproxied = [
             pattern.removeprefix("*")
             for pattern in map(str.lower, patterns)
-            if "*" not in pattern[1:] and not any(_overlap(pattern, each.lower()) for each in allowed)
+            if "*" not in pattern[1:]
+            and not any(fnmatchcase(pattern, other) or fnmatchcase(other, pattern) for other in map(str.lower, allowed))
         ]
         """The guarded hosts that ``NO_PROXY`` can express: whole names and suffixes."""
 
@@ -56,20 +57,15 @@ class ProviderHosts:
         return bool(self._guarded.fullmatch(host)) and not self._allowed.fullmatch(host)
 
 
-def _overlap(pattern: str, other: str) -> bool:
-    """Return whether a host could match both patterns."""
-    return fnmatchcase(pattern, other) or fnmatchcase(other, pattern)
-
-
 def _compile_patterns(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
-    given = list(patterns)
-    for pattern in given:
+    patterns = list(patterns)
+    for pattern in patterns:
         if not isinstance(pattern, str) or not _NAME.fullmatch(pattern.lower()):
             raise FakeUsageError(
                 f"{option} must be host names without scheme, port and path, as in 'api.example.com' or "
                 f"'*.example.com', got {pattern!r}"
             )
-    return re.compile("|".join(translate(pattern.lower()) for pattern in given) or r"(?!)")
+    return re.compile("|".join(translate(pattern.lower()) for pattern in patterns) or r"(?!)")
 
 
 def to_v1_target(target: bytes) -> bytes:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
 
-    from .env import EnvironmentPatch
+    from .fixture import EnvironmentPatch
 
 FAKE_MARK = "fake_fine_tuning"
 CASSETTE_MARK = "fine_tuning_cassette"

@@ -53,12 +53,13 @@ def _preference(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@st.composite
-def _reinforcement(draw: st.DrawFn) -> dict[str, Any]:
-    return {"messages": [_message("user", draw(texts))], "answer": draw(texts)}
-
-
-_ROWS = {"supervised": _chat(), "dpo": _preference(), "reinforcement": _reinforcement()}
+_ROWS = {
+    "supervised": _chat(),
+    "dpo": _preference(),
+    "reinforcement": st.builds(
+        lambda prompt, answer: {"messages": [_message("user", prompt)], "answer": answer}, texts, texts
+    ),
+}
 
 
 def rows(method: str = "supervised") -> st.SearchStrategy[dict[str, Any]]:
@@ -73,7 +74,7 @@ def training_files(
 ) -> st.SearchStrategy[bytes]:
     """Draw a training file that the service accepts: JSONL in UTF-8 with at least ten examples."""
     examples = st.lists(rows(method), min_size=min_examples, max_size=max_examples)
-    return examples.map(lambda each: b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in each))
+    return examples.map(lambda drawn: b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in drawn))
 
 
 _SPOILED = {
@@ -127,7 +128,7 @@ def _plans(outcome: str) -> st.SearchStrategy[Plan]:
     fields |= {"seconds_per_step": st.sampled_from([0.5, 2, 30]), "curve": st.sampled_from(CURVES)}
     if outcome == "failed":
         fields |= {"fail_at": st.just("validation") | st.integers(1, 90), "error": st.sampled_from(FAILURES)}
-    return st.fixed_dictionaries(fields).map(lambda given: Plan(outcome=outcome, **given))
+    return st.fixed_dictionaries(fields).map(lambda values: Plan(outcome=outcome, **values))
 
 
 @st.composite
@@ -151,14 +152,13 @@ def jobs(status: str | None = None) -> st.SearchStrategy[dict[str, Any]]:
         raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {status!r}")
     if status is None:
         return worlds().map(lambda fake: fake.jobs[0])
-    outcome = "failed" if status == "failed" else "succeeded"
-    return st.builds(lambda plan, file: _job_in(status, plan, file), plans(outcome), training_files())
 
+    def job(plan: Plan, file: bytes) -> dict[str, Any]:
+        fake = FakeFineTuning(pace="manual", start=1_750_000_000, plan=plan)
+        fake.add_job(fake.add_file(file)["id"], status=status)
+        return fake.jobs[0]
 
-def _job_in(status: str, plan: Plan, file: bytes) -> dict[str, Any]:
-    fake = FakeFineTuning(pace="manual", start=1_750_000_000, plan=plan)
-    fake.add_job(fake.add_file(file)["id"], status=status)
-    return fake.jobs[0]
+    return st.builds(job, plans("failed" if status == "failed" else "succeeded"), training_files())
 
 
 def faults(*operations: str) -> st.SearchStrategy[dict[str, Any]]:

@@ -37,24 +37,24 @@ def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, No
 
 def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts | None) -> None:
     """Patch the three methods by which vcrpy decides on a request."""
-    place, kind = urlsplit(url).netloc, module.Cassette
-    plays, takes, keeps = kind.can_play_response_for, kind.filter_request, kind.append
+    address, cassette = urlsplit(url).netloc, module.Cassette
+    can_play, filter_request, append_original = cassette.can_play_response_for, cassette.filter_request, cassette.append
 
     def is_ours(request: Any) -> bool:
-        return bool(urlsplit(request.uri).netloc == place)
+        return bool(urlsplit(request.uri).netloc == address)
 
-    def append(tape: Any, asked: Any, answer: Any) -> None:
-        is_guarded = hosts is not None and (urlsplit(asked.uri).hostname or "") in hosts
-        if not is_ours(asked) and not is_guarded:
-            keeps(tape, asked, answer)
+    def append(tape: Any, request: Any, response: Any) -> None:
+        is_guarded = hosts is not None and (urlsplit(request.uri).hostname or "") in hosts
+        if not is_ours(request) and not is_guarded:
+            append_original(tape, request, response)
 
     detours: dict[str, Callable[..., Any]] = {
-        "can_play_response_for": lambda tape, asked: not is_ours(asked) and plays(tape, asked),
-        "filter_request": lambda tape, asked: None if is_ours(asked) else takes(tape, asked),
+        "can_play_response_for": lambda tape, request: not is_ours(request) and can_play(tape, request),
+        "filter_request": lambda tape, request: None if is_ours(request) else filter_request(tape, request),
         "append": append,
     }
     for name, detour in detours.items():
-        stack.enter_context(mock.patch.object(kind, name, detour))
+        stack.enter_context(mock.patch.object(cassette, name, detour))
 
 
 class _ImportHook(MetaPathFinder):
@@ -73,15 +73,16 @@ class _ImportHook(MetaPathFinder):
         self.leave()
         spec = find_spec(name)
         loader: Any = spec and spec.loader
-        if loader is not None:
-            loader.exec_module = lambda module: self._run(loader, module)
-        return spec
 
-    def _run(self, loader: Any, module: ModuleType) -> None:
-        del loader.exec_module  # restore the method of its class
-        loader.exec_module(module)
-        if not self._is_over:
-            self._then(module)
+        def exec_module(module: ModuleType) -> None:
+            del loader.exec_module  # restore the method of its class
+            loader.exec_module(module)
+            if not self._is_over:
+                self._then(module)
+
+        if loader is not None:
+            loader.exec_module = exec_module
+        return spec
 
     def end(self) -> None:
         """Disable the hook, even for an import that is under way."""

@@ -21,7 +21,7 @@ from fine_tuning_cassettes.request_matching import (
 )
 from fine_tuning_cassettes.resources import api_path, is_api_url
 from fine_tuning_cassettes.training_data import digest_content, digest_rows, placeholder_for
-from fine_tuning_formats.multipart import parse_multipart
+from fine_tuning_formats.bodies import parse_multipart
 
 JSON = (("content-type", "application/json"),)
 BASES = (

@@ -17,6 +17,7 @@ from fine_tuning_client import (
     configure,
 )
 from fine_tuning_client.config import (
+    PROFILES,
     ResolvedConfig,
     check_key,
     check_url,
@@ -26,7 +27,6 @@ from fine_tuning_client.config import (
     resolve_config,
 )
 from fine_tuning_client.effects import Request
-from fine_tuning_client.providers import PROFILES
 from fine_tuning_client.transport import to_http_arguments
 
 VARIABLES = {name for profile in PROFILES.values() for name in profile.environment.values()}

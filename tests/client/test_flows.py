@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from fine_tuning_client import NOT_GIVEN, APIResponseError, FineTuningError, operations, result_metrics
+from fine_tuning_client import NOT_GIVEN, APIResponseError, FineTuningError, operations, waiting
 from fine_tuning_client.effects import Flow, Outcome, RawResponse, Request
 
 T = TypeVar("T")
@@ -175,7 +175,7 @@ def test_a_useless_answer_is_a_response_error(flow: Callable[[str], Flow[Any]], 
 def test_metrics_are_rows_of_floats(content: bytes) -> None:
     """A result file becomes rows of floats, whether it comes plain or in base64."""
     job = JOB | {"status": "succeeded", "result_files": ["file-1"]}
-    commands, rows = drive(result_metrics.result_metrics("j"), reply(job), RawResponse(200, {}, content))
+    commands, rows = drive(waiting.result_metrics("j"), reply(job), RawResponse(200, {}, content))
     assert commands[1].path == "/files/file-1/content"
     assert rows == [
         {"step": 1.0, "train_loss": 3.5, "valid_loss": None},
@@ -188,11 +188,11 @@ def test_metrics_that_are_none_are_an_error(content: bytes) -> None:
     """A result file that is no table of numbers is an error that names the file and carries the job."""
     job = JOB | {"result_files": ["file-1"]}
     with pytest.raises(FineTuningError, match="file-1") as caught:
-        drive(result_metrics.result_metrics("j"), reply(job), RawResponse(200, {}, content))
+        drive(waiting.result_metrics("j"), reply(job), RawResponse(200, {}, content))
     assert caught.value.job is not None
 
 
 @pytest.mark.parametrize("files", [[], None])
 def test_metrics_of_an_unfinished_job_are_empty(files: Any) -> None:
     """A job without a result file has no metrics yet."""
-    assert drive(result_metrics.result_metrics("j"), reply(JOB | {"result_files": files}))[1] == []
+    assert drive(waiting.result_metrics("j"), reply(JOB | {"result_files": files}))[1] == []

@@ -331,7 +331,7 @@ def test_a_key_is_in_no_repr_log_or_message(call: Callable[..., Any], caplog: py
         assert KEY.replace("/", "\\/") not in told
         assert OTHER not in told
     client = FineTuningClient("openai", api_key=KEY)
-    assert KEY not in f"{client!r} {client.with_options(timeout=1)!r} {client._config()!r} {caplog.text}"
+    assert KEY not in f"{client!r} {client.with_options(timeout=1)!r} {client._destination()[0]!r} {caplog.text}"
     assert caplog.text
 
 

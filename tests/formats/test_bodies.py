@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
-from fine_tuning_formats.multipart import MultipartPart, parse_multipart, write_multipart
+from fine_tuning_formats.bodies import ContentEncodingError, MultipartPart, decompress, parse_multipart, write_multipart
 
 TYPE = "multipart/form-data; boundary=x"
 names = st.text("abc[]-_", min_size=1, max_size=8)

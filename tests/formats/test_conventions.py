@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_formats.job_rules import check_metadata
-from fine_tuning_formats.network import is_loopback
-from fine_tuning_formats.text import printable
-from fine_tuning_formats.time_units import duration_seconds
+from fine_tuning_formats.text import duration_seconds, is_loopback, printable
 
 
 @pytest.mark.parametrize(

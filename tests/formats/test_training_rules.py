@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fine_tuning_formats.hyperparameters import (
+from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,

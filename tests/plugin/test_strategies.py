@@ -182,9 +182,11 @@ def test_the_machine_meets_every_kind_of_job() -> None:
     seen: set[str] = set()
 
     class Noting(FineTuningMachine):
+        fails = False  # faults hit requests; nobody sends any here
+
         @invariant()
         def note(self) -> None:
             seen.update(job["status"] for job in self.fake.jobs)
 
-    run_state_machine_as_test(Noting, settings=settings(QUICK, max_examples=100, derandomize=True))
+    run_state_machine_as_test(Noting, settings=settings(QUICK, max_examples=300, derandomize=True))
     assert seen == set(strategies.STATUSES)

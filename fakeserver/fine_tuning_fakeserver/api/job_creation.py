@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.job_rules import base_model
 from fine_tuning_formats.training_file import MIN_EXAMPLES
 
 from ..account.account import Account, next_id

@@ -17,7 +17,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.text import is_loopback
 
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY

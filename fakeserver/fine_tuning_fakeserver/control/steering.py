@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fine_tuning_formats.job_rules import JOB_STATUSES
-from fine_tuning_formats.time_units import Duration
+from fine_tuning_formats.text import Duration
 
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 
-from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.job_rules import base_model
 
 from ..usage_errors import wrong_value
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeAlias, get_origin, get_type_hints
 
-from fine_tuning_formats.time_units import Duration, duration_seconds
+from fine_tuning_formats.text import Duration, duration_seconds
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.job_rules import base_model
 
 from . import ids
 from .dialects.dialect import RECORDED, Dialect

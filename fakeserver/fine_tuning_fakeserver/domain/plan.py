@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeAlias, TypedDict
 
-from fine_tuning_formats.time_units import Duration
+from fine_tuning_formats.text import Duration
 
 from ..usage_errors import FakeUsageError, wrong_value
 from .checks import Requirement, check_fields, check_names, is_number, one_of, parse_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from fine_tuning_formats.hyperparameters import (
+from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,

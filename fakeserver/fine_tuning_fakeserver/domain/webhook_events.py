@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.text import is_loopback
 
 from ..usage_errors import FakeUsageError, wrong_value
 from . import ids

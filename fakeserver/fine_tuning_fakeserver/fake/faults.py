@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
-from fine_tuning_formats.time_units import Duration
+from fine_tuning_formats.text import Duration
 
 from ..account.armed_faults import ArmedFault
 from ..account.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fine_tuning_formats.time_units import Duration
+from fine_tuning_formats.text import Duration
 
 from ..account.world import World
 from ..clock import Pace, async_wait, wait

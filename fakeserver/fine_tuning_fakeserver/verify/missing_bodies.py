@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fine_tuning_formats.multipart import MultipartPart, multipart_boundary, write_multipart
+from fine_tuning_formats.bodies import MultipartPart, multipart_boundary, write_multipart
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
 
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import yaml
 
-from fine_tuning_formats.content_encoding import ContentEncodingError, decompress
-from fine_tuning_formats.multipart import MultipartPart, write_multipart
+from fine_tuning_formats.bodies import ContentEncodingError, MultipartPart, decompress, write_multipart
 
 from .recording import Json, NotARecordingError, RecordedExchange, Recording, RecordingError, parse_answer
 

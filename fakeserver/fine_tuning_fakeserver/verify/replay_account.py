@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from fine_tuning_formats.hyperparameters import base_model
+from fine_tuning_formats.job_rules import base_model
 
 from ..account.records import FileDeleted
 from ..account.world import World

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fine_tuning_formats.network import is_loopback
+from fine_tuning_formats.text import is_loopback
 
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control

@@ -1,4 +1,4 @@
-"""Read and write cassette files: always whole, or not at all."""
+"""Cassette files: those bundled with this package, and reading and writing them whole, or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,31 @@ from pathlib import Path
 from uuid import uuid4
 
 from .errors import CassetteFileError
+from .yaml_format import load_metadata
+
+FOLDER = Path(__file__).with_name("sessions")
+
+
+def session(name: str) -> Path:
+    """Return the path of a session, for `use_cassette`.
+
+    Raises:
+        CassetteFileError: there is no such session.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise CassetteFileError(f"unknown session {name!r}; expected one of: {', '.join(sessions())}")
+    return path
+
+
+def sessions() -> dict[str, str]:
+    """Return the name of every session, with one line about it."""
+    return {path.stem: load_metadata(read_text(path) or "", str(path)).about for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def training_file() -> Path:
+    """Return the file that sessions upload as ``train.jsonl``: ten examples. Any other file would not match."""
+    return FOLDER / "train.jsonl"
 
 
 def read_text(path: Path) -> str | None:
