@@ -16,6 +16,8 @@ from fine_tuning_cassettes.yaml_format import load_metadata
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver.cli import main
 
+pytestmark = pytest.mark.slow
+
 NAMES = [each.play.__name__ for each in record_sessions.SESSIONS]
 URL = "https://api.openai.com/v1"
 FINISHED = ("succeeded", "failed", "cancelled")

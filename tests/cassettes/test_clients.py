@@ -22,6 +22,8 @@ from fine_tuning_cassettes import use_cassette
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 
+pytestmark = pytest.mark.slow
+
 STATUSES = ["queued", "running", "succeeded"]
 ELSEWHERE = "https://ours.openai.azure.com/openai/v1"
 """Another host, scheme, port and base path than anything was recorded at."""
@@ -83,14 +85,12 @@ def run_openai_2(path: Path, mode: str, url: str) -> Any:
     return json.loads(ended.stdout)
 
 
-@pytest.mark.slow
 def test_openai_2_replays_what_openai_3_has_recorded(recordings: dict[str, Path]) -> None:
     """The SDK on httpx is answered from a cassette of the SDK on httpx2."""
     result = run_openai_2(recordings["openai"], "none", ELSEWHERE)
     assert result == {"version": VERSION, "seen": STATUSES, "play_count": 5}
 
 
-@pytest.mark.slow
 def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
     """The SDK on httpx2 is answered from a cassette of the SDK on httpx."""
     fake, url = served

@@ -20,6 +20,8 @@ from fine_tuning_client import APIError, APIResponseError, AsyncFineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 from strategies import BORN, ROWS
 
+pytestmark = pytest.mark.slow
+
 # Requests sent for one call, with two retries allowed. A read may always be repeated, if that can help. A write only
 # where it cannot have taken effect: a second job is a second bill.
 TABLE = """

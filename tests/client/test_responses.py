@@ -31,6 +31,8 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from strategies import BORN, ROWS, plans
 
+pytestmark = pytest.mark.slow
+
 PREDICATES = ("is_completed", "is_running", "is_paused", "has_failed", "was_cancelled", "is_finished")
 TRUTH = {
     "validating_files": {"is_running"},

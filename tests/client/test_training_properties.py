@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from strategies import ROWS
 from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
 
+pytestmark = pytest.mark.slow
+
 JUNK = (
     *("null", "true", "0", "1", "2", "1.0", "0.5", '""', '"x"', '"assistant"', '"user"', '"tool"'),
     *(

@@ -22,6 +22,8 @@ from fine_tuning_fakeserver.web.in_process import call_app
 from . import session
 from .session import KEY, ROWS
 
+pytestmark = pytest.mark.slow
+
 NPM = Path(__file__).parents[2] / ".cache" / "npm"
 PACKAGE = NPM / "node_modules" / "openai"
 SESSION = Path(__file__).with_name("session.cjs")
@@ -230,7 +232,6 @@ def package() -> Path:
     return PACKAGE
 
 
-@pytest.mark.slow
 def test_a_session_of_node(package: Path) -> None:
     """A whole session with the official package for Node goes as with the real service."""
     with FakeFineTuning(**session.SETTINGS).serving() as url:

@@ -13,6 +13,8 @@ from fine_tuning_fakeserver.web.server import bind
 
 from . import openai2, session, strictness
 
+pytestmark = pytest.mark.slow
+
 each_part = pytest.mark.parametrize("part", session.PARTS)
 each_state = pytest.mark.parametrize("state", strictness.STATES)
 
@@ -39,7 +41,6 @@ def test_a_session_with_openai_3(part: str, base_url: str) -> None:
     session.parts(base_url)[part]()
 
 
-@pytest.mark.slow
 @each_part
 def test_a_session_with_openai_2(part: str, with_openai_2: dict[str, str]) -> None:
     """A whole session with openai 2 goes as with the real service."""

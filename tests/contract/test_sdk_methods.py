@@ -27,6 +27,8 @@ from fine_tuning_fakeserver.web.operations import OPERATIONS
 
 from .session import IN_PROCESS, KEY, ROWS
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = ("files", "uploads", "models", "fine_tuning", "chat", "completions")
 """The members of a client that have methods on the fake's routes, themselves or in what is inside them."""
 CLIENTS = ("OpenAI", "AsyncOpenAI")

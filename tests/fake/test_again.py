@@ -17,6 +17,8 @@ from fine_tuning_fakeserver.account.request_log import LogEntry
 from fine_tuning_fakeserver.fake.curl import ADDRESS, CONTENT_AT_MOST
 from strategies import ROWS
 
+pytestmark = pytest.mark.slow
+
 needs_curl = pytest.mark.skipif(not (shutil.which("sh") and shutil.which("curl")), reason="there is no shell with curl")
 
 JOBS = "/fine_tuning/jobs"

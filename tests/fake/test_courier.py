@@ -20,6 +20,8 @@ from serve_process import line, started
 from strategies import BORN, Http
 from webhook_receiver import SOON_S, Receiver
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/fine_tuning/jobs"
 
 

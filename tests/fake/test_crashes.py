@@ -17,6 +17,8 @@ from fine_tuning_fakeserver.api import files, job_creation, jobs
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, KEY, Http, everything
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/fine_tuning/jobs"
 
 

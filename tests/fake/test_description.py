@@ -17,6 +17,8 @@ from fine_tuning_fakeserver.web.operations import OPERATIONS
 from openapi_checks import check, document
 from strategies import Http
 
+pytestmark = pytest.mark.slow
+
 MODEL = {"id": "gpt-4o-mini", "object": "model", "created": 1, "owned_by": "system"}
 
 

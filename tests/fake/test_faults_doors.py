@@ -22,6 +22,8 @@ from fine_tuning_fakeserver.domain.fault_spec import KINDS
 from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, everything
 
+pytestmark = pytest.mark.slow
+
 HEADERS = {"authorization": "Bearer any"}
 LIBRARIES = {"httpx": httpx, "httpx2": httpx2}
 Ask: TypeAlias = Callable[[FakeFineTuning, str, float], Any]

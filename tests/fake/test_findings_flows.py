@@ -21,6 +21,8 @@ from fine_tuning_client import AsyncFineTuning, FineTuning
 from fine_tuning_fakeserver import FakeFineTuning
 from strategies import BORN, ROWS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md").read_text() + (ROOT / "docs" / "client.md").read_text()
 PACES = ["polls", "manual", 1000.0]

@@ -16,6 +16,8 @@ from fine_tuning_fakeserver import Call, FakeFineTuning, FakeUsageError, Plan
 from fine_tuning_fakeserver.clock import Pace
 from strategies import BORN, ROWS, Http
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/fine_tuning/jobs"
 DEAD_END = "http://127.0.0.1:9/"
 """A port of this machine on which nobody listens."""

@@ -14,6 +14,8 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from strategies import BORN
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:

@@ -23,6 +23,8 @@ from fine_tuning_fakeserver.domain.loss_curves import (
 )
 from strategies import BORN, ROW, Http
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/fine_tuning/jobs"
 
 

@@ -16,6 +16,8 @@ import yaml
 import fine_tuning_cassettes
 import fine_tuning_fakeserver
 
+pytestmark = pytest.mark.slow
+
 IMPORTED = (httpcore, httpx, httpx2, vcr, yaml, fine_tuning_cassettes, fine_tuning_fakeserver)
 """What a run in this process must not import anew: extension modules cannot be, and patches would miss their mark."""
 
@@ -140,7 +142,6 @@ def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, 
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument", ["--fine-tuning-record=always", "--fine-tuning-record-from=bedrock", "--fine-tuning=dead"]
 )
@@ -496,7 +497,6 @@ def record(path, *urls):
 """
 
 
-@pytest.mark.slow
 def test_vcrpy_records_nothing_of_the_fake_however_late_it_comes(project: pytest.Pytester) -> None:
     """A cassette of vcrpy, imported and opened inside a test, has none of what the fake answers at either address."""
     project.makepyfile(

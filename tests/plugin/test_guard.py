@@ -30,6 +30,8 @@ from pytest_fine_tuning import network_guard as guards
 from pytest_fine_tuning.network_guard import BlockedRequestError, install_guard
 from pytest_fine_tuning.providers import ProviderHosts, to_v1_target
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-a-key-that-costs-money"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 OPENAI = "https://api.openai.com/v1"
@@ -398,7 +400,6 @@ def test_paths_of_azure_are_put_under_v1(target: bytes, under_v1: bytes) -> None
     assert to_v1_target(target) == under_v1
 
 
-@pytest.mark.slow
 def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a proxy in the environment, other libraries are refused all the same, and it is never asked."""
     for name in ("HTTPS_PROXY", "https_proxy"):
@@ -502,7 +503,6 @@ def test_forked(fake_fine_tuning, work, said, operations):
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
 def test_a_forked_process_asks_the_account_of_its_parent(pytester: pytest.Pytester) -> None:
     """Whatever client asks in a process that was forked off, and wherever, its requests are in the fake's own log."""

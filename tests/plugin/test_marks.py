@@ -8,6 +8,8 @@ import pytest
 
 import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
 
+pytestmark = pytest.mark.slow
+
 CONFIG = pytest.ExitCode.USAGE_ERROR
 
 

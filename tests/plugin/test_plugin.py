@@ -10,6 +10,8 @@ import pytest
 
 import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
 
+pytestmark = pytest.mark.slow
+
 POLLING = """
 import openai
 
@@ -27,7 +29,6 @@ def test_trains(fake_fine_tuning):
 """
 
 
-@pytest.mark.slow
 def test_a_polling_loop_of_the_official_client_ends_without_configuration(pytester: pytest.Pytester) -> None:
     """A test that uses the fixture and a client made without arguments trains a model."""
     pytester.makepyfile(POLLING)
@@ -106,7 +107,6 @@ def test_undoing_patches_leaves_the_fakes_environment(
     assert os.environ["OPENAI_API_KEY"] == "mine"
 
 
-@pytest.mark.slow
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest.Pytester) -> None:
     """Neither the fake nor the client nor their libraries are imported for a test that does not ask for them."""
     pytester.makepyfile(
@@ -304,7 +304,6 @@ def test_variables_that_would_lead_to_azure_lead_to_the_fake(
     pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=3)
 
 
-@pytest.mark.slow
 def test_a_process_that_is_started_reaches_the_same_account(pytester: pytest.Pytester) -> None:
     """A subprocess inherits the variables, and `env` is what it needs at least."""
     pytester.makepyfile(
@@ -342,7 +341,6 @@ def test_the_server_of_the_session_can_be_had_alone(pytester: pytest.Pytester) -
     pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=2)
 
 
-@pytest.mark.slow
 def test_a_clock_that_a_test_has_frozen_stops_nothing(pytester: pytest.Pytester) -> None:
     """With the process's clocks standing still, requests over the socket are answered, and the session ends."""
     pytester.makepyfile(

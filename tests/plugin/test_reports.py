@@ -9,6 +9,8 @@ import pytest
 import pytest_fine_tuning.fixture  # here, so that runs inside of this one do not import it anew each time
 import pytest_fine_tuning.reporting  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 import openai
 import pytest
@@ -365,7 +367,6 @@ def test_marked(): pass
 """
 
 
-@pytest.mark.slow
 def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     """Stories and findings of other processes are told, and a bad mark there fails its test only, not the run."""
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)

@@ -108,6 +108,7 @@ def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=6)
 
 
+@pytest.mark.slow
 def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
     """The first program for the client trains a model and reads its last loss."""
     (tmp_path / "train.jsonl").write_text(ROWS)
@@ -118,6 +119,7 @@ def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
     assert re.match(r"ft:gpt-4o-mini-2024-07-18:personal:my-model:\w{8} \d", printed)
 
 
+@pytest.mark.slow
 def test_the_careful_client_program_runs(tmp_path: Path) -> None:
     """The program with check, progress, key and events follows its job to the end."""
     (tmp_path / "train.jsonl").write_text(ROWS)
@@ -149,6 +151,7 @@ def test_the_settings_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         client.pause_job("ftjob-1")
 
 
+@pytest.mark.slow
 def test_the_steering_program_runs(tmp_path: Path) -> None:
     """The program that plans and advances fails its job at step 60."""
     printed = run_python(block("pytest.md", "fake.plan_job"), tmp_path)
@@ -156,11 +159,13 @@ def test_the_steering_program_runs(tmp_path: Path) -> None:
     assert printed == "The job failed due to an internal error. 0\n"
 
 
+@pytest.mark.slow
 def test_the_scripting_program_runs(tmp_path: Path) -> None:
     """The program with a script prints the statuses it prepared."""
     assert run_python(block("scripting.md", "script.exhausted"), tmp_path) == "queued running 429 failed\n"
 
 
+@pytest.mark.slow
 def test_the_webhook_program_runs(tmp_path: Path) -> None:
     """The program for webhooks reads the event of its failed job."""
     printed = run_python(block("webhooks.md", "fake.add_webhook"), tmp_path)
@@ -181,6 +186,7 @@ def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytes
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+@pytest.mark.slow
 def test_the_curl_session_runs(tmp_path: Path) -> None:
     """The curl session, but for the port, goes from upload to a deleted model."""
     code = block("server.md", "api()", "sh").partition("\n")[2]

@@ -16,6 +16,8 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import demo, main
 from serve_process import LONGEST_S
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 EXAMPLES = Path(__file__).parents[3] / "examples"
 STATUSES = ["validating_files", "queued", "running", "succeeded"]

@@ -13,6 +13,8 @@ import pytest
 
 from serve_process import LONGEST_S
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FAKE_FINE_TUNING_")}
 

@@ -18,6 +18,8 @@ from fine_tuning_fakeserver.cli import main
 from jobs_command import VARIABLES, Jobs, sent_to
 from strategies import BORN, ROWS
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 KEY = "sk-a-secret-of-the-environment"
 LONGEST_S = 60.0  # no test comes near it

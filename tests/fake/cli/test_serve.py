@@ -18,6 +18,8 @@ from fine_tuning_fakeserver.cli.serve import AccessLog, ControlTokenMiddleware
 from fine_tuning_fakeserver.web.in_process import transport
 from serve_process import KEY, end, line, started
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Generator[tuple[str, list[str]], None, None]:
