@@ -1,7 +1,6 @@
 """The command `fake-fine-tuning`: show the fake to a person, or serve it to a program in any language.
 
-Exit codes: 0 success, or `serve` was stopped; 1 the job of `demo` or `jobs` failed, or a service refused; 2 wrong
-usage; 130 interrupted. Some commands have more.
+Exit codes: 0 success; 1 the job of `demo` or `jobs` failed, or a service refused; 2 wrong usage; 130 interrupted.
 """
 
 from __future__ import annotations
