@@ -1,10 +1,11 @@
 """Which recorded response answers a request: the policy of replay, without any I/O.
 
-*Writes* change something (POST and DELETE, but not of inference and graders); *reads* change nothing. Each is about a
-subject: one job with its events and checkpoints, one file, a list; for inference and graders, the request itself.
+*Writes* change something (every method but GET, HEAD and OPTIONS, except inference and graders); *reads* do not. Each
+is about a subject: one job with its events and checkpoints, one file, a list; for inference and graders, the request
+itself.
 
 - **Reads walk forward and hold.** Equal requests get the recorded responses in their order, then the last one again
-  and again. All reads about one subject walk together: after the events of step 90, the job is not queued any more.
+  and again. All reads about one subject walk together: after the events of step 90, a retrieve returns no older status.
 - **Reads wait for writes.** A response recorded after a write about the same subject is not used before that write is
   requested; until then the last response before it holds. Afterwards all responses from before it are passed.
 - So no response is followed by an older one, and both fewer and more reads than were recorded replay. Polling a job
@@ -58,12 +59,15 @@ class ReplayStep:
 
     Args:
         key: equal for requests that match.
+        subject: what the request is about.
+        is_write: whether the request changes something.
         refused: whether the response is an error.
         ids: what a write is about: the id in its path, and those of what it created.
         texts: all strings in the response.
         state_key: the key of the request that reads the object that a write was answered with.
         unfinished: whether the response is a job or file that is not finished.
         finished: whether it is one that is.
+        deletes: whether the request deletes its subject.
     """
 
     key: str
@@ -132,7 +136,7 @@ def remaining_interactions(
 
 
 class Replayer:
-    """A choice of recorded responses by the rules above, from nothing but the keys of requests."""
+    """Chooses recorded responses by the rules above, from the steps of a recording and the keys of requests."""
 
     def __init__(self, steps: Sequence[ReplayStep], patience: int = PATIENCE) -> None:
         self._steps = steps
@@ -146,7 +150,7 @@ class Replayer:
 
     @property
     def unused(self) -> list[int]:
-        """Reads that were never requested, and writes that were not repeated as often as recorded."""
+        """The indices of reads that were never requested, and of writes not repeated as often as recorded."""
         return [
             index
             for index, step in enumerate(self._steps)
@@ -194,7 +198,7 @@ class Replayer:
         return index
 
     def _latest_state(self, key: str, subject: Resource, index: int) -> int:
-        """Return the last response known: that at *index*, or that of a write since then."""
+        """Return the index of the latest response: *index*, or that of a write since then."""
         latest = index
         for write in self._writes_about[subject]:
             if write in self._done and write > latest:

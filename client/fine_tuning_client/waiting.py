@@ -48,8 +48,8 @@ MAX_INTERVAL_S = 60.0
 GROWTH = 1.2
 PATIENCE_S = 600.0  # of failed polls in a row, by the clock or by the time slept: a clock may stand still
 MAX_RETRY_AFTER_S = 120.0  # the job is polled again after that, whatever the service says
-MAX_FAILURES = 600  # reached first only where neither moves
-LAST_EVENTS_S = 2.0  # recording: the event of a cancellation is not there yet when the status is
+MAX_FAILURES = 600  # upper bound if neither the clock nor the slept time advances
+LAST_EVENTS_S = 2.0  # recording: the cancellation event appears up to 2 s after the status
 TRANSIENT_ERRORS = (APIConnectionError, APIResponseError, RateLimitError, InternalServerError)
 
 
@@ -101,18 +101,20 @@ def wait_for_job(
 ) -> Flow[FineTuningJobResponse]:
     """Poll a job until it has finished, however it ends.
 
-    Interrupting the wait leaves the job alone. Failed polls end it once they have failed for ten minutes in a row.
+    Interrupting the wait leaves the job alone. Polls that fail for a passing reason (no connection, 408, 429, 5xx) are
+    repeated for ten minutes; other errors are raised at once.
 
     Args:
         job_id: The job.
         timeout: Seconds after which to give up, once a request that is under way is over; None waits for ever.
-        poll_interval: Seconds between the first two polls; grows to 60.
+        poll_interval: Seconds between the first two polls; grows to 60, if it is shorter.
         on_update: Called, and never awaited, with the job whenever it has changed.
         until_paused: Let a pause end the wait, too.
         raise_on_failure: Raise unless the job has succeeded.
 
     Raises:
         WaitTimeout: The job goes on, but *timeout* has passed; caused by the last poll's error, if it failed.
+        APIError: A poll failed for good.
         JobFailed: With *raise_on_failure*.
         JobCancelled: With *raise_on_failure*.
         TypeError: *on_update* is async.
