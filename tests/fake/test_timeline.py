@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver.domain.job_spec import JobSpec
 from fine_tuning_fakeserver.domain.timeline import (
-    CANCEL_EVENT_AFTER,
+    CANCEL_EVENT_AFTER_S,
     TERMINAL,
     Cancel,
     Event,
@@ -72,7 +72,7 @@ def test_one_terminal_status_and_it_is_the_last(world: Disturbed) -> None:
     if endings:
         at, status = endings[0]
         assert list(timeline.milestones)[-1] == (at, status)
-        assert timeline.end == at + (CANCEL_EVENT_AFTER if status == "cancelled" else 0)
+        assert timeline.end == at + (CANCEL_EVENT_AFTER_S if status == "cancelled" else 0)
         assert [m.kind for m in seen(timeline, float("inf")) if m.at > at] == ["stopping"] * (status == "cancelled")
 
 
@@ -120,11 +120,11 @@ def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, 
     run = TrainingSegment(origin, seconds, 1, last)
     step = data.draw(st.integers(1, last))
 
-    done = run.last_done(run.time_of(step))
+    done = run.last_done(run.completion_time(step))
 
     assert done >= step
-    assert run.time_of(done) <= run.time_of(step)
-    assert done == last or run.time_of(done + 1) > run.time_of(step)
+    assert run.completion_time(done) <= run.completion_time(step)
+    assert done == last or run.completion_time(done + 1) > run.completion_time(step)
 
 
 @given(job_specs(may_fail=False), job_specs(may_fail=False), st.data())
@@ -149,4 +149,4 @@ def test_a_cancelled_job_shows_its_cancellation_a_moment_later(spec: JobSpec) ->
 
     assert timeline.status(BORN) == "cancelled"
     assert seen(timeline, BORN)[-1].kind == "validating"
-    assert seen(timeline, BORN + CANCEL_EVENT_AFTER)[-1].kind == "stopping"
+    assert seen(timeline, BORN + CANCEL_EVENT_AFTER_S)[-1].kind == "stopping"

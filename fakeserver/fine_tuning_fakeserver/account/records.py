@@ -226,7 +226,7 @@ Record: TypeAlias = (
 )
 
 
-def time_of(record: Record) -> float | None:
+def accepted_at(record: Record) -> float | None:
     """Return when the change was accepted, in Unix seconds; None where the time does not matter."""
     match record:
         case FileUploaded(file):

@@ -13,7 +13,7 @@ from ..clock import Pace, VirtualClock, parse_pace, real_now
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
-from .records import ClockAdvanced, PaceSet, Record, time_of
+from .records import ClockAdvanced, PaceSet, Record, accepted_at
 
 
 class Journal(Protocol):
@@ -127,7 +127,7 @@ class Service:
 
     def _replay_record(self, record: Record) -> None:
         """Apply one record, after materialising everything due before it."""
-        if (at := time_of(record)) is not None:
+        if (at := accepted_at(record)) is not None:
             self.account.materialize(at)
         apply(self.account, record)
 
@@ -169,7 +169,7 @@ class Service:
         """Append and apply the records of another account of the same settings: then answers are the same bytes."""
         with self.lock:
             for record in records:
-                if (at := time_of(record)) is not None:
+                if (at := accepted_at(record)) is not None:
                     self.clock.move_to(at)
                 if isinstance(record, PaceSet):
                     self.clock.run_at(_rate(record.pace))

@@ -14,7 +14,7 @@ from .dialects.dialect import RECORDED, Dialect
 from .job_spec import JobSpec
 from .metrics import kept_steps
 from .plan import JobError
-from .timeline import MODEL_AFTER, Event, FileLost, Intervention, Replan, Timeline, build_segments
+from .timeline import MODEL_AFTER_S, Event, FileLost, Intervention, Replan, Timeline, build_segments
 from .training_methods import Hyperparameters
 
 
@@ -164,7 +164,7 @@ def finished_at(job: Job, timeline: Timeline) -> int:
 
 def models_at(job: Job, timeline: Timeline) -> float:
     """Return when the job's models came into being: the second written in their ids (recordings: +1, +2)."""
-    return finished_at(job, timeline) + MODEL_AFTER - 1
+    return finished_at(job, timeline) + MODEL_AFTER_S - 1
 
 
 def fine_tuned_model(job: Job, timeline: Timeline) -> str:

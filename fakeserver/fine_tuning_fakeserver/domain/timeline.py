@@ -51,24 +51,24 @@ class TrainingSegment:
     first: int
     last: int
 
-    def time_of(self, step: int) -> float:
+    def completion_time(self, step: int) -> float:
         """Return when *step* is done."""
         return self.origin + step * self.seconds_per_step
 
     def last_done(self, now: float) -> int:
         """Return the last step done at *now*; ``first - 1`` if none is."""
         # a search, not a division: a float's last bit may be on either side
-        return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.time_of)
+        return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.completion_time)
 
     @property
     def start(self) -> float:
         """When the first step is done."""
-        return self.time_of(self.first)
+        return self.completion_time(self.first)
 
     @property
     def end(self) -> float:
         """When the last step is done."""
-        return self.time_of(self.last)
+        return self.completion_time(self.last)
 
     def shifted(self, seconds: float) -> TrainingSegment:
         """Return the segment so much later."""
@@ -80,9 +80,9 @@ Segment: TypeAlias = Event | TrainingSegment
 TERMINAL = TERMINAL_STATUSES
 
 # printed output of 2024-08: events "checkpoint" and "model" 2 s after finished_at, "completed" 7 s after it.
-MODEL_AFTER, COMPLETED_AFTER = 2.0, 7.0
-CANCEL_EVENT_AFTER = 1.0
-READ_BEFORE_VALIDATED = 0.1
+MODEL_AFTER_S, COMPLETED_AFTER_S = 2.0, 7.0
+CANCEL_EVENT_AFTER_S = 1.0
+READ_SHARE_BEFORE_VALIDATED = 0.1
 """The part of validation that is left when the hyperparameters get their numbers (inferred)."""
 
 
@@ -149,7 +149,7 @@ def build_segments(spec: JobSpec, created_at: float, interventions: Iterable[Int
                 ahead, held = (Event(restart, "restarted"), *rest), ()
             case Cancel():
                 past.append(Event(act.at, "cancelled"))
-                held, ahead = (), (Event(act.at + CANCEL_EVENT_AFTER, "stopping"),)
+                held, ahead = (), (Event(act.at + CANCEL_EVENT_AFTER_S, "stopping"),)
             case FileLost():
                 past.append(Event(act.at, "failed"))
                 ahead = ()
@@ -171,7 +171,7 @@ def undisturbed_segments(spec: JobSpec, created_at: float) -> Iterator[Segment]:
     if spec.error and spec.fail_step is None:
         yield Event(validated, "failed")
         return
-    yield Event(validated - READ_BEFORE_VALIDATED * (validated - created_at), "read")
+    yield Event(validated - READ_SHARE_BEFORE_VALIDATED * (validated - created_at), "read")
     yield Event(validated, "validated")
     started = validated + durations.queued
     yield Event(started, "started")
@@ -186,9 +186,9 @@ def undisturbed_segments(spec: JobSpec, created_at: float) -> Iterator[Segment]:
     yield Event(finished, "trained")
     for step in kept_steps(spec):
         if step != spec.steps:
-            yield Event(finished + MODEL_AFTER, "checkpoint", step)
-    yield Event(finished + MODEL_AFTER, "model")
-    yield Event(finished + COMPLETED_AFTER, "completed")
+            yield Event(finished + MODEL_AFTER_S, "checkpoint", step)
+    yield Event(finished + MODEL_AFTER_S, "model")
+    yield Event(finished + COMPLETED_AFTER_S, "completed")
 
 
 def _cut(segments: Sequence[Segment], at: float) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
@@ -223,7 +223,7 @@ def _replanned(spec: JobSpec, past: Sequence[Segment], at: float) -> tuple[Segme
     counterpart, rest = fresh[position], fresh[position + 1 :]
     reached = counterpart.end
     if isinstance(anchor, TrainingSegment) and isinstance(counterpart, TrainingSegment):
-        reached = counterpart.time_of(anchor.last)
+        reached = counterpart.completion_time(anchor.last)
         if anchor.last < counterpart.last:
             rest = (replace(counterpart, first=anchor.last + 1), *rest)
     happened = {segment.kind for segment in past if isinstance(segment, Event)}
@@ -287,7 +287,7 @@ class Timeline:
             count = self._events_up_to(segment.last) - before
             if left < count:
                 step = (before + 1 + left) * self.step_interval - self._lead
-                return Event(segment.time_of(step), "step", step)
+                return Event(segment.completion_time(step), "step", step)
             left -= count
         raise IndexError(ordinal)
 
@@ -325,7 +325,7 @@ class Timeline:
     def time_of_step(self, step: int) -> float | None:
         """Return when training *step* is done; None if it never is."""
         runs = (segment for segment in self.segments if isinstance(segment, TrainingSegment))
-        return next((run.time_of(step) for run in runs if run.first <= step <= run.last), None)
+        return next((run.completion_time(step) for run in runs if run.first <= step <= run.last), None)
 
     def steps_done(self, now: float) -> int:
         """Return the last training step done at *now*; 0 before the first."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from fine_tuning_formats.row_rules import CHAT
 
-from ..domain.timeline import COMPLETED_AFTER
+from ..domain.timeline import COMPLETED_AFTER_S
 from ..domain.training_methods import METHODS, TrainingRequest
 from .observed_objects import (
     CHECKPOINT,
@@ -225,7 +225,7 @@ def _start(exchanges: Iterable[RecordedExchange], files: Iterable[Json], jobs: I
     """Return the earliest time at which everything earlier can exist, and nothing that is created can yet."""
     earlier = [int(file["created_at"]) for file in files]
     for job in jobs:
-        late = COMPLETED_AFTER if job.first["status"] == "succeeded" else 0
+        late = COMPLETED_AFTER_S if job.first["status"] == "succeeded" else 0
         ended = (job.first.get("finished_at") or job.first["created_at"] + 1) + late
         earlier.append(int(max(ended, job.first.get(SEEN_AT, 0))))
     new = [int(item["created_at"]) for each in exchanges if (item := created_object(each)) is not None]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from ..domain.ids import model_time
-from ..domain.timeline import MODEL_AFTER
+from ..domain.timeline import MODEL_AFTER_S
 from ..web.operations import OPERATIONS
 from .recording import Json, RecordedExchange
 
@@ -200,7 +200,7 @@ def _job_from_events(job_id: str, events: Sequence[Json], checkpoints: Sequence[
     times = [item["created_at"] for item in (*events, *checkpoints)]
     status = next((status for start, status in _STATUSES if any(text.startswith(start) for text in messages)), None)
     ended = next((event for event in events if event["message"].startswith(_MODEL)), None)
-    finished_at = int(ended["created_at"] - MODEL_AFTER) if ended else None
+    finished_at = int(ended["created_at"] - MODEL_AFTER_S) if ended else None
     failed = next((event["message"] for event in events if event.get("level") == "error"), None)
     return {
         "object": JOB,

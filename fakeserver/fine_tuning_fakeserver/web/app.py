@@ -133,11 +133,11 @@ class RequestHandler:
             def run_once() -> ApiResponse:  # a fault may run the operation at most once
                 answer = refusal or _execute(operation, request)
                 # one fault hits a request: a script's is ignored here
-                return _script_timeout_response() if isinstance(answer, ArmedFault) else answer
+                return _unanswered_response() if isinstance(answer, ArmedFault) else answer
 
             await _respond_with_fault(fault, operation, request, run_once, receive, send)
         elif isinstance(answer := refusal or _execute(operation, request), ArmedFault):
-            await _respond_with_fault(answer, operation, request, _script_timeout_response, receive, send)
+            await _respond_with_fault(answer, operation, request, _unanswered_response, receive, send)
         else:
             _log_response(operation, request, answer)
             await answer.send(send)
@@ -292,9 +292,9 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     entry.took_effect = request.took_effect
 
 
-def _script_timeout_response() -> ApiResponse:
-    """Build the 504 for a client that outlasts a scripted timeout."""
-    return response.usage_error_response("a script lets this call time out, and its client has not given up", 504)
+def _unanswered_response() -> ApiResponse:
+    """Build the 504 for a call that a script leaves unanswered, and whose client still waits."""
+    return response.usage_error_response("a script leaves this call unanswered, and its client has not given up", 504)
 
 
 def _error_response(error: Exception, operation: Operation, request: ApiRequest) -> ApiResponse:
