@@ -113,7 +113,7 @@ class Cassette:
         """Return the recorded response; None if the request is to be sent.
 
         Raises:
-            CassetteMissError: there is none, and the mode does not allow sending.
+            CassetteMissError: no recorded response matches, and the mode does not allow sending.
             CassetteError: the request may not be sent to where it goes.
         """
         if self.records and not self.may_send(request.uri):

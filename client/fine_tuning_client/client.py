@@ -51,7 +51,7 @@ class _ConnectionPool:
         self._lock = Lock()
 
     def enter(self, client: object, open_pool: Callable[[], Any] | None) -> None:
-        """Open connections if there are none; tasks and threads may share a client."""
+        """Open the connection pool unless it is open; tasks and threads may share a client."""
         with self._lock:
             if self.http is None and open_pool is not None:
                 self.http, self._opener = open_pool(), client

@@ -66,7 +66,7 @@ class Script:
         strict: whether a call that no answer is left for is an error.
 
     Raises:
-        FakeUsageError: *responses* are none of these.
+        FakeUsageError: *responses* have another type.
     """
 
     def __init__(self, stack: ScriptStack, responses: Any = None, *, strict: bool = False) -> None:

@@ -207,7 +207,7 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
     """Return the file, stored or derived, as it is at *now*.
 
     Raises:
-        ApiError: there is none with this id.
+        ApiError: no file has this id.
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]

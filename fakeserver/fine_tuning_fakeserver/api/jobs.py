@@ -165,7 +165,7 @@ def find_job(account: Account, identifier: str) -> Job:
     """Return the job with this id.
 
     Raises:
-        ApiError: there is none.
+        ApiError: no job has this id.
     """
     if identifier not in account.jobs:
         raise unknown_job(identifier)

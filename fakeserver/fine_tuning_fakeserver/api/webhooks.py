@@ -34,7 +34,7 @@ def remove(service: Service, now: float, identifier: str) -> dict[str, Any]:
     """Remove an endpoint and drop its pending deliveries.
 
     Raises:
-        FakeUsageError: there is none with this id.
+        FakeUsageError: no endpoint has this id.
     """
     known = service.account.outbox.endpoints
     if identifier not in known:

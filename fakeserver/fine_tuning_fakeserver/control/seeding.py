@@ -199,7 +199,7 @@ def reserve_next_id(
         overrides: the values of a job that are not derived.
 
     Raises:
-        FakeUsageError: the id is taken, or *kind* is none of "file", "job", "upload" and "part".
+        FakeUsageError: the id is taken, or *kind* is not "file", "job", "upload" or "part".
     """
     if not isinstance(identifier, str) or not identifier:
         raise wrong_value("id", "a non-empty string", identifier)

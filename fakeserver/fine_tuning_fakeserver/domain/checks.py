@@ -46,7 +46,7 @@ class Requirement:
 
 
 def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
-    """Require an int of this range; True and False are none."""
+    """Require an int in this range; a bool is refused."""
     words = f"a whole number from {least}" if least > -(2**63) else "a whole number of at most 64 bits"
     if most < 2**63 - 1:
         words += f" to {most}"
@@ -54,7 +54,7 @@ def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
 
 
 def number(least: float, most: float, wanted: str = "") -> Requirement:
-    """Require an int or a float of this range; nan, True and False are none."""
+    """Require an int or a float in this range; nan and bools are refused."""
     return Requirement(
         wanted or f"a number from {least:.0f} to {most:.0f}", lambda value: is_number(value, least, most)
     )

@@ -52,7 +52,7 @@ def to_digits(number: int, width: int, digits: str = ALPHABET) -> str:
 
 
 def from_digits(text: str, digits: str = ALPHABET) -> int | None:
-    """Read *text* as a number with these digits; None if a character is none of them."""
+    """Read *text* as a number with these digits; None if a character is not among them."""
     values, base, number = _DIGITS[digits], len(digits), 0
     for character in text:
         if (digit := values.get(character)) is None:

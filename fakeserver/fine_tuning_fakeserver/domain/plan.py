@@ -70,7 +70,7 @@ def parse_error(value: Any, name: str = "error") -> JobError | None:
     """Return *value* as an error; a code alone gets the message that belongs to it.
 
     Raises:
-        FakeUsageError: it is none of the forms of `Failure`.
+        FakeUsageError: *value* is not a form of `Failure`.
     """
     if value is None or isinstance(value, JobError):
         return value
@@ -111,7 +111,7 @@ class Plan:
             where a job has rewards instead, a loss of x is a reward of exp(-x).
 
     Raises:
-        FakeUsageError: a value is none of these.
+        FakeUsageError: a value has the wrong type or is out of range.
 
     Source: default durations are two real jobs of 2024-08 and 2025-08 (47 s, 3 s, about 2 s a step, 8 s).
     """

@@ -46,7 +46,7 @@ class ScriptControl:
             The script: a context manager, with `stop()`, `prevent_stray()` and `exhausted`.
 
         Raises:
-            FakeUsageError: *responses* are none of these, or name an unknown operation. An item that does not fit the
+            FakeUsageError: *responses* have another type, or name an unknown operation. An item that does not fit the
                 operation that is called is answered with ``{"fake_error": …}``, and is kept.
         """
         for operation in responses if isinstance(responses, Mapping) else ():

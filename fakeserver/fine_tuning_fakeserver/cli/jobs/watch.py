@@ -75,7 +75,7 @@ def wait(context: Context, job_id: str, timeout: float | None) -> int:
 
 @contextmanager
 def _saying_how_to_come_back(context: Context, *words: str) -> Iterator[None]:
-    """Print the command to come back with after an interrupt, or an error that says nothing about the job."""
+    """Print the command that resumes watching, after an interrupt or an error of the connection or the service."""
     import fine_tuning_client as ft
 
     passing = (ft.APIConnectionError, ft.APIResponseError, ft.InternalServerError, ft.RateLimitError)

@@ -19,6 +19,6 @@ def dialect_named(name: str) -> Dialect:
     """Return the dialect of this name.
 
     Raises:
-        FakeUsageError: there is none.
+        FakeUsageError: no dialect has this name.
     """
     return DIALECTS[check_dialect(name, "dialect")]
