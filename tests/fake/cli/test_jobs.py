@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,22 +30,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-in-the-environment")
     (tmp_path / "train.jsonl").write_text(ROWS)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeFineTuning]:
-    """One fake on a socket for all tests here; each begins it anew."""
-    fake = FakeFineTuning(start=BORN)
-    with fake.serving():
-        yield fake
-
-
-@pytest.fixture
-def jobs(server: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
-    """The command, with a fresh account."""
-    server.reset()
-    with sent_to(server, capsys) as jobs:
-        yield jobs
 
 
 def parsed(done: Done) -> list[Any]:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ import pytest
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import main
-from jobs_command import VARIABLES, Done, Jobs, answering, sent_to
+from jobs_command import VARIABLES, Done, Jobs, answering
 from snapshots import assert_snapshot
-from strategies import BORN, ROWS
+from strategies import ROWS
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "jobs_errors.txt"
 KEY = "sk-a-secret-of-the-environment"
@@ -53,22 +53,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return done
 
     return run
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeFineTuning]:
-    """One fake on a socket for all tests here; each begins it anew."""
-    fake = FakeFineTuning(start=BORN)
-    with fake.serving():
-        yield fake
-
-
-@pytest.fixture
-def jobs(server: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
-    """The command, with a fresh account."""
-    server.reset()
-    with sent_to(server, capsys) as jobs:
-        yield jobs
 
 
 def refusing(status: int, body: Any, **headers: str) -> Callable[[httpx.Request], httpx.Response]:

@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from clients import MODEL, Code, found, numbers, official, redirected, set_request_interval
+from clients import MODEL, Code, found, numbers, official, set_request_interval
 from fine_tuning_client import FineTuning, RateLimitError
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings.retries import REFUSALS_TOO_MANY
-from strategies import BORN, ROWS
+from strategies import ROWS
 
 JOBS = "/fine_tuning/jobs"
-
-
-@pytest.fixture
-def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
-    """Code under test, on a fake whose clock stands still."""
-    set_request_interval(monkeypatch)
-    with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
-        yield found
-
-
-@pytest.fixture
-def fake(code: Code) -> FakeFineTuning:
-    """The fake that the code under test asks."""
-    return code.fake
-
-
-@pytest.fixture
-def own(fake: FakeFineTuning) -> Iterator[None]:
-    """Our own client talks to the fake."""
-    with redirected(fake):
-        yield
 
 
 def many_jobs(fake: FakeFineTuning) -> None:

@@ -23,7 +23,7 @@ from strategies import BORN, ROWS
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENTS = (ROOT / "README.md").read_text() + (ROOT / "docs" / "client.md").read_text()
 PACES = ["polls", "manual", 1000.0]
 

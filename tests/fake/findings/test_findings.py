@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from clients import MODEL, Code, found, numbers, official, redirected, set_request_interval
+from clients import MODEL, Code, found, numbers, official, set_request_interval
 from fine_tuning_client import FineTuning, WaitTimeout
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings import CODES, Finding
@@ -21,29 +21,7 @@ from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
 from fine_tuning_fakeserver.findings.observed_calls import observed_jobs
 from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, HOT_LOOKS_AT_POLLS, PAUSE_S, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
-from strategies import BORN, ROWS
-
-
-@pytest.fixture
-def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
-    """Code under test, on a fake whose clock stands still."""
-    set_request_interval(monkeypatch)
-    with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
-        yield found
-
-
-@pytest.fixture
-def fake(code: Code) -> FakeFineTuning:
-    """The fake that the code under test asks."""
-    return code.fake
-
-
-@pytest.fixture
-def own(fake: FakeFineTuning) -> Iterator[None]:
-    """Our own client talks to the fake."""
-    with redirected(fake):
-        yield
-
+from strategies import ROWS
 
 # polled_without_pause
 
@@ -634,7 +612,7 @@ def test_findings_fail_an_assertion_unless_they_are_ignored(code: Code, fake: Fa
 
 def test_the_documents_list_every_code() -> None:
     """The table of findings has every code, in the words of its rule; each is one line without a full stop."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     text = "\n".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
     assert {
         code: line for code, line in re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \| (.+) \|$", text, re.M) if code in CODES
