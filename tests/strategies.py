@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
-from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
+from fine_tuning_fakeserver.domain.job_spec import Dataset, JobFile, JobSpec, build_job_spec
 from fine_tuning_fakeserver.domain.plan import FAILURES, JobError
 from fine_tuning_fakeserver.domain.timeline import (
     Cancel,
@@ -20,7 +20,6 @@ from fine_tuning_fakeserver.domain.timeline import (
     Timeline,
     build_segments,
 )
-from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from fine_tuning_formats.row_rules import CHAT, PREFERENCE

@@ -1,7 +1,6 @@
 """Record and replay sessions of the fine-tuning API: your own, and those bundled with this package."""
 
-from .cassette import Cassette, Mode
-from .cassette_files import session, sessions, training_file
+from .cassette import Cassette, Mode, session, sessions, training_file
 from .errors import (
     CassetteError,
     CassetteExpiredError,

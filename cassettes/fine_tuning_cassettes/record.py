@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 from .errors import CassetteLeakError
 from .messages import Interaction, RecordedRequest, decode_response, header_value
-from .quotations import Quotations
 from .redaction import SCRUBBED, SecretMap, is_secret_header, redact_request, redact_response, redact_uri
 from .request_matching import RequestKey, request_key
-from .training_data import SCRUBBED_HEADER, scrub_interaction, scrub_request, training_texts
+from .training_data import SCRUBBED_HEADER, Quotations, scrub_interaction, scrub_request, training_texts
 from .yaml_format import CassetteFile, Metadata, check_round_trip, dump
 
 LOCAL_SERVER = "a server on this machine, not OpenAI"

@@ -15,8 +15,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 from fine_tuning_formats.text import UNITS, duration_seconds
 
-from .cassette import Cassette, Mode
-from .cassette_files import check_writable, read_text
+from .cassette import Cassette, Mode, check_writable, read_text
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE

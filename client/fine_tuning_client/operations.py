@@ -29,8 +29,9 @@ from fine_tuning_client.models import (
     ModelListResponse,
     ModelResponse,
     Response,
+    check_response,
+    parse_response,
 )
-from fine_tuning_client.reply_parsing import check_response, parse_response
 from fine_tuning_client.retries import create_once
 
 R = TypeVar("R", bound=Response)

@@ -11,8 +11,13 @@ from typing import Any, TypeVar, cast
 from fine_tuning_client.arguments import require_name
 from fine_tuning_client.effects import Command, Failure, Flow, Outcome, RawResponse, Request, Sleep, now, send
 from fine_tuning_client.errors import APIError, APIResponseError, UnsupportedOperationError
-from fine_tuning_client.models import FineTuningJobListResponse, FineTuningJobResponse
-from fine_tuning_client.reply_parsing import check_response, parse_response, retry_after
+from fine_tuning_client.models import (
+    FineTuningJobListResponse,
+    FineTuningJobResponse,
+    check_response,
+    parse_response,
+    retry_after,
+)
 from fine_tuning_formats.job_rules import check_metadata
 
 C = TypeVar("C")

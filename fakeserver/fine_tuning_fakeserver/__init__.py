@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .findings import Finding
     from .settings import Settings, SettingsFields
     from .usage_errors import FakeUsageError
-    from .web.scripting.items import InvalidScriptItem
-    from .web.scripting.player import UnexpectedCallError
+    from .web.script_items import InvalidScriptItem
+    from .web.script_player import UnexpectedCallError
 
 __all__ = [
     "ArmedFault",
@@ -36,7 +36,7 @@ __all__ = [
 _HOMES = {
     "Call": "account.recorded_calls",
     "FakeFineTuning": "fake.fake_fine_tuning",
-    "InvalidScriptItem": "web.scripting.items",
+    "InvalidScriptItem": "web.script_items",
     "FakeUsageError": "usage_errors",
     "ArmedFault": "account.armed_faults",
     "Finding": "findings",
@@ -47,7 +47,7 @@ _HOMES = {
     "ScriptedCall": "account.script_queue",
     "Settings": "settings",
     "SettingsFields": "settings",
-    "UnexpectedCallError": "web.scripting.player",
+    "UnexpectedCallError": "web.script_player",
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .stash import CASSETTE_MARK, CASSETTES, FAKE_MARK, HANDLE, NOT_PASSED
+from .markers import CASSETTE_MARK, CASSETTES, FAKE_MARK, HANDLE, NOT_PASSED
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -125,7 +125,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[NOT_PASSED] = True
     if HANDLE in item.stash:
-        from .reporting import add_report_section
+        from .fixture import add_report_section
 
         add_report_section(item, report)
     return report
@@ -148,7 +148,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the findings."""
-    from .reporting import write_summary
+    from .fixture import write_summary
 
     write_summary(terminalreporter)
 

@@ -20,8 +20,8 @@ from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .stash import CASSETTE_MARK as MARK
-from .stash import CASSETTES, NOT_PASSED
+from .markers import CASSETTE_MARK as MARK
+from .markers import CASSETTES, NOT_PASSED
 
 ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock"))
 """The mark's keyword arguments: those of `use_cassette`."""

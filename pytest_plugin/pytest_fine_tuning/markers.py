@@ -1,12 +1,37 @@
-"""Apply and validate marks at collection. Their readers are imported only if a test has the mark."""
+"""Marks, and the keys of what is stored with a test.
+
+Marks are applied and validated at collection; their readers are imported only if a test has the mark.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .stash import CASSETTE_MARK, FAKE_MARK
+if TYPE_CHECKING:
+    from fine_tuning_cassettes import Cassette, use_cassette
+    from fine_tuning_fakeserver import FakeFineTuning
+
+    from .fixture import EnvironmentPatch
+
+
+FAKE_MARK = "fake_fine_tuning"
+CASSETTE_MARK = "fine_tuning_cassette"
+"""The marks; each has the name of the fixture that it brings."""
+
+HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
+ENVIRONMENT: pytest.StashKey[EnvironmentPatch] = pytest.StashKey()
+NOT_PASSED = pytest.StashKey[bool]()
+"""Whether the test or its setup failed or was skipped."""
+CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
+"""Cassettes in use; they are written once the test and the teardown of its fixtures have passed."""
+FINDINGS = pytest.StashKey[list[str]]()
+
+FINDINGS_ATTRIBUTE = "fake_fine_tuning_findings"
+"""The report attribute with a test's findings: a plain list, which pytest-xdist can transfer."""
+
 
 REPLACEMENTS: Mapping[str, frozenset[str]] = {
     FAKE_MARK: frozenset({"fine_tuning_service", CASSETTE_MARK}),

@@ -15,8 +15,8 @@ from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .providers import ProviderHosts
-from .stash import FAKE_MARK
+from .markers import FAKE_MARK
+from .network_guard import ProviderHosts
 
 FIXTURE_OPTIONS = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")

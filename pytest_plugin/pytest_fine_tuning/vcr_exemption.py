@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-from .providers import ProviderHosts
+from .network_guard import ProviderHosts
 
 VCR = "vcr.cassette"
 

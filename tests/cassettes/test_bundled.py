@@ -11,7 +11,7 @@ import pytest
 
 import record_sessions
 from fine_tuning_cassettes import CassetteFileError, session, sessions, training_file, use_cassette
-from fine_tuning_cassettes.cassette_files import FOLDER
+from fine_tuning_cassettes.cassette import FOLDER
 from fine_tuning_cassettes.yaml_format import load_metadata
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver.cli import main

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cassette_service import URL, JsonService, record_and_replay
 from fine_tuning_cassettes import use_cassette
 from fine_tuning_cassettes.messages import Interaction, RecordedRequest, RecordedResponse
-from fine_tuning_cassettes.quotations import Quotations
+from fine_tuning_cassettes.training_data import Quotations
 
 SENTENCE = "the CANARY row says that the launch code is 1234"
 ROW = json.dumps({"messages": [{"role": "user", "content": SENTENCE}, {"role": "assistant", "content": "b"}]})

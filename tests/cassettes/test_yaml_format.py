@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette
-from fine_tuning_cassettes.cassette_files import write_atomically
+from fine_tuning_cassettes.cassette import write_atomically
 from fine_tuning_cassettes.messages import FormPart, Interaction, RecordedRequest, RecordedResponse
 from fine_tuning_cassettes.yaml_format import CassetteFile, check_round_trip, dump, load, load_metadata
 

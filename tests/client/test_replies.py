@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fine_tuning_client import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, errors
 from fine_tuning_client.effects import Failure, RawResponse
 from fine_tuning_client.errors import error_class
-from fine_tuning_client.reply_parsing import check_response, status_error
+from fine_tuning_client.models import check_response, status_error
 
 MISSING = {
     "message": "Could not find fine tune: ftjob-1",

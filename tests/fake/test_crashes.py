@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.api import files, job_creation, jobs
+from fine_tuning_fakeserver.api import files, jobs
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, KEY, Http, everything
 
@@ -38,9 +38,7 @@ def test_a_crash_inside_a_verb(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr(
-        *((job_creation, "build_job_spec") if where == "build_job_spec" else (jobs, "job_object")), crash
-    )
+    monkeypatch.setattr(jobs, "build_job_spec" if where == "build_job_spec" else "job_object", crash)
     with caplog.at_level(logging.ERROR, "fine_tuning_fakeserver"):
         before = everything(http.fake)
         reply = http.send("POST", JOBS, body)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain import training_files
+from fine_tuning_fakeserver.domain.job_spec import read_dataset
 from fine_tuning_formats.token_estimate import count_text_tokens
 from strategies import BORN, ROW, Http
 
@@ -147,15 +147,15 @@ def test_blank_lines_are_passed_over() -> None:
     """Blank lines and a missing last line end change nothing."""
     line = json.dumps(ROW).encode()
 
-    plain = training_files.read([line] * 10)
+    plain = read_dataset([line] * 10)
 
-    assert training_files.read([b"", line, b"  \r", *[line] * 8, b"\t", line + b"\r"]) == plain
+    assert read_dataset([b"", line, b"  \r", *[line] * 8, b"\t", line + b"\r"]) == plain
     assert (plain.examples, plain.format) == (10, "chat")
 
 
 def test_an_empty_file_has_no_examples() -> None:
     """A file of blank lines has no examples and no tokens."""
-    found = training_files.read([b"", b" "])
+    found = read_dataset([b"", b" "])
 
     assert (found.examples, found.tokens) == (0, 0)
 
@@ -168,10 +168,10 @@ def test_tokens_add_up(contents: list[str], copies: int) -> None:
     """The tokens of a file are those of its examples; more text is never fewer tokens."""
     lines = [json.dumps(chat({"role": "assistant", "content": text})).encode() for text in contents]
 
-    once = training_files.read(lines).tokens
+    once = read_dataset(lines).tokens
 
-    assert training_files.read(lines * copies).tokens == once * copies
-    assert once == sum(training_files.read([line]).tokens for line in lines)
+    assert read_dataset(lines * copies).tokens == once * copies
+    assert once == sum(read_dataset([line]).tokens for line in lines)
     assert all(count_text_tokens(f"{text} {text}") >= count_text_tokens(text) for text in contents)
 
 
@@ -204,7 +204,7 @@ def test_a_file_whose_real_numbers_are_known() -> None:
     assert [point["step_number"] for point in points] == [100, 90, 80]
     csv = base64.b64decode(http.send("GET", f"/files/{job['result_files'][0]}/content").body)
     assert csv.count(b"\n") == 1 + 100
-    assert job["trained_tokens"] == 10 * training_files.read(SARCASTIC.read_bytes().splitlines()).tokens
+    assert job["trained_tokens"] == 10 * read_dataset(SARCASTIC.read_bytes().splitlines()).tokens
     assert abs(job["trained_tokens"] - 5070) <= 507
 
 

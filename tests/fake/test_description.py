@@ -11,7 +11,7 @@ import schemathesis
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api.request_models import CreateJobBody
-from fine_tuning_fakeserver.web.fidelity_report import SCHEMAS
+from fine_tuning_fakeserver.web.documents import SCHEMAS
 from fine_tuning_fakeserver.web.in_process import InProcessResponse
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from openapi_checks import check, document

@@ -10,10 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain.training_files import (
-    Dataset,
-    read,
-)
+from fine_tuning_fakeserver.domain.job_spec import Dataset, read_dataset
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT, UNKNOWN
 from strategies import BORN, GRADER, ROW, Http
 
@@ -49,7 +46,7 @@ def lines(*rows: Row) -> str:
 
 def found(*rows: Row) -> Dataset:
     """What a pass over a file of these rows finds."""
-    return read(lines(*rows).encode().splitlines())
+    return read_dataset(lines(*rows).encode().splitlines())
 
 
 def method_body(name: str) -> Row:
@@ -145,7 +142,7 @@ FAULTS: list[tuple[str, Row, str]] = [
 @pytest.mark.parametrize(("reads", "row", "text"), FAULTS, ids=lambda value: str(value)[:40])
 def test_a_row_that_breaks_its_format(reads: str, row: Row, text: str) -> None:
     """The first row that breaks a format is what that format says of the file, by its number, blank lines left out."""
-    data = read([b"", *lines(*[SOUND[reads]] * 3, row, {}).encode().splitlines()])
+    data = read_dataset([b"", *lines(*[SOUND[reads]] * 3, row, {}).encode().splitlines()])
 
     assert data.faults[reads].startswith(f"Example 4{text}")
 

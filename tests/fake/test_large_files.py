@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account import blobs
 from fine_tuning_fakeserver.api.files import MUCH_BYTES
-from fine_tuning_fakeserver.domain import training_files
+from fine_tuning_fakeserver.domain.job_spec import read_dataset
 from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, Http
 
@@ -31,7 +32,7 @@ class Reading:
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
 
-    def __call__(self, lines: Iterable[bytes], read: Callable[[Iterable[bytes]], Any] = training_files.read) -> Any:
+    def __call__(self, lines: Iterable[bytes], read: Callable[[Iterable[bytes]], Any] = read_dataset) -> Any:
         """Read when it may."""
         self.begun.set()
         assert self.may_end.wait(10)
@@ -55,7 +56,7 @@ def during(slow: Reading, send: Callable[[], httpx.Response], answers: list[http
 def slow(monkeypatch: pytest.MonkeyPatch) -> Reading:
     """The reading of each file takes until the test lets it go."""
     reading = Reading()
-    monkeypatch.setattr(training_files, "read", reading)
+    monkeypatch.setattr(blobs, "read_dataset", reading)
     return reading
 
 

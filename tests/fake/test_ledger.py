@@ -16,7 +16,7 @@ from fine_tuning_fakeserver.control.steering import STATUSES
 from fine_tuning_fakeserver.domain.dialects.dialect import EVENT_KINDS as MOMENTS
 from fine_tuning_fakeserver.domain.training_methods import METHODS
 from fine_tuning_fakeserver.evidence import KINDS, evidence_of
-from fine_tuning_fakeserver.web import fidelity_report
+from fine_tuning_fakeserver.web import documents
 from fine_tuning_fakeserver.web.operations import OPERATIONS, SHARED_EVIDENCE
 from fine_tuning_formats.api_paths import API_PATHS
 from strategies import Http
@@ -32,7 +32,7 @@ CONSTRUCTORS = [
 
 def names(area: str) -> list[str]:
     """The names of the entries of an area."""
-    return [entry.name for entry in fidelity_report.entries() if entry.area == area]
+    return [entry.name for entry in documents.entries() if entry.area == area]
 
 
 def test_every_route_has_its_evidence() -> None:
@@ -62,7 +62,7 @@ def test_an_error_without_evidence_is_missed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(api_errors, "teapot", teapot, raising=False)
 
     with pytest.raises(KeyError, match=r"errors\.teapot has no evidence"):
-        list(fidelity_report.entries())
+        list(documents.entries())
 
 
 def test_every_text_of_an_event_has_its_evidence() -> None:
@@ -78,7 +78,7 @@ def test_every_status_has_its_evidence() -> None:
 
 def test_every_evidence_is_named() -> None:
     """Each entry says which source it means, and has a name of its own in its area."""
-    entries = list(fidelity_report.entries())
+    entries = list(documents.entries())
 
     assert all(entry.evidence.source and entry.evidence.kind in KINDS for entry in entries)
     assert len({(entry.area, entry.name) for entry in entries}) == len(entries)
@@ -87,16 +87,16 @@ def test_every_evidence_is_named() -> None:
 
 def test_every_schema_is_in_the_ledger() -> None:
     """Each schema of an object is in the ledger once, under a name of its own."""
-    values = [value for module in fidelity_report.SCHEMA_MODULES for value in vars(module).values()]
+    values = [value for module in documents.SCHEMA_MODULES for value in vars(module).values()]
     defined = {id(value) for value in values if isinstance(value, ObjectSchema)}
 
-    assert {id(schema) for schema in fidelity_report.SCHEMAS} == defined
-    assert len({schema.name for schema in fidelity_report.SCHEMAS}) == len(fidelity_report.SCHEMAS)
+    assert {id(schema) for schema in documents.SCHEMAS} == defined
+    assert len({schema.name for schema in documents.SCHEMAS}) == len(documents.SCHEMAS)
 
 
 def test_figures_add_up() -> None:
     """Counts are those of the entries, in each area and in all; percentages are of their area."""
-    ledger = fidelity_report.fidelity()
+    ledger = documents.fidelity()
     whole = [ledger["total"], *ledger["areas"].values()]
 
     assert sum(figures["entries"] for figures in whole[1:]) == ledger["total"]["entries"] == len(ledger["entries"])
@@ -107,7 +107,7 @@ def test_figures_add_up() -> None:
 
 def test_the_ledger_over_http() -> None:
     """``GET /_fake/fidelity`` is the whole ledger."""
-    assert Http(FakeFineTuning()).json("GET", "/_fake/fidelity") == fidelity_report.fidelity()
+    assert Http(FakeFineTuning()).json("GET", "/_fake/fidelity") == documents.fidelity()
 
 
 def test_the_table_of_the_readme_is_the_ledgers() -> None:

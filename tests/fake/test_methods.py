@@ -14,7 +14,7 @@ from hypothesis import given
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
-from fine_tuning_fakeserver.domain.job_spec import JobSpec, build_job_spec
+from fine_tuning_fakeserver.domain.job_spec import Dataset, JobFile, JobSpec, build_job_spec
 from fine_tuning_fakeserver.domain.metrics import (
     COMPARED_AT_MOST,
     CSV_ROWS_AT_MOST,
@@ -25,7 +25,6 @@ from fine_tuning_fakeserver.domain.metrics import (
 )
 from fine_tuning_fakeserver.domain.plan import Plan
 from fine_tuning_fakeserver.domain.reinforcement_metrics import is_validated, valid_reward
-from fine_tuning_fakeserver.domain.training_files import Dataset, JobFile
 from fine_tuning_fakeserver.domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from fine_tuning_formats.row_rules import CHAT
 from strategies import BORN, GRADER, ROWS, Http, everything, job_specs

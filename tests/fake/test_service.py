@@ -335,7 +335,7 @@ def test_rows_are_ten_sound_examples() -> None:
 
 IDLE = {
     *("account/armed_faults.py", "account/script_queue.py", "account/webhook_queue.py", "web/dialect_adapter.py"),
-    *("web/fault_responses.py", "web/scripting/items.py", "web/scripting/player.py", "web/webhook_sender.py"),
+    *("web/fault_responses.py", "web/script_items.py", "web/script_player.py", "web/webhook_sender.py"),
 }
 """What a request needs only where there is a fault, a script, a webhook, or a dialect other than the default."""
 

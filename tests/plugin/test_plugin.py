@@ -370,7 +370,7 @@ def test_importing_the_plugin_imports_pytest_and_nothing_heavy() -> None:
         "import sys, pytest; had = set(sys.modules); import pytest_fine_tuning; print(*sorted(set(sys.modules) - had))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.split() == ["pytest_fine_tuning", "pytest_fine_tuning.stash"]
+    assert said.split() == ["pytest_fine_tuning", "pytest_fine_tuning.markers"]
 
 
 def test_after_its_test_a_handle_is_of_no_use(pytester: pytest.Pytester) -> None:

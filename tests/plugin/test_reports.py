@@ -6,9 +6,6 @@ import re
 
 import pytest
 
-import pytest_fine_tuning.fixture  # here, so that runs inside of this one do not import it anew each time
-import pytest_fine_tuning.reporting  # noqa: F401
-
 pytestmark = pytest.mark.slow
 
 PRELUDE = """

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 FIGURES = runpy.run_path(str(ROOT / "scripts" / "figures.py"))
 PATHS: list[Path] = FIGURES["modules"](ROOT)
 
-PARALLEL = {"arguments", "errors", "jobs", "models", "operations", "options", "providers", "retries"}
+PARALLEL = {"errors", "models", "operations"}
 """Module names that several packages have for the same thing, each for its own part of it."""
 
 

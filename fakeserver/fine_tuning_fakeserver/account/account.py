@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 
-from ..domain import ids
+from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
 from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan
@@ -180,6 +180,15 @@ class Account:
     def schedule_expiry(self, file: str, at: float) -> None:
         """Forget *file* at its expiry, in Unix seconds."""
         heapq.heappush(self._agenda, (at, file))
+
+    def is_closed(self, now: float) -> bool:
+        """Return whether fine-tuning has ended for the account's organization."""
+        settings = self.settings
+        return settings.as_of is not None and base_models.is_closed(settings.organization_class, now)
+
+    def is_shut_down(self, model: str, now: float) -> bool:
+        """Return whether a model, or the base model under it, is shut down for the account."""
+        return self.settings.as_of is not None and base_models.is_shut_down(model, now)
 
     def last_job_end(self) -> float:
         """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if all are over."""

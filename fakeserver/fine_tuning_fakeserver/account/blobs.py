@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
 
-from ..domain import training_files
-from ..domain.training_files import Dataset
+from ..domain.job_spec import Dataset, read_dataset
 
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
@@ -63,7 +62,7 @@ class Blob:
         """
         if self._parsed is None:
             try:
-                self._parsed = training_files.read(self.lines(MAX_LINE_BYTES))
+                self._parsed = read_dataset(self.lines(MAX_LINE_BYTES))
             except NotJsonlError as error:
                 self._parsed = error
         if isinstance(self._parsed, NotJsonlError):

@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 from ..clock import Pace
 from ..domain.job import NO_OVERRIDES, Job, Overrides
+from ..domain.job_spec import Dataset
 from ..domain.plan import Plan
 from ..domain.timeline import Intervention
-from ..domain.training_files import Dataset
 from ..domain.webhook_events import DeliveryAttempt, WebhookEndpoint
 from .blobs import Blob
 

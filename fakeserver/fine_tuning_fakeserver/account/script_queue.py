@@ -2,7 +2,7 @@
 
 An item is taken in order. One that does not fit the operation is an error that names both, and stays. When a script has
 run out the fake answers as usual, or the call is an error if the script is strict. What an item means on the wire is in
-`web.scripting`.
+`web.script_player`.
 """
 
 from __future__ import annotations

@@ -25,11 +25,10 @@ from ..api_errors import (
 )
 from ..domain import ids
 from ..domain.dialects.dialect import Dialect
-from ..domain.job_spec import JobSpec
+from ..domain.job_spec import Dataset, JobSpec
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
 from ..domain.timeline import FileLost
-from ..domain.training_files import Dataset
 from .response_objects import Json, file_object, page_object_with_ids
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")

@@ -15,7 +15,6 @@ from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
 from ..domain import ids
 from ..usage_errors import wrong_value
-from .models import is_shut_down
 from .response_objects import Json
 
 
@@ -54,7 +53,7 @@ def answer_prompt(
     """
     account = service.account
     unknown = model not in account.base_models and model not in account.models
-    if unknown or is_shut_down(account, model, now):
+    if unknown or account.is_shut_down(model, now):
         raise no_such_model_to_ask(model)
     prepared = list(account.replies)[:choices]
     question = message_text(prompt[-1]).strip() if prompt else ""

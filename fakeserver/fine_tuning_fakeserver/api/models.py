@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from ..account.account import Account, model_created
 from ..account.records import ModelDeleted, Permission, PermissionGranted, PermissionRevoked
 from ..account.service import Service, operation
-from ..api_errors import fine_tuning_closed, unknown_model, unknown_permission
-from ..domain import base_models, ids
+from ..api_errors import unknown_model, unknown_permission
+from ..domain import ids
 from ..domain.base_models import shutdown_date
 from ..domain.job import models_at
 from .response_objects import (
@@ -22,22 +22,6 @@ from .response_objects import (
     page_object_with_ids,
     permission_object,
 )
-
-
-def require_fine_tuning_open(account: Account, now: float) -> None:
-    """Refuse a new job to an organization for which fine-tuning has ended.
-
-    Raises:
-        ApiError: it has.
-    """
-    settings = account.settings
-    if settings.as_of is not None and base_models.is_closed(settings.organization_class, now):
-        raise fine_tuning_closed()
-
-
-def is_shut_down(account: Account, model: str, now: float) -> bool:
-    """Return whether a model, or the base model under it, is shut down for the account."""
-    return account.settings.as_of is not None and base_models.is_shut_down(model, now)
 
 
 @operation
@@ -76,7 +60,7 @@ def delete(service: Service, now: float, identifier: str) -> Json:
 
 
 def _is_available(account: Account, base_model: str, now: float) -> bool:
-    shut_down = not base_model.startswith("ft:") and is_shut_down(account, base_model, now)
+    shut_down = not base_model.startswith("ft:") and account.is_shut_down(base_model, now)
     return base_model not in account.deleted and not shut_down
 
 

@@ -14,7 +14,7 @@ from ..account.records import FileUploaded, PartUpload, StoredFile, UploadChange
 from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..domain import ids
-from ..domain.training_files import Dataset
+from ..domain.job_spec import Dataset
 from .files import MUCH_BYTES, PURPOSES, expires_after, new_file_id, stored_file_object
 from .request_models import CompleteUploadBody, CreateUploadBody
 from .response_objects import Json, upload_object

@@ -20,9 +20,8 @@ from fine_tuning_client import BadRequestError, FineTuningClient, FineTuningErro
 from ..domain.plan import Plan
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from .chart import draw_chart
 from .commands import Command
-from .output import STATUS_COLOURS, print_error
+from .output import STATUS_COLOURS, draw_chart, print_error
 
 EXAMPLE = Path(__file__).with_name("bicycle_workshop.jsonl")
 MODEL = "gpt-4o-mini-2024-07-18"

@@ -14,8 +14,7 @@ import click
 
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
-from .commands import Command
-from .options import ACCOUNT_OPTIONS, create_fake
+from .commands import ACCOUNT_OPTIONS, Command, create_fake
 from .output import print_error
 
 NOT_FOUND, KILLED = 127, 128

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..evidence import KINDS
-from ..web import fidelity_report
+from ..web import documents
 from .commands import Command
 from .output import print_error
 
@@ -30,9 +30,9 @@ def command(as_json: bool, page: Path | None) -> int:
         except (OSError, ValueError) as error:
             return print_error(f"{page}: {error}")
     elif as_json:
-        print(json.dumps(fidelity_report.fidelity(), indent=2))
+        print(json.dumps(documents.fidelity(), indent=2))
     else:
-        ledger = fidelity_report.fidelity()
+        ledger = documents.fidelity()
         print(f"{'':16}{'entries':>8}", *(f"{kind:>8}" for kind in KINDS))
         for area, figures in {**ledger["areas"], "all": ledger["total"]}.items():
             shares = (f"{figures[kind]['percent']:.1f} %" if figures[kind]["count"] else "–" for kind in KINDS)
@@ -42,7 +42,7 @@ def command(as_json: bool, page: Path | None) -> int:
 
 def fill_table(text: str) -> str:
     """Return *text* with the table of routes between its markers; raise ValueError if it does not have them once."""
-    table = fidelity_report.markdown()
+    table = documents.markdown()
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
     filled, count = pattern.subn(lambda match: match[1] + table + match[2], text)
     if count != 1:

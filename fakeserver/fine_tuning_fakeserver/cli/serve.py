@@ -25,8 +25,7 @@ from ..fake.fake_fine_tuning import FakeFineTuning
 from ..version import VERSION
 from ..web.dialect_adapter import base_url_for
 from ..web.server import bind, config, url_of
-from .commands import Command
-from .options import ACCOUNT_OPTIONS, create_fake, option
+from .commands import ACCOUNT_OPTIONS, Command, create_fake, option
 from .output import print_error, print_note
 
 EPILOG = """\

@@ -16,8 +16,7 @@ from ..verify import replay
 from ..verify.readers import find_files, read_recording
 from ..verify.recording import NotARecordingError, Recording, RecordingError
 from ..verify.replay import AUTO, VerifiedRecording, verify_in_dialect
-from .commands import Command
-from .options import DIALECT
+from .commands import DIALECT, Command
 from .output import print_error, print_note
 
 EPILOG = """\

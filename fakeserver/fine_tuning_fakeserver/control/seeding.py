@@ -13,17 +13,16 @@ from ..account.blobs import Blob
 from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
 from ..account.service import Service, operation
 from ..api import files
-from ..api.job_creation import build_job, job_seed, new_job_id, next_plan
+from ..api.jobs import build_job, job_seed, new_job_id, next_plan
 from ..api.request_models import CreateJobBody, Metadata, MethodBody, Suffix, usage_error
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
 from ..domain.base_models import snapshot_name
 from ..domain.job import NO_OVERRIDES, CheckpointOverride, Job, Overrides
-from ..domain.job_spec import PhaseDurations, build_job_spec
+from ..domain.job_spec import JobFile, PhaseDurations, build_job_spec
 from ..domain.metrics import kept_steps
 from ..domain.plan import PlanFields
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
-from ..domain.training_files import JobFile
 from ..usage_errors import FakeUsageError, wrong_value
 from .steering import require_status
 

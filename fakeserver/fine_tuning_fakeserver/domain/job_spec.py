@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 
-from fine_tuning_formats.training_file import RowFault, job_problems
+import orjson
+
+from fine_tuning_formats.row_rules import UNKNOWN
+from fine_tuning_formats.training_file import RowFault, TrainingFileScan, job_problems
 
 from .checks import parse_seconds
 from .loss_curves import Losses, TrainingPoint, loss_curve, training_point
 from .plan import JobError, Plan
-from .training_files import JobFile
 from .training_methods import (
     GraderRef,
     Hyperparameters,
@@ -18,6 +21,42 @@ from .training_methods import (
     resolve_hyperparameters,
     steps_per_epoch,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A training file as far as a job needs to know it.
+
+    `format` is judged by the first row. `faults` has, for each format that the file is not sound in, what is wrong
+    with the first row that breaks it: "Example N…" in the service's words. So the file is read once, at upload,
+    whichever method reads it later: rows of messages are a chat file to one and prompts to another.
+    """
+
+    examples: int = 0
+    tokens: int = 0
+    format: str = UNKNOWN
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A file of a job: its id, and what it holds."""
+
+    id: str
+    data: Dataset
+
+
+def read_dataset(lines: Iterable[bytes]) -> Dataset:
+    """Read a training file line by line; blank lines are passed over.
+
+    Raises:
+        NotJsonlError: A line is not a JSON object, or is too long.
+    """
+    scan = TrainingFileScan(orjson.loads)
+    for number, line in enumerate(lines, start=1):
+        scan.add_line(line, number)
+    faults = {name: kept[0].text for name, kept in scan.faults.items()}
+    return Dataset(scan.examples, scan.tokens, scan.format, faults)
 
 
 @dataclass(frozen=True, slots=True)

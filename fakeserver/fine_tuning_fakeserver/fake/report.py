@@ -15,7 +15,7 @@ from ..account.world import AccountSnapshot, World
 from ..api import response_objects
 from ..domain.job import Job
 from ..web.response import is_usage_error
-from .call_matching import last_n_of
+from .assertions import last_n_of
 from .reproduction import again
 
 JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20

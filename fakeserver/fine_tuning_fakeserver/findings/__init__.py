@@ -2,6 +2,6 @@
 
 from .rules import CODES, FinalState, Finding, find, render_findings  # isort: split
 
-from . import leaks, model_use, pagination, polling, retries  # noqa: F401 - importing a module registers its rules
+from . import job_lifecycle, pagination, repeated_requests  # noqa: F401 - importing a module registers its rules
 
 __all__ = ["CODES", "FinalState", "Finding", "find", "render_findings"]

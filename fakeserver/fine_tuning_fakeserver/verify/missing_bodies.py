@@ -15,7 +15,7 @@ from fine_tuning_formats.bodies import MultipartPart, multipart_boundary, write_
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
 
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob
-from ..domain.training_files import Dataset
+from ..domain.job_spec import Dataset
 from .inferred_state import DatasetShape, InferredState
 from .observed_objects import UPLOAD, created_object, observed_objects
 from .recording import Json, RecordedExchange

@@ -20,7 +20,7 @@ from ..api_errors import ApiError, internal
 from ..clock import elapsed
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
-from . import dialect_adapter, fault_responses, response
+from . import dialect_adapter, fault_responses, response, script_player
 from .control_endpoints import CONTROL_OPERATIONS, ForeignPeerError, check_peer
 from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS
@@ -35,8 +35,7 @@ from .request import (
     read_form,
 )
 from .response import ApiResponse
-from .scripting import player
-from .scripting.items import ConnectionFailure, ScriptedError
+from .script_items import ConnectionFailure, ScriptedError
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
@@ -202,7 +201,7 @@ def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFa
     is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
     try:
         with request.service.transaction(polls_advance_time=request.scope["method"] != "HEAD"):
-            result = player.respond(operation, request) if is_scripted else operation.run(request)
+            result = script_player.respond(operation, request) if is_scripted else operation.run(request)
             if isinstance(result, ConnectionFailure):
                 connection_of(request.scope).set_client_error(result.names, result.text)
                 return request.faults.unarmed_fault(result.fault)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver.cli.chart import draw_chart, draw_line
+from fine_tuning_fakeserver.cli.output import draw_chart, draw_line
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50)
 

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from fine_tuning_fakeserver import cli
-from fine_tuning_fakeserver.cli import main, options, serve
+from fine_tuning_fakeserver.cli import commands, main, serve
 from serve_process import COMMAND, LONGEST_S
 from snapshots import assert_snapshot
 
@@ -202,7 +202,7 @@ def test_variables_beat_defaults(name: str, settings: dict[str, Any], monkeypatc
 
 def test_every_variable_is_tested() -> None:
     """The table above has the variables of `serve`, and of `exec`."""
-    variables = {str(option.envvar) for option in (*serve.OPTIONS, *options.ACCOUNT_OPTIONS) if option.envvar}
+    variables = {str(option.envvar) for option in (*serve.OPTIONS, *commands.ACCOUNT_OPTIONS) if option.envvar}
 
     assert variables == {f"FAKE_FINE_TUNING_{name}" for name in VARIABLES}
 

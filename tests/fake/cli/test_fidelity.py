@@ -10,14 +10,14 @@ import pytest
 from fine_tuning_fakeserver.cli import main
 from fine_tuning_fakeserver.cli.fidelity import BEGIN, END
 from fine_tuning_fakeserver.evidence import KINDS
-from fine_tuning_fakeserver.web import fidelity_report
+from fine_tuning_fakeserver.web import documents
 
 
 def test_figures_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     """Without flags there is a table: a line an area, a column a kind of evidence."""
     assert main(["fidelity"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
-    ledger = fidelity_report.fidelity()
+    ledger = documents.fidelity()
 
     assert heading.split() == ["entries", *KINDS]
     assert [line.split()[0] for line in lines] == [*ledger["areas"], "all"]
@@ -28,7 +28,7 @@ def test_figures_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_ledger_for_a_machine(capsys: pytest.CaptureFixture[str]) -> None:
     """``--json`` is the whole ledger."""
     assert main(["fidelity", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == fidelity_report.fidelity()
+    assert json.loads(capsys.readouterr().out) == documents.fidelity()
 
 
 def test_the_table_for_a_file(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from clients import MODEL, Code, found, numbers, official, set_request_interval
 from fine_tuning_client import FineTuning, WaitTimeout
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.findings import CODES, Finding
-from fine_tuning_fakeserver.findings.leaks import WAITED_LOOKS
+from fine_tuning_fakeserver.findings.job_lifecycle import WAITED_LOOKS
 from fine_tuning_fakeserver.findings.observed_calls import observed_jobs
-from fine_tuning_fakeserver.findings.polling import HOT_LOOKS, HOT_LOOKS_AT_POLLS, PAUSE_S, ROUNDS_TOO_MANY
+from fine_tuning_fakeserver.findings.repeated_requests import HOT_LOOKS, HOT_LOOKS_AT_POLLS, PAUSE_S, ROUNDS_TOO_MANY
 from fine_tuning_fakeserver.findings.rules import RULES
 from strategies import ROWS
 

@@ -14,7 +14,7 @@ from clients import MODEL, Code, found, numbers, official, set_request_interval
 from fine_tuning_client import FineTuning, RateLimitError
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.findings.retries import REFUSALS_TOO_MANY
+from fine_tuning_fakeserver.findings.repeated_requests import REFUSALS_TOO_MANY
 from strategies import ROWS
 
 JOBS = "/fine_tuning/jobs"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from ..commands import CommandGroup
 from .context import SERVICE
 from .create import create
-from .show import cancel, checkpoints, list_jobs, metrics, pause, resume, show
-from .watch import events, wait
+from .show import cancel, checkpoints, events, list_jobs, metrics, pause, resume, show, wait
 
 EPILOG = """\
 The key is never an argument, as `ps` shows these: it comes from OPENAI_API_KEY, AZURE_OPENAI_API_KEY, or the variable

@@ -13,7 +13,7 @@ import click
 from ...domain.training_methods import METHODS
 from ..output import print_note
 from .context import Context, JobsCommand, parse_metadata
-from .watch import follow_events
+from .show import follow_events
 
 if TYPE_CHECKING:
     from fine_tuning_client import FineTuningJobResponse

@@ -10,21 +10,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ...account.recorded_calls import call_ids, request_options
-from ...account.script_queue import Script, ScriptedCall
-from ...account.service import Service
-from ...api import files, job_creation, jobs
-from ...api.request_models import CreateJobBody, parse, parse_json
-from ...api.schemas.job_schemas import JOB
-from ...api_errors import ApiError
-from ...control import seeding, steering
-from ...domain import ids
-from ...usage_errors import FakeUsageError
-from .. import dialect_adapter
-from ..operation import Operation
-from ..request import ApiRequest, form_fields
-from ..response import ApiResponse
-from .items import (
+from ..account.recorded_calls import call_ids, request_options
+from ..account.script_queue import Script, ScriptedCall
+from ..account.service import Service
+from ..api import files, jobs
+from ..api.request_models import CreateJobBody, parse, parse_json
+from ..api.schemas.job_schemas import JOB
+from ..api_errors import ApiError
+from ..control import seeding, steering
+from ..domain import ids
+from ..usage_errors import FakeUsageError
+from . import dialect_adapter
+from .operation import Operation
+from .request import ApiRequest, form_fields
+from .response import ApiResponse
+from .script_items import (
     ConnectionFailure,
     FileItem,
     InvalidScriptItem,
@@ -181,7 +181,7 @@ def _create_job(operation: Operation, request: ApiRequest, identifier: str | Non
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 _ensure_file(service, file)
-        job_creation.prepare_job(service.account, service.clock.now(), body)
+        jobs.prepare_job(service.account, service.clock.now(), body)
     except ApiError:
         return None
     if identifier is not None:

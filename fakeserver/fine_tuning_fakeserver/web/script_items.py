@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
-from ...api_errors import INVALID, ApiError
-from ...control.steering import STATUSES
-from ...usage_errors import FakeUsageError, did_you_mean
-from ..operations import BY_NAME
+from ..api_errors import INVALID, ApiError
+from ..control.steering import STATUSES
+from ..usage_errors import FakeUsageError, did_you_mean
+from .operations import BY_NAME
 
 Json: TypeAlias = dict[str, Any]
 

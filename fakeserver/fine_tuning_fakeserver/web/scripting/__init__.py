@@ -1,1 +1,0 @@
-"""Play scripted answers: queues of items, and how an item becomes a response."""
