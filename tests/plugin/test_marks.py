@@ -384,7 +384,7 @@ def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
 def test_values_of_toml_that_make_no_sense_stop_the_run(
     pytester: pytest.Pytester, key: str, value: str, said: str
 ) -> None:
-    """One that is of another kind, or is none, is a usage error that names the key."""
+    """A value of another type, or an unknown one, is a usage error that names the key."""
     pytester.makepyprojecttoml(f"[tool.pytest]\nfake_fine_tuning_{key} = {value}")
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_inprocess()

@@ -267,7 +267,7 @@ def test_after_blocked_sockets_all_is_as_before(pytester: pytest.Pytester) -> No
 def test_variables_that_would_lead_to_azure_lead_to_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those for Azure are set with its dialect, and replaced where they are set already; otherwise there are none."""
+    """The variables for Azure are set with its dialect only, and replace those that exist."""
     pytester.makepyfile(
         """
         import os

@@ -193,7 +193,7 @@ Grader = Annotated[
     StringCheck | TextSimilarity | Python | ScoreModel | Multi,
     Field(discriminator="type"),
 ]
-"""A grader of a job, or of the graders' routes; a label_model is none of these."""
+"""A grader of a job, or of the graders' routes; a label_model cannot be one."""
 
 
 class RunGraderBody(Body):
