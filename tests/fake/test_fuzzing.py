@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 from fuzzing import fuzz
+from wire_fuzzing import BODIES, FORMS, fuzz_server
+
+WRITING = ("POST", "PUT", "PATCH")
 
 pytestmark = pytest.mark.slow
 
@@ -21,3 +27,21 @@ def test_made_up_requests_are_answered_as_described() -> None:
     assert figures.statuses[200] > 50
     assert len(figures.operations) > 12
     assert set(figures.phases) == {"fuzzing", "stateful"}
+
+
+def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
+    """Nearly right requests to `serve` get no 5xx, write no line to stderr, and leave no descriptor open."""
+    most = settings().max_examples * 5
+    figures = fuzz_server(lambda figures: figures.requests < most, warm_up=most // 2)
+
+    assert not figures.failures, "\n".join(figures.lines())
+    assert not figures.stderr
+    assert figures.after[0] <= figures.before[0]
+    assert len(figures.operations) == len(OPERATIONS) + len(CONTROL_OPERATIONS)
+
+
+def test_every_operation_with_a_body_has_a_sound_one_to_change() -> None:
+    """The fuzzer knows a sound body or form for each operation that changes something."""
+    writing = {operation.name for operation in (*OPERATIONS, *CONTROL_OPERATIONS) if operation.method in WRITING}
+
+    assert writing == set(BODIES) | set(FORMS)
