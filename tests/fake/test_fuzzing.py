@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fuzzing import fuzz
+from strategies import example_count
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +15,7 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
     So it is for some hundreds, one after the other and along the links of the description: scripts/fuzz has more.
     """
-    figures = fuzz(200, examples=6)
+    figures = fuzz(example_count(200), examples=example_count(3, 6))
 
     assert not figures.failures, "\n".join(figures.failures.values())
     assert max(figures.statuses) < 500
