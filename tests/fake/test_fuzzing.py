@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from fuzzing import fuzz
+from strategies import example_count
 from wire_fuzzing import BODIES, FORMS, fuzz_server
 
 WRITING = ("POST", "PUT", "PATCH")
@@ -20,7 +20,7 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
     So it is for some hundreds, one after the other and along the links of the description: scripts/fuzz has more.
     """
-    figures = fuzz(200, examples=6)
+    figures = fuzz(example_count(200), examples=example_count(3, 6))
 
     assert not figures.failures, "\n".join(figures.failures.values())
     assert max(figures.statuses) < 500
@@ -31,7 +31,7 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
 def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
     """Nearly right requests to `serve` get no 5xx, write no line to stderr, and leave no descriptor open."""
-    most = settings().max_examples * 5
+    most = example_count(300, 10_000)
     figures = fuzz_server(lambda figures: figures.requests < most, warm_up=most // 2)
 
     assert not figures.failures, "\n".join(figures.lines())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from strategies import BORN, FORM, GRADER, KEY, ROWS, Http
+from strategies import BORN, FORM, GRADER, KEY, ROWS, Http, example_count
 
 pytestmark = pytest.mark.slow
 
@@ -593,11 +593,10 @@ class Surface(RuleBasedStateMachine):
             self.page([1, 2, 1000], "fine-tune")
 
 
-IS_LONG = settings.get_current_profile_name() == "long"
 TestSurface = Surface.TestCase
 TestSurface.settings = settings(
-    max_examples=2000 if IS_LONG else 100,
-    stateful_step_count=50 if IS_LONG else 30,
+    max_examples=example_count(60, 2000),
+    stateful_step_count=example_count(30, 50),
     deadline=None,
     report_multiple_bugs=False,
 )
