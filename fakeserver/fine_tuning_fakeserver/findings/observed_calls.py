@@ -81,10 +81,20 @@ def is_same_job(first: Call, second: Call, uploads: Mapping[str, Call]) -> bool:
 
 
 def _requested_job(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a create's body without its files, defaults and count of attempts, and with the model's full name."""
+    """Return a create's body without its files, defaults and count of attempts, and with the model's full name.
+
+    The method's hyperparameters stand at the top, where they may be sent as well, and the parts of other methods are
+    left out.
+    """
     job = {name: value for name, value in body.items() if value is not None and name not in FILES}
     if isinstance(job.get("model"), str):
         job["model"] = snapshot_name(job["model"])
+    method = job.setdefault("method", {"type": "supervised"})
+    kind = method.get("type") if isinstance(method, dict) else None
+    if isinstance(kind, str):
+        part = method.get(kind) if isinstance(method.get(kind), dict) else {}
+        job["hyperparameters"] = part.get("hyperparameters") or job.get("hyperparameters") or {}
+        job["method"] = {"type": kind, **{name: part[name] for name in part if name != "hyperparameters"}}
     if isinstance(job.get("hyperparameters"), dict):
         job["hyperparameters"] = {name: value for name, value in job["hyperparameters"].items() if value != "auto"}
     if isinstance(job.get("metadata"), dict):

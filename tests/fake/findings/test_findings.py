@@ -411,13 +411,27 @@ def test_a_job_that_has_its_model_is_not_the_one_that_was_read_too_early(code: C
 # ignored_job_error
 
 
-def test_the_same_job_after_a_bad_file_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """A job that failed because of its file, asked for again as it was, is found with all three requests."""
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ({}, {}),
+        ({}, {"method": {"type": "supervised", "dpo": {}}}),
+        ({}, {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": "auto"}}}}),
+        (
+            {"hyperparameters": {"n_epochs": 2}},
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}},
+        ),
+    ],
+)
+def test_the_same_job_after_a_bad_file_is_found(
+    code: Code, fake: FakeFineTuning, first: dict[str, Any], again: dict[str, Any]
+) -> None:
+    """A job that failed because of its file, asked for again in any spelling, is found with all three requests."""
     fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
     file = fake.add_file(ROWS)["id"]
-    job = code.create(training_file=file)
+    job = code.create(training_file=file, **first)
     assert code.look(job)["status"] == "failed"
-    code.create(training_file=file)
+    assert code.create(training_file=file, **again)["object"] == "fine_tuning.job"
 
     assert found(fake) == [("ignored_job_error", (1, 2, 3))]
 
@@ -456,7 +470,15 @@ def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFi
 
 @pytest.mark.parametrize(
     ("error", "again"),
-    [("server_error", {}), ("invalid_training_file", {"seed": 2}), ("invalid_training_file", {"training_file": None})],
+    [
+        ("server_error", {}),
+        ("invalid_training_file", {"seed": 2}),
+        ("invalid_training_file", {"training_file": None}),
+        (
+            "invalid_training_file",
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}},
+        ),
+    ],
 )
 def test_another_job_after_a_failure_is_fine(code: Code, fake: FakeFineTuning, error: str, again: Any) -> None:
     """A failure of the service may be tried again, and a failure of the file with another file or other options."""
