@@ -140,10 +140,10 @@ def observed(http: Http) -> dict[str, Any]:
         for delivery in fake.webhook_deliveries
     ]
     seen["report"] = fake.describe(), fake.state()
-    for name in ("findings", "assert_script_exhausted", "assert_nothing_called"):
+    seen["findings"] = [str(finding) for finding in fake.findings]
+    for name in ("assert_script_exhausted", "assert_nothing_called"):
         try:
-            value = getattr(fake, name)
-            seen[name] = value() is fake if callable(value) else value
+            seen[name] = getattr(fake, name)() is fake
         except (AssertionError, FakeUsageError) as error:
             seen[name] = str(error)
     return seen

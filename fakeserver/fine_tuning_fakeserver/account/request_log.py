@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ class LogEntry:
         created_id: the name of the id that the operation creates, such as ``job_id``; None if it creates none.
         begun_at: when the request came, in virtual Unix seconds; answering may move time.
         timing: real time, time slept and pace when it was answered.
-        retry_after_s: the answer's Retry-After, where it is a number of seconds.
+        retry_after_s: the answer's Retry-After, in seconds.
         fault: the kind of the fault that hit it.
         took_effect: whether the operation was carried out, whatever a fault made of the answer.
         raw_path: the path as it was sent: not decoded, and where the dialect has it.
@@ -161,13 +161,23 @@ class RequestLog:
         return matches if limit is None else matches[max(len(matches) - limit, 0) :]
 
 
-def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """Return how long an answer asks its client to wait, to the millisecond if it says; None for none, or a date."""
+def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]], times: Iterable[float]) -> float | None:
+    """Return how long an answer asks its client to wait, to the millisecond if it says; None for not at all.
+
+    A date is as far away as it is from the latest of *times*, in Unix seconds: whatever clock a client goes by, it may
+    not come earlier.
+    """
     known = dict(headers)
     for name, unit_s in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
         if (value := known.get(name, b"")).replace(b".", b"", 1).isdigit():
             return float(value) * unit_s
-    return None
+    from email.utils import parsedate_to_datetime  # slow to import, seldom needed
+
+    try:
+        until = parsedate_to_datetime(known.get(b"retry-after", b"").decode("latin-1")).timestamp()
+    except ValueError:
+        return None
+    return max(until - max(times), 0.0) or None
 
 
 def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:

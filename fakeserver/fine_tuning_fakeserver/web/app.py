@@ -17,7 +17,7 @@ from ..account.armed_faults import ArmedFault
 from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
-from ..clock import elapsed
+from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, script_player
@@ -287,7 +287,8 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     entry.status = answer.status
     entry.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
     entry.timing = TimingSample(elapsed(), request.requests.slept_s, service.account.pace)
-    entry.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
+    if answer.status == 429:
+        entry.retry_after_s = retry_after_seconds(answer.headers, (entry.at, real_now()))
     entry.took_effect = request.took_effect
 
 
