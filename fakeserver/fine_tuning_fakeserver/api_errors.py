@@ -261,6 +261,13 @@ def internal(reason: str) -> ApiError:
     return ApiError(500, text, type="server_error")
 
 
+@backed(inferred("what the service says of a full disk of its own is not imitated"))
+def no_resources(status: int, reason: str) -> ApiError:
+    """Return 507 or 503 where this machine has no room, descriptors or memory left. The text says so."""
+    text = f"fake-fine-tuning cannot take the request, the account is unchanged: {reason}"
+    return ApiError(status, text, type="server_error")
+
+
 SERVER = "server_error"
 QUOTA = "insufficient_quota"
 

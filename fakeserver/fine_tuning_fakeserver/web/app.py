@@ -310,6 +310,9 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
                 )
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
+    if refusal := response.machine_error(error):
+        log.error("%s: %s", operation.name, refusal.message)
+        return response.error_response(refusal, operation.group)
     # a bug of the fake: loud here, and a 500 there
     log.error("fake-fine-tuning has a bug: %s %s", request.scope["method"], request.scope["path"], exc_info=error)
     return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)
