@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
+from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, redact_headers, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
 from ..clock import elapsed
@@ -266,7 +266,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         cap_body(request.body),
         0,
         b"",
-        form=form_fields(request.form) if request.form else None,
+        form=cap_form(form_fields(request.form)) if request.form else None,
         ids=request.path,
         created_id=operation.made_id if operation else None,
         begun_at=request.begun_at,
