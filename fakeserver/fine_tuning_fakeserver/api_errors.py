@@ -5,6 +5,7 @@ Errors of the fake's own user are `usage_errors.FakeUsageError` instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -181,10 +182,24 @@ def bad_purpose(purpose: str) -> ApiError:
     return ApiError(400, text, param="purpose")
 
 
-@backed(inferred("seen in a third-party imitation only"))
+@backed(
+    printed("uploads whose file did not arrive, for one because Content-Type lacked the boundary", "2024-04, 2024-10")
+)
 def missing_part(name: str) -> ApiError:
     """Return 400 for an upload without *name*."""
-    return ApiError(400, f"'{name}' is a required property", param=name)
+    return ApiError(400, f"'{name}' is a required property")
+
+
+@backed(
+    printed(
+        "uploads with forms of expires_after that there are not; that others are refused is spec", "2025-09, 2026-07"
+    )
+)
+def unexpected_parts(names: Sequence[str]) -> ApiError:
+    """Return 400 for an upload with fields that there are not."""
+    shown = ", ".join(map(repr, names))
+    verb = "was" if len(names) == 1 else "were"
+    return ApiError(400, f"Additional properties are not allowed ({shown} {verb} unexpected)")
 
 
 @backed(sdk("a client's live tests", "2023-12"))

@@ -19,7 +19,7 @@ from fine_tuning_fakeserver.account.blobs import IN_MEMORY_AT_MOST, Blob
 from fine_tuning_fakeserver.account.records import Record
 from fine_tuning_fakeserver.account.service import Service
 from fine_tuning_fakeserver.api import files
-from strategies import BORN, FORM, KEY, Http, form
+from strategies import BORN, FORM, KEY, Http, form, part_form
 
 LARGE = b"no json\n" * (IN_MEMORY_AT_MOST // 8 + 1)
 OPEN = "/dev/fd"
@@ -59,8 +59,7 @@ def begin(http: Http) -> tuple[str, str]:
     """An upload and the part that is all of it: their ids."""
     told = {"filename": "a", "purpose": "batch", "bytes": len(LARGE), "mime_type": "text/jsonl"}
     upload = http.json("POST", "/uploads", told)["id"]
-    body = form(LARGE).replace(b'name="file"', b'name="data"').replace(b'name="purpose"', b'name="data"')
-    sent = http.send("POST", f"/uploads/{upload}/parts", body, (KEY, FORM))
+    sent = http.send("POST", f"/uploads/{upload}/parts", part_form(LARGE), (KEY, FORM))
     return upload, json.loads(sent.body)["id"]
 
 
@@ -112,8 +111,7 @@ def break_off(http: Http) -> None:
 
 def refuse_part(http: Http) -> None:
     """A part of an upload that there is not."""
-    body = form(LARGE).replace(b'name="file"', b'name="data"').replace(b'name="purpose"', b'name="data"')
-    assert http.send("POST", "/uploads/upload_none/parts", body, (KEY, FORM)).status == 404
+    assert http.send("POST", "/uploads/upload_none/parts", part_form(LARGE), (KEY, FORM)).status == 404
 
 
 def refuse_completion(http: Http) -> None:
@@ -135,7 +133,7 @@ def test_a_large_content_is_let_go_at_once(http: Http, use: Callable[[Http], Non
     use(http)
     use(http)
 
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_an_upload_that_the_client_breaks_off_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +156,7 @@ def test_an_upload_that_the_client_breaks_off_is_let_go(monkeypatch: pytest.Monk
             with socket.create_connection((place.hostname, place.port), 10) as connection:
                 connection.sendall(f"{head}Content-Type: {FORM[1].decode()}\r\n\r\n".encode() + body[:-8])
                 assert on_disk.wait(10)
-        assert open_files() == before
+        assert open_files() <= before
     finally:
         gc.enable()
 

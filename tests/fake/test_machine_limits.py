@@ -17,7 +17,7 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.blobs import IN_MEMORY_AT_MOST
 from fine_tuning_fakeserver.api import jobs
-from strategies import BORN, FORM, KEY, Http, everything, form
+from strategies import BORN, FORM, KEY, Http, everything, form, part_form
 
 resource = pytest.importorskip("resource", reason="limits are set by the module resource, which Windows lacks")
 
@@ -50,12 +50,8 @@ def file_size_limited() -> Iterator[None]:
 
 @contextlib.contextmanager
 def descriptors_used_up() -> Iterator[None]:
-    """No file can be opened, as past ``ulimit -n``."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(limited(resource.RLIMIT_NOFILE, max(map(int, os.listdir("/dev/fd"))) + 8))
-        with contextlib.suppress(OSError):
-            while True:
-                stack.callback(os.close, os.dup(0))
+    """No file can be opened, as past ``ulimit -n``: the only number for one is that of stdin."""
+    with limited(resource.RLIMIT_NOFILE, 1):
         yield
 
 
@@ -85,8 +81,7 @@ def send(http: Http, way: str) -> tuple[int, Any]:
     if way == "part":
         told = {"filename": "a", "purpose": "batch", "bytes": len(LARGE), "mime_type": "text/jsonl"}
         path = f"/uploads/{http.json('POST', '/uploads', told)['id']}/parts"
-        content = body.partition(b"octet-stream\r\n\r\n")[2]
-        body = b'--B\r\nContent-Disposition: form-data; name="data"; filename="x"\r\n\r\n' + content
+        body = part_form(LARGE)
     reply = http.send("POST", path, body, (KEY, FORM))
     return reply.status, json.loads(reply.body)
 

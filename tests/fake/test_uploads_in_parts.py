@@ -162,7 +162,7 @@ def test_parts_and_uploads_that_make_no_sense_are_refused(http: Http) -> None:
     """A part under another name, an unknown upload, purpose or size: 4xx, and nothing is kept."""
     upload = begin(http, bytes=10)["id"]
 
-    assert part(http, upload, b"x", status=400, name="file")["error"]["param"] == "data"
+    assert part(http, upload, b"x", status=400, name="file")["error"]["message"] == "'data' is a required property"
     part(http, "upload_none", b"x", status=404)
     good = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 1, "mime_type": "text/jsonl"}
     for field, value in [("purpose", "fun"), ("bytes", 0), ("bytes", 8 * 1024**3 + 1), ("filename", ""), ("x", 1)]:
