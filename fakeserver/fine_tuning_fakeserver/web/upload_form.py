@@ -90,6 +90,8 @@ class FormReader:
             self._parser.write(chunk)
         except FormParserError as error:
             self._builder.stop(partial(bad_multipart, str(error)))
+        except StorageError as error:
+            self._builder.stop(partial(StorageError, *error.args))
 
     def finish(self) -> UploadForm:
         """Return the whole form.
@@ -164,10 +166,7 @@ class _FormBuilder:
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self.refuse:
             return
-        try:
-            self._writer.write(data[start:end])
-        except StorageError as error:
-            self.stop(partial(StorageError, *error.args))
+        self._writer.write(data[start:end])
         if self._writer.size > self._limit:
             self.stop(partial(too_large, self._limit))
 
@@ -178,12 +177,7 @@ class _FormBuilder:
             self.stop(partial(bad_multipart, f"it has more than {PARTS_AT_MOST} parts"))
             return
         name = self._part_name()
-        try:
-            content = self._writer.seal()
-        except StorageError as error:
-            self.stop(partial(StorageError, *error.args))
-            return
-        self.form.parts[name] = UploadPart(name, self._filename(), content)
+        self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
         self._headers = {}
         self._writer = BlobWriter()
 
