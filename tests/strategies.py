@@ -175,6 +175,11 @@ def form(content: bytes, filename: str = "train.jsonl", purpose: str = "fine-tun
     )
 
 
+def part_form(content: bytes) -> bytes:
+    """The body of the form of an upload's part with the boundary "B"."""
+    return b'--B\r\nContent-Disposition: form-data; name="data"; filename="part"\r\n\r\n' + content + b"\r\n--B--\r\n"
+
+
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:
     """All that an account holds, to compare before and after."""
     service = fake._world.service

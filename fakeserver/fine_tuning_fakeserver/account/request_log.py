@@ -31,7 +31,7 @@ class LogEntry:
         body: cut at `BODY_BYTES_AT_MOST`.
         status: of the answer that was sent; 0 where a fault left the client without one.
         answer: the body that was sent, cut at `BODY_BYTES_AT_MOST`.
-        form: the fields of a form, and the name and size of its file; None where the body is no form.
+        form: the fields of a form, cut at `BODY_BYTES_AT_MOST` in all, and its file's name and size; None for no form.
         ids: the parameters in the path.
         created_id: the name of the id that the operation creates, such as ``job_id``; None if it creates none.
         begun_at: when the request came, in virtual Unix seconds; answering may move time.
@@ -63,6 +63,11 @@ class LogEntry:
     took_effect: bool = False
     raw_path: bytes = b""
     caller: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body, or of the form's fields, was kept."""
+        return max(len(self.body), _form_length(self.form or {})) < BODY_BYTES_AT_MOST
 
     @property
     def headers(self) -> dict[str, str]:
@@ -188,3 +193,22 @@ def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[byt
 def cap_body(body: bytes) -> bytes:
     """Return at most `BODY_BYTES_AT_MOST` of *body*."""
     return body[:BODY_BYTES_AT_MOST]
+
+
+def cap_form(form: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *form* with names and texts of at most `BODY_BYTES_AT_MOST` characters in all, the file's name first."""
+    if _form_length(form) <= BODY_BYTES_AT_MOST:
+        return form
+    capped: dict[str, Any] = {}
+    left = BODY_BYTES_AT_MOST
+    for name, value in sorted(form.items(), key=lambda field: field[0] != "filename"):
+        if isinstance(value, str) and left > 0:
+            capped[name[:left]] = value[: max(left - len(name), 0)]
+            left -= len(name) + len(value)
+        elif not isinstance(value, str):
+            capped[name] = value
+    return capped
+
+
+def _form_length(form: Mapping[str, Any]) -> int:
+    return sum(len(name) + len(value) for name, value in form.items() if isinstance(value, str))

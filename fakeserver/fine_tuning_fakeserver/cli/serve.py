@@ -14,7 +14,6 @@ from hmac import compare_digest
 from typing import Any, TextIO
 
 import click
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fine_tuning_formats.text import is_loopback
@@ -24,7 +23,7 @@ from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
 from ..version import VERSION
 from ..web.dialect_adapter import base_url_for
-from ..web.server import bind, config, url_of
+from ..web.server import REQUEST_TIMEOUT_S, Server, bind, config, url_of
 from .commands import ACCOUNT_OPTIONS, Command, create_fake, option
 from .output import print_error, print_note
 
@@ -39,6 +38,9 @@ The first line on stdout is the base URL; from then on the server responds. Two 
   instant  a created job is finished at the next request
 """
 
+SECONDS = click.FloatRange(min=0, min_open=True)
+TIMEOUT_HELP = "Close connections on which a request, or the next piece of its body, takes longer."
+
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
     option("--port", "-p", metavar="PORT", default=4355, type=click.IntRange(0, 65535), help="0: a free port."),
@@ -47,12 +49,13 @@ OPTIONS = (
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
     option("--control-token", metavar="TOKEN", help="Let other machines that send this bearer token use /_fake."),
+    option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=SECONDS, help=TIMEOUT_HELP),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
 
 @click.command(cls=Command, params=[*OPTIONS], epilog=EPILOG)
-def command(host: str, port: int, control_token: str | None, quiet: bool, **settings: Any) -> int:
+def command(host: str, port: int, control_token: str | None, quiet: bool, timeout: float, **settings: Any) -> int:
     """Run the fake as a local server, for any language."""
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
@@ -65,13 +68,13 @@ def command(host: str, port: int, control_token: str | None, quiet: bool, **sett
             return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
         return print_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
     with listener:
-        _serve(fake, listener, quiet, control_token)
+        _serve(fake, listener, quiet, control_token, timeout)
     return 0
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
+def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None, timeout_s: float) -> None:
     app = fake.asgi_app if quiet or sys.stderr is None else AccessLog(fake, sys.stderr)
-    server = uvicorn.Server(config(ControlTokenMiddleware(app, token) if token else app))
+    server = Server(config(ControlTokenMiddleware(app, token) if token else app, timeout_s))
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True

@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
+from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, redact_headers, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
 from ..clock import elapsed, real_now
@@ -266,7 +266,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         cap_body(request.body),
         0,
         b"",
-        form=form_fields(request.form) if request.form else None,
+        form=cap_form(form_fields(request.form)) if request.form else None,
         ids=request.path,
         created_id=operation.made_id if operation else None,
         begun_at=request.begun_at,
@@ -311,6 +311,9 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
                 )
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
+    if refusal := response.machine_error(error):
+        log.error("%s: %s", operation.name, refusal.message)
+        return response.error_response(refusal, operation.group)
     # a bug of the fake: loud here, and a 500 there
     log.error("fake-fine-tuning has a bug: %s %s", request.scope["method"], request.scope["path"], exc_info=error)
     return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)
