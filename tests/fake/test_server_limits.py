@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
@@ -259,6 +260,7 @@ def test_a_server_out_of_descriptors_goes_on_or_stops(
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.ExitStack() as stack, FakeFineTuning(start=BORN).serving() as url:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        httpx.get(f"{url.removesuffix('/v1')}/health")  # the server is up, and imports nothing any more
         client = stack.enter_context(socket.socket())
         client.settimeout(10)
         resource.setrlimit(resource.RLIMIT_NOFILE, (1, before[1]))  # the only number for a file is that of stdin
