@@ -7,14 +7,17 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fine_tuning_formats.text import is_loopback
+
 from ..clock import steady
+from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 
 GRACE_S = 1.0
@@ -99,11 +102,21 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-def config(app: ASGIApp) -> uvicorn.Config:
+def is_local(listener: socket.socket) -> bool:
+    """Return whether only this machine can connect to a listening socket."""
+    return is_loopback(listener.getsockname()[0])
+
+
+def config(app: ASGIApp, forwarded_allow_ips: str | None = None) -> uvicorn.Config:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
 
     A request whose connection is closed ends by itself. The timeout, at which uvicorn ends requests and complains, is
     for a bug of the fake's.
+
+    Args:
+        app: the application.
+        forwarded_allow_ips: the proxies that are believed about whom they forward for. None: peers are those of the
+            socket, whatever uvicorn's own variables say, which platforms set for their web servers.
     """
     return uvicorn.Config(
         app,
@@ -113,15 +126,21 @@ def config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws="none",
+        proxy_headers=bool(forwarded_allow_ips),
+        forwarded_allow_ips=forwarded_allow_ips or "",
+        workers=1,
         timeout_graceful_shutdown=60,
     )
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[str, None, None]:
+def serving(
+    app: ASGIApp, host: str, port: int, allowed_hosts: Iterable[str], control_token: str | None
+) -> Generator[str, None, None]:
     """Serve *app* for as long as the context lasts; yield the API's base URL."""
     with bind(host, port) as listener:
-        server = uvicorn.Server(config(app))
+        access = new_access(is_local(listener), allowed_hosts, control_token)
+        server = uvicorn.Server(config(HostGuard(app, access)))
         # in this thread: a test may forbid sockets soon
         loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
