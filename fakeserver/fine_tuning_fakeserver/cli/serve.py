@@ -17,6 +17,8 @@ import click
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fine_tuning_formats.secret_rules import redact_known, redact_query
+
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
@@ -136,7 +138,7 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access
 
 
 class AccessLog:
-    """ASGI middleware that writes a line for each response to *out*; without headers, so without keys.
+    """ASGI middleware that writes a line for each response to *out*, without headers and without keys in the query.
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
@@ -165,8 +167,9 @@ class AccessLog:
                 self._write(scope, f"{status} {1000 * (time.perf_counter() - start):7.1f} ms")
 
     def _write(self, scope: Scope, response: str) -> None:
-        path, query = scope["raw_path"], scope["query_string"]  # as sent: escaped characters cannot harm a terminal
-        target = (path + b"?" + query if query else path).decode("ascii", "backslashreplace")
+        # as sent: escaped characters cannot harm a terminal
+        path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
+        target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
         age = timedelta(seconds=int(self._fake.now - self._fake.born))
         with suppress(OSError):  # nobody reads the log any more, which is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"

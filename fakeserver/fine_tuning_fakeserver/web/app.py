@@ -13,8 +13,10 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fine_tuning_formats.secret_rules import redact_headers, redact_query
+
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
+from ..account.request_log import LogEntry, TimingSample, cap_body, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
 from ..clock import elapsed
@@ -265,7 +267,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         operation.name if operation else None,
         scope["method"],
         scope["path"],
-        scope["query_string"].decode("latin-1"),
+        redact_query(scope["query_string"].decode("latin-1")),
         redact_headers(scope["headers"]),
         cap_body(request.body),
         0,

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fine_tuning_formats.secret_rules import known_spellings
+
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
 from ..control import seeding, steering
@@ -199,8 +201,9 @@ def list_requests(request: ApiRequest) -> Any:
         if not (text.isascii() and text.isdecimal() and len(text) < 16):
             raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
         numbers[name] = int(text)
+    known = known_spellings(secret for entry in request.requests.find() for secret in entry.secrets)
     entries = request.requests.find(query.get("operation"), **numbers)
-    return {"total": request.requests.count, "requests": [entry.as_json() for entry in entries]}
+    return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
 
 
 def get_fidelity(request: ApiRequest) -> Any:

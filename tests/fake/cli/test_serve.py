@@ -247,9 +247,13 @@ def test_the_log_has_a_line_a_request() -> None:
     assert (method, target) == ("GET", "/v1/fine_tuning/jobs?limit=2")
 
 
-def test_the_log_has_no_keys() -> None:
-    """No header gets into the log, so no key does."""
-    assert "secret" not in logged("GET", "/v1/models")
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models?api-key=secret&x=1", "/v1/models/sk-secret-0123456789abc"])
+def test_the_log_has_no_keys(path: str) -> None:
+    """No header gets into the log, no key of the query, and nothing that looks like a key."""
+    text = logged("GET", path)
+
+    assert "secret" not in text
+    assert ("x=1" in text) == ("x=1" in path)
 
 
 def test_the_log_cannot_be_forged() -> None:
