@@ -17,6 +17,7 @@ ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000
 """How many characters of a body or a file a command line may hold."""
 
+_ACCOUNT_HEADERS = ("openai-organization", "openai-project")
 _IN_ADDRESS = string.punctuation.replace("#", "")
 
 
@@ -38,19 +39,22 @@ def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
 
 
 def _is_refused(entry: LogEntry) -> bool:
-    return entry.status == 401 and entry.fault is None
+    """Return whether the key was refused: a 401 may also be about the organization."""
+    return entry.status == 401 and entry.fault is None and b'"mismatched_' not in entry.answer
 
 
 def _key(entry: LogEntry, snapshot: AccountSnapshot) -> list[str]:
-    """Return the header with a key that is accepted, or refused, as the one that was sent."""
+    """Return the headers with a key that is accepted, or refused, as the one that was sent, and with the account."""
     refused = _is_refused(entry)
     key = ("wrong" if refused else "right") if snapshot.settings.api_keys else "any"
     if "api-key" in entry.headers:
         return ["-H", f"api-key: {key}"]
     if "authorization" not in entry.headers:
         return []
+    named = [f"{name}: {entry.headers[name]}" for name in _ACCOUNT_HEADERS if name in entry.headers]
+    account = [word for header in named if header.isprintable() for word in ("-H", header)]
     unread = refused and not snapshot.settings.api_keys  # it was no key at all
-    return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}"]
+    return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}", *account]
 
 
 def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:

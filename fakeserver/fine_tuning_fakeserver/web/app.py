@@ -30,6 +30,7 @@ from .operations import OPERATIONS
 from .request import (
     ApiRequest,
     ClientGoneError,
+    check_account,
     check_api_key,
     connection_of,
     drop_body,
@@ -183,6 +184,7 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
                 is_default_dialect = request.service.account.dialect is RECORDED
                 key = request.header(b"authorization") if is_default_dialect else dialect_adapter.authorization(request)
                 check_api_key(key, request.service.settings.api_keys)
+                check_account(request)
                 if operation.runs_code and request.service.settings.run_python_graders:
                     check_page(request)
         except (ApiError, FakeUsageError):
