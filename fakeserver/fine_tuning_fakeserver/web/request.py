@@ -185,7 +185,7 @@ def check_api_key(authorization: str, accepted: frozenset[str]) -> None:
 
 
 def check_account(request: ApiRequest) -> None:
-    """Refuse a request that names another organization or project than the account was given; Azure has no such headers.
+    """Refuse a request that names another organization or project than the account was given; Azure reads neither.
 
     Raises:
         ApiError: 401: a header contradicts the account's settings.
