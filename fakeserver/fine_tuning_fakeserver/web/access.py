@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any
 
@@ -54,7 +54,7 @@ class Access:
 
     is_local: bool
     allowed_hosts: frozenset[str] = frozenset()
-    control_token: str = ""
+    control_token: str = field(default="", repr=False)
 
     def check_host(self, scope: Scope) -> None:
         """Refuse a request for another host; HTTP/1.0 can do without one, and no browser speaks it.
