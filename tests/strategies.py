@@ -187,7 +187,8 @@ def everything(fake: FakeFineTuning) -> tuple[object, ...]:
     shelves = [list(account.file_shelf), list(account.job_shelf)]
     made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]
     clock = (fake.now, account.pace, account.plan, fake.settings)
-    return list(service.journal), dict(account.files), dict(account.jobs), shelves, made, clock
+    beside = (fake.faults, [each.as_json() for each in fake.webhooks])
+    return list(service.journal), dict(account.files), dict(account.jobs), shelves, made, clock, beside
 
 
 def refused(http: Http, method: str, path: str, body: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from fine_tuning_client.effects import (
     Sleep,
     Stream,
 )
+from fine_tuning_formats.secret_rules import is_secret_header
 from fine_tuning_formats.text import is_loopback
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ T = TypeVar("T")
 # Names, not classes: httpx is imported when first needed, and httpx2 has its own classes.
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 HOPELESS = {"UnsupportedProtocol", "LocalProtocolError", "DecodingError"}
-SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 MIN_SECRET = 9  # characters; a shorter text may not be a secret, and stand anywhere
 
 
@@ -134,7 +133,7 @@ def to_http_arguments(request: Request, config: ResolvedConfig, key: str | None)
 
 def _to_raw_response(response: Any, provider: str, sent_headers: Mapping[str, str]) -> RawResponse:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    secrets = (value.rpartition(" ")[2] for name, value in sent_headers.items() if SECRET_HEADER.search(name))
+    secrets = (value.rpartition(" ")[2] for name, value in sent_headers.items() if is_secret_header(name))
     hidden = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET)
     return RawResponse(response.status_code, headers, response.content, provider, hidden)
 

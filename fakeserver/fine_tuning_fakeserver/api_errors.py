@@ -57,6 +57,19 @@ def wrong_key(key: str) -> ApiError:
     return ApiError(401, text, code="invalid_api_key")
 
 
+@backed(printed("answers to clients that name another organization than their key's", "2024, 2025"))
+def mismatched_organization() -> ApiError:
+    """Return 401 for an organization that is not the key's."""
+    text = "OpenAI-Organization header should match organization for API key"
+    return ApiError(401, text, code="mismatched_organization")
+
+
+@backed(vendor("text and code in the tests of clients of the service", "2025"))
+def mismatched_project() -> ApiError:
+    """Return 401 for a project that is not the key's."""
+    return ApiError(401, "OpenAI-Project header should match project for API key", code="mismatched_project")
+
+
 @backed(printed("an answer for a path that is no route", "2024"))
 def unknown_url(method: str, path: str) -> ApiError:
     """Return 404 for a path that is not a route."""

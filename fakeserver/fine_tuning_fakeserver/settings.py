@@ -94,10 +94,11 @@ class Settings:
         start: virtual Unix seconds at which the account begins; the default is the real time, cut to a whole second.
         pace: how virtual time passes: ``"polls"``, ``"manual"``, ``"instant"`` or virtual seconds a real second.
         plan: how jobs go that have no plan of their own.
-        organization_id: the default is derived from the seed.
+        organization_id: a client that names another in ``OpenAI-Organization`` is refused with 401; the default is
+            derived from the seed, and refuses none.
         organization: the name in fine-tuned models (``ft:base:NAME:suffix:id``) and in headers.
         owner: ``owned_by`` of fine-tuned models; the default is the organization.
-        project: the ``openai-project`` header; the default is derived from the seed.
+        project: the ``openai-project`` header; what `organization_id` is to ``OpenAI-Organization``.
         api_keys: the keys that are accepted; empty for any key.
         max_active_jobs: how many unfinished jobs a model may have; one more is refused with 429. None: no limit.
         models: the base models.

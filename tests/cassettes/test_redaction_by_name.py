@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 import pytest
 
 from fine_tuning_cassettes.messages import FormPart, RecordedRequest, RecordedResponse, decode_response
-from fine_tuning_cassettes.redaction import SecretMap, is_secret, redact_request, redact_response, secrets_in
+from fine_tuning_cassettes.redaction import SecretMap, redact_request, redact_response
+from fine_tuning_formats.secret_rules import is_secret, secrets_in
 
 CANARY = "canary-0123456789-abcdef"
 URL = "https://api.openai.com/v1/fine_tuning/jobs"

@@ -133,6 +133,10 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
     "a form without a file": (send("POST", "/files", files={"purpose": (None, "fine-tune")}), {}),
     "no key": (send("GET", "/models", headers={"Authorization": ""}), {}),
     "no key that can be read": (send("GET", "/models", headers={"Authorization": "Basic zzz"}), {}),
+    "another organization": (
+        send("GET", "/models", headers={"OpenAI-Organization": "org-$(other)"}),
+        {"organization_id": "org-mine", "api_keys": ["any"]},
+    ),
     "a quote": (send("POST", JOBS, json={"model": "it's", "training_file": "file-ä$(rm)"}), {}),
     "several lines": (send("POST", JOBS, content='{\n "model": "100%\\\\é\'"\n}'.encode(), headers=JSON), {}),
     "a body like an option": (send("POST", JOBS, content=b"-v\n"), {}),

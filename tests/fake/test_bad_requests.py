@@ -245,6 +245,47 @@ def test_a_key_that_is_not_accepted() -> None:
     assert http.send("GET", "/models", None, [(b"authorization", b"Basic OnJpZ2h0")]).status == 200
 
 
+ACCOUNT: Any = {"organization_id": "org-mine", "project": "proj_mine"}
+MISMATCHES = {
+    "organization": ("org-other", "OpenAI-Organization header should match organization for API key"),
+    "project": ("proj_other", "OpenAI-Project header should match project for API key"),
+}
+
+
+@pytest.mark.parametrize("kind", MISMATCHES)
+@pytest.mark.parametrize("path", ["/fine_tuning/jobs", "/files", "/models"])
+def test_another_organization_or_project(path: str, kind: str) -> None:
+    """A client that names another one than the account was given is refused with 401; with a wrong key, for the key."""
+    http = Http(FakeFineTuning(start=BORN, api_keys=["right"], **ACCOUNT))
+    other, message = MISMATCHES[kind]
+    named = (f"openai-{kind}".encode(), other.encode())
+
+    reply = http.send("GET", path, None, [(b"authorization", b"Bearer right"), named])
+    wrong = http.send("GET", path, None, [(b"authorization", b"Bearer wrong"), named])
+
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": f"mismatched_{kind}"}
+    assert (reply.status, json.loads(reply.body)) == (401, {"error": error})
+    assert (wrong.status, json.loads(wrong.body)["error"]["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        (ACCOUNT, {}),
+        (ACCOUNT, {"openai-organization": "org-mine", "openai-project": "proj_mine"}),
+        (ACCOUNT, {"openai-organization": ""}),
+        ({}, {"openai-organization": "org-any", "openai-project": "proj_any"}),
+        ({**ACCOUNT, "dialect": "azure-2025"}, {"openai-organization": "org-other"}),
+    ],
+)
+def test_no_other_organization(settings: Any, sent: dict[str, str]) -> None:
+    """Without a header, with the account's own, on an account that was given none, and on Azure, nobody is refused."""
+    http = Http(FakeFineTuning(start=BORN, **settings), is_described="dialect" not in settings)
+    headers = [(b"authorization", b"Bearer any"), *((name.encode(), value.encode()) for name, value in sent.items())]
+
+    assert http.send("GET", "/fine_tuning/jobs", None, headers).status == 200
+
+
 def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
     """The messages that the application sends to a server for these received ones."""
     said: list[Any] = []

@@ -334,7 +334,9 @@ def raw(fake: FakeFineTuning, method: str = "GET") -> bytes:
     """
     parts = urlsplit(fake.base_url)
     with socket.create_connection((parts.hostname, parts.port), 5) as connection:
-        connection.sendall(f"{method} /v1/models HTTP/1.1\r\nhost: fake\r\nauthorization: Bearer any\r\n\r\n".encode())
+        connection.sendall(
+            f"{method} /v1/models HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer any\r\n\r\n".encode()
+        )
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -89,7 +90,9 @@ CANARY = "sk-canary-0123456789"
     "header",
     [
         *("Authorization", "authorization", "AUTHORIZATION", "api-key", "Api-Key", "X-Api-Key"),
-        *("Cookie", "Proxy-Authorization"),
+        *("Cookie", "Proxy-Authorization", "x-portkey-api-key", "ocp-apim-subscription-key", "x-litellm-api-key"),
+        *("x-goog-api-key", "helicone-auth", "X-Auth-Token", "x-authtoken", "X-AMZ-Security-Token", "Authentication"),
+        *("x-forwarded-access-token", "cf-access-client-secret", "any-other"),
     ],
 )
 def test_keys_are_not_kept(header: str) -> None:
@@ -106,6 +109,67 @@ def test_keys_are_not_kept(header: str) -> None:
     assert CANARY not in journal
     assert "right" not in journal
     assert CANARY not in repr(http.fake.requests)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}", f"x={CANARY}"],
+)
+def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
+    """A key in the query appears nowhere in the journal, nor in a report; what else is in the query does."""
+    http.send("GET", f"/models?{query}")
+
+    journal = http.send("GET", "/_fake/requests").body.decode()
+    shown = journal + repr(http.fake.requests) + repr(http.fake.calls) + http.fake.describe()
+    assert CANARY not in shown
+    assert query.partition("=")[0] in journal
+
+
+def test_harmless_headers_and_parameters_are_kept(http: Http) -> None:
+    """What is no key is shown as it came, also where its name resembles that of one."""
+    headers = [KEY, (b"idempotency-key", b"nightly"), (b"openai-organization", b"org-1"), (b"x-stainless-os", b"Linux")]
+    http.send("GET", f"{JOBS}?limit=5&metadata[token]=word&after=ftjob-1", None, headers)
+
+    (entry,) = http.fake.requests
+    assert entry.query == "limit=5&metadata[token]=word&after=ftjob-1"
+    assert entry.headers == {
+        "authorization": "[redacted]",
+        "idempotency-key": "nightly",
+        "openai-organization": "org-1",
+        "x-stainless-os": "Linux",
+    }
+
+
+LEAKY = [
+    {"integrations": [{"type": "wandb", "wandb": {"project": "p", "api_key": CANARY}}]},
+    {"integrations": [{"type": "wandb", "wandb": {"project": "p", "api_key": "p/q+r"}}]},
+    {"metadata": {"hf_token": CANARY}},
+    {"metadata": {"note": f"with {CANARY}"}},
+    {"metadata": {"settings": json.dumps({"client_secret": "p/q+r"})}},
+    {"suffix": CANARY},
+]
+
+
+@pytest.mark.parametrize("members", LEAKY, ids=json.dumps)
+def test_keys_in_a_body_are_not_shown(http: Http, members: dict[str, Any]) -> None:
+    """A key in a body is shown neither there nor where the answer repeats it; assertions still see what came."""
+    http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": http.file(), **members})
+    http.send("GET", JOBS)
+
+    shown = http.send("GET", "/_fake/requests").body.decode()
+    for text in (shown, repr(http.fake.requests), repr(http.fake.calls), http.fake.describe()):
+        assert CANARY not in text
+        assert "p/q+r" not in text
+    assert http.fake.calls[1].options.items() >= members.items()
+
+
+def test_keys_in_a_body_that_is_no_json_are_not_shown(http: Http) -> None:
+    """A key under its name is hidden in a body that cannot be parsed, as in one that was cut."""
+    long = json.dumps({"api_key": "p/q+r", "model": "m" * BODY_BYTES_AT_MOST})
+    http.send("POST", JOBS, long.encode())
+    http.send("POST", JOBS, b'{"api_key": "p/q+r"')
+
+    assert b"p/q+r" not in http.send("GET", "/_fake/requests").body
 
 
 def test_long_bodies_are_cut(http: Http) -> None:

@@ -45,7 +45,7 @@ def test_an_offer_of_http_2_loses_no_body() -> None:
     body = json.dumps({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/jsonl"}).encode()
     head = (
         b"POST /v1/uploads HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
-        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nHost: x\r\nAuthorization: Bearer any\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nHost: localhost\r\nAuthorization: Bearer any\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
     with FakeFineTuning(start=BORN).serving() as url:
@@ -58,7 +58,7 @@ def test_an_offer_of_http_2_loses_no_body() -> None:
 def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
     """A request of which most is missing keeps the server a moment at most when it stops, and nothing is said of it."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nContent-Length: 1073741824\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\nContent-Length: 1073741824\r\n"
         "Content-Type: multipart/form-data; boundary=B\r\n\r\n-"
     )
     fake = FakeFineTuning(start=BORN)
@@ -66,7 +66,7 @@ def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
         with fake.serving() as url:
             connection = stack.enter_context(connected(url))
             connection.sendall(head.encode())
-            assert said(url, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[0] == 200
+            assert said(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
         assert connection.recv(1) == b""
     assert fake.requests == []
 
@@ -78,13 +78,13 @@ def test_the_server_stops_though_an_answer_is_not_taken() -> None:
     with contextlib.ExitStack() as stack, fake.serving() as url:
         connection = stack.enter_context(connected(url))
         target = f"/v1/files/{file['id']}/content"
-        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n\r\n".encode())
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_target_with_its_origin() -> None:
     """A request line that names scheme and host, as a proxy gets it, is answered as one that does not."""
-    headers = b"Host: x\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
+    headers = b"Host: localhost\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
     request = b"GET http://%s/v1/models/gpt-4o-mini HTTP/1.1\r\n" + headers
     with FakeFineTuning(start=BORN).serving() as url:
         status, answer = said(url, request % urlsplit(url).netloc.encode())

@@ -14,7 +14,7 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, cli
 from fine_tuning_fakeserver.domain.timeline import TERMINAL
 from fine_tuning_fakeserver.domain.webhook_events import EVENTS, WebhookDelivery, signature
 from session_machine import Session
-from strategies import BORN, KEY, Http
+from strategies import BORN, Http
 
 JOBS = "/fine_tuning/jobs"
 
@@ -201,18 +201,6 @@ def test_control_reset(http: Http) -> None:
     http.json("POST", "/_fake/reset", {"webhooks": [{"secret": "mine"}]})
 
     assert [each.secret for each in http.fake.webhooks] == ["mine"]
-
-
-@pytest.mark.parametrize(
-    ("path", "body"), [("/_fake/webhooks", {}), ("/_fake/reset", {"webhooks": [{"url": "http://127.0.0.1:9"}]})]
-)
-def test_a_page_cannot_register_any(http: Http, path: str, body: Any) -> None:
-    """A browser, which says whose page it shows, is refused: no page has requests sent from here."""
-    reply = http.send("POST", path, body, (KEY, (b"origin", b"http://evil.example")))
-
-    assert reply.status == 400
-    assert b"webhooks cannot be registered by a browser" in reply.body
-    assert http.fake.webhooks == []
 
 
 HERE = ["http://localhost:8000/hook", "http://127.8.8.8", "https://[::1]:9/hook?a=b"]

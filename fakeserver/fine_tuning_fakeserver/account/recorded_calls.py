@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus
+from urllib.parse import parse_qsl
 
-import orjson
-
+from fine_tuning_formats.secret_rules import known_spellings, redact_text
 from fine_tuning_formats.text import printable
 
-from .request_log import LogEntry, TimingSample
+from .request_log import LogEntry, TimingSample, json_or_none, named_secrets
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
 
 NUMBERS_AT_MOST = 6
-
-SECRET = re.compile(r"(^|[-_.])(api[-_]?key|token|secret|password|authorization)$", re.IGNORECASE)
-SECRET_AT_LEAST = 4
-"""A text that is shorter is no secret, and is found everywhere."""
 
 _UNANSWERED = TimingSample(nan, 0.0, "manual")
 
@@ -99,26 +92,20 @@ class Call:
     @property
     def secrets(self) -> frozenset[str]:
         """The values under names such as ``api_key``, which are never shown."""
-        secrets: set[str] = set()
-        left: list[Any] = [self.options]
-        while left:  # however deep; JSON may be nested deeper than Python recurses
-            members = left.pop()
-            pairs = members.items() if isinstance(members, dict) else [("", item) for item in members]
-            for name, item in pairs:
-                if isinstance(item, str) and len(item) >= SECRET_AT_LEAST and SECRET.search(str(name)):
-                    secrets.add(item)
-                elif isinstance(item, dict | list):
-                    left.append(item)
-        return frozenset(secrets)
+        return named_secrets(self.options)
+
+    def __repr__(self) -> str:
+        """Return what `str` says: a failed assertion shows it where keys must not be shown."""
+        return f"<Call {str(self).strip()}>"
 
     def __str__(self) -> str:
         """Return one line: number, operation, ids and options, status; no keys, no control characters."""
-        path, secrets = self.path.replace("%2F", "/"), self.secrets
+        path, known = self.path.replace("%2F", "/"), known_spellings(self.secrets)
         named = {**{name: value for name, value in self.ids.items() if value in path}, **self.options}
         pairs = []
         for name, value in named.items():
             try:
-                text = _cut(redacted(repr(value), secrets), LINE_AT_MOST // 2)
+                text = _cut(redact_text(repr(value), known), LINE_AT_MOST // 2)
             except RecursionError:  # JSON may be nested deeper than Python prints
                 text = "…"
             pairs.append(f"{name}={text}")
@@ -127,7 +114,7 @@ class Call:
         made = [value for value in self.ids.values() if value not in path]
         error = self.answer.get("error") if isinstance(self.answer, dict) and self.status >= 400 else None
         message = error.get("message") if isinstance(error, dict) else None
-        words = [_cut(redacted(message, secrets), LINE_AT_MOST // 2)] if isinstance(message, str) else []
+        words = [_cut(redact_text(message, known), LINE_AT_MOST // 2)] if isinstance(message, str) else []
         end = printable(" ".join([f" → {came}", *made, *words]))
         return f"{self.number:>4}  {_cut(printable(what), LINE_AT_MOST - len(end))}{end}"
 
@@ -180,22 +167,6 @@ def request_options(query: str, body: bytes, form: Mapping[str, Any] | None) -> 
         options["metadata"] = metadata
     members = json_or_none(body) if form is None else form
     return {**options, **members} if isinstance(members, Mapping) else options
-
-
-def json_or_none(raw: bytes) -> Any:
-    """Parse JSON; return None where it is not JSON."""
-    try:
-        return orjson.loads(raw) if raw else None
-    except orjson.JSONDecodeError:
-        return None
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return *text* without *secrets*, as they are or as JSON or a URL spells them."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        for spelt in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]):
-            text = text.replace(spelt, "[redacted]")
-    return text
 
 
 def numbered(numbers: Sequence[int]) -> str:

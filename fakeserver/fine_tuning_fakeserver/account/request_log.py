@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import orjson
+
+from fine_tuning_formats.secret_rules import REDACTED, known_spellings, redact_known, redact_text, secrets_in
+
 from ..clock import Pace
 
 ENTRIES_AT_MOST = 1000
 BODY_BYTES_AT_MOST = 64 * 1024
-
-_SECRET = frozenset({b"authorization", b"api-key", b"cookie", b"proxy-authorization", b"x-api-key"})
+SECRET_AT_LEAST = 4
+"""A text that is shorter is no secret, and is found everywhere."""
 
 
 @dataclass(slots=True)
@@ -26,9 +30,9 @@ class LogEntry:
         operation: its name; None where there is no such route.
         method: the HTTP method.
         path: the path, as the API has it.
-        query: the query string.
+        query: the query string, secrets redacted.
         raw_headers: the request's headers, secrets redacted.
-        body: cut at `BODY_BYTES_AT_MOST`.
+        body: as it came, for assertions; cut at `BODY_BYTES_AT_MOST`.
         status: of the answer that was sent; 0 where a fault left the client without one.
         answer: the body that was sent, cut at `BODY_BYTES_AT_MOST`.
         form: the fields of a form, cut at `BODY_BYTES_AT_MOST` in all, and its file's name and size; None for no form.
@@ -50,10 +54,10 @@ class LogEntry:
     path: str
     query: str
     raw_headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
+    body: bytes = field(repr=False)
     status: int
-    answer: bytes
-    form: Mapping[str, Any] | None = None
+    answer: bytes = field(repr=False)
+    form: Mapping[str, Any] | None = field(default=None, repr=False)
     ids: Mapping[str, str] = field(default_factory=dict)
     created_id: str | None = None
     begun_at: float = 0.0
@@ -74,8 +78,15 @@ class LogEntry:
         """The request's headers, names in lower case, secrets redacted."""
         return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw_headers}
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the entry as the control API shows it."""
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values in the body under names such as ``api_key``."""
+        return named_secrets(json_or_none(self.body) if self.form is None else self.form)
+
+    def as_json(self, known: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return the entry as the control API shows it, without *known* spellings of secrets; by default, its own."""
+        if known is None:
+            known = known_spellings(self.secrets)
         return {
             "number": self.number,
             "at": self.at,
@@ -84,9 +95,9 @@ class LogEntry:
             "path": self.path,
             "query": self.query,
             "headers": self.headers,
-            "body": self.body.decode(errors="replace"),
+            "body": redact_text(self.body.decode(errors="replace"), known),
             "status": self.status,
-            "answer": self.answer.decode(errors="replace"),
+            "answer": redact_known(self.answer.decode(errors="replace"), known),
             "fault": self.fault,
         }
 
@@ -185,9 +196,17 @@ def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]], times: Iterable[
     return max(until - max(times), 0.0) or None
 
 
-def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
-    """Return *headers* with the values of secrets replaced."""
-    return [header if header[0] not in _SECRET else (header[0], b"[redacted]") for header in headers]
+def named_secrets(members: Any) -> frozenset[str]:
+    """Return the values of a JSON value that stand under names such as ``api_key``, and are never shown."""
+    return frozenset(text for text in secrets_in(members) if len(text) >= SECRET_AT_LEAST and text != REDACTED)
+
+
+def json_or_none(raw: bytes) -> Any:
+    """Parse JSON; return None where it is not JSON."""
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def cap_body(body: bytes) -> bytes:

@@ -8,22 +8,24 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from hmac import compare_digest
 from typing import Any, TextIO
 
 import click
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fine_tuning_formats.text import is_loopback
+from fine_tuning_formats.secret_rules import redact_known, redact_query
 
 from ..domain.dialects import dialect_named
 from ..fake.clients import API_KEY
 from ..fake.fake_fine_tuning import FakeFineTuning
+from ..usage_errors import FakeUsageError
 from ..version import VERSION
+from ..web.access import Access, HostGuard, new_access
 from ..web.dialect_adapter import base_url_for
-from ..web.server import REQUEST_TIMEOUT_S, Server, bind, config, url_of
+from ..web.server import REQUEST_TIMEOUT_S, Server, bind, config, is_local, url_of
 from .commands import ACCOUNT_OPTIONS, Command, create_fake, option
 from .output import print_error, print_note
 
@@ -48,18 +50,43 @@ OPTIONS = (
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
-    option("--control-token", metavar="TOKEN", help="Let other machines that send this bearer token use /_fake."),
+    option(
+        "--allowed-host",
+        "allowed_hosts",
+        metavar="NAME",
+        multiple=True,
+        help="On loopback, answer requests for this host, too, such as host.docker.internal.",
+    ),
+    option("--control-token", metavar="TOKEN", help="On other addresses, let clients that send it use /_fake."),
+    option(
+        "--forwarded-allow-ips",
+        metavar="ADDRESSES",
+        help="Proxies whose X-Forwarded-For is believed; otherwise nobody's is.",
+    ),
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=SECONDS, help=TIMEOUT_HELP),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
 
 @click.command(cls=Command, params=[*OPTIONS], epilog=EPILOG)
-def command(host: str, port: int, control_token: str | None, quiet: bool, timeout: float, **settings: Any) -> int:
+def command(
+    host: str,
+    port: int,
+    allowed_hosts: Sequence[str],
+    control_token: str | None,
+    forwarded_allow_ips: str | None,
+    quiet: bool,
+    timeout: float,
+    **settings: Any,
+) -> int:
     """Run the fake as a local server, for any language."""
+    context = click.get_current_context()
+    if "*" in (forwarded_allow_ips or ""):
+        # then whatever a client claims to be would be believed, since proxies only add to it
+        raise click.UsageError("--forwarded-allow-ips must be the addresses of proxies, got '*'", context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
-        raise click.UsageError("--webhook-secret requires --webhook", click.get_current_context())
+        raise click.UsageError("--webhook-secret requires --webhook", context)
     fake = create_fake(webhooks=[{"url": url, "secret": secret}] if url else [], **settings)
     try:
         listener = bind(host, port)
@@ -68,13 +95,19 @@ def command(host: str, port: int, control_token: str | None, quiet: bool, timeou
             return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
         return print_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
     with listener:
-        _serve(fake, listener, quiet, control_token, timeout)
+        try:
+            access = new_access(is_local(listener), allowed_hosts, control_token)
+        except FakeUsageError as error:
+            raise click.UsageError(str(error), context) from None
+        _serve(fake, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
     return 0
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None, timeout_s: float) -> None:
-    app = fake.asgi_app if quiet or sys.stderr is None else AccessLog(fake, sys.stderr)
-    server = Server(config(ControlTokenMiddleware(app, token) if token else app, timeout_s))
+def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:
+    app: ASGIApp = HostGuard(fake.asgi_app, access)
+    if not quiet and sys.stderr is not None:
+        app = AccessLog(fake, app, sys.stderr)
+    server = Server(config(app, **settings))
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -83,11 +116,11 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: st
     # before and after: to stop a server is no failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, fake, quiet, bool(token))
+    _announce(listener, fake, quiet, access)
     server.run(sockets=[listener])
 
 
-def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
+def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access) -> None:
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     dialect = dialect_named(fake.settings.dialect)
@@ -98,25 +131,24 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_to
     lines = (f"export {name}={shlex.quote(value)}" for name, value in exports.items())
     print(base_url_for(url, dialect), *lines, sep="\n", flush=True)
 
-    host = listener.getsockname()[0]
-    if not is_loopback(host):
-        clients = "this machine and clients with the token" if has_token else "this machine only"
-        print_note(f"warning: {host} lets other machines in; control (/_fake) accepts {clients}")
+    if not access.is_local:
+        clients = "clients with the token" if access.control_token else "nobody without --control-token"
+        print_note(f"warning: {listener.getsockname()[0]} lets other machines in; control (/_fake) accepts {clients}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         print_note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
 
 
 class AccessLog:
-    """ASGI middleware that writes a line for each response to *out*; without headers, so without keys.
+    """ASGI middleware that writes a line for each response to *out*, without headers and without keys in the query.
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
     """
 
-    def __init__(self, fake: FakeFineTuning, out: TextIO) -> None:
+    def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO) -> None:
         self._fake = fake
-        self._app: ASGIApp = fake.asgi_app
+        self._app = app
         self._out = out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,25 +169,10 @@ class AccessLog:
                 self._write(scope, f"{status} {1000 * (time.perf_counter() - start):7.1f} ms")
 
     def _write(self, scope: Scope, response: str) -> None:
-        path, query = scope["raw_path"], scope["query_string"]  # as sent: escaped characters cannot harm a terminal
-        target = (path + b"?" + query if query else path).decode("ascii", "backslashreplace")
+        # as sent: escaped characters cannot harm a terminal
+        path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
+        target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
         age = timedelta(seconds=int(self._fake.now - self._fake.born))
         with suppress(OSError):  # nobody reads the log any more, which is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
             print(text, file=self._out, flush=True)
-
-
-class ControlTokenMiddleware:
-    """ASGI middleware that takes clients that send the bearer *token* to /_fake for clients on this machine."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._authorization = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        if scope["type"] == "http" and scope["path"].startswith("/_fake"):
-            sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            if compare_digest(sent, self._authorization):
-                scope = {**scope, "client": ("127.0.0.1", 0)}
-        await self._app(scope, receive, send)

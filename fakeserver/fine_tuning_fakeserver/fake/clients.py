@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
@@ -48,11 +48,27 @@ class Clients:
         return transport(self.asgi_app, library)
 
     @contextmanager
-    def serving(self, host: str = "127.0.0.1", port: int = 0) -> Generator[str, None, None]:
-        """Serve on a socket (port 0: a free one) while the context lasts; yield the API's base URL."""
+    def serving(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        control_token: str | None = None,
+    ) -> Generator[str, None, None]:
+        """Serve on a socket while the context lasts; yield the API's base URL.
+
+        Args:
+            host: the address to listen on.
+            port: the port; 0 for a free one.
+            allowed_hosts: names besides this machine's own that requests may name in Host, such as
+                ``host.docker.internal``, while *host* is loopback. Elsewhere any name will do.
+            control_token: the bearer token that ``/_fake`` wants where *host* is not loopback; without one nobody can
+                steer the fake there.
+        """
         from ..web.server import serving
 
-        with serving(self._app, host, port) as url, self.reached_at(url):
+        with serving(self._app, host, port, allowed_hosts, control_token) as url, self.reached_at(url):
             yield self.base_url
 
     @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import string
 from typing import Any
-from urllib.parse import quote_from_bytes, unquote
+from urllib.parse import quote_from_bytes
 
-from ..account.recorded_calls import SECRET, recorded_call, redacted
+from fine_tuning_formats.secret_rules import REDACTED, known_spellings, redact_text
+
+from ..account.recorded_calls import recorded_call
 from ..account.request_log import BODY_BYTES_AT_MOST, LogEntry
 from ..account.world import AccountSnapshot
 
@@ -15,43 +17,44 @@ ADDRESS = "http://127.0.0.1:4355"
 CONTENT_AT_MOST = 1000
 """How many characters of a body or a file a command line may hold."""
 
+_ACCOUNT_HEADERS = ("openai-organization", "openai-project")
 _IN_ADDRESS = string.punctuation.replace("#", "")
 
 
 def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
     """Return the command line, and in words what differs from the request."""
-    notes = ["keys that were sent are left out"] if recorded_call(entry).secrets else []
+    left_out = REDACTED in entry.query or recorded_call(entry).secrets
+    notes = ["keys that were sent are left out"] if left_out else []
     if _is_refused(entry) and snapshot.settings.api_keys:
         notes.append("the key is another")
     method = ["--head"] if entry.method == "HEAD" else ["-X", entry.method]
     raw = entry.raw_path or entry.path.encode()
     as_is = ["--path-as-is"] if b"/." in raw else []
-    pairs = [pair.partition("=") for pair in entry.query.split("&")] if entry.query else []
-    query = "&".join(
-        name + sign + ("redacted" if value and SECRET.search(unquote(name)) else value) for name, sign, value in pairs
-    )
     address = f"{ADDRESS}{quote_from_bytes(raw, safe=_IN_ADDRESS)}"
-    if query:
-        address += "?" + quote_from_bytes(query.encode("latin-1"), safe=_IN_ADDRESS)
+    if entry.query:
+        address += "?" + quote_from_bytes(entry.query.encode("latin-1"), safe=_IN_ADDRESS)
     before, body = _body(entry, snapshot, notes)
     words = ["curl", "-sS", "--globoff", *as_is, *method, address, *_key(entry, snapshot), *body]
     return before + shlex.join(words), notes
 
 
 def _is_refused(entry: LogEntry) -> bool:
-    return entry.status == 401 and entry.fault is None
+    """Return whether the key was refused: a 401 may also be about the organization."""
+    return entry.status == 401 and entry.fault is None and b'"mismatched_' not in entry.answer
 
 
 def _key(entry: LogEntry, snapshot: AccountSnapshot) -> list[str]:
-    """Return the header with a key that is accepted, or refused, as the one that was sent."""
+    """Return the headers with a key that is accepted, or refused, as the one that was sent, and with the account."""
     refused = _is_refused(entry)
     key = ("wrong" if refused else "right") if snapshot.settings.api_keys else "any"
     if "api-key" in entry.headers:
         return ["-H", f"api-key: {key}"]
     if "authorization" not in entry.headers:
         return []
+    named = [f"{name}: {entry.headers[name]}" for name in _ACCOUNT_HEADERS if name in entry.headers]
+    account = [word for header in named if header.isprintable() for word in ("-H", header)]
     unread = refused and not snapshot.settings.api_keys  # it was no key at all
-    return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}"]
+    return ["-H", f"Authorization: {key}" if unread else f"Authorization: Bearer {key}", *account]
 
 
 def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:
@@ -64,7 +67,7 @@ def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple
     if not entry.body:
         return "", []
     header = ["-H", f"Content-Type: {kind}" if kind.isprintable() else "Content-Type:"]
-    body = redacted(entry.body.decode(errors="surrogateescape"), recorded_call(entry).secrets)
+    body = redact_text(entry.body.decode(errors="surrogateescape"), known_spellings(recorded_call(entry).secrets))
     if len(body) > CONTENT_AT_MOST:
         cut = ", and more that are not known" if len(entry.body) >= BODY_BYTES_AT_MOST else ""
         notes.append(f"put the body that was sent ({len(entry.body)} bytes{cut}) into body.json first")
@@ -75,8 +78,8 @@ def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple
 
 
 def _form(entry: LogEntry, form: Any, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:
-    secrets = recorded_call(entry).secrets
-    texts = {name: redacted(str(value), secrets) for name, value in form.items() if name not in ("filename", "bytes")}
+    known = known_spellings(recorded_call(entry).secrets)
+    texts = {name: redact_text(str(value), known) for name, value in form.items() if name not in ("filename", "bytes")}
     if not all(text.isprintable() for pair in texts.items() for text in pair):
         notes.append("control characters in its form are told escaped")
     words = [word for name, value in texts.items() for word in ("--form-string", f"{name}={value}")]

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from operator import itemgetter
 
+from fine_tuning_formats.secret_rules import known_spellings, redact_text
 from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
-from ..account.recorded_calls import numbered, recorded_call, redacted
+from ..account.recorded_calls import numbered, recorded_call
 from ..account.request_log import LogEntry
 from ..account.world import AccountSnapshot, World
 from ..api import response_objects
@@ -47,8 +48,8 @@ def render_report(snapshot: AccountSnapshot) -> str:
         *(f"  request {number}: {text}" for number, text in newest_errors),
         *again(snapshot),
     ]
-    secrets = frozenset(secret for entry in entries for secret in recorded_call(entry).secrets)
-    return "\n".join(printable(redacted(line, secrets)) for line in lines)
+    known = known_spellings(secret for entry in entries for secret in recorded_call(entry).secrets)
+    return "\n".join(printable(redact_text(line, known)) for line in lines)
 
 
 def _job_lines(job: Job, snapshot: AccountSnapshot) -> list[str]:
@@ -79,7 +80,7 @@ def usage_errors_in(entries: Iterable[LogEntry]) -> list[tuple[int, str]]:
             call = recorded_call(entry)
             is_whole = isinstance(call.answer, dict)
             text = str(call.answer["fake_error"]) if is_whole else entry.answer.decode(errors="replace")
-            errors.append((entry.number, printable(redacted(text, call.secrets))))
+            errors.append((entry.number, printable(redact_text(text, known_spellings(call.secrets)))))
     return errors
 
 

@@ -13,20 +13,24 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fine_tuning_formats.secret_rules import redact_headers, redact_query
+
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, redact_headers, retry_after_seconds
+from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
 from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, script_player
-from .control_endpoints import CONTROL_OPERATIONS, ForeignPeerError, check_peer
+from .access import AccessDeniedError, check_control, check_page
+from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS
 from .request import (
     ApiRequest,
     ClientGoneError,
+    check_account,
     check_api_key,
     connection_of,
     drop_body,
@@ -174,11 +178,15 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
         try:
             # before the body is parsed: an unauthorized request gets its 401 or 403 whatever is wrong with its body
             if operation.group is CONTROL:
-                check_peer(operation, request)
+                if operation.path not in OPEN_TO_ALL:
+                    check_control(request)
             else:
                 is_default_dialect = request.service.account.dialect is RECORDED
                 key = request.header(b"authorization") if is_default_dialect else dialect_adapter.authorization(request)
                 check_api_key(key, request.service.settings.api_keys)
+                check_account(request)
+                if operation.runs_code and request.service.settings.run_python_graders:
+                    check_page(request)
         except (ApiError, FakeUsageError):
             await drop_body(receive)  # a client that is still sending would not get the answer
             raise
@@ -261,7 +269,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         operation.name if operation else None,
         scope["method"],
         scope["path"],
-        scope["query_string"].decode("latin-1"),
+        redact_query(scope["query_string"].decode("latin-1")),
         redact_headers(scope["headers"]),
         cap_body(request.body),
         0,
@@ -300,7 +308,7 @@ def _unanswered_response() -> ApiResponse:
 def _error_response(error: Exception, operation: Operation, request: ApiRequest) -> ApiResponse:
     if isinstance(error, FakeUsageError):
         request.usage_error = str(error)
-        return response.usage_error_response(str(error), 403 if isinstance(error, ForeignPeerError) else 400)
+        return response.usage_error_response(str(error), 403 if isinstance(error, AccessDeniedError) else 400)
     if isinstance(error, ApiError):
         answer = dialect_adapter.dialect_error_response(error, operation, request.service.account.dialect)
         if isinstance(error, ScriptedError):

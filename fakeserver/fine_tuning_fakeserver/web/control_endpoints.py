@@ -1,4 +1,4 @@
-"""Control routes: steer the fake over HTTP. JSON in and out, no API key, loopback peers only."""
+"""Control routes: steer the fake over HTTP. JSON in and out, no API key; who may is in `access`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fine_tuning_formats.text import is_loopback
+from fine_tuning_formats.secret_rules import known_spellings
 
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control
@@ -40,20 +40,9 @@ def disarm_faults(request: ApiRequest) -> Any:
     return list_faults(request)
 
 
-def check_not_a_page(request: ApiRequest) -> None:
-    """Refuse a browser: a page can reach a loopback port, and must not have webhooks sent from here.
-
-    Raises:
-        FakeUsageError: the request comes from a browser.
-    """
-    if request.header(b"origin"):
-        raise FakeUsageError("webhooks cannot be registered by a browser")
-
-
 def add_webhook(request: ApiRequest) -> Any:
     """Register a webhook endpoint."""
     body = _without_nulls(_object(request, "POST /_fake/webhooks"))
-    check_not_a_page(request)
     return webhooks.add(request.service, WebhookConfig.parse(body)).as_json()
 
 
@@ -107,24 +96,6 @@ class GraderScoresBody(Body):
     scores: list[float | None]
 
 
-class ForeignPeerError(FakeUsageError):
-    """A peer that may not steer the fake tried to."""
-
-
-def check_peer(operation: Operation, request: ApiRequest) -> None:
-    """Refuse peers that are not loopback; requests in process have no peer.
-
-    Raises:
-        ForeignPeerError: the peer is on another machine.
-    """
-    client = request.scope.get("client")
-    if operation.path in OPEN_TO_ALL or client is None or is_loopback(client[0]) or client[0] == "testclient":
-        return
-    raise ForeignPeerError(
-        f"control routes accept loopback clients only, got {client[0]}; others need `serve --control-token`"
-    )
-
-
 def get_state(request: ApiRequest) -> Any:
     """Return the account's state."""
     return {"version": VERSION, **steering.account_summary(request.world.service)}
@@ -134,11 +105,6 @@ def reset(request: ApiRequest) -> Any:
     """Begin a fresh account with the fields of `Settings` and ``faults``; fields left out are as at the start."""
     changes = _without_nulls(_object(request, "POST /_fake/reset"))
     check_names("setting", changes, (*CONTROL_FIELDS, "faults"))
-    if changes.get("run_python_graders") and request.header(b"origin"):
-        # A page can get at a loopback port under a name of its own; it must not come to run code here.
-        raise ForeignPeerError("run_python_graders cannot be switched on by a browser")
-    if changes.get("webhooks"):
-        check_not_a_page(request)
     faults = changes.pop("faults", None)
     request.world.reset(changes, faults)
     return get_state(request)  # of the new account
@@ -235,8 +201,9 @@ def list_requests(request: ApiRequest) -> Any:
         if not (text.isascii() and text.isdecimal() and len(text) < 16):
             raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
         numbers[name] = int(text)
+    known = known_spellings(secret for entry in request.requests.find() for secret in entry.secrets)
     entries = request.requests.find(query.get("operation"), **numbers)
-    return {"total": request.requests.count, "requests": [entry.as_json() for entry in entries]}
+    return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
 
 
 def get_fidelity(request: ApiRequest) -> Any:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Send
 
 from .. import api_errors
 from ..account.armed_faults import ArmedFault
-from ..account.recorded_calls import json_or_none
+from ..account.request_log import json_or_none
 from ..api_errors import ApiError
 from ..control import steering
 from ..domain.fault_spec import FaultSpec

@@ -256,6 +256,7 @@ FINE_TUNING_OPERATIONS = (
         request=RunGraderBody,
         response=grader_and_chat_schemas.GRADER_RUN,
         has_usage_errors=True,
+        runs_code=True,
         evidence={
             "200 members": _GRADED,
             "200 grading": vendor("the guide to graders", "2025"),

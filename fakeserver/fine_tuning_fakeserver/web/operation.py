@@ -89,6 +89,7 @@ class Operation:
         links: the operations that can follow a success.
         evidence: what backs its answers, by status and, of several with one status, which: ``"400 unknown field"``.
         has_usage_errors: whether it may refuse with ``fake_error`` what concerns the fake alone.
+        runs_code: whether it runs code that a request brings, where `Settings.run_python_graders` lets it.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Operation:
     links: tuple[Link, ...] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     has_usage_errors: bool = False
+    runs_code: bool = False
 
     @property
     def lists(self) -> ObjectSchema | None:

@@ -22,6 +22,7 @@ PATH_PATTERNS = {
 
 SHARED_EVIDENCE = {
     "401 no key": printed("an answer without a key", "2023, 2026"),
+    "401 another organization": printed("an answer to a client that names another organization", "2024, 2025"),
     "413 body too large": inferred("the service's text for files is unknown"),
     "500 bug of the fake": inferred("what the service says of a bug of its own is not imitated"),
     # refusals by a fault, which can have any status from 400 to 599

@@ -17,7 +17,15 @@ from ..account.script_queue import ScriptStack
 from ..account.service import Service
 from ..account.world import World
 from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
-from ..api_errors import ApiError, no_key, too_large, unsupported_type, wrong_key
+from ..api_errors import (
+    ApiError,
+    mismatched_organization,
+    mismatched_project,
+    no_key,
+    too_large,
+    unsupported_type,
+    wrong_key,
+)
 from .upload_form import FILE_PARTS, FormReader, UploadForm
 
 CONNECTION_KEY = "fine_tuning_fakeserver.connection"
@@ -172,6 +180,21 @@ def check_api_key(authorization: str, accepted: frozenset[str]) -> None:
         raise no_key()
     if accepted and key not in accepted:
         raise wrong_key(key)
+
+
+def check_account(request: ApiRequest) -> None:
+    """Refuse a request that names another organization or project than the account was given; Azure reads neither.
+
+    Raises:
+        ApiError: 401: a header contradicts the account's settings.
+    """
+    account, settings = request.service.account, request.service.settings
+    if account.dialect.http.key_header:
+        return
+    if settings.organization_id and request.header(b"openai-organization") not in ("", settings.organization_id):
+        raise mismatched_organization()
+    if settings.project and request.header(b"openai-project") not in ("", settings.project):
+        raise mismatched_project()
 
 
 def api_key_of(authorization: str) -> str:

@@ -8,7 +8,7 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import h11
@@ -16,7 +16,10 @@ import uvicorn
 from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fine_tuning_formats.text import is_loopback
+
 from ..clock import steady
+from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 from .response import usage_error_response
 
@@ -203,13 +206,26 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-def config(app: ASGIApp, request_timeout_s: float = REQUEST_TIMEOUT_S) -> ServerConfig:
+def is_local(listener: socket.socket) -> bool:
+    """Return whether only this machine can connect to a listening socket."""
+    return is_loopback(listener.getsockname()[0])
+
+
+def config(
+    app: ASGIApp, request_timeout_s: float = REQUEST_TIMEOUT_S, forwarded_allow_ips: str | None = None
+) -> ServerConfig:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
 
     The event loop is asyncio's, whatever else is installed: `Listener` is made for its way of accepting connections.
 
     A request whose connection is closed ends by itself. The timeout, at which uvicorn ends requests and complains, is
     for a bug of the fake's.
+
+    Args:
+        app: the application.
+        request_timeout_s: how long a request may take to come; see `Protocol`.
+        forwarded_allow_ips: the proxies that are believed about whom they forward for. None: peers are those of the
+            socket, whatever uvicorn's own variables say, which platforms set for their web servers.
     """
     return ServerConfig(
         app,
@@ -222,17 +238,26 @@ def config(app: ASGIApp, request_timeout_s: float = REQUEST_TIMEOUT_S) -> Server
         access_log=False,
         server_header=False,
         ws="none",
+        proxy_headers=bool(forwarded_allow_ips),
+        forwarded_allow_ips=forwarded_allow_ips or "",
+        workers=1,
         timeout_graceful_shutdown=60,
     )
 
 
 @contextlib.contextmanager
 def serving(
-    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, request_timeout_s: float = REQUEST_TIMEOUT_S
+    app: ASGIApp,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allowed_hosts: Iterable[str] = (),
+    control_token: str | None = None,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> Generator[str, None, None]:
     """Serve *app* for as long as the context lasts; yield the API's base URL."""
     with bind(host, port) as listener:
-        server = Server(config(app, request_timeout_s))
+        access = new_access(is_local(listener), allowed_hosts, control_token)
+        server = Server(config(HostGuard(app, access), request_timeout_s))
         # in this thread: a test may forbid sockets soon
         loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop

@@ -186,8 +186,10 @@ VARIABLES = {
     "ORGANIZATION": ("new", "organization_class", "new"),
     "WEBHOOK": ("http://127.0.0.1/", "webhooks", [{"url": "http://127.0.0.1/", "secret": None}]),
     "WEBHOOK_SECRET": ("", "webhooks", []),
+    "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
     "CONTROL_TOKEN": ("token", "seed", 0),
     "TIMEOUT": ("5", "seed", 0),
+    "FORWARDED_ALLOW_IPS": ("10.0.0.1", "seed", 0),
 }
 
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.cli.serve import AccessLog, ControlTokenMiddleware
+from fine_tuning_fakeserver.cli.serve import AccessLog
 from fine_tuning_fakeserver.web.in_process import transport
 from serve_process import KEY, end, line, started
 
@@ -143,37 +143,85 @@ def test_other_machines_are_warned_of() -> None:
         errors = end(process)
 
     assert url.startswith("http://127.0.0.1:")
-    assert errors.startswith("warning: 0.0.0.0 lets other machines in")
+    assert errors.startswith(
+        "warning: 0.0.0.0 lets other machines in; control (/_fake) accepts nobody without --control-t"
+    )
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize(("sent", "status"), [("Bearer secret-token", 200), ("Bearer other", 403), ("", 403)])
-def test_a_token_lets_other_machines_steer(sent: str, status: int) -> None:
-    """A container beside the server's may reset it if it sends the token, and not if it sends another or none."""
-    fake = FakeFineTuning(seed=1)
-    application = ControlTokenMiddleware(fake.asgi_app, "secret-token")
-
-    async def from_elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
-        await application({**scope, "client": ("172.18.0.3", 1234)}, receive, send)
-
-    with httpx.Client(transport=transport(from_elsewhere), base_url="http://fake") as client:
-        answer = client.post("/_fake/reset", json={"seed": 2}, headers={"authorization": sent} if sent else {})
-        listed = client.get("/v1/models", headers=KEY)
-
-    assert (answer.status_code, fake.settings.seed) == (status, 2 if status == 200 else 1)
-    assert listed.status_code == 200
-
-
 def test_the_token_is_given_on_the_command_line() -> None:
-    """`serve --control-token` says who may steer besides this machine, and starts as ever."""
+    """On all addresses control wants the token of `--control-token`, from this machine, too, and nothing shows it."""
     with started("--host", "0.0.0.0", "--port", "0", "--quiet", "--control-token", "secret-token") as process:
-        url = line(process.stdout)
-        assert httpx.get(url.replace("/v1", "/_fake"), trust_env=False).status_code == 200
+        control = line(process.stdout).replace("/v1", "/_fake")
+        without = httpx.get(control, trust_env=False)
+        with_token = httpx.get(control, headers={"authorization": "Bearer secret-token"}, trust_env=False)
         process.send_signal(signal.SIGINT)
         errors = end(process)
 
-    assert "accepts this machine and clients with the token" in errors
+    assert (without.status_code, with_token.status_code) == (403, 200)
+    assert "accepts clients with the token" in errors
     assert "secret-token" not in errors
+
+
+def test_no_variable_of_uvicorn_opens_control() -> None:
+    """Variables that platforms set for their web servers change nothing: a peer is who the socket says."""
+    with started("--port", "0", "-q", FORWARDED_ALLOW_IPS="*", WEB_CONCURRENCY="x") as process:
+        control = line(process.stdout).replace("/v1", "/_fake")
+        claimed = httpx.get(control, headers={"x-forwarded-for": "10.9.9.1"}, trust_env=False)
+        process.send_signal(signal.SIGINT)
+        errors = end(process)
+
+    assert (claimed.status_code, errors) == (200, "")
+
+
+def test_a_proxy_is_believed_if_it_is_named() -> None:
+    """With `--forwarded-allow-ips` a peer is who the proxy says, the last that is none itself, and has no control."""
+    with started("--port", "0", "-q", "--forwarded-allow-ips", "127.0.0.1") as process:
+        control = line(process.stdout).replace("/v1", "/_fake")
+        statuses = [
+            httpx.get(control, headers={"x-forwarded-for": peers}, trust_env=False).status_code
+            for peers in ("10.9.9.1", "127.0.0.1, 10.9.9.1", "127.0.0.1")
+        ]
+        process.send_signal(signal.SIGINT)
+        end(process)
+
+    assert statuses == [403, 403, 200]
+
+
+def test_hosts_are_allowed_on_the_command_line() -> None:
+    """`--allowed-host` may come several times; requests for other hosts are refused, and are in the log."""
+    with started("--port", "0", "--allowed-host", "fake", "--allowed-host", "Host.Docker.Internal") as process:
+        url = line(process.stdout)
+        statuses = [
+            httpx.get(f"{url}/models", headers={**KEY, "host": host}, trust_env=False).status_code
+            for host in ("fake:4355", "host.docker.internal", "evil.example")
+        ]
+        process.send_signal(signal.SIGINT)
+        errors = end(process)
+
+    assert statuses == [200, 200, 403]
+    assert " 403 " in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--allowed-host", "http://fake:80"],
+            "allowed_hosts must be a collection of host names without scheme and port",
+        ),
+        (["--control-token", "two words"], "control_token must be printable ASCII without spaces"),
+        (["--forwarded-allow-ips", "*"], "--forwarded-allow-ips must be the addresses of proxies, got '*'"),
+    ],
+)
+def test_rules_that_cannot_be_meant(options: list[str], said: str) -> None:
+    """A host with a scheme, a token that no header can carry, and belief in everybody are refused with exit code 2."""
+    with started("--port", "0", *options) as process:
+        out, errors = process.communicate()
+
+    assert (process.returncode, out) == (2, "")
+    assert said in errors
+    assert "two words" not in errors
 
 
 def test_a_log_that_nobody_reads_is_no_failure() -> None:
@@ -194,7 +242,7 @@ def logged(method: str, path: str) -> str:
     """The access log of one request to a fresh fake."""
     fake, out = FakeFineTuning(pace="manual"), StringIO()
     fake.advance("1h")
-    with httpx.Client(transport=transport(AccessLog(fake, out)), base_url="http://fake") as client:
+    with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, out)), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return out.getvalue()
 
@@ -210,9 +258,13 @@ def test_the_log_has_a_line_a_request() -> None:
     assert (method, target) == ("GET", "/v1/fine_tuning/jobs?limit=2")
 
 
-def test_the_log_has_no_keys() -> None:
-    """No header gets into the log, so no key does."""
-    assert "secret" not in logged("GET", "/v1/models")
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models?api-key=secret&x=1", "/v1/models/sk-secret-0123456789abc"])
+def test_the_log_has_no_keys(path: str) -> None:
+    """No header gets into the log, no key of the query, and nothing that looks like a key."""
+    text = logged("GET", path)
+
+    assert "secret" not in text
+    assert ("x=1" in text) == ("x=1" in path)
 
 
 def test_the_log_cannot_be_forged() -> None:
@@ -235,7 +287,7 @@ def test_the_log_passes_on_what_is_no_request() -> None:
     async def send(message: Message) -> None:
         said.append(message["type"])
 
-    asyncio.run(AccessLog(fake, out)({"type": "lifespan"}, receive, send))
+    asyncio.run(AccessLog(fake, fake.asgi_app, out)({"type": "lifespan"}, receive, send))
 
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert out.getvalue() == ""
@@ -249,5 +301,5 @@ def test_a_closed_log_fails_no_request() -> None:
             raise BrokenPipeError
 
     fake = FakeFineTuning()
-    with httpx.Client(transport=transport(AccessLog(fake, Closed()))) as client:
+    with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, Closed()))) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200

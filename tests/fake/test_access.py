@@ -1,0 +1,250 @@
+"""Who may use the fake over a socket: machines by the listener and the token, web pages by Origin and Host."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.web.access import Access, HostGuard, new_access
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
+from fine_tuning_fakeserver.web.in_process import transport
+from fine_tuning_fakeserver.web.operations import OPERATIONS
+from strategies import BORN, everything
+
+KEY = {"authorization": "Bearer any"}
+JSON = {"content-type": "application/json"}
+TEXT = {"content-type": "text/plain"}
+STEERING = [(each.method, each.path) for each in CONTROL_OPERATIONS if each.path not in OPEN_TO_ALL]
+ROUTES = [(each.method, each.path) for each in (*OPERATIONS, *CONTROL_OPERATIONS)]
+RUN = "/v1/fine_tuning/alpha/graders/run"
+PYTHON = {"grader": {"type": "python", "source": "def grade(sample, item): return 1"}, "model_sample": "x", "item": {}}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeFineTuning]:
+    """A fake that listens on loopback, whose time stands still."""
+    with FakeFineTuning(start=BORN, pace="manual", run_python_graders=True) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def client(fake: FakeFineTuning) -> Iterator[httpx.Client]:
+    """A client of its socket."""
+    with httpx.Client(base_url=fake.base_url.removesuffix("/v1"), trust_env=False) as client:
+        yield client
+
+
+def refusal(answer: httpx.Response, status: int = 403) -> str:
+    """The fake's own error, which no service would send."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert body["message"] == f"fake-fine-tuning: {body['fake_error']}"
+    return str(body["fake_error"])
+
+
+@pytest.mark.parametrize(("method", "path"), STEERING, ids=lambda value: value)
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:1"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+    ids=lambda page: "-".join(page.values()),
+)
+def test_pages_of_another_origin_cannot_steer(
+    fake: FakeFineTuning, client: httpx.Client, page: dict[str, str], method: str, path: str
+) -> None:
+    """Each control route refuses what a page of another origin sends, whatever its type, and nothing changes."""
+    before = everything(fake)
+
+    for media_type in (TEXT, JSON):
+        answer = client.request(method, path, headers={**page, **media_type}, content=b"{}")
+        said = refusal(answer)
+        assert said.startswith(f"{path.partition('{')[0]}")
+        assert "must not be requested by a web page of another origin" in said
+    assert everything(fake) == before
+
+
+@pytest.mark.parametrize("path", ["/_fake//reset", "/%5ffake/reset", "/_fake/reset?x=1"])
+def test_no_spelling_of_a_path_lets_a_page_in(fake: FakeFineTuning, client: httpx.Client, path: str) -> None:
+    """However a page spells the path of a control route, the account stays as it was."""
+    before = everything(fake)
+
+    answer = client.post(path, headers={"origin": "http://evil.example", **TEXT}, content=b'{"seed": 5}')
+
+    assert answer.status_code == 403
+    assert everything(fake) == before
+
+
+def test_a_page_of_the_fake_itself_must_send_json(client: httpx.Client) -> None:
+    """Where a browser names an origin, even the fake's own, only JSON is taken, and a foreign type is named."""
+    own = {"origin": f"http://{client.base_url.netloc.decode()}", "sec-fetch-site": "same-origin"}
+
+    said = refusal(client.post("/_fake/clock/advance", headers={**own, **TEXT}, content=b'{"seconds": 1}'), 400)
+    assert said == "the content type of a web page's request must be application/json, got 'text/plain'"
+    assert client.post("/_fake/clock/advance", headers={**own, **JSON}, content=b'{"seconds": 1}').status_code == 200
+    assert client.get("/_fake", headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("media_type", ["", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_client_that_is_no_browser_may_send_any_type(client: httpx.Client, media_type: str) -> None:
+    """`curl -X POST` and `curl -d` work as ever: without an Origin no type is asked for."""
+    headers = {"content-type": media_type} if media_type else {}
+
+    assert client.post("/_fake/clock/advance", headers=headers, content=b'{"seconds": 1}').status_code == 200
+
+
+def test_a_page_cannot_run_code(fake: FakeFineTuning, client: httpx.Client) -> None:
+    """While python graders are on, a page of another origin cannot run one, though it knows a key."""
+    page = {**KEY, **JSON, "origin": "http://evil.example"}
+    graded = client.post(RUN, headers={**KEY, **JSON}, json=PYTHON)
+
+    assert "must not be requested by a web page" in refusal(client.post(RUN, headers=page, json=PYTHON))
+    assert graded.json()["reward"] == 1
+
+
+def test_a_page_may_use_graders_that_run_no_code(fake: FakeFineTuning) -> None:
+    """While python graders are off, the API answers a page as the service does."""
+    with FakeFineTuning() as off:
+        page = {**KEY, "origin": "http://app.example"}
+        answer = httpx.post(off.base_url + RUN.removeprefix("/v1"), headers=page, json=PYTHON, trust_env=False)
+
+    assert "run_python_graders" in refusal(answer, 400)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda value: value)
+def test_a_foreign_host_is_refused(fake: FakeFineTuning, client: httpx.Client, method: str, path: str) -> None:
+    """On loopback no route answers a request for another host, as a page sends it whose name was rebound."""
+    before, logged = everything(fake), len(fake.requests)
+
+    said = refusal(client.request(method, path, headers={**KEY, "host": "evil.example:4355"}))
+
+    assert said.startswith("the Host header must name this machine or an allowed host, got 'evil.example:4355'")
+    assert "--allowed-host" in said
+    assert (everything(fake), len(fake.requests)) == (before, logged)
+
+
+HOSTS = {
+    "localhost": 200,
+    "LocalHost:80": 200,
+    "localhost.": 200,
+    "127.0.0.1:4355": 200,
+    "127.8.8.8": 200,
+    "[::1]:4355": 200,
+    "fake": 200,
+    "FAKE:4355": 200,
+    "[fd00::1]:9": 200,
+    "fake.example": 403,
+    "localhost.evil.example": 403,
+    "127.0.0.1.evil.example": 403,
+    "[::1].evil.example": 403,
+    "127.0.0.1@evil.example": 403,
+    "localhost:80@evil.example": 403,
+    "0.0.0.0:4355": 403,
+    "10.0.0.1": 403,
+    "[::2]": 403,
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_hosts_of_this_machine_and_allowed_ones(host: str) -> None:
+    """This machine's names and addresses pass, and so do allowed hosts, in any case and at any port; no other does."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await guard({**scope, "client": ("127.0.0.1", 1)}, receive, send)
+
+    guard = HostGuard(FakeFineTuning().asgi_app, new_access(True, ["fake", "[FD00::1]"]))
+    with httpx.Client(transport=transport(serve), base_url="http://x") as client:
+        paths = ("/health", "/v1/models", "/_fake")
+        answers = {path: client.get(path, headers={**KEY, "host": host}).status_code for path in paths}
+
+    assert answers == dict.fromkeys(paths, HOSTS[host])
+
+
+def test_a_request_without_a_host() -> None:
+    """HTTP/1.0, which health checks of proxies speak and browsers do not, needs none."""
+    with FakeFineTuning() as fake, socket.create_connection(("127.0.0.1", httpx.URL(fake.base_url).port or 0)) as raw:
+        raw.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        assert raw.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("value", ["fake", ["http://fake"], ["fake:80"], [""], ["a b"], [None], 5])
+def test_allowed_hosts_are_names(value: Any) -> None:
+    """What is no collection of host names is refused before anything is served."""
+    message = "allowed_hosts must be a collection of host names without scheme and port, got "
+    with pytest.raises(FakeUsageError) as caught, FakeFineTuning().serving(allowed_hosts=value):
+        pass
+
+    assert str(caught.value) == f"{message}{value!r}"
+
+
+def test_in_process_nobody_is_refused() -> None:
+    """A request in process has no peer: Host, Origin and type do not matter."""
+    fake = FakeFineTuning()
+    page = {"host": "evil.example", "origin": "http://evil.example", "sec-fetch-site": "cross-site", **TEXT}
+    with httpx.Client(transport=fake.transport(), base_url="http://x", headers=page) as client:
+        assert client.post("/_fake/reset", content=b'{"seed": 5}').status_code == 200
+    assert fake.settings.seed == 5
+
+
+TOKENS = {
+    "Bearer secret": (200, ""),
+    "bearer  secret": (200, ""),
+    "Bearer other": (403, "wrong token"),
+    "Bearer secret2": (403, "wrong token"),
+    "Basic eDp5": (403, "wrong token"),
+    "secret": (403, "wrong token"),
+    "": (403, "control routes need the control token; send it as Authorization: Bearer TOKEN"),
+}
+
+
+@pytest.mark.parametrize("sent", TOKENS)
+@pytest.mark.parametrize("peer", ["172.18.0.3", "127.0.0.1"])
+def test_elsewhere_control_needs_the_token(sent: str, peer: str) -> None:
+    """Where other machines can connect, control wants the token from everybody; a wrong one is called wrong."""
+    status, words = TOKENS[sent]
+    fake = FakeFineTuning(seed=1)
+    guard = HostGuard(fake.asgi_app, Access(is_local=False, control_token="secret"))
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await guard({**scope, "client": (peer, 1234)}, receive, send)
+
+    with httpx.Client(transport=transport(serve), base_url="http://fake:4355") as client:
+        answer = client.post("/_fake/reset", json={"seed": 2}, headers={"authorization": sent} if sent else {})
+        listed = client.get("/v1/models", headers=KEY)
+
+    assert (answer.status_code, fake.settings.seed) == (status, 2 if status == 200 else 1)
+    assert words in answer.text
+    assert "--control-token" not in answer.text
+    assert listed.status_code == 200
+
+
+def test_a_page_does_not_get_in_with_the_token() -> None:
+    """A page of another origin is refused though it sends the token."""
+    with FakeFineTuning().serving("0.0.0.0", control_token="secret") as url:
+        control = url.replace("0.0.0.0", "127.0.0.1").replace("/v1", "/_fake")
+        token = {"authorization": "Bearer secret"}
+        page = httpx.get(control, headers={**token, "origin": "http://evil.example"}, trust_env=False)
+        other_host = httpx.get(control, headers={**token, "host": "fake:4355"}, trust_env=False)
+
+    assert (page.status_code, other_host.status_code) == (403, 200)
+
+
+def test_elsewhere_nobody_steers_without_a_token() -> None:
+    """A server for other machines that was given no token lets nobody steer it, and says how to set one."""
+    with FakeFineTuning().serving("0.0.0.0") as url:
+        here = url.replace("0.0.0.0", "127.0.0.1")
+        said = refusal(httpx.get(here.replace("/v1", "/_fake"), trust_env=False))
+        listed = httpx.get(f"{here}/models", headers={**KEY, "host": "fake:4355"}, trust_env=False)
+
+    assert "set one with --control-token, in Python serving(control_token=…)" in said
+    assert json.loads(listed.content)["object"] == "list"
