@@ -95,19 +95,42 @@ def _cassette_path(item: pytest.Item, name: str | None) -> Path:
         return item.path.parent / name
     if name and ".." in name.split("/"):
         raise ValueError(f"name must stay in the folder of cassettes, got {name!r}")
-    folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
     if name:
-        stem = "/".join(_safe_name(part) for part in name.split("/"))
+        stem = "/".join(_shorten(_safe_name(part), part) for part in name.split("/"))
     else:
         test = ".".join([*(node.name for node in item.listchain() if isinstance(node, pytest.Class)), item.name])
         stem = _safe_name(test)
-        if re.sub(r"[\[\]]", "-", test).strip("-") != stem:  # characters had to be replaced: a digest keeps it unique
-            stem += f"-{sha256(test.encode()).hexdigest()[:8]}"
-    return item.path.parent / folder / item.path.stem / f"{stem or 'unnamed'}.yaml"
+        if not _PLAIN_NAME.fullmatch(test):  # the file of another test may be called so, too: a digest keeps it unique
+            stem += f"-{_digest(test)[:8]}"
+        stem = _shorten(stem, test)
+    return cassette_folder(item) / item.path.stem / f"{stem or 'unnamed'}.yaml"
+
+
+def cassette_folder(item: pytest.Item) -> Path:
+    """Return the folder of cassettes beside the test's file."""
+    return item.path.parent / (item.config.getini("fine_tuning_cassette_dir") or "cassettes")
+
+
+_PLAIN_NAME = re.compile(r"[\w.]+(\[[\w.-]*[\w.]\])?")
+"""A test whose name, with a hyphen in place of the bracket, is that of no other test."""
+MAX_STEM = 255 - len(".yaml") - len("..0123456789ab.tmp")
+"""Bytes in the name of a cassette, so that the file that is written first has a name that file systems take."""
+
+
+def _shorten(stem: str, name: str) -> str:
+    """Return *stem*, cut if it is too long for the name of a file; a digest of *name* then keeps it unique."""
+    if len(stem.encode()) <= MAX_STEM:
+        return stem
+    end = f"-{_digest(name)[:16]}"
+    return stem.encode()[: MAX_STEM - len(end)].decode("utf-8", "ignore") + end
 
 
 def _safe_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
+
+
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, Cassette]:

@@ -285,6 +285,30 @@ def test_each_test_has_a_file_of_its_own(project: pytest.Pytester) -> None:
     project.runpytest_inprocess().assert_outcomes(passed=5)
 
 
+NAMES = ["a", "a-", "[a", "a-b", "a[b", "a]b", "x" * 300, "x" * 299 + "y", "k" * 231]
+LISTS = f"""
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette
+@pytest.mark.parametrize("name", {NAMES}, ids=str)
+def test_p(name): FineTuning.list_jobs()
+
+@pytest.mark.fine_tuning_cassette("{"n" * 300}/{"ü" * 150}")
+def test_named(): FineTuning.list_jobs()
+"""
+
+
+def test_names_that_are_too_long_or_alike_lead_to_files_of_their_own(project: pytest.Pytester) -> None:
+    """Tests whose names differ by a bracket, or beyond what a file system takes, are recorded and replayed each."""
+    project.makepyfile(test_training=LISTS)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=len(NAMES) + 1)
+    folder = project.path / "cassettes" / "test_training"
+    assert {"test_p-a.yaml", "test_p-a-b.yaml"} < {path.name for path in folder.iterdir()}
+    assert len(list(folder.glob("**/*.yaml"))) == len(NAMES) + 1
+    assert max(len(path.name.encode()) for path in folder.glob("**/*")) <= 237
+    project.runpytest_inprocess().assert_outcomes(passed=len(NAMES) + 1)
+
+
 def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
     """The second test that records a file in one run fails, naming the first, instead of replacing what it recorded."""
     project.makepyfile(test_training=CLASSES.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n'))
