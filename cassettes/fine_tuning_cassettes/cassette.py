@@ -17,16 +17,27 @@ from .messages import Interaction, RecordedRequest, RecordedResponse, decode_res
 from .record import RecordOptions, build_metadata, redacted_key, render_cassette
 from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, remaining_interactions, replay_step
 from .request_matching import RequestKey, find_nearest, render_differences
-from .resources import is_api_url
+from .resources import is_api_url, provider_of
 from .training_data import SCRUBBED_HEADER
 from .yaml_format import CassetteFile, Metadata, load_metadata
 
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
 
-HOW_TO_RECORD = (
-    "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' all anew "
-    "(in pytest: --fine-tuning-record=new_episodes, or rewrite)"
-)
+
+def how_to_record(source: str) -> str:
+    """Return how to record what a cassette lacks, from the provider that it was recorded from."""
+    if source == "fake":  # whose account is new in each recording, so nothing can be added
+        return f"to record: use_cassette(…, mode='rewrite') sends all anew {in_pytest('rewrite', source)}"
+    return (
+        "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' all anew "
+        f"{in_pytest('new_episodes, or rewrite', source)}"
+    )
+
+
+def in_pytest(modes: str, source: str) -> str:
+    """Return the options of pytest that record in one of *modes*, in parentheses."""
+    from_source = f"{',' if ',' in modes else ''} --fine-tuning-record-from={source}" if source else ""
+    return f"(in pytest: --fine-tuning-record={modes}{from_source})"
 
 
 class Cassette:
@@ -38,6 +49,7 @@ class Cassette:
         header: the header of the file; None if nothing of the file is used.
         plays: whether requests that are in the file are answered from it.
         play_count: how many requests were answered from it.
+        source: the provider that the file was recorded from; empty if that is not known.
         may_send: returns whether a request to a URL may be sent and recorded.
     """
 
@@ -49,14 +61,19 @@ class Cassette:
         options: RecordOptions,
         hosts: frozenset[str],
         patience: int,
+        source: str,
+        *,
+        change_source: bool,
     ) -> None:
         self.path = path
         self.mode: Mode = mode
+        self.source = source
         self.header: Metadata | None = file.header if file else None
         self.play_count = 0
-        self.may_send: Callable[[str], bool] = lambda url: True
+        self.may_send: Callable[[str], bool] = self._leads_to_source
         self._options = options
         self._hosts = hosts
+        self._change_source = change_source
         self._lock = threading.Lock()
         self._old = file.interactions if file else ()
         self._keys = [redacted_key(interaction.request) for interaction in self._old]
@@ -118,15 +135,46 @@ class Cassette:
             CassetteMissError: no recorded response matches, and the mode does not allow sending.
             CassetteError: the request may not be sent to where it goes.
         """
-        if self.records and not self.may_send(request.uri):
-            error = CassetteError(
+        response = self._answer(request) if self.plays else None
+        if response is None:
+            try:
+                self._check_sending(request)
+            except CassetteError as error:
+                self._record_error = self._record_error or error
+                raise
+        return response
+
+    def check_source(self, source: str) -> None:
+        """Raise unless recording from *source* was asked for by name, where the file has another source.
+
+        Raises:
+            CassetteError: it was not.
+        """
+        if self.source and source and source != self.source and not self._change_source:
+            raise CassetteError(
+                f"{self.path}: the source must be {self.source}, which this cassette was recorded from, got {source}; "
+                f"record it from {self.source} {in_pytest('rewrite', self.source)}, or with change_source=True from "
+                f"{source} (in pytest: --fine-tuning-change-source, beside --fine-tuning-record-from={source})"
+            )
+
+    def _leads_to_source(self, url: str) -> bool:
+        """Return whether *url* may lead to the provider that is to be recorded."""
+        return not self._options.source or provider_of(url) in ("", self._options.source)
+
+    def _check_sending(self, request: RecordedRequest) -> None:
+        if not self.may_send(request.uri):
+            raise CassetteError(
                 f"{self.path}: recorded requests must go to the chosen service, got {request.method} "
                 f"{urlsplit(request.uri).netloc}; give this client the address in OPENAI_BASE_URL"
             )
-            self._record_error = self._record_error or error
-            raise error
-        if not self.plays:
-            return None
+        self.check_source(self._options.source or provider_of(request.uri))
+
+    def _answer(self, request: RecordedRequest) -> RecordedResponse | None:
+        """Return the recorded response; None if there is none, and the request may be sent.
+
+        Raises:
+            CassetteMissError: there is none, and the mode does not allow sending.
+        """
         key = redacted_key(request)
         with self._lock:
             reason: NoAnswerLeft | None = None
@@ -189,7 +237,7 @@ class Cassette:
         metadata = build_metadata(self._options, self.mode, now, self.header if old else None, self._new)
         text = render_cassette(str(self.path), self._options, metadata, old, self._new, self._replayed)
         write_atomically(self.path, text)
-        self.header = metadata
+        self.header, self.source = metadata, metadata.source
 
     def _miss(self, key: RequestKey, reason: NoAnswerLeft | None) -> CassetteMissError:
         """Return the error for a request that has no response: with the nearest one, and how to record."""
@@ -204,7 +252,7 @@ class Cassette:
             lines.append(f"this session comes with fine_tuning_cassettes and is only read. It has: {header.about}")
         else:
             lines += [f"it was recorded by {header.test}"] if header.test else []
-            lines.append(HOW_TO_RECORD)
+            lines.append(how_to_record(self.source))
         kind = CassetteStuckError if isinstance(reason, PollingStuck) else CassetteMissError
         error = kind("\n  ".join(lines))
         return self._misses.setdefault(str(error), error)
@@ -254,6 +302,14 @@ def read_text(path: Path) -> str | None:
         raise CassetteFileError(f"{path}: must be UTF-8 text: {error}; record it anew") from None
     except OSError as error:
         raise CassetteFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_source(path: Path) -> str:
+    """Return the provider that a cassette was recorded from; empty if that is not known, or there is no cassette."""
+    try:
+        return load_metadata(read_text(path) or "", str(path)).source
+    except CassetteFileError:
+        return ""
 
 
 def check_writable(path: Path) -> None:

@@ -13,6 +13,7 @@ from .errors import CassetteLeakError
 from .messages import Interaction, RecordedRequest, decode_response, header_value
 from .redaction import SCRUBBED, SecretMap, is_secret_header, redact_request, redact_response, redact_uri
 from .request_matching import RequestKey, request_key
+from .resources import provider_of
 from .training_data import SCRUBBED_HEADER, Quotations, scrub_interaction, scrub_request, training_texts
 from .yaml_format import CassetteFile, Metadata, check_round_trip, dump
 
@@ -35,6 +36,7 @@ class RecordOptions:
         recorded_from: the service that the header names; empty to derive it from the addresses.
         about: a line on what is recorded.
         test: the test that records, if it is one.
+        source: the provider that is recorded; empty to derive it from the addresses.
     """
 
     scrub_training_data: bool = True
@@ -42,6 +44,7 @@ class RecordOptions:
     recorded_from: str = ""
     about: str = ""
     test: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -118,8 +121,10 @@ def build_metadata(
     urls = [urlsplit(redact_uri(interaction.request.uri, NO_SECRETS)) for interaction in new]
     services = {LOCAL_SERVER if url.hostname == "localhost" else f"{url.scheme}://{url.netloc}" for url in urls}
     recorded_at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sources = {options.source or provider_of(interaction.request.uri) for interaction in new}
     if old:
         services.add(old.recorded_from)
+        sources.add(old.source)
     return Metadata(
         recorded_at=(old.recorded_at if old and mode == "new_episodes" else "") or recorded_at,
         recorded_from=options.recorded_from or ", ".join(sorted(filter(None, services))),
@@ -130,6 +135,7 @@ def build_metadata(
         training_data="scrubbed" if options.scrub_training_data else "kept",
         about=options.about or (old.about if old else ""),
         test=options.test or (old.test if old else ""),
+        source=sources.pop() if len(sources) == 1 else "",
     )
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -30,7 +30,9 @@ from .messages import (
 FORMAT = "fine_tuning_cassette"
 VERSION = 1
 END = "\n...\n"
-TEXTS = ("recorded_at", "recorded_from", "mode", "training_data", "about", "test")
+TEXTS = ("recorded_at", "recorded_from", "mode", "training_data", "about", "test", "source")
+Source: TypeAlias = Literal["openai", "azure", "fake"]
+SOURCES: tuple[str, ...] = get_args(Source)
 
 MAX_NUMBER = 64
 """The longest number that is read, in characters: those of base 60 take square time."""
@@ -88,6 +90,7 @@ class Metadata:
         training_data: whether rows and prompts are "scrubbed" or "kept".
         about: a line on what is recorded; empty for none.
         test: the test that recorded it; empty if none did.
+        source: the provider it was recorded from, and is to be recorded from again; empty if that is not known.
     """
 
     recorded_at: str = ""
@@ -97,6 +100,7 @@ class Metadata:
     training_data: str = "scrubbed"
     about: str = ""
     test: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ def dump(file: CassetteFile) -> str:
         **({"test": header.test} if header.test else {}),
         "recorded_at": header.recorded_at,
         "recorded_from": header.recorded_from,
+        **({"source": header.source} if header.source else {}),
         "recorded_by": list(header.recorded_by),
         "mode": header.mode,
         "training_data": header.training_data,
@@ -236,7 +241,10 @@ def _parse_metadata(document: Mapping[str, Any], name: str) -> Metadata:
     agents = document.get("recorded_by") or []
     if not isinstance(agents, list):
         raise CassetteFileError(f"{name}: `recorded_by` must be a list, got {agents!r}")
-    return Metadata(**{text: str(document.get(text, "")) for text in TEXTS}, recorded_by=tuple(map(str, agents)))
+    metadata = Metadata(**{text: str(document.get(text, "")) for text in TEXTS}, recorded_by=tuple(map(str, agents)))
+    if metadata.source not in ("", *SOURCES):
+        raise CassetteFileError(f"{name}: `source` must be one of {', '.join(SOURCES)}, got {metadata.source!r}")
+    return metadata
 
 
 def _parse_interactions(document: Mapping[str, Any], name: str) -> list[Interaction]:

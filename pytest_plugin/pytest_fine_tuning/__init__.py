@@ -55,6 +55,7 @@ CASSETTE_INI: Mapping[str, str] = {
     "max_age": "maximum age of a replayed cassette, such as 90d",
     "on_expiry": "what to do about an older one: fail (default), warn, rerecord",
     "on_unplayed": "what to do about responses that were not used: ignore (default), warn, fail",
+    "record_from": "the service to record, as --fine-tuning-record-from",
 }
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
@@ -75,8 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         f"missing, or all ({', '.join(RECORD_MODES)})"
     )
     group.addoption("--fine-tuning-record", choices=RECORD_MODES, metavar="MODE", help=text)
-    text = "the service to record: openai (default), azure, or fake"
-    group.addoption("--fine-tuning-record-from", choices=RECORD_SOURCES, default="openai", metavar="SERVICE", help=text)
+    text = (
+        "the service to record: openai, azure, or fake; by default the one that a cassette was recorded from, and "
+        "openai for a new one"
+    )
+    group.addoption("--fine-tuning-record-from", choices=RECORD_SOURCES, metavar="SERVICE", help=text)
+    text = "record also what was recorded from another service than --fine-tuning-record-from"
+    group.addoption("--fine-tuning-change-source", action="store_true", help=text)
     text = (
         "what tests with fine_tuning_service use: fake (default), replay, record (the whole cassette), or live; the "
         "last two cost money unless the fake is recorded"

@@ -23,8 +23,17 @@ from fine_tuning_fakeserver.usage_errors import did_you_mean
 from .markers import CASSETTE_MARK as MARK
 from .markers import CASSETTES, NOT_PASSED
 
-ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock"))
+ARGUMENTS = tuple(
+    name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock", "change_source")
+)
 """The mark's keyword arguments: those of `use_cassette`."""
+INI_ARGUMENTS = {
+    "max_age": "max_age",
+    "on_expiry": "on_expiry",
+    "on_unplayed": "on_unplayed",
+    "record_from": "source",
+}
+"""Arguments by the ini keys that set them, without ``fine_tuning_``."""
 NO_KEY = "replayed-no-key-needed"
 PLACEHOLDER_KEYS = {"OPENAI_API_KEY": NO_KEY}
 AZURE_PLACEHOLDER_KEYS = {
@@ -62,9 +71,11 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     library = arguments.pop("session", None)
     if library and (names or arguments.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(arguments)):
         raise ValueError(f"session={library!r} is a packaged recording: it takes no name, mode, max_age or on_expiry")
-    texts = {name: item.config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
+    texts = {name: item.config.getini(f"fine_tuning_{key}") for key, name in INI_ARGUMENTS.items()}
     ini = {name: text for name, text in texts.items() if text and not (library and name in AGE_ARGUMENTS)}
-    options = {**ini, **arguments, **({"mode": mode} if mode and not library else {})}
+    said = {"mode": None if library else mode, "source": item.config.getoption("fine_tuning_record_from")}
+    options = {**ini, **arguments, **{name: value for name, value in said.items() if value}}
+    options["change_source"] = item.config.getoption("fine_tuning_change_source")
     path = session(library) if library else _cassette_path(item, names[0] if names else None)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})

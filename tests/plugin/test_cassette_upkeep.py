@@ -1,0 +1,89 @@
+"""Cassettes in daily use: where they are recorded from again, what is left over, and what a run has recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CODE = """
+import pytest
+from fine_tuning_client import FineTuning
+
+client = FineTuning.with_options(max_retries=0)
+"""
+TESTS = """
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette
+def test_asks(): client.list_jobs()
+"""
+ONCE, REWRITE, NEW = (f"--fine-tuning-record={mode}" for mode in ("once", "rewrite", "new_episodes"))
+FAKE, OPENAI = (f"--fine-tuning-record-from={service}" for service in ("fake", "openai"))
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Return a project with a recorded test, and an environment where nothing answers for a real provider."""
+    for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    pytester.makepyfile(code_under_test=CODE, test_jobs=TESTS)
+    pytester.runpytest_inprocess(ONCE, FAKE).assert_outcomes(passed=1)
+    return pytester
+
+
+def cassette(project: pytest.Pytester) -> Path:
+    """Return where the test's cassette is."""
+    return project.path / "cassettes" / "test_jobs" / "test_asks.yaml"
+
+
+def test_a_cassette_is_recorded_again_from_its_source(project: pytest.Pytester) -> None:
+    """Without a service on the command line a cassette of the fake is recorded from the fake, though there is a key."""
+    project.makepyfile(test_jobs=TESTS.replace("list_jobs()", "retrieve_model('gpt-4o-mini')"))
+    project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
+    text = cassette(project).read_text()
+    assert "/models/gpt-4o-mini" in text
+    assert "\nsource: fake\n" in text
+
+
+def test_a_miss_in_a_cassette_of_the_fake_sends_nothing(project: pytest.Pytester) -> None:
+    """With new episodes and a key, what a cassette of the fake lacks is refused, with the way to record it."""
+    project.runpytest_inprocess(NEW).assert_outcomes(passed=1)
+    project.makepyfile(test_jobs=TESTS.replace("list_jobs()", "retrieve_model('gpt-4o-mini')"))
+    for service in ([], [FAKE]):
+        result = project.runpytest_inprocess(NEW, *service)
+        assert result.ret == 1
+        result.stdout.fnmatch_lines([f"*to record: *{REWRITE} {FAKE})"])
+        assert "Connection" not in result.stdout.str()
+
+
+def test_another_service_is_recorded_if_it_is_said_twice(project: pytest.Pytester) -> None:
+    """Naming another service than the cassette's is refused before the test; with a second option it is asked."""
+    before = cassette(project).read_text()
+    result = project.runpytest_inprocess(REWRITE, OPENAI)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the source must be fake, which this cassette was recorded from, got openai*"])
+    result = project.runpytest_inprocess(REWRITE, OPENAI, "--fine-tuning-change-source")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*APIConnectionError*"])
+    assert cassette(project).read_text() == before
+
+
+def test_an_ini_key_names_the_service_to_record(project: pytest.Pytester) -> None:
+    """The ini key is what the option is, also for a mark; the mark wins over it, and the command line over both."""
+    cassette(project).unlink()
+    ini = ("-o", "fine_tuning_record_from=fake")
+    project.runpytest_inprocess(ONCE, *ini).assert_outcomes(passed=1)
+    cassette(project).unlink()
+    project.runpytest_inprocess(ONCE, OPENAI, *ini).assert_outcomes(failed=1)
+    project.makepyfile(test_jobs=TESTS.replace("cassette\n", "cassette(source='openai')\n"))
+    project.runpytest_inprocess(ONCE, *ini).assert_outcomes(failed=1)
+    project.runpytest_inprocess(ONCE, FAKE).assert_outcomes(passed=1)
+    project.makepyfile(test_jobs=TESTS)
+    result = project.runpytest_inprocess("-o", "fine_tuning_record_from=bedrock")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "source must be one of None, 'openai', 'azure', 'fake', got 'bedrock'" in result.stderr.str()
