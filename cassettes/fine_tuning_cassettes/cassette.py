@@ -76,7 +76,7 @@ class Cassette:
         self._change_source = change_source
         self._lock = threading.Lock()
         self._old = file.interactions if file else ()
-        self._keys = [redacted_key(interaction.request) for interaction in self._old]
+        self._keys = [self._key(interaction.request) for interaction in self._old]
         # Redaction changed these requests. Sent with what the cassette answered, such as ids, they look as stored.
         self._aliases = {replace(key, original_key="").key: key.key for key in self._keys if key.original_key}
         self.plays = mode in ("none", "new_episodes") or (mode == "once" and file is not None)
@@ -135,13 +135,14 @@ class Cassette:
             CassetteMissError: no recorded response matches, and the mode does not allow sending.
             CassetteError: the request may not be sent to where it goes.
         """
-        response = self._answer(request) if self.plays else None
-        if response is None:
-            try:
+        try:
+            response = self._answer(request) if self.plays else None
+            if response is None:
                 self._check_sending(request)
-            except CassetteError as error:
+        except CassetteError as error:
+            if not isinstance(error, CassetteMissError):
                 self._record_error = self._record_error or error
-                raise
+            raise
         return response
 
     def check_source(self, source: str) -> None:
@@ -175,7 +176,7 @@ class Cassette:
         Raises:
             CassetteMissError: there is none, and the mode does not allow sending.
         """
-        key = redacted_key(request)
+        key = self._key(request)
         with self._lock:
             reason: NoAnswerLeft | None = None
             index = None
@@ -233,7 +234,7 @@ class Cassette:
         if self.mode == "new_episodes":
             old = list(self._old)
         elif self.mode == "all":
-            old = remaining_interactions(self._old, self._keys, {redacted_key(new.request).key for new in self._new})
+            old = remaining_interactions(self._old, self._keys, {self._key(new.request).key for new in self._new})
         metadata = build_metadata(self._options, self.mode, now, self.header if old else None, self._new)
         text = render_cassette(str(self.path), self._options, metadata, old, self._new, self._replayed)
         write_atomically(self.path, text)
@@ -256,6 +257,9 @@ class Cassette:
         kind = CassetteStuckError if isinstance(reason, PollingStuck) else CassetteMissError
         error = kind("\n  ".join(lines))
         return self._misses.setdefault(str(error), error)
+
+    def _key(self, request: RecordedRequest) -> RequestKey:
+        return redacted_key(request, self._options.scrub)
 
     def _line(self, index: int) -> str:
         key = self._keys[index]

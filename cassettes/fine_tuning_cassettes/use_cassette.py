@@ -19,6 +19,7 @@ from .cassette import Cassette, Mode, check_writable, in_pytest, read_source, re
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE
+from .scrub import Scrub, ScrubRule
 from .yaml_format import SOURCES, Metadata, Source, load
 
 OnExpiry: TypeAlias = Literal["fail", "warn", "rerecord"]
@@ -52,6 +53,8 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         on_unplayed: what happens at the end about recordings that were not requested: ``"ignore"``, ``"warn"``,
             ``"fail"``. How often a job is polled never matters.
         scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
+        scrub: what else is not written, and does not count in matching: patterns, whose matches are replaced, and
+            functions of a text and its name (of a member, field, parameter or header) that return the text to write.
         keep_headers: names of headers to write besides the harmless ones; secrets in their values are removed.
         recorded_from: the service that the cassette's header names; by default derived from the addresses.
         source: the provider that is recorded; by default derived from the addresses. It stands in the cassette, whose
@@ -81,6 +84,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         on_expiry: OnExpiry = "fail",
         on_unplayed: OnUnplayed = "ignore",
         scrub_training_data: bool = True,
+        scrub: Iterable[ScrubRule] = (),
         keep_headers: Iterable[str] = (),
         recorded_from: str = "",
         source: Source | None = None,
@@ -103,6 +107,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             about,
             test,
             _require_one_of("source", source, (None, *SOURCES)) or "",
+            Scrub.parse(scrub),
         )
         self._change_source = _require_one_of("change_source", change_source, (True, False))
         if type(patience) is not int or patience < 1:

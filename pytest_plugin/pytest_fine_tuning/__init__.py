@@ -47,7 +47,7 @@ INI: Mapping[str, tuple[str, Any]] = {
 PLAN_FIXTURE = "fake_fine_tuning_plan"
 
 CASSETTE_MARKER = (
-    f"{CASSETTE_MARK}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): "
+    f"{CASSETTE_MARK}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub=, hosts=, …): "
     "replay this cassette in the test, or record it; takes any argument of use_cassette and brings the fixture."
 )
 CASSETTE_INI: Mapping[str, str] = {
@@ -57,6 +57,7 @@ CASSETTE_INI: Mapping[str, str] = {
     "on_unplayed": "what to do about responses that were not used: ignore (default), warn, fail",
     "record_from": "the service to record, as --fine-tuning-record-from",
 }
+SCRUB_INI = "what else is not written: regular expressions, and functions as @module:function"
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
 SERVICE_MODES = ("fake", "replay", "record", "live")
@@ -90,6 +91,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fine-tuning", choices=SERVICE_MODES, default="fake", metavar="MODE", help=text)
     for name, words in CASSETTE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
+    parser.addini("fine_tuning_scrub", f"{CASSETTE_MARK}: {SCRUB_INI}", "linelist", default=[])
     for name, (words, kind) in INI.items():
         default: Any = [] if kind == "linelist" else ""
         try:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
-from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
+from fine_tuning_cassettes import Cassette, CassetteError, ScrubRule, session, use_cassette
+from fine_tuning_cassettes.scrub import Scrub
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
 from fine_tuning_fakeserver.usage_errors import did_you_mean
@@ -76,6 +78,7 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     said = {"mode": None if library else mode, "source": item.config.getoption("fine_tuning_record_from")}
     options = {**ini, **arguments, **{name: value for name, value in said.items() if value}}
     options["change_source"] = item.config.getoption("fine_tuning_change_source")
+    options["scrub"] = _scrub_rules(item)
     path = session(library) if library else _cassette_path(item, names[0] if names else None)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})
@@ -94,6 +97,25 @@ def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
         names += mark.args
         arguments = {**mark.kwargs, **arguments}
     return names, arguments
+
+
+def _scrub_rules(item: pytest.Item) -> list[ScrubRule]:
+    """Return the rules of the ini key and of all marks: a closer mark adds to those farther away.
+
+    Raises:
+        ValueError: something is no rule.
+    """
+    rules: list[ScrubRule] = []
+    for line in item.config.getini("fine_tuning_scrub"):
+        try:
+            rules.append(resolve_name(line[1:]) if line.startswith("@") else line)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"fine_tuning_scrub must name functions as @module:function, got {line!r}: {error}"
+            ) from None
+    for mark in item.iter_markers(MARK):
+        rules += Scrub.parse(mark.kwargs.get("scrub", ())).rules
+    return rules
 
 
 def _cassette_path(item: pytest.Item, name: str | None) -> Path:

@@ -87,3 +87,39 @@ def test_an_ini_key_names_the_service_to_record(project: pytest.Pytester) -> Non
     result = project.runpytest_inprocess("-o", "fine_tuning_record_from=bedrock")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "source must be one of None, 'openai', 'azure', 'fake', got 'bedrock'" in result.stderr.str()
+
+
+SCRUBBED = """
+from code_under_test import *
+
+def hide(text, name): return text.replace("canary-1", "x")
+
+pytestmark = pytest.mark.fine_tuning_cassette(scrub=["canary-2"])
+
+@pytest.mark.fine_tuning_cassette(scrub=["canary-3"])
+def test_asks():
+    with pytest.raises(Exception): client.retrieve_model("canary-1-canary-2-canary-3-canary-4")
+"""
+
+
+def test_rules_of_the_ini_file_and_of_all_marks_hold_together(project: pytest.Pytester) -> None:
+    """A pattern and a function of the ini key, a mark of the module and one of the test: none undoes another."""
+    cassette(project).unlink()
+    project.makepyfile(test_jobs=SCRUBBED)
+    project.makeini("[pytest]\npythonpath = .\nfine_tuning_scrub =\n    canary-4\n    @test_jobs:hide\n")
+    project.runpytest_inprocess(ONCE, FAKE).assert_outcomes(passed=1)
+    text = cassette(project).read_text()
+    assert "/models/x-scrubbed-scrubbed-scrubbed" in text
+    assert "canary" not in text
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("line", ["(", "@nowhere:hide", "@test_jobs:nothing", "@test_jobs:pytestmark"])
+def test_a_line_that_is_no_rule_is_a_usage_error(project: pytest.Pytester, line: str) -> None:
+    """A pattern that does not compile, and a function that cannot be found, end the run before any test."""
+    project.makepyfile(test_jobs=SCRUBBED)
+    project.makeini(f"[pytest]\npythonpath = .\nfine_tuning_scrub = {line}\n")
+    result = project.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "scrub must" in result.stderr.str()
+    assert "Traceback" not in result.stderr.str()
