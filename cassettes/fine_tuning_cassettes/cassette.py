@@ -222,8 +222,10 @@ class Cassette:
         for miss in self._misses.values():
             raise miss
 
-    def finish(self, now: float) -> None:
+    def finish(self, now: float, is_age_limited: bool) -> None:
         """Write what was recorded, if anything was.
+
+        Unless the age is limited, a recording that came out as the one before keeps its time, and so the same bytes.
 
         Raises:
             CassetteError: something may not be, or cannot be, written; the file is as it was.
@@ -237,6 +239,8 @@ class Cassette:
             old = remaining_interactions(self._old, self._keys, {self._key(new.request).key for new in self._new})
         metadata = build_metadata(self._options, self.mode, now, self.header if old else None, self._new)
         text = render_cassette(str(self.path), self._options, metadata, old, self._new, self._replayed)
+        if not is_age_limited:
+            text, metadata = _keep_time(text, metadata, self.path)
         write_atomically(self.path, text)
         self.header, self.source = metadata, metadata.source
 
@@ -357,6 +361,16 @@ def write_atomically(path: Path, text: str) -> None:
         raise CassetteFileError(
             f"{path}: cannot be written: {error.strerror or error}; the file is unchanged"
         ) from None
+
+
+def _keep_time(text: str, metadata: Metadata, path: Path) -> tuple[str, Metadata]:
+    """Return *text* and its header with the time of the file at *path*, if they differ in nothing else."""
+    with suppress(CassetteFileError):
+        before = read_text(path) or ""
+        old = replace(metadata, recorded_at=load_metadata(before, str(path)).recorded_at)
+        if text.replace(f"recorded_at: '{metadata.recorded_at}'", f"recorded_at: '{old.recorded_at}'", 1) == before:
+            return before, old
+    return text, metadata
 
 
 def _temporary_path(path: Path) -> Path:

@@ -179,7 +179,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             if self._on_unplayed == "fail":
                 raise CassetteUnusedError(f"{self._path}: {problem}")
             self._warn(problem)
-        cassette.finish(self._clock())
+        cassette.finish(self._clock(), is_age_limited=self._max_age is not None)
         if cassette.mode in ("once", "rewrite") and cassette.records and not cassette.recorded:
             self._warn("nothing was recorded: no request of a client that vcrpy knows went to the API")
 

@@ -85,7 +85,7 @@ class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 @contextmanager
 def fake_for_test(
-    item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True
+    item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True, start: float | None = None
 ) -> Generator[FakeFineTuning, None, None]:
     """Provide a fresh account for *item*, direct its clients there, and report findings at the end.
 
@@ -94,6 +94,7 @@ def fake_for_test(
         server: the session's server.
         plan: the value of the fixture `fake_fine_tuning_plan`.
         in_process: whether requests of this package's client bypass the socket; not if they are recorded.
+        start: when the account begins, unless the test's options say so.
     """
     try:
         options = fixture_options(item, plan)
@@ -103,7 +104,8 @@ def fake_for_test(
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
-        fake.reset(defaults={"faults": options.faults, **options.settings})
+        begin = {} if start is None else {"start": start}
+        fake.reset(defaults={"faults": options.faults, **begin, **options.settings})
         stack.callback(fake.finish_test)
         environment = item.stash[ENVIRONMENT] = EnvironmentPatch(_environment_variables(fake, options))
         stack.callback(environment.restore)

@@ -28,6 +28,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 """The variables that each service needs."""
 FROM_FAKE = "fake-fine-tuning, not OpenAI"
 """The label of a cassette that was recorded from the fake."""
+RECORDED_START = 1_760_000_000.0
+"""When the account begins that is recorded: always the same, so that a re-recording has the same time stamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _fake_to_record(request: pytest.FixtureRequest, cassette: Cassette) -> Gener
             f"--fine-tuning-record=rewrite --fine-tuning-record-from=fake, or delete the file",
             pytrace=False,
         )
-    with fake_for_test(request.node, server, plan, in_process=False) as fake:
+    with fake_for_test(request.node, server, plan, in_process=False, start=RECORDED_START) as fake:
         guarded = fixture_options(request.node, plan).hosts or ()
         own = urlsplit(fake.base_url).netloc
         cassette.may_send = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import httpcore
+import httpx
+import httpx2
 import pytest
+import vcr  # type: ignore[import-untyped]  # it has no types
+import yaml
+
+import fine_tuning_cassettes
+import fine_tuning_fakeserver
 
 pytestmark = pytest.mark.slow
+
+IMPORTED = (httpcore, httpx, httpx2, vcr, yaml, fine_tuning_cassettes, fine_tuning_fakeserver)
+"""What a run in this process must not import anew: patches would miss their mark."""
 
 CODE = """
 import pytest
@@ -87,6 +99,34 @@ def test_an_ini_key_names_the_service_to_record(project: pytest.Pytester) -> Non
     result = project.runpytest_inprocess("-o", "fine_tuning_record_from=bedrock")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "source must be one of None, 'openai', 'azure', 'fake', got 'bedrock'" in result.stderr.str()
+
+
+JOB = """
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette
+def test_asks():
+    row = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n'
+    file = client.upload_file(row.encode() * 10)
+    job = client.wait_for_job(client.create_job(file.id, "gpt-4o-mini").id)
+    assert client.list_job_events(job.id).data
+"""
+
+
+def test_a_re_recording_of_the_fake_has_the_same_bytes(project: pytest.Pytester) -> None:
+    """Recorded again, a session has the same ids and time stamps, its own time included, unless its age is limited."""
+    project.makepyfile(test_jobs=JOB)
+    project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
+    assert '"created_at": 17600000' in cassette(project).read_text()
+    before = re.sub(r"recorded_at: .*", "recorded_at: '2024-01-01T00:00:00Z'", cassette(project).read_text())
+    cassette(project).write_text(before)
+    project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
+    assert cassette(project).read_text() == before
+    project.runpytest_inprocess(REWRITE, "-o", "fine_tuning_max_age=90d").assert_outcomes(passed=1)
+    assert "'2024-01-01T00:00:00Z'" not in cassette(project).read_text()
+    project.makepyfile(test_jobs=JOB.replace("@pytest", "@pytest.mark.fake_fine_tuning(start=1.7e9)\n@pytest"))
+    project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
+    assert '"created_at": 17000000' in cassette(project).read_text()
 
 
 SCRUBBED = """
