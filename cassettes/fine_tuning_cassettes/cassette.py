@@ -312,12 +312,12 @@ def read_text(path: Path) -> str | None:
         raise CassetteFileError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def read_source(path: Path) -> str:
-    """Return the provider that a cassette was recorded from; empty if that is not known, or there is no cassette."""
+def read_metadata(path: Path) -> Metadata:
+    """Return the header of a cassette; an empty one if the file has none, or cannot be read."""
     try:
-        return load_metadata(read_text(path) or "", str(path)).source
+        return load_metadata(read_text(path) or "", str(path))
     except CassetteFileError:
-        return ""
+        return Metadata()
 
 
 def check_writable(path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 from fine_tuning_formats.text import UNITS, duration_seconds
 
-from .cassette import Cassette, Mode, check_writable, in_pytest, read_source, read_text
+from .cassette import Cassette, Mode, check_writable, in_pytest, read_metadata, read_text
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE
@@ -210,7 +210,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             self._options,
             self._hosts,
             self._patience,
-            file.header.source if file else read_source(self._path),
+            file.header.source if file else read_metadata(self._path).source,
             change_source=self._change_source,
         )
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .markers import CASSETTE_MARK, CASSETTES, FAKE_MARK, HANDLE, NOT_PASSED
+from .markers import (
+    CASSETTE_ATTRIBUTE,
+    CASSETTE_MARK,
+    CASSETTE_REPORT,
+    CASSETTES,
+    COLLECTED,
+    FAKE_MARK,
+    HANDLE,
+    NOT_PASSED,
+)
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -117,8 +126,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.fixturenames.append(PLAN_FIXTURE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give marked tests their fixture, and refuse invalid marks."""
+    config.stash[COLLECTED] = list(items)
     marked = [item for item in items if item.get_closest_marker(FAKE_MARK) or item.get_closest_marker(CASSETTE_MARK)]
     if marked:
         from .markers import apply_marks
@@ -128,7 +138,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the fake saw to the report of a failed test."""
+    """Add what the fake saw to the report of a failed test, and what there is to tell of its cassette."""
     report = yield
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[NOT_PASSED] = True
@@ -136,6 +146,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         from .fixture import add_report_section
 
         add_report_section(item, report)
+    if report.when == "teardown" and CASSETTE_REPORT in item.stash:
+        setattr(report, CASSETTE_ATTRIBUTE, item.stash[CASSETTE_REPORT])
     return report
 
 
@@ -155,8 +167,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write the findings."""
-    from .fixture import write_summary
+    """Write the findings, and what there is to tell of cassettes."""
+    from .summary import write_summary
 
     write_summary(terminalreporter)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -22,8 +20,10 @@ from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
+from .cassette_paths import cassette_path, mark_arguments
 from .markers import CASSETTE_MARK as MARK
-from .markers import CASSETTES, NOT_PASSED
+from .markers import CASSETTE_REPORT, CASSETTES, NOT_PASSED, CassetteReport
+from .orphans import find_orphans, renaming_hint, shown_path
 
 ARGUMENTS = tuple(
     name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock", "change_source")
@@ -66,7 +66,7 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     Raises:
         ValueError: a mark or an ini key is invalid.
     """
-    names, arguments = _mark_arguments(item)
+    names, arguments = mark_arguments(item)
     if unknown := [name for name in arguments if name not in (*ARGUMENTS, "session")]:
         hint = did_you_mean(unknown[0], ARGUMENTS)
         raise ValueError(f"unknown argument {unknown[0]!r}{hint}; expected one of: session, {', '.join(ARGUMENTS)}")
@@ -79,24 +79,9 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     options = {**ini, **arguments, **{name: value for name, value in said.items() if value}}
     options["change_source"] = item.config.getoption("fine_tuning_change_source")
     options["scrub"] = _scrub_rules(item)
-    path = session(library) if library else _cassette_path(item, names[0] if names else None)
+    path = session(library) if library else cassette_path(item, names)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})
-
-
-def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
-    names: list[str] = []
-    arguments: dict[str, Any] = {}
-    named: dict[object, str] = {}
-    for node, mark in item.iter_markers_with_node(MARK):
-        if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
-            raise ValueError(f"arguments must be at most one name, and keywords, got {mark.args!r}")
-        for name in mark.args:
-            if named.setdefault(node, name) != name:
-                raise ValueError(f"a test must have one cassette, got marks for {name!r} and {named[node]!r}")
-        names += mark.args
-        arguments = {**mark.kwargs, **arguments}
-    return names, arguments
 
 
 def _scrub_rules(item: pytest.Item) -> list[ScrubRule]:
@@ -118,64 +103,24 @@ def _scrub_rules(item: pytest.Item) -> list[ScrubRule]:
     return rules
 
 
-def _cassette_path(item: pytest.Item, name: str | None) -> Path:
-    """Return ``cassettes/{module}/{name}.yaml`` beside the test's file; a name that is a path stays one.
-
-    Raises:
-        ValueError: the name leads out of the folder.
-    """
-    if name and name.endswith((".yaml", ".yml")):
-        return item.path.parent / name
-    if name and ".." in name.split("/"):
-        raise ValueError(f"name must stay in the folder of cassettes, got {name!r}")
-    if name:
-        stem = "/".join(_shorten(_safe_name(part), part) for part in name.split("/"))
-    else:
-        test = ".".join([*(node.name for node in item.listchain() if isinstance(node, pytest.Class)), item.name])
-        stem = _safe_name(test)
-        if not _PLAIN_NAME.fullmatch(test):  # the file of another test may be called so, too: a digest keeps it unique
-            stem += f"-{_digest(test)[:8]}"
-        stem = _shorten(stem, test)
-    return cassette_folder(item) / item.path.stem / f"{stem or 'unnamed'}.yaml"
-
-
-def cassette_folder(item: pytest.Item) -> Path:
-    """Return the folder of cassettes beside the test's file."""
-    return item.path.parent / (item.config.getini("fine_tuning_cassette_dir") or "cassettes")
-
-
-_PLAIN_NAME = re.compile(r"[\w.]+(\[[\w.-]*[\w.]\])?")
-"""A test whose name, with a hyphen in place of the bracket, is that of no other test."""
-MAX_STEM = 255 - len(".yaml") - len("..0123456789ab.tmp")
-"""Bytes in the name of a cassette, so that the file that is written first has a name that file systems take."""
-
-
-def _shorten(stem: str, name: str) -> str:
-    """Return *stem*, cut if it is too long for the name of a file; a digest of *name* then keeps it unique."""
-    if len(stem.encode()) <= MAX_STEM:
-        return stem
-    end = f"-{_digest(name)[:16]}"
-    return stem.encode()[: MAX_STEM - len(end)].decode("utf-8", "ignore") + end
-
-
-def _safe_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-")
-
-
-def _digest(name: str) -> str:
-    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, Cassette]:
     """Return the cassette of *item* and the block that uses it; fail the test if it cannot be used."""
     block = use_cassette(tape.path, **tape.options)
     try:
         cassette = block.open()
     except CassetteError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise pytest.fail.Exception(f"{error}{renaming_hint(item, tape.path)}", pytrace=False) from None
+    finally:
+        report_orphans(item)
     if cassette.records and not cassette.plays:
         _check_owner(item, tape.path)
     return block, cassette
+
+
+def report_orphans(item: pytest.Item) -> None:
+    """Report the orphans beside the cassette of *item*, once in a run."""
+    report: CassetteReport = {"recorded": [], "orphans": list(map(str, find_orphans(item)))}
+    item.stash[CASSETTE_REPORT] = report
 
 
 @contextmanager
@@ -249,6 +194,12 @@ def finish_cassette(item: pytest.Item, passed: bool) -> None:
                 _check_owner(item, cassette.path)
             block.finish()
             if cassette.recorded:
+                item.stash[CASSETTE_REPORT]["recorded"].append(_describe_recording(cassette))
                 item.config.stash.setdefault(_OWNERS, {})[cassette.path] = item.nodeid
         except CassetteError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _describe_recording(cassette: Cassette) -> str:
+    count = "1 interaction" if cassette.recorded == 1 else f"{cassette.recorded} interactions"
+    return f"{shown_path(cassette.path)} ({count}{cassette.source and f' from {cassette.source}'})"

@@ -226,15 +226,3 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         except Exception as error:  # a bug of ours must not hide the test's own failure
             text = f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
         report.sections.append((SECTION, text))
-
-
-def write_summary(terminal: pytest.TerminalReporter) -> None:
-    """Write the findings to the terminal summary, by test."""
-    reports = (report for several in terminal.stats.values() for report in several)
-    findings = {report.nodeid: lines for report in reports if (lines := getattr(report, FINDINGS_ATTRIBUTE, None))}
-    if findings:
-        terminal.section("fine-tuning findings")
-    for nodeid, lines in findings.items():
-        terminal.line(nodeid)
-        for line in lines:
-            terminal.line("  " + line.replace("\n", "\n  "))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fine_tuning_cassettes import CassetteError
-from fine_tuning_cassettes.cassette import read_source
+from fine_tuning_cassettes.cassette import read_metadata
 
 from .cassettes import CassetteSpec, cassette_for_test, cassette_spec, open_cassette
 
@@ -75,7 +75,7 @@ def _choose_source(tape: CassetteSpec) -> tuple[str, CassetteSpec]:
     """Return the service to record, empty if the addresses of the requests decide, and the cassette's arguments."""
     source = tape.options.get("source") or ""
     if not source and tape.options.get("mode", "none") != "none":
-        source = read_source(tape.path)
+        source = read_metadata(tape.path).source
     options = {**tape.options, "source": source or None}
     if source == "fake":
         options = {"recorded_from": FROM_FAKE, **options}

@@ -163,3 +163,93 @@ def test_a_line_that_is_no_rule_is_a_usage_error(project: pytest.Pytester, line:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "scrub must" in result.stderr.str()
     assert "Traceback" not in result.stderr.str()
+
+
+def test_a_renamed_test_names_the_cassette_it_had(project: pytest.Pytester) -> None:
+    """Where a cassette is missing, the error names the one whose test is gone, however few tests are run."""
+    project.makepyfile(test_jobs=TESTS.replace("test_asks", "test_asks_again") + "\ndef test_other(): pass\n")
+    hint = (
+        "*cassettes/test_jobs/test_asks.yaml was recorded by test_jobs.py::test_asks, which is no longer there. *mv "
+        "cassettes/test_jobs/test_asks.yaml cassettes/test_jobs/test_asks_again.yaml"
+    )
+    for arguments in ([], ["test_jobs.py::test_asks_again"], ["-k", "again"]):
+        result = project.runpytest_inprocess(*arguments)
+        assert result.ret == 1
+        result.stdout.fnmatch_lines([hint])
+    (project.path / "test_jobs.py").unlink()
+    project.makepyfile(test_work=TESTS)
+    result = project.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["*mv cassettes/test_jobs/test_asks.yaml cassettes/test_work/test_asks.yaml"])
+
+
+def test_a_cassette_that_has_a_test_is_not_taken_for_that_of_another(project: pytest.Pytester) -> None:
+    """A new test is told of no cassette that another test has, one that is not run included."""
+    project.makepyfile(test_jobs=f"{TESTS}\n@pytest.mark.fine_tuning_cassette\ndef test_new(): client.list_jobs()\n")
+    for arguments in ([], ["test_jobs.py::test_new"], ["-k", "new"]):
+        result = project.runpytest_inprocess(*arguments)
+        assert "no such cassette" in result.stdout.str()
+        assert "no longer there" not in result.stdout.str()
+        assert "which no test has" not in result.stdout.str()
+
+
+RENAMED = f"""{TESTS}
+@pytest.mark.fine_tuning_cassette("test_asks")
+def test_shares(): client.list_jobs()
+
+@pytest.mark.fine_tuning_cassette
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_p(name): client.list_jobs()
+"""
+
+
+def test_the_summary_lists_orphans_and_what_was_recorded(project: pytest.Pytester) -> None:
+    """The end of a run tells what it recorded, from where, and which cassettes no test has any more."""
+    project.makepyfile(test_jobs=RENAMED)
+    result = project.runpytest_inprocess(ONCE, FAKE)
+    result.stdout.fnmatch_lines(
+        [
+            "*= fine-tuning cassettes =*",
+            "2 recorded:",
+            "  cassettes/test_jobs/test_p-a.yaml (1 interaction from fake)",
+            "  cassettes/test_jobs/test_p-b.yaml (1 interaction from fake)",
+        ]
+    )
+    assert "which no test has" not in result.stdout.str()
+    result = project.runpytest_inprocess()
+    assert "fine-tuning cassettes" not in result.stdout.str()
+
+    mine = cassette(project).read_text()
+    folder = cassette(project).parent
+    (folder / "of-nobody.yaml").write_text(mine.replace("test: test_jobs.py::test_asks\n", ""))
+    (folder / "of-another.yaml").write_text(mine.replace("test_jobs.py", "tests/test_more.py"))
+    (folder / "of-vcrpy.yaml").write_text("version: 1\ninteractions: []\n")
+    project.makepyfile(test_jobs=RENAMED.replace("def test_p(", "def test_q(").replace('["a", "b"]', '["a"]'))
+    for path in folder.glob("test_p-*"):
+        path.with_name(path.name.replace("_p", "_q")).write_text(path.read_text().replace("::test_p", "::test_q"))
+    orphans = [
+        *(
+            "3 orphans, which no test has:",
+            "  cassettes/test_jobs/test_p-a.yaml (recorded by test_jobs.py::test_p[[]a])",
+        ),
+        *("  cassettes/test_jobs/test_p-b.yaml *", "  cassettes/test_jobs/test_q-b.yaml *"),
+    ]
+    for arguments in ([], ["-k", "asks"], ["-n1"]):
+        result = project.runpytest_inprocess(*arguments)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(orphans)
+        assert "recorded:" not in result.stdout.str()
+    result = project.runpytest_inprocess("test_jobs.py::test_asks")
+    result.stdout.fnmatch_lines(["2 orphans, which no test has:", "*test_p-a*", "*test_p-b*"])
+
+
+def test_a_run_without_marks_and_fixtures_of_ours_loads_nothing_of_them(pytester: pytest.Pytester) -> None:
+    """Tests that have nothing to do with fine-tuning do not pay for the fake, its client and the cassettes."""
+    pytester.makepyfile("def test_passes(): pass")
+    pytester.makeconftest(
+        "import atexit, sys\n"
+        "names = ('fine_tuning_', 'httpx', 'vcr', 'yaml')\n"
+        "atexit.register(lambda: print('loaded:', [name for name in sys.modules if name.startswith(names)]))\n"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:schemathesis")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["loaded: []"])
