@@ -272,8 +272,9 @@ def _parse_headers(message: Mapping[str, Any]) -> Headers:
 def _parse_body(body: Any) -> bytes:
     """Parse a body as it is here, or in either form of vcrpy's."""
     if isinstance(body, dict):
-        encoded = body.get("base64_string")
-        return _parse_body(body.get("string")) if encoded is None else base64.b64decode(encoded, validate=True)
+        if (encoded := body.get("base64_string")) is not None:
+            return base64.b64decode(encoded, validate=True)
+        body = body.get("string")
     if body is None or isinstance(body, bytes):
         return body or b""
     if not isinstance(body, str):

@@ -140,6 +140,10 @@ ALIASES = [
         ("version: 1\ninteractions: [x]\n", "interaction 1 is broken"),
         (TEXT.replace("code: 200", "code: fine"), "interaction 1 is broken: ValueError"),
         (TEXT.replace("code: 200", "code: 99999"), "status must be from 100 to 599, got 99999"),
+        (
+            TEXT.replace("body: |", "body: {string: {string: a}}\n      x: |"),
+            "body must be a string, got {'string': 'a'}",
+        ),
         (TEXT.replace("message: OK", "message: 5"), "message must be a string, got 5"),
         (TEXT.replace("uri: https:", "uri: http://["), "interaction 1 is broken: ValueError"),
         (TEXT.replace("api.openai.com/v1/", "api.openai.com:99999/v1/"), "Port out of range"),
