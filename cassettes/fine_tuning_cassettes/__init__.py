@@ -11,6 +11,7 @@ from .errors import (
     CassetteUnusedError,
     CassetteWarning,
 )
+from .scrub import ScrubFunction, ScrubRule
 from .use_cassette import OnExpiry, OnUnplayed, use_cassette
 from .yaml_format import Metadata
 
@@ -28,6 +29,8 @@ __all__ = [
     "Mode",
     "OnExpiry",
     "OnUnplayed",
+    "ScrubFunction",
+    "ScrubRule",
     "session",
     "sessions",
     "training_file",

@@ -17,16 +17,27 @@ from .messages import Interaction, RecordedRequest, RecordedResponse, decode_res
 from .record import RecordOptions, build_metadata, redacted_key, render_cassette
 from .replay_policy import NoAnswerLeft, PollingStuck, Replayer, remaining_interactions, replay_step
 from .request_matching import RequestKey, find_nearest, render_differences
-from .resources import is_api_url
+from .resources import is_api_url, provider_of
 from .training_data import SCRUBBED_HEADER
 from .yaml_format import CassetteFile, Metadata, load_metadata
 
 Mode: TypeAlias = Literal["none", "once", "new_episodes", "all", "rewrite"]
 
-HOW_TO_RECORD = (
-    "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' all anew "
-    "(in pytest: --fine-tuning-record=new_episodes, or rewrite)"
-)
+
+def how_to_record(source: str) -> str:
+    """Return how to record what a cassette lacks, from the provider that it was recorded from."""
+    if source == "fake":  # whose account is new in each recording, so nothing can be added
+        return f"to record: use_cassette(…, mode='rewrite') sends all anew {in_pytest('rewrite', source)}"
+    return (
+        "to record: use_cassette(…, mode='new_episodes') sends what is missing and adds it, mode='rewrite' all anew "
+        f"{in_pytest('new_episodes, or rewrite', source)}"
+    )
+
+
+def in_pytest(modes: str, source: str) -> str:
+    """Return the options of pytest that record in one of *modes*, in parentheses."""
+    from_source = f"{',' if ',' in modes else ''} --fine-tuning-record-from={source}" if source else ""
+    return f"(in pytest: --fine-tuning-record={modes}{from_source})"
 
 
 class Cassette:
@@ -38,6 +49,7 @@ class Cassette:
         header: the header of the file; None if nothing of the file is used.
         plays: whether requests that are in the file are answered from it.
         play_count: how many requests were answered from it.
+        source: the provider that the file was recorded from; empty if that is not known.
         may_send: returns whether a request to a URL may be sent and recorded.
     """
 
@@ -49,17 +61,22 @@ class Cassette:
         options: RecordOptions,
         hosts: frozenset[str],
         patience: int,
+        source: str,
+        *,
+        change_source: bool,
     ) -> None:
         self.path = path
         self.mode: Mode = mode
+        self.source = source
         self.header: Metadata | None = file.header if file else None
         self.play_count = 0
-        self.may_send: Callable[[str], bool] = lambda url: True
+        self.may_send: Callable[[str], bool] = self._leads_to_source
         self._options = options
         self._hosts = hosts
+        self._change_source = change_source
         self._lock = threading.Lock()
         self._old = file.interactions if file else ()
-        self._keys = [redacted_key(interaction.request) for interaction in self._old]
+        self._keys = [self._key(interaction.request) for interaction in self._old]
         # Redaction changed these requests. Sent with what the cassette answered, such as ids, they look as stored.
         self._aliases = {replace(key, original_key="").key: key.key for key in self._keys if key.original_key}
         self.plays = mode in ("none", "new_episodes") or (mode == "once" and file is not None)
@@ -118,16 +135,48 @@ class Cassette:
             CassetteMissError: no recorded response matches, and the mode does not allow sending.
             CassetteError: the request may not be sent to where it goes.
         """
-        if self.records and not self.may_send(request.uri):
-            error = CassetteError(
+        try:
+            response = self._answer(request) if self.plays else None
+            if response is None:
+                self._check_sending(request)
+        except CassetteError as error:
+            if not isinstance(error, CassetteMissError):
+                self._record_error = self._record_error or error
+            raise
+        return response
+
+    def check_source(self, source: str) -> None:
+        """Raise unless recording from *source* was asked for by name, where the file has another source.
+
+        Raises:
+            CassetteError: it was not.
+        """
+        if self.source and source and source != self.source and not self._change_source:
+            raise CassetteError(
+                f"{self.path}: the source must be {self.source}, which this cassette was recorded from, got {source}; "
+                f"record it from {self.source} {in_pytest('rewrite', self.source)}, or with change_source=True from "
+                f"{source} (in pytest: --fine-tuning-change-source, beside --fine-tuning-record-from={source})"
+            )
+
+    def _leads_to_source(self, url: str) -> bool:
+        """Return whether *url* may lead to the provider that is to be recorded."""
+        return not self._options.source or provider_of(url) in ("", self._options.source)
+
+    def _check_sending(self, request: RecordedRequest) -> None:
+        if not self.may_send(request.uri):
+            raise CassetteError(
                 f"{self.path}: recorded requests must go to the chosen service, got {request.method} "
                 f"{urlsplit(request.uri).netloc}; give this client the address in OPENAI_BASE_URL"
             )
-            self._record_error = self._record_error or error
-            raise error
-        if not self.plays:
-            return None
-        key = redacted_key(request)
+        self.check_source(self._options.source or provider_of(request.uri))
+
+    def _answer(self, request: RecordedRequest) -> RecordedResponse | None:
+        """Return the recorded response; None if there is none, and the request may be sent.
+
+        Raises:
+            CassetteMissError: there is none, and the mode does not allow sending.
+        """
+        key = self._key(request)
         with self._lock:
             reason: NoAnswerLeft | None = None
             index = None
@@ -173,8 +222,10 @@ class Cassette:
         for miss in self._misses.values():
             raise miss
 
-    def finish(self, now: float) -> None:
+    def finish(self, now: float, is_age_limited: bool) -> None:
         """Write what was recorded, if anything was.
+
+        Unless the age is limited, a recording that came out as the one before keeps its time, and so the same bytes.
 
         Raises:
             CassetteError: something may not be, or cannot be, written; the file is as it was.
@@ -185,11 +236,13 @@ class Cassette:
         if self.mode == "new_episodes":
             old = list(self._old)
         elif self.mode == "all":
-            old = remaining_interactions(self._old, self._keys, {redacted_key(new.request).key for new in self._new})
+            old = remaining_interactions(self._old, self._keys, {self._key(new.request).key for new in self._new})
         metadata = build_metadata(self._options, self.mode, now, self.header if old else None, self._new)
         text = render_cassette(str(self.path), self._options, metadata, old, self._new, self._replayed)
+        if not is_age_limited:
+            text, metadata = _keep_time(text, metadata, self.path)
         write_atomically(self.path, text)
-        self.header = metadata
+        self.header, self.source = metadata, metadata.source
 
     def _miss(self, key: RequestKey, reason: NoAnswerLeft | None) -> CassetteMissError:
         """Return the error for a request that has no response: with the nearest one, and how to record."""
@@ -204,10 +257,13 @@ class Cassette:
             lines.append(f"this session comes with fine_tuning_cassettes and is only read. It has: {header.about}")
         else:
             lines += [f"it was recorded by {header.test}"] if header.test else []
-            lines.append(HOW_TO_RECORD)
+            lines.append(how_to_record(self.source))
         kind = CassetteStuckError if isinstance(reason, PollingStuck) else CassetteMissError
         error = kind("\n  ".join(lines))
         return self._misses.setdefault(str(error), error)
+
+    def _key(self, request: RecordedRequest) -> RequestKey:
+        return redacted_key(request, self._options.scrub)
 
     def _line(self, index: int) -> str:
         key = self._keys[index]
@@ -256,6 +312,14 @@ def read_text(path: Path) -> str | None:
         raise CassetteFileError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def read_metadata(path: Path) -> Metadata:
+    """Return the header of a cassette; an empty one if the file has none, or cannot be read."""
+    try:
+        return load_metadata(read_text(path) or "", str(path))
+    except CassetteFileError:
+        return Metadata()
+
+
 def check_writable(path: Path) -> None:
     """Raise unless a cassette can be written at *path*; leave nothing behind.
 
@@ -297,6 +361,16 @@ def write_atomically(path: Path, text: str) -> None:
         raise CassetteFileError(
             f"{path}: cannot be written: {error.strerror or error}; the file is unchanged"
         ) from None
+
+
+def _keep_time(text: str, metadata: Metadata, path: Path) -> tuple[str, Metadata]:
+    """Return *text* and its header with the time of the file at *path*, if they differ in nothing else."""
+    with suppress(CassetteFileError):
+        before = read_text(path) or ""
+        old = replace(metadata, recorded_at=load_metadata(before, str(path)).recorded_at)
+        if text.replace(f"recorded_at: '{metadata.recorded_at}'", f"recorded_at: '{old.recorded_at}'", 1) == before:
+            return before, old
+    return text, metadata
 
 
 def _temporary_path(path: Path) -> Path:

@@ -135,8 +135,8 @@ def decode_response(response: RecordedResponse, url: str) -> RecordedResponse:
             message = f"the response of {url} must be {error.coding}, as its header says: {error.reason}"
         else:
             message = (
-                f"the response of {url} is compressed by {error.coding!r} and cannot be searched for secrets; nothing "
-                "is written. Record with the request header accept-encoding: gzip"
+                f"the response of {url} is compressed by {error.coding!r} and cannot be searched for secrets: "
+                f"{error.reason}; nothing is written. Record with the request header accept-encoding: gzip"
             )
         raise CassetteError(message) from None
     headers = _without(response.headers, "content-encoding", "content-length")

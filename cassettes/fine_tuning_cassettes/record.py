@@ -13,14 +13,17 @@ from .errors import CassetteLeakError
 from .messages import Interaction, RecordedRequest, decode_response, header_value
 from .redaction import SCRUBBED, SecretMap, is_secret_header, redact_request, redact_response, redact_uri
 from .request_matching import RequestKey, request_key
+from .resources import provider_of
+from .scrub import Scrub
 from .training_data import SCRUBBED_HEADER, Quotations, scrub_interaction, scrub_request, training_texts
 from .yaml_format import CassetteFile, Metadata, check_round_trip, dump
 
 LOCAL_SERVER = "a server on this machine, not OpenAI"
 NO_SECRETS = SecretMap({})
+NO_SCRUB = Scrub()
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+\.[\w.-]+")
 
-_keys: dict[bytes, RequestKey] = {}
+_keys: dict[tuple[bytes, Scrub], RequestKey] = {}
 """Keys by a digest of the request, so that an upload is parsed and redacted once, and no body stays in memory."""
 MAX_KEYS = 1024
 
@@ -35,6 +38,8 @@ class RecordOptions:
         recorded_from: the service that the header names; empty to derive it from the addresses.
         about: a line on what is recorded.
         test: the test that records, if it is one.
+        source: the provider that is recorded; empty to derive it from the addresses.
+        scrub: a user's own rules of what is not written.
     """
 
     scrub_training_data: bool = True
@@ -42,6 +47,8 @@ class RecordOptions:
     recorded_from: str = ""
     about: str = ""
     test: str = ""
+    source: str = ""
+    scrub: Scrub = NO_SCRUB
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -53,8 +60,8 @@ class RecordOptions:
                 raise ValueError(f"keep_headers must name headers without secrets, got {name!r}")
 
 
-def redacted_key(request: RecordedRequest) -> RequestKey:
-    """Return the key of a request, as sent or as stored, without its secrets and training data.
+def redacted_key(request: RecordedRequest, scrub: Scrub = NO_SCRUB) -> RequestKey:
+    """Return the key of a request, as sent or as stored, without secrets, training data and what *scrub* removes.
 
     It depends on the request alone, so that what else is recorded cannot change it, and not on headers: who sends a
     request, with which API key, does not matter.
@@ -62,15 +69,15 @@ def redacted_key(request: RecordedRequest) -> RequestKey:
     # the type of a form adds only its boundary, which is never the same
     kept = ("content-type",) if request.form is None else ()
     bare = replace(request, headers=tuple(header for header in request.headers if header[0] in kept))
-    digest = _digest(bare)
-    key = _keys.get(digest)
+    place = (_digest(bare), scrub)
+    key = _keys.get(place)
     if key is None:
         scrubbed = scrub_request(bare)
-        redacted = redact_request(scrubbed, SecretMap.collect([scrubbed]))
+        redacted = scrub.change_request(redact_request(scrubbed, SecretMap.collect([scrubbed])))
         key = replace(request_key(redacted), original_key=request.original_key)
         if len(_keys) >= MAX_KEYS:
             _keys.clear()
-        _keys[digest] = key
+        _keys[place] = key
     return key
 
 
@@ -100,7 +107,7 @@ def render_cassette(
     decoded = [replace(each, response=decode_response(each.response, each.request.uri)) for each in (*old, *new)]
     requests = [*(interaction.request for interaction in decoded), *replayed]
     secrets = SecretMap.collect(requests, [interaction.response for interaction in decoded])
-    metadata = replace(metadata, about=secrets.redact(metadata.about), test=secrets.redact(metadata.test))
+    metadata = _redact_metadata(metadata, secrets, options.scrub)
     file = CassetteFile(metadata, tuple(_redact_interactions(decoded, replayed, secrets, options)))
     text = dump(file)
     check_round_trip(text, file, name)
@@ -118,8 +125,10 @@ def build_metadata(
     urls = [urlsplit(redact_uri(interaction.request.uri, NO_SECRETS)) for interaction in new]
     services = {LOCAL_SERVER if url.hostname == "localhost" else f"{url.scheme}://{url.netloc}" for url in urls}
     recorded_at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sources = {options.source or provider_of(interaction.request.uri) for interaction in new}
     if old:
         services.add(old.recorded_from)
+        sources.add(old.source)
     return Metadata(
         recorded_at=(old.recorded_at if old and mode == "new_episodes" else "") or recorded_at,
         recorded_from=options.recorded_from or ", ".join(sorted(filter(None, services))),
@@ -130,6 +139,17 @@ def build_metadata(
         training_data="scrubbed" if options.scrub_training_data else "kept",
         about=options.about or (old.about if old else ""),
         test=options.test or (old.test if old else ""),
+        source=sources.pop() if len(sources) == 1 else "",
+    )
+
+
+def _redact_metadata(metadata: Metadata, secrets: SecretMap, scrub: Scrub) -> Metadata:
+    return replace(
+        metadata,
+        recorded_from=scrub.change_text(metadata.recorded_from),
+        recorded_by=tuple(map(scrub.change_text, metadata.recorded_by)),
+        about=scrub.change_text(secrets.redact(metadata.about)),
+        test=scrub.change_text(secrets.redact(metadata.test)),
     )
 
 
@@ -148,11 +168,12 @@ def _redact_interactions(
     keep = {*options.keep_headers, SCRUBBED_HEADER[0]}
     for interaction in interactions:
         unquoted = quotations.remove_from(interaction)
-        request = redact_request(unquoted.request, secrets, keep)
-        original_key = redacted_key(interaction.request).key
-        if redacted_key(request).key != original_key:
+        request = options.scrub.change_request(redact_request(unquoted.request, secrets, keep))
+        original_key = redacted_key(interaction.request, options.scrub).key
+        if redacted_key(request, options.scrub).key != original_key:
             request = replace(request, original_key=original_key)
-        yield Interaction(request, redact_response(unquoted.response, secrets, keep))
+        response = options.scrub.change_response(redact_response(unquoted.response, secrets, keep))
+        yield Interaction(request, response)
 
 
 def _digest(request: RecordedRequest) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from fine_tuning_formats.api_paths import API_PATHS
+from fine_tuning_formats.text import is_loopback
 
 GRADERS = "fine_tuning/alpha/graders"
 
@@ -51,6 +52,15 @@ def is_api_url(url: str, hosts: Collection[str] = ()) -> bool:
     if hosts:
         return address.hostname in hosts and api_path(url) is not None
     return _split_base(address.path, versioned=True) is not None
+
+
+def provider_of(url: str) -> str:
+    """Return "openai" or "azure", whichever *url* leads to; empty for others: a gateway, a server on this machine."""
+    address = urlsplit(url)
+    host = address.hostname or ""
+    if host.endswith(".openai.com"):
+        return "openai"
+    return "azure" if "/openai/" in address.path and not is_loopback(host) else ""
 
 
 def api_path(url: str) -> str | None:

@@ -281,12 +281,21 @@ def _runs(text: str) -> Iterator[str]:
 def _change_texts(interaction: Interaction, change: Change) -> Interaction:
     request, response = interaction.request, interaction.response
     if not holds_file_content(response):
-        response = fix_content_length(replace(response, body=_change_body(response.body, change)))
-    return Interaction(replace(request, body=_change_body(request.body, change)), response)
+        response = fix_content_length(replace(response, body=change_body(response.body, change, _KEPT)))
+    return Interaction(replace(request, body=change_body(request.body, change, _KEPT)), response)
 
 
-def _change_body(body: bytes, change: Change) -> bytes:
-    """Change the strings of a body that is JSON, or of those lines that are, alone or as events of a stream."""
+def change_body(
+    body: bytes, change: Change, kept: re.Pattern[str] | None = None, *, are_names_changed: bool = False
+) -> bytes:
+    """Change the strings of a body that is JSON, or of those lines that are, alone or as events of a stream.
+
+    Args:
+        body: any body; lines that are not JSON are changed as a whole.
+        change: returns the new text.
+        kept: names of members whose texts stay.
+        are_names_changed: whether *change* gets the names of members, too.
+    """
     text = body.decode("utf-8", "surrogateescape")
     lines = [text] if parse_json(text) is not None else text.splitlines(keepends=True)
     name = ""
@@ -296,7 +305,9 @@ def _change_body(body: bytes, change: Change) -> bytes:
         value = unescape_json(match[1])
         if match[2]:  # a colon follows
             name = value
-        elif not _KEPT.fullmatch(name) and (changed := change(value, name)) != value:
+            if are_names_changed and (changed := change(value, "")) != value:
+                return json.dumps(changed) + match[2]
+        elif not (kept and kept.fullmatch(name)) and (changed := change(value, name)) != value:
             return json.dumps(changed)
         return match[0]
 

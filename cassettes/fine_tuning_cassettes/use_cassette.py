@@ -15,11 +15,12 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 from fine_tuning_formats.text import UNITS, duration_seconds
 
-from .cassette import Cassette, Mode, check_writable, read_text
+from .cassette import Cassette, Mode, check_writable, in_pytest, read_metadata, read_text
 from .errors import CassetteError, CassetteExpiredError, CassetteFileError, CassetteUnusedError, CassetteWarning
 from .record import RecordOptions
 from .replay_policy import PATIENCE
-from .yaml_format import load
+from .scrub import Scrub, ScrubRule
+from .yaml_format import SOURCES, Metadata, Source, load
 
 OnExpiry: TypeAlias = Literal["fail", "warn", "rerecord"]
 OnUnplayed: TypeAlias = Literal["ignore", "warn", "fail"]
@@ -52,8 +53,13 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         on_unplayed: what happens at the end about recordings that were not requested: ``"ignore"``, ``"warn"``,
             ``"fail"``. How often a job is polled never matters.
         scrub_training_data: whether rows and prompts are written as digests. Requests match either way.
+        scrub: what else is not written, and does not count in matching: patterns, whose matches are replaced, and
+            functions of a text and its name (of a member, field, parameter or header) that return the text to write.
         keep_headers: names of headers to write besides the harmless ones; secrets in their values are removed.
         recorded_from: the service that the cassette's header names; by default derived from the addresses.
+        source: the provider that is recorded; by default derived from the addresses. It stands in the cassette, whose
+            errors repeat it.
+        change_source: whether a cassette may be recorded from another source than it was. It is refused otherwise.
         about: a line for the cassette's header on what is recorded.
         patience: how often the same unfinished state is answered before that is an error.
         test: the test that records, for the cassette's header.
@@ -78,8 +84,11 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         on_expiry: OnExpiry = "fail",
         on_unplayed: OnUnplayed = "ignore",
         scrub_training_data: bool = True,
+        scrub: Iterable[ScrubRule] = (),
         keep_headers: Iterable[str] = (),
         recorded_from: str = "",
+        source: Source | None = None,
+        change_source: bool = False,
         about: str = "",
         patience: int = PATIENCE,
         test: str = "",
@@ -92,8 +101,15 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
         self._on_expiry = _require_one_of("on_expiry", on_expiry, get_args(OnExpiry))
         self._on_unplayed = _require_one_of("on_unplayed", on_unplayed, get_args(OnUnplayed))
         self._options = RecordOptions(
-            scrub_training_data, tuple(sorted(_parse_names("keep_headers", keep_headers))), recorded_from, about, test
+            scrub_training_data,
+            tuple(sorted(_parse_names("keep_headers", keep_headers))),
+            recorded_from,
+            about,
+            test,
+            _require_one_of("source", source, (None, *SOURCES)) or "",
+            Scrub.parse(scrub),
         )
+        self._change_source = _require_one_of("change_source", change_source, (True, False))
         if type(patience) is not int or patience < 1:
             raise ValueError(f"patience must be an int of at least 1, got {patience!r}")
         for name in self._hosts:
@@ -111,6 +127,8 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             raise CassetteError(f"{self._path}: this use_cassette(…) is open already, or was used before: make another")
         cassette = self._read()
         if cassette.records:
+            if not cassette.plays:
+                cassette.check_source(self._options.source)
             check_writable(self._path)
         self._cassette = cassette
         return cassette
@@ -161,7 +179,7 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             if self._on_unplayed == "fail":
                 raise CassetteUnusedError(f"{self._path}: {problem}")
             self._warn(problem)
-        cassette.finish(self._clock())
+        cassette.finish(self._clock(), is_age_limited=self._max_age is not None)
         if cassette.mode in ("once", "rewrite") and cassette.records and not cassette.recorded:
             self._warn("nothing was recorded: no request of a client that vcrpy knows went to the API")
 
@@ -178,22 +196,28 @@ class use_cassette:  # it reads as a verb, as vcrpy's does
             file = load(text, str(self._path))
         elif mode == "none":
             raise CassetteFileError(f"{self._path}: there is no such cassette: {HOW_TO_BEGIN}")
-        if (
-            file
-            and mode in ("none", "once", "new_episodes")
-            and (problem := self._age_problem(file.header.recorded_at))
-        ):
+        if file and mode in ("none", "once", "new_episodes") and (problem := self._age_problem(file.header)):
             if self._on_expiry == "warn":
                 self._warn(problem)
             elif self._on_expiry == "fail" or mode == "none":
                 raise CassetteExpiredError(f"{self._path}: {problem}")
             else:
                 file, mode = None, "rewrite"
-        return Cassette(self._path, mode, file, self._options, self._hosts, self._patience)
+        return Cassette(
+            self._path,
+            mode,
+            file,
+            self._options,
+            self._hosts,
+            self._patience,
+            file.header.source if file else read_metadata(self._path).source,
+            change_source=self._change_source,
+        )
 
-    def _age_problem(self, recorded_at: str) -> str:
+    def _age_problem(self, header: Metadata) -> str:
         """Return what is wrong with the age of a recording; empty if nothing is."""
-        remedy = "mode='rewrite' records it anew"
+        remedy = f"mode='rewrite' records it anew {in_pytest('rewrite', header.source)}"
+        recorded_at = header.recorded_at
         if self._max_age is None:
             return ""
         try:

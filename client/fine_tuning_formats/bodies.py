@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from email.message import Message
 from email.parser import HeaderParser
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 MEDIA_TYPE = "multipart/form-data"
@@ -50,12 +51,39 @@ def _inflate(body: bytes) -> bytes:
         return zlib.decompress(body, -zlib.MAX_WBITS)  # without the header that RFC 9110 wants, as some servers send it
 
 
+def _decompress_zstd(body: bytes) -> bytes:
+    library = _import_first("compression.zstd", "backports.zstd", "zstandard")
+    if library.__name__ != "zstandard":
+        return bytes(library.decompress(body))
+    content = b""
+    while body:  # zstandard reads one frame of several, and takes one that was cut short
+        frame = library.ZstdDecompressor().decompressobj()
+        content += frame.decompress(body)
+        if not frame.eof:
+            raise ValueError("it was cut short")
+        body = frame.unused_data
+    return content
+
+
+def _import_first(*names: str) -> Any:
+    """Import the first of several libraries that is installed: whichever the client that asked for a coding has.
+
+    Raises:
+        ModuleNotFoundError: none is.
+    """
+    for name in names:
+        with suppress(ModuleNotFoundError):
+            return import_module(name)
+    raise ModuleNotFoundError(f"none of {', '.join(names)} is installed")
+
+
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "identity": lambda body: body,
     "gzip": gzip.decompress,
     "x-gzip": gzip.decompress,
     "deflate": _inflate,
-    "br": lambda body: import_module("brotli").decompress(body),
+    "br": lambda body: _import_first("brotli", "brotlicffi").decompress(body),
+    "zstd": _decompress_zstd,
 }
 
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .markers import CASSETTE_MARK, CASSETTES, FAKE_MARK, HANDLE, NOT_PASSED
+from .markers import (
+    CASSETTE_ATTRIBUTE,
+    CASSETTE_MARK,
+    CASSETTE_REPORT,
+    CASSETTES,
+    COLLECTED,
+    FAKE_MARK,
+    HANDLE,
+    NOT_PASSED,
+)
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -47,7 +56,7 @@ INI: Mapping[str, tuple[str, Any]] = {
 PLAN_FIXTURE = "fake_fine_tuning_plan"
 
 CASSETTE_MARKER = (
-    f"{CASSETTE_MARK}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub_training_data=, hosts=, …): "
+    f"{CASSETTE_MARK}(name, *, session=, mode=, max_age=, on_expiry=, on_unplayed=, scrub=, hosts=, …): "
     "replay this cassette in the test, or record it; takes any argument of use_cassette and brings the fixture."
 )
 CASSETTE_INI: Mapping[str, str] = {
@@ -55,7 +64,9 @@ CASSETTE_INI: Mapping[str, str] = {
     "max_age": "maximum age of a replayed cassette, such as 90d",
     "on_expiry": "what to do about an older one: fail (default), warn, rerecord",
     "on_unplayed": "what to do about responses that were not used: ignore (default), warn, fail",
+    "record_from": "the service to record, as --fine-tuning-record-from",
 }
+SCRUB_INI = "what else is not written: regular expressions, and functions as @module:function"
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
 SERVICE_MODES = ("fake", "replay", "record", "live")
@@ -75,8 +86,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         f"missing, or all ({', '.join(RECORD_MODES)})"
     )
     group.addoption("--fine-tuning-record", choices=RECORD_MODES, metavar="MODE", help=text)
-    text = "the service to record: openai (default), azure, or fake"
-    group.addoption("--fine-tuning-record-from", choices=RECORD_SOURCES, default="openai", metavar="SERVICE", help=text)
+    text = (
+        "the service to record: openai, azure, or fake; by default the one that a cassette was recorded from, and "
+        "openai for a new one"
+    )
+    group.addoption("--fine-tuning-record-from", choices=RECORD_SOURCES, metavar="SERVICE", help=text)
+    text = "record also what was recorded from another service than --fine-tuning-record-from"
+    group.addoption("--fine-tuning-change-source", action="store_true", help=text)
     text = (
         "what tests with fine_tuning_service use: fake (default), replay, record (the whole cassette), or live; the "
         "last two cost money unless the fake is recorded"
@@ -84,6 +100,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fine-tuning", choices=SERVICE_MODES, default="fake", metavar="MODE", help=text)
     for name, words in CASSETTE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
+    parser.addini("fine_tuning_scrub", f"{CASSETTE_MARK}: {SCRUB_INI}", "linelist", default=[])
     for name, (words, kind) in INI.items():
         default: Any = [] if kind == "linelist" else ""
         try:
@@ -109,8 +126,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.fixturenames.append(PLAN_FIXTURE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give marked tests their fixture, and refuse invalid marks."""
+    config.stash[COLLECTED] = list(items)
     marked = [item for item in items if item.get_closest_marker(FAKE_MARK) or item.get_closest_marker(CASSETTE_MARK)]
     if marked:
         from .markers import apply_marks
@@ -120,7 +138,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the fake saw to the report of a failed test."""
+    """Add what the fake saw to the report of a failed test, and what there is to tell of its cassette."""
     report = yield
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[NOT_PASSED] = True
@@ -128,6 +146,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         from .fixture import add_report_section
 
         add_report_section(item, report)
+    if report.when == "teardown" and CASSETTE_REPORT in item.stash:
+        setattr(report, CASSETTE_ATTRIBUTE, item.stash[CASSETTE_REPORT])
     return report
 
 
@@ -147,8 +167,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write the findings."""
-    from .fixture import write_summary
+    """Write the findings, and what there is to tell of cassettes."""
+    from .summary import write_summary
 
     write_summary(terminalreporter)
 

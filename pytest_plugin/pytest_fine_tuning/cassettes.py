@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
-from fine_tuning_cassettes import Cassette, CassetteError, session, use_cassette
+from fine_tuning_cassettes import Cassette, CassetteError, ScrubRule, session, use_cassette
+from fine_tuning_cassettes.scrub import Scrub
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
+from .cassette_paths import cassette_path, mark_arguments
 from .markers import CASSETTE_MARK as MARK
-from .markers import CASSETTES, NOT_PASSED
+from .markers import CASSETTE_REPORT, CASSETTES, NOT_PASSED, CassetteReport
+from .orphans import find_orphans, renaming_hint, shown_path
 
-ARGUMENTS = tuple(name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock"))
+ARGUMENTS = tuple(
+    name for name in signature(use_cassette).parameters if name not in ("path", "test", "clock", "change_source")
+)
 """The mark's keyword arguments: those of `use_cassette`."""
+INI_ARGUMENTS = {
+    "max_age": "max_age",
+    "on_expiry": "on_expiry",
+    "on_unplayed": "on_unplayed",
+    "record_from": "source",
+}
+"""Arguments by the ini keys that set them, without ``fine_tuning_``."""
 NO_KEY = "replayed-no-key-needed"
 PLACEHOLDER_KEYS = {"OPENAI_API_KEY": NO_KEY}
 AZURE_PLACEHOLDER_KEYS = {
@@ -55,59 +66,41 @@ def cassette_spec(item: pytest.Item, mode: str | None = None) -> CassetteSpec:
     Raises:
         ValueError: a mark or an ini key is invalid.
     """
-    names, arguments = _mark_arguments(item)
+    names, arguments = mark_arguments(item)
     if unknown := [name for name in arguments if name not in (*ARGUMENTS, "session")]:
         hint = did_you_mean(unknown[0], ARGUMENTS)
         raise ValueError(f"unknown argument {unknown[0]!r}{hint}; expected one of: session, {', '.join(ARGUMENTS)}")
     library = arguments.pop("session", None)
     if library and (names or arguments.get("mode", "none") != "none" or set(AGE_ARGUMENTS) & set(arguments)):
         raise ValueError(f"session={library!r} is a packaged recording: it takes no name, mode, max_age or on_expiry")
-    texts = {name: item.config.getini(f"fine_tuning_{name}") for name in ("max_age", "on_expiry", "on_unplayed")}
+    texts = {name: item.config.getini(f"fine_tuning_{key}") for key, name in INI_ARGUMENTS.items()}
     ini = {name: text for name, text in texts.items() if text and not (library and name in AGE_ARGUMENTS)}
-    options = {**ini, **arguments, **({"mode": mode} if mode and not library else {})}
-    path = session(library) if library else _cassette_path(item, names[0] if names else None)
+    said = {"mode": None if library else mode, "source": item.config.getoption("fine_tuning_record_from")}
+    options = {**ini, **arguments, **{name: value for name, value in said.items() if value}}
+    options["change_source"] = item.config.getoption("fine_tuning_change_source")
+    options["scrub"] = _scrub_rules(item)
+    path = session(library) if library else cassette_path(item, names)
     use_cassette(path, **options)  # validates the arguments; opens nothing yet
     return CassetteSpec(path, {**options, "test": item.nodeid})
 
 
-def _mark_arguments(item: pytest.Item) -> tuple[list[str], dict[str, Any]]:
-    names: list[str] = []
-    arguments: dict[str, Any] = {}
-    named: dict[object, str] = {}
-    for node, mark in item.iter_markers_with_node(MARK):
-        if len(mark.args) > 1 or not all(isinstance(name, str) and name for name in mark.args):
-            raise ValueError(f"arguments must be at most one name, and keywords, got {mark.args!r}")
-        for name in mark.args:
-            if named.setdefault(node, name) != name:
-                raise ValueError(f"a test must have one cassette, got marks for {name!r} and {named[node]!r}")
-        names += mark.args
-        arguments = {**mark.kwargs, **arguments}
-    return names, arguments
-
-
-def _cassette_path(item: pytest.Item, name: str | None) -> Path:
-    """Return ``cassettes/{module}/{name}.yaml`` beside the test's file; a name that is a path stays one.
+def _scrub_rules(item: pytest.Item) -> list[ScrubRule]:
+    """Return the rules of the ini key and of all marks: a closer mark adds to those farther away.
 
     Raises:
-        ValueError: the name leads out of the folder.
+        ValueError: something is no rule.
     """
-    if name and name.endswith((".yaml", ".yml")):
-        return item.path.parent / name
-    if name and ".." in name.split("/"):
-        raise ValueError(f"name must stay in the folder of cassettes, got {name!r}")
-    folder = item.config.getini("fine_tuning_cassette_dir") or "cassettes"
-    if name:
-        stem = "/".join(_safe_name(part) for part in name.split("/"))
-    else:
-        test = ".".join([*(node.name for node in item.listchain() if isinstance(node, pytest.Class)), item.name])
-        stem = _safe_name(test)
-        if re.sub(r"[\[\]]", "-", test).strip("-") != stem:  # characters had to be replaced: a digest keeps it unique
-            stem += f"-{sha256(test.encode()).hexdigest()[:8]}"
-    return item.path.parent / folder / item.path.stem / f"{stem or 'unnamed'}.yaml"
-
-
-def _safe_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-")
+    rules: list[ScrubRule] = []
+    for line in item.config.getini("fine_tuning_scrub"):
+        try:
+            rules.append(resolve_name(line[1:]) if line.startswith("@") else line)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"fine_tuning_scrub must name functions as @module:function, got {line!r}: {error}"
+            ) from None
+    for mark in item.iter_markers(MARK):
+        rules += Scrub.parse(mark.kwargs.get("scrub", ())).rules
+    return rules
 
 
 def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, Cassette]:
@@ -116,10 +109,18 @@ def open_cassette(item: pytest.Item, tape: CassetteSpec) -> tuple[use_cassette, 
     try:
         cassette = block.open()
     except CassetteError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise pytest.fail.Exception(f"{error}{renaming_hint(item, tape.path)}", pytrace=False) from None
+    finally:
+        report_orphans(item)
     if cassette.records and not cassette.plays:
         _check_owner(item, tape.path)
     return block, cassette
+
+
+def report_orphans(item: pytest.Item) -> None:
+    """Report the orphans beside the cassette of *item*, once in a run."""
+    report: CassetteReport = {"recorded": [], "orphans": list(map(str, find_orphans(item)))}
+    item.stash[CASSETTE_REPORT] = report
 
 
 @contextmanager
@@ -193,6 +194,12 @@ def finish_cassette(item: pytest.Item, passed: bool) -> None:
                 _check_owner(item, cassette.path)
             block.finish()
             if cassette.recorded:
+                item.stash[CASSETTE_REPORT]["recorded"].append(_describe_recording(cassette))
                 item.config.stash.setdefault(_OWNERS, {})[cassette.path] = item.nodeid
         except CassetteError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def _describe_recording(cassette: Cassette) -> str:
+    count = "1 interaction" if cassette.recorded == 1 else f"{cassette.recorded} interactions"
+    return f"{shown_path(cassette.path)} ({count}{cassette.source and f' from {cassette.source}'})"

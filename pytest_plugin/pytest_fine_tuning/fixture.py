@@ -85,7 +85,7 @@ class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 @contextmanager
 def fake_for_test(
-    item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True
+    item: pytest.Item, server: SessionServer, plan: object, in_process: bool = True, start: float | None = None
 ) -> Generator[FakeFineTuning, None, None]:
     """Provide a fresh account for *item*, direct its clients there, and report findings at the end.
 
@@ -94,6 +94,7 @@ def fake_for_test(
         server: the session's server.
         plan: the value of the fixture `fake_fine_tuning_plan`.
         in_process: whether requests of this package's client bypass the socket; not if they are recorded.
+        start: when the account begins, unless the test's options say so.
     """
     try:
         options = fixture_options(item, plan)
@@ -103,7 +104,8 @@ def fake_for_test(
     with ExitStack() as stack:
         if not server.open():
             stack.enter_context(fake.reached_at(NOWHERE))
-        fake.reset(defaults={"faults": options.faults, **options.settings})
+        begin = {} if start is None else {"start": start}
+        fake.reset(defaults={"faults": options.faults, **begin, **options.settings})
         stack.callback(fake.finish_test)
         environment = item.stash[ENVIRONMENT] = EnvironmentPatch(_environment_variables(fake, options))
         stack.callback(environment.restore)
@@ -224,15 +226,3 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         except Exception as error:  # a bug of ours must not hide the test's own failure
             text = f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
         report.sections.append((SECTION, text))
-
-
-def write_summary(terminal: pytest.TerminalReporter) -> None:
-    """Write the findings to the terminal summary, by test."""
-    reports = (report for several in terminal.stats.values() for report in several)
-    findings = {report.nodeid: lines for report in reports if (lines := getattr(report, FINDINGS_ATTRIBUTE, None))}
-    if findings:
-        terminal.section("fine-tuning findings")
-    for nodeid, lines in findings.items():
-        terminal.line(nodeid)
-        for line in lines:
-            terminal.line("  " + line.replace("\n", "\n  "))

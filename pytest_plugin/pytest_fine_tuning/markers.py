@@ -6,7 +6,7 @@ Marks are applied and validated at collection; their readers are imported only i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
@@ -28,9 +28,24 @@ NOT_PASSED = pytest.StashKey[bool]()
 CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
 """Cassettes in use; they are written once the test and the teardown of its fixtures have passed."""
 FINDINGS = pytest.StashKey[list[str]]()
+COLLECTED = pytest.StashKey[list[pytest.Item]]()
+"""All tests of the run, those that are deselected later included."""
+
+
+class CassetteReport(TypedDict):
+    """What a test has to report about cassettes, a line for each file."""
+
+    recorded: list[str]
+    orphans: list[str]
+
+
+CASSETTE_REPORT = pytest.StashKey[CassetteReport]()
 
 FINDINGS_ATTRIBUTE = "fake_fine_tuning_findings"
 """The report attribute with a test's findings: a plain list, which pytest-xdist can transfer."""
+
+CASSETTE_ATTRIBUTE = "fine_tuning_cassette"
+"""The report attribute with a test's `CassetteReport`, plain as well."""
 
 
 REPLACEMENTS: Mapping[str, frozenset[str]] = {

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fine_tuning_cassettes import CassetteError
+from fine_tuning_cassettes.cassette import read_metadata
 
 from .cassettes import CassetteSpec, cassette_for_test, cassette_spec, open_cassette
 
@@ -27,6 +28,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 """The variables that each service needs."""
 FROM_FAKE = "fake-fine-tuning, not OpenAI"
 """The label of a cassette that was recorded from the fake."""
+RECORDED_START = 1_760_000_000.0
+"""When the account begins that is recorded: always the same, so that a re-recording has the same time stamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +54,32 @@ class FineTuningService:
 
 @contextmanager
 def cassette_service(request: pytest.FixtureRequest, tape: CassetteSpec) -> Generator[FineTuningService, None, None]:
-    """Provide a test's cassette; it records from the service of ``--fine-tuning-record-from``."""
+    """Provide a test's cassette; it records from the chosen service, or again from the one it was recorded from."""
     refuse_beside_fake(request, "a cassette")
-    source = request.config.getoption("fine_tuning_record_from")
-    if source == "fake":
-        tape = replace(tape, options={"recorded_from": FROM_FAKE, **tape.options})
+    source, tape = _choose_source(tape)
     block, cassette = open_cassette(request.node, tape)
+    if source == cassette.source == "fake" and cassette.records and cassette.plays:
+        # the fake's account is new, and knows nothing of what is replayed: a miss says how to record all again
+        block, cassette = open_cassette(request.node, replace(tape, options={**tape.options, "mode": "none"}))
     with ExitStack() as stack:
         fake = None
         if cassette.records and source == "fake":
             fake = stack.enter_context(_fake_to_record(request, cassette))
         elif cassette.records:
-            require_keys(source)
+            require_keys(source or "openai")
         stack.enter_context(cassette_for_test(request.node, block, cassette, request.getfixturevalue("monkeypatch")))
         yield FineTuningService("record" if cassette.records else "replay", fake, cassette)
+
+
+def _choose_source(tape: CassetteSpec) -> tuple[str, CassetteSpec]:
+    """Return the service to record, empty if the addresses of the requests decide, and the cassette's arguments."""
+    source = tape.options.get("source") or ""
+    if not source and tape.options.get("mode", "none") != "none":
+        source = read_metadata(tape.path).source
+    options = {**tape.options, "source": source or None}
+    if source == "fake":
+        options = {"recorded_from": FROM_FAKE, **options}
+    return source, replace(tape, options=options)
 
 
 @contextmanager
@@ -79,10 +94,10 @@ def _fake_to_record(request: pytest.FixtureRequest, cassette: Cassette) -> Gener
     if cassette.plays:
         raise pytest.fail.Exception(
             f"{cassette.path} cannot be extended from the fake, whose account is new; record it again with "
-            f"--fine-tuning-record=rewrite, or delete the file",
+            f"--fine-tuning-record=rewrite --fine-tuning-record-from=fake, or delete the file",
             pytrace=False,
         )
-    with fake_for_test(request.node, server, plan, in_process=False) as fake:
+    with fake_for_test(request.node, server, plan, in_process=False, start=RECORDED_START) as fake:
         guarded = fixture_options(request.node, plan).hosts or ()
         own = urlsplit(fake.base_url).netloc
         cassette.may_send = lambda url: urlsplit(url).netloc == own or (urlsplit(url).hostname or "") in guarded

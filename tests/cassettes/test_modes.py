@@ -28,7 +28,7 @@ from fine_tuning_cassettes import (
     CassetteWarning,
     use_cassette,
 )
-from fine_tuning_cassettes.cassette import HOW_TO_RECORD
+from fine_tuning_cassettes.cassette import how_to_record
 from fine_tuning_cassettes.record import RecordOptions, render_cassette
 from fine_tuning_cassettes.redaction import SecretMap
 from fine_tuning_cassettes.yaml_format import Metadata, load
@@ -181,7 +181,7 @@ def test_a_miss_tells_the_nearest_and_how_to_record(path: Path, service: Service
         f"GET /models/m cannot be answered from the cassette {path}: nothing recorded matches it",
         "  nearest is #1 GET /models/m (200), which differs in",
         "    query 'limit': recorded nothing, requested '2'",
-        f"  {HOW_TO_RECORD}",
+        f"  {how_to_record('openai')}",
     ]
 
 
@@ -372,7 +372,7 @@ def test_a_miss_in_a_session_of_the_package_says_what_it_has(service: Service) -
     missed = pytest.raises(CassetteMissError, match=r"is only read\. It has: A job is cancelled")
     with missed as caught, use_cassette(fine_tuning_cassettes.session("cancel")):
         service.send("/models/n")
-    assert HOW_TO_RECORD not in str(caught.value)
+    assert "to record" not in str(caught.value)
 
 
 def test_the_header_tells_where_it_comes_from(path: Path) -> None:
@@ -380,7 +380,7 @@ def test_the_header_tells_where_it_comes_from(path: Path) -> None:
     with use_cassette(path) as cassette:
         head = cassette.header
     agent = f"python-httpx/{httpx.__version__}"
-    assert head == Metadata("2025-10-09T08:53:20Z", "https://api.openai.com", (agent,), "once")
+    assert head == Metadata("2025-10-09T08:53:20Z", "https://api.openai.com", (agent,), "once", source="openai")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -371,6 +372,8 @@ def test_an_answer_says_its_new_length() -> None:
         ("deflate", zlib.compress),
         ("deflate", lambda body: zlib.compress(body)[2:-4]),
         ("deflate, gzip", lambda body: gzip.compress(zlib.compress(body))),
+        ("br", lambda body: pytest.importorskip("brotli").compress(body)),
+        ("zstd", lambda body: pytest.importorskip("zstandard").compress(body)),
     ],
 )
 def test_compressed_answers_are_written_plain(tmp_path: Path, coding: str, compress: Callable[[bytes], bytes]) -> None:
@@ -390,10 +393,19 @@ def test_compressed_answers_are_written_plain(tmp_path: Path, coding: str, compr
 
 @pytest.mark.parametrize(
     ("coding", "why"),
-    [("zstd", "cannot be searched"), ("br", "'br' and cannot be searched"), ("gzip", "must be gzip, as its header")],
+    [
+        ("compress", "cannot be searched for secrets: it is unknown"),
+        ("zstd", "'zstd' and cannot be searched for secrets: none of .* is installed"),
+        ("br", "'br' and cannot be searched"),
+        ("gzip", "must be gzip, as its header"),
+    ],
 )
-def test_what_cannot_be_searched_is_not_written(tmp_path: Path, coding: str, why: str) -> None:
+def test_what_cannot_be_searched_is_not_written(
+    tmp_path: Path, coding: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A response that is compressed in an unknown way, or says what is not so, ends in an error and no file."""
+    for library in ("brotli", "brotlicffi", "compression.zstd", "backports.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, library, None)
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": coding}, stream=httpx.ByteStream(b"\0CANARY"))

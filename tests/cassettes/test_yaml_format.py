@@ -85,6 +85,13 @@ def test_bodies_are_blocks_that_people_can_read() -> None:
     ]
 
 
+def test_asterisks_in_a_body_are_no_aliases() -> None:
+    """A body with what looks like anchors and aliases of YAML is read back as it was."""
+    response = RecordedResponse(200, "*OK", (("x", "&a"),), b"&a [*a, *b]\n*a\n- &b *b\n")
+    stored = CassetteFile(HEAD, (Interaction(SMALL.interactions[0].request, response),))
+    assert load(dump(stored), "c.yaml") == stored
+
+
 def test_the_header_is_read_alone() -> None:
     """What a cassette says of itself is had without reading its interactions."""
     assert load_metadata(TEXT, "c.yaml") == HEAD
@@ -97,6 +104,17 @@ def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
         load(TEXT[:length], "c.yaml")
 
 
+ALIASES = [
+    "a: &a [x]\n"
+    + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(10 * ['*' + chr(97 + n)])}]\n" for n in range(9)),
+    TEXT.replace("body: |", "extra: &itself [*itself]\n      body: |"),
+    TEXT.replace("code: 200", "code: &code 200").replace("message: OK", "message: *code"),
+    "version: 1\ninteractions: &all\n- *all\n",
+    "a: &a {b: c}\nd: {<<: [*a, *a]}\n",
+]
+"""A value in one place that stands in another: nine lines for a thousand million values, or a value in itself."""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -107,6 +125,11 @@ def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
         ("just text", "the first line of a cassette must be"),
         ("{[", "not YAML, or cut short"),
         ("a: !!python/object/apply:os.system [x]\n", "not YAML, or cut short"),
+        *((text, "aliases are not read, got one for the value in line") for text in ALIASES),
+        (f"a: {'1:' * 40}1\n", "a number must have at most 64 characters, got 81 in line 1"),
+        (f"a: b\nb: 1.{'0' * 64}\n", "a number must have at most 64 characters, got 66 in line 2"),
+        ("a: !!timestamp x\n", "not YAML, or cut short: AttributeError"),
+        ("a: !!bool x\n", "not YAML, or cut short: KeyError"),
         (TEXT.replace("cassette: 1", "cassette: 2"), "the version must be 1, which this package reads, got 2"),
         (TEXT.replace("cassette: 1", "cassette: one"), "got 'one'"),
         ("version: 1\ninteractions: 3\n", "`interactions` must be a list"),
@@ -117,6 +140,10 @@ def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
         ("version: 1\ninteractions: [x]\n", "interaction 1 is broken"),
         (TEXT.replace("code: 200", "code: fine"), "interaction 1 is broken: ValueError"),
         (TEXT.replace("code: 200", "code: 99999"), "status must be from 100 to 599, got 99999"),
+        (
+            TEXT.replace("body: |", "body: {string: {string: a}}\n      x: |"),
+            "body must be a string, got {'string': 'a'}",
+        ),
         (TEXT.replace("message: OK", "message: 5"), "message must be a string, got 5"),
         (TEXT.replace("uri: https:", "uri: http://["), "interaction 1 is broken: ValueError"),
         (TEXT.replace("api.openai.com/v1/", "api.openai.com:99999/v1/"), "Port out of range"),

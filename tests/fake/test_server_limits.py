@@ -269,7 +269,7 @@ def test_a_server_out_of_descriptors_goes_on_or_stops(
         assert logged.wait(10)
         if not stops:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
-            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert everything(client).startswith(b"HTTP/1.1 200 ")
 
     assert [(record.levelname, record.exc_info) for record in caplog.records] == [("ERROR", None)]

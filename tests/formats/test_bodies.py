@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zlib
 
 import httpx
@@ -69,6 +70,33 @@ def test_what_is_no_form_is_none(content_type: str, body: bytes) -> None:
 def test_compression_is_undone(content_encoding: str, body: bytes) -> None:
     """Each coding of the header is undone, the last first."""
     assert decompress(body, content_encoding) == b"plain"
+
+
+LIBRARIES = {"zstd": ("compression.zstd", "backports.zstd", "zstandard"), "br": ("brotli", "brotlicffi")}
+
+
+@pytest.mark.parametrize(("coding", "name"), [(coding, name) for coding, names in LIBRARIES.items() for name in names])
+def test_compression_is_undone_by_the_library_that_is_there(
+    coding: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codings that Python itself may lack are undone by each library that clients have for them; none is an error."""
+    library = pytest.importorskip(name)
+    for other in LIBRARIES[coding]:
+        monkeypatch.setitem(sys.modules, other, library if other == name else None)
+    packed = library.compress(b"plain")
+
+    assert decompress(packed, coding) == b"plain"
+    assert decompress(gzip.compress(packed), f"{coding}, gzip") == b"plain"
+    if coding == "zstd":
+        assert decompress(packed + packed, coding) == b"plainplain"
+    with pytest.raises(ContentEncodingError) as caught:
+        decompress(packed[:-1], coding)
+    assert caught.value.is_known
+
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ContentEncodingError, match=f"none of .*{name}.* is installed") as caught:
+        decompress(packed, coding)
+    assert not caught.value.is_known
 
 
 @pytest.mark.parametrize(("content_encoding", "is_known"), [("gzip", True), ("deflate", True), ("zip", False)])

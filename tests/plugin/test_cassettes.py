@@ -61,11 +61,17 @@ def cassette(project: pytest.Pytester) -> Path:
     return project.path / "cassettes" / "test_training" / "test_trains.yaml"
 
 
+def forget_source(project: pytest.Pytester) -> None:
+    """Let the cassettes be as older versions wrote them, without the key that names their source."""
+    for path in project.path.glob("cassettes/**/*.yaml"):
+        path.write_text(path.read_text().replace("\nsource: fake\n", "\n"))
+
+
 def test_recorded_from_the_fake_and_replayed(project: pytest.Pytester) -> None:
     """A test that is recorded once passes from then on without a key, without a fake and without waiting."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     text = cassette(project).read_text()
-    assert "recorded_from: fake-fine-tuning, not OpenAI" in text
+    assert "recorded_from: fake-fine-tuning, not OpenAI\nsource: fake\n" in text
     assert "test: test_training.py::test_trains" in text
     assert "CANARY-ROW" not in text
     project.runpytest_inprocess("--durations=0").assert_outcomes(passed=1)
@@ -228,7 +234,7 @@ def test_one_test_four_ways(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--fine-tuning=live")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*openai needs OPENAI_API_KEY in the environment*"])
-    result = project.runpytest_inprocess("--fine-tuning=record")
+    result = project.runpytest_inprocess("--fine-tuning=record", "--fine-tuning-record-from=openai")
     result.assert_outcomes(errors=1)
 
 
@@ -284,6 +290,30 @@ def test_each_test_has_a_file_of_its_own(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=5)
     assert len(list((project.path / "cassettes" / "test_training").glob("*.yaml"))) == 5
     project.runpytest_inprocess().assert_outcomes(passed=5)
+
+
+NAMES = ["a", "a-", "[a", "a-b", "a[b", "a]b", "x" * 300, "x" * 299 + "y", "k" * 231]
+LISTS = f"""
+from code_under_test import *
+
+@pytest.mark.fine_tuning_cassette
+@pytest.mark.parametrize("name", {NAMES}, ids=str)
+def test_p(name): FineTuning.list_jobs()
+
+@pytest.mark.fine_tuning_cassette("{"n" * 300}/{"ü" * 150}")
+def test_named(): FineTuning.list_jobs()
+"""
+
+
+def test_names_that_are_too_long_or_alike_lead_to_files_of_their_own(project: pytest.Pytester) -> None:
+    """Tests whose names differ by a bracket, or beyond what a file system takes, are recorded and replayed each."""
+    project.makepyfile(test_training=LISTS)
+    project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=len(NAMES) + 1)
+    folder = project.path / "cassettes" / "test_training"
+    assert {"test_p-a.yaml", "test_p-a-b.yaml"} < {path.name for path in folder.iterdir()}
+    assert len(list(folder.glob("**/*.yaml"))) == len(NAMES) + 1
+    assert max(len(path.name.encode()) for path in folder.glob("**/*")) <= 237
+    project.runpytest_inprocess().assert_outcomes(passed=len(NAMES) + 1)
 
 
 def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
@@ -462,9 +492,12 @@ def test_recording_from_the_fake_asks_nobody_else(project: pytest.Pytester) -> N
 def test_a_cassette_is_not_added_to_from_a_fresh_fake(project: pytest.Pytester) -> None:
     """The fake knows nothing of jobs that are replayed: new episodes of it are refused, not recorded as 404."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    forget_source(project)
     result = project.runpytest_inprocess("--fine-tuning-record=new_episodes", "--fine-tuning-record-from=fake")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*cannot be extended from the fake*--fine-tuning-record=rewrite*"])
+    result.stdout.fnmatch_lines(
+        ["*cannot be extended from the fake*--fine-tuning-record=rewrite --fine-tuning-record-from=fake*"]
+    )
 
 
 def test_an_end_that_fails_writes_nothing(project: pytest.Pytester) -> None:
@@ -524,6 +557,7 @@ def test_new_episodes_wait_for_nothing_that_is_played(
 ) -> None:
     """While answers come from the cassette, our client's waits take no time, also where new ones may be recorded."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    forget_source(project)
     slow = "    def wake(seconds): raise AssertionError('slept')\n    monkeypatch.setattr('time.sleep', wake)\n"
     tests = TESTS.replace("(fine_tuning_cassette):\n", f"(fine_tuning_cassette, monkeypatch):\n{slow}")
     project.makepyfile(test_training=tests)
@@ -546,6 +580,7 @@ def test_two_tests_may_share_what_neither_adds_to(project: pytest.Pytester, monk
     shared = TESTS.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n', 1)
     project.makepyfile(test_training=shared)
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
+    forget_source(project)
     second = shared.partition("@pytest")[2].replace("test_trains", "test_again")
     project.makepyfile(test_training=f"{shared}\n@pytest{second}")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key")

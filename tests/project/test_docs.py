@@ -179,11 +179,14 @@ def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytes
     """The tests with cassettes record from the fake, and replay without a key."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    pytester.makepyfile(block("cassettes.md", "def test_one_test_four_ways"))
+    sections = ("def test_one_test_four_ways", "def no_pauses", "def hide_tenant")
+    tests = "\n".join(block("cassettes.md", section) for section in sections)
+    tests = tests.replace("def test_scrubbed(): ...", "def test_scrubbed(no_pauses): assert train().is_completed()")
+    pytester.makepyfile(tests)
     recording = ("--fine-tuning-record=once", "--fine-tuning=record", "--fine-tuning-record-from=fake")
-    pytester.runpytest_subprocess(*WITHOUT_OURS, *recording).assert_outcomes(passed=2)
-    pytester.runpytest_subprocess(*WITHOUT_OURS, "--fine-tuning=replay").assert_outcomes(passed=2)
-    assert len(list(pytester.path.rglob("cassettes/*/*.yaml"))) == 2
+    pytester.runpytest_subprocess(*WITHOUT_OURS, *recording).assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "--fine-tuning=replay").assert_outcomes(passed=3)
+    assert len(list(pytester.path.rglob("cassettes/*/*.yaml"))) == 3
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")

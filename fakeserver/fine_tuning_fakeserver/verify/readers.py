@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import yaml
 
 from fine_tuning_formats.bodies import ContentEncodingError, MultipartPart, decompress, write_multipart
 
@@ -27,16 +26,6 @@ BOUNDARY = "cassette"
 """What our own cassettes say of each form."""
 
 _MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
-
-
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Base):  # type: ignore[misc]  # the C loader if there is one: twenty times as fast
-    """The safe loader, with the one tag more that Ruby's VCR writes."""
-
-
-_Loader.add_constructor("!binary", lambda loader, node: base64.b64decode(loader.construct_scalar(node)))
 
 
 def find_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -70,8 +59,8 @@ def read_recording(path: Path) -> Recording:
     except (OSError, UnicodeDecodeError) as error:
         raise RecordingError(f"{path}: cannot be read as text: {error}") from None
     try:
-        document = yaml.load(text, _Loader) if kind == "YAML" else json.loads(text)  # a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        document = _parse_yaml(text) if kind == "YAML" else json.loads(text)
+    except (RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RecordingError(f"{path}: not {kind}: {reason}; expected {FORMATS}") from None
 
@@ -88,6 +77,12 @@ def read_recording(path: Path) -> Recording:
     except _MALFORMED as error:
         raise RecordingError(f"{path}: broken {name} recording: {type(error).__name__}: {error}") from None
     return Recording(path, name, exchanges)
+
+
+def _parse_yaml(text: str) -> Any:
+    from fine_tuning_cassettes.yaml_format import parse_yaml  # takes longer to import than to read the other formats
+
+    return parse_yaml(text)
 
 
 def _detect_format(document: Any) -> str | None:
@@ -167,7 +162,7 @@ def _proxy_text(value: str, headers: dict[str, str]) -> bytes:
 
 def read_vcr(document: Json, text: str) -> Iterator[RecordedExchange]:
     """Read a cassette of vcrpy, of this package (`interactions`) or of Ruby's VCR (`http_interactions`)."""
-    from fine_tuning_cassettes.errors import CassetteFileError  # takes longer to import than to read the other formats
+    from fine_tuning_cassettes.errors import CassetteFileError
     from fine_tuning_cassettes.yaml_format import parse_interaction
 
     interactions = next(document[name] for name in VCR_LISTS if name in document)
