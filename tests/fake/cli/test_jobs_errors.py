@@ -201,6 +201,14 @@ def test_a_job_that_is_not_there(jobs: Jobs) -> None:
         )
 
 
+def test_an_unknown_job_is_looked_for_where_it_was(server: FakeFineTuning, run: Run) -> None:
+    """Where a job is unknown, one is told how to list those of the same service."""
+    given = ("--provider", "fake", "--base-url", server.base_url)
+
+    for words in (("show", "ftjob-none", *given), (*given, "cancel", "ftjob-none")):
+        assert run(*words).err.endswith(f"; look with: fake-fine-tuning jobs list {' '.join(given)}\n")
+
+
 def test_a_key_that_is_not_accepted(run: Run) -> None:
     """A refused key is a refusal: exit code 1, and the key is not shown."""
     with FakeFineTuning(api_keys=["sk-another"]).serving() as url:

@@ -104,7 +104,7 @@ def metrics(context: Context, job_id: str, as_csv: bool) -> int:
         for pair in zip(names, cells[-1], strict=True):
             context.out.row(pair, (max(map(len, names)),))
         first, last = (format_number(row.get("step")) for row in (rows[0], rows[-1]))
-        for text in draw_chart([row.get("train_loss") for row in rows], f"step {first}", last):
+        for text in draw_chart([row.get("train_loss") for row in rows], f"step {first}", last, context.out.columns):
             context.out.row([text], fg="cyan")
     return 0
 
