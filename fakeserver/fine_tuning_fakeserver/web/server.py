@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 import threading
@@ -86,6 +87,13 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     Raises:
         OSError: the address is taken or is not this machine's.
     """
+    try:
+        # To the system an empty one, perhaps a variable that is not set, would be all addresses.
+        is_name = bool(host.encode("idna")) and "\0" not in host
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        raise OSError(errno.EADDRNOTAVAIL, f"host must be an address or a name, got {host!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=256)
     # Head and body of an answer go out one after the other: without this the second waits 40 ms for the client's ACK.
