@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..version import VERSION
-from .commands import CommandGroup, without_value
+from .commands import CommandGroup, reworded
 from .output import INTERRUPTED, discard, print_note
 
 PROG = "fake-fine-tuning"
@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except click.ClickException as error:
         text = StringIO()
-        (without_value(error) if isinstance(error, click.NoSuchOption) else error).show(text)
-        for line in text.getvalue().splitlines():
+        reworded(error).show(text)
+        for line in text.getvalue().removesuffix("\n").split("\n"):
             print_note(line)
         code = error.exit_code
     try:

@@ -11,37 +11,39 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import urlsplit
 
 import click
-import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fine_tuning_formats.text import is_loopback
 
-from ..domain.dialects import dialect_named
-from ..fake.clients import API_KEY
-from ..fake.fake_fine_tuning import FakeFineTuning
 from ..version import VERSION
-from ..web.dialect_adapter import base_url_for
-from ..web.server import bind, config, url_of
-from .commands import ACCOUNT_OPTIONS, Command, create_fake, option
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option
 from .output import print_error, print_note
+from .serve_log import address_for_others, show_logs
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ..fake.fake_fine_tuning import FakeFineTuning
 
 EPILOG = """\
-The first line on stdout is the base URL; from then on the server responds. Two lines to paste into a shell follow, with
---webhook a third: its secret. Requests are logged to stderr. Ctrl-C stops the server, with exit code 0.
+The first line on stdout is the base URL; from then on the server responds. Lines to paste into a shell follow: address
+and key, with --webhook its secret, and NO_PROXY. Requests, and webhooks that cannot be delivered, are logged to stderr.
+Ctrl-C stops the server, with exit code 0.
 
 \b
   60       a minute passes each second; any positive number will do
-  polls    a job moves to its next status when it is retrieved
+  polls    time moves when a job is retrieved, to its next status; with it
+           moves every job of the account
   manual   time stands still until POST /_fake/clock/advance
   instant  a created job is finished at the next request
 """
 
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
-    option("--port", "-p", metavar="PORT", default=4355, type=click.IntRange(0, 65535), help="0: a free port."),
+    option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
@@ -54,6 +56,8 @@ OPTIONS = (
 @click.command(cls=Command, params=[*OPTIONS], epilog=EPILOG)
 def command(host: str, port: int, control_token: str | None, quiet: bool, **settings: Any) -> int:
     """Run the fake as a local server, for any language."""
+    from ..web.server import bind
+
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", click.get_current_context())
@@ -63,13 +67,20 @@ def command(host: str, port: int, control_token: str | None, quiet: bool, **sett
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
-        return print_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
+        # without the address, which Python adds
+        reason = str(error.strerror or error).partition(" (while ")[0]
+        return print_error(f"cannot listen on {host} port {port}: {reason}")
     with listener:
         _serve(fake, listener, quiet, control_token)
     return 0
 
 
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
+    import uvicorn
+
+    from ..web.server import config
+
+    show_logs(quiet)
     app = fake.asgi_app if quiet or sys.stderr is None else AccessLog(fake, sys.stderr)
     server = uvicorn.Server(config(ControlTokenMiddleware(app, token) if token else app))
 
@@ -85,20 +96,23 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: st
 
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, has_token: bool) -> None:
+    from ..web.server import url_of
+
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    dialect = dialect_named(fake.settings.dialect)
-    variable, path = dialect.http.base_url_variable
-    exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
+    with fake.reached_at(url):
+        base_url, exports = fake.base_url, fake.env
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
-    lines = (f"export {name}={shlex.quote(value)}" for name, value in exports.items())
-    print(base_url_for(url, dialect), *lines, sep="\n", flush=True)
+    names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last
+    print(base_url, *(f"export {name}={shlex.quote(exports[name])}" for name in names), sep="\n", flush=True)
 
     host = listener.getsockname()[0]
     if not is_loopback(host):
         clients = "this machine and clients with the token" if has_token else "this machine only"
         print_note(f"warning: {host} lets other machines in; control (/_fake) accepts {clients}")
+        others_url = urlsplit(base_url)._replace(netloc=address_for_others(listener)).geturl()
+        print_note(f"other machines reach it at {others_url}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         print_note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")

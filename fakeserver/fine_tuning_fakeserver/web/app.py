@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fine_tuning_formats.text import printable
+
 from ..account.armed_faults import ArmedFault
 from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
 from ..account.world import World
@@ -311,5 +313,6 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
     # a bug of the fake: loud here, and a 500 there
-    log.error("fake-fine-tuning has a bug: %s %s", request.scope["method"], request.scope["path"], exc_info=error)
+    target = printable(f"{request.scope['method']} {request.scope['path']}")
+    log.error("fake-fine-tuning has a bug: %s", target, exc_info=error)
     return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)
