@@ -105,8 +105,10 @@ class DemoOutput:
         self._console.print(text, soft_wrap=True, emoji=False, highlight=False)
 
     def item(self, label: str, name: str, remark: str) -> None:
-        """Write the name of a thing."""
-        self.line(f"{label:<9} [bold]{shown(name)}[/]  [dim]{shown(remark)}[/]")
+        """Write the name of a thing, with a remark beside it, or below where the terminal is narrow."""
+        fits = len(f"{label:<9} {name}  {remark}") <= self._console.width
+        gap = "  " if fits else "\n" + " " * len(f"{label:<9} ")
+        self.line(f"{label:<9} [bold]{shown(name)}[/]{gap}[dim]{shown(remark)}[/]")
 
     def status(self, job: FineTuningJobResponse, at: int) -> None:
         """Write the new status that *job* has since *at*, in virtual Unix seconds."""

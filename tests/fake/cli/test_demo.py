@@ -125,11 +125,13 @@ def test_a_terminal_obeys_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("width", [80, 60])
-def test_the_chart_fits(width: int) -> None:
-    """The chart is as wide as the terminal at most."""
+def test_it_fits_the_terminal(width: int) -> None:
+    """The chart, and what is said of a thing, is as wide as the terminal at most."""
     out = StringIO()
     rows: list[dict[str, float | None]] = [{"step": step, "train_loss": 1.0 / step} for step in range(1, 91)]
-    demo_session.DemoOutput(Console(file=out, width=width)).metrics(rows)
+    output = demo_session.DemoOutput(Console(file=out, width=width))
+    output.item("fake", "http://127.0.0.1:65535/v1", "a stateful twin of the API, on this machine")
+    output.metrics(rows)
 
     assert max(map(len, out.getvalue().splitlines())) <= width
     assert "└──" in out.getvalue()
