@@ -41,7 +41,7 @@ def print_note(text: str) -> None:
     """Print a line to stderr; a stderr that is closed or broken is no failure."""
     with suppress(OSError):
         if sys.stderr is not None:  # it is None if it was closed before the process began
-            print(printable(text), file=sys.stderr, flush=True)
+            print(printable(text) + "\n", end="", file=sys.stderr, flush=True)  # in one piece, beside other threads
 
 
 def print_error(text: object, code: int = 2) -> int:

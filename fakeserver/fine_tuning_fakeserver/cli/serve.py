@@ -35,8 +35,8 @@ Ctrl-C stops the server, with exit code 0.
 
 \b
   60       a minute passes each second; any positive number will do
-  polls    time moves when a job is retrieved, to its next status; with it
-           moves every job of the account
+  polls    when a job is retrieved, time moves to its next status, for every
+           job of the account
   manual   time stands still until POST /_fake/clock/advance
   instant  a created job is finished at the next request
 """
