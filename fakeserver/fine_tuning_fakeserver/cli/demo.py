@@ -29,12 +29,14 @@ def command(file: Path) -> int:
     from .demo_session import DemoOutput, run
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show the chart still shows the rest
+        sys.stdout.reconfigure(errors="replace")  # where a terminal cannot show the chart, one mark a dot
     try:
         return run(file, DemoOutput(Console()))
     except BadRequestError as error:
         return print_error(f"{file}: {error.body['error']['message']}")  # without the request's id
     except OSError as error:
+        if not error.filename:  # it was not the file
+            raise
         return print_error(f"{file}: {error.strerror or error}")
     except FineTuningError as error:  # for instance a configuration in this folder that cannot be read
         return print_error(error)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,8 +56,6 @@ def command(paths: Sequence[Path], as_json: bool, dialect: str) -> int:
     if as_json:
         print(json.dumps(replay.results_as_json(verified, passed_over), indent=2))
     else:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # recordings have names that not every terminal can show
         for text in passed_over:
             print_note(f"passed over: {text}")
         for recording in verified:

@@ -16,6 +16,7 @@ import pytest
 
 from fine_tuning_fakeserver import cli
 from fine_tuning_fakeserver.cli import commands, main, serve
+from recorded_session import session, write
 from serve_process import COMMAND, LONGEST_S
 from snapshots import assert_snapshot
 
@@ -262,6 +263,37 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypat
     assert main(["serve"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "Error: FAKE_FINE_TUNING_SEED must be a whole number, got 'many'"
+
+
+OUTPUTS = ["fidelity", "demo", "serve --help", "verify ."]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", OUTPUTS)
+def test_a_stdout_that_takes_nothing(words: str, tmp_path: Path) -> None:
+    """Where stdout is full, that is one line and exit code 1; where its reader is gone, there is no word."""
+    write(tmp_path, "vcr.yaml", session())
+    command = [COMMAND, *words.split()]
+    with open("/dev/full", "w") as full:
+        failed = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    read, pipe = os.pipe()
+    os.close(read)
+    gone = subprocess.run(command, cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    os.close(pipe)
+
+    assert (failed.returncode, failed.stderr) == (1, "fake-fine-tuning: [Errno 28] No space left on device\n")
+    assert (gone.returncode, gone.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [*OUTPUTS, "jobs create --help"])
+def test_any_encoding_will_do(words: str, tmp_path: Path) -> None:
+    """What the encoding of stdout lacks is replaced."""
+    write(tmp_path, "vcr.yaml", session())
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([COMMAND, *words.split()], cwd=tmp_path, env=environ, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
