@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -22,6 +23,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "plugin-freezegun": ("freezegun", "python-dateutil", "six"),
 }
 """Each has a folder of its own: two of them cannot be loaded together, and none is to be loaded in our own runs."""
+
+WITHOUT_OURS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+"""Leaves out plugins of our own development, which take as long to load as all the rest of a run."""
 
 ENOUGH = """
 import httpx, pytest
@@ -64,20 +68,40 @@ def run(
     *arguments: str,
     beside: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    without: Sequence[str] = WITHOUT_OURS,
 ) -> dict[str, int]:
-    """Run the project's tests with these packages in reach; how many passed, failed, …"""
+    """Run the project's tests with these packages in reach; return how many passed, failed, …"""
+    ended = _run(folder, (*without, *arguments), beside, environment or {})
+    found = pytest.RunResult.parse_summary_nouns(ended.stdout.splitlines())
+    return {noun: count for noun, count in found.items() if noun != "seconds"}
+
+
+def run_by_file(folder: Path, *arguments: str, beside: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+    """Run the project's tests with these packages in reach; return by file how many passed, failed, …"""
+    report = folder / "report.xml"
+    _run(folder, (*WITHOUT_OURS, *arguments, f"--junitxml={report}"), beside, {})
+    found: dict[str, dict[str, int]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        counts = found.setdefault(str(case.get("classname")), {})
+        outcome = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return found
+
+
+def _run(
+    folder: Path, arguments: Sequence[str], beside: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     try:
         folders = [
             other_environments.installed(name, *PACKAGES[name], alone=name.startswith("plugin-")) for name in beside
         ]
     except other_environments.UnreachableError as error:
         pytest.skip(str(error))
-    variables = {**os.environ, "PYTHONPATH": other_environments.path_with(*folders), **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": other_environments.path_with(*folders), **environment}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     ended = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=120)
     if ended.returncode not in (0, 1):
         raise AssertionError(ended.stdout + ended.stderr)
-    found = pytest.RunResult.parse_summary_nouns(ended.stdout.splitlines())
     if ended.returncode:
         print(ended.stdout[-4000:])
-    return {noun: count for noun, count in found.items() if noun != "seconds"}
+    return ended

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from fine_tuning_fakeserver import FakeFineTuning
-from strategies import BORN, ROWS, Http, form
+from strategies import BORN, ROWS, Http, form, part_form
 
 URL = "https://api.example.com"
 
@@ -105,7 +105,7 @@ def _in_parts(record: Recorder) -> None:
     size = len(ROWS)
     body = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": size, "mime_type": "text/jsonl"}
     upload = record.call("POST", "/uploads", body)["id"]
-    part = form(ROWS.encode()).replace(b'name="file"', b'name="data"')
+    part = part_form(ROWS.encode())
     made = record.call("POST", f"/uploads/{upload}/parts", part, "multipart/form-data; boundary=B")
     record.call("POST", f"/uploads/{upload}/complete", {"part_ids": [made["id"]]})
 

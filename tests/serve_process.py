@@ -18,8 +18,8 @@ LONGEST_S = 60.0
 
 
 @contextmanager
-def started(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A server process; nothing hangs, because it is killed after a minute, which no test comes near."""
+def started(*arguments: str, life_s: float = LONGEST_S, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """A server process; nothing hangs, because it is killed after *life_s*, which no test comes near."""
     process = subprocess.Popen(
         [COMMAND, "serve", *arguments],
         stdout=subprocess.PIPE,
@@ -27,7 +27,7 @@ def started(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env={**ENVIRON, "PYTHONWARNINGS": "error", **environ},
     )
-    deadline = threading.Timer(LONGEST_S, process.kill)
+    deadline = threading.Timer(life_s, process.kill)
     deadline.start()
     try:
         with process:

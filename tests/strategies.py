@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, Plan
@@ -29,6 +30,12 @@ BORN = 1_700_000_000.0
 ROW = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Go away."}]}
 ROWS = (json.dumps(ROW) + "\n") * 10
 KEY = (b"authorization", b"Bearer any")
+
+
+def example_count(quick: int, long: int = 1000) -> int:
+    """Return how many examples a property tries: *quick*, and *long* in ``scripts/test long``."""
+    return long if settings.get_current_profile_name() == "long" else quick
+
 
 lengths = st.floats(0, 1000, allow_nan=False) | st.integers(0, 60).map(float)
 
@@ -166,6 +173,11 @@ def form(content: bytes, filename: str = "train.jsonl", purpose: str = "fine-tun
         b'--B\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n'
         b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--B--\r\n"
     )
+
+
+def part_form(content: bytes) -> bytes:
+    """The body of the form of an upload's part with the boundary "B"."""
+    return b'--B\r\nContent-Disposition: form-data; name="data"; filename="part"\r\n\r\n' + content + b"\r\n--B--\r\n"
 
 
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:

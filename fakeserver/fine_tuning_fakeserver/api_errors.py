@@ -5,6 +5,7 @@ Errors of the fake's own user are `usage_errors.FakeUsageError` instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -181,10 +182,24 @@ def bad_purpose(purpose: str) -> ApiError:
     return ApiError(400, text, param="purpose")
 
 
-@backed(inferred("seen in a third-party imitation only"))
+@backed(
+    printed("uploads whose file did not arrive, for one because Content-Type lacked the boundary", "2024-04, 2024-10")
+)
 def missing_part(name: str) -> ApiError:
     """Return 400 for an upload without *name*."""
-    return ApiError(400, f"'{name}' is a required property", param=name)
+    return ApiError(400, f"'{name}' is a required property")
+
+
+@backed(
+    printed(
+        "uploads with forms of expires_after that there are not; that others are refused is spec", "2025-09, 2026-07"
+    )
+)
+def unexpected_parts(names: Sequence[str]) -> ApiError:
+    """Return 400 for an upload with fields that there are not."""
+    shown = ", ".join(map(repr, names))
+    verb = "was" if len(names) == 1 else "were"
+    return ApiError(400, f"Additional properties are not allowed ({shown} {verb} unexpected)")
 
 
 @backed(sdk("a client's live tests", "2023-12"))
@@ -259,6 +274,13 @@ def internal(reason: str) -> ApiError:
     """Return 500 for a bug of the fake. The text says so, since no service would."""
     text = f"fake-fine-tuning has a bug, please report it; the account is unchanged: {reason}"
     return ApiError(500, text, type="server_error")
+
+
+@backed(inferred("what the service says of a full disk of its own is not imitated"))
+def no_resources(status: int, reason: str) -> ApiError:
+    """Return 507 or 503 where this machine has no room, descriptors or memory left. The text says so."""
+    text = f"fake-fine-tuning cannot take the request, the account is unchanged: {reason}"
+    return ApiError(status, text, type="server_error")
 
 
 SERVER = "server_error"

@@ -14,7 +14,7 @@ KINDS: dict[Kind, str] = {
     "spec": "the service's OpenAPI document",
     "sdk": "code and types of the official SDKs, and clients' own live tests",
     "vendor": "guides, help pages, reference: the service's, or of one like it",
-    "inferred": "none of these",
+    "inferred": "no source: inferred from similar answers",
 }
 """The strongest first."""
 

@@ -300,7 +300,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_what_people_call_things_stays(one: str, other: str) -> None:
-    """Names that begin as a secret does are none: two that differ stay two."""
+    """Names that begin as a secret does are not secrets: two different ones stay different."""
     assert [NO_SECRETS.redact(each) for each in (one, other)] == [one, other]
 
 

@@ -200,7 +200,7 @@ def test_what_is_no_time_is_refused(ask: Callable[..., Any], log: Log, verb: str
 
 
 def test_an_endless_interval_is_refused(ask: Callable[..., Any], log: Log) -> None:
-    """An interval without end is a ValueError, where a timeout without end is none."""
+    """An infinite interval is a ValueError; an infinite timeout is accepted."""
     with pytest.raises(ValueError, match="poll_interval must be finite"):
         ask(log, "wait_for_job", "ftjob-1", poll_interval=float("inf"))
     assert ask(log, "wait_for_job", "ftjob-1", timeout=float("inf")).is_completed()

@@ -311,7 +311,7 @@ def unreachable(request: httpx.Request) -> httpx.Response:
 def test_an_id_anywhere_is_checked(
     ask: Callable[..., Any], verb: str, arguments: tuple[Any, ...], given: dict[str, Any]
 ) -> None:
-    """Cursors and the second file are ids, too: what is none is refused before anything is sent, without all of it."""
+    """Cursors and validation files are ids, too: an invalid one is refused before anything is sent, shown shortened."""
     with pytest.raises(ValueError, match="must be a") as caught:
         ask(answering(500), verb, *arguments, **given)
     assert len(str(caught.value)) < 200

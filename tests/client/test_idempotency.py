@@ -55,7 +55,7 @@ Create = Callable[..., FineTuningJobResponse]
 
 
 class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A bad line to the fake: each request meets the next fate, and once there are none left its answer."""
+    """A bad line: each request meets the next failure of a list, and gets its answer once the list is empty."""
 
     def __init__(self, fates: Sequence[str] = ()) -> None:
         self.fake = FakeFineTuning(pace="manual")

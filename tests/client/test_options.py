@@ -140,7 +140,7 @@ def test_retries_can_be_chosen(call: Callable[..., Any], retries: int) -> None:
 
 @pytest.mark.parametrize("kind", [FineTuningClient, AsyncFineTuningClient])
 def test_options_that_cannot_be(kind: Any) -> None:
-    """A timeout that is none or never ends, and a count of retries that is none, are refused at once."""
+    """A timeout that is not a number or infinite, and an invalid count of retries, are refused at once."""
     for timeout in BAD_TIMEOUTS:
         with pytest.raises(ValueError, match=r"timeout must be .* got"):
             kind("fake", timeout=timeout)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies import ROWS
+from strategies import ROWS, example_count
 from training_verdicts import CALL, METHODS, NAME, ODD_LINES, agree
 
 pytestmark = pytest.mark.slow
@@ -96,7 +96,7 @@ names = st.sampled_from([NAME] * 12 + ["TRAIN.JSONL", "upload", "train.json", "a
 epochs = st.sampled_from(["auto", 1, 3, 50])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=example_count(60))
 @given(cases(), names, epochs)
 def test_the_check_foretells_what_the_fake_says(
     case: tuple[bytes, tuple[Any, str]], filename: str, n_epochs: Any

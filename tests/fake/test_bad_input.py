@@ -244,3 +244,29 @@ def test_a_model_that_cannot_be_trained(http: Http, model: str) -> None:
 def test_the_file_is_judged_before_the_model(http: Http) -> None:
     """Of a bad file and a bad model the file is named."""
     assert refused(http, {"model": "gpt-9", "training_file": "file-none"})["error"]["param"] == "training_file"
+
+
+WEEK = {"anchor": "created_at", "seconds": 604_800}
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "complaint"),
+    [
+        ({"expires_after": json.dumps(WEEK)}, "expires_after", OBJECT),
+        ({"expires_after": [WEEK]}, "expires_after", OBJECT),
+        ({"expires_after": {"expires_after": WEEK}}, "expires_after.anchor", "field required"),
+        ({"expires_after": {**WEEK, "more": 1}}, "expires_after.more", EXTRA),
+        ({"expires_after": {**WEEK, "seconds": {"value": 3600}}}, "expires_after.seconds", WHOLE),
+        ({"expires_after": {**WEEK, "anchor": ["created_at"]}}, "expires_after.anchor", "input should be 'created_at'"),
+        ({"expires_after[seconds]": 3600}, "expires_after[seconds]", EXTRA),
+        ({"expires_after": WEEK, "expires_after[anchor]": {}}, "expires_after[anchor]", EXTRA),
+    ],
+    ids=str,
+)
+def test_an_expiry_of_another_form(http: Http, change: dict[str, Any], param: str, complaint: str) -> None:
+    """The expiry of an upload is one object of two members: text, a list, more or deeper members are refused."""
+    body = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 1, "mime_type": "application/jsonl", **change}
+    error = http.json("POST", "/uploads", body, status=400)["error"]
+
+    assert error["message"].startswith(f"invalid {param}")
+    assert (error["message"].endswith(complaint), error["param"]) == (True, param)

@@ -14,7 +14,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.version import VERSION
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
-from strategies import BORN, FORM, ROWS, Http, everything, form, refused
+from strategies import BORN, FORM, ROWS, Http, everything, example_count, form, refused
 
 JOBS = "/fine_tuning/jobs"
 
@@ -238,7 +238,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=example_count(100))
 @given(st.sampled_from(CALLS), st.dictionaries(st.sampled_from(fields), values, max_size=4), st.data())
 def test_nothing_that_is_sent_breaks_the_fake(call: tuple[str, str], body: dict[str, Any], data: st.DataObject) -> None:
     """Whatever is sent to a control route, the answer is 200 or the fake's own error, and the fake works on."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.api import files, jobs
 from fine_tuning_fakeserver.web.operations import OPERATIONS
-from strategies import BORN, FORM, KEY, Http, everything
+from strategies import BORN, FORM, KEY, Http, everything, example_count
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +90,7 @@ queries = st.dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=example_count(100))
 @given(st.sampled_from(OPERATIONS), segments, queries, bodies, st.sampled_from([FORM, (b"content-type", b"a/b")]))
 def test_nothing_that_is_sent_is_a_5xx(
     operation: Any, segment: str, query: dict[str, str], body: bytes, kind: tuple[bytes, bytes]

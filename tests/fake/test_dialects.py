@@ -17,7 +17,7 @@ from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED, Dialect, Ob
 from fine_tuning_fakeserver.domain.job_spec import JobSpec
 from fine_tuning_fakeserver.domain.timeline import Intervention, Timeline, build_segments
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
-from strategies import BORN, FORM, KEY, ROWS, disturbed_specs, form
+from strategies import BORN, FORM, KEY, ROWS, disturbed_specs, form, part_form
 
 SPEC, OF_2024, OF_2023, AZURE = "openai-spec", "openai-2024-10", "openai-2023-11", "azure-2025"
 OTHERS = (SPEC, OF_2024, OF_2023, AZURE)
@@ -520,7 +520,7 @@ def test_uploads_in_parts(dialect: str) -> None:
     spoken = Spoken(dialect)
     said = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": len(ROWS), "mime_type": "text/jsonl"}
     upload = spoken.json("POST", "/v1/uploads", said)
-    part = form(ROWS.encode()).replace(b'name="file"', b'name="data"')
+    part = part_form(ROWS.encode())
     made = json.loads(spoken.send("POST", f"/v1/uploads/{upload['id']}/parts", part, (KEY, FORM)).body)
     done = spoken.json("POST", f"/v1/uploads/{upload['id']}/complete", {"part_ids": [made["id"]]})
 

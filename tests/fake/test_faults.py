@@ -179,7 +179,7 @@ def test_an_end_to_all_faults(http: Http) -> None:
 
 
 def test_a_reset_that_is_refused(http: Http) -> None:
-    """A reset with a fault that is none changes nothing, nor does one with a setting that is none."""
+    """A reset with an invalid fault or an invalid setting changes nothing."""
     http.job()
     fault = http.fake.fail(on="list_jobs")
     before = everything(http.fake)

@@ -60,7 +60,7 @@ def test_faults_are_cleared(http: Http) -> None:
 
 
 def test_a_reset_with_faults(http: Http) -> None:
-    """A reset arms the faults it is given; one that is none is refused, and nothing is reset."""
+    """A reset arms the faults in its body; an invalid one is refused, and nothing is reset."""
     http.json("POST", "/_fake/reset", {"seed": 7, "faults": [{"status": 502}, {"kind": "truncate", "nth": 4}]})
     before = http.json("GET", FAULTS)
     assert http.send("GET", JOBS).status == 502

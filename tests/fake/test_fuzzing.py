@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
+from fine_tuning_fakeserver.web.operations import OPERATIONS
 from fuzzing import fuzz
+from strategies import example_count
+from wire_fuzzing import BODIES, FORMS, fuzz_server
+
+WRITING = ("POST", "PUT", "PATCH")
 
 pytestmark = pytest.mark.slow
 
@@ -14,10 +20,28 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
     So it is for some hundreds, one after the other and along the links of the description: scripts/fuzz has more.
     """
-    figures = fuzz(200, examples=6)
+    figures = fuzz(example_count(200), examples=example_count(3, 6))
 
     assert not figures.failures, "\n".join(figures.failures.values())
     assert max(figures.statuses) < 500
     assert figures.statuses[200] > 50
     assert len(figures.operations) > 12
     assert set(figures.phases) == {"fuzzing", "stateful"}
+
+
+def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
+    """Nearly right requests to `serve` get no 5xx, write no line to stderr, and leave no descriptor open."""
+    most = example_count(300, 10_000)
+    figures = fuzz_server(lambda figures: figures.requests < most, warm_up=most // 2, life_s=600)
+
+    assert not figures.failures, "\n".join(figures.lines())
+    assert not figures.stderr
+    assert figures.after[0] <= figures.before[0]
+    assert len(figures.operations) == len(OPERATIONS) + len(CONTROL_OPERATIONS)
+
+
+def test_every_operation_with_a_body_has_a_sound_one_to_change() -> None:
+    """The fuzzer knows a sound body or form for each operation that changes something."""
+    writing = {operation.name for operation in (*OPERATIONS, *CONTROL_OPERATIONS) if operation.method in WRITING}
+
+    assert writing == set(BODIES) | set(FORMS)

@@ -167,7 +167,7 @@ def test_faults_are_flags(http: Http, grader: Json, flag: str, details: str) -> 
 MULTIS = [
     (multi("0.25 * a + 0.5 * b ^ 2", a=CHECK, b={**CHECK, "operation": "ne"}), 0.25, {"a": 1.0, "b": 0.0}, []),
     ({**multi("same * 3"), "graders": [CHECK]}, 3.0, {"same": 1.0}, []),
-    ({**multi("same"), "graders": CHECK}, 1.0, {"same": 1.0}, []),
+    ({**multi("type"), "graders": {"type": CHECK}}, 1.0, {"type": 1.0}, []),
     (multi("a +", a=CHECK), 0, {"a": 1.0}, ["formula_parse_error"]),
     (multi("a + c", a=CHECK), 0, {"a": 1.0}, ["invalid_variable_error"]),
     (multi("1 / (a - 1)", a=CHECK), 0, {"a": 1.0}, ["other_error"]),
@@ -269,6 +269,7 @@ REFUSALS = [
     ("invalid grader.operation: neq, input should be 'eq'", {**CHECK, "operation": "neq"}),
     ("invalid grader.more: 1, extra inputs are not permitted", {**CHECK, "more": 1}),
     ("invalid grader.graders.a: {'type': 'multi'", multi("a", a=multi("b", b=CHECK))),
+    ("invalid grader.graders.type: string_check, input should be a valid dict", {**multi("same"), "graders": CHECK}),
     ("invalid grader.range: [1], list should have at least 2 items", {**SCORE, "range": [1]}),
 ]
 

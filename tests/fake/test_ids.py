@@ -51,7 +51,7 @@ def test_a_changed_event_id_is_none(job: str, ordinal: int, place: int, characte
 
 @given(job_ids, st.text(max_size=40))
 def test_any_text_may_be_asked_for(job: str, text: str) -> None:
-    """A text that is no event id is none, whatever is in it."""
+    """A text without the form of an event id is never read as one, whatever it contains."""
     assert ids.event_ordinal(job, text) is None
     assert ids.event_ordinal(job, f"ftevent-{text}") is None
 

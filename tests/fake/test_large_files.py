@@ -129,7 +129,7 @@ def test_by_hand_nothing_is_waited_for(content: bytes, status: int) -> None:
 
 
 def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
-    """In an event loop the work is done in another thread; where there is none, in this one."""
+    """In an event loop the work is done in another thread; without an event loop, in this one."""
 
     async def aside() -> str:
         return await Connection().run_in_thread(lambda: threading.current_thread().name)

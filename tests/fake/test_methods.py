@@ -46,6 +46,7 @@ MODEL_ITEM = {
     "content": [{"type": "input_text", "text": "{{item.answer}}"}, "plain"],
     "type": "message",
 }
+IMAGE = {"type": "input_image", "image_url": "{{item.image}}", "file_id": None, "detail": "auto"}
 SCORED = {"type": "score_model", "name": "judge", "model": "gpt-4o-2024-08-06", "input": [MODEL_ITEM]}
 SAMPLED = {"seed": 1, "top_p": 0.5, "temperature": 1, "max_completions_tokens": 9, "reasoning_effort": "low"}
 SIMILAR = {"type": "text_similarity", "name": "like", "input": "a", "reference": "b", "evaluation_metric": "rouge_l"}
@@ -193,9 +194,9 @@ REFUSED: list[tuple[Json, str, str, str]] = [
     (part("reinforcement", compute_multiplier=11), f"{RH}.compute_multiplier", "11", "less than or equal to 10"),
     (part("reinforcement", eval_interval=0), f"{RH}.eval_interval", "0", "greater than or equal to 1"),
     (part("reinforcement", eval_samples=1.5), f"{RH}.eval_samples", "1.5", WHOLE),
-    ({"type": "supervised", "dpo": {}}, D, "{}", EXTRA),
-    ({"type": "dpo", "reinforcement": {"grader": GRADER}}, R, str({"grader": GRADER}), EXTRA),
     ({"type": "dpo", "dpo": 5}, D, "5", "a valid dictionary"),
+    ({"type": "supervised", "dpo": {"hyperparameters": {"beta": 0}}}, f"{DH}.beta", "0", "greater than 0"),
+    ({"type": "supervised", "more": {}}, "method.more", "{}", EXTRA),
     (graded(GRADER, more=1), f"{R}.more", "1", EXTRA),
     (graded(5), G, "5", "a valid dictionary"),
     (graded({}), G, "{}", "unable to extract tag using discriminator 'type'"),
@@ -212,6 +213,7 @@ REFUSED: list[tuple[Json, str, str, str]] = [
     (graded({**SCORED, "range": [0]}), f"{G}.range", "[0]", "at least 2 items after validation, not 1"),
     (graded({**SCORED, "sampling_params": {"top_p": "x"}}), f"{G}.sampling_params.top_p", "x", "a valid number"),
     (graded({**MULTI, "graders": 5}), f"{G}.graders", "5", "a valid dictionary"),
+    (graded({**MULTI, "graders": GRADER}), f"{G}.graders.type", "string_check", "a valid dictionary"),
     (graded({**MULTI, "graders": {"a": MULTI}}), f"{G}.graders.a", str(MULTI), "'score_model', 'label_model'"),
     (graded({**MULTI, "graders": [{**GRADER, "name": 5}]}), f"{G}.graders.0.name", "5", TEXT),
     (graded({**MULTI, "graders": {"a": {**GRADER, "x": 5}}}), f"{G}.graders.a.x", "5", EXTRA),
@@ -229,7 +231,8 @@ GRADERS: list[Json] = [
     {**SCORED, "range": [-1, 1.5], "sampling_params": SAMPLED},
     {**MULTI, "graders": {"a": GRADER, "label": LABELLED}},
     {**MULTI, "graders": [GRADER, SIMILAR]},
-    {**MULTI, "graders": GRADER},
+    {**MULTI, "graders": {"type": GRADER}, "calculate_output": "type"},
+    *({**SCORED, "input": [{**ASK, "content": content}]} for content in (IMAGE, [IMAGE, "What is this?"])),
     {name: value for name, value in MULTI.items() if name != "name"},
 ]
 ACCEPTED: list[Json] = [
@@ -280,6 +283,18 @@ def test_a_response_format_that_could_not_be_shown(http: Http, depth: int) -> No
 def test_a_method_at_its_limits(http: Http, method: Json) -> None:
     """A value at the limit of its rule, or a null for another method's part, is accepted."""
     assert create(http, method["type"], method)["method"]["type"] == method["type"]
+
+
+@pytest.mark.parametrize("kind", ["supervised", "dpo", "reinforcement"])
+def test_a_method_beside_the_parts_of_others(http: Http, kind: str) -> None:
+    """A method may come with the parts of the other methods: its own counts, and is all that is shown."""
+    own = part(kind, n_epochs=2)
+    others = {name: part(name, n_epochs=3)[name] for name in FILES if name != kind}
+    first, second = (create(http, kind, method) for method in (own, {**others, **own}))
+
+    changing = ("id", "created_at", "eval_id", "training_file", "validation_file", "seed")
+    assert {**first, **dict.fromkeys(changing)} == {**second, **dict.fromkeys(changing)}
+    assert second["method"][kind]["hyperparameters"]["n_epochs"] == 2
 
 
 @pytest.mark.parametrize("grader", GRADERS, ids=lambda value: str(value)[:60])

@@ -122,6 +122,23 @@ def test_long_bodies_are_cut(http: Http) -> None:
     assert upload.body == download.answer == b""
 
 
+def test_long_forms_are_cut(http: Http) -> None:
+    """Of the fields of a form together no more is kept than of a body, and always the name and size of its file."""
+    field = b'--B\r\nContent-Disposition: form-data; name="field%02d"\r\n\r\n' + b"a" * 60_000 + b"\r\n"
+    for ending in (b"", b"b"):
+        fields = b"".join(field % number for number in range(60))
+        http.send("POST", "/files", fields[:-2] + ending + b"\r\n" + form(ROWS.encode()), (KEY, FORM))
+    http.send("POST", "/files", form(ROWS.encode()), (KEY, FORM))
+
+    long, _, short = http.fake.requests
+    assert long.form is not None
+    assert sum(len(name) + len(str(value)) for name, value in long.form.items()) < BODY_BYTES_AT_MOST + 100
+    assert (long.form["filename"], long.form["bytes"]) == ("train.jsonl", len(ROWS))
+    assert long.form["field00"] == "a" * 60_000
+    assert [each.whole for each in http.fake.calls] == [False, False, True]
+    assert short.form == {"purpose": "fine-tune", "filename": "train.jsonl", "bytes": len(ROWS)}
+
+
 def test_old_requests_are_forgotten(http: Http) -> None:
     """The journal keeps the newest thousand requests, and counts them all."""
     for _ in range(ENTRIES_AT_MOST + 5):

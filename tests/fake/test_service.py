@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from session_machine import Session
-from strategies import BORN, ROWS, Http
+from strategies import BORN, ROWS, Http, example_count
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def http() -> Http:
 
 TestReplay = Session.TestCase
 TestReplay.settings = settings(
-    max_examples=max(10, (settings.get_current_profile_name() == "long" and 1000) or 10),
+    max_examples=example_count(10),
     stateful_step_count=12,
     deadline=None,
 )

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from strategies import BORN, FORM, GRADER, KEY, ROWS, Http
+from strategies import BORN, FORM, GRADER, KEY, ROWS, Http, example_count
 
 pytestmark = pytest.mark.slow
 
@@ -267,22 +267,23 @@ class Surface(RuleBasedStateMachine):
         return not upload.is_over and self.now < upload.born + 3600
 
     def add_part(self, identifier: str) -> None:
-        """Half of the content is taken, twice; a third half is too much."""
+        """Half of the content is taken as often as it comes while the upload is open."""
         upload = self.uploads[identifier]
         data = CONTENT[upload.kind][: len(CONTENT[upload.kind]) // 2].encode()
         body = b'--B\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + data + b"\r\n--B--\r\n"
         reply = self.http.send("POST", f"/uploads/{identifier}/parts", body, (KEY, FORM))
-        assert reply.status == (200 if self.is_open(upload) and len(upload.parts) < 2 else 400)
+        assert reply.status == (200 if self.is_open(upload) else 400)
         if reply.status == 200:
             upload.parts.append(self.new(json.loads(reply.body)["id"]))
 
     @precondition(lambda self: self.uploads)
     @rule(pick=picks, backwards=st.booleans())
     def complete_upload(self, pick: int, backwards: bool) -> None:
-        """An upload whose parts are as large as it said becomes a file that is as old as it is."""
+        """An upload becomes a file that is as old as it is, of two parts that are as large as it said."""
         upload = self.uploads[identifier := self.one_upload(pick)]
-        is_whole = len(upload.parts) == 2 and upload.size == len(CONTENT[upload.kind])
-        body = {"part_ids": upload.parts[::-1] if backwards else upload.parts}
+        is_whole = len(upload.parts) >= 2 and upload.size == len(CONTENT[upload.kind])
+        newest = upload.parts[-2:]
+        body = {"part_ids": newest[::-1] if backwards else newest}
         refused = 0 if self.is_open(upload) and is_whole else 400
         answer = self.ask("POST", f"/uploads/{identifier}/complete", body, refused=refused)
         if not refused:
@@ -593,11 +594,10 @@ class Surface(RuleBasedStateMachine):
             self.page([1, 2, 1000], "fine-tune")
 
 
-IS_LONG = settings.get_current_profile_name() == "long"
 TestSurface = Surface.TestCase
 TestSurface.settings = settings(
-    max_examples=2000 if IS_LONG else 100,
-    stateful_step_count=50 if IS_LONG else 30,
+    max_examples=example_count(60, 2000),
+    stateful_step_count=example_count(30, 50),
     deadline=None,
     report_multiple_bugs=False,
 )

@@ -186,7 +186,7 @@ def test_through_control() -> None:
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
-    """A date that is none, a class that is none, and a class without a date are refused with words that help."""
+    """An invalid date, an unknown class, and a class without a date are refused with the remedy in the message."""
     with pytest.raises(FakeUsageError, match=words):
         FakeFineTuning(**settings)
 

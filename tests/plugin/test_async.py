@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
+from downstream_project import WITHOUT_OURS
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def job(fake, status="running"):
 def passes(pytester: pytest.Pytester, tests: str, count: int) -> None:
     """Run *tests* in a process of its own, so that one which hangs ends."""
     pytester.makepyfile(PRELUDE + tests)
-    pytester.runpytest_subprocess("-W", "error", timeout=60).assert_outcomes(passed=count)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", timeout=60).assert_outcomes(passed=count)
 
 
 def test_a_wait_can_be_given_up(pytester: pytest.Pytester) -> None:

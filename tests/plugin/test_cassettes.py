@@ -15,6 +15,7 @@ import yaml
 
 import fine_tuning_cassettes
 import fine_tuning_fakeserver
+from downstream_project import WITHOUT_OURS
 
 pytestmark = pytest.mark.slow
 
@@ -147,7 +148,7 @@ def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, 
 )
 def test_an_option_that_makes_no_sense_is_a_usage_error(argument: str, project: pytest.Pytester) -> None:
     """A wrong value on the command line ends the run with code 4, and names the values there are."""
-    result = project.runpytest_subprocess(argument)
+    result = project.runpytest_inprocess(argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*invalid choice*choose from*"])
 
@@ -515,7 +516,7 @@ def test_others(fake_fine_tuning_server, tmp_path):
     assert record(tmp_path / "c.yaml", fake_fine_tuning_server.base_url + "/models") == 1
 """
     )
-    project.runpytest_subprocess("-p", "no:schemathesis").assert_outcomes(passed=3)
+    project.runpytest_subprocess(*WITHOUT_OURS).assert_outcomes(passed=3)
 
 
 def test_new_episodes_wait_for_nothing_that_is_played(

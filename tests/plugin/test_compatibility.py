@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from downstream_project import project, run
+from downstream_project import project, run, run_by_file
 
 pytestmark = pytest.mark.slow
 
@@ -44,27 +47,24 @@ def test_official_client(fake_fine_tuning):
         ("--disable-socket", "--allow-hosts=127.0.0.1"),
         ("-p", "no:xdist", "-p", "no:socket", "-p", "no:anyio"),
         ("-s",),
-        ("-W", "error"),
         ("--import-mode=importlib",),
     ],
     ids=" ".join,
 )
 def test_ways_to_run(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    """All tests pass in two processes, with sockets blocked, without other plugins, and with warnings as errors."""
+    """All tests pass in two processes, with sockets blocked, without other plugins, and uncaptured."""
     assert run(project(tmp_path, TESTS), *arguments) == {"passed": 4}
+
+
+def test_warnings_as_errors_beside_all_plugins_of_this_environment(tmp_path: Path) -> None:
+    """All tests pass with warnings as errors, and beside the plugins of Hypothesis and Schemathesis."""
+    assert run(project(tmp_path, TESTS), "-W", "error", without=()) == {"passed": 4}
 
 
 def test_without_the_plugin(tmp_path: Path) -> None:
     """With ``-p no:fake_fine_tuning`` the fixture is not there, and nothing else is amiss."""
     folder = project(tmp_path, "def test_nothing(): pass\ndef test_fixture(fake_fine_tuning): pass\n")
     assert run(folder, "-p", "no:fake_fine_tuning") == {"passed": 1, "errors": 1}
-
-
-@pytest.mark.parametrize("name", ["pytest-randomly", "pytest-recording", "cassetter", "pytest-asyncio", "time-machine"])
-def test_beside_another_plugin(name: str, tmp_path: Path) -> None:
-    """All tests pass when the other plugin is loaded and nothing is asked of it."""
-    own = ("-o", "asyncio_default_fixture_loop_scope=function") if name == "pytest-asyncio" else ()
-    assert run(project(tmp_path, TESTS), "-W", "error", *own, beside=[f"plugin-{name}"]) == {"passed": 4}
 
 
 ASYNC = """
@@ -90,23 +90,6 @@ async def test_own_client(fake_fine_tuning):
     job = await AsyncFineTuning.create_job(file.id, "gpt-4o-mini")
     assert (await AsyncFineTuning.wait_for_job(job.id)).is_completed()
 """
-
-
-@pytest.mark.parametrize(
-    ("beside", "mark", "arguments"),
-    [
-        (("plugin-pytest-asyncio",), "@pytest.mark.asyncio", ("-o", "asyncio_mode=strict")),
-        (("plugin-pytest-asyncio",), "", ("-o", "asyncio_mode=auto")),
-        ((), "@pytest.mark.anyio", ()),
-    ],
-    ids=["asyncio strict", "asyncio auto", "anyio"],
-)
-def test_async_tests(beside: tuple[str, ...], mark: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
-    """Async tests get the fixture in both modes of pytest-asyncio and with anyio."""
-    folder = project(tmp_path, ASYNC.replace("MARK", mark), conftest=ANYIO)
-    assert run(folder, *arguments, beside=beside) == {"passed": 2}
-
-
 ANYIO = """
 import pytest
 
@@ -133,28 +116,9 @@ def test_a_real_pace_goes_on(fake_fine_tuning):
         while fake_fine_tuning.jobs[0]["status"] == "running":
             pass
     assert fake_fine_tuning.now > began
-"""
-CLOCKS = {
-    "time-machine": ("import time_machine", 'time_machine.travel("2031-01-01", tick=False)'),
-    "freezegun": ("import freezegun", 'freezegun.freeze_time("2031-01-01")'),
-}
-
-
-@pytest.mark.parametrize("name", CLOCKS)
-def test_with_a_stopped_clock(name: str, tmp_path: Path) -> None:
-    """While the process's clock stands still in another year, jobs go their way, at virtual paces and at real ones."""
-    imported, frozen = CLOCKS[name]
-    tests = f"{imported}\n" + STOPPED.replace("FROZEN", frozen).replace("{all}", str(ALL))
-    assert run(project(tmp_path, tests), beside=[f"plugin-{name}"]) == {"passed": 2}
-
-
-PROXY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
-
-
-def test_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
-    """A proxy that nobody listens at catches no call to the fake."""
-    assert run(project(tmp_path, TESTS + OFFICIAL), environment=PROXY) == {"passed": 5}
-
+""".replace("{all}", str(ALL))
+TIME_MACHINE = "import time_machine\n" + STOPPED.replace("FROZEN", 'time_machine.travel("2031-01-01", tick=False)')
+FREEZEGUN = "import freezegun\n" + STOPPED.replace("FROZEN", 'freezegun.freeze_time("2031-01-01")')
 
 RECORDING = """
 import os, requests
@@ -166,12 +130,93 @@ def test_beside_a_cassette(fake_fine_tuning):
     assert trained_by_ours().is_completed()
     answer = requests.get(os.environ["OPENAI_BASE_URL"] + "/models", headers={"Authorization": "Bearer x"})
     assert answer.json()["object"] == "list"
-"""
+""".replace("{all}", str(ALL))
 
 
-@pytest.mark.parametrize("mode", ["once", "none"])
-def test_the_fakes_traffic_is_not_recorded(mode: str, tmp_path: Path) -> None:
+class Run(NamedTuple):
+    """A run of pytest in a project with `TESTS`: the plugin that is loaded, arguments, more files of tests."""
+
+    plugin: str
+    arguments: tuple[str, ...]
+    files: dict[str, str]
+
+
+LOOP_SCOPE = ("-o", "asyncio_default_fixture_loop_scope=function")
+ASYNC_MARKED = ASYNC.replace("MARK", "@pytest.mark.asyncio")
+RUNS = {
+    "pytest-randomly": Run("pytest-randomly", (), {}),
+    "cassetter": Run("cassetter", (), {}),
+    "pytest-asyncio": Run("pytest-asyncio", ("-o", "asyncio_mode=strict", *LOOP_SCOPE), {"test_then": ASYNC_MARKED}),
+    "time-machine": Run("time-machine", (), {"test_then": TIME_MACHINE}),
+    "freezegun": Run("freezegun", (), {"test_then": FREEZEGUN}),
+    "pytest-recording": Run("pytest-recording", ("--record-mode=once",), {"test_then": RECORDING}),
+    "pytest-recording, no new": Run("pytest-recording", ("--record-mode=none",), {"test_then": RECORDING}),
+}
+"""In each, `test_project.py` asks nothing of the plugin; `test_then.py`, which comes after it, does."""
+
+
+class Outcome(NamedTuple):
+    """What a run has left: by file, how many tests passed, failed, …, and the project's folder."""
+
+    counts: dict[str, dict[str, int]]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
+    """Return what came of one of `RUNS`, which is made once for all tests that look at it."""
+
+    @cache
+    def of(name: str) -> Outcome:
+        plugin, arguments, files = RUNS[name]
+        folder = project(tmp_path_factory.mktemp("downstream"), TESTS, **files)
+        return Outcome(run_by_file(folder, "-W", "error", *arguments, beside=[f"plugin-{plugin}"]), folder)
+
+    return of
+
+
+@pytest.mark.parametrize("name", ["pytest-randomly", "cassetter", "pytest-asyncio", "time-machine", "pytest-recording"])
+def test_beside_another_plugin(name: str, outcome: Callable[[str], Outcome]) -> None:
+    """All tests pass when the other plugin is loaded and nothing is asked of it."""
+    assert outcome(name).counts["test_project"] == {"passed": 4}
+
+
+def test_async_tests_of_pytest_asyncio_with_marks(outcome: Callable[[str], Outcome]) -> None:
+    """Async tests get the fixture in the strict mode of pytest-asyncio."""
+    assert outcome("pytest-asyncio").counts["test_then"] == {"passed": 2}
+
+
+@pytest.mark.parametrize(
+    ("beside", "mark", "arguments"),
+    [
+        (("plugin-pytest-asyncio",), "", ("-o", "asyncio_mode=auto")),
+        ((), "@pytest.mark.anyio", ()),
+    ],
+    ids=["asyncio auto", "anyio"],
+)
+def test_async_tests(beside: tuple[str, ...], mark: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Async tests get the fixture in the auto mode of pytest-asyncio and with anyio."""
+    folder = project(tmp_path, ASYNC.replace("MARK", mark), conftest=ANYIO)
+    assert run(folder, *arguments, beside=beside) == {"passed": 2}
+
+
+@pytest.mark.parametrize("name", ["time-machine", "freezegun"])
+def test_with_a_stopped_clock(name: str, outcome: Callable[[str], Outcome]) -> None:
+    """While the process's clock stands still in another year, jobs go their way, at virtual paces and at real ones."""
+    assert outcome(name).counts["test_then"] == {"passed": 2}
+
+
+PROXY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+def test_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
+    """A proxy that nobody listens at catches no call to the fake."""
+    assert run(project(tmp_path, TESTS + OFFICIAL), environment=PROXY) == {"passed": 5}
+
+
+@pytest.mark.parametrize("name", ["pytest-recording", "pytest-recording, no new"])
+def test_the_fakes_traffic_is_not_recorded(name: str, outcome: Callable[[str], Outcome]) -> None:
     """A test with a cassette of pytest-recording's and the fixture is neither recorded nor refused, by any library."""
-    folder = project(tmp_path, RECORDING.replace("{all}", str(ALL)))
-    assert run(folder, f"--record-mode={mode}", beside=["plugin-pytest-recording"]) == {"passed": 1}
+    counts, folder = outcome(name)
+    assert counts["test_then"] == {"passed": 1}
     assert list(folder.rglob("*.yaml")) == []

@@ -24,6 +24,7 @@ import pytest
 import requests
 import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 
+from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from pytest_fine_tuning import network_guard as guards
@@ -414,7 +415,7 @@ def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypat
             assert len(fake_fine_tuning.take_usage_errors()) == 2
         """
     )
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT_OURS).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
@@ -506,4 +507,4 @@ def test_forked(fake_fine_tuning, work, said, operations):
 def test_a_forked_process_asks_the_account_of_its_parent(pytester: pytest.Pytester) -> None:
     """Whatever client asks in a process that was forked off, and wherever, its requests are in the fake's own log."""
     pytester.makepyfile(FORKING)
-    pytester.runpytest_subprocess(timeout=60).assert_outcomes(passed=5)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, timeout=60).assert_outcomes(passed=5)

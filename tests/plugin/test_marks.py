@@ -7,6 +7,7 @@ import json
 import pytest
 
 import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
+from downstream_project import WITHOUT_OURS
 
 pytestmark = pytest.mark.slow
 
@@ -349,8 +350,7 @@ def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
             assert {"yaml", "fine_tuning_cassettes"}.isdisjoint(sys.modules)
         """
     )
-    plain = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:schemathesis")
-    pytester.runpytest_subprocess(*plain).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-p", "no:anyio").assert_outcomes(passed=1)
 
 
 def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
@@ -384,7 +384,7 @@ def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
 def test_values_of_toml_that_make_no_sense_stop_the_run(
     pytester: pytest.Pytester, key: str, value: str, said: str
 ) -> None:
-    """One that is of another kind, or is none, is a usage error that names the key."""
+    """A value of another type, or an unknown one, is a usage error that names the key."""
     pytester.makepyprojecttoml(f"[tool.pytest]\nfake_fine_tuning_{key} = {value}")
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_inprocess()

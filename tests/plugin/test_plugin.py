@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import pytest_fine_tuning.fixture  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
+from downstream_project import WITHOUT_OURS
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,9 @@ def test_trains(fake_fine_tuning):
 def test_a_polling_loop_of_the_official_client_ends_without_configuration(pytester: pytest.Pytester) -> None:
     """A test that uses the fixture and a client made without arguments trains a model."""
     pytester.makepyfile(POLLING)
-    pytester.runpytest_subprocess("-W", "error", "-W", "ignore::ResourceWarning").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-W", "ignore::ResourceWarning").assert_outcomes(
+        passed=1
+    )
 
 
 def test_each_test_has_a_fresh_account(pytester: pytest.Pytester) -> None:
@@ -119,7 +122,7 @@ def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest
             assert heavy.isdisjoint(sys.modules)
         """
     )
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:anyio").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-p", "no:anyio").assert_outcomes(passed=1)
 
 
 def test_the_handle_steers_time_and_plans(pytester: pytest.Pytester) -> None:
@@ -267,7 +270,7 @@ def test_after_blocked_sockets_all_is_as_before(pytester: pytest.Pytester) -> No
 def test_variables_that_would_lead_to_azure_lead_to_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those for Azure are set with its dialect, and replaced where they are set already; otherwise there are none."""
+    """The variables for Azure are set with its dialect only, and replace those that exist."""
     pytester.makepyfile(
         """
         import os
@@ -360,7 +363,7 @@ def test_a_clock_that_a_test_has_frozen_stops_nothing(pytester: pytest.Pytester)
                 openai.OpenAI().models.list()
         """
     )
-    result = pytester.runpytest_subprocess("-W", "error", "-W", "ignore::ResourceWarning", timeout=30)
+    result = pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-W", "ignore::ResourceWarning", timeout=30)
     result.assert_outcomes(passed=1)
 
 

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+import pytest_fine_tuning.fixture  # noqa: F401 - here, so that runs inside of this one do not import it anew each time
+from downstream_project import WITHOUT_OURS
+
 pytestmark = pytest.mark.slow
 
 PRELUDE = """
@@ -367,7 +370,7 @@ def test_marked(): pass
 def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
     """Stories and findings of other processes are told, and a bad mark there fails its test only, not the run."""
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)
-    result = pytester.runpytest_subprocess("-n1", "--dist=loadfile", "--fine-tuning-findings")
+    result = pytester.runpytest_subprocess(*WITHOUT_OURS, "-n1", "--dist=loadfile", "--fine-tuning-findings")
     result.assert_outcomes(passed=3, failed=1, errors=1)
     result.stdout.fnmatch_lines_random(["fake_fine_tuning: pace must be 'polls', 'manual', 'instant', or *"])
     result.stdout.fnmatch_lines([*STORY, *FOUND])

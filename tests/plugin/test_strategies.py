@@ -188,5 +188,9 @@ def test_the_machine_meets_every_kind_of_job() -> None:
         def note(self) -> None:
             seen.update(job["status"] for job in self.fake.jobs)
 
-    run_state_machine_as_test(Noting, settings=settings(QUICK, max_examples=300, derandomize=True))
+    for number in range(8):  # a class of another name draws other examples, the same in each run of the tests
+        machine = type(f"Noting{number}", (Noting,), {})
+        run_state_machine_as_test(machine, settings=settings(QUICK, derandomize=True))
+        if seen == set(strategies.STATUSES):
+            break
     assert seen == set(strategies.STATUSES)

@@ -15,6 +15,7 @@ import httpx
 import openai
 import pytest
 
+from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.plan import FIELDS
@@ -130,7 +131,7 @@ def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
     """The code under test and its tests, each pasted into its file, pass without real waiting."""
     for name in ("train.py", "test_train.py"):
         (pytester.path / name).write_text(block("quickstart.md", f"# {name}\n"), encoding="utf-8")
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=6)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=6)
 
 
 @pytest.mark.slow
@@ -226,9 +227,9 @@ def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytes
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     pytester.makepyfile(block("cassettes.md", "def test_one_test_four_ways"))
-    fake = "--fine-tuning-record-from=fake"
-    pytester.runpytest_subprocess("--fine-tuning-record=once", "--fine-tuning=record", fake).assert_outcomes(passed=2)
-    pytester.runpytest_subprocess("--fine-tuning=replay").assert_outcomes(passed=2)
+    recording = ("--fine-tuning-record=once", "--fine-tuning=record", "--fine-tuning-record-from=fake")
+    pytester.runpytest_subprocess(*WITHOUT_OURS, *recording).assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "--fine-tuning=replay").assert_outcomes(passed=2)
     assert len(list(pytester.path.rglob("cassettes/*/*.yaml"))) == 2
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from downstream_project import WITHOUT_OURS
+
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 
@@ -48,4 +50,4 @@ def test_the_program_without_pytest_prints_a_model(tmp_path: Path) -> None:
 def test_the_tests_pass(pytester: pytest.Pytester) -> None:
     """The README's tests, pasted into a file, pass."""
     (pytester.path / "test_train.py").write_text(block("# test_train.py"), encoding="utf-8")
-    pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=3)

@@ -31,6 +31,7 @@ from fine_tuning_client.client import _Client
 from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields, Settings, SettingsFields
 from fine_tuning_fakeserver.control.seeding import FileSeed, FileSeedFields, JobSeed, JobSeedFields
 from fine_tuning_fakeserver.domain.fault_spec import SELECTORS, FaultSpec, FaultTarget
+from other_environments import CACHE
 from strategies import ROWS
 from typed import uses_everything, uses_the_fake
 
@@ -44,7 +45,8 @@ Errors = Mapping[str, set[int]]
 
 
 def _mypy(folder: Path) -> Errors:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
+    cache = str(CACHE / "mypy-of-users")  # kept: without it, mypy reads all that is installed anew
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", cache]
     found = subprocess.run([*command, RIGHT, FAKE, WRONG], cwd=folder, capture_output=True, text=True)
     assert "checked 3 source files" in found.stdout, found.stdout + found.stderr
     lines = re.findall(r"^(\w+\.py):(\d+): error:", found.stdout, re.MULTILINE)

@@ -14,6 +14,7 @@ from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL
 from ..settings import Settings
+from .blobs import Blob
 from .records import (
     NAMED,
     ClockAdvanced,
@@ -28,6 +29,7 @@ from .records import (
     ModelDeleted,
     NextIdReserved,
     PaceSet,
+    PartAdded,
     PartUpload,
     Permission,
     PermissionGranted,
@@ -128,6 +130,10 @@ class Account:
         self.answers = 0
         self.replies: deque[str] = deque()
         self.uploads: dict[str, PartUpload] = {}
+        self.parts: defaultdict[str, dict[str, Blob]] = defaultdict(dict)
+        """The parts of pending uploads, in order of arrival: upload id → part id → content."""
+        self.unreferenced: list[str] = []
+        """Files and uploads whose contents the account does not refer to any more."""
         self.permissions: dict[str, Permission] = {}
         self.permissions_made = 0
         self.grader_scores: deque[float | None] = deque()
@@ -145,12 +151,14 @@ class Account:
             self.outbox.add(self.outbox.endpoint_for(target, born))
 
     def materialize(self, now: float) -> None:
-        """Apply everything due by *now*: models and result files of jobs, expired files, webhook deliveries."""
+        """Apply everything due by *now*: models and result files of jobs, expired files, uploads and deliveries."""
         while self._agenda and self._agenda[0][0] <= now:
             _, identifier = heapq.heappop(self._agenda)
             file = self.files.get(identifier)
             if file and file.expires_at is not None and file.expires_at <= now:
                 _forget_file(self, identifier)
+            elif identifier in self.uploads:
+                _forget_parts(self, identifier)
             elif identifier in self.active:
                 self._materialize_job(self.jobs[identifier], now)
         if self.outbox.ends:
@@ -177,9 +185,9 @@ class Account:
         if self.outbox.endpoints:
             self.outbox.schedule(job)
 
-    def schedule_expiry(self, file: str, at: float) -> None:
-        """Forget *file* at its expiry, in Unix seconds."""
-        heapq.heappush(self._agenda, (at, file))
+    def schedule_expiry(self, identifier: str, at: float) -> None:
+        """Forget a file, or the parts of an upload, at its expiry, in Unix seconds."""
+        heapq.heappush(self._agenda, (at, identifier))
 
     def is_closed(self, now: float) -> bool:
         """Return whether fine-tuning has ended for the account's organization."""
@@ -234,8 +242,13 @@ def apply(account: Account, record: Record) -> None:
         case UploadChanged(upload):
             account.uploads[upload.id] = upload
             _release_id(account, "upload", upload.id)
-            if upload.parts:
-                _release_id(account, "part", upload.parts[-1][0])
+            if upload.status == "pending":
+                account.schedule_expiry(upload.id, upload.expires_at)
+            else:
+                _forget_parts(account, upload.id)
+        case PartAdded(_, upload_id, identifier, content):
+            account.parts[upload_id][identifier] = content
+            _release_id(account, "part", identifier)
         case PermissionGranted(permission):
             account.permissions[permission.id] = permission
             account.permissions_made += 1
@@ -286,9 +299,17 @@ def _index_file(account: Account, identifier: str, purpose: str, created_at: flo
 def _forget_file(account: Account, identifier: str) -> None:
     account.deleted.add(identifier)
     account.results.pop(identifier, None)
-    purpose = account.files.pop(identifier).purpose if identifier in account.files else RESULTS
+    purpose = RESULTS
+    if file := account.files.pop(identifier, None):
+        purpose = file.purpose
+        account.unreferenced.append(identifier)
     account.file_shelf.remove(identifier)
     account.files_by_purpose[purpose].remove(identifier)
+
+
+def _forget_parts(account: Account, upload: str) -> None:
+    if account.parts.pop(upload, None):
+        account.unreferenced.append(upload)
 
 
 RESULTS = "fine-tune-results"

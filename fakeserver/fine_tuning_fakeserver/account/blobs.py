@@ -15,8 +15,15 @@ IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 
 
+class StorageError(OSError):
+    """A blob could not be put on disk; it has the number and the text of the system's error."""
+
+
 class Blob:
-    """Bytes that can be read any number of times; made by `BlobWriter.seal` or `Blob.of`."""
+    """Bytes that can be read any number of times; made by `BlobWriter.seal` or `Blob.of`.
+
+    Its memory, or its disk and descriptor, are free once nothing refers to it.
+    """
 
     __slots__ = ("__weakref__", "_bytes", "_descriptor", "_parsed", "size")
 
@@ -24,15 +31,26 @@ class Blob:
         self._bytes = data
         self._descriptor = descriptor
         self.size = len(data) if size is None else size
-        self._parsed: Dataset | NotJsonlError | None = None
+        self._parsed: Dataset | str | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Blob:
         """Return a blob of *data*, in memory."""
         return cls(data)
 
+    @classmethod
+    def dropped(cls, size: int) -> Blob:
+        """Return what is left of a blob of *size* bytes whose content was dropped: it cannot be read."""
+        return cls(b"", size=size)
+
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-        """Yield all bytes, in pieces of at most *size*."""
+        """Yield all bytes, in pieces of at most *size*.
+
+        Raises:
+            LookupError: they were dropped.
+        """
+        if self._descriptor is None and len(self._bytes) < self.size:
+            raise LookupError(f"the {self.size} bytes were dropped when their file or upload ended")
         for offset in range(0, self.size, size):
             if self._descriptor is None:
                 yield self._bytes[offset : offset + size]
@@ -64,9 +82,9 @@ class Blob:
             try:
                 self._parsed = read_dataset(self.lines(MAX_LINE_BYTES))
             except NotJsonlError as error:
-                self._parsed = error
-        if isinstance(self._parsed, NotJsonlError):
-            raise NotJsonlError(str(self._parsed))
+                self._parsed = str(error)  # the exception itself would refer, by its traceback, to this blob
+        if isinstance(self._parsed, str):
+            raise NotJsonlError(self._parsed)
         return self._parsed
 
 
@@ -80,25 +98,35 @@ class BlobWriter:
         self._release: weakref.finalize[[int], BlobWriter] | None = None
 
     def write(self, data: bytes) -> None:
-        """Append *data*."""
+        """Append *data*.
+
+        Raises:
+            StorageError: there is no room for it.
+        """
         self.size += len(data)
         self._memory += data
         if len(self._memory) > IN_MEMORY_AT_MOST:
             self._flush()
 
     def _flush(self) -> None:
-        if self._descriptor is None:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
-            self._release = weakref.finalize(self, os.close, self._descriptor)
-        view = memoryview(self._memory)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        view.release()
+        try:
+            if self._descriptor is None:
+                with tempfile.TemporaryFile() as file:
+                    self._descriptor = os.dup(file.fileno())
+                self._release = weakref.finalize(self, os.close, self._descriptor)
+            view = memoryview(self._memory)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise StorageError(error.errno, error.strerror) from None
         self._memory = bytearray()
 
     def seal(self) -> Blob:
-        """Return what was written; the writer cannot be used any more."""
+        """Return what was written; the writer cannot be used any more.
+
+        Raises:
+            StorageError: there is no room for it.
+        """
         if self._descriptor is None:
             return Blob.of(bytes(self._memory))
         self._flush()

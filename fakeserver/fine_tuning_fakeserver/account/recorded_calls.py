@@ -14,7 +14,7 @@ import orjson
 
 from fine_tuning_formats.text import printable
 
-from .request_log import BODY_BYTES_AT_MOST, LogEntry, TimingSample
+from .request_log import LogEntry, TimingSample
 
 LINE_AT_MOST = 160
 """How many characters a call has in one line of text."""
@@ -158,7 +158,7 @@ def recorded_call(entry: LogEntry) -> Call:
         retry_after_s=entry.retry_after_s,
         timing=entry.timing or _UNANSWERED,
         fault=entry.fault,
-        whole=len(entry.body) < BODY_BYTES_AT_MOST,
+        whole=entry.is_whole,
         caller=entry.caller,
     )
 

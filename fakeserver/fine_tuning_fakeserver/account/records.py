@@ -1,12 +1,13 @@
 """Records: one immutable value for every accepted change, with the ids and times that were decided.
 
 Deciding and applying are two steps. An operation decides; `account.apply` is the only thing that changes an
-account. The same records give the same account, byte for byte.
+account. The same records give the same account, byte for byte. Once a file is deleted or an upload over, its content is
+dropped from its record: an account of fewer records, which has the file still, lacks its bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ..clock import Pace
@@ -106,7 +107,7 @@ NAMED = ("file", "job", "upload", "part")
 
 @dataclass(frozen=True, slots=True)
 class PartUpload:
-    """A file that comes in parts; `parts` are in order of arrival, `size` is what they must add up to.
+    """A file that comes in parts; `size` is what those named at its completion must add up to.
 
     `expires_at` is the upload's own end, `file_expires_after` the file's; seconds both.
     """
@@ -119,14 +120,23 @@ class PartUpload:
     expires_at: float
     file_expires_after: int | None = None
     status: Literal["pending", "completed", "cancelled"] = "pending"
-    parts: tuple[tuple[str, Blob], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class UploadChanged:
-    """An upload was created, got a part, was completed or cancelled: its new state."""
+    """An upload was created, completed or cancelled: its new state."""
 
     upload: PartUpload
+
+
+@dataclass(frozen=True, slots=True)
+class PartAdded:
+    """An upload got a part at `at`, in Unix seconds."""
+
+    at: float
+    upload: str
+    id: str
+    content: Blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +224,7 @@ Record: TypeAlias = (
     | PlanSet
     | NextIdReserved
     | UploadChanged
+    | PartAdded
     | PermissionGranted
     | PermissionRevoked
     | RepliesSet
@@ -245,6 +256,20 @@ def accepted_at(record: Record) -> float | None:
             return endpoint.created_at
         case DeliveryAttempted(_, attempt):
             return attempt.at
-        case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _):
+        case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _) | PartAdded(at):
             return at
     return None
+
+
+def content_owner(record: Record) -> str | None:
+    """Return the id of the file or upload whose content *record* holds; None if it holds none."""
+    if isinstance(record, FileUploaded):
+        return record.file.id
+    return record.upload if isinstance(record, PartAdded) else None
+
+
+def without_content(record: Record) -> Record:
+    """Return *record* with the size of its content only."""
+    if isinstance(record, FileUploaded):
+        return FileUploaded(replace(record.file, content=Blob.dropped(record.file.content.size)))
+    return replace(record, content=Blob.dropped(record.content.size)) if isinstance(record, PartAdded) else record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,12 +31,12 @@ class LogEntry:
         body: cut at `BODY_BYTES_AT_MOST`.
         status: of the answer that was sent; 0 where a fault left the client without one.
         answer: the body that was sent, cut at `BODY_BYTES_AT_MOST`.
-        form: the fields of a form, and the name and size of its file; None where the body is no form.
+        form: the fields of a form, cut at `BODY_BYTES_AT_MOST` in all, and its file's name and size; None for no form.
         ids: the parameters in the path.
         created_id: the name of the id that the operation creates, such as ``job_id``; None if it creates none.
         begun_at: when the request came, in virtual Unix seconds; answering may move time.
         timing: real time, time slept and pace when it was answered.
-        retry_after_s: the answer's Retry-After, where it is a number of seconds.
+        retry_after_s: the answer's Retry-After, in seconds.
         fault: the kind of the fault that hit it.
         took_effect: whether the operation was carried out, whatever a fault made of the answer.
         raw_path: the path as it was sent: not decoded, and where the dialect has it.
@@ -63,6 +63,11 @@ class LogEntry:
     took_effect: bool = False
     raw_path: bytes = b""
     caller: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body, or of the form's fields, was kept."""
+        return max(len(self.body), _form_length(self.form or {})) < BODY_BYTES_AT_MOST
 
     @property
     def headers(self) -> dict[str, str]:
@@ -161,13 +166,23 @@ class RequestLog:
         return matches if limit is None else matches[max(len(matches) - limit, 0) :]
 
 
-def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """Return how long an answer asks its client to wait, to the millisecond if it says; None for none, or a date."""
+def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]], times: Iterable[float]) -> float | None:
+    """Return how long an answer asks its client to wait, to the millisecond if it says; None for not at all.
+
+    A date is as far away as it is from the latest of *times*, in Unix seconds: whatever clock a client goes by, it may
+    not come earlier.
+    """
     known = dict(headers)
     for name, unit_s in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
         if (value := known.get(name, b"")).replace(b".", b"", 1).isdigit():
             return float(value) * unit_s
-    return None
+    from email.utils import parsedate_to_datetime  # slow to import, seldom needed
+
+    try:
+        until = parsedate_to_datetime(known.get(b"retry-after", b"").decode("latin-1")).timestamp()
+    except ValueError:
+        return None
+    return max(until - max(times), 0.0) or None
 
 
 def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
@@ -178,3 +193,22 @@ def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[byt
 def cap_body(body: bytes) -> bytes:
     """Return at most `BODY_BYTES_AT_MOST` of *body*."""
     return body[:BODY_BYTES_AT_MOST]
+
+
+def cap_form(form: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *form* with names and texts of at most `BODY_BYTES_AT_MOST` characters in all, the file's name first."""
+    if _form_length(form) <= BODY_BYTES_AT_MOST:
+        return form
+    capped: dict[str, Any] = {}
+    left = BODY_BYTES_AT_MOST
+    for name, value in sorted(form.items(), key=lambda field: field[0] != "filename"):
+        if isinstance(value, str) and left > 0:
+            capped[name[:left]] = value[: max(left - len(name), 0)]
+            left -= len(name) + len(value)
+        elif not isinstance(value, str):
+            capped[name] = value
+    return capped
+
+
+def _form_length(form: Mapping[str, Any]) -> int:
+    return sum(len(name) + len(value) for name, value in form.items() if isinstance(value, str))

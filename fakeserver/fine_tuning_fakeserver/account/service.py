@@ -13,7 +13,7 @@ from ..clock import Pace, VirtualClock, parse_pace, real_now
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
-from .records import ClockAdvanced, PaceSet, Record, accepted_at
+from .records import ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
 
 
 class Journal(Protocol):
@@ -25,6 +25,10 @@ class Journal(Protocol):
 
     def keep(self, count: int) -> None:
         """Drop all but the first *count* records."""
+        ...
+
+    def drop_contents(self, owners: Iterable[str]) -> None:
+        """Drop the contents of these files and uploads, which are over, but for their sizes."""
         ...
 
     def __len__(self) -> int:
@@ -41,14 +45,27 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._records: list[Record] = []
+        self._places: dict[str, list[int]] = {}
+        """Where the contents of a file or upload are, by its id."""
 
     def append(self, records: Sequence[Record]) -> None:
         """Append *records*."""
-        self._records.extend(records)
+        for record in records:
+            if owner := content_owner(record):
+                self._places.setdefault(owner, []).append(len(self._records))
+            self._records.append(record)
 
     def keep(self, count: int) -> None:
         """Drop all but the first *count* records."""
         del self._records[count:]
+        for owner, places in list(self._places.items()):
+            self._places[owner] = [place for place in places if place < count]
+
+    def drop_contents(self, owners: Iterable[str]) -> None:
+        """Drop the contents of these files and uploads, which are over, but for their sizes."""
+        for owner in owners:
+            for place in self._places.pop(owner, ()):
+                self._records[place] = without_content(self._records[place])
 
     def __iter__(self) -> Iterator[Record]:
         """Iterate over the records, oldest first."""
@@ -108,6 +125,8 @@ class Service:
             except Exception:
                 self._rollback(kept, mark)
                 raise
+            else:
+                self._drop_contents()
             finally:
                 self._counts_as_poll = True
 
@@ -115,6 +134,13 @@ class Service:
     def polling_advances_time(self) -> bool:
         """Whether the operation under way moves time by polling."""
         return self._counts_as_poll and self.account.pace == "polls"
+
+    def _drop_contents(self) -> None:
+        """Let go of the contents that no file or upload has any more: nothing brings these back."""
+        if self.account.unreferenced:
+            files = self.account.files
+            self.journal.drop_contents(owner for owner in self.account.unreferenced if owner not in files)
+            self.account.unreferenced.clear()
 
     def _rollback(self, kept: int, mark: tuple[float, float, float]) -> None:
         self.journal.keep(kept)
@@ -175,6 +201,7 @@ class Service:
                     self.clock.run_at(_rate(record.pace))
                 self.journal.append([record])
                 self._replay_record(record)
+            self._drop_contents()
 
 
 def _rate(pace: Pace) -> float:

@@ -17,7 +17,6 @@ from ..account.service import Service, operation
 from ..api_errors import (
     bad_file,
     bad_purpose,
-    missing_part,
     not_downloadable,
     not_jsonl_name,
     unknown_cursor,
@@ -64,8 +63,6 @@ def check_new_file(upload: NewFile, *, any_name: bool = False) -> Dataset | None
     Raises:
         ApiError: purpose, name or content is refused.
     """
-    if not upload.purpose:
-        raise missing_part("purpose")
     if upload.purpose not in PURPOSES:
         raise bad_purpose(upload.purpose)
     if upload.content.size == 0:

@@ -14,7 +14,7 @@ from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, 
 
 from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.job import Objective
-from ..domain.training_methods import METHODS, GraderRef, Hyperparameters, TrainingRequest
+from ..domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from ..grading.grader_models import Body, Grader, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
 
@@ -101,7 +101,10 @@ class ReinforcementBody(Body):
 
 
 class MethodBody(Body):
-    """``method``: its type, and the part of that name. Source: spec FineTuneMethod."""
+    """``method``: its type, and the part of that name; the parts of other methods count for nothing.
+
+    Source: spec FineTuneMethod, whose parts are all optional; the SDKs' generated tests send all three.
+    """
 
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: SupervisedBody | None = None
@@ -111,24 +114,21 @@ class MethodBody(Body):
     @model_validator(mode="before")
     @classmethod
     def _require_own_part(cls, value: Any) -> Any:
-        """Inferred: another method's part is refused as unknown, and reinforcement's, with its grader, is required."""
-        kind = value.get("type") if isinstance(value, dict) else None
-        if isinstance(kind, str) and kind in METHODS:
-            other = next((name for name in METHODS if name != kind and value.get(name) is not None), None)
-            if other:
-                raise _part_error("extra_forbidden", other, value[other])
-            if kind == "reinforcement" and value.get("reinforcement") is None:
-                raise _part_error("missing", "reinforcement", value)
+        """Inferred: the part of reinforcement, with its grader, is required for that method."""
+        if isinstance(value, dict) and value.get("type") == "reinforcement" and value.get("reinforcement") is None:
+            missing = InitErrorDetails(type="missing", loc=("reinforcement",), input=value)
+            raise ValidationError.from_exception_data("method", [missing])
         return value
 
+    @property
+    def own_part(self) -> SupervisedBody | DpoBody | ReinforcementBody | None:
+        """The part that bears the method's name."""
+        return {"supervised": self.supervised, "dpo": self.dpo, "reinforcement": self.reinforcement}[self.type]
+
     def to_hyperparameters(self) -> Hyperparameters | None:
-        """Return the hyperparameters of the method's part; None without any."""
-        part = self.supervised or self.dpo or self.reinforcement
+        """Return the hyperparameters of the method's own part; None without any."""
+        part = self.own_part
         return part.hyperparameters.to_hyperparameters() if part and part.hyperparameters else None
-
-
-def _part_error(kind: str, name: str, value: Any) -> ValidationError:
-    return ValidationError.from_exception_data("method", [InitErrorDetails(type=kind, loc=(name,), input=value)])
 
 
 class WandbBody(Body):
@@ -170,15 +170,15 @@ class CreateJobBody(Body):
         numbers = self.method.to_hyperparameters() if self.method else None
         if not numbers and self.hyperparameters and self.method_name == "supervised":
             numbers = self.hyperparameters.to_hyperparameters()
-        reinforcement = self.method.reinforcement if self.method else None
-        graders = reinforcement.grader_refs() if reinforcement else ()
+        part = self.method.own_part if self.method else None
+        graders = part.grader_refs() if isinstance(part, ReinforcementBody) else ()
         return TrainingRequest(model, self.method_name, numbers or Hyperparameters(), graders)
 
     @property
     def objective(self) -> Objective | None:
         """The grader and response format of a reinforcement job."""
-        reinforcement = self.method.reinforcement if self.method else None
-        return Objective(as_sent(reinforcement.grader), reinforcement.response_format) if reinforcement else None
+        part = self.method.own_part if self.method else None
+        return Objective(as_sent(part.grader), part.response_format) if isinstance(part, ReinforcementBody) else None
 
 
 class ExpiresAfterBody(Body):

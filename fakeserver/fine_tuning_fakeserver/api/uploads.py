@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import Account, next_id
 from ..account.blobs import Blob, BlobWriter
-from ..account.records import FileUploaded, PartUpload, StoredFile, UploadChanged
+from ..account.records import FileUploaded, PartAdded, PartUpload, StoredFile, UploadChanged
 from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..domain import ids
@@ -53,64 +53,58 @@ def create(service: Service, now: float, body: CreateUploadBody) -> Json:
 
 @operation
 def add_part(service: Service, now: float, identifier: str, content: Blob) -> Json:
-    """Store a part; parts may come in any order, at the same time.
+    """Store a part; parts may come in any order, and again: those that `complete` names count (spec).
 
     Raises:
-        ApiError: the upload is unknown, over, or would become larger than it said.
+        ApiError: the upload is unknown or over.
     """
-    upload = _require_pending(service.account, identifier, now)
-    if _received_bytes(upload) + content.size > upload.size:
-        raise incomplete_upload(f"The parts are larger than the {upload.size} bytes of the upload.", "data")
-    reserved = service.account.named["part"]
-    part_id = reserved[0].id if reserved else ids.timed_id("part_", now, identifier, len(upload.parts))
-    service.commit(UploadChanged(replace(upload, parts=(*upload.parts, (part_id, content)))))
+    account = service.account
+    _require_pending(account, identifier, now)
+    reserved = account.named["part"]
+    ordinal = len(account.parts.get(identifier, ()))
+    part_id = reserved[0].id if reserved else ids.timed_id("part_", now, identifier, ordinal)
+    service.commit(PartAdded(now, identifier, part_id, content))
     return {"id": part_id, "object": "upload.part", "created_at": int(now), "upload_id": identifier}
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedParts:
-    """The parts of an upload, as it was then, in one."""
-
-    upload: PartUpload
-    content: Blob
-
-
-def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> Callable[[], JoinedParts | None] | None:
+def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> Callable[[], Blob | None] | None:
     """Return a function that joins and parses large parts without the lock; None for small ones.
 
     Its result is for `complete`. It returns None for parts that do not add up, which `complete` refuses.
     """
-    upload = service.account.uploads.get(identifier)
-    if upload is None or _received_bytes(upload) < MUCH_BYTES:
+    with service.lock:
+        upload = service.account.uploads.get(identifier)
+        parts = dict(service.account.parts.get(identifier, {}))
+    if upload is None or sum(content.size for content in parts.values()) < MUCH_BYTES:
         return None
 
-    def join() -> JoinedParts | None:
+    def join() -> Blob | None:
         try:
-            content = _join_parts(upload, body)
+            content = _join_parts(upload, parts, body)
         except ApiError:
             return None
         if upload.purpose == "fine-tune":
             _parse(content)  # the content remembers what it holds
-        return JoinedParts(upload, content)
+        return content
 
     return join
 
 
 @operation
 def complete(
-    service: Service, now: float, identifier: str, body: CompleteUploadBody, joined: JoinedParts | None = None
+    service: Service, now: float, identifier: str, body: CompleteUploadBody, joined: Blob | None = None
 ) -> Json:
     """Make a file of the parts, in the order of *body*; the file is as old as the upload (recording).
 
     Args:
-        joined: what `join_ahead` has made of them; ignored if the upload has changed since.
+        joined: what `join_ahead` has made of them.
 
     Raises:
         ApiError: the upload is unknown or over; a part is unknown or named twice; size or md5 do not match.
     """
     account = service.account
     upload = _require_pending(account, identifier, now)
-    content = joined.content if joined and joined.upload is upload else _join_parts(upload, body)
+    content = joined or _join_parts(upload, account.parts.get(identifier, {}), body)
     seconds = expires_after(account.dialect, upload.purpose, upload.file_expires_after)
     file = StoredFile(
         id=new_file_id(account),
@@ -121,7 +115,7 @@ def complete(
         expires_at=None if seconds is None else upload.created_at + seconds,
         dataset=_parse(content) if upload.purpose == "fine-tune" else None,
     )
-    completed = replace(upload, status="completed", parts=())
+    completed = replace(upload, status="completed")
     service.commit(FileUploaded(file), UploadChanged(completed))
     return upload_object(completed, "completed", stored_file_object(account, file, now))
 
@@ -129,17 +123,18 @@ def complete(
 @operation
 def cancel(service: Service, now: float, identifier: str) -> Json:
     """Cancel an upload; its parts are dropped."""
-    cancelled = replace(_require_pending(service.account, identifier, now), status="cancelled", parts=())
+    cancelled = replace(_require_pending(service.account, identifier, now), status="cancelled")
     service.commit(UploadChanged(cancelled))
     return upload_object(cancelled, "cancelled")
 
 
-def _join_parts(upload: PartUpload, body: CompleteUploadBody) -> Blob:
-    parts = dict(upload.parts)
+def _join_parts(upload: PartUpload, parts: Mapping[str, Blob], body: CompleteUploadBody) -> Blob:
     writer, digest = BlobWriter(), hashlib.md5(usedforsecurity=False)
-    for number, part in enumerate(body.part_ids):
-        if part not in parts or part in body.part_ids[:number]:
+    named: set[str] = set()
+    for part in body.part_ids:
+        if part not in parts or part in named:
             raise incomplete_upload(f"{part} is no part of the upload, or is named twice.", "part_ids")
+        named.add(part)
         for chunk in parts[part].chunks():
             writer.write(chunk)
             digest.update(chunk)
@@ -168,7 +163,3 @@ def _require_pending(account: Account, identifier: str, now: float) -> PartUploa
     if status != "pending":
         raise closed_upload(identifier, status)
     return upload
-
-
-def _received_bytes(upload: PartUpload) -> int:
-    return sum(content.size for _, content in upload.parts)

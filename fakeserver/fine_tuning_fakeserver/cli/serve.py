@@ -19,6 +19,7 @@ import click
 from fine_tuning_formats.text import is_loopback
 
 from ..version import VERSION
+from ..web import REQUEST_TIMEOUT_S
 from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
@@ -41,6 +42,8 @@ Ctrl-C stops the server, with exit code 0.
   instant  a created job is finished at the next request
 """
 
+TIMEOUT_HELP = "Close connections on which a request, or the next piece of its body, takes longer."
+
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
     option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
@@ -49,12 +52,13 @@ OPTIONS = (
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
     option("--control-token", metavar="TOKEN", help="Let other machines that send this bearer token use /_fake."),
+    option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
 
 @click.command(cls=Command, params=[*OPTIONS], epilog=EPILOG)
-def command(host: str, port: int, control_token: str | None, quiet: bool, **settings: Any) -> int:
+def command(host: str, port: int, control_token: str | None, quiet: bool, timeout: float, **settings: Any) -> int:
     """Run the fake as a local server, for any language."""
     from ..web.server import bind
 
@@ -71,18 +75,16 @@ def command(host: str, port: int, control_token: str | None, quiet: bool, **sett
         reason = str(error.strerror or error).partition(" (while ")[0]
         return print_error(f"cannot listen on {host} port {port}: {reason}")
     with listener:
-        _serve(fake, listener, quiet, control_token)
+        _serve(fake, listener, quiet, control_token, timeout)
     return 0
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None) -> None:
-    import uvicorn
-
-    from ..web.server import config
+def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, token: str | None, timeout_s: float) -> None:
+    from ..web.server import Server, config
 
     show_logs(quiet)
     app = fake.asgi_app if quiet or sys.stderr is None else AccessLog(fake, sys.stderr)
-    server = uvicorn.Server(config(ControlTokenMiddleware(app, token) if token else app))
+    server = Server(config(ControlTokenMiddleware(app, token) if token else app, timeout_s))
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True

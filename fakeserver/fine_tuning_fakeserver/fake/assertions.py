@@ -299,9 +299,11 @@ def final_state(service: Service) -> FinalState:
     endpoints = webhooks.list_endpoints(service)
     with service.lock:
         now, jobs = service.clock.now(), list(service.account.jobs.values())
+        statuses = {job.id: job.timeline().status(now) for job in jobs}
         return FinalState(
-            over={job.id: job.timeline().end for job in jobs if job.timeline().status(now) in TERMINAL},
-            paused=frozenset(job.id for job in jobs if job.timeline().status(now) == "paused"),
+            over={job.id: job.timeline().end for job in jobs if statuses[job.id] in TERMINAL},
+            errors={job.id: job.error.code for job in jobs if statuses[job.id] == "failed" and job.error},
+            paused=frozenset(job_id for job_id, status in statuses.items() if status == "paused"),
             files=frozenset(service.account.files) - service.account.deleted,
             used_files=frozenset(file for job in jobs for file in (job.training_file, job.validation_file) if file),
             has_webhooks=bool(endpoints),

@@ -13,6 +13,10 @@ from .rules import FinalState, Finding, rule
 
 FOLLOWED = 3
 """So many first pages of a job's events make one who follows them."""
+NEWEST = 1
+"""A limit that asks for the newest item alone."""
+FEW_EVENTS = 20
+"""As many as a page has without a limit: who asks for no more wants the newest; a greater limit asks for all."""
 LEAP_S = 1.0
 """An answer that takes so much virtual time has moved it: the fake's doing, at the pace "polls" for one."""
 
@@ -31,18 +35,18 @@ _TIME = re.compile(r"\d{1,19}(\.\d+)?(e\+?\d+)?|\d{4}-\d\d-\d\d([T ].*)?", re.IG
 
 @rule("a list said has_more, and its further pages were never requested")
 def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A list was requested without a limit, had ``has_more``, and its further pages were never fetched.
+    """A list had ``has_more``, and its further pages were never fetched.
 
-    Of jobs, files, checkpoints and permissions one such page is enough, if the same list (by the same filter) was
-    never requested with ``after`` or ``limit`` later, nor answered whole, and what its client did next was not about
-    one single item of it: then it has found what it sought, and left off. Of events, whose newest are often all that
-    is wanted, it takes three first pages, one of which has no event of the page before and was not followed by its
-    further pages: what happened between the two was never seen. A gap that the fake makes itself, where the answer to
-    a look moves time, is nobody's fault.
+    Of jobs, files, checkpoints and permissions one such page is enough, whatever its limit, if the same list (by the
+    same filter) was never requested with ``after`` later, nor answered whole, and what its client did next was not
+    about one single item of it: then it has found what it sought, and left off. Of events, whose newest are often all
+    that is wanted, it takes a page by a limit of more than 20, the default; or three first pages without a limit, one
+    of which has no event of the page before and was not followed by its further pages: what happened between the two
+    was never seen. A gap that the fake makes itself, where the answer to a look moves time, is nobody's fault.
 
-    A limit shows how much is wanted: such a list is never reported, nor a walk that was left on a later
-    page. It cannot see what a page was for: a display of the newest ones, or a loop of the official SDK that is left
-    on the first page for no further request, looks the same; send a limit there.
+    A limit of 1 asks for the newest, and one of up to 20 for the newest events: they are never reported, nor is a walk
+    that was left on a later page. It cannot see what a page was for: a display of the newest few, or a loop of the
+    official SDK that is left on the first page for no further request, looks the same.
     """
     last_named = {
         name: call.number
@@ -53,9 +57,10 @@ def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator
     lists = (call for call in calls if call.operation in _KINDS and call.answered)
     for same in group_calls(lists, _list_and_filters).values():
         followed = max((call.number for call in same if _is_further(call) or not _has_more(call)), default=0)
-        first_pages = [call for call in same if not _is_further(call)]
+        first_pages = [call for call in same if not _is_further(call) and _limit(call) != NEWEST]
         if same[0].operation == "list_job_events":
-            yield from _lost_events(calls, [page for page in first_pages if listed_items(page)], followed)
+            pages = [page for page in first_pages if listed_items(page) and not 1 <= _limit(page) <= FEW_EVENTS]
+            yield from _lost_events(calls, pages, followed)
             continue
         unfollowed = [page for page in first_pages if page.number > followed]
         if ignored := [page for page in unfollowed if _used_items(page, last_named) != 1]:
@@ -65,11 +70,20 @@ def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator
                 f"{first.operation} was answered with {len(listed_items(first))} {_KINDS[first.operation or '']}s "
                 f"and has_more, and the rest was never fetched",
                 tuple(ignored),
-                "go on with after=<the last id> while has_more is true, or say with limit how many are wanted",
+                "go on with after=<the last id> while has_more is true; limit=1 is for the newest alone",
             )
 
 
 def _lost_events(calls: Sequence[Call], pages: Sequence[Call], followed: int) -> Iterator[Finding]:
+    limit = _limit(pages[0]) if pages else 0
+    if limit > FEW_EVENTS and _has_more(pages[0]) and pages[0].number > followed:
+        yield Finding(
+            "ignored_has_more",
+            f"events of job {pages[0].job_id} were requested by the {limit}, and the rest was never fetched",
+            (pages[0],),
+            "go on with after=<the last id> while has_more is true; a limit is of a page, not of the list",
+        )
+        return
     leaps = [call.number for call in calls if call.at - call.begun_at >= LEAP_S]
     gaps = [
         page
@@ -82,7 +96,7 @@ def _lost_events(calls: Sequence[Call], pages: Sequence[Call], followed: int) ->
             "ignored_has_more",
             f"events of job {pages[0].job_id} were followed by their newest page alone, and some were never seen",
             tuple(gaps),
-            "go on with after=<the last id> until an event that is known, or say with limit how many are wanted",
+            "go on with after=<the last id> until an event that is known",
         )
 
 
@@ -92,8 +106,13 @@ def _list_and_filters(call: Call) -> str:
 
 
 def _is_further(call: Call) -> bool:
-    """Whether the page is a further one, or has the size that was requested."""
-    return bool({"after", "limit"} & call.options.keys())
+    return "after" in call.options
+
+
+def _limit(call: Call) -> int:
+    """Return the limit that was sent; 0 for none."""
+    limit = call.options.get("limit", 0)
+    return limit if isinstance(limit, int) else 0
 
 
 def _has_more(call: Call) -> bool:

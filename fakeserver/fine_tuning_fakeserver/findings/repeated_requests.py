@@ -7,14 +7,17 @@ from itertools import pairwise
 
 from ..account.recorded_calls import Call
 from .observed_calls import (
+    LOOKS,
     OWN_CLIENT,
     TERMINAL,
     UNDER_WAY,
+    ObservedJob,
     group_calls,
     is_same_job,
+    jobs_seen_by,
     join_chains,
+    looks_by_job,
     observed_jobs,
-    retrieved_jobs,
     uploads_by_file,
 )
 from .rules import FinalState, Finding, rule
@@ -31,8 +34,6 @@ APART_S = 600
 """Looks that are so many virtual seconds apart are no loop: somebody opens a page now and then."""
 TICK_S = 60
 """Looks that are so many virtual seconds apart may be those of a scheduler, which ends after each."""
-
-_READING = frozenset({"retrieve_job", "list_jobs", "list_job_events", "list_job_checkpoints"})
 
 
 def virtual_gap(first: Call, second: Call) -> float:
@@ -89,7 +90,7 @@ def polled_without_pause(calls: Sequence[Call], final_state: FinalState) -> Iter
     It cannot see a sleep that a test has replaced by another than the fake's.
     """
     reported: set[str | None] = set()
-    waiting = (call for call in calls if call.operation in _READING and _shows_unfinished(call, final_state))
+    waiting = (call for call in calls if call.operation in LOOKS and _shows_unfinished(call, final_state))
     for looks in group_calls(waiting, lambda call: (call.sent, call.caller)).values():
         operation, job_id = looks[0].operation, looks[0].job_id
         for run in runs(looks, _are_without_pause):
@@ -119,64 +120,84 @@ def _shows_unfinished(call: Call, final_state: FinalState) -> bool:
     """Whether a job that the call looks at was not over."""
     if call.operation in ("retrieve_job", "list_jobs"):
         return any(job.status not in TERMINAL for job in observed_jobs([call]))
-    return call.answered and call.at < final_state.over.get(call.job_id or "", call.at + 1)
+    return call.answered and not _shows_end(call, final_state)
+
+
+def _shows_end(call: Call, final_state: FinalState) -> bool:
+    """Whether all jobs that the call looks at were over."""
+    if call.operation in ("retrieve_job", "list_jobs"):
+        return all(job.status in TERMINAL for job in observed_jobs([call]))
+    return call.at >= final_state.over.get(call.job_id or "", call.at + 1)
 
 
 @rule("a job was polled on after a final status had been answered")
 def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A job whose end had been answered was retrieved on and on.
+    """A job whose end had been answered was looked at on and on.
 
     On and on is in more than 5 rounds, which have a pause between them (1 s of virtual or real time), but none of ten
-    minutes; or more than 20 times, whatever the pauses. All that this client did meanwhile was to look: at this job,
-    or at others that were over as well. A loop over several jobs that retrieves all of them until the last is over is
-    wasteful, not wrong.
+    minutes; or retrieved more than 20 times, whatever the pauses. A look is to retrieve the job, to read its newest
+    events or checkpoints, or, at a job that this client has created, to list jobs all of which are over. All that this
+    client did meanwhile was to look: at this job, or at others that were over as well. A loop over several jobs that
+    retrieves all of them until the last is over is wasteful, not wrong.
 
     It cannot see who polls: a test that does all this on purpose is taken for a loop that does not know the status.
     """
     late_runs = runs(
         calls, lambda first, second: _is_late(first) and _is_late(second) and virtual_gap(first, second) < APART_S
     )
+    created = {call.job_id for call in calls if call.operation == "create_job" and call.accepted}
     for run in late_runs:
-        for job_id, seen in retrieved_jobs(run).items():
-            rounds = 1 + sum(seconds_between(first.call, second.call) >= PAUSE_S for first, second in pairwise(seen))
-            if rounds > ROUNDS_TOO_MANY or len(seen) > HOT_LOOKS:
-                yield Finding(
-                    "no_terminal_check",
-                    f"job {job_id} {seen[0].ended}, and was retrieved {len(seen) - 1} times more",
-                    tuple(job.call for job in seen),
-                    f"stop at every status that is final: {', '.join(sorted(TERMINAL))}",
-                )
+        for job_id, ways in looks_by_job([call for call in run if _shows_end(call, final_state)]).items():
+            if job_id not in created:
+                ways.pop("list_jobs", None)
+            for operation in LOOKS:
+                looks = ways.get(operation, [])
+                rounds = 1 + sum(seconds_between(first, second) >= PAUSE_S for first, second in pairwise(looks))
+                if rounds > ROUNDS_TOO_MANY or (operation == "retrieve_job" and len(looks) > HOT_LOOKS):
+                    yield _polled_on(job_id, looks)
+                    break
+
+
+def _polled_on(job_id: str, looks: Sequence[Call]) -> Finding:
+    ended = next((job.ended for job in observed_jobs(looks[:1]) if job.job_id == job_id), "was over")
+    looked = "retrieved" if looks[0].operation == "retrieve_job" else f"looked at by {looks[0].operation}"
+    return Finding(
+        "no_terminal_check",
+        f"job {job_id} {ended}, and was {looked} {len(looks) - 1} times more",
+        tuple(looks),
+        f"stop at every status that is final: {', '.join(sorted(TERMINAL))}",
+    )
 
 
 def _is_late(call: Call) -> bool:
     """Whether the call only looks, and at no job that is still under way."""
     under_way = call.operation == "retrieve_job" and any(job.status not in TERMINAL for job in observed_jobs([call]))
-    return call.operation in _READING and not under_way
+    return call.operation in LOOKS and not under_way
 
 
 @rule("a poller stopped for good at a status such as paused, while the job was not over")
 def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A client that was polling fell silent for good at the first status beyond the usual ones.
 
-    Precisely: a job was retrieved twice or more in usual statuses (validating_files, queued, running, Azure's
-    pending), less than a virtual minute apart; then came one that is neither usual nor final, such as ``paused``, for
-    the first time; after that the client (by its User-Agent) requested nothing more but about other jobs; and the job
-    is not over. Whoever paused the job has seen the status in the answer to that, and this project's own client knows
-    it: they are not reported.
+    Precisely: a job was retrieved, or seen in lists, twice or more in usual statuses (validating_files, queued,
+    running, Azure's pending), less than a virtual minute apart; then came one that is neither usual nor final, such as
+    ``paused``, for the first time; after that the client (by its User-Agent) requested nothing more but about other
+    jobs, or to delete files, as a program does that cleans up; and the job is not over. Whoever paused the job has seen
+    the status in the answer to that, and this project's own client knows it: they are not reported.
 
     It cannot see a crash as such: a program that stops at a pause on purpose, and sends nothing more, looks the
     same.
     """
-    last_of_no_job = max((call.number for call in calls if call.job_id is None), default=0)
+    of_no_job = (call.number for call in calls if call.job_id is None and call.operation != "delete_file")
+    last_of_no_job = max(of_no_job, default=0)
     last_by_job = {call.job_id: call.number for call in calls}
-    for job_id, seen in retrieved_jobs(calls).items():
-        *before, last = seen
+    for job_id, (*before, last) in _polled_jobs(calls):
         is_unusual = last.status not in UNDER_WAY | TERMINAL and not last.call.user_agent.startswith(OWN_CLIENT)
         is_silent = max(last_by_job.get(job_id, 0), last_of_no_job) == last.call.number
         if not is_unusual or not is_silent or len(before) < 2 or job_id in final_state.over:
             continue
         statuses = [job.status for job in observed_jobs(calls) if job.job_id == job_id]
-        in_a_loop = all(virtual_gap(first.call, second.call) < TICK_S for first, second in pairwise(seen))
+        in_a_loop = all(virtual_gap(one.call, other.call) < TICK_S for one, other in pairwise([*before, last]))
         if in_a_loop and all(status in UNDER_WAY for status in statuses[:-1]):
             yield Finding(
                 "unknown_status_crashed",
@@ -184,6 +205,12 @@ def unknown_status_crashed(calls: Sequence[Call], final_state: FinalState) -> It
                 (before[-1].call, last.call),
                 f"your code has no branch for {last.status!r}: keep polling until a status that is final",
             )
+
+
+def _polled_jobs(calls: Sequence[Call]) -> Iterator[tuple[str, Sequence[ObservedJob]]]:
+    """Return what was seen of each job by retrieving it, and what by listing jobs."""
+    for operation in ("retrieve_job", "list_jobs"):
+        yield from jobs_seen_by(operation, calls).items()
 
 
 REFUSALS_TOO_MANY = 3

@@ -62,6 +62,7 @@ class FinalState:
 
     Args:
         over: the jobs that have ended, each with when, in virtual Unix seconds.
+        errors: the codes of the errors that jobs have failed by, by the job's id.
         paused: ids of paused jobs.
         files: ids of the uploaded files that exist.
         used_files: ids of files that a job was created with.
@@ -69,6 +70,7 @@ class FinalState:
     """
 
     over: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     used_files: frozenset[str] = frozenset()

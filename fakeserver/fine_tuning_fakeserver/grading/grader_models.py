@@ -39,6 +39,7 @@ class ImageItem(Body):
 
     type: Literal["input_image"]
     image_url: str
+    file_id: None = None  # spec: null in the example that scores an image's caption
     detail: str | None = None
 
 
@@ -155,25 +156,17 @@ SubGrader = Annotated[
 """A grader inside `Multi`."""
 
 
-def _graders_tag(value: Any) -> str:
-    if isinstance(value, list):
-        return "list"
-    one = isinstance(value, BaseModel) or (isinstance(value, dict) and isinstance(value.get("type"), str))
-    return "one" if one else "map"
-
-
 Graders = Annotated[
-    Annotated[dict[str, SubGrader], Tag("map")]
-    | Annotated[list[SubGrader], Tag("list")]
-    | Annotated[SubGrader, Tag("one")],
-    Discriminator(_graders_tag),
+    Annotated[dict[str, SubGrader], Tag("map")] | Annotated[list[SubGrader], Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "map"),
 ]
 
 
 class Multi(Body):
     """Several graders whose rewards make one. Source: spec GraderMulti.
 
-    The spec's schema has one grader, its example a list, its guides a map by name: all three are taken.
+    Its graders are a map by name: one grader in its place is refused, although the spec's schema has that (settled in
+    an issue of the Java SDK, 2026-09). A list, as in the spec's example, is taken; whether the service does is unknown.
     """
 
     type: Literal["multi"]
@@ -185,15 +178,14 @@ class Multi(Body):
         """Return the graders inside by their names in `calculate_output`: those of the map, else their own."""
         if isinstance(self.graders, dict):
             return self.graders
-        listed = self.graders if isinstance(self.graders, list) else [self.graders]
-        return {part.name or part.type: part for part in listed}
+        return {part.name or part.type: part for part in self.graders}
 
 
 Grader = Annotated[
     StringCheck | TextSimilarity | Python | ScoreModel | Multi,
     Field(discriminator="type"),
 ]
-"""A grader of a job, or of the graders' routes; a label_model is none of these."""
+"""A grader of a job, or of the graders' routes; a label_model cannot be one."""
 
 
 class RunGraderBody(Body):

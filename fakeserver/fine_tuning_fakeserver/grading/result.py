@@ -1,4 +1,4 @@
-"""The outcome of grading: a reward, or the errors for which there is none, and the answer that has them."""
+"""The outcome of grading, a reward or errors, and the response that shows it."""
 
 from __future__ import annotations
 

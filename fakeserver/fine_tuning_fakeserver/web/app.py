@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, TimingSample, cap_body, redact_headers, retry_after_seconds
+from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, redact_headers, retry_after_seconds
 from ..account.world import World
 from ..api_errors import ApiError, internal
-from ..clock import elapsed
+from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, script_player
@@ -268,7 +268,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         cap_body(request.body),
         0,
         b"",
-        form=form_fields(request.form) if request.form else None,
+        form=cap_form(form_fields(request.form)) if request.form else None,
         ids=request.path,
         created_id=operation.made_id if operation else None,
         begun_at=request.begun_at,
@@ -289,7 +289,8 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     entry.status = answer.status
     entry.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
     entry.timing = TimingSample(elapsed(), request.requests.slept_s, service.account.pace)
-    entry.retry_after_s = retry_after_seconds(answer.headers) if answer.status == 429 else None
+    if answer.status == 429:
+        entry.retry_after_s = retry_after_seconds(answer.headers, (entry.at, real_now()))
     entry.took_effect = request.took_effect
 
 
@@ -312,6 +313,9 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
                 )
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
+    if refusal := response.machine_error(error):
+        log.error("%s: %s", operation.name, refusal.message)
+        return response.error_response(refusal, operation.group)
     # a bug of the fake: loud here, and a 500 there
     target = printable(f"{request.scope['method']} {request.scope['path']}")
     log.error("fake-fine-tuning has a bug: %s", target, exc_info=error)

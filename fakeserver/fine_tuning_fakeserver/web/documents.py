@@ -223,11 +223,8 @@ def request_schemas() -> dict[str, Schema]:
     definitions: dict[str, Schema] = schema["$defs"]
     for (name, member), stricter in STRICTER_MEMBERS.items():
         definitions[name]["properties"][member] = stricter
-    # a method of one type has no other's part, and for reinforcement its own
-    alternatives: dict[str, Schema] = {}
-    for method in METHODS:
-        others: Schema = {name: {"type": "null"} for name in METHODS if name != method}
-        alternatives[method] = {"properties": {"type": {"const": method}, **others}}
+    # reinforcement has its own part
+    alternatives: dict[str, Schema] = {method: {"properties": {"type": {"const": method}}} for method in METHODS}
     alternatives["reinforcement"]["properties"]["reinforcement"] = {"type": "object"}
     alternatives["reinforcement"]["required"] = ["reinforcement"]
     definitions["MethodBody"]["oneOf"] = list(alternatives.values())

@@ -12,7 +12,7 @@ from ..api.request_models import CompleteUploadBody, CreateUploadBody, parse
 from ..api.schemas import file_schemas
 from ..api.schemas.file_schemas import FILE, UPLOAD, UPLOAD_PART
 from ..api.schemas.object_schema import BINARY, CURSOR, STRING, Schema, one_of, page_limit
-from ..api_errors import ApiError, bad_file, missing_part
+from ..api_errors import ApiError, bad_file, missing_part, unexpected_parts
 from ..evidence import inferred, printed, recorded
 from .operation import FILES, FIRST_ID, ID, UPLOADS, Link, Operation, api_route, links_by, links_to
 from .request import ApiRequest, by_id, choice_of, json_body, limit_of
@@ -36,9 +36,8 @@ _UNQUOTABLE = re.compile(r"[^ -~]")
 
 def upload_file(request: ApiRequest) -> Any:
     """Upload a whole file."""
-    form = _form(request)
-    if (part := form.parts.get("file")) is None:
-        raise missing_part("file")
+    form = _check_form(request, _FILE_FORM)
+    part = form.parts["file"]
     file = files.NewFile(part.content, part.filename or "upload", form.text("purpose"), _expires_after(form))
     return files.upload(request.service, file)
 
@@ -53,6 +52,21 @@ def parse_file_ahead(request: ApiRequest) -> Callable[[], Any] | None:
 def _form(request: ApiRequest) -> UploadForm:
     assert request.form is not None  # the operation takes a form
     return request.form
+
+
+def _check_form(request: ApiRequest, schema: Schema) -> UploadForm:
+    """Return the form of a request.
+
+    Raises:
+        ApiError: it lacks a part that *schema* requires, or has one that it does not know.
+    """
+    form = _form(request)
+    for name in sorted(schema["required"]):  # the file is missed first (printed, 2024-10)
+        if name not in form.parts:
+            raise missing_part(name)
+    if unknown := sorted(form.parts.keys() - schema["properties"].keys()):
+        raise unexpected_parts(unknown)
+    return form
 
 
 def _expires_after(form: UploadForm) -> int | None:
@@ -98,8 +112,7 @@ def create_upload(request: ApiRequest) -> Any:
 
 def add_upload_part(request: ApiRequest) -> Any:
     """Add one part to an upload."""
-    if (part := _form(request).parts.get("data")) is None:
-        raise missing_part("data")
+    part = _check_form(request, _PART_FORM).parts["data"]
     return uploads.add_part(request.service, request.path["upload_id"], part.content)
 
 
@@ -134,11 +147,21 @@ _FILE_FORM: Schema = {
         "expires_after[seconds]": {"type": "integer", "minimum": EXPIRES_AT_LEAST, "maximum": EXPIRES_AT_MOST},
     },
     "required": ["purpose", "file"],
+    "additionalProperties": False,
     "dependentRequired": {
         "expires_after[anchor]": ["expires_after[seconds]"],
         "expires_after[seconds]": ["expires_after[anchor]"],
     },
 }
+
+_PART_FORM: Schema = {
+    "type": "object",
+    "properties": {"data": BINARY},
+    "required": ["data"],
+    "additionalProperties": False,
+}
+
+_FORM_FIELDS = printed("uploads that lack the file, or have a field that there is not", "2024 to 2026")
 
 FILE_OPERATIONS = (
     Operation(
@@ -158,6 +181,7 @@ FILE_OPERATIONS = (
         evidence={
             "200": recorded("UploadFile", "2026-05"),
             "400 purpose": _FILE_PURPOSE,
+            "400 fields": _FORM_FIELDS,
             "400 name, JSONL": printed("uploads of what is no JSONL", "2023-12, 2024"),
             "400 emptiness, form, expiry": inferred("the texts for other faults"),
         },
@@ -221,7 +245,7 @@ FILE_OPERATIONS = (
         *api_route("add_upload_part"),
         run=add_upload_part,
         group=UPLOADS,
-        form={"type": "object", "properties": {"data": BINARY}, "required": ["data"]},
+        form=_PART_FORM,
         file_bytes_at_most=PART_BYTES_AT_MOST,
         response=UPLOAD_PART,
         makes=UPLOAD_PART,

@@ -79,10 +79,8 @@ class ApiRequest:
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
-def form_fields(form: UploadForm | None) -> dict[str, Any] | None:
+def form_fields(form: UploadForm) -> dict[str, Any]:
     """Return the texts of a form by name, and ``filename`` and ``bytes`` of its file; never the content."""
-    if form is None:
-        return None
     fields: dict[str, Any] = {}
     for name, part in form.parts.items():
         if part.filename is not None:

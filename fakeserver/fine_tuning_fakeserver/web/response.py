@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,8 @@ import orjson
 from starlette.types import Scope, Send
 
 from ..account.account import Account
-from ..api_errors import ApiError, invalid_url, unknown_url, wrong_method
+from ..account.blobs import StorageError
+from ..api_errors import ApiError, invalid_url, no_resources, unknown_url, wrong_method
 from ..domain import ids
 from .operation import CONTROL, GATEWAY, Header, RouteGroup
 
@@ -91,6 +94,26 @@ def error_response(error: ApiError, group: RouteGroup, *, detail: bool = True) -
     if group.error_detail and detail:
         body["detail"] = {"message": error.message, "code": error.code}
     return json_response(body, group, error.status)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE})
+_SHORT = frozenset({errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EIO})
+
+
+def machine_error(error: Exception) -> ApiError | None:
+    """Return the error for a request that this machine has no room, descriptors or memory for; None for any other."""
+    folder = tempfile.tempdir or "the temporary folder"
+    if isinstance(error, MemoryError):
+        return no_resources(503, "out of memory")
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _TOO_MANY:
+        advice = "raise `ulimit -n`, close connections, or delete files: each of 1 MiB or more is open in TMPDIR"
+        return no_resources(503, f"{error.strerror} ({folder}); {advice}")
+    if error.errno in _FULL or isinstance(error, StorageError):
+        return no_resources(507, f"{error.strerror} ({folder}); make room there, or set TMPDIR to another folder")
+    return no_resources(503, str(error.strerror)) if error.errno in _SHORT else None
 
 
 def usage_error_response(message: str, status: int = 400) -> ApiResponse:

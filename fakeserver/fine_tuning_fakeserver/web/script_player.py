@@ -122,7 +122,7 @@ def _resolve(script: Script, call: ScriptedCall) -> ScriptItem:
 def _options(request: ApiRequest) -> Json:
     """Return the options of a request; none where its body cannot be read, of which the fake complains itself."""
     query: str = request.scope["query_string"].decode("latin-1")
-    return request_options(query, request.body, form_fields(request.form))
+    return request_options(query, request.body, form_fields(request.form) if request.form else None)
 
 
 def _listed_object(item: ScriptItem, operation: Operation, request: ApiRequest, known: Iterator[str]) -> Json:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import struct
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..clock import steady
+from . import REQUEST_TIMEOUT_S
 from .request import CONNECTION_KEY, Connection, wait_disconnected
+from .response import usage_error_response
+
+log = logging.getLogger("fine_tuning_fakeserver")
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
+
+QUEUED_AT_MOST = 256
+"""How many connections may wait to be accepted."""
+
+REPEATED_AFTER_S = 60.0
+"""How many real seconds the log is silent about a failure that goes on."""
 
 _LINGER_0_S = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for 0 seconds. A socket that is closed so is reset."""
@@ -57,18 +69,60 @@ class SocketConnection(Connection):
         await wait_disconnected(receive)
 
 
+class ServerConfig(uvicorn.Config):
+    """uvicorn's configuration, and how many real seconds a request may take to come."""
+
+    def __init__(self, app: ASGIApp, request_timeout_s: float, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.request_timeout_s = request_timeout_s
+
+
 class Protocol(H11Protocol):
-    """uvicorn's protocol, with the connection in the scope of each request.
+    """uvicorn's protocol, with the connection in the scope of each request, and a limit to how long a request takes.
+
+    The limit is for a request's head from its first byte on, for the next piece of a body, and for the first byte on a
+    connection; uvicorn itself closes one that idles after a response, and has no such limits (0.54).
 
     It is h11's, whatever else is installed: httptools loses the body of a request that offers to go on in HTTP/2, as
     each of Java's client does.
     """
+
+    config: ServerConfig
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin a connection."""
         super().connection_made(transport)
         self._connection = SocketConnection(transport)
         self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
+        self._waiting_since = self.loop.time()
+        self._head_begun = False
+        self._deadline = self.loop.call_later(self.config.request_timeout_s, self._check_deadline)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next piece of a request; those of one head share its limit."""
+        if not self._head_begun:
+            self._waiting_since = self.loop.time()
+        super().data_received(data)
+        self._head_begun = self.conn.their_state is h11.IDLE
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _check_deadline(self) -> None:
+        """Close the connection if it has waited too long for the client; otherwise check again when it may have."""
+        awaits_head = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
+        awaits_body = self.conn.their_state is h11.SEND_BODY
+        left_s = self.config.request_timeout_s
+        if awaits_head or awaits_body:
+            left_s += self._waiting_since - self.loop.time()
+        if left_s > 0:
+            self._deadline = self.loop.call_later(left_s, self._check_deadline)
+            return
+        if self._head_begun or (awaits_body and not self.cycle.response_started):
+            self.transport.write(_timeout_response(self.config.request_timeout_s))
+        self.transport.close()
 
     def _should_upgrade(self) -> bool:
         """Ignore any such offer silently: only HTTP/1.1 is spoken here (RFC 9110, 7.8)."""
@@ -79,6 +133,54 @@ class Protocol(H11Protocol):
         super().shutdown()
         self._connection.release()
         self.loop.call_later(GRACE_S, self.transport.abort)
+
+
+def _timeout_response(seconds: float) -> bytes:
+    """Return the 408, with its head, for a request that did not come in time."""
+    answer = usage_error_response(f"the request did not come within {seconds:g} s; serve --timeout sets the limit", 408)
+    assert isinstance(answer.body, bytes)
+    headers = b"".join(b"%s: %s\r\n" % header for header in [*answer.headers, (b"connection", b"close")])
+    return b"HTTP/1.1 408 Request Timeout\r\n%s\r\n%s" % (headers, answer.body)
+
+
+class LoopErrors:
+    """Handles what goes wrong in an event loop: that it can accept no connections is one line a minute."""
+
+    def __init__(self) -> None:
+        self._silent_until = float("-inf")
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what has happened."""
+        error, message = context.get("exception"), context["message"]
+        if isinstance(error, ValueError) and "_start_serving" in message:
+            return  # the server has stopped before asyncio tries to accept again
+        if not (isinstance(error, OSError) and "accept" in message.lower()):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._silent_until:
+            self._silent_until = loop.time() + REPEATED_AFTER_S
+            advice = "raise `ulimit -n`, or close connections"
+            log.error("no connection can be accepted: %s; %s", error.strerror, advice)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with its own handler of the event loop's errors."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
+        await super().startup(sockets)
+
+
+class Listener(socket.socket):
+    """A listening socket that keeps the length of its queue.
+
+    asyncio accepts as often in a row as it lets connections wait. Out of descriptors it fails as often, logs each
+    failure, and schedules itself anew for each: it is told that one may wait.
+    """
+
+    def listen(self, backlog: int = QUEUED_AT_MOST, /) -> None:
+        """Listen, whatever the *backlog*."""
+        super().listen(QUEUED_AT_MOST)
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -95,7 +197,7 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     if not is_name:
         raise OSError(errno.EADDRNOTAVAIL, f"host must be an address or a name, got {host!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=256)
+    listener = Listener(fileno=socket.create_server((host, port), family=family, backlog=QUEUED_AT_MOST).detach())
     # Head and body of an answer go out one after the other: without this the second waits 40 ms for the client's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -107,15 +209,20 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-def config(app: ASGIApp) -> uvicorn.Config:
+def config(app: ASGIApp, request_timeout_s: float = REQUEST_TIMEOUT_S) -> ServerConfig:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
+
+    The event loop is asyncio's, whatever else is installed: `Listener` is made for its way of accepting connections.
 
     A request whose connection is closed ends by itself. The timeout, at which uvicorn ends requests and complains, is
     for a bug of the fake's.
     """
-    return uvicorn.Config(
+    return ServerConfig(
         app,
+        request_timeout_s,
         http=Protocol,
+        loop="asyncio",
+        backlog=1,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -126,15 +233,16 @@ def config(app: ASGIApp) -> uvicorn.Config:
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[str, None, None]:
+def serving(
+    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, request_timeout_s: float = REQUEST_TIMEOUT_S
+) -> Generator[str, None, None]:
     """Serve *app* for as long as the context lasts; yield the API's base URL."""
     with bind(host, port) as listener:
-        server = uvicorn.Server(config(app))
+        server = Server(config(app, request_timeout_s))
         # in this thread: a test may forbid sockets soon
         loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
-        with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
-            loop.time = steady  # type: ignore[method-assign]
+        loop.time = steady  # type: ignore[method-assign]
 
         def run() -> None:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ..account.blobs import Blob, BlobWriter
-from ..api_errors import ApiError, bad_multipart, too_large
+from ..account.blobs import Blob, BlobWriter, StorageError
+from ..api_errors import bad_multipart, too_large
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -50,44 +52,32 @@ class UploadForm:
 class FormReader:
     """Reads one form: `feed` it all chunks, then `finish`.
 
-    After an error the rest is read and dropped, so that the client gets the answer.
+    After an error the rest is read and dropped, so that the client gets the answer. A form whose Content-Type names no
+    boundary has no parts (printed, 2024-10).
+
+    Raises:
+        ApiError: the Content-Type is another, or the boundary is impossible.
     """
 
     def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
         kind, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary")
-        if kind != b"multipart/form-data" or not boundary:
+        if kind != b"multipart/form-data":
             raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
-        self.form = UploadForm()
-        self._headers: dict[str, bytes] = {}
-        self._options: dict[bytes, bytes] = {}
-        self._name = self._value = b""
-        self._writer = BlobWriter()
-        self._file_limit = file_bytes_at_most
-        self._limit = FIELD_BYTES_AT_MOST
-        self._ended = False
+        boundary = options.get(b"boundary", b"")
+        self._has_parts = bool(boundary)
         self._delimiter = b"\n--" + boundary
         self._preamble = b"\n"
         self._started = False
-        self._error: ApiError | None = None
-        callbacks: MultipartCallbacks = {
-            "on_header_field": self._add_name,
-            "on_header_value": self._add_value,
-            "on_header_end": self._end_header,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._add_data,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
+        self._builder = _FormBuilder(file_bytes_at_most)
         try:
-            self._parser = MultipartParser(boundary, callbacks)
+            self._parser = MultipartParser(boundary, self._builder.callbacks())
             self._parser.logger = _SILENT  # its complaints are in the answer
         except FormParserError as error:
             raise bad_multipart(str(error)) from None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next chunk."""
-        if self._error:
+        if self._builder.refuse or not self._has_parts:
             return
         if not self._started:
             # a form may begin with text for people (RFC 2046, 5.1.1)
@@ -99,19 +89,64 @@ class FormReader:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            self._error = bad_multipart(str(error))
+            self._builder.stop(partial(bad_multipart, str(error)))
+        except StorageError as error:
+            self._builder.stop(partial(StorageError, *error.args))
 
     def finish(self) -> UploadForm:
         """Return the whole form.
 
         Raises:
             ApiError: the form is malformed, incomplete or too large.
+            StorageError: there was no room for it.
         """
-        if self._error:
-            raise self._error
-        if not self._ended:
+        if self._builder.refuse:
+            raise self._builder.refuse()
+        if self._has_parts and not self._builder.is_complete:
             raise bad_multipart("the body ends before the closing boundary")
-        return self.form
+        return self._builder.form
+
+
+class _FormBuilder:
+    """Makes a form of what the parser finds.
+
+    The parser holds its methods, and it must not hold the parser: what was received would stay in the cycle, on disk,
+    until Python's garbage collector comes by. The error, for the same reason, is made where it is raised.
+
+    Attributes:
+        form: the parts so far.
+        is_complete: whether the closing boundary has come.
+        refuse: makes the error of a form that is refused.
+    """
+
+    def __init__(self, file_bytes_at_most: int) -> None:
+        self.form = UploadForm()
+        self.is_complete = False
+        self.refuse: Callable[[], Exception] | None = None
+        self._file_limit = file_bytes_at_most
+        self._limit = FIELD_BYTES_AT_MOST
+        self._headers: dict[str, bytes] = {}
+        self._options: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+        self._writer = BlobWriter()
+
+    def callbacks(self) -> MultipartCallbacks:
+        """Return what the parser calls."""
+        return {
+            "on_header_field": self._add_name,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+
+    def stop(self, refuse: Callable[[], Exception]) -> None:
+        """Take no more, and let go of what has come."""
+        self.refuse = refuse
+        self.form = UploadForm()
+        self._writer = BlobWriter()
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -129,18 +164,17 @@ class FormReader:
         self._limit = self._file_limit if is_file else FIELD_BYTES_AT_MOST
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._error:
+        if self.refuse:
             return
         self._writer.write(data[start:end])
         if self._writer.size > self._limit:
-            self._error = too_large(self._limit)
-            self._writer = BlobWriter()
+            self.stop(partial(too_large, self._limit))
 
     def _end_part(self) -> None:
-        if self._error:
+        if self.refuse:
             return
         if len(self.form.parts) == PARTS_AT_MOST:
-            self._error = bad_multipart(f"it has more than {PARTS_AT_MOST} parts")
+            self.stop(partial(bad_multipart, f"it has more than {PARTS_AT_MOST} parts"))
             return
         name = self._part_name()
         self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
@@ -148,7 +182,7 @@ class FormReader:
         self._writer = BlobWriter()
 
     def _end(self) -> None:
-        self._ended = True
+        self.is_complete = True
 
     def _part_name(self) -> str:
         return self._options.get(b"name", b"").decode(errors="replace")

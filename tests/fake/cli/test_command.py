@@ -227,6 +227,7 @@ VARIABLES = {
     "WEBHOOK": ("http://127.0.0.1/", "webhooks", [{"url": "http://127.0.0.1/", "secret": None}]),
     "WEBHOOK_SECRET": ("", "webhooks", []),
     "CONTROL_TOKEN": ("token", "seed", 0),
+    "TIMEOUT": ("5", "seed", 0),
 }
 
 

@@ -76,7 +76,7 @@ def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
     ],
 )
 def test_what_cannot_be_run(arguments: tuple[str, ...], code: int, said: str) -> None:
-    """Wrong usage and a command that is none are told in a line, with a code of their own, and nothing runs."""
+    """Wrong usage and an unknown command print one line, exit with a code of their own, and run nothing."""
     done = executed(*arguments)
 
     assert (done.returncode, done.stdout) == (code, "")

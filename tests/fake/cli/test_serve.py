@@ -12,6 +12,7 @@ import sys
 from collections.abc import Generator
 from contextlib import suppress
 from io import StringIO
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -108,6 +109,16 @@ def test_it_stops_cleanly(stop: signal.Signals) -> None:
     told, logged = errors.splitlines()
     assert "pace 60" in told
     assert logged.endswith("GET /v1/models")
+
+
+def test_a_connection_without_a_request_is_closed() -> None:
+    """`--timeout`, or its variable, says after how many seconds a connection is closed on which no request comes."""
+    with started("--port", "0", "-q", FAKE_FINE_TUNING_TIMEOUT="0.05") as process:
+        place = urlsplit(line(process.stdout))
+        with socket.create_connection((place.hostname, place.port), 10) as connection:
+            assert connection.recv(1) == b""
+        process.send_signal(signal.SIGINT)
+        assert end(process) == ""
 
 
 def test_it_stops_before_it_is_up() -> None:

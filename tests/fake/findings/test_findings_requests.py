@@ -53,9 +53,9 @@ def test_a_page_of_the_official_client_taken_for_all_is_found(fake: FakeFineTuni
 
 @pytest.mark.usefixtures("own")
 def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """A walk to the end, one that is left half-way, and a look at as many as a limit says are fine.
+    """A walk to the end, one that is left half-way, and a look at the newest by a limit of 1 are fine.
 
-    A loop that is left on the first page looks as one that takes it for all, unless it says a limit.
+    A loop that is left on the first page looks as one that takes it for all, whatever its limit.
     """
     many_jobs(fake)
     code.send("GET", f"{JOBS}?limit=1")
@@ -64,11 +64,12 @@ def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
     page = code.send("GET", JOBS)
     code.send("GET", f"{JOBS}?after={page['data'][-1]['id']}")
     with official(fake) as client:
-        next(iter(client.fine_tuning.jobs.list(limit=5)))
+        next(iter(client.fine_tuning.jobs.list(limit=1)))
         assert found(fake) == []
+        next(iter(client.fine_tuning.jobs.list(limit=5)))
         next(iter(client.fine_tuning.jobs.list()))
 
-    assert found(fake) == [("ignored_has_more", (10,))]
+    assert found(fake) == [("ignored_has_more", (10, 11))]
 
 
 def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> None:

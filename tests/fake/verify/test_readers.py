@@ -1,4 +1,4 @@
-"""Recordings of each format become the same exchanges, and what is none is refused by name."""
+"""Recordings of each format become the same exchanges; other files are refused by name."""
 
 from __future__ import annotations
 

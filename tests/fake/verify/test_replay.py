@@ -441,7 +441,7 @@ def test_the_first_step_is_enough() -> None:
 
 
 def test_one_thing_may_be_known_twice() -> None:
-    """A file that is a cursor, and was read, is put in once; a lost body of a verb without one is none."""
+    """A file that is a cursor and was read is restored once; a lost body of a verb without bodies stays empty."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     record.call("GET", f"/files/{training}/content")
