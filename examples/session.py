@@ -1,7 +1,7 @@
 """A fine-tuning session with OpenAI's own SDK: python examples/session.py
 
-It goes where OPENAI_BASE_URL points. Start the fake with `fake-fine-tuning serve` and paste the two export lines that
-it prints.
+It goes where OPENAI_BASE_URL points. Start the fake with `fake-fine-tuning serve` and paste the export lines that it
+prints.
 """
 
 import os

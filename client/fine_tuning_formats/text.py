@@ -10,14 +10,23 @@ from typing import TypeAlias
 Duration: TypeAlias = float | int | str | timedelta
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+# Letters and marks that cannot be seen, without the two that choose how an emoji looks. What else cannot be seen, or
+# turns the direction of a line, is not printable to Python either.
+_INVISIBLE = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)?")
 
 
 def printable(text: str) -> str:
-    """Return *text* on one line, with everything that a terminal would obey escaped as Python does."""
-    if text.isprintable():
+    """Return *text* on one line, with all that a terminal would obey, or not show, escaped as Python does."""
+    if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
         return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(char if _is_visible(char) else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not _INVISIBLE.match(char)
 
 
 def duration_seconds(duration: Duration, *, default_unit: str | None = "s") -> float:

@@ -53,10 +53,14 @@ def wait(seconds: float) -> None:
 
 
 async def async_wait(seconds: float) -> None:
-    """Let real time pass, and other tasks run, even for 0 seconds; under asyncio and trio."""
-    from anyio import sleep  # httpx needs it anyway, and few tests are async
+    """Let real time pass, and other tasks run, even for 0 seconds; under asyncio and trio.
 
-    await sleep(seconds)
+    Also where a test has replaced `asyncio.sleep` or `anyio.sleep`: by the fake's sleep, which calls this.
+    """
+    import anyio  # httpx needs it anyway, and few tests are async
+
+    with anyio.move_on_after(seconds):
+        await anyio.Event().wait()
 
 
 class VirtualClock:

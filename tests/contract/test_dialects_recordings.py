@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fine_tuning_fakeserver.verify import AUTO
 from fine_tuning_fakeserver.verify.readers import find_files, read_recording
-from fine_tuning_fakeserver.verify.replay import AUTO, VerifiedExchange, totals, verify_in_dialect
+from fine_tuning_fakeserver.verify.replay import VerifiedExchange, totals, verify_in_dialect
 
 from .test_verify_recordings import ABSENT, FOLDER
 

@@ -107,11 +107,11 @@ def test_the_environment_is_enough_for_a_client(dialect: str, monkeypatch: pytes
 
 
 def test_what_else_is_spared_a_proxy_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`NO_PROXY` keeps what it had."""
+    """`NO_PROXY` keeps what it had, and has the host of the fake's address besides."""
     monkeypatch.setenv("NO_PROXY", "a.example.com,b.example.com")
     fake = FakeFineTuning()
     with fake.reached_at("http://x.invalid/v1"):
-        assert fake.env["NO_PROXY"] == "127.0.0.1,a.example.com,b.example.com"
+        assert fake.env["NO_PROXY"] == "x.invalid,a.example.com,b.example.com"
     assert os.environ["NO_PROXY"] == "a.example.com,b.example.com"
 
 

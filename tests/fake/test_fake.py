@@ -8,6 +8,7 @@ import time
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, get_origin, get_type_hints
 
+import anyio
 import httpx
 import pytest
 
@@ -87,6 +88,19 @@ def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pyte
     time.sleep(0.01)
 
     assert fake.now - before >= 0.01
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("pace", ["manual", 1000])
+def test_an_async_sleep_in_the_place_of_the_real_one(pace: Pace, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake's async sleep waits for itself nowhere, also where a test has replaced the real ones by it."""
+    fake = FakeFineTuning(pace=pace)
+    for name in ("asyncio.sleep", "anyio.sleep", "anyio._backends._asyncio.sleep"):  # the last is made from the first
+        monkeypatch.setattr(name, fake.async_sleep)
+    begun = fake.now
+    anyio.run(anyio.sleep, 30, backend=backend)
+
+    assert fake.now - begun >= 30
 
 
 def test_two_doors_at_once() -> None:

@@ -207,7 +207,10 @@ def test_from_the_command_line() -> None:
     ("flags", "words"),
     [
         (["--as-of", "soon"], "got 'soon'"),
-        (["--as-of", "2026-07-02", "--organization", "old"], "'old' is not one of 'new', 'inactive', 'active'"),
+        (
+            ["--as-of", "2026-07-02", "--organization", "old"],
+            "--organization must be one of new, inactive, active, got 'old'",
+        ),
         (["--organization", "new"], "requires as_of, a date"),
     ],
 )

@@ -72,3 +72,19 @@ def test_printable_text_moves_no_cursor(text: str) -> None:
     """Text for a terminal is on one line and printable, and is left alone where it was so."""
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
+
+
+@pytest.mark.parametrize(
+    "char", ["\x1b", "\n", "\x85", "\u2028", "\u202e", "\u2066", "\u200b", "\ufeff", "\u00ad", "\u3164", "\U000e0141"]
+)
+def test_what_cannot_be_seen_is_escaped(char: str) -> None:
+    """Control characters, line breaks, and what turns the direction of a line or has no width are shown as escapes."""
+    escape = char.encode("unicode_escape").decode()
+
+    assert printable(f"a{char}b") == f"a{escape}b"
+
+
+@pytest.mark.parametrize("text", ["Zürich", "日本語", "e\u0301", "❤\ufe0f", "a\\b"])
+def test_what_can_be_seen_is_left_alone(text: str) -> None:
+    """Letters of any script, accents and emoji stay as they are."""
+    assert printable(text) == text

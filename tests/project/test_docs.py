@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -76,8 +77,32 @@ def test_the_control_api_and_the_plan_are_documented_whole() -> None:
         assert path in server if path in ("/health", "/ready") else f"`{operation.method} {path}`" in server
     for field in FIELDS:
         assert f"`{field}`" in plans
-    for route in OPERATIONS:
-        assert f"`{route.name}`" in (DOCS / "faults.md").read_text()
+
+
+def test_the_table_of_operations_is_the_surface() -> None:
+    """The page about faults lists the name of every operation with its request, in the order of the source."""
+    listed = re.findall(r"^\| `(\w+)` \| `(\w+) (/v1/\S+)` \|", (DOCS / "faults.md").read_text(), re.MULTILINE)
+
+    assert listed == [(operation.name, operation.method, operation.path) for operation in OPERATIONS]
+
+
+def test_retries_take_no_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the replacements for its pauses, the SDK waits in virtual time before it repeats a request."""
+    fake = FakeFineTuning(pace="manual")
+    exec(blocks(DOCS / "faults.md")[1], {"monkeypatch": monkeypatch, "fake_fine_tuning": fake})
+    begun = fake.now
+    fake.fail(503, times=2, retry_after=5)
+    with fake.openai() as client:
+        assert client.fine_tuning.jobs.list().data == []
+    fake.fail(503, times=2, retry_after=5)
+
+    async def list_jobs() -> list[Any]:
+        async with fake.async_openai() as client:
+            return list((await client.fine_tuning.jobs.list()).data)
+
+    assert asyncio.run(list_jobs()) == []
+
+    assert fake.now - begun == 4 * 5
 
 
 def run_python(code: str, folder: Path, **environment: str) -> str:
@@ -158,6 +183,28 @@ def test_the_steering_program_runs(tmp_path: Path) -> None:
     printed = run_python(block("pytest.md", "fake.plan_job"), tmp_path)
 
     assert printed == "The job failed due to an internal error. 0\n"
+
+
+@pytest.mark.slow
+def test_the_program_about_checkpoints_runs(tmp_path: Path) -> None:
+    """The program that compares checkpoints finds the earliest one of a job that overfits."""
+    assert run_python(block("pytest.md", "jobs.checkpoints.list"), tmp_path) == "60 of [90, 75, 60]\n"
+
+
+@pytest.mark.parametrize(("dialect", "full"), [("openai-2025-09", set[str]()), ("openai-spec", {"full_valid_loss"})])
+def test_checkpoints_have_the_losses_that_the_docs_say(dialect: str, full: set[str]) -> None:
+    """`valid_loss` is there at every tenth step and the last, `full_valid_loss` in events and one dialect only."""
+    fake = FakeFineTuning(dialect=dialect)
+    file, validation = (fake.add_file(ROWS * 3)["id"] for _ in range(2))
+    fields = {"n_epochs": 3, "batch_size": 2}
+    job = fake.add_job(file, status="succeeded", validation_file=validation, hyperparameters=fields)
+    with fake.openai() as client:
+        points = list(client.fine_tuning.jobs.checkpoints.list(job["id"]))
+        events: list[Any] = [event.data for event in client.fine_tuning.jobs.list_events(job["id"], limit=100)]
+
+    losses = {point.step_number: {n for n, v in point.metrics if n.endswith("valid_loss") and v} for point in points}
+    assert losses == {15: full, 30: {"valid_loss", *full}, 45: {"valid_loss", *full}}
+    assert [data["step"] for data in events if data and "full_valid_loss" in data] == [45, 30, 15]
 
 
 @pytest.mark.slow

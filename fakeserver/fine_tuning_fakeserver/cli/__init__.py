@@ -5,19 +5,23 @@ Exit codes: 0 success; 1 the job of `demo` or `jobs` failed, or a service refuse
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from typing import Any
 
 import click
 
 from ..version import VERSION
-from .commands import CommandGroup, without_value
+from .commands import CommandGroup, reworded
 from .output import INTERRUPTED, discard, print_note
 
 PROG = "fake-fine-tuning"
+COMPLETE = "_FAKE_FINE_TUNING_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
 COMMANDS = {
     "serve": "Run the fake as a local server, for any language.",
     "exec": "Run a command against a fake of its own: exec -- npm test",
@@ -32,7 +36,7 @@ EPILOG = f"""\
 Each command has its own --help. Completion in bash (in zsh and fish: zsh_source, fish_source):
 
 \b
-  eval "$(_FAKE_FINE_TUNING_COMPLETE=bash_source {PROG})"
+  eval "$({COMPLETE}=bash_source {PROG})"
 """
 
 
@@ -56,20 +60,36 @@ def cli() -> None:
     """The twin of OpenAI's fine-tuning API: a stateful fake on a virtual clock."""
 
 
+def _end_output(error: OSError | SystemExit) -> int:
+    """Return the exit code after an *error* of stdout, which gets nothing more; say what it was."""
+    if isinstance(error, SystemExit) and COMPLETE in os.environ:
+        raise error
+    discard(sys.stdout)
+    if isinstance(error, SystemExit | BrokenPipeError):  # `| head` has seen enough; click may turn one into the other
+        return 0
+    print_note(f"{PROG}: {error}")
+    return 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
     Args:
         argv: the arguments after the command's name; by default the process's own.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can show all that is printed
     try:
-        code: int | None = cli.main(argv, PROG, standalone_mode=False, windows_expand_args=False)
+        code: int | None = cli.main(argv, PROG, COMPLETE, standalone_mode=False, windows_expand_args=False)
+        print(end="", flush=True)  # to stdout, unless it was closed before the process began
+    except (OSError, SystemExit) as error:  # stdout takes nothing
+        code = _end_output(error)
     except click.Abort:  # by Ctrl-C
         code = INTERRUPTED
     except click.ClickException as error:
         text = StringIO()
-        (without_value(error) if isinstance(error, click.NoSuchOption) else error).show(text)
-        for line in text.getvalue().splitlines():
+        reworded(error).show(text)
+        for line in text.getvalue().removesuffix("\n").split("\n"):
             print_note(line)
         code = error.exit_code
     try:

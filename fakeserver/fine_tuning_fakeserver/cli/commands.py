@@ -1,18 +1,27 @@
-"""click's commands, with errors that do not show unknown arguments: one could be a key."""
+"""click's commands, with errors in our own words, which do not show unknown arguments: one could be a key.
+
+The fake is imported when one is created, so that help is quick.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from ..clock import PACES
 from ..domain.base_models import CLOSING_DATES
 from ..domain.dialects import DIALECTS
 from ..domain.dialects.dialect import RECORDED
-from ..fake.fake_fine_tuning import FakeFineTuning
-from ..usage_errors import FakeUsageError
+from ..usage_errors import FakeUsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..fake.fake_fine_tuning import FakeFineTuning
 
 HIDDEN_OPTIONS = ("--api-key", "--key")
 OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
@@ -41,11 +50,52 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def reworded(error: click.ClickException) -> click.ClickException:
+    """Return *error* as ours are worded, with nothing in it that could be a key."""
+    if isinstance(error, click.NoSuchOption):
+        return without_value(error)
+    if type(error) is click.BadParameter and error.param and error.ctx:
+        name = max(error.param.opts, key=len)  # --port, not -p
+        if error.param.name and error.ctx.get_parameter_source(error.param.name) == ParameterSource.ENVIRONMENT:
+            name = str(error.param.envvar)
+        return click.UsageError(f"{name} {error.message}", error.ctx)
+    return error
+
+
 def without_value(error: click.NoSuchOption) -> click.NoSuchOption:
     """Return *error* without a value in the same argument, and without suggesting hidden options."""
     name = OPTION_NAME.match(error.option_name)
     options = [flag for flag in error.possibilities or () if flag not in HIDDEN_OPTIONS]
     return click.NoSuchOption(name[0] if name else "", possibilities=options, ctx=error.ctx)
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """A number of a kind and within limits."""
+
+    name = "number"
+
+    def __init__(self, kind: type[int] | type[float], lowest: float = -inf, highest: float = inf) -> None:
+        self._kind, self._lowest, self._highest = kind, lowest, highest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number that *value* is or spells."""
+        with suppress(ValueError):  # the message below names the value
+            number = self._kind(value)
+            if self._lowest <= number <= self._highest:
+                return number
+        noun = "a whole number" if self._kind is int else "a number"
+        limits = f" from {self._lowest:g}" * (self._lowest > -inf)
+        limits += f" to {self._highest:g}" if self._highest < inf else " on" * bool(limits)
+        raise click.BadParameter(f"must be {noun}{limits}, got {value!r}", ctx, param)
+
+
+class OneOf(click.Choice[str]):
+    """One of some words."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """Return what is said of any other word."""
+        words = cast(Sequence[str], self.choices)
+        return f"must be one of {', '.join(words)}, got {value!r}{did_you_mean(value, words)}"
 
 
 def option(flag: str, *more: str, **settings: Any) -> click.Option:
@@ -56,11 +106,11 @@ def option(flag: str, *more: str, **settings: Any) -> click.Option:
 
 
 DIALECT: dict[str, Any] = {"metavar": "NAME", "default": RECORDED.name, "help": f"One of {', '.join(DIALECTS)}."}
-CLASS: dict[str, Any] = {"metavar": "CLASS", "default": "active", "type": click.Choice(tuple(CLOSING_DATES))}
+CLASS: dict[str, Any] = {"metavar": "CLASS", "default": "active", "type": OneOf(tuple(CLOSING_DATES))}
 ACCOUNT_OPTIONS = (
     option("--pace", default=60, type=click.UNPROCESSED, help=f"Virtual seconds per second, or {', '.join(PACES)}."),
-    option("--seed", metavar="N", default=0, help="Ids, losses and names depend on it."),
-    option("--dialect", type=click.Choice(tuple(DIALECTS)), **DIALECT),
+    option("--seed", metavar="N", default=0, type=Number(int), help="Ids, losses and names depend on it."),
+    option("--dialect", type=OneOf(tuple(DIALECTS)), **DIALECT),
     option("--as-of", metavar="DATE", help="Begin on this date, and let the service end from there on."),
     option("--organization", "organization_class", **CLASS, help=f"With --as-of: {', '.join(CLOSING_DATES)}."),
 )
@@ -68,6 +118,8 @@ ACCOUNT_OPTIONS = (
 
 def create_fake(**settings: Any) -> FakeFineTuning:
     """Create a fake with *settings*; raise click's error if they do not fit."""
+    from ..fake.fake_fine_tuning import FakeFineTuning
+
     try:
         return FakeFineTuning(**settings)
     except FakeUsageError as error:

@@ -1,41 +1,18 @@
-"""`fake-fine-tuning demo`: a whole session against the fake, through the client, in the terminal."""
+"""`fake-fine-tuning demo`: a whole session against the fake, in the terminal."""
 
 from __future__ import annotations
 
 import io
 import sys
-import time
-from collections.abc import Sequence
-from datetime import timedelta
-from math import nan
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from fine_tuning_client import BadRequestError, FineTuningClient, FineTuningError, FineTuningJobResponse
-
-from ..domain.plan import Plan
-from ..fake.clients import API_KEY
-from ..fake.fake_fine_tuning import FakeFineTuning
 from .commands import Command
-from .output import STATUS_COLOURS, draw_chart, print_error
+from .output import print_error
 
 EXAMPLE = Path(__file__).with_name("bicycle_workshop.jsonl")
-MODEL = "gpt-4o-mini-2024-07-18"
 EPILOG = "Nothing leaves this machine. Exit codes: 0 the job succeeded, 1 it did not, 2 the file is unusable."
-
-SECONDS_PER_STEP = 2.0
-PLAN = Plan(queued=20, starting=20, seconds_per_step=SECONDS_PER_STEP)
-"""Queueing long enough to be seen, and starting not so long that one waits for it."""
-
-PACE = 60.0
-LONGEST_TRAINING_S = 4.0
-"""Real seconds: a larger file trains at a higher pace, so that nobody has to watch for long."""
-
-POLL_S = 0.08
 
 
 @click.command(cls=Command, epilog=EPILOG)
@@ -45,98 +22,21 @@ def command(file: Path) -> int:
 
     FILE.jsonl is a training file of at least 10 chats; by default the customers of a bicycle workshop.
     """
+    from rich.console import Console  # here, so that help is quick
+
+    from fine_tuning_client import BadRequestError, FineTuningError
+
+    from .demo_session import DemoOutput, run
+
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show the chart still shows the rest
+        sys.stdout.reconfigure(errors="replace")  # where a terminal cannot show the chart, one mark a dot
     try:
         return run(file, DemoOutput(Console()))
     except BadRequestError as error:
         return print_error(f"{file}: {error.body['error']['message']}")  # without the request's id
     except OSError as error:
+        if not error.filename:  # it was not the file
+            raise
         return print_error(f"{file}: {error.strerror or error}")
     except FineTuningError as error:  # for instance a configuration in this folder that cannot be read
         return print_error(error)
-
-
-def run(path: Path, output: DemoOutput) -> int:
-    """Run the session with the training file at *path*; return the exit code."""
-    # Without a terminal nobody watches, so nobody has to wait.
-    fake = FakeFineTuning(pace=PACE if output.is_live else "polls", plan=PLAN)
-    with fake.serving() as url, FineTuningClient("fake", base_url=url, api_key=API_KEY) as client:
-        file = client.upload_file(path)
-        output.item("fake", url, "a stateful twin of the API, on this machine")
-        output.item("uploaded", file.id, f"{file.filename}, {file.bytes:,} bytes")
-        start = time.perf_counter()
-        job = _train(fake, client, file.id, output)
-        if not job.is_completed():
-            error = job.error or {}
-            output.line(f"\n[red]{job.status}[/]  [bold]{escape(str(error.get('code')))}[/]")
-            output.line(escape(str(error.get("message"))))
-            return 1
-
-        output.metrics(client.result_metrics(job.id))
-        output.line("\n[dim]step   loss  checkpoint[/]")
-        for point in reversed(client.list_job_checkpoints(job.id)):
-            loss = point.metrics.get("train_loss", nan)
-            output.line(f"{point.step_number:>4}  {loss:5.3f}  {point.fine_tuned_model_checkpoint}")
-        age = timedelta(seconds=client.list_job_events(job.id, limit=1)[0].created_at - job.created_at)
-        output.line(f"\n[dim]{age} of virtual time in {time.perf_counter() - start:.1f} s. Your model:[/]")
-        output.line(f"[bold green]{job.fine_tuned_model}[/]")
-    return 0
-
-
-def _train(fake: FakeFineTuning, client: FineTuningClient, file_id: str, output: DemoOutput) -> FineTuningJobResponse:
-    """Create a job, and show how it gets on until it has ended."""
-    job = client.create_job(file_id, MODEL, suffix="demo")
-    output.item("created", job.id, job.model)
-    output.status(job, job.created_at)
-    with output.bar:
-        task = output.bar.add_task("", total=None, note="")
-        while not job.is_finished():
-            if output.is_live:
-                time.sleep(POLL_S)
-            status, job = job.status, client.retrieve_job(job.id)
-            event = client.list_job_events(job.id, limit=1)[0]
-            if job.status != status:
-                output.status(job, event.created_at)
-            if (data := event.data or {}).get("total_steps"):
-                step, steps = data["step"], data["total_steps"]
-                note = f"step {step}/{steps}  loss {data['train_loss']:.2f}"
-                output.bar.update(task, completed=step, total=steps, note=note)
-                # A training that would take too long to watch gets a higher pace.
-                pace = max(PACE, steps * SECONDS_PER_STEP / LONGEST_TRAINING_S)
-                if output.is_live and pace != fake.pace:
-                    fake.pace = pace
-    return job
-
-
-class DemoOutput:
-    """Writes a session to a console: lines, a chart, and in a terminal a live bar below the lines."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self.is_live = console.is_terminal
-        columns = (SpinnerColumn(), BarColumn(40), TextColumn("{task.fields[note]}"))
-        self.bar = Progress(*columns, console=console, transient=True, disable=not self.is_live)
-
-    def line(self, text: str) -> None:
-        """Write a line of markup; it is not broken, so that names in it can be copied."""
-        # No emoji: the text between two colons in a model's name must stay as it is.
-        self._console.print(text, soft_wrap=True, emoji=False, highlight=False)
-
-    def item(self, label: str, name: str, remark: str) -> None:
-        """Write the name of a thing."""
-        self.line(f"{label:<9} [bold]{escape(name)}[/]  [dim]{escape(remark)}[/]")
-
-    def status(self, job: FineTuningJobResponse, at: int) -> None:
-        """Write the new status that *job* has since *at*, in virtual Unix seconds."""
-        colour = STATUS_COLOURS.get(job.status, "default")
-        self.line(f"  [dim]{timedelta(seconds=at - job.created_at)}[/]  [{colour}]{job.status}[/]")
-
-    def metrics(self, rows: Sequence[dict[str, float | None]]) -> None:
-        """Write the last step's numbers, and draw the training loss over all steps."""
-        last = {name: value for name, value in rows[-1].items() if value is not None}
-        numbers = [f"{name} [bold]{value:.3f}[/]" for name, value in last.items() if name != "step"]
-        self.line(f"\nlast step {last['step']:.0f}: {', '.join(numbers)}\n\n  [dim]train_loss[/]")
-        losses = [row.get("train_loss") for row in rows]
-        for text in draw_chart(losses, f"step {rows[0]['step']:.0f}", f"{last['step']:.0f}"):
-            self.line(f"  [cyan]{text}[/]")

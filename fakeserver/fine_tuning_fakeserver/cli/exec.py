@@ -7,15 +7,16 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from ..fake.clients import API_KEY
-from ..fake.fake_fine_tuning import FakeFineTuning
 from .commands import ACCOUNT_OPTIONS, Command, create_fake
 from .output import print_error
+
+if TYPE_CHECKING:
+    from ..fake.fake_fine_tuning import FakeFineTuning
 
 NOT_FOUND, KILLED = 127, 128
 """What a shell returns for an unknown command, and adds to the number of the signal that ended one."""
@@ -62,6 +63,8 @@ def command(words: Sequence[str], **account: Any) -> int:
 
 def _variables(fake: FakeFineTuning) -> dict[str, str]:
     """Return the fake's address under every name that leads to a service, so that no real key leads to a real one."""
+    from ..fake.clients import API_KEY
+
     url = urlsplit(fake.base_url)
     return {
         "OPENAI_BASE_URL": fake.base_url,

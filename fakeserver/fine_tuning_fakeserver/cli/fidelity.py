@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from ..evidence import KINDS
-from ..web import documents
 from .commands import Command
 from .output import print_error
 
@@ -24,6 +23,8 @@ EPILOG = f"\b\n{MEANINGS}\n\nExit codes: 0 success, 2 the file does not exist or
 @click.option("--markdown", "page", type=click.Path(path_type=Path), help="Write the table of routes into a file.")
 def command(as_json: bool, page: Path | None) -> int:
     """Show which evidence backs the fake's responses."""
+    from ..web import documents  # here, so that help is quick
+
     if page:
         try:
             page.write_text(fill_table(page.read_text()))
@@ -42,6 +43,8 @@ def command(as_json: bool, page: Path | None) -> int:
 
 def fill_table(text: str) -> str:
     """Return *text* with the table of routes between its markers; raise ValueError if it does not have them once."""
+    from ..web import documents
+
     table = documents.markdown()
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
     filled, count = pattern.subn(lambda match: match[1] + table + match[2], text)

@@ -11,41 +11,44 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import urlsplit
 
 import click
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fine_tuning_formats.secret_rules import redact_known, redact_query
 
-from ..domain.dialects import dialect_named
-from ..fake.clients import API_KEY
-from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from ..web.access import Access, HostGuard, new_access
-from ..web.dialect_adapter import base_url_for
-from ..web.server import REQUEST_TIMEOUT_S, Server, bind, config, is_local, url_of
-from .commands import ACCOUNT_OPTIONS, Command, create_fake, option
+from ..web import REQUEST_TIMEOUT_S
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option
 from .output import print_error, print_note
+from .serve_log import address_for_others, show_logs
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ..fake.fake_fine_tuning import FakeFineTuning
+    from ..web.access import Access
 
 EPILOG = """\
-The first line on stdout is the base URL; from then on the server responds. Two lines to paste into a shell follow, with
---webhook a third: its secret. Requests are logged to stderr. Ctrl-C stops the server, with exit code 0.
+The first line on stdout is the base URL; from then on the server responds. Lines to paste into a shell follow: address
+and key, with --webhook its secret, and NO_PROXY. Requests, and webhooks that cannot be delivered, are logged to stderr.
+Ctrl-C stops the server, with exit code 0.
 
 \b
   60       a minute passes each second; any positive number will do
-  polls    a job moves to its next status when it is retrieved
+  polls    when a job is retrieved, time moves to its next status, for every
+           job of the account
   manual   time stands still until POST /_fake/clock/advance
   instant  a created job is finished at the next request
 """
 
-SECONDS = click.FloatRange(min=0, min_open=True)
 TIMEOUT_HELP = "Close connections on which a request, or the next piece of its body, takes longer."
 
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
-    option("--port", "-p", metavar="PORT", default=4355, type=click.IntRange(0, 65535), help="0: a free port."),
+    option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
@@ -63,7 +66,7 @@ OPTIONS = (
         metavar="ADDRESSES",
         help="Proxies whose X-Forwarded-For is believed; otherwise nobody's is.",
     ),
-    option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=SECONDS, help=TIMEOUT_HELP),
+    option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
@@ -80,6 +83,9 @@ def command(
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
+    from ..web.access import new_access
+    from ..web.server import bind, is_local
+
     context = click.get_current_context()
     if "*" in (forwarded_allow_ips or ""):
         # then whatever a client claims to be would be believed, since proxies only add to it
@@ -93,7 +99,9 @@ def command(
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
-        return print_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
+        # without the address, which Python adds
+        reason = str(error.strerror or error).partition(" (while ")[0]
+        return print_error(f"cannot listen on {host} port {port}: {reason}")
     with listener:
         try:
             access = new_access(is_local(listener), allowed_hosts, control_token)
@@ -104,6 +112,10 @@ def command(
 
 
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:
+    from ..web.access import HostGuard
+    from ..web.server import Server, config
+
+    show_logs(quiet)
     app: ASGIApp = HostGuard(fake.asgi_app, access)
     if not quiet and sys.stderr is not None:
         app = AccessLog(fake, app, sys.stderr)
@@ -121,19 +133,22 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
 
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access) -> None:
+    from ..web.server import url_of
+
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    dialect = dialect_named(fake.settings.dialect)
-    variable, path = dialect.http.base_url_variable
-    exports = {variable: url.removesuffix("/v1") + path, dialect.http.key_variable: API_KEY}
+    with fake.reached_at(url):
+        base_url, exports = fake.base_url, fake.env
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
-    lines = (f"export {name}={shlex.quote(value)}" for name, value in exports.items())
-    print(base_url_for(url, dialect), *lines, sep="\n", flush=True)
+    names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last
+    print(base_url, *(f"export {name}={shlex.quote(exports[name])}" for name in names), sep="\n", flush=True)
 
     if not access.is_local:
         clients = "clients with the token" if access.control_token else "nobody without --control-token"
         print_note(f"warning: {listener.getsockname()[0]} lets other machines in; control (/_fake) accepts {clients}")
+        others_url = urlsplit(base_url)._replace(netloc=address_for_others(listener)).geturl()
+        print_note(f"other machines reach it at {others_url}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         print_note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")

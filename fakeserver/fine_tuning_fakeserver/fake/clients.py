@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..account.world import World
 from ..usage_errors import FakeUsageError
@@ -110,12 +111,13 @@ class Clients:
         style = self._world.account.dialect.http
         variable, path = style.base_url_variable
         address = self.base_url.removesuffix(style.root) + path
+        host = str(urlsplit(address).hostname)
         no_proxy: dict[str, str] = {}
         for name in ("NO_PROXY", "no_proxy"):
             hosts = os.environ.get(name, "")
             # a star bypasses proxies for all hosts already, and some clients ignore one that is not alone
             has_star = "*" in (host.strip() for host in hosts.split(","))
-            no_proxy[name] = "*" if has_star else ",".join(filter(None, ["127.0.0.1", hosts]))
+            no_proxy[name] = "*" if has_star else ",".join(filter(None, [host, hosts]))
         return {variable: address, style.key_variable: API_KEY, **no_proxy}
 
     def openai(self, **options: Any) -> OpenAI:

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, get_args
 
 from ..domain.dialects.dialect import RECORDED
+from . import AUTO
 from .compare import Comparison, Verdict, compare
 from .inferred_state import infer_state
 from .missing_bodies import BodyReconstructor
@@ -30,9 +31,6 @@ FAULTS = frozenset({403, 408, 409, 429, 500, 502, 503, 504})
 
 LEFT_OUT = "x-fine-tuning-cassette"
 """A header of answers in our own cassettes that have digests in place of training data."""
-
-AUTO = "auto"
-"""The dialect of each exchange's date."""
 
 # Since when a dialect is what was recorded: the first days of the recordings that show it.
 SINCE = (

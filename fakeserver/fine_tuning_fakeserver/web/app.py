@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fine_tuning_formats.secret_rules import redact_headers, redact_query
+from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
 from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, retry_after_seconds
@@ -323,5 +324,6 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
         log.error("%s: %s", operation.name, refusal.message)
         return response.error_response(refusal, operation.group)
     # a bug of the fake: loud here, and a 500 there
-    log.error("fake-fine-tuning has a bug: %s %s", request.scope["method"], request.scope["path"], exc_info=error)
+    target = printable(f"{request.scope['method']} {request.scope['path']}")
+    log.error("fake-fine-tuning has a bug: %s", target, exc_info=error)
     return response.error_response(internal(f"{type(error).__name__}: {error}"), operation.group)

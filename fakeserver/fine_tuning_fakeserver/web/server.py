@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import struct
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from fine_tuning_formats.text import is_loopback
 
 from ..clock import steady
+from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 from .response import usage_error_response
@@ -27,9 +29,6 @@ log = logging.getLogger("fine_tuning_fakeserver")
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
-
-REQUEST_TIMEOUT_S = 30.0
-"""Default of how many real seconds a request may take to come."""
 
 QUEUED_AT_MOST = 256
 """How many connections may wait to be accepted."""
@@ -193,6 +192,13 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     Raises:
         OSError: the address is taken or is not this machine's.
     """
+    try:
+        # To the system an empty one, perhaps a variable that is not set, would be all addresses.
+        is_name = bool(host.encode("idna")) and "\0" not in host
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        raise OSError(errno.EADDRNOTAVAIL, f"host must be an address or a name, got {host!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = Listener(fileno=socket.create_server((host, port), family=family, backlog=QUEUED_AT_MOST).detach())
     # Head and body of an answer go out one after the other: without this the second waits 40 ms for the client's ACK.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S
@@ -13,6 +16,8 @@ from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
 
 if TYPE_CHECKING:
     import httpx
+
+log = logging.getLogger("fine_tuning_fakeserver")
 
 ANSWER_WITHIN_S = 10.0
 """How long a target may take (inferred: the guide says "a few seconds")."""
@@ -95,6 +100,19 @@ class WebhookSender:
 
 
 def _attempt(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt:
+    """Send a delivery once; log what came of it if it was not taken."""
+    attempt = _post(client, delivery)
+    if not attempt.succeeded:
+        target = urlsplit(delivery.endpoint.url or "")
+        at = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"  # without what may be secret
+        reason = attempt.error or f"answered {attempt.status}"
+        again = replace(delivery, attempts=(*delivery.attempts, attempt)).next_attempt_at
+        then = "given up" if again is None else f"again in {again - attempt.at:g} virtual seconds"
+        log.info("webhook %s of %s not delivered to %s: %s; %s", delivery.type, delivery.job, at, reason, then)
+    return attempt
+
+
+def _post(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt:
     import httpx
 
     at, sent_at = delivery.next_attempt_at or delivery.due_at, int(real_now())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver.cli.output import draw_chart, draw_line
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50)
 
 
@@ -41,22 +42,33 @@ def test_what_is_not_finite_is_a_gap() -> None:
 @pytest.mark.parametrize("values", [[], [1.0], [nan, nan], [nan, 2.0]])
 def test_nothing_to_draw(values: list[float]) -> None:
     """Without two numbers there is no chart."""
-    assert draw_chart(values, "1", "9", width=10, height=3) == []
+    assert draw_chart(values, "1", "9", columns=20, height=3) == []
 
 
-@given(NUMBERS, st.integers(2, 40), st.integers(2, 8))
-def test_it_keeps_to_its_size(values: list[float], width: int, height: int) -> None:
-    """A chart has as many rows as asked for and two for the axis, and no line is wider than the axis."""
-    lines = draw_chart(values, "1", "9", width, height)
+@given(st.lists(FINITE, min_size=2, max_size=50), st.integers(30, 120), st.integers(2, 8))
+def test_it_keeps_to_its_size(values: list[float], columns: int, height: int) -> None:
+    """A chart of any finite numbers has as many rows as asked for and two for the axis, and fits into the columns."""
+    lines = draw_chart(values, "step 1", "90", columns, height)
 
     assert len(lines) == height + 2
-    assert max(map(len, lines)) == len(lines[-2])
+    assert max(map(len, lines)) == len(lines[-2]) <= columns
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_it_fills_a_narrow_terminal(columns: int) -> None:
+    """A chart of losses is as wide as a narrow terminal, and at most 64 characters beside its labels."""
+    assert len(draw_chart([3.5, 0.5], "step 1", "90", columns)[-2]) == min(columns, 4 + 2 + 64)
+
+
+def test_there_is_no_chart_without_room() -> None:
+    """Where the axis has no room for its two texts, there is no chart."""
+    assert draw_chart([3, 0], "step 1", "90", columns=12) == []
 
 
 @given(NUMBERS)
 def test_the_labels_are_the_extremes(values: list[float]) -> None:
     """The highest value labels the top row, the lowest the bottom one."""
-    lines = draw_chart(values, "1", "9", width=20, height=4)
+    lines = draw_chart(values, "1", "9", columns=40, height=4)
 
     assert lines[0].split("┤")[0].strip() == f"{max(values):.2f}"
     assert lines[3].split("┤")[0].strip() == f"{min(values):.2f}"

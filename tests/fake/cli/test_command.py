@@ -16,12 +16,14 @@ import pytest
 
 from fine_tuning_fakeserver import cli
 from fine_tuning_fakeserver.cli import commands, main, serve
+from recorded_session import session, write
 from serve_process import COMMAND, LONGEST_S
 from snapshots import assert_snapshot
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 JOBS = import_module("fine_tuning_fakeserver.cli.jobs").command
-CLIENT, SERVER = "fine_tuning_client", "uvicorn"
+CLIENT, SERVER, FAKE = "fine_tuning_client", "uvicorn", "fine_tuning_fakeserver.web.app"
+HEAVY = {CLIENT, SERVER, FAKE, "httpx", "pydantic", "rich"}
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
@@ -44,7 +46,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def create_fake(**settings: Any) -> None:
         told.update(settings)
 
-    monkeypatch.setattr(serve, "bind", bind)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
     monkeypatch.setattr(serve, "create_fake", create_fake)
     for parameter in serve.OPTIONS:
         if parameter.envvar:
@@ -55,27 +57,26 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "code", "modules"),
     [
-        (["--help"], 0, set()),
-        (["jobs", "--help"], 0, set()),
-        (["jobs", "create", "--help"], 0, set()),
-        (["jobs", "show", "a/b", "--provider", "fake"], 2, {CLIENT}),
-        (["serve", "--help"], 0, {SERVER}),
-        (["serve", "--port", "0", "--host", "192.0.2.1"], 2, {SERVER}),
-        (["exec", "--help"], 0, {SERVER}),
+        ("--help", 0, []),
+        ("jobs create --help", 0, []),
+        *((f"{name} --help", 0, []) for name in cli.COMMANDS),
+        ("serve --port http", 2, []),
+        ("jobs show a/b --provider fake", 2, [CLIENT, "httpx", "rich"]),
+        ("serve --port 0 --host 192.0.2.1", 2, [SERVER, FAKE, "pydantic"]),
     ],
     ids=str,
 )
-def test_commands_import_what_they_need(words: list[str], code: int, modules: set[str]) -> None:
-    """Help of `jobs` imports neither client nor server, `jobs` no server, and `serve` no client."""
+def test_commands_import_what_they_need(words: str, code: int, modules: list[str]) -> None:
+    """Help and wrong usage take none of the heavy modules, `jobs` no server, and `serve` no client."""
     program = (
         "import sys\n"
         "from fine_tuning_fakeserver.cli import main\n"
-        f"assert main({words}) == {code}\n"
-        f"print('\\n', *sorted({{'{CLIENT}', '{SERVER}'}} & set(sys.modules)))"
+        f"assert main({words.split()}) == {code}\n"
+        f"print('\\n', *({HEAVY} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert set(done.stdout.splitlines()[-1].split()) <= modules
+    assert set(done.stdout.splitlines()[-1].split()) <= set(modules)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,15 +130,18 @@ def test_short_help_is_the_commands_own() -> None:
     ("words", "said"),
     [
         (["train"], "unknown command; expected one of: serve, exec, jobs, "),
-        (["serve", "--port", "99999"], "99999 is not in the range"),
-        (["serve", "--port", "-1"], "-1 is not in the range"),
-        (["serve", "--port", "http"], "'http' is not a valid integer"),
+        (["serve", "--port", "99999"], "--port must be a whole number from 0 to 65535, got '99999'"),
+        (["serve", "--port", "-1"], "--port must be a whole number from 0 to 65535, got '-1'"),
+        (["serve", "--port", "http"], "--port must be a whole number from 0 to 65535, got 'http'"),
         (["serve", "--pace", "fast"], "'fast'"),
         (["serve", "--pace", "0"], "pace"),
-        (["serve", "--seed", "1.5"], "'1.5' is not a valid integer"),
+        (["serve", "--seed", "1.5"], "--seed must be a whole number, got '1.5'"),
         (["serve", "--seed", "9" * 30], "seed"),
-        (["serve", "--dialect", "klingon"], "'klingon' is not one of"),
-        (["serve", "--organization", "old"], "'old' is not one of"),
+        (["serve", "--dialect", "klingon"], "--dialect must be one of openai-2025-09, "),
+        (["serve", "--dialect", "azure"], "got 'azure' (did you mean 'azure-2025'?)"),
+        (["serve", "--organization", "old"], "--organization must be one of new, inactive, active, got 'old'"),
+        (["serve", "--host", ""], "cannot listen on  port 4355: host must be an address or a name, got ''"),
+        (["serve", "--host", "ü..b"], "host must be an address or a name, got 'ü..b'"),
         (["serve", "--as-of", "soon"], "'soon'"),
         (["serve", "--webhook", "nowhere"], "nowhere"),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
@@ -157,6 +161,42 @@ def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[
     assert shown.out == ""
     assert "sk-secret" not in shown.err
     assert "extra" not in shown.err
+
+
+HOSTILE = "\x1b[2J\u202e\u200b\x85\u2028\nx"
+ESCAPED = r"\x1b[2J\u202e\u200b\x85\u2028\nx"
+OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--organization", "--webhook")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *((["serve", option, HOSTILE], ESCAPED) for option in OPTIONS),
+        (["serve", f"--{HOSTILE}"], "No such option"),
+        (["exec", "--pace", HOSTILE, "--", "x"], ESCAPED),
+        (["exec", "--", HOSTILE], ESCAPED),
+        (["exec", HOSTILE], "not shown"),
+        (["demo", HOSTILE], ESCAPED),
+        (["verify", HOSTILE], ESCAPED),
+        (["fidelity", "--markdown", HOSTILE], ESCAPED),
+        (["jobs", "list", "--provider", HOSTILE], ESCAPED),
+        (["jobs", "list", "--limit", HOSTILE], ESCAPED),
+        (["jobs", "create", HOSTILE, "--model", "m", "--base-url", "http://127.0.0.1:9/v1"], ESCAPED),
+        ([HOSTILE], "unknown command"),
+    ],
+    ids=lambda words: " ".join(words[0]).encode("unicode_escape").decode(),
+)
+def test_a_terminal_obeys_no_argument(
+    words: tuple[list[str], str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An argument that is quoted in an error stays on one line, with what a terminal would obey escaped."""
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+
+    assert main(words[0]) in (2, 127)
+    out, err = capsys.readouterr()
+    assert words[1] in err.splitlines()[-1]
+    assert out == ""
+    assert [line for line in err.splitlines() if not line.isprintable()] == []
 
 
 def test_defaults(settings: dict[str, Any]) -> None:
@@ -224,7 +264,39 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("FAKE_FINE_TUNING_SEED", "many")
 
     assert main(["serve"]) == 2
-    assert "FAKE_FINE_TUNING_SEED" in capsys.readouterr().err.splitlines()[-1]
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "Error: FAKE_FINE_TUNING_SEED must be a whole number, got 'many'"
+
+
+OUTPUTS = ["fidelity", "demo", "serve --help", "verify ."]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", OUTPUTS)
+def test_a_stdout_that_takes_nothing(words: str, tmp_path: Path) -> None:
+    """Where stdout is full, that is one line and exit code 1; where its reader is gone, there is no word."""
+    write(tmp_path, "vcr.yaml", session())
+    command = [COMMAND, *words.split()]
+    with open("/dev/full", "w") as full:
+        failed = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    read, pipe = os.pipe()
+    os.close(read)
+    gone = subprocess.run(command, cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    os.close(pipe)
+
+    assert (failed.returncode, failed.stderr) == (1, "fake-fine-tuning: [Errno 28] No space left on device\n")
+    assert (gone.returncode, gone.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [*OUTPUTS, "jobs create --help"])
+def test_any_encoding_will_do(words: str, tmp_path: Path) -> None:
+    """What the encoding of stdout lacks is replaced."""
+    write(tmp_path, "vcr.yaml", session())
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([COMMAND, *words.split()], cwd=tmp_path, env=environ, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +306,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(import_module("fine_tuning_fakeserver.cli.demo"), "run", interrupted)
+        patch.setattr(import_module("fine_tuning_fakeserver.cli.demo_session"), "run", interrupted)
         assert main(["demo"]) == 130
     with monkeypatch.context() as patch:
         patch.setattr(cli, "import_module", interrupted)

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.cli import demo, main
+from fine_tuning_fakeserver.cli import demo, demo_session, main
 from serve_process import LONGEST_S
 
 pytestmark = pytest.mark.slow
@@ -44,12 +44,14 @@ def test_a_session_ends_with_the_model() -> None:
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a terminal there is a live bar with step and loss, within 80 columns."""
-    monkeypatch.setattr(demo, "POLL_S", 0.02)
-    monkeypatch.setattr(demo, "PACE", 500.0)
-    monkeypatch.setattr(demo, "LONGEST_TRAINING_S", 0.2)
+    monkeypatch.setattr(demo_session, "POLL_S", 0.02)
+    monkeypatch.setattr(demo_session, "PACE", 500.0)
+    monkeypatch.setattr(demo_session, "LONGEST_TRAINING_S", 0.2)
     out = StringIO()
 
-    assert demo.run(demo.EXAMPLE, demo.DemoOutput(Console(file=out, force_terminal=True, width=80))) == 0
+    assert (
+        demo_session.run(demo.EXAMPLE, demo_session.DemoOutput(Console(file=out, force_terminal=True, width=80))) == 0
+    )
     assert "━" in out.getvalue()
     assert "/90  loss " in out.getvalue()
 
@@ -104,9 +106,35 @@ def test_a_configuration_that_cannot_be_read(
 def test_names_are_shown_as_they_are() -> None:
     """A name that looks like markup or an emoji is shown letter by letter."""
     out = StringIO()
-    demo.DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
+    demo_session.DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
 
     assert out.getvalue() == "uploaded  file-[bold]1  :smile:.jsonl\n"
+
+
+def test_a_terminal_obeys_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file's name and the words of its rows are printed, with what a terminal would obey escaped."""
+    path = tmp_path / "\x1b[31m\u202e[bold].jsonl"
+    row = {"messages": [{"role": "\x1b[2J\u200b", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    path.write_text(f"{json.dumps(row)}\n" * 10)
+
+    assert main(["demo", str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert r"\x1b[31m\u202e[bold].jsonl, " in shown
+    assert r"value '\x1b[2J\u200b'" in shown
+    assert [line for line in shown.splitlines() if not line.isprintable()] == []
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_it_fits_the_terminal(width: int) -> None:
+    """The chart, and what is said of a thing, is as wide as the terminal at most."""
+    out = StringIO()
+    rows: list[dict[str, float | None]] = [{"step": step, "train_loss": 1.0 / step} for step in range(1, 91)]
+    output = demo_session.DemoOutput(Console(file=out, width=width))
+    output.item("fake", "http://127.0.0.1:65535/v1", "a stateful twin of the API, on this machine")
+    output.metrics(rows)
+
+    assert max(map(len, out.getvalue().splitlines())) <= width
+    assert "└──" in out.getvalue()
 
 
 def test_any_stdout_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

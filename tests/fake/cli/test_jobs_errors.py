@@ -75,12 +75,15 @@ def test_errors_in_our_own_words(run: Run) -> None:
 
 USAGE = [
     (["create", "train.jsonl"], "--model"),
-    (["create", "train.jsonl", *MODEL, "--method", "magic"], "'magic' is not one of"),
+    (
+        ["create", "train.jsonl", *MODEL, "--method", "magic"],
+        "--method must be one of supervised, dpo, reinforcement, got 'magic'",
+    ),
     (["create", "train.jsonl", *MODEL, "--n-epochs", "51"], "n_epochs"),
     (["create", "train.jsonl", "--model", " "], "model must be a non-empty string"),
     (["create", ".", *MODEL], ".: Is a directory"),
     (["create", "x" * 300, *MODEL], "there is no file"),
-    (["list", "--limit", "0"], "0 is not in the range"),
+    (["list", "--limit", "0"], "--limit must be a whole number from 1 on, got '0'"),
     (["list", f"-k{KEY}"], "-k"),
     (["--token", KEY, "list"], "--token"),
     (["list", f"--token {KEY}"], "--token"),
@@ -96,8 +99,8 @@ USAGE = [
     (["show", "a/b"], "'a/b'"),
     (["show", ""], "job_id must be a non-empty string"),
     (["show", "\udcff"], "surrogates not allowed"),
-    (["wait", "ftjob-1", "--timeout", "-1"], "-1.0 is not in the range"),
-    (["wait", "ftjob-1", "--timeout", "nan"], "timeout must be a number of seconds"),
+    (["wait", "ftjob-1", "--timeout", "-1"], "--timeout must be a number from 0 on, got '-1'"),
+    (["wait", "ftjob-1", "--timeout", "nan"], "--timeout must be a number from 0 on, got 'nan'"),
     (["list", "--provider", "nobody"], "'nobody'"),
     (["list", "--base-url", "localhost:1"], "the base URL must look like https://host/v1"),
     (["list", "--base-url", f"https://me:{KEY}@host/v1"], "without password or query"),
@@ -199,6 +202,14 @@ def test_a_job_that_is_not_there(jobs: Jobs) -> None:
         assert done.err.startswith(
             f"fake-fine-tuning jobs {verb}: openai answered 404: Could not find fine tune: ftjob-"
         )
+
+
+def test_an_unknown_job_is_looked_for_where_it_was(server: FakeFineTuning, run: Run) -> None:
+    """Where a job is unknown, one is told how to list those of the same service."""
+    given = ("--provider", "fake", "--base-url", server.base_url)
+
+    for words in (("show", "ftjob-none", *given), (*given, "cancel", "ftjob-none")):
+        assert run(*words).err.endswith(f"; look with: fake-fine-tuning jobs list {' '.join(given)}\n")
 
 
 def test_a_key_that_is_not_accepted(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from io import StringIO
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ def test_any_text_becomes_printable(value: object) -> None:
     assert cell_text(value).isprintable()
 
 
-@given(st.text().filter(str.isprintable).filter(bool))
+@given(st.text(st.characters(max_codepoint=0x2FF)).filter(str.isprintable).filter(bool))
 def test_printable_text_stays_as_it_is(text: str) -> None:
     """What can be printed is not touched."""
     assert cell_text(text) == text
@@ -36,6 +37,33 @@ def test_a_row_is_a_line_of_as_many_cells(cells: list[object]) -> None:
 
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().count("\t") == len(cells) - 1
+
+
+class Terminal(StringIO):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+def test_wide_letters_are_counted_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal columns stay aligned beside letters that take two columns each."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Terminal()
+    Writer(out).table(("NAME", "N"), [("日本", 1), ("four", 2), ("Zürich", 3)])
+
+    assert out.getvalue().splitlines() == ["NAME    N", "日本    1", "four    2", "Zürich  3"]
+
+
+@given(st.lists(st.text().filter(lambda text: text.strip()), min_size=1, max_size=4), st.lists(st.integers(0, 90)))
+def test_a_row_in_a_terminal_loses_nothing(cells: list[str], widths: list[int]) -> None:
+    """However many lines a row takes in a terminal, only spaces at their ends are missing."""
+    out = Terminal()
+    writer = Writer(out)
+    writer.row(cells, widths[: len(cells)], fg="red")
+
+    assert "".join(click.unstyle(out.getvalue()).split()) == "".join("".join(map(cell_text, cells)).split())
 
 
 @given(st.floats())

@@ -214,6 +214,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "200")
 
     def lines(*words: str) -> list[str]:
         with redirect_stdout(Terminal()) as shown:
@@ -224,7 +225,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 def test_columns_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
-    """In a terminal there are columns and colours, and a line is never broken or cut."""
+    """In a terminal there are columns and colours."""
     succeeded, running = jobs.job("succeeded", suffix="a" * 60), jobs.job("running")
     heading, first, second = terminal("list")
 
@@ -232,6 +233,38 @@ def test_columns_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -
     assert first.startswith(f"{running}  \x1b[36mrunning\x1b[0m    2023-11-14T")
     assert second.startswith(f"{succeeded}  \x1b[32msucceeded\x1b[0m  2023-11-14T")
     assert second.endswith(next(job["fine_tuned_model"] for job in jobs.fake.jobs if job["id"] == succeeded))
+
+
+@pytest.mark.parametrize(("columns", "lines_each"), [(80, 2), (60, 3), (40, 3)])
+def test_a_list_in_a_narrow_terminal(
+    columns: int, lines_each: int, jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a narrow terminal what does not fit beside goes below, aligned from job to job, and no name is broken."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    ids = [jobs.job("succeeded", suffix="mine"), jobs.job("running")]
+    models = [job["fine_tuned_model"] or job["model"] for job in jobs.fake.jobs]
+    lines = terminal("list")
+
+    assert len(lines) == 3 * lines_each
+    assert [line.split()[0] for line in lines[::lines_each]] == ["ID", *reversed(ids)]
+    assert [line for line in lines if len(line) > columns] == [f"  {model}" for model in models if len(model) > columns]
+    assert [line.split()[-1] for line in lines[lines_each - 1 :: lines_each]] == ["MODEL", *models]
+
+
+@pytest.mark.parametrize("words", ["show", "events", "checkpoints", "metrics"])
+@pytest.mark.parametrize("columns", [80, 60])
+def test_results_fit_a_narrow_terminal(
+    words: str, columns: int, jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members, messages, metrics and charts are broken at spaces where they are wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    job_id = jobs.job("succeeded", metadata={"note": "a long remark " * 20})
+    lines = terminal(words, job_id)
+
+    assert [line for line in lines if len(line) > columns] == []
+    assert " ".join(lines).count("remark") == (20 if words == "show" else 0)
 
 
 def test_words_of_the_service_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:

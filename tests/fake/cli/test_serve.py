@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Generator
+from contextlib import suppress
 from io import StringIO
 from urllib.parse import urlsplit
 
 import httpx
+import openai
 import pytest
 from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.cli import serve_log
 from fine_tuning_fakeserver.cli.serve import AccessLog
+from fine_tuning_fakeserver.cli.serve_log import address_for_others
 from fine_tuning_fakeserver.web.in_process import transport
-from serve_process import KEY, end, line, started
+from fine_tuning_fakeserver.web.server import bind
+from serve_process import ENVIRON, KEY, end, line, started
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +34,7 @@ pytestmark = pytest.mark.slow
 def server() -> Generator[tuple[str, list[str]], None, None]:
     """A quiet server: its base URL, and the lines of stdout after it."""
     with started("--port", "0", "--pace", "polls", "--seed", "7", "-q") as process:
-        url, *exports = (line(process.stdout) for _ in range(3))
+        url, *exports = (line(process.stdout) for _ in range(5))
         yield url, exports
         process.send_signal(signal.SIGINT)
         errors = end(process)
@@ -43,15 +51,27 @@ def test_the_first_line_is_the_base_url(server: tuple[str, list[str]]) -> None:
 
 
 def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
-    """A shell that is given the export lines has the two variables that SDKs read, and the key is accepted."""
+    """A shell that is given the export lines has the variables that SDKs read, and the key is accepted."""
     url, exports = server
-    script = "\n".join([*exports, 'echo "$OPENAI_BASE_URL $OPENAI_API_KEY"'])
+    script = "\n".join([*exports, 'echo "$OPENAI_BASE_URL $OPENAI_API_KEY $NO_PROXY $no_proxy"'])
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    exported, key = done.stdout.split()
+    exported, key, *unproxied = done.stdout.split()
 
     assert exported == url
+    assert [hosts.split(",")[0] for hosts in unproxied] == ["127.0.0.1"] * 2
     answer = httpx.get(f"{url}/models", headers={"authorization": f"Bearer {key}"}, trust_env=False)
     assert answer.status_code == 200
+
+
+def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
+    """A client in a shell that was given the export lines reaches the server, whatever proxy is set there."""
+    _, exports = server
+    program = "import openai; print(openai.OpenAI(max_retries=0).fine_tuning.jobs.list().data)"
+    script = "\n".join([*exports, shlex.join([sys.executable, "-c", program])])
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    done = subprocess.run(["sh", "-c", script], env={**ENVIRON, **nowhere}, capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_the_flags_reach_the_account(server: tuple[str, list[str]]) -> None:
@@ -143,10 +163,61 @@ def test_other_machines_are_warned_of() -> None:
         errors = end(process)
 
     assert url.startswith("http://127.0.0.1:")
-    assert errors.startswith(
-        "warning: 0.0.0.0 lets other machines in; control (/_fake) accepts nobody without --control-t"
+    warned, others = errors.splitlines()
+    assert warned == (
+        "warning: 0.0.0.0 lets other machines in; control (/_fake) accepts nobody without --control-token"
     )
-    assert errors.count("\n") == 1
+    assert others.startswith("other machines reach it at http://")
+    assert others.endswith(f":{httpx.URL(url).port}/v1")
+    assert "//0.0.0.0:" not in others
+
+
+def test_the_address_for_others_is_this_machines() -> None:
+    """The address that is told to others is one of this machine's own; one that was chosen stays as it is."""
+    with bind("0.0.0.0") as everywhere, bind() as here:
+        told, port = address_for_others(everywhere).rsplit(":", 1)
+        assert address_for_others(here) == f"127.0.0.1:{here.getsockname()[1]}"
+    with suppress(socket.gaierror), socket.create_server((told, 0)) as again:  # a name that only others know
+        assert again.getsockname()[0] != "0.0.0.0"
+    assert int(port) > 0
+
+
+def test_without_a_network_others_are_told_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no way leads to other machines, they are told the machine's name."""
+
+    def connect(self: socket.socket, address: object) -> None:
+        raise OSError("Network is unreachable")
+
+    with bind("0.0.0.0") as listener:
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        assert address_for_others(listener) == f"{socket.gethostname()}:{listener.getsockname()[1]}"
+
+
+def test_a_webhook_that_nobody_takes_is_logged() -> None:
+    """A webhook that is not delivered is a line: event, job, target without its query, reason, next attempt."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        target = f"http://127.0.0.1:{gone.getsockname()[1]}/hook"
+    arguments = ("--port", "0", "--pace", "10000", "--webhook", f"{target}?token=secret")
+    with started(*arguments) as process:
+        url = line(process.stdout)
+        client = openai.OpenAI(base_url=url, api_key="any")
+        file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+        job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+        told = next(text for _ in range(9) if "webhook" in (text := line(process.stderr)))
+        process.terminate()
+
+    _, said = told.split(" ", 1)
+    begin = f"webhook fine_tuning.job.failed of {job.id} not delivered to {target}: ConnectError: "
+    assert said.startswith(begin)
+    assert said.endswith("; again in 10 virtual seconds")
+
+
+def test_logs_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log record cannot make a terminal do anything, nor look like another one."""
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "bug: %s", ("\x1b[2J\u202e",), None)
+    serve_log.NoteHandler().handle(record)
+
+    assert capsys.readouterr().err == "bug: \\x1b[2J\\u202e\n"
 
 
 def test_the_token_is_given_on_the_command_line() -> None:

@@ -48,6 +48,21 @@ def test_long_values_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert max(map(len, capsys.readouterr().out.splitlines())) < 400
 
 
+def test_a_terminal_obeys_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of files and members are printed with what a terminal would obey escaped, a row a line."""
+    folder = tmp_path / "\x1b[31m\u202e\n"
+    folder.mkdir()
+    odd = Exchange("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": {"\x1b[2J\n": 1}}).encode())
+    write(folder, "proxy.json", [odd])
+    (folder / "other.json").write_text("{}")
+
+    assert main(["verify", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == rf"{tmp_path}/\x1b[31m\u202e\n/proxy.json"
+    assert err.startswith(rf"passed over: {tmp_path}/\x1b[31m\u202e\n/other.json: ")
+    assert [line for line in (out + err).splitlines() if not line.isprintable()] == []
+
+
 def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--json` prints one document: recordings with their rows, what was passed over, totals."""
     write(tmp_path, "proxy.json", [MODEL, session()[0]])

@@ -61,7 +61,12 @@ class Context:
 
     def command_line(self, *words: str) -> str:
         """Return the command that does something else with the same service."""
-        return shlex.join(["fake-fine-tuning", "jobs", *words, *self.service])
+        return command_line(*words, *self.service)
+
+
+def command_line(*words: str) -> str:
+    """Return a command of `jobs` as it is typed."""
+    return shlex.join(["fake-fine-tuning", "jobs", *words])
 
 
 class JobsCommand(Command):
@@ -96,8 +101,12 @@ class JobsCommand(Command):
         except ft.WaitTimeout as error:
             return print_error(error, TIMED_OUT)
         except ft.FineTuningError as error:
-            is_absent_fake = provider == "fake" and isinstance(error, ft.APIConnectionError)
-            return print_error(f"{error}{'; `fake-fine-tuning serve` starts one' * is_absent_fake}", REFUSED)
+            advice = ""
+            if isinstance(error, ft.APIConnectionError) and provider == "fake":
+                advice = "; `fake-fine-tuning serve` starts one"
+            elif isinstance(error, ft.NotFoundError) and "job_id" in ctx.params:
+                advice = f"; look with: {command_line('list', *service)}"
+            return print_error(f"{error}{advice}", REFUSED)
         except OSError as error:
             if error.filename:  # a file that is named by an argument
                 return print_error(f"{error.filename}: {error.strerror}", MISUSED)

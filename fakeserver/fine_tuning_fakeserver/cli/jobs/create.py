@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...domain.training_methods import METHODS
+from ..commands import Number, OneOf
 from ..output import print_note
 from .context import Context, JobsCommand, parse_metadata
 from .show import follow_events
@@ -39,12 +40,12 @@ def parse_number(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--model", required=True, help="The model to start from.")
 @click.option("--suffix", help="Goes into the new model's name.")
 @click.option("--validation-file", type=click.Path(), help="File to validate with, or the id of an uploaded one.")
-@click.option("--method", type=click.Choice(tuple(METHODS)), help="How to train (default: the service's, supervised).")
+@click.option("--method", type=OneOf(tuple(METHODS)), help="How to train (default: the service's, supervised).")
 @click.option("--grader", type=click.Path(path_type=Path), help="JSON file with the grader of reinforcement.")
 @click.option("--n-epochs", metavar="N", callback=parse_number, help="How often to go through the file, or auto.")
 @click.option("--batch-size", metavar="N", callback=parse_number, help="Examples per step, or auto.")
 @click.option("--learning-rate-multiplier", metavar="X", callback=parse_number, help="A factor above 0, or auto.")
-@click.option("--seed", type=int, help="Makes two equal jobs train equally.")
+@click.option("--seed", type=Number(int), help="Makes two equal jobs train equally.")
 @click.option("--metadata", metavar="K=V", multiple=True, callback=parse_metadata, help="A pair to find the job by.")
 @click.option("--idempotency-key", metavar="KEY", help="Start no second job if one was started with this key.")
 @click.option("--no-check", is_flag=True, help="Send the files without checking them.")

@@ -14,6 +14,7 @@ import click
 
 from fine_tuning_formats.text import printable
 
+from ..commands import Number
 from ..output import draw_chart, format_time, print_note
 from .context import JOB, JSON, REFUSED, Context, JobsCommand, parse_metadata
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list", cls=JobsCommand)
-@click.option("--limit", type=click.IntRange(1), help="How many at most (default: the service's, 20).")
+@click.option("--limit", type=Number(int, 1), help="How many at most (default: the service's, 20).")
 @click.option("--after", metavar="ID", help="Id of the last job already seen.")
 @click.option("--all", "is_all", is_flag=True, help="All jobs, page after page.")
 @click.option("--metadata", metavar="K=V", multiple=True, callback=parse_metadata, help="Only jobs with this pair.")
@@ -104,7 +105,7 @@ def metrics(context: Context, job_id: str, as_csv: bool) -> int:
         for pair in zip(names, cells[-1], strict=True):
             context.out.row(pair, (max(map(len, names)),))
         first, last = (format_number(row.get("step")) for row in (rows[0], rows[-1]))
-        for text in draw_chart([row.get("train_loss") for row in rows], f"step {first}", last):
+        for text in draw_chart([row.get("train_loss") for row in rows], f"step {first}", last, context.out.columns):
             context.out.row([text], fg="cyan")
     return 0
 
@@ -137,7 +138,7 @@ POLL_S = 1.0  # between the first two looks; the client waits longer each time
 @click.command(cls=JobsCommand)
 @JOB
 @click.option("--follow", is_flag=True, help="Go on until the job has ended; Ctrl-C leaves it running.")
-@click.option("--limit", type=click.IntRange(1), help="Only the newest ones (default: 20; with --follow all).")
+@click.option("--limit", type=Number(int, 1), help="Only the newest ones (default: 20; with --follow all).")
 @JSON
 def events(context: Context, job_id: str, follow: bool, limit: int | None, as_json: bool) -> int:
     """Show the events of a job, newest last."""
@@ -169,7 +170,7 @@ def _write(context: Context, event: FineTuningEventResponse, as_json: bool) -> N
 
 @click.command(cls=JobsCommand)
 @JOB
-@click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait at most (default: no limit).")
+@click.option("--timeout", type=Number(float, 0), help="Seconds to wait at most (default: no limit).")
 def wait(context: Context, job_id: str, timeout: float | None) -> int:
     """Wait until a job has ended.
 

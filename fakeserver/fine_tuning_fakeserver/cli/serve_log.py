@@ -1,0 +1,43 @@
+"""What `serve` says besides its access log: log records of the fake, and where other machines reach it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from .output import print_note
+
+
+class NoteHandler(logging.Handler):
+    """Prints log records to stderr, each of their lines as a note: harmless to a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print *record*."""
+        for line in self.format(record).split("\n"):
+            print_note(line)
+
+
+def show_logs(quiet: bool) -> None:
+    """Print what the fake and its libraries log from now on; errors only if *quiet*."""
+    level = logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[NoteHandler()])
+    if not quiet:
+        logging.getLogger("fine_tuning_fakeserver").setLevel(logging.INFO)
+
+
+# Addresses of documentation (RFC 5737, RFC 3849): connecting a datagram socket to one sends nothing, and tells which
+# address of this machine a connection to others would come from.
+_ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+
+
+def address_for_others(listener: socket.socket) -> str:
+    """Return host and port by which other machines reach a socket that listens on all addresses, or on one."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        try:
+            with socket.socket(listener.family, socket.SOCK_DGRAM) as probe:
+                probe.connect((_ELSEWHERE[socket.AddressFamily(listener.family)], 9))
+                host = probe.getsockname()[0]
+        except OSError:  # there is no way to others now; the name may be known to them later
+            host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
