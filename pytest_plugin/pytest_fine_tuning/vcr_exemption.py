@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-from .network_guard import ProviderHosts
+from .provider_hosts import ProviderHosts
 
 VCR = "vcr.cassette"
 

@@ -27,7 +27,8 @@ import vcr  # type: ignore[import-untyped]  # vcrpy has no types
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from pytest_fine_tuning import network_guard as guards
-from pytest_fine_tuning.network_guard import BlockedRequestError, ProviderHosts, install_guard, to_v1_target
+from pytest_fine_tuning.network_guard import BlockedRequestError, install_guard, to_v1_target
+from pytest_fine_tuning.provider_hosts import ProviderHosts
 
 pytestmark = pytest.mark.slow
 
