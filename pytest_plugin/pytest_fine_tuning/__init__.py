@@ -187,10 +187,10 @@ def fake_fine_tuning(
     """Provide the fake with a fresh account, at the pace "polls": polling loops end without waiting.
 
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client made without arguments talks to the fake; so does
-    every client of `fine_tuning_client`, whose waits take no real time except at a numeric pace. Requests of httpx and
-    httpx2 to a known provider go to the fake, too; those of other libraries are refused where they pass through
-    Python's own modules (see `network_guard`). The account is reset before the test, not after it, so that what a
-    failed test left can be inspected and is in its report.
+    every client of `fine_tuning_client`, whose waits take no real time except at a numeric pace. Requests of httpx,
+    httpx2 and aiohttp to a known provider go to the fake, too; those of other libraries are refused where they pass
+    through Python's own modules (see `network_guard`). The account is reset before the test, not after it, so that what
+    a failed test left can be inspected and is in its report.
     """
     from .fixture import fake_for_test
 

@@ -2,7 +2,7 @@
 
 While a guard is active, requests of httpx and httpx2 to a guarded host, and to the fake's own address, are answered by
 the fake in this process, including those of clients that were made at import time or have an address of their own. In
-a forked child, which has only a copy of the account, they go to the fake's socket.
+a forked child, which has only a copy of the account, they go to the fake's socket; so do requests of aiohttp, always.
 
 What else names a guarded host is refused: a request of `http.client` (requests, urllib3, urllib, botocore) or of
 urllib3-future (niquests), over an open connection or a proxy too; a function of `socket` that looks the host up,
@@ -94,7 +94,7 @@ class NetworkGuard:
             name = resolved_name(name)
             refusal = (
                 f"a request to {name} would have left this process while `fake_fine_tuning` is active; the fake "
-                f"answers httpx and httpx2, and this came another way: give the client the address in "
+                f"answers httpx, httpx2 and aiohttp, and this came another way: give the client the address in "
                 f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
                 f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
             )
@@ -243,6 +243,11 @@ def _urllib3_patches(module: Any) -> tuple[Patch, ...]:
 
 
 @cache
+def _aiohttp_patches(module: Any) -> tuple[Patch, ...]:
+    return (Patch(module.ClientSession, "_request", _guarded_aiohttp_request),)
+
+
+@cache
 def _uvloop_patches(module: Any) -> tuple[Patch, ...]:
     """Return the patches of methods that resolve names in C."""
     methods = {
@@ -263,10 +268,13 @@ def _vcrpy_patches(kept: Any) -> tuple[Patch, ...]:
         if hasattr(kept, f"{name}HttpTransport_handle_request"):
             patches.append(Patch(kept, f"{name}HttpTransport_handle_request", _guarded_send(library)))
             patches.append(Patch(kept, f"{name}AsyncHttpTransport_handle_async_request", _guarded_async_send(library)))
+    if hasattr(kept, "_AiohttpClientSessionRequest"):
+        patches.append(Patch(kept, "_AiohttpClientSessionRequest", _guarded_aiohttp_request))
     return tuple(patches)
 
 
 OPTIONAL_MODULES: Mapping[str, Callable[[ModuleType], tuple[Patch, ...]]] = {
+    "aiohttp.client": _aiohttp_patches,
     "urllib3.connection": _urllib3_patches,
     "urllib3._async.connection": _urllib3_patches,
     "urllib3_future.connection": _urllib3_patches,
@@ -318,6 +326,29 @@ def _requested_host(arguments: Arguments, options: Options) -> object:
 def _tunnel_host(arguments: Arguments, options: Options) -> object:
     host = _argument(1, "host")(arguments, options)
     return host.partition(":")[0] if isinstance(host, str) else None
+
+
+def _guarded_aiohttp_request(original: Function) -> Function:
+    async def _request(session: Any, method: str, str_or_url: Any, **options: Any) -> Any:
+        try:
+            url = session._build_url(str_or_url)
+        except (TypeError, ValueError):  # aiohttp has an error of its own for that
+            return await original(session, method, str_or_url, **options)
+        guard = next((guard for guard in reversed(_guards) if guard.covers_host(url.raw_host or "")), None)
+        connector_kind = sys.modules["aiohttp.client"].TCPConnector
+        if guard is None or type(session.connector) is not connector_kind:
+            return await original(session, method, str_or_url, **options)
+        own = guard.own_url
+        if own.hostname == NOWHERE_HOST or getattr(session, "_default_proxy", None):
+            guard.check(url.raw_host)
+        headers = session._prepare_headers(options.get("headers"))
+        target = guard.to_own_dialect(url.raw_path_qs.encode("ascii"), headers).decode("ascii")
+        headers["Host"] = own.netloc
+        unproxied = {name: value for name, value in options.items() if not name.startswith("proxy")}
+        there = type(url)(f"{own.scheme}://{own.netloc}{target}", encoded=True)
+        return await original(session, method, there, **{**unproxied, "headers": headers})
+
+    return _request
 
 
 def _checking(host_in: HostFinder) -> Callable[[Function], Function]:
