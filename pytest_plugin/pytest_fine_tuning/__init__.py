@@ -59,6 +59,7 @@ CASSETTE_INI: Mapping[str, str] = {
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
 SERVICE_MODES = ("fake", "replay", "record", "live")
+OWN_PACKAGES = ("fine_tuning_", "pytest_fine_tuning.")
 
 
 class UnfiredFaultWarning(pytest.PytestWarning):
@@ -122,6 +123,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the fake saw to the report of a failed test."""
     report = yield
+    _shorten_summary_line(report)
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[NOT_PASSED] = True
     if HANDLE in item.stash:
@@ -129,6 +131,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
         add_report_section(item, report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let the message of a usage error in a module's own code survive the summary."""
+    report = yield
+    _shorten_summary_line(report)
+    return report
+
+
+def _shorten_summary_line(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Name an error of this project without its module in the one line of the summary, which pytest cuts."""
+    crash: Any = getattr(report.longrepr, "reprcrash", None)
+    name = crash.message.partition(":")[0] if crash else ""
+    if name.startswith(OWN_PACKAGES) and name.replace(".", "").isidentifier():
+        crash.message = crash.message.removeprefix(f"{name.rpartition('.')[0]}.")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -27,6 +27,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, MutableMappi
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from operator import methodcaller
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +51,9 @@ HostFinder = Callable[[Arguments, Options], Any]
 
 class BlockedRequestError(RuntimeError):
     """A request would have left for a provider while the fixture `fake_fine_tuning` was active."""
+
+
+__tracebackhide__ = methodcaller("errisinstance", BlockedRequestError)  # what asked for the host comes last
 
 
 def over_socket(library: ModuleType, kind: str) -> Any:
