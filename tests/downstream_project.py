@@ -15,6 +15,8 @@ import other_environments
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "openai-2.54.0": ("openai==2.54.0",),
+    "aiohttp": ("aiohttp",),
+    "niquests-uvloop": ("niquests", "uvloop"),
     "plugin-pytest-asyncio": ("pytest-asyncio",),
     "plugin-pytest-randomly": ("pytest-randomly",),
     "plugin-pytest-recording": ("pytest-recording",),

@@ -58,3 +58,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not: editors and notebooks complete them."""
+    return sorted({*globals(), *__all__})

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from operator import methodcaller
+from types import FrameType
 
 
 class FakeUsageError(ValueError):
     """A request to the fake itself that makes no sense; the message says what would.
 
-    It never looks like an answer of the API: over HTTP it is ``{"fake_error": …, "message": …}``.
+    It never looks like an answer of the API: over HTTP it is ``{"fake_error": …, "message": …}``. In a traceback of
+    pytest it ends at the line that used the fake.
     """
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        frame: FrameType | None = sys._getframe(1)
+        while frame:
+            if frame.f_globals.get("__name__", "").startswith(OWN_PACKAGES):
+                frame.f_globals.setdefault("__tracebackhide__", HIDDEN_IF_MISUSED)
+            frame = frame.f_back
 
+
+OWN_PACKAGES = ("fine_tuning_fakeserver.", "pytest_fine_tuning.")
+HIDDEN_IF_MISUSED = methodcaller("errisinstance", FakeUsageError)
+"""The ``__tracebackhide__`` of modules that have raised a `FakeUsageError`: their frames say nothing to its user."""
 HIDDEN = methodcaller("errisinstance", (AssertionError, FakeUsageError))
 """A module's ``__tracebackhide__``: pytest shows the test's own line where an assertion fails, not the fake's code."""
 

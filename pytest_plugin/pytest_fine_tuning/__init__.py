@@ -70,6 +70,7 @@ SCRUB_INI = "what else is not written: regular expressions, and functions as @mo
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
 SERVICE_MODES = ("fake", "replay", "record", "live")
+OWN_PACKAGES = ("fine_tuning_", "pytest_fine_tuning.")
 
 
 class UnfiredFaultWarning(pytest.PytestWarning):
@@ -140,6 +141,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the fake saw to the report of a failed test, and what there is to tell of its cassette."""
     report = yield
+    _shorten_summary_line(report)
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
         item.stash[NOT_PASSED] = True
     if HANDLE in item.stash:
@@ -149,6 +151,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "teardown" and CASSETTE_REPORT in item.stash:
         setattr(report, CASSETTE_ATTRIBUTE, item.stash[CASSETTE_REPORT])
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let the message of a usage error in a module's own code survive the summary."""
+    report = yield
+    _shorten_summary_line(report)
+    return report
+
+
+def _shorten_summary_line(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Name an error of this project without its module in the one line of the summary, which pytest cuts."""
+    crash: Any = getattr(report.longrepr, "reprcrash", None)
+    name = crash.message.partition(":")[0] if crash else ""
+    if name.startswith(OWN_PACKAGES) and name.replace(".", "").isidentifier():
+        crash.message = crash.message.removeprefix(f"{name.rpartition('.')[0]}.")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -207,10 +225,10 @@ def fake_fine_tuning(
     """Provide the fake with a fresh account, at the pace "polls": polling loops end without waiting.
 
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` are set, so a client made without arguments talks to the fake; so does
-    every client of `fine_tuning_client`, whose waits take no real time except at a numeric pace. Requests of httpx and
-    httpx2 to a known provider go to the fake, too; those of other libraries are refused where they pass through
-    Python's own modules (see `network_guard`). The account is reset before the test, not after it, so that what a
-    failed test left can be inspected and is in its report.
+    every client of `fine_tuning_client`, whose waits take no real time except at a numeric pace. Requests of httpx,
+    httpx2 and aiohttp to a known provider go to the fake, too; those of other libraries are refused where they pass
+    through Python's own modules (see `network_guard`). The account is reset before the test, not after it, so that what
+    a failed test left can be inspected and is in its report.
     """
     from .fixture import fake_for_test
 

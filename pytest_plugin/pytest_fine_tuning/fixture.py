@@ -189,10 +189,12 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
     if item.stash[NOT_PASSED]:
         return
     if errors := fake.take_usage_errors():
-        lines = errors[:ERRORS_AT_MOST]
+        lines = errors[1:ERRORS_AT_MOST]
         if len(errors) > ERRORS_AT_MOST:
             lines.append(f"and {len(errors) - ERRORS_AT_MOST} more")
-        _fail_test("the fake was used wrongly:", lines, "take_usage_errors() in the test if that is intended")
+        # the error first: pytest -q cuts a long line
+        remedy = "the fake was used wrongly; take_usage_errors() in the test if that is intended"
+        _fail_test(errors[0], lines, remedy)
     if options.findings == "fail" and findings:
         codes = ", ".join(dict.fromkeys(finding.code for finding in findings))
         remedy = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"

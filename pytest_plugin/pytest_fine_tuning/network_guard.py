@@ -2,15 +2,16 @@
 
 While a guard is active, requests of httpx and httpx2 to a guarded host, and to the fake's own address, are answered by
 the fake in this process, including those of clients that were made at import time or have an address of their own. In
-a forked child, which has only a copy of the account, they go to the fake's socket.
+a forked child, which has only a copy of the account, they go to the fake's socket; so do requests of aiohttp, always.
 
-Requests of other libraries are refused where they pass through Python's own modules: `http.client` (requests, urllib3,
-urllib, botocore) sends no request to a guarded host, not over an open connection or a proxy either; and `socket` does
-not resolve it. Not covered: libraries that resolve names themselves (pycurl, grpc, uvloop), addresses resolved earlier,
-``socket.connect`` by name, and connections of aiohttp that are open already or use a proxy of their own.
+What else names a guarded host is refused: a request of `http.client` (requests, urllib3, urllib, botocore) or of
+urllib3-future (niquests), over an open connection or a proxy too; a function of `socket` that looks the host up,
+connects or sends to it; and a TLS handshake with it, which sees what was looked up elsewhere (uvloop, aiodns, a proxy).
+Not covered: libraries with network code of their own (pycurl, curl_cffi, grpc), and requests without TLS to an address
+that was looked up earlier.
 
-A client's own transport comes first, and so does whatever patches transports while the guard is active, vcrpy
-included; what was patched earlier sees only requests to other hosts.
+A client's own transport or connector comes first, and so does whatever patches transports while the guard is active,
+vcrpy included; what was patched earlier sees only requests to other hosts.
 """
 
 from __future__ import annotations
@@ -20,95 +21,39 @@ import http.client
 import os
 import re
 import socket
+import ssl
 import sys
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from fnmatch import fnmatchcase, translate
+from functools import cache
 from importlib import import_module
+from operator import methodcaller
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
 from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH
 
-PROVIDERS = {
-    "OpenAI, and its regions (platform.openai.com, data residency)": ("api.openai.com", "*.api.openai.com"),
-    "Azure OpenAI and Foundry (learn.microsoft.com, REST reference: endpoint)": (
-        "*.openai.azure.com",
-        "*.openai.azure.us",
-        "*.services.ai.azure.com",
-        "*.cognitiveservices.azure.com",
-    ),
-    "Amazon Bedrock (user guide, fine-tuning-openai-apis)": ("bedrock-mantle.*.api.aws",),
-    "Nebius Token Factory (docs.tokenfactory.nebius.com)": ("api.tokenfactory.nebius.com",),
-    "Crusoe (docs.crusoecloud.com, serverless-fine-tuning)": ("api.intelligence.crusoecloud.com",),
-    "Portkey (portkey.ai, its two gateways)": ("api.portkey.ai", "aigw.portkey.ai"),
-}
-"""Host patterns by provider, with the source; a star matches any characters. Not included: providers of the same paths
-for another kind of job (Telnyx), and self-hosted gateways (LiteLLM)."""
-
-_NAME = re.compile(r"[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?")
-
-
-class ProviderHosts:
-    """The guarded hosts.
-
-    Args:
-        guarded: patterns in addition to `PROVIDERS`.
-        allowed: patterns of hosts that are not guarded, whatever else matches them.
-
-    Raises:
-        FakeUsageError: a pattern is not a host name.
-    """
-
-    def __init__(self, guarded: Collection[str] = (), allowed: Collection[str] = ()) -> None:
-        known = [pattern for patterns in PROVIDERS.values() for pattern in patterns]
-        patterns = [*known, *guarded]
-        self._guarded = _compile_patterns("guarded_hosts", patterns)
-        self._allowed = _compile_patterns("allowed_hosts", allowed)
-        self.unproxied = [
-            pattern.removeprefix("*")
-            for pattern in map(str.lower, patterns)
-            if "*" not in pattern[1:]
-            and not any(fnmatchcase(pattern, other) or fnmatchcase(other, pattern) for other in map(str.lower, allowed))
-        ]
-        """The guarded hosts that ``NO_PROXY`` can express: whole names and suffixes."""
-
-    def __contains__(self, host: str) -> bool:
-        host = host.lower().rstrip(".")
-        return bool(self._guarded.fullmatch(host)) and not self._allowed.fullmatch(host)
-
-
-def _compile_patterns(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
-    patterns = list(patterns)
-    for pattern in patterns:
-        if not isinstance(pattern, str) or not _NAME.fullmatch(pattern.lower()):
-            raise FakeUsageError(
-                f"{option} must be host names without scheme, port and path, as in 'api.example.com' or "
-                f"'*.example.com', got {pattern!r}"
-            )
-    return re.compile("|".join(translate(pattern.lower()) for pattern in patterns) or r"(?!)")
-
-
-def to_v1_target(target: bytes) -> bytes:
-    """Return the request target with Azure's root replaced by ``/v1``; other targets unchanged."""
-    path, mark, query = target.decode("ascii").partition("?")
-    match = DIALECT_PATH.fullmatch(path)
-    under_v1 = f"/v1{match['rest']}" if match else path
-    return f"{under_v1}{mark}{query}".encode("ascii")
-
-
-Function = Callable[..., Any]
+from .patching import Function, ImportHook, Patch
+from .provider_hosts import ProviderHosts, resolved_name
 
 LIBRARIES = ("httpx", "httpx2")
 AZURE_ROOT = "/openai/"
+ABSOLUTE_URL = re.compile("https?://", re.IGNORECASE)
+NOWHERE_HOST = urlsplit(NOWHERE).hostname
+Arguments = tuple[Any, ...]
+Options = Mapping[str, Any]
+HostFinder = Callable[[Arguments, Options], Any]
+"""Finds the host that a function is called for among its positional and keyword arguments."""
 
 
 class BlockedRequestError(RuntimeError):
     """A request would have left for a provider while the fixture `fake_fine_tuning` was active."""
+
+
+__tracebackhide__ = methodcaller("errisinstance", BlockedRequestError)  # what asked for the host comes last
 
 
 def over_socket(library: ModuleType, kind: str) -> Any:
@@ -122,7 +67,8 @@ class NetworkGuard:
     def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts) -> None:
         self._fake = fake
         self._hosts = hosts
-        self._own = urlsplit(fake.base_url)
+        self.own_url = urlsplit(fake.base_url)
+        """The fake's address."""
         self._transports: dict[str, Any] = {}
         self._process = os.getpid()
 
@@ -133,7 +79,13 @@ class NetworkGuard:
 
     def covers(self, url: Any) -> bool:
         """Return whether a request of httpx or httpx2 to *url* must be sent to the fake by the guard."""
-        return url.host in self._hosts or (not self.in_forked_child and url.netloc.decode("ascii") == self._own.netloc)
+        return url.host in self._hosts or (
+            not self.in_forked_child and url.netloc.decode("ascii") == self.own_url.netloc
+        )
+
+    def covers_host(self, host: str) -> bool:
+        """Return whether *host* is guarded, or is the address of a fake without a socket."""
+        return host in self._hosts or resolved_name(host) == NOWHERE_HOST
 
     def check(self, host: object) -> None:
         """Refuse a guarded *host*.
@@ -141,11 +93,12 @@ class NetworkGuard:
         Raises:
             BlockedRequestError: the host is guarded.
         """
-        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-        if isinstance(name, str) and (name in self._hosts or name == urlsplit(NOWHERE).hostname):
+        name = host.decode("utf-8", "replace") if isinstance(host, bytes | bytearray) else host
+        if isinstance(name, str) and self.covers_host(name):
+            name = resolved_name(name)
             refusal = (
-                f"a request to {name} would have left this process while `fake_fine_tuning` is active, and it is not "
-                f"from httpx or httpx2, whose requests the fake answers: give this client the address in "
+                f"a request to {name} would have left this process while `fake_fine_tuning` is active; the fake "
+                f"answers httpx, httpx2 and aiohttp, and this came another way: give the client the address in "
                 f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
                 f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
             )
@@ -161,16 +114,14 @@ class NetworkGuard:
         return self._transports[library.__name__]
 
     def readdress(self, library: ModuleType, request: Any) -> Any:
-        """Return *request* with an address of the fake; Azure's paths become ``/v1`` unless the dialect is Azure's."""
-        path, headers = request.url.path, request.headers.copy()
-        place: dict[str, Any] = {}
-        if AZURE_ROOT in path and AZURE_ROOT not in self._fake.base_url:
-            place["raw_path"] = to_v1_target(request.url.raw_path)
-            if "api-key" in headers:
-                headers.setdefault("authorization", f"Bearer {headers['api-key']}")
+        """Return *request* of httpx or httpx2 with an address of the fake, and its path in the fake's dialect."""
+        headers, place = request.headers.copy(), dict[str, Any]()
+        target = self.to_own_dialect(request.url.raw_path, headers)
+        if target != request.url.raw_path:
+            place["raw_path"] = target
         if self.in_forked_child:
-            place |= {"scheme": self._own.scheme, "host": self._own.hostname, "port": self._own.port}
-            headers["host"] = self._own.netloc
+            place |= {"scheme": self.own_url.scheme, "host": self.own_url.hostname, "port": self.own_url.port}
+            headers["host"] = self.own_url.netloc
         if not place:
             return request
         url = request.url.copy_with(**place)
@@ -178,70 +129,71 @@ class NetworkGuard:
             request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
         )
 
+    def to_own_dialect(self, target: bytes, headers: MutableMapping[str, str]) -> bytes:
+        """Return the request target with Azure's root replaced by ``/v1``, unless the dialect is Azure's.
+
+        Azure's key in *headers* is then repeated as OpenAI's.
+        """
+        path = target.partition(b"?")[0].decode("ascii")
+        if AZURE_ROOT not in path or AZURE_ROOT in self._fake.base_url:
+            return target
+        if "api-key" in headers:
+            headers.setdefault("authorization", f"Bearer {headers['api-key']}")
+        return to_v1_target(target)
+
+
+def to_v1_target(target: bytes) -> bytes:
+    """Return the request target with Azure's root replaced by ``/v1``; other targets unchanged."""
+    path, mark, query = target.decode("ascii").partition("?")
+    match = DIALECT_PATH.fullmatch(path)
+    under_v1 = f"/v1{match['rest']}" if match else path
+    return f"{under_v1}{mark}{query}".encode("ascii")
+
 
 # Process-wide, not a ContextVar: code under test may use threads, which would not inherit it.
 _guards: list[NetworkGuard] = []
-
-_originals: WeakKeyDictionary[Function, Function] = WeakKeyDictionary()
-"""The original of each function that a guard replaced, by its replacement."""
 
 
 @contextmanager
 def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None, None, None]:
     """Guard *hosts* while the context lasts."""
     guard = NetworkGuard(fake, hosts)
-    for owner, name, detour in _patch_points():
-        current = getattr(owner, name)
-        # pytest-socket must find its own function again to remove it; it blocks everything anyway
-        if current not in _originals and current.__module__ != "pytest_socket":
-            guarded = detour(current)
-            _originals[guarded] = current
-            setattr(owner, name, guarded)
+    for patch in _patches():
+        patch.replace()
+    hook = ImportHook(dict.fromkeys(OPTIONAL_MODULES, _replace_in_module))
     _guards.append(guard)
     try:
         yield
     finally:
+        hook.end()
         _guards.remove(guard)
         remove_guard()
 
 
 def remove_guard() -> None:
-    """Restore the original functions once no guard is active.
+    """Restore the original functions once no guard is active, those that nobody else patched meanwhile.
 
-    A function that somebody else patched on top of ours stays; it calls our replacement, which guards nothing any more.
-    A later call restores it, once that patch is gone.
+    What stays patched calls our replacement, which guards nothing any more; a later call restores it.
     """
-    if _guards:
-        return
-    for owner, name, _ in _patch_points():
-        while (current := getattr(owner, name)) in _originals:
-            setattr(owner, name, _originals[current])
+    if not _guards:
+        for patch in _patches():
+            patch.restore()
 
 
-def _patch_points() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
-    """Yield what to patch: the owner, the attribute's name, and the factory of the replacement."""
-    for library in map(_import_if_installed, LIBRARIES):
-        if library:
-            yield library.HTTPTransport, "handle_request", _guarded_send(library)
-            yield library.AsyncHTTPTransport, "handle_async_request", _guarded_async_send(library)
-    connection: Any = http.client.HTTPConnection
-    connection = getattr(connection, "_baseclass", connection)  # vcrpy replaces the class while a cassette is open
-    yield connection, "putrequest", _guarded_putrequest  # also sees open connections and proxies
-    yield connection, "set_tunnel", _guarded_set_tunnel
-    yield from _vcrpy_patch_points()
-    yield _socket, "getaddrinfo", _guarded_lookup  # below `socket.getaddrinfo`, which may have been imported by name
-    yield socket, "gethostbyname", _guarded_lookup
-    yield socket, "gethostbyname_ex", _guarded_lookup
+def _replace_in_module(module: ModuleType) -> None:
+    for patch in OPTIONAL_MODULES[module.__name__](module):
+        patch.replace()
 
 
-def _vcrpy_patch_points() -> Generator[tuple[Any, str, Callable[[Function], Function]], None, None]:
-    """Yield the originals that vcrpy keeps and calls for requests it does not replay, past later patches."""
-    kept: Any = sys.modules.get("vcr.patch")
-    for library in map(_import_if_installed, LIBRARIES if kept else ()):
-        name = f"_{library.__name__.title()}" if library else ""
-        if library and hasattr(kept, f"{name}HttpTransport_handle_request"):
-            yield kept, f"{name}HttpTransport_handle_request", _guarded_send(library)
-            yield kept, f"{name}AsyncHttpTransport_handle_async_request", _guarded_async_send(library)
+def _patches() -> Iterator[Patch]:
+    """Yield all patches; those of a module are made once, so that a test costs little."""
+    for name in LIBRARIES:
+        if library := sys.modules.get(name) or _import_if_installed(name):
+            yield from _httpx_patches(library)
+    yield from _standard_library_patches()
+    for name, patches in OPTIONAL_MODULES.items():
+        if module := sys.modules.get(name):
+            yield from patches(module)
 
 
 def _import_if_installed(name: str) -> ModuleType | None:
@@ -249,6 +201,92 @@ def _import_if_installed(name: str) -> ModuleType | None:
         return import_module(name)
     except ModuleNotFoundError:
         return None
+
+
+@cache
+def _httpx_patches(library: ModuleType) -> tuple[Patch, ...]:
+    return (
+        Patch(library.HTTPTransport, "handle_request", _guarded_send(library)),
+        Patch(library.AsyncHTTPTransport, "handle_async_request", _guarded_async_send(library)),
+    )
+
+
+@cache
+def _standard_library_patches() -> tuple[Patch, ...]:
+    """Return the patches of what starts a request, resolves a name, connects by name, or starts TLS."""
+    # in both modules: names imported from `socket` earlier go on to `_socket`, gevent replaces those of `socket`
+    lookups = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+    functions: list[tuple[Any, str, HostFinder]]
+    functions = [(module, name, _argument(0, "host")) for module in (_socket, socket) for name in lookups]
+    # the class itself, which connections and SSL sockets derive from, not what pytest-socket put in its place
+    kind = next((cls for cls in socket.socket.__mro__ if cls.__module__ == "socket"), socket.socket)
+    methods = [name for name in ("bind", "connect", "connect_ex", "sendto", "sendmsg") if hasattr(kind, name)]
+    functions += [(kind, name, _address(-1, "address")) for name in methods]
+    functions.append((ssl.SSLContext, "wrap_socket", _argument(5, "server_hostname")))
+    functions.append((ssl.SSLContext, "wrap_bio", _argument(4, "server_hostname")))
+    checked = [Patch(owner, name, _checking(host_in)) for owner, name, host_in in functions]
+    return (*_connection_patches(http.client.HTTPConnection), *checked)
+
+
+def _connection_patches(connection: Any) -> tuple[Patch, ...]:
+    """Return the patches of a connection of `http.client`'s kind, for requests and for tunnels through a proxy."""
+    connection = getattr(connection, "_baseclass", connection)  # vcrpy replaces the class while a cassette is open
+    return (
+        Patch(connection, "putrequest", _checking(_requested_host)),
+        Patch(connection, "set_tunnel", _checking(_tunnel_host)),
+    )
+
+
+@cache
+def _urllib3_patches(module: Any) -> tuple[Patch, ...]:
+    """Return the patches of urllib3-future; the connections of urllib3 derive from `http.client`."""
+    kinds = [getattr(module, name, None) for name in ("HTTPConnection", "AsyncHTTPConnection")]
+    bases = [getattr(kind, "_baseclass", kind) for kind in kinds if kind]
+    own = [base for base in bases if not issubclass(base, http.client.HTTPConnection)]
+    return tuple(patch for base in own for patch in _connection_patches(base))
+
+
+@cache
+def _aiohttp_patches(module: Any) -> tuple[Patch, ...]:
+    return (Patch(module.ClientSession, "_request", _guarded_aiohttp_request),)
+
+
+@cache
+def _uvloop_patches(module: Any) -> tuple[Patch, ...]:
+    """Return the patches of methods that resolve names in C."""
+    methods = {
+        "getaddrinfo": _argument(1, "host"),
+        "create_connection": _argument(2, "host"),
+        "create_datagram_endpoint": _address(3, "remote_addr"),
+        "sock_connect": _address(2, "address"),
+    }
+    return tuple(Patch(module.Loop, name, _checking(host_in)) for name, host_in in methods.items())
+
+
+@cache
+def _vcrpy_patches(kept: Any) -> tuple[Patch, ...]:
+    """Return the patches of the originals that vcrpy keeps and calls for requests it does not replay."""
+    patches = []
+    for library in filter(None, map(_import_if_installed, LIBRARIES)):
+        name = f"_{library.__name__.title()}"
+        if hasattr(kept, f"{name}HttpTransport_handle_request"):
+            patches.append(Patch(kept, f"{name}HttpTransport_handle_request", _guarded_send(library)))
+            patches.append(Patch(kept, f"{name}AsyncHttpTransport_handle_async_request", _guarded_async_send(library)))
+    if hasattr(kept, "_AiohttpClientSessionRequest"):
+        patches.append(Patch(kept, "_AiohttpClientSessionRequest", _guarded_aiohttp_request))
+    return tuple(patches)
+
+
+OPTIONAL_MODULES: Mapping[str, Callable[[ModuleType], tuple[Patch, ...]]] = {
+    "aiohttp.client": _aiohttp_patches,
+    "urllib3.connection": _urllib3_patches,
+    "urllib3._async.connection": _urllib3_patches,
+    "urllib3_future.connection": _urllib3_patches,
+    "urllib3_future._async.connection": _urllib3_patches,
+    "uvloop": _uvloop_patches,
+    "vcr.patch": _vcrpy_patches,
+}
+"""Modules that are patched once they are imported, before or while a guard is active; most runs do without them."""
 
 
 def _guard_for(url: Any) -> NetworkGuard | None:
@@ -282,29 +320,72 @@ def _guarded_async_send(library: ModuleType) -> Callable[[Function], Function]:
     return detour
 
 
-def _guarded_putrequest(original: Function) -> Function:
-    def putrequest(connection: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        proxied = urlsplit(url).hostname if url.startswith(("http://", "https://")) else connection._tunnel_host
-        _check_host(proxied or connection.host)
-        return original(connection, method, url, *arguments, **options)
-
-    return putrequest
+def _requested_host(arguments: Arguments, options: Options) -> object:
+    """Return the host that a call of ``putrequest`` is for: a proxy gets whole URLs, or a tunnel before them."""
+    connection, url = arguments[0], _argument(2, "url")(arguments, options)
+    proxied = urlsplit(url).hostname if url and ABSOLUTE_URL.match(url) else connection._tunnel_host
+    return proxied or connection.host
 
 
-def _guarded_set_tunnel(original: Function) -> Function:
-    def set_tunnel(connection: Any, host: str, *arguments: Any, **options: Any) -> Any:
-        _check_host(host.partition(":")[0])
-        return original(connection, host, *arguments, **options)
-
-    return set_tunnel
+def _tunnel_host(arguments: Arguments, options: Options) -> object:
+    host = _argument(1, "host")(arguments, options)
+    return host.partition(":")[0] if isinstance(host, str) else None
 
 
-def _guarded_lookup(original: Function) -> Function:
-    def lookup(host: Any, *arguments: Any, **options: Any) -> Any:
-        _check_host(host)
-        return original(host, *arguments, **options)
+def _guarded_aiohttp_request(original: Function) -> Function:
+    async def _request(session: Any, method: str, str_or_url: Any, **options: Any) -> Any:
+        try:
+            url = session._build_url(str_or_url)
+        except (TypeError, ValueError):  # aiohttp has an error of its own for that
+            return await original(session, method, str_or_url, **options)
+        guard = next((guard for guard in reversed(_guards) if guard.covers_host(url.raw_host or "")), None)
+        connector_kind = sys.modules["aiohttp.client"].TCPConnector
+        if guard is None or type(session.connector) is not connector_kind:
+            return await original(session, method, str_or_url, **options)
+        own = guard.own_url
+        if own.hostname == NOWHERE_HOST or getattr(session, "_default_proxy", None):
+            guard.check(url.raw_host)
+        headers = session._prepare_headers(options.get("headers"))
+        target = guard.to_own_dialect(url.raw_path_qs.encode("ascii"), headers).decode("ascii")
+        headers["Host"] = own.netloc
+        unproxied = {name: value for name, value in options.items() if not name.startswith("proxy")}
+        there = type(url)(f"{own.scheme}://{own.netloc}{target}", encoded=True)
+        return await original(session, method, there, **{**unproxied, "headers": headers})
 
-    return lookup
+    return _request
+
+
+def _checking(host_in: HostFinder) -> Callable[[Function], Function]:
+    """Return the factory of a function that refuses a guarded host, which *host_in* finds among its arguments."""
+
+    def detour(original: Function) -> Function:
+        def checked(*arguments: Any, **options: Any) -> Any:
+            if _guards:
+                _check_host(host_in(arguments, options))
+            return original(*arguments, **options)
+
+        return checked
+
+    return detour
+
+
+def _argument(position: int, name: str) -> HostFinder:
+    def argument_in(arguments: Arguments, options: Options) -> Any:
+        found = arguments[position:][:1]  # empty where the call is wrong, which is for the original to say
+        return found[0] if found else options.get(name)
+
+    return argument_in
+
+
+def _address(position: int, name: str) -> HostFinder:
+    """Return what finds the host of an address: ``(host, port, …)``; that of a Unix socket is a path."""
+    address_in = _argument(position, name)
+
+    def host_in(arguments: Arguments, options: Options) -> object:
+        address = address_in(arguments, options)
+        return address[0] if isinstance(address, tuple) and address else None
+
+    return host_in
 
 
 def _check_host(host: object) -> None:

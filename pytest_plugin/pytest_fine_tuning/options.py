@@ -16,7 +16,7 @@ from fine_tuning_fakeserver.settings import FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
 from .markers import FAKE_MARK
-from .network_guard import ProviderHosts
+from .provider_hosts import ProviderHosts
 
 FIXTURE_OPTIONS = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
 FINDINGS = ("off", "report", "fail")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
-from .network_guard import ProviderHosts
+from .patching import ImportHook
+from .provider_hosts import ProviderHosts
 
 VCR = "vcr.cassette"
 
@@ -29,9 +27,7 @@ def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, No
         if VCR in sys.modules:
             _patch(stack, sys.modules[VCR], url, hosts)
         else:
-            ahead = _ImportHook(lambda module: _patch(stack, module, url, hosts))
-            sys.meta_path.insert(0, ahead)
-            stack.callback(ahead.end)
+            stack.callback(ImportHook({VCR: lambda module: _patch(stack, module, url, hosts)}).end)
         yield
 
 
@@ -55,41 +51,3 @@ def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts 
     }
     for name, detour in detours.items():
         stack.enter_context(mock.patch.object(cassette, name, detour))
-
-
-class _ImportHook(MetaPathFinder):
-    """Calls a function with vcrpy's cassette module as soon as it is imported."""
-
-    def __init__(self, then: Callable[[ModuleType], None]) -> None:
-        self._then = then
-        self._is_over = False
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find vcrpy's module as usual, and patch it after it is executed; ignore other modules."""
-        if name != VCR:
-            return None
-        self.leave()
-        spec = find_spec(name)
-        loader: Any = spec and spec.loader
-
-        def exec_module(module: ModuleType) -> None:
-            del loader.exec_module  # restore the method of its class
-            loader.exec_module(module)
-            if not self._is_over:
-                self._then(module)
-
-        if loader is not None:
-            loader.exec_module = exec_module
-        return spec
-
-    def end(self) -> None:
-        """Disable the hook, even for an import that is under way."""
-        self._is_over = True
-        self.leave()
-
-    def leave(self) -> None:
-        """Remove the hook."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)

@@ -12,6 +12,7 @@ import anyio
 import httpx
 import pytest
 
+import fine_tuning_fakeserver
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan, Settings
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
@@ -383,6 +384,14 @@ def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
     assert [(b - a) / scale for a, b, scale in zip(begun, after, scales, strict=True)] == [passed] * 5
     assert begun[0] == BORN
     assert clock.strftime("%Y", clock.gmtime(clock.time())) == "2023"
+    assert {"sleep", "gmtime", "strftime"} <= set(dir(clock))
+
+
+def test_the_package_lists_its_public_names() -> None:
+    """`dir` has every public name, although it is imported only when it is used, and the names are there."""
+    names = set(fine_tuning_fakeserver.__all__)
+    assert names <= set(dir(fine_tuning_fakeserver))
+    assert all(hasattr(fine_tuning_fakeserver, name) for name in names)
 
 
 def test_an_error_within_the_fake_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

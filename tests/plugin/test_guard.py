@@ -9,6 +9,7 @@ import http.client
 import http.server
 import os
 import socket
+import ssl
 import sys
 import threading
 import urllib.request
@@ -28,7 +29,8 @@ from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from pytest_fine_tuning import network_guard as guards
-from pytest_fine_tuning.network_guard import BlockedRequestError, ProviderHosts, install_guard, to_v1_target
+from pytest_fine_tuning.network_guard import BlockedRequestError, install_guard, to_v1_target
+from pytest_fine_tuning.provider_hosts import ProviderHosts
 
 pytestmark = pytest.mark.slow
 
@@ -209,9 +211,11 @@ def places() -> list[Any]:
         *(library.AsyncHTTPTransport.handle_async_request for library in (httpx, httpx2)),
         http.client.HTTPConnection.putrequest,
         http.client.HTTPConnection.set_tunnel,
-        _socket.getaddrinfo,
-        socket.gethostbyname,
-        socket.gethostbyname_ex,
+        *(getattr(module, name) for module in (_socket, socket) for name in ("getaddrinfo", "gethostbyname")),
+        *(getattr(module, name) for module in (_socket, socket) for name in ("gethostbyname_ex", "gethostbyaddr")),
+        *(getattr(socket.socket, name) for name in ("bind", "connect", "connect_ex", "sendto")),
+        ssl.SSLContext.wrap_socket,
+        ssl.SSLContext.wrap_bio,
     ]
 
 

@@ -247,9 +247,8 @@ def test_later(fake_fine_tuning): pass
     result.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_swallowed*",
-            "the fake was used wrongly:",
-            "  request 1: *outcome must be one of succeeded, failed, got 'great'",
-            "*take_usage_errors()*",
+            "request 1: *outcome must be one of succeeded, failed, got 'great'",
+            "(the fake was used wrongly; take_usage_errors()*",
             "refused by the fake itself:",
             "  request 1: *outcome must be one of succeeded, failed, got 'great'",
         ]
@@ -280,7 +279,90 @@ def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) ->
     )
     result = pytester.runpytest_inprocess("-W", "error")
     result.assert_outcomes(passed=3, errors=1)
-    result.stdout.fnmatch_lines(["the fake was used wrongly:", "  a request to api.openai.com would have left *"])
+    result.stdout.fnmatch_lines(["a request to api.openai.com would have left *", "(the fake was used wrongly; *"])
+
+
+MISUSE = """
+import pytest
+from fine_tuning_client import FineTuning
+from fine_tuning_fakeserver import FakeFineTuning, Plan
+
+def call(): FakeFineTuning(pace="fast")
+def plan(): Plan(curve="flat")
+def lock(): FakeFineTuning().plan_all(fail=40)
+def time(): FakeFineTuning().advance("x")
+def seed(): FakeFineTuning().add_job("file-1")
+def base(): FakeFineTuning().base_url
+def ours(): FineTuning.retrieve_job("ftjob-1")
+
+def guard():
+    import urllib.request
+    urllib.request.urlopen("https://api.openai.com/v1")
+
+@pytest.mark.parametrize("misuse", [call, plan, lock, time, seed, base, ours, guard])
+def test(fake_fine_tuning, misuse):
+    misuse()
+"""
+SURVIVING = {
+    "call": "FakeUsageError: pace must be",
+    "plan": "FakeUsageError: curve must be one of",
+    "lock": "FakeUsageError: unknown plan field 'fail'",
+    "time": "FakeUsageError: advance must be",
+    "seed": "FakeUsageError: training_file must be",
+    "base": "FakeUsageError: the fake has no URL",
+    "ours": "NotFoundError: ",
+    "guard": "BlockedRequestError: a request to api.openai.com",
+}
+
+
+def test_a_usage_error_is_shown_where_the_fake_was_used(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback enters the fake or the guard, and the summary of a narrow terminal has the message's beginning."""
+    monkeypatch.setenv("COLUMNS", "100")
+    pytester.makepyfile(test_it=MISUSE)
+    result = pytester.runpytest_inprocess("--tb=short", "-q")
+
+    result.assert_outcomes(failed=len(SURVIVING))
+    for name, message in SURVIVING.items():
+        result.stdout.fnmatch_lines([f"FAILED *[[]{name}] - {message}*"])
+    shown = set(re.findall(r"/(fine_tuning_fakeserver|pytest_fine_tuning)/\S+:\d+: in", result.stdout.str()))
+    assert shown == set()
+
+
+def test_a_usage_error_of_a_module_is_shown_there(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is where the fake is used wrongly while tests are collected."""
+    monkeypatch.setenv("COLUMNS", "100")
+    pytester.makepyfile(test_it="from fine_tuning_fakeserver import Plan\nPLANS = [Plan(curve='flat')]\n")
+    result = pytester.runpytest_inprocess("--tb=short", "-q")
+
+    result.stdout.fnmatch_lines(["*py:2: in <module>", "ERROR *.py - FakeUsageError: curve must be one of*"])
+    result.stdout.no_fnmatch_line("*fine_tuning_fakeserver/*: in *")
+
+
+def test_several_usage_errors_are_told_in_turn(pytester: pytest.Pytester) -> None:
+    """A test that swallowed three names all of them, and the summary the first."""
+    pytester.makepyfile(
+        test_it="""
+        import socket
+
+        def test_swallowed(fake_fine_tuning):
+            for region in ("us", "eu", "au"):
+                try:
+                    socket.gethostbyname(f"{region}.api.openai.com")
+                except RuntimeError:
+                    pass
+        """
+    )
+    result = pytester.runpytest_inprocess("-q")
+    result.stdout.fnmatch_lines(
+        [
+            "a request to us.api.openai.com *",
+            "  a request to eu.*",
+            "  a request to au.*",
+            "(the fake was used wrongly; *",
+        ]
+    )
 
 
 LEAVING = (

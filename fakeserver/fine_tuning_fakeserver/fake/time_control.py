@@ -109,3 +109,6 @@ class FakeTimeModule:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(time)})
