@@ -276,9 +276,17 @@ def test_a_server_out_of_descriptors_goes_on_or_stops(
 
 
 def test_many_clients_may_wait_to_be_accepted() -> None:
-    """The queue of connections is long whatever asyncio is told, so that no client has to try again."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(bind())
-        listener.listen(1)
-        for _ in range(32):
-            stack.enter_context(socket.create_connection(listener.getsockname()[:2], 0.5))
+    """While the event loop is busy, many connections wait to be accepted, so that no client has to try again."""
+
+    async def connect_while_busy(listener: socket.socket) -> None:
+        running = server.Server(server.config(FakeFineTuning().asgi_app))
+        running.config.load()
+        running.lifespan = running.config.lifespan_class(running.config)
+        await running.startup([listener])
+        with contextlib.ExitStack() as clients:
+            for _ in range(32):
+                clients.enter_context(socket.create_connection(listener.getsockname()[:2], 0.5))
+        await running.shutdown([listener])
+
+    with bind() as listener:
+        asyncio.run(connect_while_busy(listener))

@@ -166,24 +166,16 @@ class LoopErrors:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with its own handler of the event loop's errors."""
+    """uvicorn's server, with its own handler of the event loop's errors, and a long queue of connections."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
         asyncio.get_running_loop().set_exception_handler(LoopErrors())
         await super().startup(sockets)
-
-
-class Listener(socket.socket):
-    """A listening socket that keeps the length of its queue.
-
-    asyncio accepts as often in a row as it lets connections wait. Out of descriptors it fails as often, logs each
-    failure, and schedules itself anew for each: it is told that one may wait.
-    """
-
-    def listen(self, backlog: int = QUEUED_AT_MOST, /) -> None:
-        """Listen, whatever the *backlog*."""
-        super().listen(QUEUED_AT_MOST)
+        # asyncio accepts as often in a row as it lets connections wait. Out of descriptors it fails as often, logs each
+        # failure, and schedules itself anew for each: it is told that one may wait, and the system that many may.
+        for listener in sockets or ():
+            listener.listen(QUEUED_AT_MOST)
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -200,7 +192,7 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     if not is_name:
         raise OSError(errno.EADDRNOTAVAIL, f"host must be an address or a name, got {host!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = Listener(fileno=socket.create_server((host, port), family=family, backlog=QUEUED_AT_MOST).detach())
+    listener = socket.create_server((host, port), family=family, backlog=QUEUED_AT_MOST)
     # Head and body of an answer go out one after the other: without this the second waits 40 ms for the client's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -222,7 +214,7 @@ def config(
 ) -> ServerConfig:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
 
-    The event loop is asyncio's, whatever else is installed: `Listener` is made for its way of accepting connections.
+    The event loop is asyncio's, whatever else is installed: `Server` knows its way of accepting connections.
 
     A request whose connection is closed ends by itself. The timeout, at which uvicorn ends requests and complains, is
     for a bug of the fake's.
