@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fine_tuning_fakeserver.version import VERSION
-
 from fine_tuning_cassettes import use_cassette
 from fine_tuning_cassettes.cassette import FOLDER
 from fine_tuning_client import APIStatusError, FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.version import VERSION
 
 MODEL = "gpt-4o-mini-2024-07-18"
 REASONER = "o4-mini-2025-04-16"

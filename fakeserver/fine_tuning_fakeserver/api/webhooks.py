@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fine_tuning_formats.text import show_value
+
 from ..account.account import Account
 from ..account.records import DeliveryAttempted, WebhookAdded, WebhookRemoved
 from ..account.service import Service, operation
@@ -38,7 +40,9 @@ def remove(service: Service, now: float, identifier: str) -> dict[str, Any]:
     """
     known = service.account.outbox.endpoints
     if identifier not in known:
-        raise FakeUsageError(f"unknown webhook {identifier!r}; expected one of: {', '.join(known) or 'none yet'}")
+        raise FakeUsageError(
+            f"unknown webhook {show_value(identifier)}; expected one of: {', '.join(known) or 'none yet'}"
+        )
     service.commit(WebhookRemoved(now, identifier))
     return {"id": identifier, "deleted": True}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fine_tuning_formats.job_rules import JOB_STATUSES
-from fine_tuning_formats.text import Duration
+from fine_tuning_formats.text import Duration, show_value
 
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
@@ -85,7 +85,7 @@ def target_job(account: Account, identifier: str | None) -> Job:
         return account.jobs[newest]
     if identifier not in account.jobs:
         known = ", ".join(list(account.jobs)[-3:]) or "none yet"
-        raise FakeUsageError(f"unknown job {identifier!r}; the newest are: {known}")
+        raise FakeUsageError(f"unknown job {show_value(identifier)}; the newest are: {known}")
     return account.jobs[identifier]
 
 

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from fine_tuning_formats.text import show_value
+
 from ..account.blobs import Blob, BlobWriter
 from ..api_errors import ApiError, bad_multipart, too_large
 
@@ -57,7 +59,7 @@ class FormReader:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
+            raise bad_multipart(f"Content-Type is {show_value(content_type)}, not multipart/form-data with a boundary")
         self.form = UploadForm()
         self._headers: dict[str, bytes] = {}
         self._options: dict[bytes, bytes] = {}
