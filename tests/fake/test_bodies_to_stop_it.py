@@ -174,7 +174,7 @@ def _all_models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def test_no_list_of_a_request_collects_all_errors() -> None:
     """Each list in a request stops at its first wrong member, be it in a new model, too."""
-    models = [*_all_models(ClosedModel), ChatBody, CompletionBody]
+    models: list[type[BaseModel]] = [*_all_models(ClosedModel), ChatBody, CompletionBody]
     lists = [
         (model.__name__, schema)
         for model in models

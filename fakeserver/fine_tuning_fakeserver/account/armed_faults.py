@@ -11,6 +11,7 @@ from fine_tuning_formats.text import show_value
 
 from ..domain.fault_spec import FaultSpec
 from ..usage_errors import FakeUsageError
+from .forking import renew_after_fork
 
 
 @dataclass(slots=True, eq=False)
@@ -101,12 +102,17 @@ class ArmedFaults:
 
     def __init__(self, paths: Mapping[str, str], specs: Iterable[FaultSpec] = (), now: float = 0.0) -> None:
         self._paths = paths
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_after_fork(self)
         self._all = [_armed(ordinal, spec, now) for ordinal, spec in enumerate(specs, 1)]
         self._spared: list[ArmedFault] = []
         """Faults that were disarmed before they hit anything."""
         self.active = [*self._all]
         """Faults that are not exhausted: all that a request has to be compared with."""
+
+    def renew_locks(self) -> None:
+        """Replace the lock, in a forked child."""
+        self._lock = threading.Lock()
 
     def arm(self, fault: object, now: float) -> ArmedFault:
         """Arm a fault, given as a mapping of its fields.
