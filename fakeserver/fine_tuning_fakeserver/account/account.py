@@ -120,6 +120,8 @@ class Account:
         self.jobs: dict[str, Job] = {}
         self.results: dict[str, str] = {}
         """Derived result files: file id → job id."""
+        self.unsized: dict[str, None] = {}
+        """Ids of derived result files whose size nobody has asked for."""
         self.models: dict[str, str] = {}
         """Derived models: model id → job id."""
         self.deleted: set[str] = set()
@@ -170,6 +172,7 @@ class Account:
             self.status_counts.finish(job.id, status)
             if status == "succeeded" and job.result_file not in self.deleted:
                 self.results[job.result_file] = job.id
+                self.unsized[job.result_file] = None
                 _index_file(self, job.result_file, RESULTS, result_created_at(job))
 
     def schedule(self, job: Job) -> None:
