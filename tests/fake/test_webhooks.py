@@ -174,8 +174,8 @@ def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> No
     http.fake.add_webhook()
     file = http.file()
     jobs = [http.job(training_file=file)["id"] for _ in range(200)]
-    http.json("DELETE", f"/files/{file}")
     monkeypatch.setattr(WebhookDelivery, "next_attempt_at", property(look))
+    http.json("DELETE", f"/files/{file}")
 
     assert sorted(told(http.fake)) == sorted(("failed", job) for job in jobs)
     assert looks < 20 * len(jobs)
