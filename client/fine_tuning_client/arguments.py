@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
 
 from fine_tuning_client.effects import FilePart, OnProgress
+from fine_tuning_formats.text import show_value
 
 
 class NotGiven(Enum):
@@ -40,13 +41,8 @@ def require_name(what: str, value: object) -> str:
     """
     if not isinstance(value, str) or not value.strip():
         hint = f"; pass {type(value).__name__}.id" if isinstance(getattr(value, "id", None), str) else ""
-        raise ValueError(f"{what} must be a non-empty string, got {_brief(value)}{hint}")
+        raise ValueError(f"{what} must be a non-empty string, got {show_value(value, MAX_SHOWN)}{hint}")
     return value
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
 def reject_async(what: str, value: T) -> T:
@@ -73,7 +69,7 @@ def path_segment(what: str, value: object) -> str:
     """
     name = require_name(what, value)
     if "/" in name or name in {".", ".."}:
-        raise ValueError(f"{what} must be a plain id, got {_brief(name)}")
+        raise ValueError(f"{what} must be a plain id, got {show_value(name, MAX_SHOWN)}")
     if len(name) > MAX_ID:
         raise ValueError(f"{what} must be an id of at most {MAX_ID} characters, got {len(name)}")
     return quote(name, safe=":")
@@ -97,7 +93,7 @@ def check_seconds(what: str, value: float) -> float:
         ValueError: It is not one.
     """
     if not isinstance(value, int | float) or isnan(value) or value < 0:
-        raise ValueError(f"{what} must be a number of seconds from 0, got {_brief(value)}")
+        raise ValueError(f"{what} must be a number of seconds from 0, got {show_value(value, MAX_SHOWN)}")
     return value
 
 
@@ -119,7 +115,7 @@ def merge_options(options: Mapping[str, Any] | None, keywords: Mapping[str, Any]
         TypeError: *options* is not a mapping, or an option is unknown or also a keyword.
     """
     if not isinstance(options, Mapping | None):
-        raise TypeError(f"options must be a mapping, got {_brief(options)}")
+        raise TypeError(f"options must be a mapping, got {show_value(options, MAX_SHOWN)}")
     values = {name: value for name, value in keywords.items() if value is not NOT_GIVEN}
     for name, value in (options or {}).items():
         if name not in keywords:

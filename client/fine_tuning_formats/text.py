@@ -1,8 +1,9 @@
-"""Short texts of people and settings: printable ones, durations, host names."""
+"""Short texts of people and settings: printable ones, shown values, durations, host names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -29,6 +30,64 @@ def _is_visible(char: str) -> bool:
     return char.isprintable() and not _INVISIBLE.match(char)
 
 
+def show_value(value: object, at_most: int = 200) -> str:
+    """Return ``repr(value)`` for a message, cut to *at_most* characters and an ellipsis."""
+    start = repr_start(value, at_most + 1)
+    return start if len(start) <= at_most else f"{start[:at_most]}…"
+
+
+def repr_start(value: object, at_most: int = 200) -> str:
+    """Return the first *at_most* characters of ``repr(value)``, and read no more of *value* than that.
+
+    JSON may be nested deeper than `repr` can go, and hold millions of members; this costs the same for any.
+    """
+    pieces: list[str] = []
+    size = 0
+    for piece in _repr_pieces(value, at_most):
+        pieces.append(piece)
+        size += len(piece)
+        if size >= at_most:
+            break
+    return "".join(pieces)[:at_most]
+
+
+def _repr_pieces(value: object, at_most: int) -> Iterator[str]:
+    """Yield the pieces of ``repr(value)``, with strings cut at *at_most*; a stack stands for the nesting."""
+    opened: list[tuple[Iterator[tuple[str, object]], str]] = [(iter([("", value)]), "")]
+    while opened:
+        members, closing = opened[-1]
+        for before, member in members:
+            yield before
+            if type(member) is list:
+                yield "["
+                opened.append((_list_members(member), "]"))
+                break
+            if type(member) is dict:
+                yield "{"
+                opened.append((_dict_members(member, at_most), "}"))
+                break
+            yield _plain_repr(member, at_most)
+        else:
+            yield closing
+            opened.pop()
+
+
+def _list_members(values: list[object]) -> Iterator[tuple[str, object]]:
+    return ((", " if index else "", value) for index, value in enumerate(values))
+
+
+def _dict_members(values: dict[object, object], at_most: int) -> Iterator[tuple[str, object]]:
+    for index, (name, value) in enumerate(values.items()):
+        yield f"{', ' if index else ''}{_plain_repr(name, at_most)}: ", value
+
+
+def _plain_repr(value: object, at_most: int) -> str:
+    try:
+        return repr(value[:at_most] if type(value) is str else value)
+    except RecursionError:  # another container, such as a tuple of lists
+        return "..."
+
+
 def duration_seconds(duration: Duration, *, default_unit: str | None = "s") -> float:
     """Return the seconds of ``90``, ``"90s"``, ``"1.5h"`` or a timedelta.
 
@@ -45,10 +104,12 @@ def duration_seconds(duration: Duration, *, default_unit: str | None = "s") -> f
         match = _DURATION.fullmatch(duration.strip())
         unit = (match[2] or default_unit) if match else None
         if not match or unit is None:
-            raise ValueError(f"expected a number with a unit, one of {', '.join(UNITS)}, got {duration!r}")
+            raise ValueError(f"expected a number with a unit, one of {', '.join(UNITS)}, got {show_value(duration)}")
         return float(match[1]) * UNITS[unit]
     if isinstance(duration, bool) or not isinstance(duration, int | float):
-        raise ValueError(f"expected a number of seconds, a text such as '90s', or a timedelta, got {duration!r}")
+        raise ValueError(
+            f"expected a number of seconds, a text such as '90s', or a timedelta, got {show_value(duration)}"
+        )
     return float(duration)
 
 

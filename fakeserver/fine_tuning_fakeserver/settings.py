@@ -38,10 +38,17 @@ def _parse_keys(value: Any, name: str) -> frozenset[str]:
     return frozenset(keys)
 
 
+WEBHOOKS_AT_MOST = 1000
+"""How many webhooks an account can begin with: the end of a job makes a delivery to each."""
+
+
 def _parse_webhooks(value: Any, name: str) -> tuple[WebhookConfig, ...]:
     if not is_collection(value):
         raise wrong_value(name, "a collection of URLs, or of mappings with url, secret, events", value)
-    return tuple(WebhookConfig.parse(webhook) for webhook in value)
+    given = list(value)
+    if len(given) > WEBHOOKS_AT_MOST:
+        raise FakeUsageError(f"{name} must be at most {WEBHOOKS_AT_MOST}, got {len(given)}")
+    return tuple(WebhookConfig.parse(webhook) for webhook in given)
 
 
 _is_header_text = re.compile(r"[!-9;-~]*").fullmatch

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import invariant
 from starlette.types import Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.domain.job import Job
+from fine_tuning_fakeserver.domain.timeline import Timeline
 from fine_tuning_fakeserver.version import VERSION
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
+from session_machine import Session
 from strategies import BORN, FORM, ROWS, Http, everything, example_count, form, refused
 
 JOBS = "/fine_tuning/jobs"
@@ -88,6 +93,43 @@ def test_the_state(http: Http) -> None:
     assert state["jobs"] == [{"id": job["id"], "status": "validating_files"}]
     assert state["account"]["organization_id"] == job["organization_id"]
     assert http.json("PUT", "/_fake/plan", state["plan"]) == state["plan"]
+
+
+class Counted(Session):
+    """Random requests to an account, whose jobs are counted by status."""
+
+    @invariant()
+    def by_status(self) -> None:
+        """The counts of the state are those that come of looking at each job."""
+        fake = self.http.fake
+        jobs = fake._world.service.account.jobs.values()
+        expected = Counter(job.timeline().status(fake.now) for job in jobs)
+        assert self.http.json("GET", "/_fake")["counts"]["by_status"] == dict(expected)
+
+
+TestCounted = Counted.TestCase
+TestCounted.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
+
+
+def test_the_state_looks_at_few_jobs(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of an account looks at the newest hundred jobs, and at others when their status has changed."""
+    file = http.file()
+    for _ in range(150):
+        http.job(training_file=file)
+    looks: list[str] = []
+    timeline = Job.timeline
+
+    def look(job: Job) -> Timeline:
+        looks.append(job.id)
+        return timeline(job)
+
+    monkeypatch.setattr(Job, "timeline", look)
+
+    for wanted in ({"validating_files": 150}, {"succeeded": 150}):
+        looks.clear()
+        assert http.json("GET", "/_fake")["counts"]["by_status"] == wanted
+        assert len(looks) == 100
+        http.fake.advance("1d")
 
 
 def test_reset(http: Http) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Container, Generator
 
 import openai
 import pytest
@@ -239,6 +240,52 @@ def test_a_reset_while_something_is_under_way() -> None:
             assert fake.deliver_webhooks() == []
 
 
+def test_a_target_that_does_not_answer_holds_up_no_other(http: Http, receiver: Receiver) -> None:
+    """While one target is silent, another is told of what comes due, also of what comes due later."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SOON_S)
+        http.fake.add_webhook(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        secret = http.fake.add_webhook(receiver.url)
+        jobs = [http.fake.add_job(http.file())["id"]]
+        connection, _ = silent.accept()
+        with connection:
+            jobs.append(http.fake.add_job(http.file())["id"])
+
+            assert [receiver.next(secret).data.id for _ in jobs] == jobs
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        with silent.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+            assert [each.status for each in http.fake.deliver_webhooks()] == ["delivered"] * 4
+
+
+def test_a_target_has_so_long_for_all_of_its_answer(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that sends its answer piece by piece, and never all of it, is given up after the limit."""
+    monkeypatch.setattr(webhook_sender, "ANSWER_WITHIN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        slow.settimeout(SOON_S)
+        http.fake.add_webhook(f"http://127.0.0.1:{slow.getsockname()[1]}")
+        http.fake.add_job(http.file())
+        connection, _ = slow.accept()
+        over = threading.Event()
+
+        def drip() -> None:
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not over.wait(0.05):
+                    connection.sendall(b"x-more: of it\r\n")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            (delivery,) = http.fake.deliver_webhooks(SOON_S)
+        finally:
+            over.set()
+            thread.join()
+
+    assert [each.error for each in delivery.attempts] == ["Timeout: no answer within 0.3 seconds"]
+
+
 def test_given_with_the_settings(receiver: Receiver) -> None:
     """Endpoints can be there from the start, as URLs or with their fields; a reset brings them back."""
     given: list[str | dict[str, object]] = [receiver.url, {"secret": "mine", "events": [EVENTS[1]]}]
@@ -269,16 +316,17 @@ def test_from_the_command_line(receiver: Receiver) -> None:
 def test_who_looks_at_the_last_moment(http: Http, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """What becomes due while the courier finds that nothing is left is sent all the same."""
     file, late = http.file(), ["a job"]
-    ask = webhooks.next_delivery
+    ask = webhooks.next_deliveries
 
-    def next_errand(service: Service) -> webhooks.NextDelivery | None:
-        errand = ask(service)
-        if errand is None and late and threading.current_thread() is not threading.main_thread():
+    def next_deliveries(service: Service, busy: Container[str] = ()) -> webhooks.NextDeliveries:
+        step = ask(service, busy)
+        in_sender = threading.current_thread() is not threading.main_thread()
+        if not step.due and busy == {} and late and in_sender:
             late.clear()
             http.fake.add_job(file)
-        return errand
+        return step
 
-    monkeypatch.setattr(webhooks, "next_delivery", next_errand)
+    monkeypatch.setattr(webhooks, "next_deliveries", next_deliveries)
     http.fake.add_webhook(receiver.url)
     http.fake.add_job(file)
 

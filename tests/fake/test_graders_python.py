@@ -13,13 +13,9 @@ from typing import Any
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.account.service import Service
-from fine_tuning_fakeserver.api import graders
 from fine_tuning_fakeserver.grading import python_runner, python_runner_child
-from fine_tuning_fakeserver.grading.grader_models import RunGraderBody
 from fine_tuning_fakeserver.grading.python_runner import Limits
 from fine_tuning_fakeserver.grading.result import GradingError
-from fine_tuning_fakeserver.settings import Settings
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
 from strategies import Http
 
@@ -243,18 +239,33 @@ def test_a_failure_is_an_answer() -> None:
     assert errors["python_grader_runtime_error_details"].endswith("KeyError: 'm'")
 
 
+def test_a_sample_nested_deeper_than_can_be_written() -> None:
+    """A sample that is JSON nested too deeply for a grader to get it is none, and no crash."""
+    http = Http(FakeFineTuning(run_python_graders=True))
+    source = "def grade(sample, item): return 'output_json' in sample"
+
+    answer = http.json("POST", RUN, {**body(source), "model_sample": "[" * 1000 + "]" * 1000})
+
+    assert (answer["reward"], answer["metadata"]["errors"]["python_grader_runtime_error_details"]) == (0, None)
+
+
 def test_the_verb_holds_no_lock_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a python grader runs, another thread can use the account."""
-    service = Service(Settings(run_python_graders=True))
+    """While a python grader runs for a request, another thread can use the account."""
+    http = Http(FakeFineTuning(run_python_graders=True))
+    lock = http.fake._world.service.lock
     free: list[bool] = []
 
+    def take() -> None:
+        free.append(lock.acquire(timeout=1))
+        lock.release()
+
     def run(*_: object) -> float:
-        other = threading.Thread(target=lambda: free.append(service.lock.acquire(timeout=1)))
+        other = threading.Thread(target=take)
         other.start()
         other.join()
         return 1.0
 
     monkeypatch.setattr(python_runner, "run", run)
 
-    assert graders.run(service, graders.parse_grader_body(RunGraderBody, body("")))["reward"] == 1
+    assert http.json("POST", RUN, body(""))["reward"] == 1
     assert free == [True]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from math import log, sqrt
 
+import httpx
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.grading import similarity
+from fine_tuning_fakeserver.grading import grade, similarity
 from fine_tuning_fakeserver.grading.grader_models import TextSimilarity
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
 from strategies import Http
 
+RUN = "/fine_tuning/alpha/graders/run"
 METRICS = ["cosine", "fuzzy_match", "bleu", "gleu", "meteor", *(f"rouge_{n}" for n in "12345l")]
 TEXT, REFERENCE = "the cat sat on the mat", "the cats sat on a mat"
 
@@ -93,3 +99,49 @@ def test_without_the_libraries(monkeypatch: pytest.MonkeyPatch, grader: object) 
 
     wanted = "text_similarity needs rapidfuzz, rouge_score, not installed here: pip install 'fake-fine-tuning[graders]'"
     assert answer == {"fake_error": wanted, "message": f"fake-fine-tuning: {wanted}"}
+
+
+def test_others_are_answered_while_a_sample_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a socket a grader that takes long delays no other request, and holds no lock of the account."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> float:
+        begun.set()
+        assert may_end.wait(10)
+        return 0.5
+
+    monkeypatch.setattr(grade, "similarity", slow)
+    headers = {"authorization": "Bearer any"}
+    with (
+        FakeFineTuning().serving() as url,
+        httpx.Client(base_url=url, headers=headers) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sent = pool.submit(client.post, RUN, json={"grader": GRADER, "model_sample": "a"})
+        try:
+            assert begun.wait(10)
+            assert client.get("/models").status_code == 200
+        finally:
+            may_end.set()
+        assert sent.result(10).json()["reward"] == 0.5
+
+
+def test_what_takes_longer_than_the_limit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of a grader that its time does not suffice for have no reward, and an error that says so."""
+    monkeypatch.setattr(grade, "SECONDS_AT_MOST", 0)
+    grader = {"type": "multi", "graders": {"like": GRADER}, "calculate_output": "like"}
+
+    answer = Http(FakeFineTuning()).json("POST", RUN, {"grader": grader, "model_sample": "a"})
+
+    errors = answer["metadata"]["errors"]
+    assert answer["reward"] == 0
+    assert [name for name, value in errors.items() if value] == ["other_error"]
+
+
+def test_the_longest_subsequence_is_the_librarys() -> None:
+    """rouge_l gives the library's own number, which it takes from a table of both texts' lengths."""
+    draw = random.Random(7)
+    for _ in range(50):
+        text, reference = (" ".join(draw.choices(["a", "B", "cat.", "é", "7"], k=draw.randint(0, 12))) for _ in "ab")
+        expected = RougeScorer(["rougeL"]).score(reference, text)["rougeL"].fmeasure
+        assert similarity.similarity("rouge_l", text, reference) == pytest.approx(expected, abs=1e-12)

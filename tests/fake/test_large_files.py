@@ -15,8 +15,10 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account import blobs
+from fine_tuning_fakeserver.api import files
 from fine_tuning_fakeserver.api.files import MUCH_BYTES
-from fine_tuning_fakeserver.domain.job_spec import read_dataset
+from fine_tuning_fakeserver.domain.job_spec import JobSpec, read_dataset
+from fine_tuning_fakeserver.domain.metrics import result_csv
 from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, Http
 
@@ -115,6 +117,39 @@ def test_a_completion_of_large_parts_that_does_not_add_up(body: dict[str, Any]) 
 
     assert (large.status_code, small.status_code) == (400, 400)
     assert large.text.replace(str(len(MANY)), str(len(ROWS))) == small.text
+
+
+@pytest.mark.parametrize("pace", ["manual", "instant"])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/files/{file}", "/v1/files/{file}/content"])
+def test_others_use_the_account_while_a_long_result_file_is_written(
+    path: str, pace: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result file of many steps, whose size or content is asked for, is written once, and without the lock."""
+    http = Http(FakeFineTuning(start=BORN, pace=pace))
+    job = http.job(training_file=http.file(ROWS * 20), hyperparameters={"n_epochs": 50, "batch_size": 1})
+    if pace == "manual" or "{file}" in path:
+        http.fake.advance("10d")
+        (file,) = http.json("GET", f"/fine_tuning/jobs/{job['id']}")["result_files"]
+        path = path.format(file=file)
+    lock, free = http.fake._world.service.lock, list[bool]()
+
+    def take() -> None:
+        if lock.acquire(timeout=1):
+            free.append(True)
+            lock.release()
+
+    def write(spec: JobSpec) -> Iterator[str]:
+        other = threading.Thread(target=take)
+        other.start()
+        other.join()
+        return result_csv(spec)
+
+    monkeypatch.setattr(files, "result_csv", write)
+    for kept in (files.result_bytes, files._result_size):
+        kept.cache_clear()
+
+    assert http.send("GET", path).status == http.send("GET", path).status == 200
+    assert free == [True]
 
 
 @pytest.mark.parametrize(("content", "status"), [(MANY, 200), (MANY + b"[]", 400)])

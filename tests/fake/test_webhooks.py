@@ -161,6 +161,26 @@ def test_many_ends_in_one_instant(http: Http) -> None:
     assert twin.webhook_deliveries == http.fake.webhook_deliveries
 
 
+def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many deliveries that come due at once, each is looked at a few times, and not once for each other."""
+    looks = 0
+    next_attempt_at: Any = vars(WebhookDelivery)["next_attempt_at"]
+
+    def look(delivery: WebhookDelivery) -> Any:
+        nonlocal looks
+        looks += 1
+        return next_attempt_at.fget(delivery)
+
+    http.fake.add_webhook()
+    file = http.file()
+    jobs = [http.job(training_file=file)["id"] for _ in range(200)]
+    monkeypatch.setattr(WebhookDelivery, "next_attempt_at", property(look))
+    http.json("DELETE", f"/files/{file}")
+
+    assert sorted(told(http.fake)) == sorted(("failed", job) for job in jobs)
+    assert looks < 20 * len(jobs)
+
+
 def test_same_seed_same_bytes() -> None:
     """Secrets, ids and bodies depend on the seed and the requests, and on nothing else."""
 

@@ -42,6 +42,7 @@ from .records import (
     WebhookAdded,
     WebhookRemoved,
 )
+from .status_counts import StatusCounts
 from .webhook_queue import WebhookQueue
 
 NO_METADATA = ("", "")
@@ -121,11 +122,14 @@ class Account:
         self.jobs: dict[str, Job] = {}
         self.results: dict[str, str] = {}
         """Derived result files: file id → job id."""
+        self.unsized: dict[str, None] = {}
+        """Ids of derived result files whose size nobody has asked for."""
         self.models: dict[str, str] = {}
         """Derived models: model id → job id."""
         self.deleted: set[str] = set()
         self.active: dict[str, None] = {}
         """Jobs that `materialize` has not seen the end of, oldest first."""
+        self.status_counts = StatusCounts()
         self.files_made = 0
         self.answers = 0
         self.replies: deque[str] = deque()
@@ -173,13 +177,16 @@ class Account:
                     self.models[model] = job.id
         if timeline.end <= now and (status := timeline.status(now)) in TERMINAL:
             del self.active[job.id]
+            self.status_counts.finish(job.id, status)
             if status == "succeeded" and job.result_file not in self.deleted:
                 self.results[job.result_file] = job.id
+                self.unsized[job.result_file] = None
                 _index_file(self, job.result_file, RESULTS, result_created_at(job))
 
     def schedule(self, job: Job) -> None:
         """Materialize *job* when it has made its models, and when its timeline, as it is now, ends."""
         timeline = job.timeline()
+        self.status_counts.watch(job)
         for at in {timeline.end, timeline.time_of("model") or timeline.end}:
             heapq.heappush(self._agenda, (at, job.id))
         if self.outbox.endpoints:

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fine_tuning_formats.text import show_value
+
 from ..domain.fault_spec import FaultSpec
 from ..usage_errors import FakeUsageError
+from .forking import renew_after_fork
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +65,10 @@ class ArmedFault:
         return self.spec.fires_at(self.matched, f"{seed}/{self.number}")
 
 
+FAULTS_AT_MOST = 10_000
+"""How many faults can be armed at once: every request is compared with each."""
+
+
 def parse_faults(faults: object, paths: Mapping[str, str]) -> list[FaultSpec]:
     """Parse faults that are given as mappings of their fields.
 
@@ -73,8 +80,15 @@ def parse_faults(faults: object, paths: Mapping[str, str]) -> list[FaultSpec]:
         FakeUsageError: they are no collection, or one of them makes no sense.
     """
     if isinstance(faults, str | bytes) or not isinstance(faults, Iterable):
-        raise FakeUsageError(f"faults must be a collection of mappings, got {faults!r}")
-    return [FaultSpec.parse(fault, paths) for fault in faults]
+        raise FakeUsageError(f"faults must be a collection of mappings, got {show_value(faults)}")
+    given = list(faults)
+    if len(given) > FAULTS_AT_MOST:
+        raise FakeUsageError(f"faults must be at most {FAULTS_AT_MOST}, got {len(given)}")
+    return [FaultSpec.parse(fault, paths) for fault in given]
+
+
+def _armed(ordinal: int, spec: FaultSpec, now: float) -> ArmedFault:
+    return ArmedFault(ordinal, spec, None if spec.duration is None else now + spec.duration)
 
 
 class ArmedFaults:
@@ -88,14 +102,17 @@ class ArmedFaults:
 
     def __init__(self, paths: Mapping[str, str], specs: Iterable[FaultSpec] = (), now: float = 0.0) -> None:
         self._paths = paths
-        self._lock = threading.Lock()
-        self._all: list[ArmedFault] = []
+        self.renew_locks()
+        renew_after_fork(self)
+        self._all = [_armed(ordinal, spec, now) for ordinal, spec in enumerate(specs, 1)]
         self._spared: list[ArmedFault] = []
         """Faults that were disarmed before they hit anything."""
-        self.active: list[ArmedFault] = []
+        self.active = [*self._all]
         """Faults that are not exhausted: all that a request has to be compared with."""
-        for spec in specs:
-            self._add(spec, now)
+
+    def renew_locks(self) -> None:
+        """Replace the lock, in a forked child."""
+        self._lock = threading.Lock()
 
     def arm(self, fault: object, now: float) -> ArmedFault:
         """Arm a fault, given as a mapping of its fields.
@@ -103,15 +120,12 @@ class ArmedFaults:
         Raises:
             FakeUsageError: it makes no sense.
         """
-        return self._add(FaultSpec.parse(fault, self._paths), now)
-
-    def _add(self, spec: FaultSpec, now: float) -> ArmedFault:
-        ends_at = None if spec.duration is None else now + spec.duration
+        spec = FaultSpec.parse(fault, self._paths)
         with self._lock:
-            fault = ArmedFault(len(self._all) + 1, spec, ends_at)
-            self._all.append(fault)
-            self.active = [*self.active, fault]
-        return fault
+            armed = _armed(len(self._all) + 1, spec, now)
+            self._all.append(armed)
+            self.active = [*self.active, armed]
+        return armed
 
     def disarm(self, now: float) -> None:
         """Forget all faults; those that have hit nothing are still `unfired`."""

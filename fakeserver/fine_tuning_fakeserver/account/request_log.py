@@ -13,6 +13,7 @@ import orjson
 from fine_tuning_formats.secret_rules import REDACTED, known_spellings, redact_known, redact_text, secrets_in
 
 from ..clock import Pace
+from .forking import renew_after_fork
 
 ENTRIES_AT_MOST = 1000
 BODY_BYTES_AT_MOST = 64 * 1024
@@ -127,8 +128,13 @@ class RequestLog:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_after_fork(self)
         self.clear()
+
+    def renew_locks(self) -> None:
+        """Replace the lock, in a forked child."""
+        self._lock = threading.Lock()
 
     def clear(self) -> None:
         """Forget everything, and count from 0."""

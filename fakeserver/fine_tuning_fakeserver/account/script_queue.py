@@ -14,6 +14,8 @@ from inspect import iscoroutinefunction
 from itertools import islice
 from typing import Any, Self
 
+from fine_tuning_formats.text import show_value
+
 from ..usage_errors import FakeUsageError
 
 
@@ -165,7 +167,7 @@ def _queue(items: Any, where: str) -> deque[Any]:
     if callable(items) and not isinstance(items, type):
         return _FunctionQueue([items])
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
-        raise FakeUsageError(f"{where} must be a list of answers, got {items!r}; write [{items!r}]")
+        raise FakeUsageError(f"{where} must be a list of answers, got {show_value(items)}; write [{show_value(items)}]")
     return deque(items) if isinstance(items, Sized) else _LazyQueue(items)
 
 

@@ -13,6 +13,7 @@ from ..clock import Pace, VirtualClock, parse_pace, real_now
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
+from .forking import complete_before_fork
 from .records import ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
 
 
@@ -92,7 +93,8 @@ class Service:
 
     def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
         settings = settings or Settings()
-        self.lock = threading.RLock()
+        self.renew_locks()
+        complete_before_fork(self)
         self.journal = journal()
         self.created_at = real_now() if settings.begins is None else settings.begins
         self.account = Account(settings, self.created_at)
@@ -100,6 +102,10 @@ class Service:
         self.events_seen: dict[str, int] = {}
         """Pace "polls": how many events of a job were visible when it was last listed."""
         self._counts_as_poll = True
+
+    def renew_locks(self) -> None:
+        """Replace the lock, in a forked child."""
+        self.lock = threading.RLock()
 
     @property
     def settings(self) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -33,14 +34,10 @@ class WebhookQueue:
         self.endpoints: dict[str, WebhookEndpoint] = {}
         self._endpoints_made = 0
         self.deliveries: dict[str, WebhookDelivery] = {}
-        self._pending: dict[str, WebhookDelivery] = {}
+        self._agendas: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
+        """When the pending deliveries to an endpoint are to be tried, and their ids: a heap for each endpoint."""
         self.ends: list[tuple[float, str]] = []
         """When jobs will end, as far as is known; an end that a job does not reach any more is skipped."""
-
-    @property
-    def has_targets(self) -> bool:
-        """Whether any endpoint has a URL."""
-        return any(endpoint.url is not None for endpoint in self.endpoints.values())
 
     def endpoint_for(self, target: WebhookConfig, at: float) -> WebhookEndpoint:
         """Return *target* as the account's next endpoint; its id, and a secret that was not given, are derived."""
@@ -59,9 +56,9 @@ class WebhookQueue:
     def remove(self, identifier: str) -> None:
         """Remove an endpoint, and drop its pending deliveries."""
         del self.endpoints[identifier]
-        for delivery in list(self._pending.values()):
-            if delivery.endpoint.id == identifier:
-                del self._pending[delivery.id], self.deliveries[delivery.id]
+        for at, delivery in self._agendas.pop(identifier, ()):
+            if self._is_current(at, delivery):
+                del self.deliveries[delivery]
 
     def schedule(self, job: Job) -> None:
         """Materialize the deliveries of *job* when it ends."""
@@ -80,24 +77,40 @@ class WebhookQueue:
                 delivery = build_delivery(self._seed, endpoint, identifier, status, at)
                 is_wanted = endpoint.created_at <= at and delivery.type in endpoint.events
                 if is_wanted and delivery.id not in self.deliveries:
-                    self.deliveries[delivery.id] = self._pending[delivery.id] = delivery
+                    self.deliveries[delivery.id] = delivery
+                    heapq.heappush(self._agendas[endpoint.id], (at, delivery.id))
 
     def record_attempt(self, identifier: str, attempt: DeliveryAttempt) -> None:
         """Add an attempt to its delivery."""
         known = self.deliveries[identifier]
         delivery = replace(known, attempts=(*known.attempts, attempt))
-        self.deliveries[identifier] = self._pending[identifier] = delivery
-        if delivery.next_attempt_at is None:
-            del self._pending[identifier]
+        self.deliveries[identifier] = delivery
+        if delivery.next_attempt_at is not None:
+            heapq.heappush(self._agendas[delivery.endpoint.id], (delivery.next_attempt_at, identifier))
+        self.next_delivery(delivery.endpoint.id)  # forgets what has been tried
 
     def is_pending(self, identifier: str) -> bool:
         """Return whether a delivery will be tried again."""
-        return identifier in self._pending
+        delivery = self.deliveries.get(identifier)
+        return delivery is not None and delivery.next_attempt_at is not None
 
-    def next_delivery(self, *, sent: bool) -> WebhookDelivery | None:
-        """Return the pending delivery that is due first, of those to be *sent* or of those that are collected only."""
-        fitting = (delivery for delivery in self._pending.values() if (delivery.endpoint.url is not None) == sent)
-        return min(fitting, key=lambda delivery: (delivery.next_attempt_at or 0.0, delivery.id), default=None)
+    def next_delivery(self, endpoint: str) -> WebhookDelivery | None:
+        """Return the pending delivery to an endpoint that is due first."""
+        agenda = self._agendas[endpoint]
+        while agenda and not self._is_current(*agenda[0]):
+            heapq.heappop(agenda)
+        return self.deliveries[agenda[0][1]] if agenda else None
+
+    def uncollected(self) -> list[WebhookDelivery]:
+        """Return the pending deliveries to endpoints without a URL, by when they were due."""
+        unsent = (self._agendas[endpoint.id] for endpoint in self.endpoints.values() if endpoint.url is None)
+        entries = sorted(entry for agenda in unsent for entry in agenda if self._is_current(*entry))
+        return [self.deliveries[identifier] for _, identifier in entries]
+
+    def _is_current(self, at: float, identifier: str) -> bool:
+        """Return whether this entry of an agenda still holds: a delivery that was tried has another, or none."""
+        delivery = self.deliveries.get(identifier)
+        return delivery is not None and delivery.next_attempt_at == at
 
     def in_order(self) -> list[WebhookDelivery]:
         """Return all deliveries, by when they were due."""

@@ -12,6 +12,7 @@ from ..domain.job import Job
 from ..settings import Settings
 from .account import Account
 from .armed_faults import ArmedFault, ArmedFaults, parse_faults
+from .forking import renew_after_fork
 from .records import StoredFile
 from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
@@ -121,11 +122,16 @@ class World:
         self.is_handed_out = False
         self._paths = paths
         self._new_sender = sender
-        self._lock = threading.Lock()
+        self.renew_locks()
+        renew_after_fork(self)
         self._default_settings = settings or Settings()
         self._default_faults = parse_faults(faults, paths)
         self.sender = NoSender()
         self.reset()
+
+    def renew_locks(self) -> None:
+        """Replace the lock, in a forked child."""
+        self._lock = threading.Lock()
 
     def reset(
         self,

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from fine_tuning_formats.training_file import NotJsonlError
 
@@ -33,6 +33,8 @@ from .response_objects import Json, file_object, page_object_with_ids
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
 MUCH_BYTES = 64 * 1024
 """From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
+MANY_STEPS = 1000
+"""From this number of steps on result files take long enough to write that others should not have to wait for it."""
 BATCH_KEPT_S = 30 * 24 * 3600
 
 
@@ -88,6 +90,48 @@ def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
             content.dataset()
 
     return parse
+
+
+def size_ahead(service: Service, identifier: str | None = None) -> Callable[[], object] | None:
+    """Return a function that learns the sizes of new result files without the lock; None if that takes no time.
+
+    A size is known when the whole file is written, which takes a second for 50,000 rows.
+
+    Args:
+        identifier: the file whose size is wanted; None for all.
+    """
+    with service.lock:
+        account = service.account
+        account.materialize(service.clock.now())
+        new = {file: account.jobs[job] for file in account.unsized if (job := account.results.get(file))}
+        if account.pace == "instant":  # they end with the request
+            active = (account.jobs[job] for job in account.active)
+            new |= {job.result_file: job for job in active}
+    specs = {
+        file: job.current_spec
+        for file, job in new.items()
+        if identifier in (None, file) and not job.overrides.result_bytes
+    }
+
+    def size() -> None:
+        for spec in specs.values():
+            _result_size(spec)
+        with service.lock:
+            for file in specs:
+                account.unsized.pop(file, None)
+
+    if sum(spec.steps for spec in specs.values()) >= MANY_STEPS:
+        return size
+    size()
+    return None
+
+
+def content_ahead(service: Service, identifier: str) -> Callable[[], object] | None:
+    """Return a function that writes a long result file without the lock; None if it is none."""
+    with service.lock:
+        job = service.account.results.get(identifier)
+        spec = service.account.jobs[job].current_spec if job else None
+    return partial(result_bytes, spec) if spec and spec.steps >= MANY_STEPS else None
 
 
 def upload(service: Service, upload: NewFile) -> Json:

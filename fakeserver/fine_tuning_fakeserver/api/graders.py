@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from ..account.service import Service, operation
 from ..api_errors import ApiError, invalid_grader
 from ..domain import ids
 from ..grading import similarity
-from ..grading.grade import check_grader, grade
+from ..grading.grade import PartResult, check_grader, combine_parts, grade_parts
 from ..grading.grader_models import (
     Grader,
     LabelModel,
@@ -28,6 +29,7 @@ from ..grading.grader_models import (
 )
 from ..grading.result import GradingError, run_response
 from ..grading.templates import GradingInput
+from ..settings import Settings
 from ..usage_errors import FakeUsageError, wrong_value
 from .request_models import parse
 from .response_objects import Json
@@ -52,13 +54,34 @@ def parse_grader_body(model: type[B], value: Any) -> B:
         raise
 
 
-def run(service: Service, body: RunGraderBody) -> Json:
-    """Grade a sample. The account is locked only to take a model's score: code of a grader may run for long."""
-    grader, seed = body.grader, service.settings.seed
-    _require_gradable(grader, service.settings.run_python_graders)
-    outcome = grade(grader, GradingInput.of(body.item or {}, body.model_sample), partial(_model_score, service))
+@dataclass(frozen=True, slots=True)
+class GradedParts:
+    """What `grade_ahead` has made of a sample; `seconds` are those that the answer tells."""
+
+    grader: Grader
+    name: str
+    seconds: float
+    results: Mapping[str, PartResult]
+
+
+def grade_ahead(settings: Settings, body: RunGraderBody) -> GradedParts:
+    """Grade a sample as far as no account is needed, which may take long: code of a grader runs here.
+
+    Raises:
+        FakeUsageError: the fake, as it is set up, cannot grade it.
+    """
+    grader, seed = body.grader, settings.seed
+    _require_gradable(grader, settings.run_python_graders)
     seconds = SLOWEST[grader.type] * (0.25 + 0.75 * _uniform("grading", seed, _canonical(grader), body.model_sample))
-    return run_response(_name(grader, seed), grader.type, outcome, seconds)
+    case = GradingInput.of(body.item or {}, body.model_sample)
+    return GradedParts(grader, _name(grader, seed), seconds, grade_parts(grader, case, partial(_model_number, seed)))
+
+
+@operation
+def run(service: Service, now: float, graded: GradedParts) -> Json:
+    """Return the outcome of a sample that was graded, with the prepared scores of models, which are used up."""
+    outcome = combine_parts(graded.grader, graded.results, partial(_take_score, service))
+    return run_response(graded.name, graded.grader.type, outcome, graded.seconds)
 
 
 def validate(service: Service, sent: Mapping[str, Any]) -> Json:
@@ -97,16 +120,20 @@ def set_scores(service: Service, now: float, scores: Sequence[float | None]) -> 
     return list(scores)
 
 
-@operation
-def _model_score(service: Service, now: float, grader: ScoreModel | LabelModel, prompt: str) -> float | None:
-    """Take the next prepared score; without one, return a number derived from seed, grader and prompt alone."""
+def _take_score(service: Service, otherwise: float) -> float | None:
+    """Take the next prepared score, the first of which is used up."""
     scores = service.account.grader_scores
-    if scores:
-        score = scores[0]
-        service.commit(GraderScoreUsed())
-        return score
+    if not scores:
+        return otherwise
+    score = scores[0]
+    service.commit(GraderScoreUsed())
+    return score
+
+
+def _model_number(seed: int, grader: ScoreModel | LabelModel, prompt: str) -> float:
+    """Derive the number of a model from seed, grader and prompt alone."""
     low, high = grader.range if isinstance(grader, ScoreModel) else (0, 1)
-    return low + (high - low) * _uniform("judge", service.settings.seed, _canonical(grader), prompt)
+    return low + (high - low) * _uniform("judge", seed, _canonical(grader), prompt)
 
 
 def _require_gradable(grader: Grader, run_python: bool) -> None:

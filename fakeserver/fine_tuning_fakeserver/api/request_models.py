@@ -7,15 +7,17 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
+from fine_tuning_formats.text import repr_start, show_value
 
 from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.job import Objective
 from ..domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
-from ..grading.grader_models import Body, Grader, Multi, as_sent
+from ..grading.body_types import IN_PARTS, Body, JsonObject, ShortCircuitList, is_writable
+from ..grading.grader_models import Grader, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
 
 JSON_BYTES_AT_MOST = 8 * 1024 * 1024
@@ -32,19 +34,8 @@ Suffix = Annotated[str, Field(min_length=1, max_length=64)]
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=MAX_METADATA_KEY)], Annotated[str, Field(max_length=MAX_METADATA_VALUE)]],
     Field(max_length=MAX_METADATA_PAIRS),
+    IN_PARTS,
 ]
-
-
-def _require_serializable(value: dict[str, Any]) -> dict[str, Any]:
-    # orjson reads deeper nesting than it writes: what could not be shown again in a page of jobs is refused (inferred).
-    try:
-        orjson.dumps([[[[[[value]]]]]])
-    except orjson.JSONEncodeError:
-        raise PydanticCustomError("too_deep", "Input is nested too deeply") from None
-    return value
-
-
-ResponseFormat = Annotated[dict[str, Any], AfterValidator(_require_serializable)]
 
 
 class HyperparametersBody(Body):
@@ -91,7 +82,7 @@ class ReinforcementBody(Body):
 
     grader: Grader
     hyperparameters: ReinforcementHyperparametersBody | None = None
-    response_format: ResponseFormat | None = None
+    response_format: JsonObject | None = None
 
     def grader_refs(self) -> tuple[GraderRef, ...]:
         """Return the graders whose rewards the job reports: those inside a multi grader, or the grader itself."""
@@ -137,7 +128,7 @@ class WandbBody(Body):
     project: str
     name: str | None = None
     entity: str | None = None
-    tags: list[str] = Field([])
+    tags: ShortCircuitList[str] = Field([])
 
 
 class IntegrationBody(Body):
@@ -157,7 +148,7 @@ class CreateJobBody(Body):
     hyperparameters: HyperparametersBody | None = None
     method: MethodBody | None = None
     seed: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    integrations: Annotated[list[IntegrationBody], Field(max_length=5)] | None = None
+    integrations: Annotated[ShortCircuitList[IntegrationBody], Field(max_length=5)] | None = None
     metadata: Metadata | None = None
 
     @property
@@ -201,14 +192,14 @@ class CreateUploadBody(Body):
 class CompleteUploadBody(Body):
     """``POST /uploads/{id}/complete``. Source: spec CompleteUploadRequest."""
 
-    part_ids: Annotated[list[str], Field(min_length=1)]
+    part_ids: Annotated[ShortCircuitList[str], Field(min_length=1)]
     md5: str | None = None
 
 
 class CreatePermissionsBody(Body):
     """``POST …/permissions``. Source: spec CreateFineTuningCheckpointPermissionRequest."""
 
-    project_ids: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    project_ids: Annotated[ShortCircuitList[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
 B = TypeVar("B", bound=BaseModel)
@@ -278,15 +269,29 @@ def field_error(name: str, kind: str, message: str, value: Any) -> ApiError:
     message = message[:1].lower() + message[1:]
     if kind == "missing":
         return invalid_field(name, f", {message}")
-    text = value[:200] if isinstance(value, str) else _short_repr(value)
+    text = value[:200] if isinstance(value, str) else repr_start(value)
     return invalid_field(name, f": {text}, {message}")
 
 
-def _short_repr(value: Any) -> str:
+def parse_control_object(raw: bytes, where: str) -> dict[str, Any]:
+    """Parse the body of a control request, which must be a JSON object; an empty body is ``{}``.
+
+    Args:
+        where: method and path, for the message.
+
+    Raises:
+        FakeUsageError: it is something else, or is nested too deeply.
+    """
     try:
-        return repr(value)[:200]
-    except RecursionError:  # JSON may be nested deeper than Python can print
-        return "..."
+        value = orjson.loads(raw or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise FakeUsageError(f"{where}: the body must be valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise FakeUsageError(f"{where}: the body must be a JSON object, got a {type(value).__name__}")
+    for name, member in value.items():
+        if not is_writable(member):
+            raise FakeUsageError(f"{where}: {show_value(name)} must be nested less deeply, got {show_value(member)}")
+    return value
 
 
 def parse_control(model: type[B], raw: bytes, where: str) -> B:
@@ -298,12 +303,7 @@ def parse_control(model: type[B], raw: bytes, where: str) -> B:
     Raises:
         FakeUsageError: it does not fit; the message names the field, and what it may be.
     """
-    try:
-        value = orjson.loads(raw or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise FakeUsageError(f"{where}: the body must be valid JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise FakeUsageError(f"{where}: the body must be a JSON object, got a {type(value).__name__}")
+    value = parse_control_object(raw, where)
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -324,8 +324,11 @@ def usage_error(
     if problem["type"] == "missing":
         return FakeUsageError(f"{field} is required")
     if problem["type"] == "extra_forbidden":
-        return FakeUsageError(f"unknown {thing} {field!r}") if "." in field else unknown_name(thing, field, known)
+        is_nested = "." in field
+        return (
+            FakeUsageError(f"unknown {thing} {show_value(field)}") if is_nested else unknown_name(thing, field, known)
+        )
     # "Input should be a valid integer", "String should have at most 64 characters"
     _, should, requirement = message.partition(" should ")
-    got = f"got {_short_repr(problem['input'])}"
+    got = f"got {show_value(problem['input'])}"
     return FakeUsageError(f"{field} must {requirement}, {got}" if should else f"{field}: {message.lower()}, {got}")

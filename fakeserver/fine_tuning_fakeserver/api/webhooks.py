@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from fine_tuning_formats.text import show_value
 
 from ..account.account import Account
 from ..account.records import DeliveryAttempted, WebhookAdded, WebhookRemoved
@@ -38,7 +41,9 @@ def remove(service: Service, now: float, identifier: str) -> dict[str, Any]:
     """
     known = service.account.outbox.endpoints
     if identifier not in known:
-        raise FakeUsageError(f"unknown webhook {identifier!r}; expected one of: {', '.join(known) or 'none yet'}")
+        raise FakeUsageError(
+            f"unknown webhook {show_value(identifier)}; expected one of: {', '.join(known) or 'none yet'}"
+        )
     service.commit(WebhookRemoved(now, identifier))
     return {"id": identifier, "deleted": True}
 
@@ -57,16 +62,19 @@ def list_deliveries(service: Service, now: float) -> list[WebhookDelivery]:
 
 
 @dataclass(frozen=True, slots=True)
-class NextDelivery:
-    """The sender's next step: send `delivery`, or look again in `wait_s` real seconds."""
+class NextDeliveries:
+    """The sender's next step: send what is `due`, at most one to each endpoint, and look again after `wait_s`.
+
+    These are real seconds; None if nothing will be due by itself.
+    """
 
     account: Account
-    delivery: WebhookDelivery | None
-    wait_s: float = 0.0
+    due: Sequence[WebhookDelivery]
+    wait_s: float | None
 
 
-def next_delivery(service: Service) -> NextDelivery | None:
-    """Return what to send now, or when to look again if time passes by itself; None if there is nothing of either.
+def next_deliveries(service: Service, busy: Container[str] = ()) -> NextDeliveries:
+    """Return what to send now to endpoints that are not *busy*, and when to look again if time passes by itself.
 
     No operation: the sender looks at any time, and must not move time, as a request does at the pace "instant".
     """
@@ -75,24 +83,25 @@ def next_delivery(service: Service) -> NextDelivery | None:
         service.account.materialize(now)
         _deliver_unsent(service)
         outbox, pace = service.account.outbox, service.account.pace
-        delivery = outbox.next_delivery(sent=True)
-        at = delivery.next_attempt_at if delivery else None
-        if at is not None and at <= now:
-            return NextDelivery(service.account, delivery)
-        times = [time for time in (at, outbox.next_end()) if time is not None]
-        if isinstance(pace, str) or not times or not outbox.has_targets:
-            return None
-        return NextDelivery(service.account, None, min((min(times) - now) / pace, WAIT_AT_MOST_S))
+        targets = [each.id for each in outbox.endpoints.values() if each.url is not None]
+        pending = [delivery for each in targets if each not in busy and (delivery := outbox.next_delivery(each))]
+        times = [at for each in pending if (at := each.next_attempt_at) is not None]
+        due = [each for each, at in zip(pending, times, strict=True) if at <= now]
+        if targets and (end := outbox.next_end()) is not None:
+            times.append(end)
+        later = [at for at in times if at > now]
+        wait_s = None if isinstance(pace, str) or not later else min((min(later) - now) / pace, WAIT_AT_MOST_S)
+        return NextDeliveries(service.account, due, wait_s)
 
 
 def _deliver_unsent(service: Service) -> None:
     """Let deliveries arrive that have no URL to be sent to."""
-    while (delivery := service.account.outbox.next_delivery(sent=False)) is not None:
+    for delivery in service.account.outbox.uncollected():
         service.commit(DeliveryAttempted(delivery.id, DeliveryAttempt(delivery.due_at, int(real_now()), status=200)))
 
 
-def record_attempt(service: Service, sent: NextDelivery, delivery: WebhookDelivery, attempt: DeliveryAttempt) -> None:
-    """Record what came of sending, unless the account was reset or the endpoint removed meanwhile."""
+def record_attempt(service: Service, account: Account, delivery: WebhookDelivery, attempt: DeliveryAttempt) -> None:
+    """Record what came of sending for *account*, unless it was reset or the endpoint removed meanwhile."""
     with service.lock:
-        if service.account is sent.account and service.account.outbox.is_pending(delivery.id):
+        if service.account is account and service.account.outbox.is_pending(delivery.id):
             service.commit(DeliveryAttempted(delivery.id, attempt))

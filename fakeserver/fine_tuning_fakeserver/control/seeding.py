@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
+
+from fine_tuning_formats.text import show_value
 
 from ..account.account import Account
 from ..account.blobs import Blob
@@ -23,6 +25,7 @@ from ..domain.job_spec import JobFile, PhaseDurations, build_job_spec
 from ..domain.metrics import kept_steps
 from ..domain.plan import PlanFields
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause
+from ..grading.body_types import ClosedModel, ShortCircuitDict, ShortCircuitList
 from ..usage_errors import FakeUsageError, wrong_value
 from .steering import require_status
 
@@ -34,9 +37,7 @@ MODELS = {
 """The model of a seeded job that names none, by its method."""
 
 
-class _Seed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Seed(ClosedModel):
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
         """Return the seed with these fields.
@@ -73,7 +74,7 @@ class CheckpointSeed(_Seed):
     created_at: int
     step_number: int
     fine_tuned_model_checkpoint: str
-    metrics: dict[str, int | float | str | None]
+    metrics: ShortCircuitDict[str, int | float | str | None]
 
 
 class HyperparametersSeed(_Seed):
@@ -106,13 +107,13 @@ class JobSeed(_Seed):
     metadata: Metadata | None = None
     error: dict[str, Any] | str | None = None
     fine_tuned_model: str | None = None
-    result_files: list[str] = []
+    result_files: ShortCircuitList[str] = Field([])
     trained_tokens: Count | None = None
-    checkpoints: list[CheckpointSeed] = []
-    event_ids: list[str | None] = []
+    checkpoints: ShortCircuitList[CheckpointSeed] = Field([])
+    event_ids: ShortCircuitList[str | None] = Field([])
     result_created_at: Second | None = None
     result_bytes: Count | None = None
-    plan: dict[str, Any] = {}
+    plan: dict[str, Any] = Field({})
 
     def overrides(self) -> Overrides:
         """Return the values of the job that are not derived."""
@@ -217,7 +218,9 @@ def _require_free_file_id(account: Account, identifier: str | None) -> None:
 
 
 def _taken(kind: str, identifier: str | None) -> FakeUsageError:
-    return FakeUsageError(f"there is a {kind} {identifier!r} already; choose another id, or reset the account")
+    return FakeUsageError(
+        f"there is a {kind} {show_value(identifier)} already; choose another id, or reset the account"
+    )
 
 
 @operation

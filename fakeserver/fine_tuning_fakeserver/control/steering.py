@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from fine_tuning_formats.job_rules import JOB_STATUSES
-from fine_tuning_formats.text import Duration
+from fine_tuning_formats.text import Duration, show_value
 
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
@@ -85,7 +84,7 @@ def target_job(account: Account, identifier: str | None) -> Job:
         return account.jobs[newest]
     if identifier not in account.jobs:
         known = ", ".join(list(account.jobs)[-3:]) or "none yet"
-        raise FakeUsageError(f"unknown job {identifier!r}; the newest are: {known}")
+        raise FakeUsageError(f"unknown job {show_value(identifier)}; the newest are: {known}")
     return account.jobs[identifier]
 
 
@@ -168,7 +167,6 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
     """Summarize the account: settings, clock, plan, counts, and the newest hundred jobs with their status."""
     account = service.account
     newest, _ = account.job_shelf.page(None, 100)
-    statuses = {identifier: account.jobs[identifier].timeline().status(now) for identifier in account.jobs}
     return {
         "account": {
             "seed": account.settings.seed,
@@ -183,7 +181,7 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
             "files": len(account.file_shelf),
             "jobs": len(account.jobs),
             "models": len(account.models),
-            "by_status": dict(Counter(statuses.values())),
+            "by_status": account.status_counts.by_status(now, account.jobs),
         },
-        "jobs": [{"id": identifier, "status": statuses[identifier]} for identifier in newest],
+        "jobs": [{"id": each, "status": account.jobs[each].timeline().status(now)} for each in newest],
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeAlias, get_origin, get_type_hints
 
-from fine_tuning_formats.text import Duration, duration_seconds
+from fine_tuning_formats.text import Duration, duration_seconds, show_value
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 
@@ -105,7 +105,7 @@ def parse_seconds(duration: Duration, name: str = "duration") -> float:
         seconds = duration_seconds(duration)
     except ValueError:
         wanted = "a number of seconds, a text such as '90s', '5m' or '2h', or a timedelta"
-        raise FakeUsageError(f"{name} must be {wanted}, got {duration!r}") from None
+        raise FakeUsageError(f"{name} must be {wanted}, got {show_value(duration)}") from None
     if not 0 <= seconds <= LONGEST or math.isnan(seconds):
         raise FakeUsageError(f"{name} must be from 0 to {LONGEST:.0f} seconds, got {seconds}")
     return seconds

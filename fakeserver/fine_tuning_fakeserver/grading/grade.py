@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ..clock import steady
 from . import python_runner
 from .formula import parse_formula
 from .grader_models import Grader, LabelModel, Multi, Python, ScoreModel, StringCheck, SubGrader, TextSimilarity
@@ -12,8 +14,17 @@ from .result import ErrorFlag, GradingError, GradingOutcome
 from .similarity import similarity
 from .templates import GradingInput, check_template
 
-ModelCall: TypeAlias = Callable[[ScoreModel | LabelModel, str], float | None]
-"""Sends a text to the model of a grader, and returns the number in its answer, or None."""
+Model: TypeAlias = Callable[[ScoreModel | LabelModel, str], float]
+"""Answers a text with the number that the model of a grader gives by itself."""
+
+TakeScore: TypeAlias = Callable[[float], float | None]
+"""Returns the next prepared score, None for a model that gives no number; without any, the number it is called with."""
+
+SECONDS_AT_MOST = 30.0
+"""How long all parts of a grader may take together (ours): as long as three python graders."""
+
+_ITSELF = ""
+"""The name of the one part of a grader that has no parts."""
 
 # vendor text: eq and ne compare exactly; like is "contains", ilike the same in any case
 COMPARISONS: dict[str, Callable[[str, str], bool]] = {
@@ -26,46 +37,88 @@ PASSING = 0.5
 """A label_model's number from here on stands for a passing label (ours)."""
 
 
-def grade(grader: Grader | SubGrader, case: GradingInput, call_model: ModelCall) -> GradingOutcome:
-    """Grade *case*; a failure is part of the outcome."""
-    if isinstance(grader, Multi):
-        # The formula over the parts' rewards; if a part fails, there is no reward (inferred).
-        parts = {name: grade(part, case, call_model) for name, part in grader.sub_graders().items()}
-        rewards = {name: part.reward for name, part in parts.items()}
-        errors = [error for part in parts.values() for error in part.errors]
-        reward = 0.0
-        try:
-            reward = parse_formula(grader.calculate_output).value(rewards)
-        except GradingError as error:
-            errors.append(ErrorFlag(error.flag, error.details))
-        return GradingOutcome(0.0 if errors else reward, tuple(errors), rewards)
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """The number that the model of a grader answers, unless a score is prepared."""
+
+    grader: ScoreModel | LabelModel
+    number: float
+
+
+PartResult: TypeAlias = float | GradingError | ModelAnswer
+"""The reward of one grader, why it has none, or what comes of it when its model has answered."""
+
+
+def grade_parts(grader: Grader, case: GradingInput, model: Model) -> dict[str, PartResult]:
+    """Grade *case* by each grader inside a multi grader, or by the grader itself, as far as no account is needed.
+
+    It takes long for many parts, and longest for python graders; what is left after `SECONDS_AT_MOST` fails.
+    """
+    end = steady() + SECONDS_AT_MOST
+    return {name: _part_result(part, case, model, end - steady()) for name, part in _parts(grader).items()}
+
+
+def combine_parts(grader: Grader, results: Mapping[str, PartResult], take_score: TakeScore) -> GradingOutcome:
+    """Return the outcome of a grader, given that of its parts; a failure is part of it."""
+    parts = {name: _part_outcome(part, results[name], take_score) for name, part in _parts(grader).items()}
+    if not isinstance(grader, Multi):
+        return parts[_ITSELF]
+    # The formula over the parts' rewards; if a part fails, there is no reward (inferred).
+    rewards = {name: part.reward for name, part in parts.items()}
+    errors = [error for part in parts.values() for error in part.errors]
+    reward = 0.0
+    try:
+        reward = parse_formula(grader.calculate_output).value(rewards)
+    except GradingError as error:
+        errors.append(ErrorFlag(error.flag, error.details))
+    return GradingOutcome(0.0 if errors else reward, tuple(errors), rewards)
+
+
+def _parts(grader: Grader) -> Mapping[str, SubGrader]:
+    return grader.sub_graders() if isinstance(grader, Multi) else {_ITSELF: grader}
+
+
+def _part_result(grader: SubGrader, case: GradingInput, model: Model, seconds_left: float) -> PartResult:
+    if seconds_left <= 0:
+        return GradingError("other_error", f"The grader took longer than {SECONDS_AT_MOST:g} seconds.")
+    try:
+        match grader:
+            case StringCheck():
+                compare = COMPARISONS[grader.operation]
+                return float(compare(case.fill(grader.input), case.fill(grader.reference)))
+            case TextSimilarity():
+                return similarity(grader.evaluation_metric, case.fill(grader.input), case.fill(grader.reference))
+            case Python():
+                limits = python_runner.DEFAULT_LIMITS
+                limits = replace(limits, seconds=min(limits.seconds, seconds_left))
+                return python_runner.run(grader.source, case.sample, case.item, limits)
+            case _:
+                return ModelAnswer(grader, model(grader, case.fill(prompt_template(grader))))
+    except GradingError as error:
+        return error
+
+
+def _part_outcome(grader: SubGrader, result: PartResult, take_score: TakeScore) -> GradingOutcome:
     model = grader.model if isinstance(grader, ScoreModel | LabelModel) else None
     try:
-        return GradingOutcome(_reward(grader, case, call_model), model=model)
+        if isinstance(result, ModelAnswer):
+            result = _model_reward(result.grader, take_score(result.number))
+        if isinstance(result, GradingError):
+            raise result
+        return GradingOutcome(result, model=model)
     except GradingError as error:
         return GradingOutcome(0.0, (ErrorFlag(error.flag, error.details),), model=model)
 
 
-def _reward(grader: SubGrader, case: GradingInput, call_model: ModelCall) -> float:
-    match grader:
-        case StringCheck():
-            compare = COMPARISONS[grader.operation]
-            return float(compare(case.fill(grader.input), case.fill(grader.reference)))
-        case TextSimilarity():
-            return similarity(grader.evaluation_metric, case.fill(grader.input), case.fill(grader.reference))
-        case Python():
-            return python_runner.run(grader.source, case.sample, case.item)
-        case ScoreModel():
-            low, high = grader.range
-            score = call_model(grader, case.fill(prompt_template(grader)))
-            if score is None or not low <= score <= high:  # that the range is held to is inferred
-                raise GradingError("model_grader_parse_error", f"The model gave no score from {low:g} to {high:g}.")
-            return float(score)
-        case _:
-            number = call_model(grader, case.fill(prompt_template(grader)))
-            if number is None:
-                raise GradingError("model_grader_parse_error", "The model gave none of the labels.")
-            return float(number >= PASSING)
+def _model_reward(grader: ScoreModel | LabelModel, number: float | None) -> float:
+    if isinstance(grader, ScoreModel):
+        low, high = grader.range
+        if number is None or not low <= number <= high:  # that the range is held to is inferred
+            raise GradingError("model_grader_parse_error", f"The model gave no score from {low:g} to {high:g}.")
+        return float(number)
+    if number is None:
+        raise GradingError("model_grader_parse_error", "The model gave none of the labels.")
+    return float(number >= PASSING)
 
 
 def prompt_template(grader: ScoreModel | LabelModel) -> str:

@@ -7,16 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
-
-class Body(BaseModel):
-    """The base of request models, a closed object: no further members, no value turned into another type."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, protected_namespaces=()
-    )
-
+from .body_types import Body, JsonObject, ShortCircuitDict, ShortCircuitList
 
 SOURCE_CHARACTERS_AT_MOST = 256 * 1024
 """Vendor text gives a python grader's source 256 kB; that it is refused by its length is inferred."""
@@ -69,7 +62,7 @@ ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object
 
 
 Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[list[ItemOrText], Tag("list")],
+    Annotated[str, Tag("text")] | Annotated[Item, Tag("object")] | Annotated[ShortCircuitList[ItemOrText], Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else _item_tag(value)),
 ]
 
@@ -133,9 +126,9 @@ class ScoreModel(Body):
     type: Literal["score_model"]
     name: str
     model: str
-    input: list[EvalItem]
+    input: ShortCircuitList[EvalItem]
     sampling_params: SamplingParams | None = None
-    range: list[Number] = Field([0, 1], min_length=2, max_length=2)
+    range: ShortCircuitList[Number] = Field([0, 1], min_length=2, max_length=2)
 
 
 class LabelModel(Body):
@@ -144,9 +137,9 @@ class LabelModel(Body):
     type: Literal["label_model"]
     name: str
     model: str
-    input: list[EvalItem]
-    labels: list[str]
-    passing_labels: list[str]
+    input: ShortCircuitList[EvalItem]
+    labels: ShortCircuitList[str]
+    passing_labels: ShortCircuitList[str]
 
 
 SubGrader = Annotated[
@@ -157,7 +150,7 @@ SubGrader = Annotated[
 
 
 Graders = Annotated[
-    Annotated[dict[str, SubGrader], Tag("map")] | Annotated[list[SubGrader], Tag("list")],
+    Annotated[ShortCircuitDict[str, SubGrader], Tag("map")] | Annotated[ShortCircuitList[SubGrader], Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else "map"),
 ]
 
@@ -192,7 +185,7 @@ class RunGraderBody(Body):
     """``POST …/graders/run``. Source: spec RunGraderRequest."""
 
     grader: Grader
-    item: dict[str, Any] | None = None
+    item: JsonObject | None = None
     model_sample: str
 
 

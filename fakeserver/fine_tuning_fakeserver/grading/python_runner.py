@@ -35,7 +35,7 @@ ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THRE
 class Limits:
     """What a grader may use. Vendor text: 2 minutes, 2 GB of memory, 1 GB of disk.
 
-    # DIVERGES: 10 seconds, not 2 minutes: the fake answers nobody else meanwhile.
+    # DIVERGES: 10 seconds, not 2 minutes: a test waits for it.
     """
 
     seconds: float = 10.0

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from ..usage_errors import FakeUsageError
+from .body_types import is_writable
 from .result import GradingError
 
 CHARACTERS_AT_MOST = 1_000_000
@@ -38,7 +39,9 @@ class GradingInput:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         sample: dict[str, Any] = {"output_text": text, "output_tools": [], "choices": [choice]}
         try:
-            sample["output_json"] = orjson.loads(text)
+            value = orjson.loads(text)
+            if is_writable(value):  # a python grader gets it written again
+                sample["output_json"] = value
         except orjson.JSONDecodeError:
             pass  # the spec: output_json is there only for JSON
         return cls(item, sample)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from fine_tuning_formats.secret_rules import known_spellings
+from fine_tuning_formats.text import show_value
 
 from ..api import graders, inference, webhooks
-from ..api.request_models import parse_control
+from ..api.request_models import parse_control, parse_control_object
 from ..control import seeding, steering
 from ..domain.checks import check_names
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
-from ..grading.grader_models import Body
+from ..grading.body_types import Body, ShortCircuitList
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
@@ -87,13 +86,13 @@ class NextBody(Body):
 class RepliesBody(Body):
     """``PUT /_fake/replies``."""
 
-    replies: list[str]
+    replies: ShortCircuitList[str]
 
 
 class GraderScoresBody(Body):
     """``PUT /_fake/graders``."""
 
-    scores: list[float | None]
+    scores: ShortCircuitList[float | None]
 
 
 def get_state(request: ApiRequest) -> Any:
@@ -146,12 +145,8 @@ def set_job_plan(request: ApiRequest) -> Any:
     return steering.set_job_plan(request.service, job_id, changes).as_json()
 
 
-class _AnyObject(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
 def _object(request: ApiRequest, where: str) -> dict[str, Any]:
-    return parse_control(_AnyObject, request.body, where).model_dump()
+    return parse_control_object(request.body, where)
 
 
 def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
@@ -191,15 +186,16 @@ def list_requests(request: ApiRequest) -> Any:
     """List logged requests."""
     query = request.query
     if unknown := sorted(set(query) - {"operation", "status", "limit"}):
+        name = show_value(unknown[0])
         raise FakeUsageError(
-            f"GET /_fake/requests: unknown parameter {unknown[0]!r}; expected one of: operation, status, limit"
+            f"GET /_fake/requests: unknown parameter {name}; expected one of: operation, status, limit"
         )
     numbers: dict[str, int] = {}
     for name in ("status", "limit"):
         if (text := query.get(name)) is None:
             continue
         if not (text.isascii() and text.isdecimal() and len(text) < 16):
-            raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {text!r}")
+            raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {show_value(text)}")
         numbers[name] = int(text)
     known = known_spellings(secret for entry in request.requests.find() for secret in entry.secrets)
     entries = request.requests.find(query.get("operation"), **numbers)

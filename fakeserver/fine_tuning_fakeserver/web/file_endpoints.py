@@ -189,6 +189,7 @@ FILE_OPERATIONS = (
     Operation(
         *api_route("list_files"),
         run=list_files,
+        prepare=lambda request: files.size_ahead(request.service),
         group=FILES,
         query={
             "after": CURSOR,
@@ -203,6 +204,7 @@ FILE_OPERATIONS = (
     Operation(
         *api_route("retrieve_file"),
         run=by_id("file_id", files.retrieve),
+        prepare=by_id("file_id", files.size_ahead),
         group=FILES,
         response=FILE,
         evidence={"200": recorded("GetFile", "2026-05"), "404": _UNKNOWN_FILE},
@@ -217,6 +219,7 @@ FILE_OPERATIONS = (
     Operation(
         *api_route("download_file"),
         run=download_file,
+        prepare=by_id("file_id", files.content_ahead),
         group=FILES,
         other_media={"application/octet-stream": BINARY},
         evidence={

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..api import graders, jobs, models
+from ..api.graders import GradedParts
 from ..api.request_models import CreateJobBody, CreatePermissionsBody, parse
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.job_schemas import JOB
 from ..api.schemas.object_schema import CURSOR, STRING, one_of, page_limit
+from ..api_errors import ApiError
 from ..evidence import inferred, printed, recorded, spec, vendor
 from ..grading.grader_models import RunGraderBody, ValidateGraderBody
+from ..usage_errors import FakeUsageError
 from . import dialect_adapter
 from .operation import FINE_TUNING, FIRST_ID, ID, Link, Operation, api_route, links_by, links_to
 from .request import ApiRequest, by_id, choice_of, json_body, limit_of, metadata_of
@@ -80,9 +84,30 @@ def revoke_permission(request: ApiRequest) -> Any:
     return models.revoke_permission(request.service, request.path["checkpoint"], request.path["permission_id"])
 
 
+def grade_ahead(request: ApiRequest) -> Callable[[], GradedParts | FakeUsageError] | None:
+    """Return what grades a sample; None for an invalid request, which `run_grader` refuses."""
+    try:
+        body = graders.parse_grader_body(RunGraderBody, json_body(request))
+    except ApiError:
+        return None
+
+    def grade() -> GradedParts | FakeUsageError:
+        try:
+            return graders.grade_ahead(request.service.settings, body)
+        except FakeUsageError as error:
+            return error
+
+    return grade
+
+
 def run_grader(request: ApiRequest) -> Any:
     """Grade one sample."""
-    return graders.run(request.service, graders.parse_grader_body(RunGraderBody, json_body(request)))
+    graded = request.read_ahead_result
+    if graded is None:
+        graders.parse_grader_body(RunGraderBody, json_body(request))  # raises what is wrong
+    if isinstance(graded, FakeUsageError):
+        raise graded
+    return graders.run(request.service, graded)
 
 
 def validate_grader(request: ApiRequest) -> Any:
@@ -252,6 +277,7 @@ FINE_TUNING_OPERATIONS = (
     Operation(
         *api_route("run_grader"),
         run=run_grader,
+        prepare=grade_ahead,
         group=FINE_TUNING,
         request=RunGraderBody,
         response=grader_and_chat_schemas.GRADER_RUN,

@@ -12,6 +12,7 @@ from ..api.request_models import parse
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.object_schema import Schema, ref
 from ..evidence import inferred, printed, recorded, spec
+from ..grading.body_types import WRITABLE, ShortCircuitList
 from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
 from .request import ApiRequest, by_id, json_body
 from .response import ApiResponse
@@ -36,7 +37,7 @@ class StreamOptions(BaseModel):
 class ChatBody(_PromptBody):
     """``POST /chat/completions``."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    messages: Annotated[ShortCircuitList[dict[str, Any]], Field(min_length=1), WRITABLE]
     stream_options: StreamOptions | None = None
 
 
@@ -50,7 +51,7 @@ def _refuse_number(value: Any) -> Any:
 class CompletionBody(_PromptBody):
     """``POST /completions``."""
 
-    prompt: str | list[str] = ""
+    prompt: str | ShortCircuitList[str] = ""
     stream: Annotated[Literal[False] | None, BeforeValidator(_refuse_number)] = None
 
 

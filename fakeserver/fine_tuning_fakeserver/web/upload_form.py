@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from fine_tuning_formats.text import show_value
+
 from ..account.blobs import Blob, BlobWriter, StorageError
 from ..api_errors import bad_multipart, too_large
 
@@ -62,7 +64,7 @@ class FormReader:
     def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data":
-            raise bad_multipart(f"Content-Type is {content_type!r}, not multipart/form-data with a boundary")
+            raise bad_multipart(f"Content-Type is {show_value(content_type)}, not multipart/form-data with a boundary")
         boundary = options.get(b"boundary", b"")
         self._has_parts = bool(boundary)
         self._delimiter = b"\n--" + boundary

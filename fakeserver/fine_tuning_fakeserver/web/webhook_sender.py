@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..account.account import Account
+from ..account.forking import renew_after_fork
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S
 from ..api import webhooks
-from ..clock import real_now
+from ..clock import real_now, steady
 from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
 
 if TYPE_CHECKING:
@@ -20,43 +24,65 @@ if TYPE_CHECKING:
 log = logging.getLogger("fine_tuning_fakeserver")
 
 ANSWER_WITHIN_S = 10.0
-"""How long a target may take (inferred: the guide says "a few seconds")."""
+"""How long a target may take for its whole answer (inferred: the guide says "a few seconds")."""
+
+TARGETS_AT_ONCE = 100
+"""To how many targets something is sent at the same time: each takes a descriptor."""
 
 
 class WebhookSender:
     """Sends the webhooks of one account when woken, and on a timer if virtual time runs by itself.
 
     It has a thread of its own, so that neither a server's event loop nor a request driven by hand ever waits for a
-    target; a target in the same loop, or in the test's own thread, can answer.
+    target; a target in the same loop, or in the test's own thread, can answer. In that thread an event loop has a task
+    for each target that is being sent to, so that none waits for another.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._is_stopped = False
+        self._forget_thread()
+        renew_after_fork(self)
+
+    def _forget_thread(self) -> None:
         self._changed = threading.Condition()
         self._wakes = self._tried = 0
         """How many times it was woken; up to which of these all that was due has been tried."""
         self._thread: threading.Thread | None = None
-        self._is_stopped = False
+        self._woken: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        """The thread's loop, and what it waits for, while it can be woken."""
+
+    def renew_locks(self) -> None:
+        """Stop, in a forked child: what was due is the parent's to send."""
+        self._forget_thread()
+        self._is_stopped = True
 
     def stop(self) -> None:
         """Send nothing more, and end the thread as soon as nothing is under way."""
         with self._changed:
             self._is_stopped = True
-            self._wakes += self._thread is not None  # it looks again, and finds nothing
-            self._changed.notify_all()
+            if self._thread is not None:  # it looks again, and finds nothing
+                self._wake_thread()
 
     def wake(self) -> None:
         """Send what is due, soon; return at once."""
         if self._is_stopped or not self._service.account.outbox.endpoints:
             return
-        if webhooks.next_delivery(self._service) is None:
+        step = webhooks.next_deliveries(self._service)
+        if not step.due and step.wait_s is None:
             return
         with self._changed:
-            self._wakes += 1
-            self._changed.notify_all()
+            self._wake_thread()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="fake-fine-tuning webhooks", daemon=True)
                 self._thread.start()
+
+    def _wake_thread(self) -> None:
+        """Count a wake, and tell the thread; the lock is held."""
+        self._wakes += 1
+        if self._woken is not None:
+            loop, event = self._woken
+            loop.call_soon_threadsafe(event.set)
 
     def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
         """Send what is due, and wait until all of it has been tried, or for *timeout_s*."""
@@ -66,42 +92,72 @@ class WebhookSender:
             self._changed.wait_for(lambda: self._tried >= wakes, timeout_s)
 
     def _run(self) -> None:
-        import httpx  # here, since few fakes send anything
-
         try:
-            # Nothing of the environment (proxies), and no connection kept: a target may be gone at any time.
-            limits = httpx.Limits(max_keepalive_connections=0)
-            with httpx.Client(trust_env=False, timeout=ANSWER_WITHIN_S, limits=limits) as client:
-                while self._send_or_wait(client):
-                    pass
+            asyncio.run(self._send_all())
         finally:
             with self._changed:
                 if self._thread is threading.current_thread():  # after a bug: let nobody wait for this thread
                     self._tried, self._thread = self._wakes, None
                     self._changed.notify_all()
 
-    def _send_or_wait(self, client: httpx.Client) -> bool:
-        """Send one delivery, or wait for the next; return False when no delivery is pending."""
+    async def _send_all(self) -> None:
+        """Send what is due, to one target beside another, until nothing is due and nothing will be by itself."""
+        import httpx  # here, since few fakes send anything
+
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        # a test that freezes the clock must not freeze the loop's timers
+        with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
+            loop.time = steady  # type: ignore[method-assign]
+        self._turns = asyncio.Semaphore(TARGETS_AT_ONCE)
+        with self._changed:
+            self._woken = loop, woken
+        under_way: dict[str, asyncio.Task[None]] = {}
+        try:
+            # Nothing of the environment (proxies), and no connection kept: a target may be gone at any time.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            async with httpx.AsyncClient(trust_env=False, timeout=None, limits=limits) as client:
+                while await self._send_or_wait(client, under_way, woken):
+                    pass
+        finally:
+            with self._changed:
+                self._woken = None
+
+    async def _send_or_wait(
+        self, client: httpx.AsyncClient, under_way: dict[str, asyncio.Task[None]], woken: asyncio.Event
+    ) -> bool:
+        """Begin to send what is due, then wait for more or for what is *under_way*; return False at the end."""
+        woken.clear()
         wakes = self._wakes
-        due = None if self._is_stopped else webhooks.next_delivery(self._service)
-        if due and due.delivery:
-            webhooks.record_attempt(self._service, due, due.delivery, _attempt(client, due.delivery))
-            return True
+        for endpoint in [endpoint for endpoint, task in under_way.items() if task.done()]:
+            under_way.pop(endpoint).result()  # a crash is raised here
+        step = webhooks.next_deliveries(self._service, under_way)
+        due, wait_s = ((), None) if self._is_stopped else (step.due, step.wait_s)
+        for delivery in due:
+            task = asyncio.create_task(self._send(client, step.account, delivery))
+            task.add_done_callback(lambda _: woken.set())
+            under_way[delivery.endpoint.id] = task
         with self._changed:
             if self._wakes != wakes:
                 return True
-            self._tried = wakes
-            self._changed.notify_all()
-            if due is None:
-                self._thread = None  # under the lock, so that a later wake starts another
-                return False
-            self._changed.wait(due.wait_s)
-            return True
+            if not under_way:
+                self._tried = wakes
+                self._changed.notify_all()
+                if wait_s is None:
+                    self._thread = self._woken = None  # under the lock, so that a later wake starts another
+                    return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(woken.wait(), wait_s)
+        return True
+
+    async def _send(self, client: httpx.AsyncClient, account: Account, delivery: WebhookDelivery) -> None:
+        async with self._turns:
+            attempt = await _attempt(client, delivery)
+        webhooks.record_attempt(self._service, account, delivery, attempt)
 
 
-def _attempt(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt:
+async def _attempt(client: httpx.AsyncClient, delivery: WebhookDelivery) -> DeliveryAttempt:
     """Send a delivery once; log what came of it if it was not taken."""
-    attempt = _post(client, delivery)
+    attempt = await _post(client, delivery)
     if not attempt.succeeded:
         target = urlsplit(delivery.endpoint.url or "")
         at = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"  # without what may be secret
@@ -112,14 +168,18 @@ def _attempt(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt
     return attempt
 
 
-def _post(client: httpx.Client, delivery: WebhookDelivery) -> DeliveryAttempt:
+async def _post(client: httpx.AsyncClient, delivery: WebhookDelivery) -> DeliveryAttempt:
     import httpx
 
     at, sent_at = delivery.next_attempt_at or delivery.due_at, int(real_now())
     headers = delivery.signed_headers(sent_at)
+    url = delivery.endpoint.url or ""
     try:
-        # The answer's body does not matter, and may be endless.
-        with client.stream("POST", delivery.endpoint.url or "", content=delivery.body, headers=headers) as answer:
+        # The answer's body does not matter, and may be endless. httpx limits each read, not all of them together.
+        request = client.stream("POST", url, content=delivery.body, headers=headers)
+        async with asyncio.timeout(ANSWER_WITHIN_S), request as answer:
             return DeliveryAttempt(at, sent_at, answer.status_code)
+    except TimeoutError:
+        return DeliveryAttempt(at, sent_at, error=f"Timeout: no answer within {ANSWER_WITHIN_S:g} seconds")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return DeliveryAttempt(at, sent_at, error=f"{type(error).__name__}: {error}")
