@@ -181,14 +181,18 @@ def part_form(content: bytes) -> bytes:
 
 
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:
+    """All that an account holds, and its faults and webhooks, to compare before and after."""
+    return *held(fake), fake.faults, [each.as_json() for each in fake.webhooks]
+
+
+def held(fake: FakeFineTuning) -> tuple[object, ...]:
     """All that an account holds, to compare before and after."""
     service = fake._world.service
     account = service.account
     shelves = [list(account.file_shelf), list(account.job_shelf)]
     made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]
     clock = (fake.now, account.pace, account.plan, fake.settings)
-    beside = (fake.faults, [each.as_json() for each in fake.webhooks])
-    return list(service.journal), dict(account.files), dict(account.jobs), shelves, made, clock, beside
+    return list(service.journal), dict(account.files), dict(account.jobs), shelves, made, clock
 
 
 def refused(http: Http, method: str, path: str, body: Any) -> str:

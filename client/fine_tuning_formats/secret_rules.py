@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -74,7 +74,6 @@ _FORMS = (
     (("@",), USER_INFO, f"{REDACTED}@"),
 )
 """Forms, each with texts of which a match has one: to look for those first is faster by far."""
-_BEGINNINGS = tuple(text.encode() for texts, _, _ in _FORMS for text in texts)
 
 
 def is_secret(name: str, value: str = "") -> bool:
@@ -100,11 +99,6 @@ def _by_name(name: str) -> bool | None:
 def is_secret_header(name: str) -> bool:
     """Return whether a header carries a secret."""
     return name.lower() not in _PUBLIC_HEADERS and not _HEADER_WORDS.isdisjoint(_words(name))
-
-
-@lru_cache(maxsize=1024)
-def _is_secret_header(name: bytes) -> bool:
-    return is_secret_header(name.decode("latin-1"))
 
 
 def secrets_in(value: Any) -> Iterator[str]:
@@ -178,13 +172,16 @@ def redact_known(text: str, known: Iterable[str] = ()) -> str:
     return text
 
 
-def redact_headers(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def redact_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return *headers* without secrets."""
-    kept = [(name, _REDACTED) if _is_secret_header(name) else (name, value) for name, value in headers]
-    values = b"\n".join([value for _, value in kept])
-    if any(beginning in values for beginning in _BEGINNINGS):  # seldom: most keys have headers of their own
-        return [(name, redact_known(value.decode("latin-1")).encode("latin-1")) for name, value in kept]
-    return kept
+    return [_redact_header(name, value) for name, value in headers]
+
+
+@lru_cache(maxsize=1024)  # the requests of a client repeat theirs
+def _redact_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if is_secret_header(name.decode("latin-1")):
+        return name, REDACTED.encode()
+    return name, redact_known(value.decode("latin-1")).encode("latin-1")
 
 
 def redact_query(query: str) -> str:
@@ -196,9 +193,6 @@ def redact_query(query: str) -> str:
         if value and is_secret(unquote_plus(name), unquote_plus(value)):
             pairs[place] = (name, sign, REDACTED)
     return redact_known("&".join(["".join(pair) for pair in pairs]))
-
-
-_REDACTED = REDACTED.encode()
 
 
 def _words(name: str) -> list[str]:

@@ -101,7 +101,7 @@ def test_uploads_may_come_in_chunks_without_a_length() -> None:
 
 def test_uploads_may_wait_for_a_go_ahead() -> None:
     """A client that says ``Expect: 100-continue``, as curl does for large bodies, is told to go on."""
-    head = "POST /v1/files HTTP/1.1\r\nhost: fake\r\nexpect: 100-continue\r\nconnection: close\r\n"
+    head = "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\nconnection: close\r\n"
     head += f"content-length: {len(PLAIN_FORM)}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in FORM.items()) + "\r\n"
     with FakeFineTuning().serving() as url:

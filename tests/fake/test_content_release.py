@@ -147,7 +147,7 @@ def test_an_upload_that_the_client_breaks_off_is_let_go(monkeypatch: pytest.Monk
         return temporary_file()
 
     monkeypatch.setattr(tempfile, "TemporaryFile", note)
-    head = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\nContent-Length: {len(body)}\r\n"
     gc.disable()
     try:
         before = open_files()

@@ -18,7 +18,7 @@ from fine_tuning_fakeserver.domain.fault_spec import KINDS, SELECTORS, FaultSpec
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
 from fine_tuning_fakeserver.web.fault_responses import CLOSING_KINDS, FAULT_KINDS
 from fine_tuning_fakeserver.web.operations import PATHS
-from strategies import BORN, KEY, Http, everything, form
+from strategies import BORN, KEY, Http, everything, form, held
 
 JOBS = "/fine_tuning/jobs"
 NAMES = ["create_job", "list_jobs", "retrieve_job"]
@@ -334,12 +334,12 @@ def test_calls_take_no_effect(http: Http) -> None:
     """A call that is hit leaves the account as it was, unless its fault says that it is applied."""
     file = http.file()
     wanted = {"model": "gpt-4o-mini", "training_file": file}
-    before = everything(http.fake)
+    before = held(http.fake)
     for kind in sorted(KINDS.keys() - {"delay"}):
         http.fake.clear_faults()
         http.fake._arm(kind, {"times": 1}, **({"duration": 60} if kind == "outage" else {}))
         assert http.send("POST", JOBS, wanted).status in (0, 200, 429, 500, 503)
-        assert everything(http.fake) == before, kind
+        assert held(http.fake) == before, kind
 
     for jobs, kind in enumerate(sorted(KINDS.keys() - {"delay", "refuse", "outage"}), 1):
         http.fake._arm(kind, {"applied": True})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections import defaultdict, deque
-from collections.abc import Callable, Container, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 
 from ..domain import base_models, ids
@@ -42,7 +42,6 @@ from .records import (
     WebhookAdded,
     WebhookRemoved,
 )
-from .status_counts import StatusCounts
 from .webhook_queue import WebhookQueue
 
 NO_METADATA = ("", "")
@@ -98,6 +97,56 @@ class OrderedIds:
         return len(self._keys)
 
 
+FIRST_STATUS = "validating_files"
+
+
+class StatusCounts:
+    """Counts of jobs by status. To ask costs as much as statuses have changed since, however many jobs there are."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._unfinished: dict[str, str] = {}
+        """The status as which each job is counted that is not known to be over."""
+        self._changes: list[tuple[float, str]] = []
+        """When statuses change next: a heap. An entry that says nothing any more does no harm."""
+
+    def watch(self, job: Job) -> None:
+        """Count a job that was created or changed."""
+        at = job.created_at  # to be looked at the next time
+        if job.id not in self._unfinished:
+            self._unfinished[job.id] = FIRST_STATUS
+            self._counts[FIRST_STATUS] += 1
+            at = next((at for at, status in job.timeline().milestones if status != FIRST_STATUS), at)
+        heapq.heappush(self._changes, (at, job.id))
+
+    def finish(self, identifier: str, status: str) -> None:
+        """Count a job as over, for good."""
+        self._count_as(identifier, status)
+        if len(self._changes) > 2 * len(self._unfinished) + 100:
+            self._changes = [entry for entry in self._changes if entry[1] in self._unfinished]
+            heapq.heapify(self._changes)
+
+    def by_status(self, now: float, jobs: Mapping[str, Job]) -> dict[str, int]:
+        """Return the counts at *now*, without zeros."""
+        while self._changes and self._changes[0][0] <= now:
+            _, identifier = heapq.heappop(self._changes)
+            if identifier not in self._unfinished:
+                continue
+            timeline = jobs[identifier].timeline()
+            self._count_as(identifier, timeline.status(now))
+            if identifier in self._unfinished and (later := [at for at, _ in timeline.milestones if at > now]):
+                heapq.heappush(self._changes, (later[0], identifier))
+        return {status: count for status, count in self._counts.items() if count}
+
+    def _count_as(self, identifier: str, status: str) -> None:
+        if (counted := self._unfinished.pop(identifier, None)) is None:
+            return
+        self._counts[counted] -= 1
+        self._counts[status] += 1
+        if status not in TERMINAL:
+            self._unfinished[identifier] = status
+
+
 class Account:
     """The state that records add up to, with the look-ups that answers need.
 
@@ -116,6 +165,8 @@ class Account:
         self.project = settings.project or ids.derived_id("project", settings.seed)
         self.owner = settings.owner or settings.organization
         self.base_models = {model.id: model for model in (*settings.models, *self.dialect.models)}
+        self.snapshots = {**base_models.SNAPSHOTS, **self.dialect.snapshots}
+        """By alias, the model that the service answers for."""
         self.plan = settings.plan
         self.pace = settings.pace
         self.files: dict[str, StoredFile] = {}

@@ -261,6 +261,10 @@ def accepted_at(record: Record) -> float | None:
     return None
 
 
+CONTENT_RECORDS = (FileUploaded, PartAdded)
+"""Records that hold content."""
+
+
 def content_owner(record: Record) -> str | None:
     """Return the id of the file or upload whose content *record* holds; None if it holds none."""
     if isinstance(record, FileUploaded):

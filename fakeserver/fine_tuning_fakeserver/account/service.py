@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
 from .forking import complete_before_fork
-from .records import ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
+from .records import CONTENT_RECORDS, ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
 
 
 class Journal(Protocol):
@@ -52,7 +52,7 @@ class MemoryJournal:
     def append(self, records: Sequence[Record]) -> None:
         """Append *records*."""
         for record in records:
-            if owner := content_owner(record):
+            if isinstance(record, CONTENT_RECORDS) and (owner := content_owner(record)):
                 self._places.setdefault(owner, []).append(len(self._records))
             self._records.append(record)
 

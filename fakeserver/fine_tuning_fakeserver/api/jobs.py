@@ -23,7 +23,6 @@ from ..api_errors import (
     unknown_job,
 )
 from ..domain import ids
-from ..domain.base_models import snapshot_name
 from ..domain.job import Job
 from ..domain.job_spec import JobFile, JobSpec, build_job_spec
 from ..domain.plan import FIELDS, Plan
@@ -234,7 +233,7 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
 
     One that does not learn by the job's method is refused as one that cannot be trained at all (inferred).
     """
-    model = snapshot_name(body.model, account.dialect.snapshots)
+    model = account.snapshots.get(body.model, body.model)
     base = account.base_models.get(base_model(model))
     known = model in account.base_models or model in account.models
     if not known or account.is_shut_down(model, now) or (base and body.method_name not in base.methods):

@@ -19,7 +19,6 @@ from ..api.jobs import build_job, job_seed, new_job_id, next_plan
 from ..api.request_models import CreateJobBody, Metadata, MethodBody, Suffix, usage_error
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
-from ..domain.base_models import snapshot_name
 from ..domain.job import NO_OVERRIDES, CheckpointOverride, Job, Overrides
 from ..domain.job_spec import JobFile, PhaseDurations, build_job_spec
 from ..domain.metrics import kept_steps
@@ -265,7 +264,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         metadata=seed.metadata,
         method=seed.method,
     )
-    request = body.training_request(snapshot_name(body.model, account.dialect.snapshots))
+    request = body.training_request(account.snapshots.get(body.model, body.model))
     if seed.hyperparameters:
         changes = seed.hyperparameters.model_dump(exclude_unset=True)
         request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from types import MappingProxyType
 
 from fine_tuning_formats.job_rules import base_model
 
@@ -74,9 +72,9 @@ SHUTDOWN_DATES = {
 }
 
 
-def snapshot_name(model: str, overrides: Mapping[str, str] = MappingProxyType({})) -> str:
+def snapshot_name(model: str) -> str:
     """Return the name under which the service answers for *model*: an alias becomes its snapshot."""
-    return overrides.get(model) or SNAPSHOTS.get(model, model)
+    return SNAPSHOTS.get(model, model)
 
 
 def shutdown_date(model: str) -> str | None:

@@ -270,7 +270,7 @@ def _new_entry(operation: Operation | None, request: ApiRequest) -> LogEntry:
         operation.name if operation else None,
         scope["method"],
         scope["path"],
-        redact_query(scope["query_string"].decode("latin-1")),
+        redact_query(scope["query_string"].decode("latin-1")) if scope["query_string"] else "",
         redact_headers(scope["headers"]),
         cap_body(request.body),
         0,
