@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
 from .forking import complete_before_fork
+from .looks import Looks
 from .records import CONTENT_RECORDS, ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
 
 
@@ -99,9 +100,8 @@ class Service:
         self.created_at = real_now() if settings.begins is None else settings.begins
         self.account = Account(settings, self.created_at)
         self.clock = VirtualClock(self.created_at, _rate(settings.pace))
-        self.events_seen: dict[str, int] = {}
-        """Pace "polls": how many events of a job were visible when it was last listed."""
-        self._counts_as_poll = True
+        self.looks = Looks()
+        self._counts_as_poll = False
 
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""
@@ -113,16 +113,16 @@ class Service:
         return self.account.settings
 
     @contextmanager
-    def transaction(self, *, polls_advance_time: bool = True) -> Generator[None, None, None]:
+    def transaction(self, *, counts_as_poll: bool = True) -> Generator[None, None, None]:
         """Hold the lock over a request; when it ends in a crash, roll back the account and its clock.
 
         Refusals pass through: an operation refuses before it changes anything.
 
         Args:
-            polls_advance_time: whether polling a job moves time at the pace "polls".
+            counts_as_poll: whether it is a look if it shows a job; at the pace "polls" looks move time.
         """
         with self.lock:
-            self._counts_as_poll = polls_advance_time
+            self._counts_as_poll = counts_as_poll
             kept, mark = len(self.journal), self.clock.mark()
             try:
                 yield
@@ -134,7 +134,7 @@ class Service:
             else:
                 self._drop_contents()
             finally:
-                self._counts_as_poll = True
+                self._counts_as_poll = False
 
     @property
     def polling_advances_time(self) -> bool:
@@ -152,7 +152,7 @@ class Service:
         self.journal.keep(kept)
         self.account = Account(self.settings, self.created_at)
         self.clock.return_to(mark)
-        self.events_seen.clear()
+        self.looks = Looks()
         for record in self.journal:
             self._replay_record(record)
         self.account.materialize(self.clock.now())

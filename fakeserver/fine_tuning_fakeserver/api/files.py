@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -198,14 +198,31 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
 def list_files(
     service: Service, now: float, *, after: str | None, limit: int, purpose: str | None, oldest_first: bool
 ) -> Json:
-    """Return one page of files, result files included."""
+    """Return one page of files, result files included.
+
+    At the pace "polls" a page that was answered before, and has not changed, moves time until a file of it is ready.
+    """
     account = service.account
     identifiers = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
     try:
         page, has_more = identifiers.page(after, limit, oldest_first=oldest_first)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    return page_object_with_ids([file_by_id(account, identifier, now) for identifier in page], has_more)
+    shown = [file_by_id(account, identifier, now) for identifier in page]
+    if service.polling_advances_time and (ready := _next_ready(account, page, now)) is not None:
+        request = ("list_files", after, limit, purpose, oldest_first)
+        if service.looks.is_repeated(request, shown):
+            now = service.advance_clock(ready)
+            shown = [file_by_id(account, identifier, now) for identifier in page]
+        service.looks.remember(request, shown)
+    return page_object_with_ids(shown, has_more)
+
+
+def _next_ready(account: Account, identifiers: Iterable[str], now: float) -> float | None:
+    """Return when the first of these files gets ready that is not yet; None if all are."""
+    _, seconds = account.dialect.new_file_status
+    files = (account.files[identifier] for identifier in identifiers if identifier in account.files)
+    return min((ready for file in files if (ready := file.created_at + seconds) > now), default=None)
 
 
 @operation

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from fine_tuning_formats.job_rules import base_model
 from fine_tuning_formats.training_file import MIN_EXAMPLES
@@ -32,6 +32,8 @@ from ..usage_errors import unknown_name
 from .request_models import CreateJobBody
 from .response_objects import Json, checkpoint_objects, event_object, job_object, page_object, page_object_after
 
+T = TypeVar("T")
+
 
 @operation
 def create(service: Service, now: float, body: CreateJobBody, own: Mapping[str, Any] | None = None) -> Json:
@@ -56,13 +58,55 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
     """Return one job. At the pace "polls" this moves time to its next milestone first."""
     job = find_job(service.account, identifier)
     if service.polling_advances_time:
-        now = _advance_to_next_milestone(service, job, now)
+        now = _advance_to_next_milestone(service, [job], now)
     return job_object(job, now)
 
 
-def _advance_to_next_milestone(service: Service, job: Job, now: float) -> float:
-    milestone = job.timeline().next_milestone(now)
-    return service.advance_clock(milestone) if milestone is not None else now
+def _unfinished(jobs: Iterable[Job], now: float) -> dict[str, str]:
+    """Return the statuses of those *jobs* that are not over, by id."""
+    statuses = ((job.id, job.timeline().status(now)) for job in jobs)
+    return {identifier: status for identifier, status in statuses if status not in TERMINAL}
+
+
+def _advance_to_next_milestone(service: Service, jobs: Iterable[Job], now: float) -> float:
+    """Move time to the first milestone that is ahead of any of *jobs*; return the new time."""
+    ahead = [at for job in jobs if (at := job.timeline().next_milestone(now)) is not None]
+    return service.advance_clock(min(ahead)) if ahead else now
+
+
+def _look_by_list(
+    service: Service,
+    now: float,
+    operation: str,
+    query: Hashable,
+    jobs: Sequence[Job],
+    show: Callable[[float], T],
+    *,
+    until_last_event: bool = False,
+) -> T:
+    """Look at *jobs* by a list; return what it shows.
+
+    At the pace "polls" a list that was answered before moves time, if it would show nothing new: a loop that only
+    lists ends, too, and one that also retrieves its job ends no sooner.
+
+    Args:
+        service: the account.
+        now: when the request came.
+        operation: the operation's name.
+        query: what tells this request from others for the operation.
+        jobs: the jobs that the list shows.
+        show: returns what the list shows at a time.
+        until_last_event: whether a job that is over moves time as well, to its last events.
+    """
+    shown = show(now)
+    if service.polling_advances_time:
+        unfinished = _unfinished(jobs, now)
+        request = (operation, query)
+        if service.looks.is_repeated(request, shown):
+            ahead = [job for job in jobs if until_last_event or job.id in unfinished]
+            shown = show(_advance_to_next_milestone(service, ahead, now))
+        service.looks.remember(request, shown)
+    return shown
 
 
 @operation
@@ -83,7 +127,10 @@ def list_jobs(
         page, has_more = identifiers.page(after, limit)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    return page_object([job_object(account.jobs[each], now) for each in page], has_more)
+    listed = [account.jobs[each] for each in page]
+    query = (after, limit, *pairs)
+    shown = _look_by_list(service, now, "list_jobs", query, listed, lambda at: [job_object(job, at) for job in listed])
+    return page_object([*shown], has_more)  # a dialect changes the page
 
 
 def _jobs_with_metadata(account: Account, pairs: list[tuple[str, str]]) -> OrderedIds:
@@ -130,25 +177,22 @@ def _intervene(
 
 @operation
 def list_events(service: Service, now: float, identifier: str, *, after: str | None, limit: int) -> Json:
-    """Return one page of a job's events, newest first.
-
-    At the pace "polls", a second look that would find nothing new moves time as a retrieve does: a loop that only
-    reads events ends, too.
-    """
+    """Return one page of a job's events, newest first."""
     job = find_job(service.account, identifier)
     timeline = job.timeline()
-    visible = timeline.event_count(now)
-    if after is None:
-        if service.polling_advances_time:
-            if service.events_seen.get(identifier) == visible:
-                visible = timeline.event_count(_advance_to_next_milestone(service, job, now))
-            service.events_seen[identifier] = visible
-        end = visible
-    else:
-        ordinal = job.event_ordinal(after)
-        if ordinal is None or ordinal >= visible:
-            raise unknown_cursor()
-        end = ordinal
+    ordinal = None if after is None else job.event_ordinal(after)
+    if after is not None and (ordinal is None or ordinal >= timeline.event_count(now)):
+        raise unknown_cursor()
+    _, visible = _look_by_list(
+        service,
+        now,
+        "list_job_events",
+        (identifier, after, limit),
+        [job],
+        lambda at: (timeline.status(at), timeline.event_count(at)),
+        until_last_event=True,
+    )
+    end = visible if ordinal is None else ordinal
     # Ordinals count from the oldest event, pages from the newest.
     page = range(end - 1, max(end - 1 - limit, -1), -1)
     return page_object([event_object(job, timeline, ordinal) for ordinal in page], end > limit)
@@ -159,7 +203,10 @@ def list_checkpoints(service: Service, now: float, identifier: str, *, after: st
     """Return one page of a job's checkpoints, newest first; none before it has succeeded (inferred)."""
     job = find_job(service.account, identifier)
     timeline = job.timeline()
-    checkpoints = checkpoint_objects(job, timeline) if timeline.status(now) == "succeeded" else []
+    # a job that another look has brought on has changed, be there checkpoints or not
+    query = (identifier, after, limit)
+    status = _look_by_list(service, now, "list_job_checkpoints", query, [job], timeline.status)
+    checkpoints = checkpoint_objects(job, timeline) if status == "succeeded" else []
     return page_object_after(checkpoints, after, limit)
 
 

@@ -112,8 +112,8 @@ class FaultControl:
     ) -> ArmedFault:
         """Answer all calls with an error for *duration* of virtual time, from now on.
 
-        At the paces "polls" and "instant" four refused polls of a job bring it to its end; at any pace an `advance`
-        does.
+        At the paces "polls" and "instant" four refused retrieves of a job bring it to its end, or five refused lists in
+        a loop that only lists; at any pace an `advance` does.
         """
         own = {"status": status, "retry_after": retry_after, "code": code, "message": message}
         return self._arm("outage", aim, duration=duration, **own)

@@ -209,7 +209,8 @@ def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFa
     scripts = request.scripts
     is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
     try:
-        with request.service.transaction(polls_advance_time=request.scope["method"] != "HEAD"):
+        is_poll = request.scope["method"] == "GET" and operation.group is not CONTROL
+        with request.service.transaction(counts_as_poll=is_poll):
             result = script_player.respond(operation, request) if is_scripted else operation.run(request)
             if isinstance(result, ConnectionFailure):
                 connection_of(request.scope).set_client_error(result.names, result.text)

@@ -22,6 +22,8 @@ from .response import JSON_TYPE, ApiResponse, dump, usage_error_response, whole_
 
 POLLS_PER_OUTAGE = 4
 """At a pace at which polling moves time: how many polls of a job an outage outlasts."""
+POLLS = ("retrieve_job", "list_jobs", "list_job_events", "list_job_checkpoints")
+"""The operations by which programs wait for a job."""
 
 HTML_PAGE = (
     b"<!DOCTYPE html>\n<html><head><title>One moment</title></head><body><h1>One moment, please</h1></body></html>\n"
@@ -115,13 +117,22 @@ async def outage(call: FaultyCall) -> FaultOutcome:
     """Answer with an error until the outage ends."""
     call.run_if_applied()
     service, ends_at = call.request.service, call.fault.ends_at
-    is_poll = call.operation.name == "retrieve_job" and call.request.scope["method"] != "HEAD"
-    if is_poll and ends_at is not None and service.account.pace in ("polls", "instant"):
+    if _is_poll(call) and ends_at is not None and service.account.pace in ("polls", "instant"):
         # at a pace at which polling moves time, a refused poll moves it, too: else an outage would never end
+        scope, looks = call.request.scope, service.looks
+        request = ("refused", scope["path"], scope["query_string"])
         with service.lock:
-            left, step = ends_at - service.clock.now(), (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
-            service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
+            now = service.clock.now()
+            # as where nothing is refused: a list moves time if it was refused at this time before
+            if call.operation.name == "retrieve_job" or looks.is_repeated(request, now):
+                left, step = ends_at - now, (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
+                now = service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
+            looks.remember(request, now)
     return FaultOutcome(_error_response(call))
+
+
+def _is_poll(call: FaultyCall) -> bool:
+    return call.operation.name in POLLS and call.request.scope["method"] != "HEAD"
 
 
 async def delay(call: FaultyCall) -> FaultOutcome:
