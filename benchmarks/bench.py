@@ -185,7 +185,7 @@ def get(fake: FakeFineTuning, path: str) -> Call:
 
 
 def with_jobs(number: int) -> FakeFineTuning:
-    fake = FakeFineTuning(start=1_760_000_000, pace="manual")
+    fake = FakeFineTuning(start=1_760_000_000, pace="manual", patience=None)
     training = fake.add_file(ROW * 10)["id"]
     body = b'{"model": "gpt-4o-mini", "training_file": "%s"}' % training.encode()
     for _ in range(number):
@@ -200,7 +200,7 @@ def long_list() -> str:
 
 def with_steps(rows: int, n_epochs: int) -> tuple[FakeFineTuning, dict[str, Any]]:
     """A fake, and what to add a job of so many steps with."""
-    fake = FakeFineTuning(start=1_760_000_000, pace="manual")
+    fake = FakeFineTuning(start=1_760_000_000, pace="manual", patience=None)
     training = fake.add_file(ROW * rows)["id"]
     return fake, {"training_file": training, "hyperparameters": {"n_epochs": n_epochs, "batch_size": 1}}
 

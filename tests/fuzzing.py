@@ -82,7 +82,7 @@ class World:
     @classmethod
     def of(cls, seed: int) -> World:
         """A world with files and with jobs in every status."""
-        fake = FakeFineTuning(seed=seed, pace="manual" if seed % 2 else "polls", api_keys=[KEY])
+        fake = FakeFineTuning(seed=seed, pace="manual" if seed % 2 else "polls", api_keys=[KEY], patience=None)
         file = fake.add_file(ROWS)["id"]
         statuses = ("queued", *["running"] * 20, *["paused"] * 10, "failed", "succeeded")
         jobs = [fake.add_job(file, status=status) for status in statuses]

@@ -82,6 +82,7 @@ class SettingsFields(TypedDict, total=False):
     project: str
     api_keys: Iterable[str]
     max_active_jobs: int | None
+    patience: int | None
     models: tuple[BaseModel, ...]
     base64_results: bool
     run_python_graders: bool
@@ -108,6 +109,9 @@ class Settings:
         project: the ``openai-project`` header; what `organization_id` is to ``OpenAI-Organization``.
         api_keys: the keys that are accepted; empty for any key.
         max_active_jobs: how many unfinished jobs a model may have; one more is refused with 429. None: no limit.
+        patience: at the paces at which time does not pass by itself: an unfinished job can be looked at so often, less
+            one, while nothing moves time or changes; the next look is a usage error, as the loop would never end. None:
+            any number of times.
         models: the base models.
         base64_results: whether a result file's content is base64, as the service has sent it since 2024.
         run_python_graders: whether the code of python graders is run; it can do what its user can, so only on request.
@@ -134,6 +138,7 @@ class Settings:
     project: _HeaderText = ""
     api_keys: Annotated[frozenset[str], _parse_keys] = frozenset()
     max_active_jobs: Annotated[int | None, whole(0).or_none("for no limit")] = None
+    patience: Annotated[int | None, whole(1).or_none("for any number of looks")] = 200
     models: _Models = BASE_MODELS
     base64_results: Annotated[bool, boolean] = True
     run_python_graders: Annotated[bool, boolean] = False

@@ -1,14 +1,15 @@
-"""The pace "polls" for every kind of loop."""
+"""The pace "polls" for every kind of loop, and loops that would never end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_fakeserver import FakeFineTuning, Plan
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError, Plan
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from strategies import BORN, ROWS, Http, plans
@@ -204,3 +205,123 @@ def test_any_mix_of_looks_ends_every_job(loops: list[tuple[Plan, list[str]]]) ->
                     furthest[shown["id"]] = reached
 
     assert set(statuses(http)) <= {"succeeded", "failed"}
+
+
+def paused(pace: Pace, **settings: Any) -> tuple[Http, str]:
+    """A paused job, at a pace, and its path."""
+    http = polled("manual", **settings)
+    path = f"{JOBS}/{http.job()['id']}"
+    http.fake.advance_to("running")
+    http.fake.pause_job(path.rpartition("/")[2])
+    http.fake.pace = pace
+    return http, path
+
+
+@pytest.mark.parametrize("listed", ["/{id}", "", "/{id}/events", "/{id}/checkpoints"])
+@pytest.mark.parametrize("pace", ["manual", "polls", "instant"])
+def test_a_loop_that_nothing_ends_is_refused(pace: Pace, listed: str) -> None:
+    """The 200th look at a paused job while time stands still, and later ones, are usage errors, whatever the look."""
+    http, path = paused(pace)
+    target = JOBS + listed.format(id=path.rpartition("/")[2])
+    answers = [http.send("GET", target).status for _ in range(202)]
+
+    assert answers == [200] * 199 + [400] * 3
+    assert len(http.fake.take_usage_errors()) == 3
+
+
+@pytest.mark.parametrize(
+    ("pace", "status", "remedy"),
+    [
+        (
+            "manual",
+            "queued",
+            "let time pass (fake.advance, fake.sleep in the place of the loop's sleep) or use the pace",
+        ),
+        ("manual", "paused", "resume the job (fake.resume_job), or let time pass (fake.advance, "),
+        ("polls", "paused", "resume it (fake.resume_job); patience=None allows any number of looks"),
+    ],
+)
+def test_the_refusal_of_an_endless_loop_names_its_requests(pace: Pace, status: str, remedy: str) -> None:
+    """The error says which requests looked how often, in which status the job is, at which pace, and what to do."""
+    http, path = paused(pace, patience=6)
+    if status == "queued":
+        http.fake.resume_job(path.rpartition("/")[2])
+    for _ in range(2):
+        for listed in ("", "/events"):
+            http.json("GET", path + listed)
+    http.json("GET", JOBS)
+    error = http.json("GET", path, status=400)["fake_error"]
+
+    assert error.startswith(
+        f"job {path.rpartition('/')[2]} was looked at 6 times in vain (retrieve_job 3 times, list_job_events 2 times, "
+        f"list_jobs 1 times): it is {status}, the pace is '{pace}', and nothing moved time or changed"
+    )
+    assert remedy in error
+    later = http.json("GET", path, status=400)["fake_error"]
+    assert later.startswith(f"job {path.rpartition('/')[2]} was looked at 7 times in vain (retrieve_job 4 times, ")
+    assert len(later) < len(error) - 100
+
+
+EXCUSES: dict[str, Callable[[Http, str], Any]] = {
+    "an advance": lambda http, path: http.fake.advance("1s"),
+    "a sleep": lambda http, path: http.fake.sleep(1),
+    "a change": lambda http, path: http.fake.resume_job(path.rpartition("/")[2]),
+    "another pace": lambda http, path: setattr(http.fake, "pace", "manual"),
+}
+
+
+@pytest.mark.parametrize("excuse", EXCUSES)
+def test_patience_begins_anew(excuse: str) -> None:
+    """After an advance, a sleep or a change a job can be looked at as often again, also where that was refused."""
+    http, path = paused("manual", patience=5)
+    for _ in range(2):
+        assert [http.send("GET", path).status for _ in range(5)] == [200] * 4 + [400]
+        EXCUSES[excuse](http, path)
+        assert [http.send("GET", path).status for _ in range(3)] == [200] * 3
+        http.fake.advance_to("running") if excuse == "a change" else None
+        http.fake.pause_job(path.rpartition("/")[2]) if excuse == "a change" else None
+        http.fake.advance(1)
+
+
+def test_a_sleep_of_no_time_is_no_excuse() -> None:
+    """A loop that sleeps for 0 seconds is refused like one that does not sleep."""
+    http, path = paused("manual", patience=5)
+    answers = []
+    for _ in range(5):
+        http.fake.sleep(0)
+        answers.append(http.send("GET", path).status)
+
+    assert answers == [200] * 4 + [400]
+
+
+def test_each_job_has_its_own_patience() -> None:
+    """Looks at several jobs are counted apart; a look at the account's list counts for each job in it."""
+    http = polled("manual", patience=5)
+    paths = [f"{JOBS}/{http.job()['id']}" for _ in range(3)]
+    assert [http.send("GET", path).status for _ in range(4) for path in paths] == [200] * 12
+    assert http.send("GET", f"{JOBS}?limit=1").status == 400
+    assert http.send("GET", f"{JOBS}?after={http.fake.jobs[-1]['id']}").status == 200
+
+
+@pytest.mark.parametrize("settings", [{"pace": 1}, {"pace": "manual", "patience": None}])
+def test_looks_that_have_no_limit(settings: Any) -> None:
+    """At a numeric pace, and with patience=None, an unfinished job can be looked at any number of times."""
+    http, path = paused(**settings)
+
+    assert {http.send("GET", path).status for _ in range(250)} == {200}
+
+
+def test_a_job_that_is_over_can_be_looked_at_for_ever() -> None:
+    """Looks at a finished job, by any request, are never refused."""
+    http = polled("manual", patience=3)
+    path = f"{JOBS}/{http.job()['id']}"
+    http.fake.advance_to("succeeded")
+
+    assert {http.send("GET", each).status for _ in range(9) for each in (JOBS, path, f"{path}/events")} == {200}
+
+
+@pytest.mark.parametrize("patience", [0, -1, 1.5, "many", True])
+def test_patience_is_a_number_of_looks(patience: Any) -> None:
+    """Anything else is refused, with what it must be."""
+    with pytest.raises(FakeUsageError, match="patience must be a whole number from 1, or None for any number of looks"):
+        FakeFineTuning(patience=patience)

@@ -255,6 +255,47 @@ def test_later(fake_fine_tuning): pass
     )
 
 
+def test_a_loop_that_nothing_ends_fails_the_test(pytester: pytest.Pytester) -> None:
+    """A loop over a job that stands still ends with the fake's error and its remedy, also where it swallows errors."""
+    pytester.makepyfile(
+        PRELUDE
+        + """
+def wait(job, errors=()):
+    client = openai.OpenAI()
+    for _ in range(60):  # a real loop would go on for ever
+        try:
+            if client.fine_tuning.jobs.retrieve(job).status == "succeeded":
+                return
+        except errors:
+            pass
+
+@pytest.mark.fake_fine_tuning(pace="manual", patience=30)
+def test_endless(fake_fine_tuning):
+    wait(train(fake_fine_tuning))
+
+@pytest.mark.fake_fine_tuning(patience=30)
+def test_swallowed(fake_fine_tuning):
+    wait(train(fake_fine_tuning, "paused"), openai.BadRequestError)
+
+@pytest.mark.fake_fine_tuning(pace="manual", patience=None)
+def test_impatient(fake_fine_tuning):
+    wait(train(fake_fine_tuning))
+"""
+    )
+    result = pytester.runpytest_inprocess("-W", "error")
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    looked = "job ftjob-* was looked at 30 times in vain (retrieve_job 30 times)"
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_swallowed*",
+            f"request 30: {looked}: it is paused, *resume it (fake.resume_job); patience=None *",
+            "  request 31: job ftjob-* was looked at 31 times in vain *",
+            "*take_usage_errors()*",
+            f"E *{looked}: it is running, the pace is 'manual', *let time pass*",
+        ]
+    )
+
+
 def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) -> None:
     """Code that swallowed the guard's refusal does not pass, unless the test took it."""
     pytester.makepyfile(

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping
+
+from ..clock import Pace
+from ..usage_errors import FakeUsageError
 
 REQUESTS_AT_MOST = 1000
 """So many different requests are remembered, the newest."""
 
+_REMEDIES = {
+    "manual": 'let time pass (fake.advance, fake.sleep in the place of the loop\'s sleep) or use the pace "polls"',
+    "polls": "retrieve the job, or send the same list request again, which moves time",
+    "instant": "send a request that changes it",
+}
+"""What ends a loop, by pace."""
+
 
 class Looks:
-    """The looks at one account: what each request showed last."""
+    """The looks at one account: what each request showed last, and how many were in vain.
+
+    A look is in vain if time stood still and nothing changed since the look before.
+    """
 
     def __init__(self) -> None:
         self._shown: dict[Hashable, object] = {}
+        self._moment: Hashable = None
+        self._in_vain: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By the id of an unfinished job: how often each operation showed it since the account has changed."""
 
     def is_repeated(self, request: Hashable, shown: object) -> bool:
         """Return whether *request* was answered before, with the same to be seen."""
@@ -24,3 +41,43 @@ class Looks:
         self._shown[request] = shown
         if len(self._shown) > REQUESTS_AT_MOST:
             del self._shown[next(iter(self._shown))]
+
+    def excuse(self) -> None:
+        """Forget the looks in vain: their client has slept."""
+        self._in_vain.clear()
+
+    def count(self, operation: str, unfinished: Mapping[str, str], moment: Hashable, patience: int, pace: Pace) -> None:
+        """Count a look.
+
+        Args:
+            operation: the operation's name.
+            unfinished: the unfinished jobs that it shows: id and status.
+            moment: what differs once time has moved or anything has changed.
+            patience: this look in vain at a job, and later ones, are refused.
+            pace: the account's.
+
+        Raises:
+            FakeUsageError: one of the jobs was looked at in vain too often.
+        """
+        if moment != self._moment:
+            self._moment = moment
+            self._in_vain.clear()
+        for job_id, status in unfinished.items():
+            looks = self._in_vain[job_id]
+            looks[operation] += 1
+            if looks.total() >= patience:
+                raise _endless_loop(job_id, status, looks, patience, pace)
+
+
+def _endless_loop(job_id: str, status: str, looks: Counter[str], patience: int, pace: Pace) -> FakeUsageError:
+    requests = ", ".join(f"{operation} {times} times" for operation, times in looks.items())
+    looked = f"job {job_id} was looked at {looks.total()} times in vain ({requests}): it is {status}"
+    remedy = _REMEDIES.get(str(pace), "")
+    if status == "paused":
+        remedy = f"resume the job (fake.resume_job), or {remedy}" if pace == "manual" else "resume it (fake.resume_job)"
+    if looks.total() > patience:  # the loop goes on
+        return FakeUsageError(f"{looked}; {remedy}")
+    return FakeUsageError(
+        f"{looked}, the pace is {pace!r}, and nothing moved time or changed, so that a loop which waits for it never "
+        f"ends; {remedy}; patience=None allows any number of looks"
+    )

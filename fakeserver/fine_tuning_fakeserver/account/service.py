@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -140,6 +140,21 @@ class Service:
     def polling_advances_time(self) -> bool:
         """Whether the operation under way moves time by polling."""
         return self._counts_as_poll and self.account.pace == "polls"
+
+    @property
+    def looks_matter(self) -> bool:
+        """Whether the operation under way is a look where it shows a job: not where time passes by itself."""
+        return self._counts_as_poll and isinstance(self.account.pace, str)
+
+    def count_look(self, operation: str, unfinished: Mapping[str, str]) -> None:
+        """Count a look at *unfinished* jobs, by id and status.
+
+        Raises:
+            FakeUsageError: there were too many since time has moved or anything changed.
+        """
+        if (patience := self.settings.patience) is not None:
+            moment = self.clock.now(), len(self.journal)
+            self.looks.count(operation, unfinished, moment, patience, self.account.pace)
 
     def _drop_contents(self) -> None:
         """Let go of the contents that no file or upload has any more: nothing brings these back."""

@@ -57,6 +57,8 @@ def create(service: Service, now: float, body: CreateJobBody, own: Mapping[str, 
 def retrieve(service: Service, now: float, identifier: str) -> Json:
     """Return one job. At the pace "polls" this moves time to its next milestone first."""
     job = find_job(service.account, identifier)
+    if service.looks_matter:
+        service.count_look("retrieve_job", _unfinished([job], now))
     if service.polling_advances_time:
         now = _advance_to_next_milestone(service, [job], now)
     return job_object(job, now)
@@ -84,7 +86,7 @@ def _look_by_list(
     *,
     until_last_event: bool = False,
 ) -> T:
-    """Look at *jobs* by a list; return what it shows.
+    """Count a look at *jobs* by a list; return what it shows.
 
     At the pace "polls" a list that was answered before moves time, if it would show nothing new: a loop that only
     lists ends, too, and one that also retrieves its job ends no sooner.
@@ -99,8 +101,11 @@ def _look_by_list(
         until_last_event: whether a job that is over moves time as well, to its last events.
     """
     shown = show(now)
+    if not service.looks_matter:
+        return shown
+    unfinished = _unfinished(jobs, now)
+    service.count_look(operation, unfinished)
     if service.polling_advances_time:
-        unfinished = _unfinished(jobs, now)
         request = (operation, query)
         if service.looks.is_repeated(request, shown):
             ahead = [job for job in jobs if until_last_event or job.id in unfinished]

@@ -93,7 +93,8 @@ def command(
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
-    fake = create_fake(webhooks=[{"url": url, "secret": secret}] if url else [], **settings)
+    webhooks = [{"url": url, "secret": secret}] if url else []
+    fake = create_fake(webhooks=webhooks, patience=None, **settings)  # people may look at a job as often as they like
     try:
         listener = bind(host, port)
     except OSError as error:

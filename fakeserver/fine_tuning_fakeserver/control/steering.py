@@ -35,6 +35,9 @@ def advance(service: Service, now: float, duration: Duration) -> float:
 @operation
 def sleep(service: Service, now: float, duration: float) -> None:
     """Let *duration* seconds pass where nothing else would ever move time: no unfinished job has anything ahead."""
+    if not duration:
+        return  # a loop that sleeps so does not wait
+    service.looks.excuse()
     jobs = (service.account.jobs[identifier] for identifier in service.account.active)
     if service.account.pace == "manual" or all(job.timeline().next_milestone(now) is None for job in jobs):
         service.advance_clock(now + parse_seconds(duration, "sleep"))

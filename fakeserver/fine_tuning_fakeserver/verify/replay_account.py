@@ -61,7 +61,9 @@ class ReplayAccount:
         self.problems: list[str] = []
         self._state = state
         inferred = {"start": float(state.start), "models": model_catalogue(state), **state.account}
-        self._world = World(Settings(**{**inferred, **(settings or {}), "pace": "manual"}), paths=PATHS)
+        self._world = World(
+            Settings(**{**inferred, **(settings or {}), "pace": "manual", "patience": None}), paths=PATHS
+        )
         self._app = create_app(self._world)
 
         for file in (*state.files, *state.named_files):

@@ -213,6 +213,7 @@ def test_defaults(settings: dict[str, Any]) -> None:
         "organization_class": "active",
         "webhooks": [],
         "allow_remote_webhooks": False,
+        "patience": None,
     }
 
 
