@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any, Literal, TypeAlias
 
 from .usage_errors import wrong_value
@@ -63,8 +64,14 @@ async def async_wait(seconds: float) -> None:
         await anyio.Event().wait()
 
 
+ClockMark: TypeAlias = tuple[float, float, float, float]
+"""The state of a clock."""
+
+
 class VirtualClock:
     """Virtual time: ``base + rate * (real - real_base)``. A rate of 0 stands still.
+
+    A clock that is faster than real time idles once nothing is ahead: from then on it goes with real time.
 
     Args:
         start: Unix seconds.
@@ -75,18 +82,41 @@ class VirtualClock:
     def __init__(self, start: float, rate: float = 0.0, real: Callable[[], float] = steady) -> None:
         self._real = real
         self._base, self._real_base, self._rate = start, real(), rate
+        self._idle_from = inf
 
     def now(self) -> float:
         """Return virtual Unix seconds."""
-        return self._base + self._rate * (self._real() - self._real_base) if self._rate else self._base
+        return self._at(self._real()) if self._rate else self._base
 
-    def mark(self) -> tuple[float, float, float]:
+    def _at(self, real_s: float) -> float:
+        passed_s = real_s - self._real_base
+        at = self._base + self._rate * passed_s
+        if at <= self._idle_from or self._rate <= 1:
+            return at
+        idle_from = max(self._idle_from, self._base)
+        return idle_from + max(passed_s - (idle_from - self._base) / self._rate, 0.0)
+
+    def real_seconds_until(self, at: float) -> float:
+        """Return how much real time passes until *at*, in virtual Unix seconds, unless something moves the clock."""
+        left_s = max(at - (now := self.now()), 0.0)
+        if self._rate <= 1:
+            return left_s / self._rate if self._rate else inf
+        at_rate_s = min(left_s, max(self._idle_from - now, 0.0))
+        return at_rate_s / self._rate + left_s - at_rate_s
+
+    def mark(self) -> ClockMark:
         """Return the state of the clock, for `return_to`."""
-        return self._base, self._real_base, self._rate
+        return self._base, self._real_base, self._rate, self._idle_from
 
-    def return_to(self, mark: tuple[float, float, float]) -> None:
+    def return_to(self, mark: ClockMark) -> None:
         """Undo all changes of the clock since *mark*."""
-        self._base, self._real_base, self._rate = mark
+        self._base, self._real_base, self._rate, self._idle_from = mark
+
+    def idle_from(self, at: float) -> None:
+        """Let the clock idle from *at* on, in virtual Unix seconds, or from now on if that has passed."""
+        if at != self._idle_from:
+            real_s = self._real()
+            self._base, self._real_base, self._idle_from = self._at(real_s), real_s, at
 
     def move_to(self, at: float) -> None:
         """Jump forward to *at*; a time that has passed changes nothing."""

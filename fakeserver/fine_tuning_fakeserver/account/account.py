@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
+from math import inf
 
 from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
@@ -201,6 +202,10 @@ class Account:
         self.jobs_by_metadata: defaultdict[tuple[str, str], OrderedIds] = defaultdict(OrderedIds)
         self.files_by_purpose: defaultdict[str, OrderedIds] = defaultdict(OrderedIds)
         self._agenda: list[tuple[float, str]] = []
+        self._ends: list[tuple[float, str]] = []
+        """When jobs end, negative, so that the last is the first; entries that do not hold any more are skipped."""
+        self.awaited_until = born
+        """When the last uploaded file is ready, and the last delivery that failed is tried again."""
         self.outbox = WebhookQueue(settings.seed)
         for target in settings.webhooks:
             self.outbox.add(self.outbox.endpoint_for(target, born))
@@ -240,6 +245,7 @@ class Account:
         self.status_counts.watch(job)
         for at in {timeline.end, timeline.time_of("model") or timeline.end}:
             heapq.heappush(self._agenda, (at, job.id))
+        heapq.heappush(self._ends, (-_end_in_sight(job), job.id))
         if self.outbox.endpoints:
             self.outbox.schedule(job)
 
@@ -256,9 +262,23 @@ class Account:
         """Return whether a model, or the base model under it, is shut down for the account."""
         return self.settings.as_of is not None and base_models.is_shut_down(model, now)
 
+    def nothing_ahead_from(self) -> float:
+        """Return when all jobs are over, files ready and webhooks delivered; infinity if a job has no end in sight."""
+        while self._ends:
+            negative_end, identifier = self._ends[0]
+            if identifier in self.active and -negative_end == _end_in_sight(self.jobs[identifier]):
+                return max(-negative_end, self.awaited_until)
+            heapq.heappop(self._ends)
+        return self.awaited_until
+
     def last_job_end(self) -> float:
         """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if all are over."""
         return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
+
+
+def _end_in_sight(job: Job) -> float:
+    timeline = job.timeline()
+    return timeline.end if timeline.milestones[-1][1] in TERMINAL else inf
 
 
 def apply(account: Account, record: Record) -> None:
@@ -269,6 +289,7 @@ def apply(account: Account, record: Record) -> None:
             account.files[file.id] = file
             account.files_made += 1
             _release_id(account, "file", file.id)
+            account.awaited_until = max(account.awaited_until, file.created_at + account.dialect.new_file_status[1])
             if file.expires_at is not None:
                 account.schedule_expiry(file.id, file.expires_at)
         case FileDeleted(identifier):
@@ -330,6 +351,9 @@ def apply(account: Account, record: Record) -> None:
             account.outbox.remove(identifier)
         case DeliveryAttempted(identifier, attempt):
             account.outbox.record_attempt(identifier, attempt)
+            account.awaited_until = max(
+                account.awaited_until, account.outbox.deliveries[identifier].next_attempt_at or 0.0
+            )
         case ClockAdvanced():
             pass  # the clock's, see Service.replay
 

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
-from ..clock import Pace, VirtualClock, parse_pace, real_now
+from ..clock import ClockMark, Pace, VirtualClock, parse_pace, real_now
 from ..settings import Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
@@ -102,6 +102,8 @@ class Service:
         self.clock = VirtualClock(self.created_at, _rate(settings.pace))
         self.looks = Looks()
         self._counts_as_poll = False
+        self._awaited = self.created_at
+        self._plan_idling()
 
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""
@@ -163,7 +165,7 @@ class Service:
             self.journal.drop_contents(owner for owner in self.account.unreferenced if owner not in files)
             self.account.unreferenced.clear()
 
-    def _rollback(self, kept: int, mark: tuple[float, float, float]) -> None:
+    def _rollback(self, kept: int, mark: ClockMark) -> None:
         self.journal.keep(kept)
         self.account = Account(self.settings, self.created_at)
         self.clock.return_to(mark)
@@ -171,6 +173,7 @@ class Service:
         for record in self.journal:
             self._replay_record(record)
         self.account.materialize(self.clock.now())
+        self._plan_idling()
 
     def _replay_record(self, record: Record) -> None:
         """Apply one record, after materialising everything due before it."""
@@ -193,6 +196,18 @@ class Service:
         self.journal.append(records)
         for record in records:
             apply(self.account, record)
+        self._plan_idling()
+
+    def keep_pace_until(self, at: float) -> None:
+        """Let the clock run at its pace until *at*, in Unix seconds: a client waits for what comes then."""
+        with self.lock:
+            self._awaited = max(self._awaited, at)
+            self._plan_idling()
+
+    def _plan_idling(self) -> None:
+        """Let a clock that runs by itself idle once nothing is ahead: a server left alone shall not be years ahead."""
+        if not isinstance(self.account.pace, str):
+            self.clock.idle_from(max(self._awaited, self.account.nothing_ahead_from()))
 
     def advance_clock(self, to: float) -> float:
         """Jump to *to*, in Unix seconds, and materialise everything due by then; return the new time."""
@@ -223,6 +238,7 @@ class Service:
                 self.journal.append([record])
                 self._replay_record(record)
             self._drop_contents()
+            self._plan_idling()
 
 
 def _rate(pace: Pace) -> float:

@@ -90,7 +90,9 @@ def next_deliveries(service: Service, busy: Container[str] = ()) -> NextDeliveri
         if targets and (end := outbox.next_end()) is not None:
             times.append(end)
         later = [at for at in times if at > now]
-        wait_s = None if isinstance(pace, str) or not later else min((min(later) - now) / pace, WAIT_AT_MOST_S)
+        wait_s = None
+        if later and not isinstance(pace, str):
+            wait_s = min(service.clock.real_seconds_until(min(later)), WAIT_AT_MOST_S)
         return NextDeliveries(service.account, due, wait_s)
 
 

@@ -37,9 +37,10 @@ and key, with --webhook its secret, and NO_PROXY. Requests, and webhooks that ca
 Ctrl-C stops the server, with exit code 0.
 
 \b
-  60       a minute passes each second; any positive number will do
-  polls    when a job is retrieved, time moves to its next status, for every
-           job of the account
+  60       a minute passes each second while a job is unfinished; any
+           positive number will do
+  polls    when a job is retrieved or listed again, time moves to its next
+           status, for every job of the account
   manual   time stands still until POST /_fake/clock/advance
   instant  a created job is finished at the next request
 """

@@ -71,6 +71,7 @@ class TimeControl:
         """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep."""
         self._world.requests.slept_s += max(seconds, 0)
         if not isinstance(self.pace, str):
+            self._world.service.keep_pace_until(self.now + max(seconds, 0))
             return max(seconds, 0) / self.pace
         steering.sleep(self._world.service, seconds)
         return 0.0

@@ -117,6 +117,8 @@ async def outage(call: FaultyCall) -> FaultOutcome:
     """Answer with an error until the outage ends."""
     call.run_if_applied()
     service, ends_at = call.request.service, call.fault.ends_at
+    if ends_at is not None:
+        service.keep_pace_until(ends_at)
     if _is_poll(call) and ends_at is not None and service.account.pace in ("polls", "instant"):
         # at a pace at which polling moves time, a refused poll moves it, too: else an outage would never end
         scope, looks = call.request.scope, service.looks
