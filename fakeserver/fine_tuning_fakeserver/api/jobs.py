@@ -66,8 +66,7 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
 
 def _unfinished(jobs: Iterable[Job], now: float) -> dict[str, str]:
     """Return the statuses of those *jobs* that are not over, by id."""
-    statuses = ((job.id, job.timeline().status(now)) for job in jobs)
-    return {identifier: status for identifier, status in statuses if status not in TERMINAL}
+    return {job.id: status for job in jobs if (status := job.timeline().status(now)) not in TERMINAL}
 
 
 def _advance_to_next_milestone(service: Service, jobs: Iterable[Job], now: float) -> float:

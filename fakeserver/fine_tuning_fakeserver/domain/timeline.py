@@ -302,7 +302,10 @@ class Timeline:
 
     def status(self, now: float) -> str:
         """Return the status at *now*; a job is seen from its creation on."""
-        return next((status for at, status in reversed(self.milestones) if at <= now), "validating_files")
+        for at, status in reversed(self.milestones):  # loops: every job of a list asks, and generators cost
+            if at <= now:
+                return status
+        return "validating_files"
 
     def next_milestone(self, now: float) -> float | None:
         """Return when the status changes next; if it never does again, when the last event comes; None after that."""
@@ -320,7 +323,10 @@ class Timeline:
 
     def has_happened(self, kind: str, now: float) -> bool:
         """Return whether an event of this *kind* has come by *now*."""
-        return any(isinstance(s, Event) and s.kind == kind and s.at <= now for s in self.segments)
+        for segment in self.segments:
+            if isinstance(segment, Event) and segment.kind == kind and segment.at <= now:
+                return True
+        return False
 
     def time_of_step(self, step: int) -> float | None:
         """Return when training *step* is done; None if it never is."""
