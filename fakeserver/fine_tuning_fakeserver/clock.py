@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable
+from asyncio import sleep as _asyncio_sleep  # by name: a test may put the fake's own sleep in its place
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from .usage_errors import wrong_value
@@ -53,10 +56,42 @@ def wait(seconds: float) -> None:
 
 
 async def async_wait(seconds: float) -> None:
-    """Let real time pass, and other tasks run, even for 0 seconds; under asyncio and trio."""
+    """Let real time pass, and other tasks run, even for 0 seconds; under asyncio and trio.
+
+    Also where a test has replaced `asyncio.sleep`: anyio takes the replacement if it is first used after that.
+    """
+    if _is_in_asyncio_task():
+        await _asyncio_sleep(seconds)
+        return
     from anyio import sleep  # httpx needs it anyway, and few tests are async
 
     await sleep(seconds)
+
+
+def _is_in_asyncio_task() -> bool:
+    """Whether asyncio runs this code; not if trio does as a guest of its loop."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:  # no loop of asyncio's runs in this thread
+        return False
+
+
+_this_thread = threading.local()
+
+
+@contextmanager
+def own_thread() -> Generator[None, None, None]:
+    """Mark this thread as the fake's own while the context lasts: its waits are never a client's."""
+    _this_thread.is_own = True
+    try:
+        yield
+    finally:
+        _this_thread.is_own = False
+
+
+def is_own_thread() -> bool:
+    """Whether this thread is one of the fake's own."""
+    return getattr(_this_thread, "is_own", False)
 
 
 class VirtualClock:

@@ -8,7 +8,7 @@ from typing import Any
 from fine_tuning_formats.text import Duration
 
 from ..account.world import World
-from ..clock import Pace, async_wait, wait
+from ..clock import Pace, async_wait, is_own_thread, wait
 from ..control import steering
 
 
@@ -68,7 +68,12 @@ class TimeControl:
         await async_wait(self._sleep(seconds))
 
     def _sleep(self, seconds: float) -> float:
-        """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep."""
+        """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep.
+
+        The fake's own server sleeps through a replaced `asyncio.sleep` as well, and is no client.
+        """
+        if is_own_thread():
+            return max(seconds, 0)
         self._world.requests.slept_s += max(seconds, 0)
         if not isinstance(self.pace, str):
             return max(seconds, 0) / self.pace

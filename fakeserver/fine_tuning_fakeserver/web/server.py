@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ..clock import steady
+from ..clock import own_thread, steady
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 
 GRACE_S = 1.0
@@ -129,7 +129,7 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
             loop.time = steady  # type: ignore[method-assign]
 
         def run() -> None:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with own_thread(), asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(server.serve(sockets=[listener]))
 
         thread = threading.Thread(target=run, name="fake-fine-tuning", daemon=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S
 from ..api import webhooks
-from ..clock import real_now
+from ..clock import own_thread, real_now
 from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class WebhookSender:
         try:
             # Nothing of the environment (proxies), and no connection kept: a target may be gone at any time.
             limits = httpx.Limits(max_keepalive_connections=0)
-            with httpx.Client(trust_env=False, timeout=ANSWER_WITHIN_S, limits=limits) as client:
+            with own_thread(), httpx.Client(trust_env=False, timeout=ANSWER_WITHIN_S, limits=limits) as client:
                 while self._send_or_wait(client):
                     pass
         finally:
