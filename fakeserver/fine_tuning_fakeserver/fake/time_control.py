@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from fine_tuning_formats.text import Duration
 
-from ..account.world import World
+from ..account.world import VirtualWaits, World
 from ..clock import Pace, async_wait, is_own_thread, wait
 from ..control import steering
 
@@ -79,6 +80,32 @@ class TimeControl:
             return max(seconds, 0) / self.pace
         steering.sleep(self._world.service, seconds)
         return 0.0
+
+    def pass_waited_time(self, seconds: float) -> None:
+        """Move time by what the code under test has waited, at once, and send webhooks that come due meanwhile.
+
+        For whoever makes waits virtual (see `bind_waits`). At another pace than "manual" time moves by its own rule.
+        """
+        if self.pace == "manual":
+            self.sleep(seconds)
+            self._world.sender.wake()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a webhook is being delivered, or about to be."""
+        return self._world.sender.is_busy
+
+    def bind_waits(self, waits: VirtualWaits | None) -> None:
+        """Take *waits* for what makes waits of this process virtual, in findings and in `real_time`; None: nothing."""
+        self._world.virtual_waits = waits
+
+    def real_time(self) -> AbstractContextManager[None]:
+        """Let waits take real time while the context lasts, in a test with virtual time; elsewhere they do anyway.
+
+        Time of the account stands meanwhile. For what virtual time cannot see, such as the work of another process.
+        """
+        waits = self._world.virtual_waits
+        return waits.real_time() if waits else nullcontext()
 
     @property
     def time_module(self) -> FakeTimeModule:

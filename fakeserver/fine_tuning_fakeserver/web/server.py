@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Receive
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -22,6 +25,23 @@ GRACE_S = 1.0
 
 _LINGER_0_S = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for 0 seconds. A socket that is closed so is reset."""
+
+
+_BETWEEN_REQUESTS = (h11.IDLE, h11.DONE)
+
+
+class WatchedSelector(selectors.DefaultSelector):
+    """The selector of the server's loop; tells whether the loop waits, rather than works."""
+
+    is_waiting = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for what is registered."""
+        self.is_waiting = timeout is None or timeout > 0
+        try:
+            return super().select(timeout)
+        finally:
+            self.is_waiting = False
 
 
 class SocketConnection(Connection):
@@ -67,7 +87,37 @@ class Protocol(H11Protocol):
         """Begin a connection."""
         super().connection_made(transport)
         self._connection = SocketConnection(transport)
+        self._socket = transport.get_extra_info("socket")
+        self._ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        open_connections[self._ends] = self
         self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        open_connections.pop(self._ends, None)
+        super().connection_lost(exc)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way: no byte to read or to send, no request half read or unanswered.
+
+        May be asked in another thread. The order matters: while all that was sent has been read, and the loop waits, no
+        step of the server can be ahead but one that the loop's own timers start.
+        """
+        try:
+            if pending_bytes(self._socket, "FIONREAD") or not self._is_loop_waiting():
+                return False
+            if self.cycle is not None and not self.cycle.response_complete:
+                return False
+            if self.conn.their_state not in _BETWEEN_REQUESTS or self.transport.is_closing():
+                return False
+            return not self.transport.get_write_buffer_size() and not pending_bytes(self._socket, "TIOCOUTQ")
+        except (OSError, ValueError):  # closing
+            return False
+
+    def _is_loop_waiting(self) -> bool:
+        selector = getattr(self.loop, "_selector", None)
+        return isinstance(selector, WatchedSelector) and selector.is_waiting
 
     def _should_upgrade(self) -> bool:
         """Ignore any such offer silently: only HTTP/1.1 is spoken here (RFC 9110, 7.8)."""
@@ -78,6 +128,37 @@ class Protocol(H11Protocol):
         super().shutdown()
         self._connection.release()
         self.loop.call_later(GRACE_S, self.transport.abort)
+
+
+open_connections: dict[tuple[Any, Any], Protocol] = {}
+"""The connections of all servers in this process, by the addresses of the client's and the server's end."""
+
+
+def is_idle(client_end: Any, server_end: Any) -> bool:
+    """Whether nothing is under way on a connection to a server in this process; one not accepted yet is not idle."""
+    connection = open_connections.get((client_end, server_end))
+    return connection is not None and connection.is_idle
+
+
+def are_all_idle() -> bool:
+    """Whether nothing is under way on any connection."""
+    return all(connection.is_idle for connection in list(open_connections.values()))
+
+
+def pending_bytes(of: socket.socket | int, request: str) -> int:
+    """Return how many bytes the system holds for a socket: to read ("FIONREAD"), or not acknowledged ("TIOCOUTQ").
+
+    Raises:
+        OSError: the socket is closed, or the system does not tell.
+    """
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(of, getattr(termios, request), bytes(4))
+    except (ImportError, AttributeError) as error:
+        raise OSError(f"{request} is unknown here") from error
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -108,6 +189,7 @@ def config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,
+        loop="asyncio",  # uvloop, which uvicorn takes where it is installed, does not tell whether it waits
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -123,10 +205,9 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
     with bind(host, port) as listener:
         server = uvicorn.Server(config(app))
         # in this thread: a test may forbid sockets soon
-        loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
+        loop = asyncio.SelectorEventLoop(WatchedSelector())
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
-        with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
-            loop.time = steady  # type: ignore[method-assign]
+        loop.time = steady  # type: ignore[method-assign]
 
         def run() -> None:
             with own_thread(), asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -53,6 +53,11 @@ class WebhookSender:
                 self._thread = threading.Thread(target=self._run, name="fake-fine-tuning webhooks", daemon=True)
                 self._thread.start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is, or may be, something due that has not been tried."""
+        return self._tried < self._wakes
+
     def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
         """Send what is due, and wait until all of it has been tried, or for *timeout_s*."""
         self.wake()
