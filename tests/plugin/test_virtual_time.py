@@ -64,6 +64,12 @@ def lab(served: FakeFineTuning) -> Iterator[Lab]:
         yield Lab(served, job, virtual)
 
 
+def send_soon(sock: socket.socket) -> None:
+    """Send a byte after some real time."""
+    scheduler.real_sleep(0.02)
+    sock.sendall(b"x")
+
+
 def test_a_loop_of_sleeps_comes_to_its_deadline(lab: Lab) -> None:
     """A blocking loop passes the sum of its sleeps, by the fake's clock and by its own, and no real hour."""
     client, began, polls = lab.client(), time.monotonic(), 0
@@ -214,7 +220,7 @@ def test_no_jump_while_a_connection_is_somebody_elses(lab: Lab) -> None:
         with theirs:
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours)
-            threading.Timer(0.05, theirs.sendall, [b"x"]).start()
+            threading.Thread(target=send_soon, args=(theirs,)).start()
             async with asyncio.timeout(HOUR):
                 assert await reader.read(1) == b"x"
             writer.close()

@@ -56,7 +56,10 @@ def is_real_caller(frame: FrameType | None) -> bool:
 
 def is_real_target(target: object) -> bool:
     """Whether a thread's function is of `REAL_CALLERS`, as ``serve_forever`` of the standard library's servers."""
-    return package_of(getattr(getattr(target, "__func__", target), "__module__", "")) in REAL_CALLERS
+    module = getattr(getattr(target, "__func__", target), "__module__", None)
+    if isinstance(module, str) and module.startswith(_OURS):  # `time.sleep`, say
+        return False
+    return package_of(module) in REAL_CALLERS
 
 
 def place_of(frame: FrameType | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +15,7 @@ from weakref import WeakSet
 
 from fine_tuning_fakeserver import FakeFineTuning
 
-from . import event_loop, scheduler, threads
+from . import event_loop, locks, scheduler, threads
 from .callers import REAL_CALLERS, package_of
 from .scheduler import VirtualTime, real_monotonic, real_sleep
 
@@ -54,6 +56,9 @@ _PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (time, "monotonic_ns", monotonic_ns),
     *event_loop.PATCHES,
     *threads.PATCHES,
+    *locks.PATCHES,
+    (threading, "_time", monotonic),  # of conditions and barriers
+    (queue, "time", monotonic),
 )
 _NOT_SEARCHED = REAL_CALLERS | {"asyncio", "concurrent", "fine_tuning_client", "selectors", "threading", "time"}
 _NOT_SEARCHED |= {"freezegun", "looptime", "time_machine", "trio"}  # which have their own ways, and keep originals
@@ -85,6 +90,7 @@ def virtual_time(fake: FakeFineTuning, *, wall_clock: bool = False) -> Generator
         stack.callback(_restore, replaced)
         scheduler.active = virtual
         stack.callback(_deactivate)  # before all else is undone
+        stack.callback(virtual.end)
         if wall_clock:
             from .wall_clock import wall_clock as enter_wall_clock
 

@@ -154,6 +154,12 @@ class VirtualTime:
                     self._real_since = None
                     self._origin = self._now, self._fake_now
 
+    def end(self) -> None:
+        """Let the waits of threads that outlive the test be real from now on."""
+        with self.lock:
+            self._steps_out += 1
+            self._real_since = self._real_since or real_monotonic()
+
     def sleep(self, seconds: float) -> None:
         """Wait, as `time.sleep` does."""
         self.wait_until(self.now + seconds, _sleep_and_go_on)
