@@ -16,6 +16,7 @@ import anyio
 import httpx
 import openai
 import pytest
+import trio
 
 from fine_tuning_fakeserver import FakeFineTuning
 from pytest_fine_tuning import virtual_time as package
@@ -167,6 +168,76 @@ def test_waits_of_asyncio_are_virtual(lab: Lab, wait: Callable[[], Awaitable[Non
     assert lab.passed == (2 * 86400 - 100 if wait is _two_days else 100)
 
 
+async def _trio_sleep() -> None:
+    began = trio.current_time()
+    await trio.sleep(100)
+    assert trio.current_time() - began == pytest.approx(100)
+
+
+async def _trio_timeout() -> None:
+    with pytest.raises(trio.TooSlowError), trio.fail_after(100):
+        await trio.sleep_forever()
+
+
+async def _trio_tasks() -> None:
+    log: list[int] = []
+
+    async def work(seconds: int) -> None:
+        await trio.sleep(seconds)
+        log.append(seconds)
+
+    async with trio.open_nursery() as nursery:
+        for seconds in (100, 10, 30):
+            nursery.start_soon(work, seconds)
+    assert log == [10, 30, 100]
+
+
+async def _trio_thread() -> None:
+    with trio.fail_after(60):
+        await trio.to_thread.run_sync(time.sleep, 50)
+    await trio.sleep(50)
+
+
+@pytest.mark.parametrize("wait", [_trio_sleep, _trio_timeout, _move_on_after, _trio_tasks, _trio_thread])
+def test_waits_of_trio_are_virtual(lab: Lab, wait: Callable[[], Awaitable[None]]) -> None:
+    """Every wait of trio, and of anyio upon it, passes what it says."""
+    trio.run(wait)
+    assert lab.passed == pytest.approx(100, abs=1e-5)
+
+
+def test_trio_polls_pass_their_sleeps(lab: Lab) -> None:
+    """A loop under trio passes the sum of its sleeps, and no request times out meanwhile."""
+
+    async def main() -> None:
+        async with lab.async_client(max_retries=0) as client:
+            for _ in range(POLLS):
+                with trio.fail_after(20):
+                    await client.fine_tuning.jobs.retrieve(lab.job)
+                await trio.sleep(30)
+
+    trio.run(main)
+    assert lab.passed == pytest.approx(30 * POLLS, abs=1e-5)
+
+
+def test_trio_waits_in_real_time_for_somebody_else(lab: Lab) -> None:
+    """Under trio, too, a socket to somebody else makes waits real, and they end."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        with theirs:
+            with trio.move_on_after(0.02) as scope:
+                await stream.receive_some(1)
+            assert scope.cancelled_caught
+            threading.Thread(target=send_soon, args=(theirs,)).start()
+            with trio.fail_after(HOUR):
+                assert await stream.receive_some(1) == b"x"
+            await stream.aclose()
+
+    trio.run(main)
+    assert lab.passed == pytest.approx(0.02, abs=1e-5)
+
+
 def test_the_sdk_waits_virtually_before_it_retries(lab: Lab) -> None:
     """The pauses of openai before its own retries are virtual, blocking and async."""
     lab.fake.fail(503, on="retrieve_job", times=2, retry_after=40)
@@ -244,6 +315,32 @@ def test_a_wait_in_real_time_passes_what_it_took(lab: Lab) -> None:
     asyncio.run(main())
     assert time.perf_counter() - began >= 0.02
     assert lab.passed == pytest.approx(0.02, abs=1e-5)
+
+
+def test_no_jump_while_a_request_is_half_sent(lab: Lab) -> None:
+    """A sleep is real while anything is under way on any connection, whose ever it is."""
+    place = httpx.URL(lab.fake.base_url)
+    began = time.perf_counter()
+    with socket.create_connection((place.host, place.port)) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.02)
+        assert time.perf_counter() - began >= 0.02
+        connection.sendall(b"Authorization: Bearer any\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    time.sleep(HOUR)
+    assert lab.passed == pytest.approx(HOUR + 0.02, abs=1e-5)
+
+
+def test_an_anyio_plugin_test_on_trio(lab: Lab) -> None:
+    """trio as a guest of another loop, as anyio's pytest plugin runs it, waits virtually as well."""
+    from anyio._backends._trio import TrioBackend
+
+    async def main() -> None:
+        await anyio.sleep(100)
+
+    with TrioBackend.create_test_runner({}) as runner:
+        runner.run_test(main, {})
+    assert lab.passed == pytest.approx(100, abs=1e-5)
 
 
 def test_a_busy_loop_comes_to_its_deadline(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

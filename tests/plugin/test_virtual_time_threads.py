@@ -140,6 +140,8 @@ def test_a_pool_smaller_than_its_work(fake: FakeFineTuning) -> None:
         done, ahead = concurrent.futures.wait(futures, timeout=25)
         assert (len(done), len(ahead)) == (4, 2)
     assert fake.now == BORN + 30
+    assert scheduler.active is not None
+    assert all(wait.seconds < 9 for wait in scheduler.active.real_waits)
 
 
 def test_a_cancelled_call_is_not_expected(fake: FakeFineTuning) -> None:
@@ -183,12 +185,10 @@ def test_a_queue_between_threads(fake: FakeFineTuning) -> None:
 
 def test_a_join_of_an_older_thread_is_real() -> None:
     """A thread from before the test counts as at work while it lives: nobody's time jumps."""
-    release = threading.Event()
-    older = threading.Thread(target=release.wait)
-    older.start()
+    older = threading.Thread(target=set_soon, args=(threading.Event(),))
     fake = FakeFineTuning(start=BORN, pace="manual")
+    older.start()
     with virtual_time(fake):
-        threading.Thread(target=set_soon, args=(release,)).start()
         older.join(60)
     assert not older.is_alive()
     assert fake.now == BORN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import selectors
 import socket
 import struct
@@ -109,7 +110,9 @@ class Protocol(H11Protocol):
                 return False
             if self.cycle is not None and not self.cycle.response_complete:
                 return False
-            if self.conn.their_state not in _BETWEEN_REQUESTS or self.transport.is_closing():
+            if self.conn.their_state not in _BETWEEN_REQUESTS or self.conn.trailing_data[0]:
+                return False
+            if self.transport.is_closing():
                 return False
             return not self.transport.get_write_buffer_size() and not pending_bytes(self._socket, "TIOCOUTQ")
         except (OSError, ValueError):  # closing
@@ -130,6 +133,9 @@ class Protocol(H11Protocol):
         self.loop.call_later(GRACE_S, self.transport.abort)
 
 
+running_servers: dict[socket.socket, WatchedSelector] = {}
+"""The selectors of all servers in this process, by the socket that they listen on."""
+
 open_connections: dict[tuple[Any, Any], Protocol] = {}
 """The connections of all servers in this process, by the addresses of the client's and the server's end."""
 
@@ -141,8 +147,18 @@ def is_idle(client_end: Any, server_end: Any) -> bool:
 
 
 def are_all_idle() -> bool:
-    """Whether nothing is under way on any connection."""
+    """Whether nothing is under way on any connection, nor one about to be accepted."""
+    for listener, selector in list(running_servers.items()):
+        if _has_client_waiting(listener) or not selector.is_waiting:
+            return False
     return all(connection.is_idle for connection in list(open_connections.values()))
+
+
+def _has_client_waiting(listener: socket.socket) -> bool:
+    try:
+        return bool(select.select([listener], [], [], 0)[0])
+    except (OSError, ValueError):  # closed, or a descriptor above 1023
+        return False
 
 
 def pending_bytes(of: socket.socket | int, request: str) -> int:
@@ -205,7 +221,8 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
     with bind(host, port) as listener:
         server = uvicorn.Server(config(app))
         # in this thread: a test may forbid sockets soon
-        loop = asyncio.SelectorEventLoop(WatchedSelector())
+        selector = running_servers[listener] = WatchedSelector()
+        loop = asyncio.SelectorEventLoop(selector)
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
         loop.time = steady  # type: ignore[method-assign]
 
@@ -219,4 +236,5 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Generator[s
             yield url_of(listener)
         finally:
             server.should_exit = True
+            del running_servers[listener]
             thread.join()

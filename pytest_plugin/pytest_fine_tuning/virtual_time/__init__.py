@@ -4,7 +4,7 @@ The rule: time jumps to the earliest deadline only when every thread that belong
 and no connection to the fake has anything under way. In every other case a wait goes on in real time; none ends early.
 
 `scheduler` has the rule, `callers` whose wait it is, `patches` what is replaced while a test lasts; `event_loop`,
-`threads` and `locks` recognise waits.
+`threads`, `locks` and `trio_clock` recognise waits.
 """
 
 from __future__ import annotations

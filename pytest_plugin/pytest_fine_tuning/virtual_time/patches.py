@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 from weakref import WeakSet
@@ -50,7 +51,7 @@ def _for_reader() -> VirtualTime | None:
 
 _ORIGINALS: dict[Any, Any] = {sleep: real_sleep, monotonic: real_monotonic, monotonic_ns: _real_monotonic_ns}
 _BY_ORIGINAL = {original: ours for ours, original in _ORIGINALS.items()}
-_PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+_PATCHES: list[tuple[Any, str, Callable[..., Any]]] = [
     (time, "sleep", sleep),
     (time, "monotonic", monotonic),
     (time, "monotonic_ns", monotonic_ns),
@@ -59,11 +60,23 @@ _PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     *locks.PATCHES,
     (threading, "_time", monotonic),  # of conditions and barriers
     (queue, "time", monotonic),
-)
+]
 _NOT_SEARCHED = REAL_CALLERS | {"asyncio", "concurrent", "fine_tuning_client", "selectors", "threading", "time"}
 _NOT_SEARCHED |= {"freezegun", "looptime", "time_machine", "trio"}  # which have their own ways, and keep originals
 _without_imports: WeakSet[ModuleType] = WeakSet()
 """Modules that were searched, and have imported nothing by name that is patched."""
+
+
+def _all_patches() -> list[tuple[Any, str, Callable[..., Any]]]:
+    """Return what to patch; trio's parts where it is installed, as a test may import it late."""
+    if not _TRIO and find_spec("trio"):
+        from . import trio_clock
+
+        _TRIO.extend(trio_clock.PATCHES)
+    return [*_PATCHES, *_TRIO]
+
+
+_TRIO: list[tuple[Any, str, Callable[..., Any]]] = []
 
 
 @contextmanager
@@ -81,7 +94,7 @@ def virtual_time(fake: FakeFineTuning, *, wall_clock: bool = False) -> Generator
         virtual = VirtualTime(fake)
         fake.bind_waits(virtual)
         stack.callback(fake.bind_waits, None)
-        for owner, name, ours in _PATCHES:
+        for owner, name, ours in _all_patches():
             if getattr(owner, name) is not ours:
                 _ORIGINALS[ours] = getattr(owner, name)
                 setattr(owner, name, ours)
@@ -108,7 +121,7 @@ def remove_patches() -> None:
     A test's `monkeypatch` that is undone after us puts ours back; without virtual time it calls the original.
     """
     if scheduler.active is None:
-        for owner, name, ours in _PATCHES:
+        for owner, name, ours in [*_PATCHES, *_TRIO]:
             if getattr(owner, name) is ours:
                 setattr(owner, name, _ORIGINALS[ours])
 

@@ -56,6 +56,23 @@ class _Wait:
 
 
 @dataclass(slots=True)
+class _Nap:
+    """The wait of a thread that looks again after each nap.
+
+    Args:
+        deadline: when it ends, in virtual seconds.
+        began: when it began, in virtual seconds.
+        real_began: the same in real seconds.
+        seconds: how long the next nap is.
+    """
+
+    deadline: float
+    began: float
+    real_began: float
+    seconds: float
+
+
+@dataclass(slots=True)
 class PoolLoad:
     """What the test has given a thread pool to do.
 
@@ -84,6 +101,8 @@ class VirtualTime:
     Attributes:
         waited_s: virtual seconds that were waited.
         jumps: how many times time has jumped.
+        began: where its clock began.
+        real_began: the same moment by `time.perf_counter`.
         real_waits: the waits that took more than a second of real time.
     """
 
@@ -100,8 +119,10 @@ class VirtualTime:
         """The load of each thread pool that the test has given work."""
         self._fake = fake
         self._waits: dict[int, _Wait] = {}
+        self._naps: dict[int, _Nap] = {}
         # whole seconds, close to the real clock: deadlines from before the test keep their meaning, sums are exact
-        self._now = float(int(real_monotonic()))
+        self._now = self.began = float(int(real_monotonic()))
+        self.real_began = time.perf_counter()
         self._fake_now = fake.now
         self._account_born = fake.born
         self._origin = self._now, self._fake_now
@@ -196,15 +217,41 @@ class VirtualTime:
                 del self._waits[me]
             self._note(real_monotonic() - began)
 
-    def try_to_jump(self, deadline: float, has_come: Callable[[], bool]) -> bool:
-        """Jump to *deadline* for a thread that waits in its own way, unless *has_come*; return whether time jumped."""
+    def nap(self, deadline: float, may_go_on: Callable[[], bool]) -> float:
+        """Wait for a loop that does so in its own way: by naps, after each of which it asks again.
+
+        The thread counts as waiting until `end_nap`.
+
+        Args:
+            deadline: in virtual seconds.
+            may_go_on: whether the loop may have something to do soon.
+
+        Returns:
+            How many real seconds to nap; 0 if *deadline* has come, perhaps by a jump.
+        """
+        me, real = threading.get_ident(), real_monotonic()
+        self._reads, self._flows_since = 0, None
+        nap = self._naps.get(me)
+        if nap is None or nap.deadline != deadline:
+            nap = self._naps[me] = _Nap(deadline, self.now, real, NAPS_S[0])
         with self.lock:
-            self._waits[threading.get_ident()] = _Wait(deadline, lambda: not has_come())
-        try:
-            return self._try_to_jump(deadline, lambda _: has_come())
-        finally:
+            self._waits[me] = _Wait(deadline, lambda: not may_go_on())
+        if self.now < deadline and not self._try_to_jump(deadline, lambda _: may_go_on()):
+            if real - nap.real_began < deadline - nap.began:
+                seconds, nap.seconds = nap.seconds, min(2 * nap.seconds, NAPS_S[1])
+                return seconds
             with self.lock:
-                del self._waits[threading.get_ident()]
+                self._move_to(deadline)  # it took real time after all
+        self.end_nap()
+        del self._naps[me]
+        self._note(real - nap.real_began)
+        return 0.0
+
+    def end_nap(self) -> None:
+        """Count this thread as at work again."""
+        if threading.get_ident() in self._waits:
+            with self.lock:
+                self._waits.pop(threading.get_ident(), None)
 
     def _try_to_jump(self, deadline: float, poke: Callable[[float], bool]) -> bool:
         """Jump to *deadline* if it is the earliest and nobody is at work; return whether time jumped."""

@@ -25,7 +25,12 @@ def start(thread: threading.Thread) -> None:
     """Start a thread, which belongs to the test if one of its threads starts it."""
     virtual = scheduler.for_caller()
     target = getattr(thread, "_target", None)
-    if virtual is None or target in _POOL_TARGETS or is_real_target(target) or is_real_target(type(thread).run):
+    if (
+        virtual is None
+        or getattr(target, "__func__", target) in POOL_TARGETS
+        or is_real_target(target)
+        or is_real_target(type(thread).run)
+    ):
         return _real_start(thread)
     with virtual.lock:
         virtual.about_to_begin += 1
@@ -54,7 +59,8 @@ def bootstrap(thread: threading.Thread) -> None:
             virtual.managed.discard(threading.get_ident())
 
 
-_POOL_TARGETS = frozenset({pool_threads._worker})
+POOL_TARGETS: set[Any] = {pool_threads._worker}
+"""What the threads of pools run."""
 _WorkItem: Any = pool_threads._WorkItem
 _real_submit = ThreadPoolExecutor.submit
 _real_init, _real_run = _WorkItem.__init__, _WorkItem.run
