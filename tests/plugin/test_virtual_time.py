@@ -18,7 +18,7 @@ import openai
 import pytest
 import trio
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from pytest_fine_tuning import virtual_time as package
 from pytest_fine_tuning.virtual_time import VirtualTime, scheduler, virtual_time
 from strategies import BORN, ROWS
@@ -253,6 +253,28 @@ def test_the_sdk_waits_virtually_before_it_retries(lab: Lab) -> None:
     assert lab.passed == 160
 
 
+def test_an_outage_takes_the_same_number_of_tries(lab: Lab) -> None:
+    """An outage of five minutes ends after as many tries as the pauses say, each time."""
+
+    async def tries() -> int:
+        count = 1
+        async with lab.async_client(max_retries=0) as client:
+            while True:
+                try:
+                    await client.fine_tuning.jobs.retrieve(lab.job)
+                except openai.InternalServerError:
+                    count += 1
+                    await asyncio.sleep(60)
+                else:
+                    return count
+
+    counts = []
+    for _ in range(5):
+        lab.fake.outage("5m")
+        counts.append(asyncio.run(tries()))
+    assert counts == [6] * 5
+
+
 def test_a_thread_that_works_for_a_loop_is_waited_for(lab: Lab) -> None:
     """A blocking client in a thread of the loop's, which sleeps itself, takes its turns with the loop's sleeps."""
     client = lab.client(max_retries=0)
@@ -404,6 +426,15 @@ def test_names_imported_before_are_replaced(served: FakeFineTuning) -> None:
         assert module.__dict__["monotonic"] is scheduler.real_monotonic
     finally:
         del sys.modules["code_under_test"]
+
+
+def test_the_wall_clock_needs_time_machine(served: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without time-machine the option for the wall clock says what to install, and nothing stays patched."""
+    monkeypatch.setitem(sys.modules, "time_machine", None)
+    before = time.sleep
+    with pytest.raises(FakeUsageError, match=r"pip install 'fake-fine-tuning.wall-clock.'"):
+        virtual_time(served, wall_clock=True).__enter__()
+    assert (time.sleep, scheduler.active) == (before, None)
 
 
 def test_nothing_stays_patched(served: FakeFineTuning) -> None:

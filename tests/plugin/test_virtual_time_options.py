@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import openai  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
 import pytest
 
@@ -173,16 +171,3 @@ def test_waits(virtual_time):
     result.stdout.fnmatch_lines(
         ["*waits that took real time in tests with virtual time*", "*::test_waits", "  2.5 s at train.py:9 (worker-1)"]
     )
-
-
-def test_the_wall_clock_needs_time_machine(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without time-machine the option for the wall clock fails the test and says what to install."""
-    monkeypatch.setitem(sys.modules, "time_machine", None)
-    tests = """
-@pytest.mark.fake_fine_tuning(virtual_time=True, wall_clock=True)
-def test_never():
-    pass
-"""
-    result = run(pytester, tests)
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*wall_clock needs time-machine: pip install 'fake-fine-tuning?wall-clock?'*"])

@@ -52,6 +52,10 @@ class VirtualWaits(Protocol):
         """Whether waits are virtual now."""
         ...
 
+    def catch_up(self) -> None:
+        """Move its own clocks by what the account's clock was moved otherwise."""
+        ...
+
     def real_time(self) -> AbstractContextManager[None]:
         """Let waits be real while the context lasts."""
         ...

@@ -39,6 +39,7 @@ class TimeControl:
         Webhooks that come due are tried before this returns, as by `deliver_webhooks`.
         """
         now = steering.advance(self._world.service, duration)
+        self._note_moved_clock()
         self._world.sender.flush()
         return now
 
@@ -51,6 +52,7 @@ class TimeControl:
             FakeUsageError: there is no such job, or it never gets there.
         """
         now = steering.advance_to(self._world.service, status, job, step)
+        self._note_moved_clock()
         self._world.sender.flush()
         return now
 
@@ -63,10 +65,12 @@ class TimeControl:
         """
         if real_s := self._sleep(seconds):
             wait(real_s)
+        self._note_moved_clock()
 
     async def async_sleep(self, seconds: float) -> None:
         """Wait as an async client does: other tasks have their turn, also where no real time passes."""
         await async_wait(self._sleep(seconds))
+        self._note_moved_clock()
 
     def _sleep(self, seconds: float) -> float:
         """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep.
@@ -87,8 +91,12 @@ class TimeControl:
         For whoever makes waits virtual (see `bind_waits`). At another pace than "manual" time moves by its own rule.
         """
         if self.pace == "manual":
-            self.sleep(seconds)
+            self._sleep(seconds)
             self._world.sender.wake()
+
+    def _note_moved_clock(self) -> None:
+        if self._world.virtual_waits:
+            self._world.virtual_waits.catch_up()
 
     @property
     def is_sending(self) -> bool:

@@ -139,7 +139,7 @@ class VirtualTime:
     @property
     def now(self) -> float:
         """What `time.monotonic` returns to the code under test."""
-        self._catch_up()
+        self.catch_up()
         since = self._real_since
         return self._now if since is None else self._now + real_monotonic() - since
 
@@ -287,7 +287,7 @@ class VirtualTime:
             self._origin = self._now, self._fake_now
         self.on_move()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Move by what the fake's clock was moved otherwise: by `advance`, by a fault in process."""
         if self._fake.now == self._fake_now and self._fake.born == self._account_born:
             return
