@@ -48,7 +48,7 @@ class RealWait:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wait:
+class _ThreadWait:
     """One thread's wait: until when, in virtual seconds, and whether what it waits for has certainly not come."""
 
     deadline: float
@@ -118,7 +118,7 @@ class VirtualTime:
         self.pools: dict[Any, PoolLoad] = {}
         """The load of each thread pool that the test has given work."""
         self._fake = fake
-        self._waits: dict[int, _Wait] = {}
+        self._waits: dict[int, _ThreadWait] = {}
         self._naps: dict[int, _Nap] = {}
         # whole seconds, close to the real clock: deadlines from before the test keep their meaning, sums are exact
         self._now = self.began = float(int(real_monotonic()))
@@ -201,7 +201,7 @@ class VirtualTime:
         nap, longest = NAPS_S
         self._reads, self._flows_since = 0, None
         with self.lock:
-            self._waits[me] = _Wait(deadline, is_quiet)
+            self._waits[me] = _ThreadWait(deadline, is_quiet)
         try:
             while True:
                 if self.now >= deadline or self._try_to_jump(deadline, poke):
@@ -235,7 +235,7 @@ class VirtualTime:
         if nap is None or nap.deadline != deadline:
             nap = self._naps[me] = _Nap(deadline, self.now, real, NAPS_S[0])
         with self.lock:
-            self._waits[me] = _Wait(deadline, lambda: not may_go_on())
+            self._waits[me] = _ThreadWait(deadline, lambda: not may_go_on())
         if self.now < deadline and not self._try_to_jump(deadline, lambda _: may_go_on()):
             if real - nap.real_began < deadline - nap.began:
                 seconds, nap.seconds = nap.seconds, min(2 * nap.seconds, NAPS_S[1])
