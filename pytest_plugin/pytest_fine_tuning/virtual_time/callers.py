@@ -9,6 +9,7 @@ from types import FrameType
 REAL_CALLERS = frozenset(
     {
         "_pytest",
+        "cheroot",
         "execnet",
         "fine_tuning_fakeserver",
         "gunicorn",
@@ -18,6 +19,8 @@ REAL_CALLERS = frozenset(
         "multiprocessing",
         "pytest",
         "pytest_fine_tuning",
+        "pytest_httpserver",
+        "pytest_localserver",
         "pytest_rerunfailures",
         "pytest_timeout",
         "socketserver",
