@@ -96,6 +96,13 @@ def test_async_polls_pass_their_sleeps(lab: Lab) -> None:
     assert lab.passed == 30 * POLLS
 
 
+def test_a_timer_is_due_where_time_jumps_to(lab: Lab) -> None:
+    """A loop whose clock is so far on that a nanosecond is nothing to it takes one jump for a sleep."""
+    lab.fake.advance("600d")
+    asyncio.run(asyncio.sleep(0.3))
+    assert lab.virtual.jumps == 1
+
+
 def test_tasks_wake_in_order(lab: Lab) -> None:
     """Two tasks that sleep 10 s and 30 s wake at their times, each beside the other, and time passes once."""
     log: list[tuple[float, int]] = []
@@ -226,9 +233,11 @@ def test_trio_waits_in_real_time_for_somebody_else(lab: Lab) -> None:
         ours, theirs = socket.socketpair()
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         with theirs:
+            began = time.perf_counter()
             with trio.move_on_after(0.02) as scope:
                 await stream.receive_some(1)
             assert scope.cancelled_caught
+            assert time.perf_counter() - began >= 0.02
             threading.Thread(target=send_soon, args=(theirs,)).start()
             with trio.fail_after(HOUR):
                 assert await stream.receive_some(1) == b"x"
