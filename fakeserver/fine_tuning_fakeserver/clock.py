@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable
+from asyncio import sleep as _asyncio_sleep  # by name: a test may put the fake's own sleep in its place
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from math import inf
 from typing import Any, Literal, TypeAlias
 
@@ -58,6 +61,9 @@ async def async_wait(seconds: float) -> None:
 
     Also where a test has replaced `asyncio.sleep` or `anyio.sleep`: by the fake's sleep, which calls this.
     """
+    if _is_in_asyncio_task():
+        await _asyncio_sleep(seconds)
+        return
     import anyio  # httpx needs it anyway, and few tests are async
 
     with anyio.move_on_after(seconds):
@@ -66,6 +72,32 @@ async def async_wait(seconds: float) -> None:
 
 ClockMark: TypeAlias = tuple[float, float, float, float]
 """The state of a clock."""
+
+
+def _is_in_asyncio_task() -> bool:
+    """Whether asyncio runs this code; not if trio does as a guest of its loop."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:  # no loop of asyncio's runs in this thread
+        return False
+
+
+_this_thread = threading.local()
+
+
+@contextmanager
+def own_thread() -> Generator[None, None, None]:
+    """Mark this thread as the fake's own while the context lasts: its waits are never a client's."""
+    _this_thread.is_own = True
+    try:
+        yield
+    finally:
+        _this_thread.is_own = False
+
+
+def is_own_thread() -> bool:
+    """Whether this thread is one of the fake's own."""
+    return getattr(_this_thread, "is_own", False)
 
 
 class VirtualClock:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .fixture import SessionServer
     from .service_modes import FineTuningService
+    from .virtual_time import VirtualTime
 
 __all__ = [
     "UnfiredFaultWarning",
@@ -36,11 +37,13 @@ __all__ = [
     "fake_fine_tuning_server",
     "fine_tuning_cassette",
     "fine_tuning_service",
+    "virtual_time_fixture",
 ]
 
 MARKER = (
     f"{FAKE_MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
-    "findings_ignore=, …): give the test the fixture, with these options or any setting of the fake."
+    "findings_ignore=, virtual_time=, wall_clock=, …): give the test the fixture, with these options or any setting of "
+    "the fake."
 )
 INI: Mapping[str, tuple[str, Any]] = {
     "pace": ("how time passes: polls, manual, instant, or virtual seconds per real second", str | int | float),
@@ -52,6 +55,8 @@ INI: Mapping[str, tuple[str, Any]] = {
     "guarded_hosts": ("more hosts that no request may reach", "linelist"),
     "allowed_hosts": ("hosts that requests may reach all the same", "linelist"),
     "findings": ("what to do about findings: off (default), report, fail", "string"),
+    "virtual_time": ("waits of tests are virtual, and move the fake's clock: true or false (default)", str | bool),
+    "wall_clock": ("with virtual time, time.time and datetime are the fake's clock, by time-machine", str | bool),
 }
 PLAN_FIXTURE = "fake_fine_tuning_plan"
 
@@ -234,6 +239,18 @@ def fake_fine_tuning(
 
     with fake_for_test(request.node, _fine_tuning_server, fake_fine_tuning_plan) as fake:
         yield fake
+
+
+@pytest.fixture(name="virtual_time")  # under its own name it would hide the module
+def virtual_time_fixture(request: pytest.FixtureRequest, fake_fine_tuning: FakeFineTuning) -> VirtualTime:
+    """Make the test's waits virtual, as ``@pytest.mark.fake_fine_tuning(virtual_time=True)`` does; return its clock.
+
+    Waits of the test's thread, and of threads that it starts, cost no real time and move the fake's clock by what was
+    waited. The pace is "manual".
+    """
+    from .fixture import virtual_time_of
+
+    return virtual_time_of(request)
 
 
 @pytest.fixture

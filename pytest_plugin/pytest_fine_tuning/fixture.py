@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,10 +21,24 @@ from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 from fine_tuning_fakeserver.fake.report import describe_fault
 from fine_tuning_fakeserver.findings import render_findings
 
-from .markers import ENVIRONMENT, FINDINGS, FINDINGS_ATTRIBUTE, HANDLE, NOT_PASSED
+from .markers import (
+    ENVIRONMENT,
+    FINDINGS,
+    FINDINGS_ATTRIBUTE,
+    HANDLE,
+    NOT_PASSED,
+    REAL_WAITS_ATTRIBUTE,
+    VIRTUAL_TIME,
+)
 from .network_guard import install_guard, over_socket, remove_guard
 from .options import Options, fixture_options
 from .vcr_exemption import exempt_from_vcr
+
+if TYPE_CHECKING:
+    from .virtual_time import VirtualTime
+
+Sleeps: TypeAlias = tuple[Callable[[float], object], Callable[[float], Awaitable[object]]]
+"""How blocking and async clients wait."""
 
 AZURE_VARIABLES = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
 NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
@@ -112,20 +127,49 @@ def fake_for_test(
         stack.enter_context(exempt_from_vcr(fake.base_url, options.hosts))
         if options.hosts is not None:
             stack.enter_context(install_guard(fake, options.hosts))
+        sleep: Callable[[float], object] = fake.sleep
+        async_sleep: Callable[[float], Awaitable[object]] = fake.async_sleep
+        if options.virtual_time:
+            sleep, async_sleep = stack.enter_context(_virtual_time(item, fake, options))
         stack.enter_context(
             redirect(
                 fake.base_url,
                 api_key=API_KEY,
                 http_client=server.http_client if in_process else None,
                 async_http_client=server.async_http_client if in_process else None,
-                sleep=fake.sleep,
-                async_sleep=fake.async_sleep,
+                sleep=sleep,
+                async_sleep=async_sleep,
                 clock=lambda: fake.now,
             )
         )
         item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
         report_findings(item, fake, options)
+
+
+@contextmanager
+def _virtual_time(item: pytest.Item, fake: FakeFineTuning, options: Options) -> Generator[Sleeps, None, None]:
+    """Make the waits of *item* virtual; yield how this package's client waits there: like everybody else."""
+    from anyio import sleep as async_sleep
+
+    from .virtual_time import sleep, virtual_time
+
+    with ExitStack() as stack:
+        try:
+            virtual = stack.enter_context(virtual_time(fake, wall_clock=options.wall_clock))
+        except FakeUsageError as error:
+            raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
+        item.stash[VIRTUAL_TIME] = virtual
+        yield sleep, async_sleep
+
+
+def virtual_time_of(request: pytest.FixtureRequest) -> VirtualTime:
+    """Return the virtual time of a test that has the fixture `virtual_time`."""
+    virtual: VirtualTime | None = request.node.stash.get(VIRTUAL_TIME, None)
+    if virtual is None:
+        remedy = "name it among the test's arguments, or use @pytest.mark.fake_fine_tuning(virtual_time=True)"
+        raise pytest.fail.Exception(f"virtual_time must be requested before the test begins; {remedy}", pytrace=False)
+    return virtual
 
 
 def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
@@ -222,6 +266,11 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         remove_guard()
         item.stash[ENVIRONMENT].restore_again()
         setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
+        if VIRTUAL_TIME in item.stash:
+            from .virtual_time import remove_patches
+
+            remove_patches()
+            setattr(report, REAL_WAITS_ATTRIBUTE, [str(wait) for wait in item.stash[VIRTUAL_TIME].real_waits])
     if report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED]):  # once per test
         try:
             text = item.stash[HANDLE].describe()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fine_tuning_fakeserver import FakeFineTuning
 
     from .fixture import EnvironmentPatch
+    from .virtual_time import VirtualTime
 
 
 FAKE_MARK = "fake_fine_tuning"
@@ -27,6 +28,8 @@ NOT_PASSED = pytest.StashKey[bool]()
 """Whether the test or its setup failed or was skipped."""
 CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
 """Cassettes in use; they are written once the test and the teardown of its fixtures have passed."""
+VIRTUAL_TIME: pytest.StashKey[VirtualTime] = pytest.StashKey()
+"""The virtual time of a test that has it; it outlives the fixture, for the report."""
 FINDINGS = pytest.StashKey[list[str]]()
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """All tests of the run, those that are deselected later included."""
@@ -42,7 +45,9 @@ class CassetteReport(TypedDict):
 CASSETTE_REPORT = pytest.StashKey[CassetteReport]()
 
 FINDINGS_ATTRIBUTE = "fake_fine_tuning_findings"
-"""The report attribute with a test's findings: a plain list, which pytest-xdist can transfer."""
+REAL_WAITS_ATTRIBUTE = "fake_fine_tuning_real_waits"
+"""The report attributes with a test's findings, and its waits in real time: plain lists, which pytest-xdist can
+transfer."""
 
 CASSETTE_ATTRIBUTE = "fine_tuning_cassette"
 """The report attribute with a test's `CassetteReport`, plain as well."""

@@ -18,8 +18,19 @@ from fine_tuning_fakeserver.usage_errors import did_you_mean
 from .markers import FAKE_MARK
 from .provider_hosts import ProviderHosts
 
-FIXTURE_OPTIONS = ("faults", "guard", "guarded_hosts", "allowed_hosts", "findings", "findings_ignore")
+FIXTURE_OPTIONS = (
+    "faults",
+    "guard",
+    "guarded_hosts",
+    "allowed_hosts",
+    "findings",
+    "findings_ignore",
+    "virtual_time",
+    "wall_clock",
+)
 FINDINGS = ("off", "report", "fail")
+VIRTUAL_OPTIONS = ("virtual_time", "wall_clock")
+VIRTUAL_TIME_FIXTURE = "virtual_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class Options:
         hosts: the guarded hosts; None for no guard.
         findings: what to do about findings: "off", "report" (in the summary) or "fail".
         ignored: codes of findings to ignore.
+        virtual_time: whether waits of the test are virtual.
+        wall_clock: whether the wall clock is the fake's as well.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -39,6 +52,8 @@ class Options:
     hosts: ProviderHosts | None = field(default_factory=ProviderHosts)
     findings: str = "off"
     ignored: frozenset[str] = frozenset()
+    virtual_time: bool = False
+    wall_clock: bool = False
 
 
 DEFAULT_OPTIONS = Options()
@@ -56,11 +71,34 @@ def fixture_options(item: pytest.Item, plan: object = None) -> Options:
         values["findings"] = "report"
     if plan is not None:
         values["plan"] = plan
+    layers = [values]
     for mark in reversed(list(item.iter_markers(FAKE_MARK))):  # the closest last
         if mark.args:
             raise FakeUsageError(f"arguments of the mark must be keywords, as in pace='manual', got {mark.args[0]!r}")
-        values |= mark.kwargs
-    return parse_options(values) if values else DEFAULT_OPTIONS
+        layers.append(dict(mark.kwargs))
+    if VIRTUAL_TIME_FIXTURE in getattr(item, "fixturenames", ()) and _is_our_fixture(item):
+        layers.append({"virtual_time": True})
+    return parse_options(_merge(layers)) if any(layers) else DEFAULT_OPTIONS
+
+
+def _is_our_fixture(item: pytest.Item) -> bool:
+    """Whether the test's fixture `virtual_time` is the plugin's; another project may have one of that name."""
+    definitions = item._fixtureinfo.name2fixturedefs.get(VIRTUAL_TIME_FIXTURE, ())  # type: ignore[attr-defined]
+    return bool(definitions) and definitions[-1].func.__module__ == __package__
+
+
+def _merge(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Merge the options, the closest to the test last; virtual time implies the pace of the farther ones.
+
+    Raises:
+        FakeUsageError: a layer asks for both virtual time and another pace, or a closer one for another pace.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= layer
+        if layer.get("virtual_time") is True and "pace" not in layer:
+            merged["pace"] = "manual"
+    return merged
 
 
 def parse_options(values: Mapping[str, Any]) -> Options:
@@ -78,6 +116,12 @@ def parse_options(values: Mapping[str, Any]) -> Options:
     Settings().changed(settings)
     guarded, allowed = (_list_value(name, values.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
     hosts = ProviderHosts(guarded, allowed)
+    virtual_time, wall_clock = (_choice(name, values.get(name, False), (True, False)) for name in VIRTUAL_OPTIONS)
+    if virtual_time:
+        pace = settings.setdefault("pace", "manual")
+        if pace != "manual":
+            remedy = "leave the pace out, or say virtual_time=False"
+            raise FakeUsageError(f"pace must be 'manual' with virtual_time, got {pace!r}; {remedy}")
     guard = _choice("guard", values.get("guard", True), (True, False))
     findings = _choice("findings", values.get("findings", "off"), FINDINGS)
     faults = _check_faults(values.get("faults", ()))
@@ -89,7 +133,7 @@ def parse_options(values: Mapping[str, Any]) -> Options:
             _choice("findings_ignore", code, tuple(CODES))
             for code in _list_value("findings_ignore", values["findings_ignore"])
         ]
-    return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored))
+    return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored), virtual_time, wall_clock)
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -164,8 +208,11 @@ def _read_seed(text: str | int) -> int:
         raise FakeUsageError(f"seed must be a whole number, got {text!r}") from None
 
 
-def _read_guard(text: str | bool) -> bool:
-    return bool(_choice("guard", {"true": True, "false": False}.get(str(text).lower(), text), (True, False)))
+def _flag_reader(name: str) -> Callable[[str | bool], bool]:
+    def read(text: str | bool) -> bool:
+        return bool(_choice(name, {"true": True, "false": False}.get(str(text).lower(), text), (True, False)))
+
+    return read
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -174,9 +221,11 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "faults": _literal_reader("faults", "a JSON list, or one as in [{status = 503, on = 'create_job'}]"),
     "dialect": str,
     "seed": _read_seed,
-    "guard": _read_guard,
+    "guard": _flag_reader("guard"),
     "guarded_hosts": list,
     "allowed_hosts": list,
     "findings": str,
+    "virtual_time": _flag_reader("virtual_time"),
+    "wall_clock": _flag_reader("wall_clock"),
 }
 """The reader of each ini key, by the option that it sets."""

@@ -9,21 +9,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from .markers import CASSETTE_ATTRIBUTE, FINDINGS_ATTRIBUTE, CassetteReport
+from .markers import CASSETTE_ATTRIBUTE, FINDINGS_ATTRIBUTE, REAL_WAITS_ATTRIBUTE, CassetteReport
 
 SHOWN_FILES = 20
 
+BY_TEST = {
+    "fine-tuning findings": FINDINGS_ATTRIBUTE,
+    "waits that took real time in tests with virtual time": REAL_WAITS_ATTRIBUTE,
+}
+"""Sections that list lines by test, and where a report has them."""
+
 
 def write_summary(terminal: pytest.TerminalReporter) -> None:
-    """Write the findings by test, what was recorded, and the cassettes that no test has."""
+    """Write findings and real waits by test, what was recorded, and the cassettes that no test has."""
     reports = [report for several in terminal.stats.values() for report in several]
-    findings = {report.nodeid: lines for report in reports if (lines := getattr(report, FINDINGS_ATTRIBUTE, None))}
-    if findings:
-        terminal.section("fine-tuning findings")
-    for nodeid, lines in findings.items():
-        terminal.line(nodeid)
-        for line in lines:
-            terminal.line("  " + line.replace("\n", "\n  "))
+    for title, attribute in BY_TEST.items():
+        noted = {report.nodeid: lines for report in reports if (lines := getattr(report, attribute, None))}
+        if noted:
+            terminal.section(title)
+        for nodeid, lines in noted.items():
+            terminal.line(nodeid)
+            for line in lines:
+                terminal.line("  " + line.replace("\n", "\n  "))
     lines = list(_cassette_lines([note for report in reports if (note := getattr(report, CASSETTE_ATTRIBUTE, None))]))
     if lines:
         terminal.section("fine-tuning cassettes")

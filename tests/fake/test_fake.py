@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import MISSING, fields
@@ -79,6 +81,23 @@ def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
         seen.append(http.json("GET", path)["status"])
 
     assert seen == ["queued", "running", "succeeded"]
+
+
+@pytest.mark.slow
+def test_an_async_sleep_can_be_replaced_before_anyio_is_used() -> None:
+    """The fake's sleep in the place of `asyncio.sleep` moves time once, though anyio then sleeps by it as well."""
+    program = """
+import asyncio
+from fine_tuning_fakeserver import FakeFineTuning
+fake = FakeFineTuning(start=1000, pace="manual")
+asyncio.sleep = fake.async_sleep
+async def main():
+    await asyncio.sleep(5)
+asyncio.run(main())
+print(fake.now)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (run.stdout, run.stderr) == ("1005.0\n", "")
 
 
 def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -90,3 +91,18 @@ def test_a_target_with_its_origin() -> None:
         status, answer = said(url, request % urlsplit(url).netloc.encode())
 
     assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")
+
+
+def test_the_server_does_not_sleep_through_a_replaced_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the fake's sleep in the place of `asyncio.sleep`, the ticks of the fake's own server move no time."""
+    fake = FakeFineTuning(start=BORN, pace="manual")
+    ticks = threading.Semaphore(0)
+
+    async def sleep(seconds: float) -> None:
+        await fake.async_sleep(seconds)
+        ticks.release()
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    with fake.serving():
+        assert all(ticks.acquire(timeout=30) for _ in range(2))
+        assert fake.now == BORN

@@ -220,3 +220,23 @@ def test_the_fakes_traffic_is_not_recorded(name: str, outcome: Callable[[str], O
     counts, folder = outcome(name)
     assert counts["test_then"] == {"passed": 1}
     assert list(folder.rglob("*.yaml")) == []
+
+
+def test_the_wall_clock_by_time_machine(tmp_path: Path) -> None:
+    """With time-machine, `time.time` and `datetime` are the clock of the fake; without the option they are not."""
+    tests = """
+import datetime, time, pytest
+
+@pytest.mark.fake_fine_tuning(virtual_time=True, wall_clock=True, start=1_700_000_000)
+def test_wall_clock(fake_fine_tuning):
+    time.sleep(60)
+    assert time.time() == fake_fine_tuning.now == 1_700_000_060
+    fake_fine_tuning.advance(5)
+    assert datetime.datetime.now(datetime.timezone.utc).timestamp() == 1_700_000_065
+
+@pytest.mark.fake_fine_tuning(virtual_time=True, start=1_700_000_000)
+def test_real_clock(fake_fine_tuning):
+    time.sleep(60)
+    assert time.time() - fake_fine_tuning.now > 10_000_000
+"""
+    assert run(project(tmp_path, tests), beside=["plugin-time-machine"]) == {"passed": 2}

@@ -135,6 +135,15 @@ def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
+def test_the_page_about_virtual_time_runs(pytester: pytest.Pytester) -> None:
+    """Its example, pasted into a file, passes."""
+    pytester.makepyfile(blocks(DOCS / "virtual-time.md")[0])
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-W", "ignore::ResourceWarning").assert_outcomes(
+        passed=3
+    )
+
+
+@pytest.mark.slow
 def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
     """The first program for the client trains a model and reads its last loss."""
     (tmp_path / "train.jsonl").write_text(ROWS)

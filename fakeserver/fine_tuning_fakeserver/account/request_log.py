@@ -110,11 +110,14 @@ class TimingSample(NamedTuple):
         real_s: real seconds since some moment.
         slept_s: virtual seconds slept through `FakeFineTuning.sleep` until now, as our client does under the fixture.
         pace: the account's pace.
+        waits_are_virtual: whether whatever the code under test waits for passes virtual time, so that real time between
+            two requests is no pause.
     """
 
     real_s: float
     slept_s: float
     pace: Pace
+    waits_are_virtual: bool = False
 
 
 class RequestLog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,6 +31,11 @@ class Sender(Protocol):
         """Send what is due, soon; return at once."""
         ...
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being sent, or about to be."""
+        ...
+
     def flush(self, timeout_s: float = FLUSH_WITHIN_S) -> None:
         """Send what is due; wait until all of it was tried, or *timeout_s* has passed."""
         ...
@@ -39,8 +45,27 @@ class Sender(Protocol):
         ...
 
 
+class VirtualWaits(Protocol):
+    """What makes the waits of a whole process virtual, and passes an account's time by them."""
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether waits are virtual now."""
+        ...
+
+    def catch_up(self) -> None:
+        """Move its own clocks by what the account's clock was moved otherwise."""
+        ...
+
+    def real_time(self) -> AbstractContextManager[None]:
+        """Let waits be real while the context lasts."""
+        ...
+
+
 class NoSender:
     """A sender that sends nothing: webhooks are collected only."""
+
+    is_busy = False
 
     def wake(self) -> None:
         """Do nothing."""
@@ -100,6 +125,7 @@ class World:
         is_handed_out: whether the application or a transport was given out; it outlives a reset.
         is_reachable: whether any client could have reached the account since it began.
         is_finished: whether the test that the account was for is over.
+        virtual_waits: what makes waits of the code under test virtual, if anything does; outlives a reset.
     """
 
     service: Service
@@ -120,6 +146,7 @@ class World:
     ) -> None:
         self.urls: list[str] = []
         self.is_handed_out = False
+        self.virtual_waits: VirtualWaits | None = None
         self._paths = paths
         self._new_sender = sender
         self.renew_locks()
@@ -179,6 +206,11 @@ class World:
     def now(self) -> float:
         """Virtual time, in Unix seconds."""
         return self.service.clock.now()
+
+    @property
+    def waits_are_virtual(self) -> bool:
+        """Whether waits of the code under test are virtual now, and pass this account's time."""
+        return self.virtual_waits is not None and self.virtual_waits.is_virtual
 
     def finish(self) -> None:
         """Send no more webhooks, and let assertions fail until the next reset: the test is over."""

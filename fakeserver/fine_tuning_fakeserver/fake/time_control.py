@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from fine_tuning_formats.text import Duration
 
-from ..account.world import World
-from ..clock import Pace, async_wait, wait
+from ..account.world import VirtualWaits, World
+from ..clock import Pace, async_wait, is_own_thread, wait
 from ..control import steering
 
 
@@ -38,6 +39,7 @@ class TimeControl:
         Webhooks that come due are tried before this returns, as by `deliver_webhooks`.
         """
         now = steering.advance(self._world.service, duration)
+        self._note_moved_clock()
         self._world.sender.flush()
         return now
 
@@ -50,6 +52,7 @@ class TimeControl:
             FakeUsageError: there is no such job, or it never gets there.
         """
         now = steering.advance_to(self._world.service, status, job, step)
+        self._note_moved_clock()
         self._world.sender.flush()
         return now
 
@@ -62,19 +65,56 @@ class TimeControl:
         """
         if real_s := self._sleep(seconds):
             wait(real_s)
+        self._note_moved_clock()
 
     async def async_sleep(self, seconds: float) -> None:
         """Wait as an async client does: other tasks have their turn, also where no real time passes."""
         await async_wait(self._sleep(seconds))
+        self._note_moved_clock()
 
     def _sleep(self, seconds: float) -> float:
-        """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep."""
+        """Let virtual time pass for a client that sleeps; return how many real seconds are left to sleep.
+
+        The fake's own server sleeps through a replaced `asyncio.sleep` as well, and is no client.
+        """
+        if is_own_thread():
+            return max(seconds, 0)
         self._world.requests.slept_s += max(seconds, 0)
         if not isinstance(self.pace, str):
             self._world.service.keep_pace_until(self.now + max(seconds, 0))
             return max(seconds, 0) / self.pace
         steering.sleep(self._world.service, seconds)
         return 0.0
+
+    def pass_waited_time(self, seconds: float) -> None:
+        """Move time by what the code under test has waited, at once, and send webhooks that come due meanwhile.
+
+        For whoever makes waits virtual (see `bind_waits`). At another pace than "manual" time moves by its own rule.
+        """
+        if self.pace == "manual":
+            self._sleep(seconds)
+            self._world.sender.wake()
+
+    def _note_moved_clock(self) -> None:
+        if self._world.virtual_waits:
+            self._world.virtual_waits.catch_up()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a webhook is being delivered, or about to be."""
+        return self._world.sender.is_busy
+
+    def bind_waits(self, waits: VirtualWaits | None) -> None:
+        """Take *waits* for what makes waits of this process virtual, in findings and in `real_time`; None: nothing."""
+        self._world.virtual_waits = waits
+
+    def real_time(self) -> AbstractContextManager[None]:
+        """Let waits take real time while the context lasts, in a test with virtual time; elsewhere they do anyway.
+
+        Time of the account stands meanwhile. For what virtual time cannot see, such as the work of another process.
+        """
+        waits = self._world.virtual_waits
+        return waits.real_time() if waits else nullcontext()
 
     @property
     def time_module(self) -> FakeTimeModule:

@@ -42,7 +42,12 @@ def virtual_gap(first: Call, second: Call) -> float:
 
 
 def real_gap(first: Call, second: Call) -> float | None:
-    """Return the real seconds between two answers; None if unknown, as where a test has stopped the clock."""
+    """Return the real seconds between two answers; None if unknown, as where a test has stopped the clock.
+
+    None have passed where waits are virtual: what is left is work, and a busy machine.
+    """
+    if first.timing.waits_are_virtual and second.timing.waits_are_virtual:
+        return 0.0
     gap_s = second.timing.real_s - first.timing.real_s
     return gap_s if gap_s > 0 else None  # NaN, of a call without an answer, is not
 
@@ -80,7 +85,8 @@ def polled_without_pause(calls: Sequence[Call], final_state: FinalState) -> Iter
 
     A pause is 1 s of virtual time, or 8 ms of real time, from one answer to the next. Virtual time is what a test
     advances, what passes at a numeric pace, and what is slept through the fake: by our client under the fixture, by
-    `FakeFineTuning.sleep`, `async_sleep` and `time_module`. A busy machine only makes pauses longer. Where a test has
+    `FakeFineTuning.sleep`, `async_sleep` and `time_module`; in a test with virtual time, by whatever waits, and real
+    time counts for nothing. A busy machine only makes pauses longer. Where a test has
     stopped the real clock there is no finding.
 
     At the pace "polls" looks are counted instead, and real time counts for nothing: 100 looks in a row between which

@@ -296,7 +296,9 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     entry.at = service.clock.now()
     entry.status = answer.status
     entry.answer = cap_body(answer.body) if isinstance(answer.body, bytes) else b""
-    entry.timing = TimingSample(elapsed(), request.requests.slept_s, service.account.pace)
+    entry.timing = TimingSample(
+        elapsed(), request.requests.slept_s, service.account.pace, request.world.waits_are_virtual
+    )
     if answer.status == 429:
         entry.retry_after_s = retry_after_seconds(answer.headers, (entry.at, real_now()))
     entry.took_effect = request.took_effect

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import errno
 import logging
+import select
+import selectors
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
@@ -19,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fine_tuning_formats.text import is_loopback
 
-from ..clock import steady
+from ..clock import own_thread, steady
 from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
@@ -38,6 +41,23 @@ REPEATED_AFTER_S = 60.0
 
 _LINGER_0_S = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for 0 seconds. A socket that is closed so is reset."""
+
+
+_BETWEEN_REQUESTS = (h11.IDLE, h11.DONE)
+
+
+class WatchedSelector(selectors.DefaultSelector):
+    """The selector of the server's loop; tells whether the loop waits, rather than works."""
+
+    is_waiting = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for what is registered."""
+        self.is_waiting = timeout is None or timeout > 0
+        try:
+            return super().select(timeout)
+        finally:
+            self.is_waiting = False
 
 
 class SocketConnection(Connection):
@@ -96,6 +116,9 @@ class Protocol(H11Protocol):
         """Begin a connection."""
         super().connection_made(transport)
         self._connection = SocketConnection(transport)
+        self._socket = transport.get_extra_info("socket")
+        self._ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        open_connections[self._ends] = self
         self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
         self._waiting_since = self.loop.time()
         self._head_begun = False
@@ -111,6 +134,7 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
         self._deadline.cancel()
+        open_connections.pop(self._ends, None)
         super().connection_lost(exc)
 
     def _check_deadline(self) -> None:
@@ -126,6 +150,30 @@ class Protocol(H11Protocol):
         if self._head_begun or (awaits_body and not self.cycle.response_started):
             self.transport.write(_timeout_response(self.config.request_timeout_s))
         self.transport.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way: no byte to read or to send, no request half read or unanswered.
+
+        May be asked in another thread. The order matters: while all that was sent has been read, and the loop waits, no
+        step of the server can be ahead but one that the loop's own timers start.
+        """
+        try:
+            if pending_bytes(self._socket, "FIONREAD") or not self._is_loop_waiting():
+                return False
+            if self.cycle is not None and not self.cycle.response_complete:
+                return False
+            if self.conn.their_state not in _BETWEEN_REQUESTS or self.conn.trailing_data[0]:
+                return False
+            if self.transport.is_closing():
+                return False
+            return not self.transport.get_write_buffer_size() and not pending_bytes(self._socket, "TIOCOUTQ")
+        except (OSError, ValueError):  # closing
+            return False
+
+    def _is_loop_waiting(self) -> bool:
+        selector = getattr(self.loop, "_selector", None)
+        return isinstance(selector, WatchedSelector) and selector.is_waiting
 
     def _should_upgrade(self) -> bool:
         """Ignore any such offer silently: only HTTP/1.1 is spoken here (RFC 9110, 7.8)."""
@@ -176,6 +224,50 @@ class Server(uvicorn.Server):
         # failure, and schedules itself anew for each: it is told that one may wait, and the system that many may.
         for listener in sockets or ():
             listener.listen(QUEUED_AT_MOST)
+
+
+running_servers: dict[socket.socket, WatchedSelector] = {}
+"""The selectors of all servers in this process, by the socket that they listen on."""
+
+open_connections: dict[tuple[Any, Any], Protocol] = {}
+"""The connections of all servers in this process, by the addresses of the client's and the server's end."""
+
+
+def is_idle(client_end: Any, server_end: Any) -> bool:
+    """Whether nothing is under way on a connection to a server in this process; one not accepted yet is not idle."""
+    connection = open_connections.get((client_end, server_end))
+    return connection is not None and connection.is_idle
+
+
+def are_all_idle() -> bool:
+    """Whether nothing is under way on any connection, nor one about to be accepted."""
+    for listener, selector in list(running_servers.items()):
+        if _has_client_waiting(listener) or not selector.is_waiting:
+            return False
+    return all(connection.is_idle for connection in list(open_connections.values()))
+
+
+def _has_client_waiting(listener: socket.socket) -> bool:
+    try:
+        return bool(select.select([listener], [], [], 0)[0])
+    except (OSError, ValueError):  # closed, or a descriptor above 1023
+        return False
+
+
+def pending_bytes(of: socket.socket | int, request: str) -> int:
+    """Return how many bytes the system holds for a socket: to read ("FIONREAD"), or not acknowledged ("TIOCOUTQ").
+
+    Raises:
+        OSError: the socket is closed, or the system does not tell.
+    """
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(of, getattr(termios, request), bytes(4))
+    except (ImportError, AttributeError) as error:
+        raise OSError(f"{request} is unknown here") from error
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -229,7 +321,7 @@ def config(
         app,
         request_timeout_s,
         http=Protocol,
-        loop="asyncio",
+        loop="asyncio",  # uvloop, which uvicorn takes where it is installed, does not tell whether it waits
         backlog=1,
         lifespan="off",
         log_config=None,
@@ -257,12 +349,13 @@ def serving(
         access = new_access(is_local(listener), allowed_hosts, control_token)
         server = Server(config(HostGuard(app, access), request_timeout_s))
         # in this thread: a test may forbid sockets soon
-        loop = (server.config.get_loop_factory() or asyncio.new_event_loop)()
+        selector = running_servers[listener] = WatchedSelector()
+        loop = asyncio.SelectorEventLoop(selector)
         # a test that freezes the clock must not freeze the loop's timers, or the server would never stop
         loop.time = steady  # type: ignore[method-assign]
 
         def run() -> None:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with own_thread(), asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(server.serve(sockets=[listener]))
 
         thread = threading.Thread(target=run, name="fake-fine-tuning", daemon=True)
@@ -271,4 +364,5 @@ def serving(
             yield url_of(listener)
         finally:
             server.should_exit = True
+            del running_servers[listener]
             thread.join()

@@ -15,7 +15,7 @@ from ..account.forking import renew_after_fork
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S
 from ..api import webhooks
-from ..clock import real_now, steady
+from ..clock import own_thread, real_now, steady
 from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class WebhookSender:
                 self._thread = threading.Thread(target=self._run, name="fake-fine-tuning webhooks", daemon=True)
                 self._thread.start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is, or may be, something due that has not been tried."""
+        return self._tried < self._wakes
+
     def _wake_thread(self) -> None:
         """Count a wake, and tell the thread; the lock is held."""
         self._wakes += 1
@@ -93,7 +98,8 @@ class WebhookSender:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._send_all())
+            with own_thread():
+                asyncio.run(self._send_all())
         finally:
             with self._changed:
                 if self._thread is threading.current_thread():  # after a bug: let nobody wait for this thread
