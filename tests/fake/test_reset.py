@@ -1,4 +1,4 @@
-"""Resets: after one, by whichever way, a fake is indistinguishable from a new one."""
+"""After any kind of reset a fake is indistinguishable from a new one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def made(pace: Pace) -> Http:
-    """A fake with settings and faults of its own, which a client can reach."""
+    """A reachable fake with its own settings and faults."""
     fake = FakeFineTuning(
         seed=7, start=BORN, pace=pace, plan={"queued": 60}, max_active_jobs=3, webhooks=[{}], faults=FAULTS
     )
@@ -37,25 +37,25 @@ def made(pace: Pace) -> Http:
 
 
 def newest(http: Http) -> str:
-    """The id of the newest job, or of none."""
+    """The id of the newest job, or of an unknown one."""
     return str(next(iter(http.fake.jobs), {"id": "ftjob-none"})["id"])
 
 
 def create(http: Http) -> None:
-    """Ask for a job on a new file."""
+    """Create a job on a new file."""
     reply = http.upload()
     file = json.loads(reply.body).get("id", "file-none") if reply.status == 200 else "file-none"
     http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": file, "metadata": {"by": "code"}})
 
 
 def end_a_script(http: Http) -> None:
-    """End a script that is still in use, from within another."""
+    """End a script that is still in use, within another one."""
     with http.fake({"retrieve_job": ["paused"]}), http.fake(["running", "queued"]):
         http.send("GET", f"{JOBS}/{newest(http)}")
 
 
 def lose_an_answer(http: Http) -> None:
-    """Cut an answer that tells of a wrong use of the fake: a note stays."""
+    """Truncate the response to a wrong use of the fake, which leaves a note."""
     http.fake.truncate(applied=True, bytes=0)
     http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": "file-x", "metadata": {"fake_outcome": "odd"}})
 
@@ -111,7 +111,7 @@ ACTIONS: dict[str, Callable[[Http], object]] = {
 
 
 def reset_for_the_next_test(http: Http, pace: Pace) -> None:
-    """Reset as the fixture does before a test: to what its marks say, whatever those of the last one said."""
+    """Reset as the fixture does before a test, with new defaults."""
     http.fake.reset(defaults={"seed": 99, "faults": [{"kind": "refuse"}]})
     others = {"start": BORN, "plan": {"queued": 60}, "max_active_jobs": 3}
     http.fake.reset(defaults={"seed": 7, "pace": pace, "webhooks": [{}], "faults": FAULTS, **others})
@@ -125,7 +125,7 @@ WAYS: dict[str, Callable[[Http, Pace], object]] = {
 
 
 def observed(http: Http) -> dict[str, Any]:
-    """All that a test can see of a fake, without a request; but for real times."""
+    """All visible state of a fake, except real times."""
     fake = http.fake
     seen: dict[str, Any] = {
         name: getattr(fake, name) for name in ("settings", "born", "now", "pace", "plan", "jobs", "files", "webhooks")
@@ -156,7 +156,7 @@ SESSION = (
 
 
 def lived(http: Http) -> list[Any]:
-    """What comes of the same session, from the first request to what it leaves behind."""
+    """The results of a fixed session, from the first request to the state at its end."""
     seen: list[Any] = [observed(http)]
     for name in SESSION:
         answer: Any = ACTIONS[name](http)
@@ -171,7 +171,7 @@ def lived(http: Http) -> list[Any]:
     st.sampled_from(["polls", "manual"]),
 )
 def test_after_a_reset_a_fake_is_as_new(history: list[str], way: str, pace: Pace) -> None:
-    """Whatever was done with a fake before, after a reset by any way it is as one that is made with its settings."""
+    """After any history and any kind of reset a fake behaves like a new one."""
     http = made(pace)
     for name in history:
         with suppress(FakeUsageError):
@@ -182,7 +182,7 @@ def test_after_a_reset_a_fake_is_as_new(history: list[str], way: str, pace: Pace
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_what_outlives_a_reset_does_not_reach_the_new_account(way: str) -> None:
-    """Scripts and notes of the account before are of no effect on the new one, whenever they come to their end."""
+    """Scripts and notes of the old account do not affect the account after a reset."""
     http = made("manual")
     log = http.fake.requests_log
     with http.fake(["running"]) as script:
