@@ -16,7 +16,7 @@ from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 UNROUTED = {404, 405}
-"""What is answered for a path or a method that is no route: an error, too."""
+"""The statuses of the response to an unknown path or method."""
 
 
 @cache

@@ -25,7 +25,7 @@ ODD_LINES = [
     *(b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\t"}', b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00", b"\xe6\x9d{}"),
     *(b'{"messages": "\xff"}', b'{"a": "\\ud83d"}', b'{"a": "\\ude00\\ud83d"}', b'{"\\ud83d\\ude00": "\\\\ud83d"}'),
 ]
-"""Lines that are no rows, or hardly: blank, no JSON, no object, no UTF-8, half a character."""
+"""Lines that are not valid rows, or barely: blank, not JSON, not objects, not UTF-8, half a character."""
 
 NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "trained_tokens")
 """What a report foretells of a job."""

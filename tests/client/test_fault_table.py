@@ -1,4 +1,4 @@
-"""How often the client sends a request that fails: each fault with each operation, counted in the fake's own log.
+"""How often the client sends a failing request, by fault and operation, counted in the fake's request log.
 
 `pytest -s tests/test_client_fault_table.py` prints the table as it was measured.
 """
@@ -60,7 +60,7 @@ FAULTS: Mapping[str, Arm] = {
 TIMEOUT_S = 60.0
 
 World: TypeAlias = Mapping[str, str]
-"""Ids of what there is: a file, a job that runs, one that is paused, a model of one that is over."""
+"""Ids of the objects in the account: a file, a running job, a paused one, and a fine-tuned model."""
 
 READS: Mapping[str, Callable[[World], tuple[Any, ...]]] = {
     "list_jobs": lambda world: (),

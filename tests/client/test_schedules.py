@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 FINISHED = {"succeeded", "failed", "cancelled"}
 PAGE = 7
-"""Events a page of this service holds at most, whatever is asked for: every job has several pages."""
+"""The page size of this service, whatever the limit, so that every job has several pages of events."""
 
 FAILURES = ("500", "503", "429", "408", "timeout", "lost", "no connection", "no JSON")
 ACTS = (*["pause"] * 4, *["resume"] * 4, "cancel", "delete", "fail20")

@@ -1,7 +1,7 @@
-"""The system that this client was made after, line by line: each of its calls, as it is made in Python.
+"""The table of calls that this client was modelled on, line by line, as Python calls.
 
-Every line goes to the fake through a socket and in process (httpx and httpx2), blocking and awaited; what was sent is
-read in the fake's own log.
+Every call goes to the fake over a socket and in process (httpx and httpx2), blocking and async; what was sent is
+read from the fake's request log.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ JOBS = "/fine_tuning/jobs"
 Program: TypeAlias = Callable[[FakeFineTuning, httpx.Client], object]
 
 
-def told_by(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEntry, list[str], str]:
+def repeat_lines(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEntry, list[str], str]:
     """The repeated request, the shell lines and the reservations in `describe()` after a program."""
     fake = FakeFineTuning(**settings)
     headers = {"Authorization": "Bearer any"}
@@ -153,7 +153,7 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
 @pytest.mark.parametrize(("program", "settings"), PROGRAMS.values(), ids=list(PROGRAMS))
 def test_the_lines_get_the_same_answer(program: Program, settings: dict[str, Any], tmp_path: Path) -> None:
     """The shell lines on a fresh server end with exactly the same response."""
-    exchange, lines, mind = told_by(program, **settings)
+    exchange, lines, mind = repeat_lines(program, **settings)
     done = run(lines, tmp_path)
 
     assert mind == ""
@@ -165,7 +165,7 @@ def test_the_lines_get_the_same_answer(program: Program, settings: dict[str, Any
 def test_the_lines_of_another_dialect(tmp_path: Path) -> None:
     """Azure's paths, key header and refusals are repeated."""
     program = send("GET", f"{JOBS}/ftjob-none?api-version=2024-10-21", headers={"api-key": "k"})
-    exchange, lines, _ = told_by(program, root="/openai", dialect="azure-2025")
+    exchange, lines, _ = repeat_lines(program, root="/openai", dialect="azure-2025")
 
     assert run(lines, tmp_path).stdout == exchange.answer + b"\n%d" % exchange.status
 
@@ -179,14 +179,14 @@ def test_a_connection_that_was_broken_is_broken_again(tmp_path: Path) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             http.get("/models")
 
-    _, lines, _ = told_by(program)
+    _, lines, _ = repeat_lines(program)
     assert run(lines, tmp_path).returncode == 52  # an empty reply
 
 
 @needs_curl
 def test_only_the_head_is_asked_for_where_it_was(tmp_path: Path) -> None:
     """A HEAD request is repeated as one."""
-    _, lines, _ = told_by(send("HEAD", "/models/none"))
+    _, lines, _ = repeat_lines(send("HEAD", "/models/none"))
     assert run(lines, tmp_path).stdout.endswith(b"\n404")
 
 
@@ -206,7 +206,7 @@ def test_only_the_head_is_asked_for_where_it_was(tmp_path: Path) -> None:
 )
 def test_what_has_to_be_put_back_first(program: Program, name: str, content: bytes, mind: str, tmp_path: Path) -> None:
     """A missing file or long body is requested as a local file; with it the response is the same."""
-    exchange, lines, told = told_by(program)
+    exchange, lines, told = repeat_lines(program)
     (tmp_path / name).write_bytes(content)
 
     assert told == f"mind: {mind}"
@@ -219,7 +219,7 @@ def test_no_file_of_this_machine_is_sent(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     form = {"data": {"purpose": "@secret"}, "files": {"file": ("secret", b"x")}}
     for program in (send("POST", "/files", **form), send("POST", JOBS, content=b"@secret")):
-        exchange, lines, _ = told_by(program)
+        exchange, lines, _ = repeat_lines(program)
         (tmp_path / "upload").write_bytes(b"x")
         done = run(lines, tmp_path)
         assert done.stdout == exchange.answer + b"\n%d" % exchange.status
@@ -236,16 +236,16 @@ def test_what_is_not_brought_back_is_told() -> None:
         http.get(f"{JOBS}/{job}")
         create(fake, http, training_file=long, model="gpt-9")
 
-    _, _, mind = told_by(crowded)
+    _, _, mind = repeat_lines(crowded)
     assert mind.startswith("mind: file file-")
     assert mind.endswith(
         "(2000 bytes) has to be put back first; not there: 1 other job and 2 other files; "
         "what a script has said is not said"
     )
     form = {"data": {"purpose": "a\nb"}, "files": {"file": ("x", b"x")}}
-    assert "control characters in its form are told escaped" in told_by(send("POST", "/files", **form))[2]
-    assert told_by(send("GET", "/models"), api_keys=["other"])[2] == "mind: the key is another"
-    assert told_by(send("POST", "/files", content=b"", headers={"content-type": "multipart/x"}))[2] == (
+    assert "control characters in its form are told escaped" in repeat_lines(send("POST", "/files", **form))[2]
+    assert repeat_lines(send("GET", "/models"), api_keys=["other"])[2] == "mind: the key is another"
+    assert repeat_lines(send("POST", "/files", content=b"", headers={"content-type": "multipart/x"}))[2] == (
         "mind: its form could not be read, and is not kept"
     )
 
@@ -263,4 +263,4 @@ def test_a_request_that_a_fault_hit_is_told_again_only_if_there_is_no_other() ->
         fake.fail(on="list_models")
         http.get("/models")
 
-    assert told_by(program)[0].number == 1
+    assert repeat_lines(program)[0].number == 1

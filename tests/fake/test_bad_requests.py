@@ -286,7 +286,7 @@ def test_no_other_organization(settings: Any, sent: dict[str, str]) -> None:
     assert http.send("GET", "/fine_tuning/jobs", None, headers).status == 200
 
 
-def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+def sent_messages(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
     """The messages that the application sends for these received ones."""
     said: list[Any] = []
     left = list(messages)
@@ -311,7 +311,7 @@ def test_a_client_that_goes_away(fake: FakeFineTuning, path: str, headers: list[
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
     before = everything(fake)
 
-    said = told(
+    said = sent_messages(
         fake,
         scope,
         {"type": "http.request", "body": form(ROWS.encode())[:100], "more_body": True},
@@ -324,10 +324,10 @@ def test_a_client_that_goes_away(fake: FakeFineTuning, path: str, headers: list[
 
 def test_scopes_of_other_kinds(fake: FakeFineTuning) -> None:
     """Lifespan messages are answered, and web sockets are ignored."""
-    said = told(fake, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    said = sent_messages(fake, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
 
     assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert told(fake, {"type": "websocket"}) == []
+    assert sent_messages(fake, {"type": "websocket"}) == []
 
 
 IN_JSON = [

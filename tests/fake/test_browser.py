@@ -125,7 +125,7 @@ BODIES = {
     "/_fake/files": {"content": ROWS, "purpose": "batch"},
     "/_fake/faults": {"kind": "fail", "status": 500},
 }
-"""Bodies that would change something; those of the other routes need not be right, since nobody reads them."""
+"""Bodies that would change something; other routes need no valid body, since it is never read."""
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda value: value)

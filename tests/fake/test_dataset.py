@@ -21,7 +21,7 @@ ANSWER = {"role": "assistant", "content": "Go away."}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
-def judged(*rows: Any, **fields: Any) -> Any:
+def validated_job(*rows: Any, **fields: Any) -> Any:
     """A job on these rows after validation."""
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     file = http.file("".join(json.dumps(row) + "\n" for row in rows))
@@ -93,7 +93,7 @@ SOUND: list[Any] = [
 @pytest.mark.parametrize(("row", "fault"), FAULTS, ids=lambda value: str(value)[:50])
 def test_a_row_that_is_faulty(row: Any, fault: str) -> None:
     """A faulty row fails the job's validation with the row's number and fault."""
-    job = judged(ROW, ROW, row, *[ROW] * 9, {"prompt": "a later fault is not told"})
+    job = validated_job(ROW, ROW, row, *[ROW] * 9, {"prompt": "a later fault is not told"})
 
     start = "The job failed due to a file format error in the training file. Invalid file format. "
     message = f"{start}Example 3{fault}"
@@ -104,13 +104,13 @@ def test_a_row_that_is_faulty(row: Any, fault: str) -> None:
 @pytest.mark.parametrize("row", SOUND, ids=lambda value: str(value)[:70])
 def test_a_row_that_is_sound(row: Any) -> None:
     """A job on valid rows succeeds."""
-    assert judged(row, *[ROW] * 9)["status"] == "succeeded"
+    assert validated_job(row, *[ROW] * 9)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(("count", "status"), [(1, "failed"), (9, "failed"), (10, "succeeded")])
 def test_how_many_examples_are_enough(count: int, status: str) -> None:
     """A job with fewer than ten examples fails with their number."""
-    job = judged(*[ROW] * count)
+    job = validated_job(*[ROW] * count)
 
     assert job["status"] == status
     message = f"Training file has {count} example(s), but must have at least 10 examples"
@@ -120,7 +120,7 @@ def test_how_many_examples_are_enough(count: int, status: str) -> None:
 
 def test_a_file_of_no_format() -> None:
     """A job on rows of an unknown format fails in the service's words."""
-    job = judged(*[{"text": "x"}] * 10)
+    job = validated_job(*[{"text": "x"}] * 10)
 
     text = "Unexpected file format, expected either prompt/completion pairs or chat messages."
     message = f"The job failed due to an invalid training file. {text}"
@@ -137,7 +137,7 @@ def test_a_file_of_no_format() -> None:
 )
 def test_a_file_of_another_format(row: Any) -> None:
     """A job on rows of another method's format fails with the file's parameter and format."""
-    job = judged(*[row] * 10)
+    job = validated_job(*[row] * 10)
 
     assert (job["status"], job["error"]["param"]) == ("failed", "training_file")
     assert "Invalid file format. " in job["error"]["message"]
@@ -223,7 +223,7 @@ def test_a_file_whose_real_numbers_are_known() -> None:
 )
 def test_what_auto_becomes(examples: int, model: str, expected: tuple[int, int, float]) -> None:
     """Hyperparameters of "auto" follow the printed jobs: more epochs for few examples, fewer for many."""
-    numbers = judged(*[ROW] * examples, model=model)["hyperparameters"]
+    numbers = validated_job(*[ROW] * examples, model=model)["hyperparameters"]
 
     assert tuple(numbers.values()) == expected
     assert isinstance(numbers["learning_rate_multiplier"], type(expected[2]))

@@ -327,7 +327,7 @@ def test_a_line_is_held_whatever_a_server_says_meanwhile(stays: bool, stayed: bo
 
 
 def raw(fake: FakeFineTuning, method: str = "GET") -> bytes:
-    """All that comes back on a socket of one's own, until it is closed.
+    """Everything that the server sends on a raw socket until it is closed.
 
     Raises:
         ConnectionResetError: it was reset.

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-def in_a_child(work: Callable[[], object]) -> str:
+def result_in_child(work: Callable[[], object]) -> str:
     """Return what *work* returns in a forked child, or "hangs"."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
@@ -86,7 +86,7 @@ def test_a_child_has_locks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         for lock in locks_of(fake):
             stack.enter_context(held_by_another_thread(lock))
-        assert in_a_child(use) == "('validating_files', 1, 0)"
+        assert result_in_child(use) == "('validating_files', 1, 0)"
 
     assert fake.faults == []
 
@@ -122,14 +122,14 @@ def test_a_child_gets_a_whole_account() -> None:
     assert began.wait(SOON_S)
     service.lock = Watched(service.lock)  # type: ignore[assignment]
 
-    assert in_a_child(lambda: service.account.answers) == "7"
+    assert result_in_child(lambda: service.account.answers) == "7"
     thread.join()
 
 
 def test_a_fork_keeps_nothing_locked() -> None:
     """After a fork other threads of the parent can use the account."""
     fake = FakeFineTuning(start=BORN, pace="manual")
-    assert in_a_child(lambda: "here") == "here"
+    assert result_in_child(lambda: "here") == "here"
     free: list[bool] = []
 
     thread = threading.Thread(target=lambda: free.append(fake._world.service.lock.acquire(timeout=SOON_S)))

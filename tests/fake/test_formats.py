@@ -44,7 +44,7 @@ def lines(*rows: Row) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def found(*rows: Row) -> Dataset:
+def read_rows(*rows: Row) -> Dataset:
     """The result of reading a file with these rows."""
     return read_dataset(lines(*rows).encode().splitlines())
 
@@ -79,7 +79,7 @@ def test_sound_files_are_trained_on(http: Http, method: str, model: str, reads: 
     done = http.json("GET", f"/fine_tuning/jobs/{job['id']}")
 
     assert (done["status"], done["error"]) == ("succeeded", {})
-    assert done["trained_tokens"] == found(*rows).tokens * 10 > 0
+    assert done["trained_tokens"] == read_rows(*rows).tokens * 10 > 0
 
 
 @pytest.mark.parametrize("role", ["training", "validation"])
@@ -194,8 +194,8 @@ def test_a_chat_file_can_be_rewarded(http: Http) -> None:
     http.fake.advance("10d")
 
     assert [http.json("GET", f"/fine_tuning/jobs/{job}")["status"] for job in jobs] == ["succeeded"] * 2
-    assert found(ROW).faults.keys() == {PREFERENCE, COMPLETION}
-    assert found(GRADED).faults.keys() == {CHAT, PREFERENCE, COMPLETION}
+    assert read_rows(ROW).faults.keys() == {PREFERENCE, COMPLETION}
+    assert read_rows(GRADED).faults.keys() == {CHAT, PREFERENCE, COMPLETION}
 
 
 @pytest.mark.parametrize(
@@ -204,25 +204,25 @@ def test_a_chat_file_can_be_rewarded(http: Http) -> None:
 )
 def test_the_first_row_tells_the_format(row: Row, kind: str) -> None:
     """The format of a file is that of its first row."""
-    assert found(row, {"messages": []}, PROMPT).format == kind
+    assert read_rows(row, {"messages": []}, PROMPT).format == kind
 
 
 def test_answers_may_be_called_completions() -> None:
     """Preference rows may name their answers in the schema's or in the vendor's way."""
     named = {"input": PAIR["input"], "preferred_completion": [YES], "non_preferred_completion": [NO]}
 
-    assert found(named) == found(PAIR)
-    assert PREFERENCE not in found(named).faults
+    assert read_rows(named) == read_rows(PAIR)
+    assert PREFERENCE not in read_rows(named).faults
 
 
 def test_tokens_count_all_that_is_learnt_from() -> None:
     """The token estimate includes conversation, both answers, prompt and completion."""
     longer = {**PAIR, "preferred_output": [{**YES, "content": "Yes, very cold indeed."}]}
 
-    assert found(longer).tokens == found(PAIR).tokens + 2
-    assert found({**PROMPT, "completion": ""}).tokens < found(PROMPT).tokens
-    assert found(GRADED).tokens == found({"messages": [ASK]}).tokens
-    assert found({}).tokens == 0
+    assert read_rows(longer).tokens == read_rows(PAIR).tokens + 2
+    assert read_rows({**PROMPT, "completion": ""}).tokens < read_rows(PROMPT).tokens
+    assert read_rows(GRADED).tokens == read_rows({"messages": [ASK]}).tokens
+    assert read_rows({}).tokens == 0
 
 
 keys = st.sampled_from(sorted({*PAIR, *GRADED, *PROMPT, *ASK}))
@@ -236,7 +236,7 @@ values = st.recursive(
 @given(st.lists(st.dictionaries(keys, values), min_size=1, max_size=4))
 def test_any_rows_are_judged(rows: list[Row]) -> None:
     """Any JSON objects as rows get a verdict for each format, and an estimate of at least 0."""
-    data = found(*rows)
+    data = read_rows(*rows)
 
     assert data.examples == len(rows)
     assert data.tokens >= 0

@@ -18,7 +18,7 @@ ITEM = {"x": "X", "a": {"b": ["first", {"c": 1.5}], "d-e": True, "größe": 3}, 
 ANSWER = json.dumps({"city": "Rome", "tags": ["a", "b"]})
 
 
-def filled(template: str, text: str = ANSWER) -> str:
+def fill_template(template: str, text: str = ANSWER) -> str:
     """Fill in the template with the item above and this sample."""
     return GradingInput.of(ITEM, text).fill(template)
 
@@ -45,7 +45,7 @@ FILLED = [
 @pytest.mark.parametrize(("template", "expected"), FILLED)
 def test_places_are_filled(template: str, expected: str) -> None:
     """A string is filled in unchanged, other values as JSON, and other braces are kept."""
-    assert filled(template) == expected
+    assert fill_template(template) == expected
 
 
 UNKNOWN = ["{{item.y}}", "{{item.no}}", "{{item.a.b[2]}}", "{{item.x.y}}", "{{item.x[0]}}", "{{item.a[0]}}"]
@@ -58,7 +58,7 @@ NO_PATHS += ["{{item.a.b[-1]}}", "{{item.a.b[x]}}", "{{item..x}}", "{{other.x}}"
 def test_a_place_without_a_value(template: str) -> None:
     """A variable that is missing, null or unparsable is an invalid variable."""
     with pytest.raises(GradingError) as caught:
-        filled(f"{{{{item.x}}}} {template}")
+        fill_template(f"{{{{item.x}}}} {template}")
 
     assert caught.value.flag == "invalid_variable_error"
     assert template.strip("{}").strip() in caught.value.details
@@ -78,7 +78,7 @@ def test_a_path_is_checked_without_a_case(template: str) -> None:
 def test_a_sample_that_is_no_json(text: str) -> None:
     """output_json of a sample that is not JSON is a parse error of the sample."""
     with pytest.raises(GradingError) as caught:
-        filled("{{sample.output_json.city}}", text)
+        fill_template("{{sample.output_json.city}}", text)
 
     assert caught.value.flag == "sample_parse_error"
 
@@ -91,7 +91,7 @@ def test_the_size_is_limited() -> None:
 
 def test_braces_without_end_take_no_time() -> None:
     """A long text of opening braces is processed in linear time."""
-    assert filled("{{" * 200_000) == "{{" * 200_000
+    assert fill_template("{{" * 200_000) == "{{" * 200_000
 
 
 def test_a_value_nested_past_writing() -> None:
@@ -109,7 +109,7 @@ def test_a_value_nested_past_writing() -> None:
 def test_any_template_is_answered(template: str, text: str) -> None:
     """Any template is filled in or raises a flag."""
     try:
-        found = filled(template, text)
+        found = fill_template(template, text)
     except GradingError as error:
         found = error.flag
 

@@ -92,7 +92,7 @@ def finished(http: Http, job: Json) -> Any:
     return http.json("GET", f"/fine_tuning/jobs/{job['id']}")
 
 
-def told(http: Http, job: Json) -> tuple[list[Json], list[Json], list[dict[str, str]]]:
+def training_records(http: Http, job: Json) -> tuple[list[Json], list[Json], list[dict[str, str]]]:
     """A finished job's step events by step, its checkpoints, and the rows of its result file."""
     path = f"/fine_tuning/jobs/{job['id']}"
     events = http.json("GET", f"{path}/events?limit=1000")["data"]
@@ -329,7 +329,7 @@ def test_every_number_is_told_alike(http: Http, kind: str) -> None:
     """Events, checkpoints and the result file have the same figures, and a checkpoint ends with the method."""
     job = create(http, kind)
     finished(http, job)
-    events, checkpoints, rows = told(http, job)
+    events, checkpoints, rows = training_records(http, job)
     data = {event["data"]["step"]: event["data"] for event in events}
 
     assert list(data) == [int(row["step"]) for row in rows] == list(range(1, 101))
@@ -352,10 +352,10 @@ def test_every_number_is_told_alike(http: Http, kind: str) -> None:
 def test_dpo_begins_undecided(http: Http) -> None:
     """A dpo job's loss begins near ln 2 and falls, and a CSV curve is used unchanged."""
     http.fake.plan = Plan(curve="healthy")
-    events, _, _ = told(http, finished(http, create(http, "dpo")))
+    events, _, _ = training_records(http, finished(http, create(http, "dpo")))
     losses = [event["data"]["train_loss"] for event in events]
     http.fake.plan = Plan(curve="0.5\n0.25")
-    given_events, _, _ = told(http, finished(http, create(http, "dpo")))
+    given_events, _, _ = training_records(http, finished(http, create(http, "dpo")))
 
     assert losses[0] == pytest.approx(math.log(2), rel=0.13)
     assert losses[-1] < losses[0] / 3
@@ -366,7 +366,7 @@ def test_dpo_begins_undecided(http: Http) -> None:
 def test_reinforcement_tells_rewards(http: Http) -> None:
     """A reinforcement step's message has the printed text, with validation every `eval_interval` steps."""
     job = create(http, "reinforcement", graded(MULTI, hyperparameters={"eval_interval": 30}))
-    events, _, _ = told(http, finished(http, job))
+    events, _, _ = training_records(http, finished(http, job))
     plain = r"Step \d+/100 , train mean reward=[01]\.\d\d"
     full = rf"{plain}, full validation mean reward=[01]\.\d\d, full validation mean parse error=0\.00"
 
@@ -383,7 +383,7 @@ def test_reinforcement_tells_rewards(http: Http) -> None:
 def test_reinforcement_data_have_the_printed_members(http: Http) -> None:
     """The data of a validated step has the members of the printed event, in its order."""
     job = create(http, "reinforcement", graded(SCORED))
-    events, _, _ = told(http, finished(http, job))
+    events, _, _ = training_records(http, finished(http, job))
     data = events[-1]["data"]
 
     assert list(data) == [
@@ -408,7 +408,7 @@ def test_reinforcement_keeps_the_best_checkpoints(http: Http, curve: str) -> Non
     """The three validations with the best reward have checkpoints, and the job's own model always exists."""
     http.fake.plan = Plan(curve=curve)
     job = finished(http, create(http, "reinforcement", graded(GRADER, hyperparameters={"eval_interval": 7})))
-    events, checkpoints, _ = told(http, job)
+    events, checkpoints, _ = training_records(http, job)
     models = {model["id"] for model in http.json("GET", "/models")["data"]}
     rewards = {event["data"]["step"]: event["data"].get("full_valid_mean_reward", -1) or 0 for event in events}
     kept = [point["step_number"] for point in checkpoints]
@@ -423,7 +423,7 @@ def test_reinforcement_keeps_the_best_checkpoints(http: Http, curve: str) -> Non
 def test_reinforcement_without_validation_keeps_the_last_epochs(http: Http) -> None:
     """Without a validation file a reinforcement job keeps the checkpoints of its last epochs."""
     job = create(http, "reinforcement", validation_file=None)
-    _, checkpoints, rows = told(http, finished(http, job))
+    _, checkpoints, rows = training_records(http, finished(http, job))
 
     assert [point["step_number"] for point in checkpoints] == [100, 90, 80]
     assert list(checkpoints[0]["metrics"]) == ["step", "train_reward_mean", "type"]

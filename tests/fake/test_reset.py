@@ -20,14 +20,14 @@ pytestmark = pytest.mark.slow
 
 JOBS = "/fine_tuning/jobs"
 DEAD_END = "http://127.0.0.1:9/"
-"""A port of this machine on which nobody listens."""
+"""A closed port of this machine."""
 
 FAULTS: tuple[dict[str, Any], ...] = ({"status": 503, "on": "list_models", "times": 2},)
 GRADER = {"type": "score_model", "name": "judge", "model": "gpt-4o", "input": [{"role": "user", "content": "Good?"}]}
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def made(pace: Pace) -> Http:
+def new_fake(pace: Pace) -> Http:
     """A reachable fake with its own settings and faults."""
     fake = FakeFineTuning(
         seed=7, start=BORN, pace=pace, plan={"queued": 60}, max_active_jobs=3, webhooks=[{}], faults=FAULTS
@@ -124,7 +124,7 @@ WAYS: dict[str, Callable[[Http, Pace], object]] = {
 }
 
 
-def observed(http: Http) -> dict[str, Any]:
+def visible_state(http: Http) -> dict[str, Any]:
     """All visible state of a fake, except real times."""
     fake = http.fake
     seen: dict[str, Any] = {
@@ -155,13 +155,13 @@ SESSION = (
 )  # fmt: skip
 
 
-def lived(http: Http) -> list[Any]:
+def session_results(http: Http) -> list[Any]:
     """The results of a fixed session, from the first request to the state at its end."""
-    seen: list[Any] = [observed(http)]
+    seen: list[Any] = [visible_state(http)]
     for name in SESSION:
         answer: Any = ACTIONS[name](http)
         seen.append((answer.status, answer.headers, answer.body) if hasattr(answer, "headers") else name)
-    return [*seen, observed(http), http.fake.take_usage_errors(), http.fake.take_usage_errors()]
+    return [*seen, visible_state(http), http.fake.take_usage_errors(), http.fake.take_usage_errors()]
 
 
 @settings(max_examples=example_count(60))
@@ -172,18 +172,18 @@ def lived(http: Http) -> list[Any]:
 )
 def test_after_a_reset_a_fake_is_as_new(history: list[str], way: str, pace: Pace) -> None:
     """After any history and any kind of reset a fake behaves like a new one."""
-    http = made(pace)
+    http = new_fake(pace)
     for name in history:
         with suppress(FakeUsageError):
             ACTIONS[name](http)
     WAYS[way](http, pace)
-    assert lived(http) == lived(made(pace))
+    assert session_results(http) == session_results(new_fake(pace))
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_what_outlives_a_reset_does_not_reach_the_new_account(way: str) -> None:
     """Scripts and notes of the old account do not affect the account after a reset."""
-    http = made("manual")
+    http = new_fake("manual")
     log = http.fake.requests_log
     with http.fake(["running"]) as script:
         WAYS[way](http, "manual")

@@ -337,10 +337,10 @@ IDLE = {
     *("account/armed_faults.py", "account/script_queue.py", "account/webhook_queue.py", "web/dialect_adapter.py"),
     *("web/fault_responses.py", "web/script_items.py", "web/script_player.py", "web/webhook_sender.py"),
 }
-"""What a request needs only where there is a fault, a script, a webhook, or a dialect other than the default."""
+"""The modules that a request needs only with a fault, a script, a webhook, or another dialect."""
 
 
-def entered(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
+def called_modules(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
     """The modules of the fake whose functions are called during these requests."""
     names: set[str] = set()
     sys.setprofile(lambda frame, event, value: names.add(frame.f_code.co_filename))
@@ -358,9 +358,9 @@ def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
     job = http.job(**body)
     requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
-    assert entered(http, *requests) & IDLE == set()
-    assert len(entered(http, requests[0])) <= 23
+    assert called_modules(http, *requests) & IDLE == set()
+    assert len(called_modules(http, requests[0])) <= 23
     http.fake.add_webhook()
     http.fake.delay(1)
     http.fake({"retrieve_job": ["running", "failed"]})
-    assert entered(http, *requests, *requests) >= IDLE - {"web/dialect_adapter.py"}
+    assert called_modules(http, *requests, *requests) >= IDLE - {"web/dialect_adapter.py"}

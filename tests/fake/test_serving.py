@@ -32,7 +32,7 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((parts.hostname, parts.port), 10)
 
 
-def said(url: str, request: bytes) -> tuple[int, bytes]:
+def response_to(url: str, request: bytes) -> tuple[int, bytes]:
     """Status and body of the response to a request that closes its connection."""
     with connected(url) as connection:
         connection.sendall(request)
@@ -49,7 +49,7 @@ def test_an_offer_of_http_2_loses_no_body() -> None:
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
     with FakeFineTuning(start=BORN).serving() as url:
-        status, answer = said(url, head + body)
+        status, answer = response_to(url, head + body)
 
     assert (status, json.loads(answer)["filename"]) == (200, "a")
 
@@ -66,7 +66,7 @@ def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
         with fake.serving() as url:
             connection = stack.enter_context(connected(url))
             connection.sendall(head.encode())
-            assert said(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
+            assert response_to(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
         assert connection.recv(1) == b""
     assert fake.requests == []
 
@@ -87,6 +87,6 @@ def test_a_target_with_its_origin() -> None:
     headers = b"Host: localhost\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
     request = b"GET http://%s/v1/models/gpt-4o-mini HTTP/1.1\r\n" + headers
     with FakeFineTuning(start=BORN).serving() as url:
-        status, answer = said(url, request % urlsplit(url).netloc.encode())
+        status, answer = response_to(url, request % urlsplit(url).netloc.encode())
 
     assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")

@@ -25,7 +25,7 @@ def http() -> Http:
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
-def told(fake: FakeFineTuning) -> list[tuple[str, str]]:
+def delivered_events(fake: FakeFineTuning) -> list[tuple[str, str]]:
     """The event and job of each delivery, oldest first."""
     return [(each.type.rpartition(".")[2], each.job) for each in fake.webhook_deliveries]
 
@@ -78,7 +78,7 @@ def test_once_for_each_end_and_endpoint(http: Http) -> None:
 
     deliveries = http.fake.webhook_deliveries
 
-    assert sorted(told(http.fake)) == sorted(("succeeded", job) for job in jobs * 2)
+    assert sorted(delivered_events(http.fake)) == sorted(("succeeded", job) for job in jobs * 2)
     assert len({each.id for each in deliveries}) == 4
     assert len({each.event_id for each in deliveries}) == 2
 
@@ -91,13 +91,13 @@ def test_only_ends_are_told_and_only_from_now_on(http: Http) -> None:
     http.fake.add_job(http.file(), created_at=int(BORN) - 90_000, finished_at=int(BORN) - 80_000)
     http.json("POST", f"{JOBS}/{first['id']}/pause")
     http.fake.advance("1h")
-    assert told(http.fake) == [("succeeded", second["id"])]
+    assert delivered_events(http.fake) == [("succeeded", second["id"])]
 
     http.json("POST", f"{JOBS}/{first['id']}/resume")
     http.json("POST", f"{JOBS}/{first['id']}/cancel")
     http.fake.advance("1d")
 
-    assert told(http.fake) == [("succeeded", second["id"]), ("cancelled", first["id"])]
+    assert delivered_events(http.fake) == [("succeeded", second["id"]), ("cancelled", first["id"])]
 
 
 def test_an_end_in_the_same_instant(http: Http) -> None:
@@ -108,7 +108,7 @@ def test_an_end_in_the_same_instant(http: Http) -> None:
     http.json("POST", f"{JOBS}/{second}/cancel")
     http.fake.advance("1d")
 
-    assert told(http.fake) == [("cancelled", second)]
+    assert delivered_events(http.fake) == [("cancelled", second)]
 
 
 def test_events_that_are_asked_for(http: Http) -> None:
@@ -117,7 +117,7 @@ def test_events_that_are_asked_for(http: Http) -> None:
     for status in ("succeeded", "failed", "cancelled"):
         http.fake.add_job(http.file(), status=status)
 
-    assert [kind for kind, _ in told(http.fake)] == ["failed"]
+    assert [kind for kind, _ in delivered_events(http.fake)] == ["failed"]
 
 
 class Told(Session):
@@ -132,7 +132,7 @@ class Told(Session):
         """Each finished job was delivered exactly once, at its end, and no other was."""
         lives = {job.id: job.timeline() for job in self.http.fake._world.service.account.jobs.values()}
         over = [(life.status(self.http.fake.now), job) for job, life in lives.items()]
-        assert sorted(told(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
+        assert sorted(delivered_events(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
 
     @invariant()
     def replays_deliveries(self) -> None:
@@ -177,7 +177,7 @@ def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(WebhookDelivery, "next_attempt_at", property(look))
     http.json("DELETE", f"/files/{file}")
 
-    assert sorted(told(http.fake)) == sorted(("failed", job) for job in jobs)
+    assert sorted(delivered_events(http.fake)) == sorted(("failed", job) for job in jobs)
     assert looks < 20 * len(jobs)
 
 

@@ -62,7 +62,7 @@ def jobs(
 HEARS_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""A process that is begun in the background may be told to ignore an interrupt, and hands that on."""
+"""A process started in the background may ignore interrupts, and its children inherit that."""
 
 
 @contextmanager

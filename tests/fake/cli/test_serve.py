@@ -177,7 +177,7 @@ def test_the_address_for_others_is_this_machines() -> None:
     with bind("0.0.0.0") as everywhere, bind() as here:
         told, port = address_for_others(everywhere).rsplit(":", 1)
         assert address_for_others(here) == f"127.0.0.1:{here.getsockname()[1]}"
-    with suppress(socket.gaierror), socket.create_server((told, 0)) as again:  # a name that only others know
+    with suppress(socket.gaierror), socket.create_server((told, 0)) as again:  # a name that only other machines resolve
         assert again.getsockname()[0] != "0.0.0.0"
     assert int(port) > 0
 

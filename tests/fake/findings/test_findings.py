@@ -93,7 +93,7 @@ def test_at_the_pace_polls_looks_are_counted(
 
 
 def test_looks_that_move_time_are_no_hot_loop(code: Code, fake: FakeFineTuning) -> None:
-    """At the pace "polls" more than a hundred polls are no finding if each moves time."""
+    """At the pace "polls" more than a hundred polls cause no finding if each moves time."""
     fake.pace = "polls"
     for hours in range(1, 1 + HOT_LOOKS_AT_POLLS // 2):
         fake.plan = {"queued": f"{hours}h"}
@@ -210,7 +210,7 @@ def test_a_loop_without_a_pause_that_never_ends_is_found(code: Code, fake: FakeF
 
 
 def test_looking_again_at_the_end_is_fine(code: Code, fake: FakeFineTuning) -> None:
-    """A few further polls of a finished job, or any number in a loop over several jobs, are no finding."""
+    """A few further polls of a finished job, or any number in a loop over several jobs, cause no finding."""
     file = fake.add_file(ROWS)["id"]
     over, going = fake.add_job(file, status="succeeded"), fake.add_job(file, status="running", plan={"queued": "6h"})
     for _ in range(ROUNDS_TOO_MANY):
@@ -226,7 +226,7 @@ def test_looking_again_at_the_end_is_fine(code: Code, fake: FakeFineTuning) -> N
 
 @pytest.mark.parametrize("apart", [0, "1h"])
 def test_deliveries_and_visits_are_no_loop(code: Code, fake: FakeFineTuning, apart: Any) -> None:
-    """Repeated polls of a finished job, in one moment or far apart, are no finding."""
+    """Repeated polls of a finished job, in one moment or far apart, cause no finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     for _ in range(2 * ROUNDS_TOO_MANY):
         code.look(job)
@@ -365,7 +365,7 @@ def test_a_model_that_there_is_not_yet(
 
 
 def test_a_model_that_is_none_without_a_job_is_no_finding(code: Code, fake: FakeFineTuning) -> None:
-    """A missing model name without a job before it, or an unknown model, is no finding."""
+    """A missing model name without an earlier job, or an unknown model, causes no finding."""
     code.send("GET", "/models/None")
     code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
     code.send("GET", "/models/nonesuch")
@@ -437,7 +437,7 @@ def test_the_same_job_after_a_bad_file_is_found(
 
 
 def test_the_same_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Uploading the same file again after it made a job fail is one finding; a different size is none."""
+    """Uploading the same file again after it made a job fail is one finding; with a different size it is not found."""
     fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
     for _ in range(3):
         code.look(code.create(training_file=code.upload()))
@@ -459,7 +459,7 @@ def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, d
 
 @pytest.mark.parametrize("error", ["boom", {"code": 400, "message": "bad"}, {"code": ["x"]}, {"code": None}], ids=str)
 def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFineTuning, error: Any) -> None:
-    """A scripted job error of any shape is no finding and does not break a rule."""
+    """A scripted job error of any shape causes no finding and does not break a rule."""
     fake({"create_job": ["queued"], "retrieve_job": [{"status": "failed", "error": error}]})
     job = code.create()
     code.look(job)
@@ -481,7 +481,7 @@ def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFi
     ],
 )
 def test_another_job_after_a_failure_is_fine(code: Code, fake: FakeFineTuning, error: str, again: Any) -> None:
-    """Retrying after a service failure, or with another file or other options, is no finding."""
+    """Retrying after a service failure, or with another file or other options, causes no finding."""
     fake.pace, fake.plan = "polls", {"outcome": "failed", "error": error}
     body = {"training_file": fake.add_file(ROWS)["id"]}
     code.look(code.create(**body))

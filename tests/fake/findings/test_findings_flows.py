@@ -60,7 +60,7 @@ def test_our_client_has_no_findings(fake: FakeFineTuning) -> None:
 
 
 def test_our_client_has_no_findings_where_things_go_wrong(fake: FakeFineTuning) -> None:
-    """Failures of service, connection and job that our client handles are no findings."""
+    """Failures of service, connection and job that our client handles cause no finding."""
     fake.fail(503, on="retrieve_job", times=3, retry_after=2)
     fake.rate_limit(on="create_job", retry_after=5)
     fake.disconnect(on="list_job_events")

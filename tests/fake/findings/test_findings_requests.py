@@ -53,7 +53,7 @@ def test_a_page_of_the_official_client_taken_for_all_is_found(fake: FakeFineTuni
 
 @pytest.mark.usefixtures("own")
 def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """Walking all pages, leaving a walk half-way, and reading the newest job with a limit of 1 are no finding.
+    """Walking all pages, leaving a walk half-way, and reading the newest job with a limit of 1 cause no finding.
 
     A loop that is left on the first page cannot be told from one that reads only that page.
     """
@@ -84,7 +84,7 @@ def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> 
 
 @pytest.mark.parametrize("used", [0, 1, 2])
 def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, used: int) -> None:
-    """Using one job of a first page is no finding, and using two is."""
+    """Using one job of a first page causes no finding, and using two causes one."""
     many_jobs(fake)
     page = code.send("GET", JOBS)["data"]
     for job, model in zip(page[:used], ("id", "fine_tuned_model"), strict=False):
@@ -94,7 +94,7 @@ def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, u
 
 
 def test_a_gap_that_the_fake_makes_is_fine(code: Code, fake: FakeFineTuning) -> None:
-    """Events missed because a poll at the pace "polls" moved time are no finding."""
+    """Events missed because a poll at the pace "polls" moved time cause no finding."""
     fake.pace, fake.plan = "polls", {"starting": 0, "seconds_per_step": 1}
     job = code.create(training_file=fake.add_file(ROWS * 5)["id"])
     for _ in range(5):
@@ -122,7 +122,7 @@ def test_events_that_fell_between_two_pages_are_found(code: Code, fake: FakeFine
 
 @pytest.mark.parametrize(("query", "looks", "step"), [("?limit=1", 3, 1), ("", 2, 1), ("", 3, 10)])
 def test_newest_events_are_fine(code: Code, fake: FakeFineTuning, query: str, looks: int, step: int) -> None:
-    """The newest events by a limit, one or two reads, and overlapping pages are no finding."""
+    """The newest events by a limit, one or two reads, and overlapping pages cause no finding."""
     fake.plan = {"starting": 0, "seconds_per_step": step}
     follow(code, fake, query, looks)
 
@@ -164,7 +164,7 @@ def test_a_cursor_that_is_tried_again_is_one_finding(code: Code, fake: FakeFineT
 
 
 def test_cursors_of_the_right_kind_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """A cursor of the list's own kind is no finding, even if the fake refuses it."""
+    """A cursor of the list's own kind causes no finding, even if the fake refuses it."""
     many_jobs(fake)
     job = fake.jobs[3]["id"]
     code.send("GET", f"{JOBS}?after={job}")
@@ -338,7 +338,7 @@ def test_a_loop_over_several_requests_is_found(code: Code, fake: FakeFineTuning,
 
 
 def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """Five concurrent requests that are all refused are no finding."""
+    """Five concurrent requests that are all refused cause no finding."""
     fake.rate_limit(on="list_jobs", times=None, retry_after=20)
 
     async def session() -> None:
@@ -353,7 +353,7 @@ def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> No
 
 
 def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """After a 429, other requests and the same requests after a pause are no finding."""
+    """After a 429, other requests and the same requests after a pause cause no finding."""
     fake.rate_limit(on="list_jobs", retry_after=20)
     for path in (JOBS, "/models", JOBS):
         code.send("GET", path)
@@ -374,7 +374,7 @@ def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTunin
 def test_a_retry_after_that_the_fake_sleeps_is_kept(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, pace: Any
 ) -> None:
-    """Sleeping for Retry-After with the fake's sleep is no finding."""
+    """Sleeping for Retry-After with the fake's sleep causes no finding."""
     monkeypatch.setattr("time.sleep", fake.sleep)
     fake.pace = pace
     fake.rate_limit(on="list_jobs", retry_after=20, times=5)
@@ -398,7 +398,7 @@ def test_a_stopped_clock_hides_how_long_was_waited(
 
 
 def test_retries_of_the_official_client_wait(fake: FakeFineTuning) -> None:
-    """The official SDK's own retries are no finding, even if a test replaces its sleep."""
+    """The official SDK's own retries cause no finding, even if a test replaces its sleep."""
     fake.rate_limit(on="list_jobs", retry_after=0.2, times=2)
     with official(fake) as client:
         client._sleep_for_retry = lambda **_: None  # type: ignore[method-assign]

@@ -23,20 +23,20 @@ def recorded(body: bytes, status: int = 200, end_is_known: bool = True, **header
     return RecordedExchange(0, "GET", "https://x/v1/models", {}, b"", status, named, body, answer, end_is_known)
 
 
-def answered(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> InProcessResponse:
+def fake_reply(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> InProcessResponse:
     """A response of the fake."""
     headers = [(b"content-type", kind.encode()), *((name.encode(), b"x") for name in names)]
     return InProcessResponse(status, headers, [body])
 
 
-def held(expected: Any, got: Any) -> Comparison:
+def compare_json(expected: Any, got: Any) -> Comparison:
     """Compare two JSON responses."""
-    return compare(recorded(json.dumps(expected).encode()), answered(json.dumps(got).encode()))
+    return compare(recorded(json.dumps(expected).encode()), fake_reply(json.dumps(got).encode()))
 
 
 def test_equal_bytes_are_exact() -> None:
     """Responses of equal status and bytes are exact."""
-    assert compare(recorded(b'{"a": 1}'), answered(b'{"a": 1}')) == Comparison("exact")
+    assert compare(recorded(b'{"a": 1}'), fake_reply(b'{"a": 1}')) == Comparison("exact")
 
 
 SAME_SHAPE = [
@@ -56,7 +56,7 @@ SAME_SHAPE = [
 @pytest.mark.parametrize(("expected", "got", "path"), SAME_SHAPE)
 def test_volatile_values_keep_the_shape(expected: Any, got: Any, path: str) -> None:
     """Different ids, times, seeds, figures, and names and numbers in messages are the same shape."""
-    found = held(expected, got)
+    found = compare_json(expected, got)
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -82,7 +82,7 @@ DIFFERS = [
 @pytest.mark.parametrize(("expected", "got", "path", "was", "is_"), DIFFERS)
 def test_all_else_differs(expected: Any, got: Any, path: str, was: Any, is_: Any) -> None:
     """Different members, order, types, lengths or other values differ, and the first one is shown."""
-    found = held(expected, got)
+    found = compare_json(expected, got)
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -92,7 +92,7 @@ def test_all_else_differs(expected: Any, got: Any, path: str, was: Any, is_: Any
 def test_another_status_differs() -> None:
     """A different status differs, with the fake's message as a note."""
     refusal = b'{"error": {"message": "No such File object: x"}}'
-    found = compare(recorded(b"{}"), answered(refusal, 404))
+    found = compare(recorded(b"{}"), fake_reply(refusal, 404))
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -103,14 +103,14 @@ def test_another_status_differs() -> None:
 @pytest.mark.parametrize("body", [b'{"fake_error": "no"}', b"[]", b'{"error": "text"}', b""])
 def test_refusals_of_any_kind_are_shown(body: bytes) -> None:
     """The fake's own error is noted, and any other body is not."""
-    notes = compare(recorded(b"{}"), answered(body, 400)).notes
+    notes = compare(recorded(b"{}"), fake_reply(body, 400)).notes
 
     assert notes == (("the fake says: no",) if b"fake_error" in body else ())
 
 
 def test_other_spacing_is_the_same_shape() -> None:
     """The same JSON in other bytes is the same shape, with the place of the difference."""
-    found = compare(recorded(b'{"a": 1}\n'), answered(b'{"a": 1}'))
+    found = compare(recorded(b'{"a": 1}\n'), fake_reply(b'{"a": 1}'))
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -120,12 +120,12 @@ def test_other_spacing_is_the_same_shape() -> None:
 
 def test_an_unknown_end_is_not_held_against_the_fake() -> None:
     """If a recording does not show whether the body ended with a newline, either is exact."""
-    assert compare(recorded(b"{}", end_is_known=False), answered(b"{}\n")).verdict == "exact"
+    assert compare(recorded(b"{}", end_is_known=False), fake_reply(b"{}\n")).verdict == "exact"
 
 
 def test_a_contradicting_length_is_never_exact() -> None:
     """A body that contradicts its recorded Content-Length is not exact."""
-    found = compare(recorded(b"{}", content_length="7"), answered(b"{}"))
+    found = compare(recorded(b"{}", content_length="7"), fake_reply(b"{}"))
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -134,7 +134,7 @@ def test_a_contradicting_length_is_never_exact() -> None:
 
 def test_the_length_of_a_compressed_body_says_nothing() -> None:
     """The Content-Length of a compressed body is not compared."""
-    found = compare(recorded(b"{}", content_length="7", content_encoding="gzip"), answered(b"{}"))
+    found = compare(recorded(b"{}", content_length="7", content_encoding="gzip"), fake_reply(b"{}"))
 
     assert found == Comparison("exact")
 
@@ -146,12 +146,12 @@ def test_content_is_free(body: bytes, verdict: str) -> None:
     """Content that is not JSON is exact or of the same shape."""
     exchange = recorded(b"abc", content_type="application/octet-stream")
 
-    assert verdict == compare(exchange, answered(body, 200, "application/octet-stream")).verdict
+    assert verdict == compare(exchange, fake_reply(body, 200, "application/octet-stream")).verdict
 
 
 def test_another_media_type_differs() -> None:
     """Another media type differs, whatever the body."""
-    found = compare(recorded(b"{}", content_type="application/octet-stream; x=y"), answered(b"{}"))
+    found = compare(recorded(b"{}", content_type="application/octet-stream; x=y"), fake_reply(b"{}"))
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -161,7 +161,7 @@ def test_another_media_type_differs() -> None:
 def test_headers_of_the_api_are_noted() -> None:
     """Headers of the API on one side only are noted, and do not affect the verdict."""
     exchange = recorded(b"{}", openai_version="2020-10-01", x_request_id="r")
-    found = compare(exchange, answered(b"{}", 200, JSON_TYPE, "x-request-id", "openai-project", "server"))
+    found = compare(exchange, fake_reply(b"{}", 200, JSON_TYPE, "x-request-id", "openai-project", "server"))
 
     assert found.verdict == "exact"
     assert found.notes == (
@@ -172,7 +172,7 @@ def test_headers_of_the_api_are_noted() -> None:
 
 def test_recordings_without_headers_are_not_blamed() -> None:
     """A recording without headers of the API has no missing ones."""
-    assert compare(recorded(b"{}"), answered(b"{}", 200, JSON_TYPE, *API_HEADERS)) == Comparison("exact")
+    assert compare(recorded(b"{}"), fake_reply(b"{}", 200, JSON_TYPE, *API_HEADERS)) == Comparison("exact")
 
 
 values = st.recursive(

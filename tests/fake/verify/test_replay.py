@@ -63,7 +63,7 @@ def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
 
 
 def test_a_session_of_another_account_is_exact() -> None:
-    """A session with other seed, organization, pace, plan and models is exact without being told of them."""
+    """A session with other seed, organization, pace, plan and models is exact without these as settings."""
     plan = {"validating": "5m", "seconds_per_step": 1, "queued": 60}
     exchanges = session(seed=77, organization_id="org-1", organization="acme", owner="user-9", pace="polls", plan=plan)
 
