@@ -1,4 +1,4 @@
-"""The async client and facade, called as the blocking ones are: one test for both."""
+"""Call the async client and facade like the blocking ones, so that one test serves both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fine_tuning_client import AsyncFineTuningClient
 
 
 class Awaited:
-    """An async client or facade whose verbs are run to their end; what it iterates is fetched whole."""
+    """An async client or facade whose methods run to their end; iterators become lists."""
 
     def __init__(self, target: Any) -> None:
         self._target = target

@@ -33,7 +33,7 @@ def call_with_openai(url: str) -> list[str]:
 
 
 def call_with_ours(url: str) -> list[str]:
-    """Do the same with `FineTuningClient`."""
+    """Make the same calls with `FineTuningClient`."""
     with FineTuningClient(base_url=url, api_key=KEY, max_retries=0) as client:
         file = client.upload_file(ROWS, filename="train.jsonl")
         job = client.create_job(file.id, MODEL)
@@ -41,13 +41,13 @@ def call_with_ours(url: str) -> list[str]:
 
 
 def call_with_httpx(url: str) -> list[str]:
-    """Do the same with plain httpx."""
+    """Make the same calls with plain httpx."""
     with httpx.Client(headers={"authorization": f"Bearer {KEY}"}) as client:
         return _call_over_http(url, lambda *call, **options: client.request(*call, **options).json())
 
 
 def call_with_requests(url: str) -> list[str]:
-    """Do the same with requests, which is urllib3 underneath."""
+    """Make the same calls with requests, which uses urllib3."""
     with requests.Session() as session:
         session.headers["authorization"] = f"Bearer {KEY}"
         return _call_over_http(url, lambda *call, **options: session.request(*call, **options).json())
@@ -76,7 +76,7 @@ def _poll(poll: Callable[[], str]) -> list[str]:
 
 
 def main(path: str, mode: Any, url: str) -> None:
-    """Call with openai, and print the statuses and how much was replayed."""
+    """Call with openai, and print the statuses and the number of replayed responses."""
     with use_cassette(path, mode) as cassette:
         statuses = call_with_openai(url)
     print(json.dumps({"version": openai.__version__, "seen": statuses, "play_count": cassette.play_count}))

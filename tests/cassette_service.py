@@ -1,4 +1,4 @@
-"""A small service in this process, for tests of cassettes, and the round from recording to replay."""
+"""A small in-process service for tests of cassettes, and a helper that records and replays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ JOB = {"object": "fine_tuning.job", "id": "ftjob-1", "status": "running"}
 
 
 class JsonService:
-    """Responds with JSON by the end of a path, and with headers of its own."""
+    """A service that responds with JSON by the end of the path, and with fixed headers."""
 
     def __init__(self, answers: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> None:
         self._answers, self._headers = answers or {}, headers or {}
 
     def post(self, path: str, **options: Any) -> Any:
-        """Return the answer to a POST."""
+        """Return the JSON response to a POST."""
         return self._send("POST", path, **options)
 
     def get(self, path: str, **options: Any) -> Any:
-        """Return the answer to a GET."""
+        """Return the JSON response to a GET."""
         return self._send("GET", path, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> Any:

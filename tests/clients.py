@@ -1,4 +1,4 @@
-"""Code under test, as the tests of looking back have it: raw requests, and the official SDK, both in process."""
+"""Code under test for assertions and findings: raw requests and the official SDK, both in process."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class Code:
         self.http = httpx.Client(base_url="http://fake/v1", transport=fake.transport(), headers=headers)
 
     def send(self, method: str, path: str, **arguments: Any) -> Any:
-        """The JSON answer of one request, whatever its status."""
+        """The JSON response to one request, whatever its status."""
         return self.http.request(method, path, **arguments).json()
 
     def __enter__(self) -> Code:
-        """Stay open while the context lasts."""
+        """Open the HTTP client."""
         self.http.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Close."""
+        """Close the HTTP client."""
         self.http.__exit__(*error)
 
     def upload(self, filename: str = "train.jsonl", rows: str = ROWS, **also: str) -> str:
-        """The id of a file that was uploaded."""
+        """Upload a file; return its id."""
         form = {"files": {"file": (filename, rows.encode())}, "data": {"purpose": "fine-tune", **also}}
         return str(self.send("POST", "/files", **form)["id"])
 
     def create(self, **body: Any) -> Any:
-        """Ask for a job, on a file put into the account if none is given."""
+        """Create a job, on a new file if none is given."""
         if "training_file" not in body:
             body["training_file"] = self.fake.add_file(ROWS)["id"]
         return self.send("POST", "/fine_tuning/jobs", json={"model": MODEL, **body})
 
     def about(self, job: Any, verb: str = "", method: str = "POST") -> Any:
-        """Ask for something about a job."""
+        """Send a request about a job."""
         return self.send(method, f"/fine_tuning/jobs/{job['id']}{verb}")
 
     def look(self, job: Any) -> Any:
@@ -61,14 +61,14 @@ class Code:
 
 
 def set_request_interval(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.001) -> None:
-    """Let each request come these real seconds after the one before, however slow the machine is."""
+    """Make requests arrive this many seconds of real time apart, however slow the machine is."""
     requests = count(1)
     monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: next(requests) * seconds)
 
 
 @contextmanager
 def official(fake: FakeFineTuning, **settings: Any) -> Iterator[openai.OpenAI]:
-    """OpenAI's own client, in process."""
+    """The official SDK's client, in process."""
     transport: Any = fake.transport(httpx2)
     http_client = httpx2.Client(transport=transport)
     with openai.OpenAI(base_url="http://fake/v1", api_key="any", http_client=http_client, **settings) as client:
@@ -77,7 +77,7 @@ def official(fake: FakeFineTuning, **settings: Any) -> Iterator[openai.OpenAI]:
 
 @contextmanager
 def redirected(fake: FakeFineTuning) -> Iterator[None]:
-    """Our own clients, blocking and async, talk to *fake* in process, and wait as under the fixture of the plugin."""
+    """Redirect our own clients to *fake* in process, with its time, as the plugin's fixture does."""
     transport = fake.transport()
     with (
         httpx.Client(transport=transport) as http,

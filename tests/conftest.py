@@ -1,4 +1,4 @@
-"""What every test may use: the Hypothesis profiles, and `pytester` for the plugin."""
+"""Hypothesis profiles, and `pytester` for the tests of the plugin."""
 
 from __future__ import annotations
 

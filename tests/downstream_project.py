@@ -1,4 +1,4 @@
-"""A downstream project: somebody else's code and tests, run as its owner would."""
+"""A downstream project whose tests are run in a process of their own."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def run(
     environment: Mapping[str, str] | None = None,
     without: Sequence[str] = WITHOUT_OURS,
 ) -> dict[str, int]:
-    """Run the project's tests with these packages in reach; return how many passed, failed, …"""
+    """Run the project's tests with these packages on the path; return the counts of passed, failed, …"""
     ended = _run(folder, (*without, *arguments), beside, environment or {})
     found = pytest.RunResult.parse_summary_nouns(ended.stdout.splitlines())
     return {noun: count for noun, count in found.items() if noun != "seconds"}
 
 
 def run_by_file(folder: Path, *arguments: str, beside: Sequence[str] = ()) -> dict[str, dict[str, int]]:
-    """Run the project's tests with these packages in reach; return by file how many passed, failed, …"""
+    """Run the project's tests with these packages on the path; return by file the counts of passed, failed, …"""
     report = folder / "report.xml"
     _run(folder, (*WITHOUT_OURS, *arguments, f"--junitxml={report}"), beside, {})
     found: dict[str, dict[str, int]] = {}

@@ -1,6 +1,6 @@
-"""Requests made up from the fake's own description, and what is wrong with the answers: a count of cases, or a test.
+"""Requests generated from the fake's OpenAPI document, and the faults of their responses.
 
-``python tests/fuzzing.py 10000`` sends that many at least, and prints figures and failures.
+``python tests/fuzzing.py 10000`` sends at least that many, and prints figures and failures.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ STATE = re.compile(
 
 @dataclass(slots=True)
 class Figures:
-    """How many requests there were, by phase and by status of the answer; and what was wrong, each once."""
+    """The number of requests by phase and status, and each failure once."""
 
     cases: int = 0
     phases: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Figures:
     failures: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
-        """The figures, for a person."""
+        """The figures as readable lines."""
         yield f"{self.cases} cases, {self.checks.total()} checks, {len(self.failures)} failures"
         for name, counts in (("phases", self.phases), ("statuses", self.statuses), ("checks", self.checks)):
             yield f"{name}: {_told(counts)}"
@@ -74,14 +74,14 @@ def _told(counts: Mapping[Any, int]) -> str:
 
 @dataclass(slots=True)
 class World:
-    """A fake with something in it, and ids of that by the names of the parameters that take them."""
+    """A fake with some objects, and their ids by the names of the path parameters."""
 
     fake: FakeFineTuning
     known: dict[str, list[str]]
 
     @classmethod
     def of(cls, seed: int) -> World:
-        """A world with files and with jobs in every status."""
+        """A world with files, and with jobs in every status."""
         fake = FakeFineTuning(seed=seed, pace="manual" if seed % 2 else "polls", api_keys=[KEY], patience=None)
         file = fake.add_file(ROWS)["id"]
         statuses = ("queued", *["running"] * 20, *["paused"] * 10, "failed", "succeeded")
@@ -93,7 +93,7 @@ class World:
         return cls(fake, known)
 
     def path(self, context: Any, path: Any) -> Any:
-        """Four ids in five are known ones: what is made up never is; but what is known is not deleted."""
+        """Replace four generated ids in five by existing ones, except where something is deleted."""
         if not path or context.operation.method.upper() == "DELETE":
             return path
         return {name: self._known(name, value) for name, value in path.items()}
@@ -103,7 +103,7 @@ class World:
         return known[number // 5 % len(known)] if known and number % 5 else value
 
     def body(self, context: Any, body: Any) -> Any:
-        """Texts that are ids or models become known ones; half of the files for fine-tuning get sound rows."""
+        """Replace generated ids and models by existing ones, and half of the training files by valid rows."""
         if not isinstance(body, dict):
             return body
         changed = {name: self._known(of, body[name]) for name, of in IDS.items() if isinstance(body.get(name), str)}
@@ -127,13 +127,13 @@ def _upload(fake: FakeFineTuning) -> str:
 
 
 def _phase(name: str, phases: tuple[str, ...], examples: int) -> dict[str, Any]:
-    """A phase's settings; the one that follows links is told to do more, for it stops early."""
+    """The settings of a phase; the stateful one, which stops early, gets more examples."""
     phase: dict[str, Any] = {"enabled": name in phases}
     return {**phase, "generation": {"max-examples": examples * 10}} if name == "stateful" else phase
 
 
 def loaded(seed: int, examples: int, phases: tuple[str, ...]) -> Any:
-    """The fake's description, with how to make requests from it."""
+    """The fake's OpenAPI document, with hooks that make requests from it."""
     config = SchemathesisConfig.from_dict(
         {
             "seed": seed,
@@ -152,7 +152,7 @@ def loaded(seed: int, examples: int, phases: tuple[str, ...]) -> Any:
 
 
 def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Whether a failure is one: a sound request may be refused for the state that the account is in."""
+    """Return whether a failure is a real one; a valid request may be refused for the account's state."""
     if isinstance(failure, RejectedPositiveData):
         return not STATE.search(response.content.decode(errors="replace"))
     # In a query all is text: what has another type under metadata[…] is sound once it is sent.
@@ -160,7 +160,7 @@ def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
 
 
 def fuzz(cases: int, examples: int, seed: int = 0) -> Figures:
-    """Send *cases* requests at least that are drawn, in rounds, each to a new account; *examples* a route and round."""
+    """Send at least *cases* generated requests, in rounds with a new account each."""
     figures = Figures()
     for number in count(seed):
         play(figures, loaded(number, examples, DRAWN))
@@ -200,7 +200,7 @@ def _count(figures: Figures, phase: str, recorder: ScenarioRecorder) -> None:
 
 
 def main(cases: int) -> int:
-    """Send every request that is listed, then *cases* drawn ones; print figures and failures."""
+    """Send every explicit example, then *cases* generated requests; print figures and failures."""
     figures = fuzz(cases, examples=100)
     play(figures, loaded(0, 1, LISTED))
     print(*figures.lines(), sep="\n")

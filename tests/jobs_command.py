@@ -1,4 +1,4 @@
-"""The command `fake-fine-tuning jobs`, called in this process, for the tests of it."""
+"""The command `fake-fine-tuning jobs`, called in process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a call of the command came to."""
+    """The exit code and output of a call."""
 
     code: int
     out: str
@@ -35,17 +35,17 @@ class Done:
 
     @property
     def lines(self) -> list[str]:
-        """The results."""
+        """The lines of stdout."""
         return self.out.splitlines()
 
     @property
     def cells(self) -> list[list[str]]:
-        """The results, cell by cell."""
+        """The cells of stdout's lines."""
         return [line.split("\t") for line in self.lines]
 
 
 class Jobs:
-    """The command, sent to a fake on a socket; waits take no real time. Calling it runs a verb."""
+    """The command with its requests sent to a fake on a socket, and waits in virtual time."""
 
     def __init__(self, fake: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> None:
         self.fake = fake
@@ -59,29 +59,29 @@ class Jobs:
 
     @property
     def uploads(self) -> int:
-        """How often a file was sent."""
+        """The number of uploads."""
         return sum(each.method == "POST" and each.path.endswith("/files") for each in self.fake.requests)
 
     def job(self, status: str = "running", **fields: Any) -> str:
-        """The id of a job in a state, put into the account."""
+        """Add a job in a status to the account; return its id."""
         file = self.fake.add_file(fields.pop("rows", ROWS))
         return str(self.fake.add_job(file["id"], status=status, **fields)["id"])
 
     def sent(self, operation: str) -> list[Any]:
-        """What was asked for under a name: JSON bodies."""
+        """The JSON bodies of the requests of an operation."""
         return [json.loads(each.body or b"null") for each in self.fake.requests if each.operation == operation]
 
 
 @contextmanager
 def sent_to(fake: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
-    """The command, with every client sent to *fake*, which is serving, and whose time is the client's."""
+    """The command, with every client redirected to a served *fake* and its time."""
     with redirect(fake.base_url, sleep=fake.sleep, clock=lambda: fake.now):
         yield Jobs(fake, capsys)
 
 
 @contextmanager
 def answering(answer: Callable[[httpx.Request], httpx.Response], key: str = "fake-key") -> Iterator[None]:
-    """Every client is answered by a function, for what no fake of ours would say."""
+    """Answer every client by a function, for responses that the fake never sends."""
     with (
         httpx.Client(transport=httpx.MockTransport(answer)) as http,
         redirect("http://service/v1", api_key=key, http_client=http, sleep=lambda _: None),

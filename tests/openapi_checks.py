@@ -1,4 +1,4 @@
-"""The fake's own description, to which answers are held."""
+"""The fake's own OpenAPI document, and checks of responses against it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 UNROUTED = {404, 405}
-"""What is answered for a path or a method that is no route: an error, too."""
+"""The statuses of the response to an unknown path or method."""
 
 
 @cache
 def document() -> Any:
-    """The document, as the fake serves it."""
+    """The OpenAPI document as the fake serves it."""
     return json.loads(call_app(FakeFineTuning().asgi_app, "GET", b"/openapi.json", [], b"").body)
 
 
@@ -34,7 +34,7 @@ def _paths() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
 
 
 def described(method: str, target: str) -> dict[str, Any] | None:
-    """What the document says of a request, if anything."""
+    """The document's operation for a request, or None."""
     raw = re.sub("%2f", "%252F", target.partition("?")[0], flags=re.IGNORECASE)  # an encoded slash parts nothing
     path = re.sub("/{2,}", "/", unquote(raw))
     methods = next((methods for pattern, methods in _paths() if pattern.fullmatch(path)), {})
@@ -44,7 +44,7 @@ def described(method: str, target: str) -> dict[str, Any] | None:
 
 @cache
 def _validator(schema: str) -> Any:
-    """A compiled validator of a schema, given as JSON; what it refers to is the document's."""
+    """A compiled validator of a JSON schema, whose references are into the document."""
     whole = {**json.loads(schema), "components": document()["components"]}
     return jsonschema_rs.Draft202012Validator(whole)
 
@@ -54,11 +54,11 @@ def _validate(schema: Any, value: Any) -> None:
 
 
 def check(method: str, target: str, reply: InProcessResponse) -> None:
-    """Hold the answer to a request of the API to the document.
+    """Check the response to a request of the API against the document.
 
     Raises:
-        AssertionError: its status or its media type is not described.
-        jsonschema_rs.ValidationError: its body is not as described.
+        AssertionError: its status or its media type is not in the document.
+        jsonschema_rs.ValidationError: its body does not match its schema.
     """
     if method == "HEAD":
         return

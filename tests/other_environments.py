@@ -1,4 +1,4 @@
-"""Packages that some tests need and the development environment cannot have: each in a folder of its own."""
+"""Packages that the development environment cannot have, each installed into a folder of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small programs, flawed and sound, that the findings are held against; they run in process and sleep for nothing."""
+"""Small programs with and without flaws, for testing the findings; in process and without real sleeps."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ OTHER_ROWS = ROWS.replace("Go away.", "Hello yourself.")
 
 
 class Program(Code):
-    """Code under test whose requests come a millisecond apart, unless it rests in between."""
+    """Code under test whose requests come a millisecond apart, plus its sleeps."""
 
     def __init__(self, fake: FakeFineTuning, name: str = "program") -> None:
         super().__init__(fake, name)
         self.seconds = 0.0
 
     def elapsed(self) -> float:
-        """Real time, for the request log."""
+        """Real time according to the request log."""
         self.seconds += 0.001
         return self.seconds
 
     def rest(self, seconds: float) -> None:
-        """Sleep for real, as far as the request log knows."""
+        """Sleep, according to the request log."""
         self.seconds += seconds
 
     def get(self, path: str, **query: Any) -> Any:
-        """The answer to one GET."""
+        """The JSON response to a GET."""
         return self.send("GET", path, params=query)
 
     def post(self, path: str, **body: Any) -> Any:
-        """The answer to one POST of JSON."""
+        """The JSON response to a POST of JSON."""
         return self.send("POST", path, json=body)
 
     def chat(self, **body: Any) -> Any:
-        """Ask a model."""
+        """Request a chat completion."""
         return self.post("/chat/completions", messages=[{"role": "user", "content": "Hi"}], **body)
 
     def poll(self, job: Any, times: int = 5, pause: float = 5.0) -> Any:
-        """Retrieve a job this often, with a pause after each; return the last answer."""
+        """Retrieve a job *times* times, with a pause after each; return the last response."""
         answer = job
         for _ in range(times):
             answer = self.look(job)
@@ -52,11 +52,11 @@ class Program(Code):
         return answer
 
     def sdk(self, **options: Any) -> openai.OpenAI:
-        """OpenAI's own client."""
+        """The official SDK's client."""
         return self.fake.openai(**options)
 
     def finished(self, status: str = "succeeded", **members: Any) -> Any:
-        """A job of ours that was polled to its end."""
+        """A job that was polled to its end."""
         if status == "failed":
             self.fake.plan_next(error="invalid_training_file")
         job = self.create(**members)
@@ -69,14 +69,14 @@ Run: TypeAlias = Callable[[Program], object]
 
 
 class Programs:
-    """Programs with a flaw and without, as parameters of a test."""
+    """Programs with and without a flaw, as test parameters."""
 
     def __init__(self) -> None:
         self.with_flaw: list[Any] = []
         self.without: list[Any] = []
 
     def flawed(self, code: str, missed: str = "") -> Callable[[Run], Run]:
-        """Register a program that has the flaw of a finding; *missed* says why it is not found, where it is not."""
+        """Register a program with the flaw of a finding; *missed* is the reason if it is not found."""
 
         def register(program: Run) -> Run:
             self.with_flaw.append(pytest.param(code, program, missed, id=f"{code}-{program.__name__}"))
@@ -85,7 +85,7 @@ class Programs:
         return register
 
     def sound(self, program: Run) -> Run:
-        """Register a program that has no flaw."""
+        """Register a program without a flaw."""
         self.without.append(pytest.param(program, id=program.__name__))
         return program
 

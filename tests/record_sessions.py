@@ -1,4 +1,4 @@
-"""Record the sessions bundled with `fine_tuning_cassettes` from the fake: same code, same bytes.
+"""Record the sessions packaged in `fine_tuning_cassettes` from the fake; the same code gives the same bytes.
 
 ``scripts/record_sessions`` runs this. Each session is a function of a client; its docstring is the line that
 `fine_tuning_cassettes.sessions` lists.
@@ -67,12 +67,12 @@ def _messages(question: str, answer: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session, and the account that it is played in.
+    """A session and the account in which it is recorded.
 
     Args:
-        play: what the client does.
-        settings: of the fake.
-        prepare: what is done to the fake before.
+        play: the calls of the client.
+        settings: the settings of the fake.
+        prepare: changes to the fake before the session.
     """
 
     play: Callable[[FineTuningClient], None]

@@ -1,4 +1,4 @@
-"""A small session with the fake, recorded, in every format that recordings come in."""
+"""A small session with the fake, written in every supported recording format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "https://api.example.com"
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request with its answer."""
+    """A request with its response."""
 
     method: str
     path: str
@@ -31,14 +31,14 @@ class Exchange:
 
 
 class Recorder(Http):
-    """Sends requests to a fake by hand, and writes all of them down."""
+    """Sends raw requests to a fake and records them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(FakeFineTuning(**{"start": BORN, **settings}))
         self.exchanges: list[Exchange] = []
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        """One request; its answer parsed, or as bytes."""
+        """Send one request; return its response parsed, or as bytes."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         pairs = ((b"authorization", b"Bearer any"), (b"content-type", kind.encode()))
         reply = self.send(method, path, raw, pairs)
@@ -51,7 +51,7 @@ class Recorder(Http):
 
 
 def session(**settings: Any) -> list[Exchange]:
-    """A whole session: files, a job that is trained, one that is held and cancelled, one that loses its file."""
+    """A whole session: files, a trained job, a paused and cancelled one, and one whose file is deleted."""
     record = Recorder(**settings)
     job = _trained(record)
     _looked_at(record, job)
@@ -111,12 +111,12 @@ def _in_parts(record: Recorder) -> None:
 
 
 def cassette(exchanges: Sequence[Exchange]) -> str:
-    """A cassette as vcrpy writes it."""
+    """A cassette in vcrpy's format."""
     return yaml.dump({"interactions": list(_interactions(exchanges)), "version": 1})
 
 
 def ruby_cassette(exchanges: Sequence[Exchange]) -> str:
-    """A cassette as Ruby's VCR writes it: bytes have a tag of its own."""
+    """A cassette in the format of Ruby's VCR, which has its own tag for bytes."""
     text = yaml.dump({"http_interactions": list(_interactions(exchanges)), "recorded_with": "VCR 6.1.0"})
     return text.replace("!!binary", "!binary")
 
@@ -132,7 +132,7 @@ def _interactions(exchanges: Sequence[Exchange]) -> Iterator[dict[str, Any]]:
 
 
 def proxy(exchanges: Sequence[Exchange]) -> str:
-    """A recording of the Azure SDK's test proxy: JSON is kept parsed, forms not at all, other content in base64."""
+    """A recording in the Azure SDK test proxy's format: JSON parsed, forms missing, other content in base64."""
     return json.dumps({"Entries": [_entry(each) for each in exchanges], "Variables": {}}, ensure_ascii=False)
 
 
@@ -153,7 +153,7 @@ def _entry(each: Exchange) -> dict[str, Any]:
 
 
 def har(exchanges: Sequence[Exchange]) -> str:
-    """A HAR file: forms have lost their files, and content that is no text is in base64."""
+    """A HAR file: forms without their files, and binary content in base64."""
     return json.dumps({"log": {"version": "1.2", "entries": [_har_entry(each) for each in exchanges]}})
 
 

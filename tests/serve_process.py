@@ -19,7 +19,7 @@ LONGEST_S = 60.0
 
 @contextmanager
 def started(*arguments: str, life_s: float = LONGEST_S, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A server process; nothing hangs, because it is killed after *life_s*, which no test comes near."""
+    """A server process, which is killed after *life_s* so that nothing hangs."""
     process = subprocess.Popen(
         [COMMAND, "serve", *arguments],
         stdout=subprocess.PIPE,
@@ -37,7 +37,7 @@ def started(*arguments: str, life_s: float = LONGEST_S, **environ: str) -> Itera
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """Wait until a process has ended by itself; what it wrote to stderr."""
+    """Wait until a process has ended; return its stderr."""
     _, errors = process.communicate()
     return errors
 

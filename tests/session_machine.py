@@ -15,7 +15,7 @@ PATHS = ("", "/events?limit=1000", "/checkpoints")
 
 
 def answers(http: Http) -> dict[str, bytes]:
-    """Every answer that the account gives to one who only looks."""
+    """The responses to every read of the account."""
     jobs = http.json("GET", "/fine_tuning/jobs?limit=1000")["data"]
     files = http.json("GET", "/files")["data"]
     models = http.json("GET", "/models")["data"]
@@ -30,7 +30,7 @@ def answers(http: Http) -> dict[str, bytes]:
 
 
 class Session(RuleBasedStateMachine):
-    """Random requests; at any point their records, put into an empty account, must give the same answers."""
+    """Random requests; at any point, replaying their records into an empty account gives the same responses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Session(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(data=st.data(), epochs=st.integers(1, 3), outcome=st.sampled_from(["succeeded", "failed"]))
     def create(self, data: st.DataObject, epochs: int, outcome: str) -> None:
-        """Create a job on a file that may be gone."""
+        """Create a job on a file that may have been deleted."""
         body = {
             "training_file": data.draw(st.sampled_from(self.files)),
             "model": "gpt-4o-mini",
@@ -61,38 +61,38 @@ class Session(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), verb=st.sampled_from(["cancel", "pause", "resume"]))
     def intervene(self, data: st.DataObject, verb: str) -> None:
-        """Disturb a job, whether it allows it or not."""
+        """Cancel, pause or resume a job, whether its state allows it or not."""
         job = data.draw(st.sampled_from(self.jobs))
         assert self.http.send("POST", f"/fine_tuning/jobs/{job}/{verb}").status in (200, 400)
 
     @precondition(lambda self: self.files)
     @rule(data=st.data())
     def delete_file(self, data: st.DataObject) -> None:
-        """Delete a file that may be needed, or gone."""
+        """Delete a file that may be in use or already deleted."""
         file = data.draw(st.sampled_from(self.files))
         assert self.http.send("DELETE", f"/files/{file}").status in (200, 404)
 
     @rule(seconds=st.sampled_from([0, 1, 47, 50, 130, 1000]))
     def advance(self, seconds: int) -> None:
-        """Let time pass."""
+        """Advance virtual time."""
         self.http.fake.advance(seconds)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def delete_model(self, data: st.DataObject) -> None:
-        """Delete a model that a job has made."""
+        """Delete a fine-tuned model."""
         model = self.http.json("GET", "/models")["data"][-1]["id"]
         self.http.send("DELETE", f"/models/{model}")
 
     @rule(curve=st.sampled_from(["healthy", "overfit"]))
     def plan(self, curve: str) -> None:
-        """Change how later jobs go."""
+        """Change the plan of later jobs."""
         self.http.fake.plan = {"curve": curve}
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def replan(self, data: st.DataObject) -> None:
-        """Change how a job goes on."""
+        """Change the plan of an existing job."""
         try:
             self.http.fake.plan_job(data.draw(st.sampled_from(self.jobs)), seconds_per_step=1, fail_at=9)
         except FakeUsageError:
@@ -100,7 +100,7 @@ class Session(RuleBasedStateMachine):
 
     @invariant()
     def replays(self) -> None:
-        """The records give the same account, byte for byte."""
+        """The records give an identical account, byte for byte."""
         service: Service = self.http.fake._world.service
         twin = FakeFineTuning(pace="manual", start=BORN, seed=7)
         twin._world.service.replay(service.journal)

@@ -42,7 +42,7 @@ lengths = st.floats(0, 1000, allow_nan=False) | st.integers(0, 60).map(float)
 
 @st.composite
 def plans(draw: st.DrawFn, may_fail: bool = True) -> Plan:
-    """Any plan at all, or any that succeeds."""
+    """Any plan, or any plan that succeeds."""
     names = ("validating", "queued", "starting", "seconds_per_step", "finishing")
     fields: dict[str, Any] = {name: draw(lengths) for name in names}
     fields["curve"] = draw(st.sampled_from(["healthy", "overfit", "diverge", "plateau", "nan"]))
@@ -65,7 +65,7 @@ GRADER = {
 
 @st.composite
 def job_specs(draw: st.DrawFn, may_fail: bool = True) -> JobSpec:
-    """The spec of any job on sound data, by any method."""
+    """The spec of any job on valid data, by any method."""
     method = draw(st.sampled_from(sorted(FORMATS)))
     numbers = Hyperparameters(draw(st.integers(1, 5)), draw(st.integers(1, 4)), eval_interval=draw(st.integers(1, 40)))
     order = TrainingRequest("gpt-4o-mini-2024-07-18", method, numbers, (GraderRef("same", "string_check"),))
@@ -92,7 +92,7 @@ def allowed_interventions(timeline: Timeline, spec: JobSpec, at: float) -> list[
 
 
 def interesting_times(timeline: Timeline) -> list[float]:
-    """Times worth looking at: each thing that happens, just before it and just after it."""
+    """The times just before, at and just after each event."""
     moments = {timeline.event(k).at for k in range(min(timeline.event_count(float("inf")), 60))} | {
         at for at, _ in timeline.milestones
     }
@@ -101,7 +101,7 @@ def interesting_times(timeline: Timeline) -> list[float]:
 
 @st.composite
 def disturbed_specs(draw: st.DrawFn, most: int = 4) -> tuple[JobSpec, tuple[Intervention, ...]]:
-    """A spec and interventions that the job allows, in order of time, often exactly when something happens."""
+    """A spec and interventions that the job allows, in order of time, often exactly at an event."""
     spec = draw(job_specs())
     acts: tuple[Intervention, ...] = ()
     now = BORN
@@ -116,10 +116,10 @@ def disturbed_specs(draw: st.DrawFn, most: int = 4) -> tuple[JobSpec, tuple[Inte
 
 
 class Http:
-    """Requests to a fake by hand, without a socket; `/v1` is added to paths that have no prefix.
+    """Raw requests to a fake without a socket; `/v1` is added to paths without a prefix.
 
-    Every answer of the API is held to the fake's own description, which is of the default dialect: in another one
-    say so with *is_described*.
+    Every response of the API is checked against the OpenAPI document, which describes the default dialect; pass
+    *is_described* as False in another one.
     """
 
     def __init__(self, fake: FakeFineTuning, *, is_described: bool = True) -> None:
@@ -127,7 +127,7 @@ class Http:
         self.is_described = is_described
 
     def send(self, method: str, path: str, body: Any = None, headers: Any = (KEY,)) -> InProcessResponse:
-        """One request; *body* is bytes, or a value to send as JSON."""
+        """Send one request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         target = path if path.startswith(("/_fake", "/v1", "/openapi", "/health", "/ready")) else f"/v1{path}"
         reply = call_app(self.fake.asgi_app, method, target.encode(), list(headers), raw)
@@ -136,7 +136,7 @@ class Http:
         return reply
 
     def json(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
-        """The JSON answer of a request that must have *status*."""
+        """The JSON response to a request that must have *status*."""
         reply = self.send(method, path, body)
         assert reply.status == status, (reply.status, reply.body)
         return json.loads(reply.body)
@@ -149,13 +149,13 @@ class Http:
         return self.send("POST", "/files", form(data, filename, purpose), (KEY, FORM))
 
     def file(self, content: str | bytes = ROWS) -> str:
-        """The id of a file that was uploaded."""
+        """Upload a file; return its id."""
         reply = self.upload(content)
         assert reply.status == 200, reply.body
         return str(json.loads(reply.body)["id"])
 
     def job(self, **fields: Any) -> Any:
-        """A job on a new file, or on the one given."""
+        """Create a job on a new file, or on the given one."""
         body = {"model": "gpt-4o-mini", **fields}
         if "training_file" not in body:
             body["training_file"] = self.file()
@@ -181,12 +181,12 @@ def part_form(content: bytes) -> bytes:
 
 
 def everything(fake: FakeFineTuning) -> tuple[object, ...]:
-    """All that an account holds, and its faults and webhooks, to compare before and after."""
+    """The whole state of an account with its faults and webhooks, for comparison."""
     return *held(fake), fake.faults, [each.as_json() for each in fake.webhooks]
 
 
 def held(fake: FakeFineTuning) -> tuple[object, ...]:
-    """All that an account holds, to compare before and after."""
+    """The whole state of an account, for comparison."""
     service = fake._world.service
     account = service.account
     shelves = [list(account.file_shelf), list(account.job_shelf)]
@@ -196,7 +196,7 @@ def held(fake: FakeFineTuning) -> tuple[object, ...]:
 
 
 def refused(http: Http, method: str, path: str, body: Any) -> str:
-    """The fake's own error for a call that must be refused, and must leave the account as it was."""
+    """Send a call that must be refused and change nothing; return the fake's own error message."""
     before = everything(http.fake)
     message: str = http.json(method, path, body, status=400)["fake_error"]
     assert everything(http.fake) == before

@@ -1,4 +1,4 @@
-"""What the fake says of a training file, and that the client's offline check says the same."""
+"""The fake's verdict on a training file, and the check that the client's offline check agrees."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ODD_LINES = [
     *(b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\t"}', b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00", b"\xe6\x9d{}"),
     *(b'{"messages": "\xff"}', b'{"a": "\\ud83d"}', b'{"a": "\\ude00\\ud83d"}', b'{"\\ud83d\\ude00": "\\\\ud83d"}'),
 ]
-"""Lines that are no rows, or hardly: blank, no JSON, no object, no UTF-8, half a character."""
+"""Lines that are not valid rows, or barely: blank, not JSON, not objects, not UTF-8, half a character."""
 
 NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "trained_tokens")
 """What a report foretells of a job."""
 
 
 class Verdict(NamedTuple):
-    """What the fake says of a file; without a message it was trained on."""
+    """The fake's verdict on a file; without a message it was trained on."""
 
     stage: str
     code: str | None
@@ -58,13 +58,13 @@ def verdict(content: bytes, filename: str, method: str, model: str, n_epochs: An
 
 
 class Named(io.BytesIO):
-    """A file open for reading, under a name."""
+    """An open file with a name."""
 
     name = NAME
 
 
 def agree(content: bytes, way: tuple[Any, str], filename: str = NAME, n_epochs: Any = "auto") -> None:
-    """Hold the check to what the fake says of a file."""
+    """Check that the offline check agrees with the fake about a file."""
     method, model = way
     file = Named(content)
     file.name = filename
@@ -82,7 +82,7 @@ def agree(content: bytes, way: tuple[Any, str], filename: str = NAME, n_epochs: 
 
 
 def line_of(said: Verdict, content: bytes) -> int | None:
-    """The line that the fake means: it counts lines, or examples; that of a wrong format is the first one's."""
+    """The line that the fake's message refers to, by line or by example number."""
     filled = [number for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     if found := re.search(r"\b(Line|Example) (\d+)", said.message or ""):
         number = int(found[2])

@@ -1,4 +1,4 @@
-"""Targets of webhooks, for tests that send some."""
+"""A local target for webhooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOON_S = 10
 
 
 class Receiver:
-    """A target: what it got, as headers and body, oldest first; it answers with *statuses*, and then with 200."""
+    """A target that keeps the headers and bodies it receives, and responds with *statuses*, then with 200."""
 
     def __init__(self, statuses: Iterable[int] = (), *, threaded: bool = True) -> None:
         self.got: queue.SimpleQueue[tuple[dict[str, str], bytes]] = queue.SimpleQueue()
@@ -38,6 +38,6 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
 
     def next(self, secret: str) -> Any:
-        """The next event, as the official SDK reads it, which checks signature and time."""
+        """The next event, verified and parsed by the official SDK."""
         headers, body = self.got.get(timeout=SOON_S)
         return openai.OpenAI(api_key="any").webhooks.unwrap(body, headers, secret=secret)

@@ -1,6 +1,6 @@
-"""Send requests that are nearly right to `serve` over a socket; report 5xx, slow answers and growth.
+"""Send nearly valid requests to `serve` over a socket; report 5xx, slow responses and growth.
 
-``python tests/wire_fuzzing.py 600`` sends them for ten minutes, and prints figures and failures.
+``python tests/wire_fuzzing.py 600`` sends them for ten minutes and prints figures and failures.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @dataclass(slots=True)
 class WireFigures:
-    """Counts of requests by operation and status; the slowest answers; what was wrong, each kind once."""
+    """Counts of requests by operation and status, the slowest responses, and each kind of failure once."""
 
     requests: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -150,7 +150,7 @@ class WireFigures:
     after: tuple[int, int] = (0, 0)
 
     def note(self, operation: str, status: int, seconds: float, request: str, answer: bytes) -> None:
-        """Count one answer."""
+        """Count one response."""
         self.requests += 1
         self.statuses[status] += 1
         self.operations[operation] += 1
@@ -170,7 +170,7 @@ class WireFigures:
 
 
 class WireFuzzer:
-    """Sends requests to one server, one after the other on one connection."""
+    """Sends requests to one server in sequence on one connection."""
 
     def __init__(self, base_url: str, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -181,7 +181,7 @@ class WireFuzzer:
         self.set_up()
 
     def set_up(self) -> None:
-        """Reset the account, and put something of everything into it."""
+        """Reset the account, and add one object of each kind."""
         self.ask("POST", "/_fake/reset", b"{}")
         file = self.ask("POST", "/_fake/files", json.dumps({"content": ROWS}).encode())["id"]
         jobs = [
@@ -207,7 +207,7 @@ class WireFuzzer:
         return json.loads(data)
 
     def step(self) -> None:
-        """Send one request that is nearly right."""
+        """Send one nearly valid request."""
         operation = self.chance.choice((*OPERATIONS, *CONTROL_OPERATIONS))
         target = self.target(operation)
         body, content_type = self.body(operation)
@@ -231,7 +231,7 @@ class WireFuzzer:
             self.set_up()
 
     def target(self, operation: Operation) -> str:
-        """Return a request target: known ids mostly, and now and then a query."""
+        """Return a request target, mostly with existing ids and sometimes with a query."""
         path = operation.path
         for name in operation.path_parameters:
             known = self.known.get(name, [])
@@ -243,7 +243,7 @@ class WireFuzzer:
         return path
 
     def body(self, operation: Operation) -> tuple[bytes, str]:
-        """Return a body with its type."""
+        """Return a body with its content type."""
         if operation.name in FORMS:
             return self.form(FORMS[operation.name])
         if operation.name not in BODIES:
@@ -261,7 +261,7 @@ class WireFuzzer:
         return raw, self.chance.choice((*["application/json"] * 9, "text/plain", "application/json; charset=utf-16"))
 
     def form(self, fields: Mapping[str, Any]) -> tuple[bytes, str]:
-        """Return a form, some of its fields changed, and its type, now and then without the boundary."""
+        """Return a form with some of its fields or its content type changed."""
         texts = {
             name: value if self.chance.random() < 0.8 else str(strange_value(self.chance))
             for name, value in fields.items()
@@ -282,7 +282,7 @@ class WireFuzzer:
 
 
 def used_resources(process: subprocess.Popen[str]) -> tuple[int, int]:
-    """Return a process's open descriptors and resident kB; zeros where there is no /proc."""
+    """Return a process's open descriptors and resident kB, or zeros without /proc."""
     folder = Path(f"/proc/{process.pid}")
     if not folder.exists():
         return 0, 0
@@ -293,7 +293,7 @@ def used_resources(process: subprocess.Popen[str]) -> tuple[int, int]:
 def fuzz_server(
     goes_on: Callable[[WireFigures], bool], seed: int = 0, warm_up: int = 100, life_s: float = LONGEST_S
 ) -> WireFigures:
-    """Send requests to a server of its own while *goes_on*; resources are looked at after *warm_up* requests first."""
+    """Send requests to a new server while *goes_on*; measure its resources after *warm_up* requests."""
     with started("--quiet", "--port", "0", "--pace", "manual", life_s=life_s) as process:
         assert process.stdout
         assert process.stderr

@@ -171,10 +171,10 @@ class Cassette:
         self.check_source(self._options.source or provider_of(request.uri))
 
     def _answer(self, request: RecordedRequest) -> RecordedResponse | None:
-        """Return the recorded response; None if there is none, and the request may be sent.
+        """Return the recorded response; None if nothing matches and the request may be sent.
 
         Raises:
-            CassetteMissError: there is none, and the mode does not allow sending.
+            CassetteMissError: nothing matches, and the mode does not allow sending.
         """
         key = self._key(request)
         with self._lock:
@@ -277,7 +277,7 @@ def session(name: str) -> Path:
     """Return the path of a session, for `use_cassette`.
 
     Raises:
-        CassetteFileError: there is no such session.
+        CassetteFileError: the session does not exist.
     """
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -313,7 +313,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_metadata(path: Path) -> Metadata:
-    """Return the header of a cassette; an empty one if the file has none, or cannot be read."""
+    """Return the header of a cassette; an empty one if it is missing or cannot be read."""
     try:
         return load_metadata(read_text(path) or "", str(path))
     except CassetteFileError:

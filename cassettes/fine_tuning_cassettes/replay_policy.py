@@ -55,7 +55,7 @@ class PollingStuck(NoAnswerLeft):
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """What the policy needs to know of one recorded interaction.
+    """The facts of one recorded interaction that the policy uses.
 
     Args:
         key: equal for requests that match.

@@ -31,7 +31,7 @@ SEGMENT_COST = 10
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What requests are matched by: method, path below the API's base, decoded and sorted query, body as a value.
+    """The parts that match requests: method, path below the API's base, decoded and sorted query, body as a value.
 
     Args:
         original_key: the key before redaction, where redaction has changed the rest.

@@ -34,7 +34,7 @@ _DEPLOYMENT = re.compile(r"^deployments/[^/]+/")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a path addresses: one item of a collection, or the collection itself if the id is empty."""
+    """The target of a path: one item of a collection, or the collection itself if the id is empty."""
 
     collection: str
     id: str = ""

@@ -36,7 +36,7 @@ class Scrub:
         """Return the rules, their patterns compiled.
 
         Raises:
-            ValueError: something in *rules* is no rule.
+            ValueError: something in *rules* is not a rule.
         """
         if isinstance(rules, str) or not isinstance(rules, Iterable):
             raise ValueError(f"scrub must be several patterns or functions, got {rules!r}; write scrub=[{rules!r}]")

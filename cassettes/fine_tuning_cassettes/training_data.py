@@ -240,7 +240,7 @@ Change: TypeAlias = Callable[[str, str], str]  # takes a text and the name of it
 
 
 class Quotations:
-    """What a recording, scrubbed of training data where it is sent as such, still quotes of the training texts."""
+    """Quotations of training texts that remain in a recording after its uploads were scrubbed."""
 
     def __init__(self, texts: Iterable[str], recording: Iterable[Interaction]) -> None:
         data = {text for text in texts if not is_digest(text)}

@@ -18,7 +18,7 @@ from .messages import RecordedRequest, RecordedResponse, decode_request
 
 
 class CassetteBackend(Protocol):
-    """What replays and records in place of vcrpy."""
+    """The interface that replays and records in place of vcrpy."""
 
     def handles(self, url: str) -> bool:
         """Return whether a request to *url* is for the cassette at all."""

@@ -157,7 +157,7 @@ def load_metadata(text: str, name: str) -> Metadata:
     """Parse the header of a cassette without its interactions.
 
     Raises:
-        CassetteFileError: it has none; the message has *name*.
+        CassetteFileError: the header is missing; the message has *name*.
     """
     return _parse_metadata(_load_document(text.partition("\ninteractions:")[0], name), name)
 

@@ -72,7 +72,7 @@ class _ConnectionPool:
 
 
 class _Client:
-    """What both clients share: a provider, and how to reach it."""
+    """The common part of both clients: a provider, and how to reach it."""
 
     _default_sleep: Callable[[float], object]
     _kind_of_http: str
@@ -115,7 +115,7 @@ class _Client:
             clock: Returns seconds, for timeouts of waits.
 
         Raises:
-            ConfigurationError: There is no such provider, the configuration cannot be read, *provider*,
+            ConfigurationError: The provider is unknown, the configuration cannot be read, *provider*,
                 *api_key* or *base_url* is empty, or a header cannot be sent.
             TypeError: *http_client* is not one, or async where a blocking one is needed, or the reverse.
             ValueError: *timeout* is not positive and finite, or *max_retries* is below 0.

@@ -197,7 +197,7 @@ def resolve_config(
     """Look up every setting of a provider, or of the default one.
 
     Raises:
-        ConfigurationError: There is no address, no key, or one that cannot be right.
+        ConfigurationError: The address or the key is missing or invalid.
     """
     profile = provider or find_profile(default_provider())
     values = _find_settings(profile, arguments)

@@ -39,7 +39,7 @@ class FineTuningError(Exception):
 
 
 class ConfigurationError(FineTuningError):
-    """There is no usable address or key, or a setting is wrong."""
+    """No usable address or key is configured, or a setting is wrong."""
 
 
 class UnsupportedOperationError(FineTuningError):
@@ -113,7 +113,7 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such job, file or model, or this key may not see it."""
+    """404: the job, file or model does not exist, or this key may not see it."""
 
 
 class ConflictError(APIStatusError):

@@ -286,7 +286,7 @@ def check_response(outcome: RawResponse | Failure) -> RawResponse:
     """Return a successful response.
 
     Raises:
-        APIConnectionError: There is no response.
+        APIConnectionError: No response was received.
         APIStatusError: The service refused.
     """
     if isinstance(outcome, Failure):

@@ -185,7 +185,7 @@ def upload_file(
             many there are, or None if that cannot be known. Starts anew from 0 if the upload does.
 
     Raises:
-        TypeError: *file* is nothing of the kind, such as a file open for text, or *on_progress* is async; or OSError.
+        TypeError: *file* is not supported, such as a file open for text, or *on_progress* is async; or OSError.
     """
     form = {"purpose": require_name("purpose", purpose)}
     request = Request("POST", FILES, "files", form=form, file=make_file_part(file, filename, on_progress))

@@ -46,7 +46,7 @@ class TrainingFileProblem:
         message: The service's text; the service stops at the first problem.
         code: The ``error.code`` of the failed job; None at upload.
         line: In which line, counted from 1; None for what is wrong with the file as a whole.
-        path: Where in the row of that line, for instance ``messages[1]``; None where it is no one place.
+        path: Where in the row of that line, for instance ``messages[1]``; None if it is not a single place.
     """
 
     stage: Stage
@@ -64,7 +64,7 @@ class TrainingFileProblem:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFileReport:
-    """What a training file holds, what is wrong with it, and what training with it would be; from a check.
+    """The result of checking a training file: its contents, its problems, and the training it would give.
 
     `str()` of it is a text for a person.
 

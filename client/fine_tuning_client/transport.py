@@ -156,7 +156,7 @@ class ProgressReader:
     """A file that reports how much of it was sent.
 
     The HTTP client reads the next chunk once it has handed on the one before, so what it has read by then was sent.
-    There is no ``fileno``: the system reports 0 as the size of a pipe.
+    It has no ``fileno``: the system reports 0 as the size of a pipe.
     """
 
     def __init__(self, source: BinaryIO, on_progress: OnProgress | None) -> None:
@@ -220,7 +220,7 @@ def _tls() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class EffectContext:
-    """What the commands of one operation are carried out with."""
+    """The settings with which the effects of one operation are performed."""
 
     config: ResolvedConfig
     http: HttpClient

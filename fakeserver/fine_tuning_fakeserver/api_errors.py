@@ -209,7 +209,7 @@ def missing_part(name: str) -> ApiError:
     )
 )
 def unexpected_parts(names: Sequence[str]) -> ApiError:
-    """Return 400 for an upload with fields that there are not."""
+    """Return 400 for an upload with unknown fields."""
     shown = ", ".join(map(repr, names))
     verb = "was" if len(names) == 1 else "were"
     return ApiError(400, f"Additional properties are not allowed ({shown} {verb} unexpected)")
@@ -291,7 +291,7 @@ def internal(reason: str) -> ApiError:
 
 @backed(inferred("what the service says of a full disk of its own is not imitated"))
 def no_resources(status: int, reason: str) -> ApiError:
-    """Return 507 or 503 where this machine has no room, descriptors or memory left. The text says so."""
+    """Return 507 or 503 if this machine lacks disk space, descriptors or memory. The text says so."""
     text = f"fake-fine-tuning cannot take the request, the account is unchanged: {reason}"
     return ApiError(status, text, type="server_error")
 

@@ -166,7 +166,7 @@ class Settings:
         """Return these settings with *changes*; a plan may be a mapping of its fields.
 
         Raises:
-            FakeUsageError: there is no such setting, or its value does not fit.
+            FakeUsageError: a setting is unknown, or its value does not fit.
         """
         check_names("setting", changes, FIELDS)
         return replace(self, **changes)

@@ -144,7 +144,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the fake saw to the report of a failed test, and what there is to tell of its cassette."""
+    """Add what the fake saw to the report of a failed test, and notes about its cassette."""
     report = yield
     _shorten_summary_line(report)
     if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
@@ -190,7 +190,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write the findings, and what there is to tell of cassettes."""
+    """Write the findings and the summary of cassettes."""
     from .summary import write_summary
 
     write_summary(terminalreporter)
@@ -217,7 +217,7 @@ def fake_fine_tuning_server(_fine_tuning_server: SessionServer) -> FakeFineTunin
 
 @pytest.fixture
 def fake_fine_tuning_plan() -> Plan | PlanFields | None:
-    """Return the plan of tests whose mark has none: override it in a module or conftest. None: the default plan."""
+    """Return the plan of tests without a plan in their mark, or None for the default; override it as needed."""
     return None
 
 

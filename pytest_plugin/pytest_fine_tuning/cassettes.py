@@ -88,7 +88,7 @@ def _scrub_rules(item: pytest.Item) -> list[ScrubRule]:
     """Return the rules of the ini key and of all marks: a closer mark adds to those farther away.
 
     Raises:
-        ValueError: something is no rule.
+        ValueError: something is not a rule.
     """
     rules: list[ScrubRule] = []
     for line in item.config.getini("fine_tuning_scrub"):

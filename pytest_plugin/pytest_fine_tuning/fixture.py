@@ -109,7 +109,7 @@ def fake_for_test(
         server: the session's server.
         plan: the value of the fixture `fake_fine_tuning_plan`.
         in_process: whether requests of this package's client bypass the socket; not if they are recorded.
-        start: when the account begins, unless the test's options say so.
+        start: when the account begins, unless the test's options set it.
     """
     try:
         options = fixture_options(item, plan)

@@ -36,7 +36,7 @@ COLLECTED = pytest.StashKey[list[pytest.Item]]()
 
 
 class CassetteReport(TypedDict):
-    """What a test has to report about cassettes, a line for each file."""
+    """A test's notes about cassettes, a line for each file."""
 
     recorded: list[str]
     orphans: list[str]

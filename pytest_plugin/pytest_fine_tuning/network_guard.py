@@ -74,7 +74,7 @@ class NetworkGuard:
 
     @property
     def in_forked_child(self) -> bool:
-        """Whether this process was forked off; its account is a copy that no assertion sees."""
+        """Whether this process is a forked child, whose account is a copy that no assertion sees."""
         return os.getpid() != self._process
 
     def covers(self, url: Any) -> bool:
@@ -171,7 +171,7 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None,
 
 
 def remove_guard() -> None:
-    """Restore the original functions once no guard is active, those that nobody else patched meanwhile.
+    """Restore the original functions once no guard is active, unless other code patched them meanwhile.
 
     What stays patched calls our replacement, which guards nothing any more; a later call restores it.
     """

@@ -1,4 +1,4 @@
-"""The bundled sessions: listed, labelled as the fake's, reproducible, and replayed by any client."""
+"""The packaged sessions are listed, labelled as recorded from the fake, reproducible, and replayed by any client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 
 def test_all_sessions_are_listed_with_a_line_each() -> None:
-    """The names are those of the script's functions, the lines their docstrings."""
+    """`sessions()` lists the session functions of the recording script with their docstrings."""
     assert sessions() == {
         each.play.__name__: each.play.__doc__
         for each in sorted(record_sessions.SESSIONS, key=lambda each: each.play.__name__)
@@ -33,14 +33,14 @@ def test_all_sessions_are_listed_with_a_line_each() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_session_says_that_it_is_not_openais(name: str) -> None:
-    """The header of each names the fake, and says what it is not."""
+    """The header of each session names the fake, and says that it is not OpenAI."""
     assert load_metadata(session(name).read_text(), name).recorded_from == record_sessions.FROM
     assert "not OpenAI" in record_sessions.FROM
 
 
 @pytest.mark.parametrize("recorded_session", record_sessions.SESSIONS, ids=NAMES)
 def test_each_session_replays_to_the_client_that_recorded_it(recorded_session: Any) -> None:
-    """Playing a session again asks for all that is in it, and for nothing else, at another host."""
+    """Playing a session again, at another host, requests exactly what was recorded."""
     with use_cassette(session(recorded_session.play.__name__), on_unplayed="fail"):
         recorded_session.play(
             FineTuningClient(api_key="sk-other", base_url=URL, sleep=lambda seconds: None, max_retries=0)
@@ -48,12 +48,12 @@ def test_each_session_replays_to_the_client_that_recorded_it(recorded_session: A
 
 
 def upload_training_file(client: openai.OpenAI) -> str:
-    """Upload the bundled training file by its name; return its id."""
+    """Upload the packaged training file by its name; return its id."""
     return client.files.create(file=training_file(), purpose="fine-tune").id
 
 
 def wait_for_job(client: openai.OpenAI) -> Any:
-    """Create a job on it and poll until it is finished."""
+    """Create a job and poll until it is finished."""
     job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=upload_training_file(client))
     while job.status not in FINISHED:
         job = client.fine_tuning.jobs.retrieve(job.id)
@@ -61,7 +61,7 @@ def wait_for_job(client: openai.OpenAI) -> Any:
 
 
 def status_of_refusal(kind: type[openai.APIStatusError], call: Callable[[], object]) -> int:
-    """Return the status that a call is refused with."""
+    """Return the status with which a call is refused."""
     with pytest.raises(kind) as caught:
         call()
     return caught.value.status_code
@@ -69,14 +69,14 @@ def status_of_refusal(kind: type[openai.APIStatusError], call: Callable[[], obje
 
 @pytest.fixture
 def client() -> Any:
-    """The official SDK, with retries that take no time."""
+    """The official SDK, with retries that do not sleep."""
     with openai.OpenAI(base_url=URL, api_key="sk-any", max_retries=2) as made:
         made._sleep_for_retry = lambda **options: None  # type: ignore[method-assign]  # nobody waits in a test
         yield made
 
 
 def test_the_official_sdk_plays_success(client: openai.OpenAI) -> None:
-    """With the training file that is shipped the SDK gets to a model, and to results that are numbers."""
+    """With the packaged training file the SDK gets a fine-tuned model and a result file."""
     with use_cassette(session("success")):
         job = wait_for_job(client)
         assert job.fine_tuned_model.startswith("ft:gpt-4o-mini-2024-07-18:")
@@ -86,13 +86,13 @@ def test_the_official_sdk_plays_success(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("failure", "failed"), ("rate_limited", "succeeded")])
 def test_the_official_sdk_plays_a_job_to_its_end(client: openai.OpenAI, name: str, status: str) -> None:
-    """A failed job fails, and one that is rate limited at first succeeds after a retry."""
+    """The SDK sees a recorded failure, and a success after a recorded rate limit."""
     with use_cassette(session(name)):
         assert wait_for_job(client).status == status
 
 
 def test_the_official_sdk_plays_cancel_without_looking(client: openai.OpenAI) -> None:
-    """Whoever cancels without having looked sees the job cancelled, and not running."""
+    """A cancel without a poll before it is followed by a cancelled job, not a running one."""
     with use_cassette(session("cancel")):
         job = client.fine_tuning.jobs.create(model=record_sessions.MODEL, training_file=upload_training_file(client))
         client.fine_tuning.jobs.cancel(job.id)
@@ -100,7 +100,7 @@ def test_the_official_sdk_plays_cancel_without_looking(client: openai.OpenAI) ->
 
 
 def test_the_official_sdk_plays_every_refusal(client: openai.OpenAI) -> None:
-    """Each recorded error is the SDK's error of that status, also when it tries again more often than was recorded."""
+    """Each recorded error is raised as the SDK's error of that status, even with more retries than were recorded."""
     jobs = client.fine_tuning.jobs
     calls: dict[str, tuple[type[openai.APIStatusError], Callable[[], object]]] = {
         "error_400": (
@@ -119,13 +119,13 @@ def test_the_official_sdk_plays_every_refusal(client: openai.OpenAI) -> None:
 
 
 def test_a_session_that_is_not_there_is_refused() -> None:
-    """The error lists the sessions that there are."""
+    """An unknown session is refused with a list of the known ones."""
     with pytest.raises(CassetteFileError, match=r"unknown session 'sucess'; expected one of: cancel, dpo, .*, success"):
         session("sucess")
 
 
 def test_recorded_anew_they_are_the_same(tmp_path: Path) -> None:
-    """The script that records the sessions gives the bytes that are shipped."""
+    """Recording the sessions again gives the same bytes as the packaged ones."""
     record_sessions.record(tmp_path)
     shipped = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
     recorded = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -134,6 +134,6 @@ def test_recorded_anew_they_are_the_same(tmp_path: Path) -> None:
 
 
 def test_the_fake_is_verified_against_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """`fake-fine-tuning verify` finds no exchange in the library that the fake answers otherwise."""
+    """`fake-fine-tuning verify` finds no difference between the packaged sessions and the fake."""
     assert main(["verify", str(FOLDER)]) == 0
     assert ", 0 same shape, 0 differ, " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Cassettes between clients: what one has recorded over a socket, all others replay without one."""
+"""A cassette recorded by any client is replayed by every other one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[FakeFineTuning, str]]:
-    """A fake on a socket."""
+    """A fake served on a socket."""
     fake = FakeFineTuning(seed=1, start=1_700_000_000)
     with fake.serving() as url:
         yield fake, url
@@ -42,7 +42,7 @@ def served() -> Iterator[tuple[FakeFineTuning, str]]:
 
 @pytest.fixture(scope="module")
 def recordings(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A cassette by each client."""
+    """A cassette recorded by each client."""
     fake, url = served
     folder = tmp_path_factory.mktemp("recordings")
     for name, call in CALLERS.items():
@@ -58,14 +58,14 @@ def recordings(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.Temp
 def test_each_client_replays_what_any_other_has_recorded(
     recordings: dict[str, Path], recorder: str, player: str
 ) -> None:
-    """A recording of one client answers every request of another, to another host and base path."""
+    """A recording of one client answers every request of another, at another host and base path."""
     with use_cassette(recordings[recorder], on_unplayed="fail") as cassette:
         assert CALLERS[player](ELSEWHERE) == STATUSES
     assert cassette.play_count == 5
 
 
 def run_openai_2(path: Path, mode: str, url: str) -> Any:
-    """Return what openai 2 sees, in a process of its own."""
+    """Run openai 2 in a process of its own; return the statuses it sees."""
     try:
         folder = installed()
     except UnreachableError as error:
@@ -86,13 +86,13 @@ def run_openai_2(path: Path, mode: str, url: str) -> Any:
 
 
 def test_openai_2_replays_what_openai_3_has_recorded(recordings: dict[str, Path]) -> None:
-    """The SDK on httpx is answered from a cassette of the SDK on httpx2."""
+    """A cassette recorded by the SDK on httpx2 is replayed by the SDK on httpx."""
     result = run_openai_2(recordings["openai"], "none", ELSEWHERE)
     assert result == {"version": VERSION, "seen": STATUSES, "play_count": 5}
 
 
 def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
-    """The SDK on httpx2 is answered from a cassette of the SDK on httpx."""
+    """A cassette recorded by the SDK on httpx is replayed by the SDK on httpx2."""
     fake, url = served
     fake.reset()
     run_openai_2(tmp_path / "two.yaml", "once", url)
@@ -103,7 +103,7 @@ def test_openai_3_replays_what_openai_2_has_recorded(served: tuple[FakeFineTunin
 
 @pytest.fixture(scope="module")
 def four_polls(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A cassette with four reads of a job, each with another status; and the id of the job."""
+    """A cassette with four polls of a job, each with another status; and the job's id."""
     fake, url = served
     fake.reset(pace="manual")
     job = str(fake.add_job(fake.add_file(ROWS)["id"], status="validating_files")["id"])
@@ -119,14 +119,14 @@ def four_polls(served: tuple[FakeFineTuning, str], tmp_path_factory: pytest.Temp
 @pytest.mark.parametrize("polls", [1, 4, 9])
 @pytest.mark.parametrize("client", ["openai", "ours"])
 def test_fewer_or_more_looks_than_recorded_replay(four_polls: tuple[Path, str], client: str, polls: int) -> None:
-    """Of four recorded polls, one read gets the first; nine get all four, and the last again."""
+    """Of four recorded polls, one read gets the first; nine reads get all four, and the last one repeatedly."""
     path, job = four_polls
     with use_cassette(path):
         assert [poll(client, job) for _ in range(polls)] == (FOUR + ["succeeded"] * 5)[:polls]
 
 
 def poll(client: str, job: str) -> str:
-    """Return the status of a job, read by a client of its own."""
+    """Return the status of a job, read by a new client."""
     if client == "ours":
         return str(FineTuningClient(base_url=ELSEWHERE, api_key=KEY).retrieve_job(job).status)
     with openai.OpenAI(base_url=ELSEWHERE, api_key=KEY) as sdk:
@@ -144,7 +144,7 @@ def test_a_client_that_waits_for_the_end_comes_to_it(four_polls: tuple[Path, str
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_tasks_that_look_at_once_share_the_recording(four_polls: tuple[Path, str], library: Any) -> None:
-    """Of eight concurrent polls each gets a recorded status, together all four, and the last at the end."""
+    """Eight concurrent polls of four recorded ones get each status once, and the last one for the rest."""
     path, job = four_polls
 
     async def poll_often() -> list[str]:
@@ -160,7 +160,7 @@ def test_tasks_that_look_at_once_share_the_recording(four_polls: tuple[Path, str
 
 
 def test_the_async_sdk_records_and_replays(served: tuple[FakeFineTuning, str], tmp_path: Path) -> None:
-    """What `AsyncOpenAI` has recorded, it replays."""
+    """`AsyncOpenAI` replays what it has recorded."""
     fake, url = served
     fake.reset()
 

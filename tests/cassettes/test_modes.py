@@ -1,4 +1,4 @@
-"""Modes, misses, age and what is left over, as code that uses a cassette meets them."""
+"""Modes, misses, expiry and unplayed recordings, as code that uses a cassette meets them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ DAY = 86400
 
 
 class Service:
-    """Something that answers, and counts."""
+    """A service that numbers its responses and records the requests."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
 
     def send(self, path: str, method: str = "GET", **options: Any) -> Any:
-        """A request to this service; its number in the answer."""
+        """Send a request to this service; return its JSON response, which has a number."""
         with httpx.Client(transport=httpx.MockTransport(self._answer)) as client:
             return client.request(method, URL + path, **options).json()
 
@@ -56,7 +56,7 @@ class Service:
 
 @pytest.fixture
 def service() -> Service:
-    """A service."""
+    """A service that counts its requests."""
     return Service()
 
 
@@ -70,12 +70,12 @@ def path(tmp_path: Path, service: Service) -> Path:
 
 
 def bodies_by_uri(path: Path) -> dict[str, str]:
-    """What a cassette has for an answer, by the address asked."""
+    """The recorded response bodies by URL."""
     return {each.request.uri: each.response.body.decode() for each in load(path.read_text(), str(path)).interactions}
 
 
 def test_none_replays_and_sends_nothing(path: Path, service: Service) -> None:
-    """In mode "none" answers come from the file, and the service is not asked."""
+    """In mode "none" responses come from the file, and nothing is sent to the service."""
     with use_cassette(path) as cassette:
         assert service.send("/models/m") == {"number": 1}
     assert service.requests == ["GET /v1/models/m", "GET /v1/models/n"]
@@ -83,7 +83,7 @@ def test_none_replays_and_sends_nothing(path: Path, service: Service) -> None:
 
 
 def test_once_replays_what_is_there(path: Path, service: Service) -> None:
-    """In mode "once" a file that is there is not added to: what is missing is refused."""
+    """In mode "once" an existing file is only replayed, and a request it lacks is refused."""
     before = path.read_bytes()
     with use_cassette(path, "once"):
         assert service.send("/models/m") == {"number": 1}
@@ -94,7 +94,7 @@ def test_once_replays_what_is_there(path: Path, service: Service) -> None:
 
 
 def test_new_episodes_sends_what_is_missing(path: Path, service: Service) -> None:
-    """In mode "new_episodes" the old is replayed, the new is recorded, and both are in the file."""
+    """In mode "new_episodes" recorded requests are replayed, and new ones are sent and added to the file."""
     with use_cassette(path, "new_episodes") as cassette:
         assert service.send("/models/m") == {"number": 1}
         assert cassette.replaying
@@ -107,14 +107,14 @@ def test_new_episodes_sends_what_is_missing(path: Path, service: Service) -> Non
 
 
 def test_all_replaces_what_is_asked_again(path: Path, service: Service) -> None:
-    """In mode "all" everything is sent; what was not requested again stays."""
+    """In mode "all" every request is sent; recordings that were not requested again stay."""
     with use_cassette(path, "all"):
         assert service.send("/models/m") == {"number": 3}
     assert bodies_by_uri(path) == {f"{URL}/models/n": '{"number":2}', f"{URL}/models/m": '{"number":3}'}
 
 
 def test_all_lets_go_of_what_was_made_before(tmp_path: Path) -> None:
-    """However often a job is recorded in mode "all", the cassette has one job, its file, and the newest date."""
+    """Recording a job repeatedly in mode "all" leaves one job and one file in the cassette, with the newest date."""
 
     def session(run: int) -> None:
         def respond(request: httpx.Request) -> httpx.Response:
@@ -139,7 +139,7 @@ def test_all_lets_go_of_what_was_made_before(tmp_path: Path) -> None:
 
 
 def test_rewrite_begins_anew(path: Path, service: Service) -> None:
-    """In mode "rewrite" nothing of the old file stays."""
+    """Mode "rewrite" discards the old recordings."""
     with use_cassette(path, "rewrite") as cassette:
         assert cassette.header is None
         service.send("/models/m")
@@ -148,7 +148,7 @@ def test_rewrite_begins_anew(path: Path, service: Service) -> None:
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
 def test_a_block_that_raises_leaves_the_file(path: Path, service: Service, mode: Any) -> None:
-    """Whatever the mode, an error in the block leaves the file as it was."""
+    """An exception inside the block leaves the file unchanged, whatever the mode."""
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError), use_cassette(path, mode):
         fail_after(lambda: service.send("/models/m"))
@@ -157,14 +157,14 @@ def test_a_block_that_raises_leaves_the_file(path: Path, service: Service, mode:
 
 
 def fail_after(call: Callable[[], object]) -> None:
-    """Make a call, and then an error."""
+    """Make a call, and then raise an error."""
     call()
     raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
 def test_nothing_is_written_where_nothing_was_asked(tmp_path: Path, mode: Any) -> None:
-    """A block without requests makes no file, and says so where it was there to record."""
+    """A block without requests writes no file, and warns if its mode was to record."""
     expected = (
         pytest.warns(CassetteWarning, match="nothing was recorded") if mode in ("once", "rewrite") else nullcontext()
     )
@@ -174,7 +174,7 @@ def test_nothing_is_written_where_nothing_was_asked(tmp_path: Path, mode: Any) -
 
 
 def test_a_miss_tells_the_nearest_and_how_to_record(path: Path, service: Service) -> None:
-    """The error names the request, the file, the nearest recording, what differs and what to do."""
+    """The error of a miss names the request, the file, the nearest recording, the differences and the remedy."""
     with pytest.raises(CassetteMissError) as caught, use_cassette(path):
         service.send("/models/m?limit=2")
     assert str(caught.value).splitlines() == [
@@ -186,41 +186,41 @@ def test_a_miss_tells_the_nearest_and_how_to_record(path: Path, service: Service
 
 
 def test_a_miss_that_a_client_swallows_is_raised_at_the_end(path: Path, service: Service) -> None:
-    """Code that takes any error for a broken connection does not hide a miss; the same miss is reported once."""
+    """A miss that the code under test swallows is raised at the end of the block, once."""
     with pytest.raises(CassetteMissError, match=r"^GET /models/x"), use_cassette(path):
         ignore_misses(service, "/models/x", "/models/x")
 
 
 def test_several_misses_are_told_together(path: Path, service: Service) -> None:
-    """Of two requests that were refused, both are named at the end."""
+    """Two missed requests are both named in the error at the end of the block."""
     both = pytest.raises(CassetteMissError, match=r"(?s)2 requests were not in the cassette.*models/x.*models/y")
     with both, use_cassette(path):
         ignore_misses(service, "/models/x", "/models/y")
 
 
 def ignore_misses(service: Service, *paths: str) -> None:
-    """Ask for what is not there, and take no notice."""
+    """Send requests and ignore the misses."""
     for each in paths:
         with suppress(CassetteMissError):
             service.send(each)
 
 
 def test_an_error_that_follows_from_a_miss_has_it_as_a_note(path: Path, service: Service) -> None:
-    """Where code under test fails otherwise after a miss, what it raises tells the miss, too."""
+    """An exception that the code under test raises after a miss has the miss as a note."""
     with pytest.raises(ZeroDivisionError) as caught, use_cassette(path):
         fail_after(lambda: ignore_misses(service, "/models/x"))
     assert caught.value.__notes__[0].startswith("GET /models/x cannot be answered")
 
 
 def test_the_sdk_lets_a_miss_through(path: Path) -> None:
-    """openai 3 does not take a miss for a broken connection, and does not try again."""
+    """The openai SDK raises a miss unchanged and does not retry it."""
     client = openai.OpenAI(base_url=URL, api_key="sk-any")
     with client, pytest.raises(CassetteMissError, match=r"^GET /models/x"), use_cassette(path):
         client.models.retrieve("x")
 
 
 def test_a_wait_for_ever_ends(tmp_path: Path) -> None:
-    """A job that was never recorded as over is an error after `patience` looks."""
+    """After `patience` polls of a job that was never recorded as finished, CassetteStuckError is raised."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"object": "fine_tuning.job", "id": "a", "status": "running"})
@@ -239,7 +239,7 @@ def test_a_wait_for_ever_ends(tmp_path: Path) -> None:
 
 
 def test_other_requests_pass_by(path: Path) -> None:
-    """What is not for the API goes where it was sent, and is not recorded."""
+    """A request that is not for the API is sent and not recorded."""
 
     def respond(request: Any) -> httpx2.Response:
         return httpx2.Response(200, text="elsewhere")
@@ -254,19 +254,19 @@ def test_other_requests_pass_by(path: Path) -> None:
 
 
 def test_hosts_narrow_what_is_replayed(path: Path, service: Service) -> None:
-    """With hosts given, the API at another host is somebody else's."""
+    """With `hosts` given, requests to other hosts are not replayed."""
     with use_cassette(path, hosts=["localhost"]):
         assert service.send("/models/m") == {"number": 3}
 
 
 def test_the_standard_library_is_answered(path: Path) -> None:
-    """urllib gets the recorded answer, as every library does that vcrpy patches."""
+    """urllib gets the recorded response, as other libraries patched by vcrpy do."""
     with use_cassette(path), urllib.request.urlopen(f"{URL}/models/m") as answer:
         assert answer.read() == b'{"number":1}'
 
 
 def test_threads_share_a_write(tmp_path: Path, service: Service) -> None:
-    """Of eight threads that repeat one recorded write, one is answered, and seven are refused."""
+    """Of eight threads that repeat one recorded write, one gets the response and seven are refused."""
     with use_cassette(tmp_path / "c.yaml", "once"):
         service.send("/fine_tuning/jobs", "POST", json={})
     found: list[object] = []
@@ -286,7 +286,7 @@ def test_threads_share_a_write(tmp_path: Path, service: Service) -> None:
 
 
 def run(work: Callable[[], None], times: int) -> None:
-    """Do it in so many threads at once."""
+    """Run a function in several threads at once."""
     threads = [threading.Thread(target=work) for _ in range(times)]
     for thread in threads:
         thread.start()
@@ -296,7 +296,7 @@ def run(work: Callable[[], None], times: int) -> None:
 
 @pytest.mark.parametrize("max_age", [30 * DAY, "30d", "720h", timedelta(days=30)])
 def test_an_old_recording_is_refused(path: Path, max_age: Any) -> None:
-    """On its thirtieth day a recording replays; a second later it is refused, with its age."""
+    """A recording is replayed up to `max_age`, and refused a second later with its age."""
     with use_cassette(path, max_age=max_age, clock=lambda: AT + 30 * DAY):
         pass
     with pytest.raises(
@@ -306,14 +306,14 @@ def test_an_old_recording_is_refused(path: Path, max_age: Any) -> None:
 
 
 def test_an_old_recording_can_be_warned_of(path: Path, service: Service) -> None:
-    """With on_expiry="warn" it is replayed all the same."""
+    """With on_expiry="warn" an expired recording is replayed with a warning."""
     late = use_cassette(path, max_age="10s", on_expiry="warn", clock=lambda: AT + 11)
     with pytest.warns(CassetteWarning, match="recorded 11 s ago, and may be 10 s old"), late:
         assert service.send("/models/m") == {"number": 1}
 
 
 def test_an_old_recording_can_be_recorded_anew(path: Path, service: Service) -> None:
-    """With on_expiry="rerecord" the file is as new as now, and has what was asked now."""
+    """With on_expiry="rerecord" an expired file is replaced by a new recording."""
     with use_cassette(path, "once", max_age="10s", on_expiry="rerecord", clock=lambda: AT + 11) as cassette:
         assert service.send("/models/m") == {"number": 3}
     assert cassette.header
@@ -322,20 +322,20 @@ def test_an_old_recording_can_be_recorded_anew(path: Path, service: Service) -> 
 
 
 def test_a_mode_that_never_sends_never_records_anew(path: Path) -> None:
-    """In mode "none" a recording that is too old is refused, also where it might be recorded anew otherwise."""
+    """In mode "none" an expired recording is refused, even with on_expiry="rerecord"."""
     with pytest.raises(CassetteExpiredError, match="may be 10 s old"):
         use_cassette(path, max_age="10s", on_expiry="rerecord", clock=lambda: AT + 11).__enter__()
 
 
 def test_a_recording_that_does_not_tell_its_age_is_refused(path: Path) -> None:
-    """Where nobody knows how old it is, it may be too old."""
+    """A recording with an unreadable date is refused if `max_age` is set."""
     path.write_text(path.read_text().replace("'2025-10-09T08:53:20Z'", "yesterday"))
     with pytest.raises(CassetteExpiredError, match=r"recorded_at must be a time, .* got 'yesterday'"):
         use_cassette(path, max_age="1d").__enter__()
 
 
 def test_what_nobody_asked_for_can_be_an_error(path: Path, service: Service) -> None:
-    """on_unplayed decides whether a recording that was not needed is nothing, a warning or an error."""
+    """`on_unplayed` decides whether unplayed recordings are ignored, warned about or an error."""
     with use_cassette(path) as cassette:
         service.send("/models/m")
     assert cassette.unused == ["#2 GET /models/n (200)"]
@@ -349,7 +349,7 @@ def test_what_nobody_asked_for_can_be_an_error(path: Path, service: Service) -> 
 
 
 def test_what_nobody_asked_for_stops_the_writing(path: Path, service: Service) -> None:
-    """With on_unplayed="fail" a recording that was not needed is an error before anything new is written."""
+    """With on_unplayed="fail" an unplayed recording is an error before anything is written."""
     before = path.read_bytes()
     with pytest.raises(CassetteUnusedError), use_cassette(path, "new_episodes", on_unplayed="fail"):
         service.send("/models/new")
@@ -357,7 +357,7 @@ def test_what_nobody_asked_for_stops_the_writing(path: Path, service: Service) -
 
 
 def test_a_miss_names_the_test_that_recorded(tmp_path: Path, service: Service) -> None:
-    """A cassette that is another test's says whose it is, in its header and where it does not fit."""
+    """The header and the error of a miss name the test that recorded the cassette."""
     with use_cassette(tmp_path / "c.yaml", "once", test="test_a.py::test_b") as cassette:
         service.send("/models/m")
     assert cassette.header
@@ -368,7 +368,7 @@ def test_a_miss_names_the_test_that_recorded(tmp_path: Path, service: Service) -
 
 
 def test_a_miss_in_a_session_of_the_package_says_what_it_has(service: Service) -> None:
-    """Sessions that come with the package are only read: a miss tells what they are of, not how to replace them."""
+    """A miss in a packaged session says what the session contains, and not how to record it."""
     missed = pytest.raises(CassetteMissError, match=r"is only read\. It has: A job is cancelled")
     with missed as caught, use_cassette(fine_tuning_cassettes.session("cancel")):
         service.send("/models/n")
@@ -376,7 +376,7 @@ def test_a_miss_in_a_session_of_the_package_says_what_it_has(service: Service) -
 
 
 def test_the_header_tells_where_it_comes_from(path: Path) -> None:
-    """A cassette says when, from where, by whom and how it was recorded."""
+    """The header has the time, origin, client and mode of the recording."""
     with use_cassette(path) as cassette:
         head = cassette.header
     agent = f"python-httpx/{httpx.__version__}"
@@ -391,7 +391,7 @@ def test_the_header_tells_where_it_comes_from(path: Path) -> None:
     ],
 )
 def test_the_header_gives_no_resource_away(tmp_path: Path, url: str, expected: str) -> None:
-    """Of Azure the name of the resource is left out, and of this machine the port."""
+    """The header contains neither the name of an Azure resource nor a local port."""
     client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, json={})))
     with client, use_cassette(tmp_path / "c.yaml", "once") as cassette:
         client.get(f"{url}/models")
@@ -400,7 +400,7 @@ def test_the_header_gives_no_resource_away(tmp_path: Path, url: str, expected: s
 
 
 def test_a_missing_cassette_says_how_to_record_it(tmp_path: Path) -> None:
-    """Mode "none" without a file is an error on entering."""
+    """Mode "none" without a file is an error on entering the block."""
     with pytest.raises(CassetteFileError, match=r"there is no such cassette: mode='once' records it"):
         use_cassette(tmp_path / "none.yaml").__enter__()
 
@@ -422,13 +422,13 @@ def test_a_missing_cassette_says_how_to_record_it(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], why: str) -> None:
-    """A wrong argument is refused at once, with what would be right."""
+    """An invalid argument is refused at once with the valid values."""
     with pytest.raises(ValueError, match=why):
         use_cassette("c.yaml", **arguments)
 
 
 def test_a_block_is_entered_once(path: Path) -> None:
-    """The same object is not used for two blocks."""
+    """A cassette object cannot be entered twice."""
     used = use_cassette(path)
     with used:
         pass
@@ -437,14 +437,14 @@ def test_a_block_is_entered_once(path: Path) -> None:
 
 
 def test_after_the_block_nothing_is_patched(path: Path, service: Service) -> None:
-    """What is asked after the block goes to the service."""
+    """After the block requests go to the service again."""
     with use_cassette(path):
         assert service.send("/models/m") == {"number": 1}
     assert service.send("/models/m") == {"number": 3}
 
 
 def test_a_secret_that_is_left_stops_the_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If scrubbing should ever miss a key that was sent, the last search before writing finds it."""
+    """A secret that redaction has missed is found by the last search, and nothing is written."""
     monkeypatch.setattr(SecretMap, "redact", lambda self, text: text)
     asked = load(path.read_text(), "c").interactions[0]
     leaky = type(asked)(
@@ -456,6 +456,6 @@ def test_a_secret_that_is_left_stops_the_writing(path: Path, monkeypatch: pytest
 
 
 def test_the_public_names() -> None:
-    """What the package promises is what it exports, and nothing else."""
+    """`__all__` is sorted, and `Cassette.replaying` is a property."""
     assert fine_tuning_cassettes.__all__ == sorted(fine_tuning_cassettes.__all__)
     assert isinstance(Cassette.replaying, property)

@@ -1,4 +1,4 @@
-"""Training data that is quoted: in no request, response or stream that is written."""
+"""Quoted training data is in no written request, response or stream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPLOAD = {"file": ("train.jsonl", ROW.encode())}
     ],
 )
 def test_rows_that_requests_quote_are_not_written_and_match(tmp_path: Path, body: dict[str, Any]) -> None:
-    """A row in metadata or in a grader's text is in no byte of the cassette, and the request is found again."""
+    """A row quoted in metadata or in a grader is not written, and the request still matches."""
     service = JsonService({"/files": {"object": "file", "id": "file-1"}})
 
     def session() -> None:
@@ -48,7 +48,7 @@ def test_rows_that_requests_quote_are_not_written_and_match(tmp_path: Path, body
     ],
 )
 def test_rows_of_an_upload_that_was_played_are_taken_out_of_new_answers(tmp_path: Path, answer: object) -> None:
-    """What a new answer quotes of a file that was played is not written, whatever member it is quoted in."""
+    """A new response that quotes an upload that was replayed is written without the quotation."""
     service = JsonService({"/files": {"object": "file", "id": "file-1"}, "/events": answer})
     with use_cassette(tmp_path / "c.yaml", "once"):
         service.post("/files", files=UPLOAD)
@@ -62,7 +62,7 @@ def test_rows_of_an_upload_that_was_played_are_taken_out_of_new_answers(tmp_path
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/completions"])
 def test_rows_that_a_stream_quotes_in_pieces_are_taken_out(tmp_path: Path, path: str) -> None:
-    """A row that comes word by word is not written, and the rest of the stream is replayed as it was."""
+    """A row that a stream quotes word by word is not written, and the rest of the stream is replayed unchanged."""
 
     def piece(word: str) -> dict[str, Any]:
         return {"delta": {"content": word}} if path.startswith("/chat") else {"text": word}
@@ -97,7 +97,7 @@ def test_rows_that_a_stream_quotes_in_pieces_are_taken_out(tmp_path: Path, path:
     st.text(max_size=20),
 )
 def test_a_quotation_of_training_data_is_found_wherever_it_stands(row: str, before: str, after: str) -> None:
-    """Sixteen characters of a row in a row are taken out of what is answered, whatever stands around them."""
+    """A quoted row is removed from a response, whatever text surrounds it."""
     quoting = Interaction(
         RecordedRequest("GET", f"{URL}/fine_tuning/jobs/x"),
         RecordedResponse(200, "", (), json.dumps({"message": before + row + after}).encode()),
@@ -107,7 +107,7 @@ def test_a_quotation_of_training_data_is_found_wherever_it_stands(row: str, befo
 
 
 def test_statuses_are_no_quotations() -> None:
-    """A label "succeeded" in training data leaves the status of a job alone."""
+    """A training label "succeeded" does not remove the status of a job."""
     quoting = Interaction(
         RecordedRequest("GET", f"{URL}/files"),
         RecordedResponse(200, "", (), b'{"status": "succeeded", "message": "x"}'),

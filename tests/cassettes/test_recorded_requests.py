@@ -1,4 +1,4 @@
-"""The key of a request does not depend on what else is recorded, and what is written of it is found again."""
+"""A request's key is independent of other recordings, and a written request matches again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW = json.dumps({"messages": [{"role": "user", "content": SENTENCE}, {"role": "
 
 
 def test_a_name_in_an_answers_header_leaves_requests_their_meaning(tmp_path: Path) -> None:
-    """A row and a body that name the organisation, which only an answer's header tells, match, and are not written."""
+    """A row and a body with the organization named only in a response header match, and are written without it."""
     service = JsonService(headers={"openai-organization": "acme-inc"})
 
     def session() -> None:
@@ -35,7 +35,7 @@ def test_a_name_in_an_answers_header_leaves_requests_their_meaning(tmp_path: Pat
 
 
 def test_a_secret_of_one_request_leaves_others_their_meaning(tmp_path: Path) -> None:
-    """A password that is a word of another request is written in neither, and both match."""
+    """A password that is also a word of another request is written in neither, and both match."""
     service = JsonService()
 
     def session() -> None:
@@ -46,7 +46,7 @@ def test_a_secret_of_one_request_leaves_others_their_meaning(tmp_path: Path) -> 
 
 
 def test_headers_mean_nothing(tmp_path: Path) -> None:
-    """What was recorded with an organisation and a key replays without, also where the body names them."""
+    """A request recorded with organization and key headers is replayed without them, even if the body names them."""
     service, body = JsonService(), {"metadata": {"customer": "acme-labs1", "note": "by sk-mine-1"}}
     with use_cassette(tmp_path / "c.yaml", "once"):
         headers = {"openai-organization": "acme-labs1", "authorization": "Bearer sk-mine-1"}
@@ -57,7 +57,7 @@ def test_headers_mean_nothing(tmp_path: Path) -> None:
 
 
 def test_an_id_that_was_scrubbed_in_an_answer_is_found_in_a_request(tmp_path: Path) -> None:
-    """A model whose name has the organisation is requested by the name that the cassette answers with."""
+    """A model name that contains the organization can be requested as the cassette's response spells it."""
     service = JsonService(
         {"jobs/ftjob-1": {**JOB, "fine_tuned_model": "acme-inc-tuned"}}, headers={"openai-organization": "acme-inc"}
     )
@@ -69,7 +69,7 @@ def test_an_id_that_was_scrubbed_in_an_answer_is_found_in_a_request(tmp_path: Pa
 
 
 def test_compressed_requests_are_read(tmp_path: Path) -> None:
-    """A request that is compressed means what it says, whatever bytes that makes, and is searched for secrets."""
+    """A compressed request is matched by its content and searched for secrets."""
     service, times = JsonService(), iter([1, 2])
 
     def session() -> None:
@@ -82,7 +82,7 @@ def test_compressed_requests_are_read(tmp_path: Path) -> None:
 
 
 def test_secrets_of_a_request_that_was_played_are_taken_out_of_new_answers(tmp_path: Path) -> None:
-    """A key that was sent with a request that was played is not written where a new answer tells it."""
+    """The key sent with a replayed request is removed from new responses."""
     service = JsonService({"/models/b": {"told": "q7fJ39xkLm02pQ"}})
     headers = {"authorization": "Bearer q7fJ39xkLm02pQ"}
     with use_cassette(tmp_path / "c.yaml", "once"):
@@ -94,7 +94,7 @@ def test_secrets_of_a_request_that_was_played_are_taken_out_of_new_answers(tmp_p
 
 
 def test_an_upload_in_a_cassette_of_vcrpy_is_scrubbed_when_it_is_added_to(tmp_path: Path) -> None:
-    """Rows that plain vcrpy has written are digests once the cassette is ours, which it then says rightly."""
+    """Rows in an upload recorded by plain vcrpy become digests when the cassette is written again."""
     boundary = {"content-type": ["multipart/form-data; boundary=x"]}
     part = f'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{ROW}\r\n--x--\r\n'
     request = {"method": "POST", "uri": f"{URL}/files", "body": part, "headers": boundary}
@@ -108,7 +108,7 @@ def test_an_upload_in_a_cassette_of_vcrpy_is_scrubbed_when_it_is_added_to(tmp_pa
 
 
 def test_an_upload_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key of an upload that is sent again, with another boundary, is not computed again; another row's is."""
+    """The key of a repeated upload is not computed again, and other content gives another key."""
     parsed: list[bytes] = []
 
     def count(content: bytes) -> tuple[str, ...] | None:
@@ -127,7 +127,7 @@ def test_an_upload_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_are_not_searched_for_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an upload costs is its digests: a megabyte of rows passes through no pattern, recorded or replayed."""
+    """The rows of an upload are not searched for secrets, at recording or replay."""
     searched = [0]
     redact = SecretMap.redact
 
@@ -146,7 +146,7 @@ def test_rows_are_not_searched_for_secrets(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_marks_are_written_as_yaml_writes_them() -> None:
-    """The short way that marks of rows are written gives the bytes that any text of YAML has."""
+    """The digests of rows are written as yaml would write them."""
     rows = tuple(f"sha256:{'0a' * 16}, {shape}, 7 characters" for shape in ("messages user ?", "list", "3 members"))
     request = RecordedRequest("POST", f"{URL}/files", (), b"", (FormPart("file", "a.jsonl", None, rows),))
     stored = CassetteFile(Metadata(), (Interaction(request, RecordedResponse(200, "OK", (), b"")),))
@@ -156,7 +156,7 @@ def test_marks_are_written_as_yaml_writes_them() -> None:
 
 
 def test_what_a_cassette_says_of_itself_tells_no_secret(tmp_path: Path) -> None:
-    """A test in a folder that has an organisation's name is recorded, and named without it."""
+    """Test and description in the header are written without the organization's name."""
     service = JsonService(headers={"openai-organization": "acme-inc"})
     with use_cassette(tmp_path / "c.yaml", "once", test="acme-inc/test_a.py::test_b", about="of acme-inc"):
         service.get("/models/a")

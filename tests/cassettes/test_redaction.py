@@ -1,4 +1,4 @@
-"""Secrets and training data: in no byte of any cassette, whatever the mode and whatever goes wrong."""
+"""Secrets and training data are in no byte of any cassette, whatever the mode and whatever fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HEADERS = {
 
 
 def leaky_response(request: httpx.Request) -> httpx.Response:
-    """A service that tells all that it knows, in every place, and compresses some of it."""
+    """Respond with every secret in every place, partly compressed."""
     facts = {
         "object": "fine_tuning.job",
         "id": "ftjob-1",
@@ -81,7 +81,7 @@ def leaky_response(request: httpx.Request) -> httpx.Response:
 
 
 def send_everything() -> None:
-    """Send everything that could leak."""
+    """Send every kind of secret and training data."""
     with httpx.Client(transport=httpx.MockTransport(leaky_response), headers=HEADERS, base_url=URL) as client:
         client.post("/files", files={"file": ("train.jsonl", ROWS.encode())}, data={"purpose": "fine-tune"})
         client.post("/uploads/upload_1/parts", files={"data": ("blob", ROWS[30:-40].encode())})
@@ -94,13 +94,13 @@ def send_everything() -> None:
 
 
 def send_everything_and_fail() -> None:
-    """Send everything that could leak, then fail."""
+    """Send every kind of secret, then raise an error."""
     send_everything()
     raise ZeroDivisionError
 
 
 def find_leaks(path: Path) -> list[str]:
-    """What of it all is in the files of a folder, in any spelling."""
+    """The secrets found in the files of a folder, in any spelling."""
     raw = b"".join(each.read_bytes() for each in path.rglob("*") if each.is_file()).decode()
     spelt = {raw, raw.replace("\\", ""), decode_base64_words(raw)}
     wanted = [
@@ -117,7 +117,7 @@ def find_leaks(path: Path) -> list[str]:
 
 
 def decode_base64_words(text: str) -> str:
-    """What the long words of *text* are, where they are base64."""
+    """Decode the long words of *text* that are base64."""
     found = []
     for word in text.split():
         with suppress(ValueError):
@@ -127,7 +127,7 @@ def decode_base64_words(text: str) -> str:
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
 def test_no_secret_and_no_row_is_written_in_any_mode(tmp_path: Path, mode: Any) -> None:
-    """Keys, organisations, cookies, signatures, rows and prompts are in no byte of what was recorded."""
+    """Keys, organizations, cookies, signatures, rows and prompts are in no byte of the recording."""
     with use_cassette(tmp_path / "c.yaml", mode) as cassette:
         send_everything()
     assert cassette.recorded == 7
@@ -137,7 +137,7 @@ def test_no_secret_and_no_row_is_written_in_any_mode(tmp_path: Path, mode: Any) 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
 def test_no_secret_is_written_when_the_test_crashes_half_way(tmp_path: Path, mode: Any) -> None:
-    """A block that raises leaves no file at all."""
+    """A block that raises writes no file."""
     with pytest.raises(ZeroDivisionError) as caught, use_cassette(tmp_path / "c.yaml", mode):
         send_everything_and_fail()
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def test_no_secret_is_written_when_the_test_crashes_half_way(tmp_path: Path, mod
 
 
 def test_what_was_scrubbed_is_replayed_to_the_same_requests(tmp_path: Path) -> None:
-    """The session that was recorded with secrets and rows hits its own cassette, request by request."""
+    """Requests with secrets and rows match their own scrubbed recording."""
     with use_cassette(tmp_path / "c.yaml", "once"):
         send_everything()
     warns = pytest.warns(CassetteWarning, match="answered with digests in place of its rows")
@@ -155,7 +155,7 @@ def test_what_was_scrubbed_is_replayed_to_the_same_requests(tmp_path: Path) -> N
 
 
 def test_an_old_cassette_of_vcrpy_is_scrubbed_when_it_is_added_to(tmp_path: Path) -> None:
-    """What somebody else wrote down with its key is written again without it."""
+    """The secrets in a cassette of plain vcrpy are removed when it is written again."""
     old = {
         "version": 1,
         "interactions": [
@@ -181,7 +181,7 @@ def test_an_old_cassette_of_vcrpy_is_scrubbed_when_it_is_added_to(tmp_path: Path
 
 
 def test_training_data_is_kept_if_asked_for(tmp_path: Path) -> None:
-    """With scrub_training_data=False rows are written, and keys still are not; and both replay."""
+    """With scrub_training_data=False rows are written and keys are not, and the cassette replays."""
     with use_cassette(tmp_path / "c.yaml", "once", scrub_training_data=False):
         send_everything()
     assert SHORT in (tmp_path / "c.yaml").read_text()
@@ -191,7 +191,7 @@ def test_training_data_is_kept_if_asked_for(tmp_path: Path) -> None:
 
 
 def test_headers_that_are_asked_for_are_kept_without_secrets(tmp_path: Path) -> None:
-    """keep_headers writes a header, whose value is searched as all is."""
+    """`keep_headers` writes a header, with secrets in its value removed."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"x-note": f"for {CANARY}", "x-other": "1"}, json={})
@@ -205,7 +205,7 @@ def test_headers_that_are_asked_for_are_kept_without_secrets(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["Authorization", "api-key", "Set-Cookie", "x-goog-token", "openai-organization"])
 def test_headers_with_secrets_cannot_be_kept(name: str) -> None:
-    """To keep a header that names a secret is refused at once."""
+    """`keep_headers` refuses the name of a header that holds a secret."""
     with pytest.raises(ValueError, match=f"keep_headers must name headers without secrets, got '{name.lower()}'"):
         use_cassette("c.yaml", keep_headers=[name])
 
@@ -223,7 +223,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8), st.sampled_from(SPELLINGS))
 @example('c\\"ö/+ %\n12', SPELLINGS[4])
 def test_what_was_sent_as_a_key_is_taken_out_in_every_spelling(key: str, spell: Callable[[str], str]) -> None:
-    """A key, whatever it is made of, is found plain, in URLs, in JSON, in JSON within JSON and in base64."""
+    """A sent key is removed in every spelling: plain, in URLs, in JSON, in nested JSON and in base64."""
     if any(part in "sk-scrubbed" for part in (key, key.strip())):
         return
     secrets = SecretMap({key: "sk-scrubbed"})
@@ -236,7 +236,7 @@ bodies = st.text() | st.from_regex(r"(sk-|org-|proj_|Bearer |ft:a:|user-|eyJ|htt
 
 @given(bodies)
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
-    """What stands for a secret is not scrubbed again into something else: requests and cassettes meet half-way."""
+    """Redacting a redacted text does not change it."""
     once = NO_SECRETS.redact(text)
     assert NO_SECRETS.redact(once) == once
 
@@ -251,7 +251,7 @@ def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    """Ids that a flow needs, counts and the service's own addresses are kept as they are."""
+    """Ids, counts and the service's own addresses are not redacted."""
     assert NO_SECRETS.redact(text) == text
 
 
@@ -274,7 +274,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS)
 def test_secrets_are_known_by_their_form(text: str) -> None:
-    """What looks like a secret of any of these kinds is taken out wherever it stands, though nobody sent it."""
+    """A text in the form of a known kind of secret is removed, even if it was never sent."""
     secrets = re.findall(r"[\w-]*(?:[a-z]\d|\d[a-z]|abcd|acme)[\w-]*", text, re.IGNORECASE)
     assert secrets
     assert [each for each in secrets if each in NO_SECRETS.redact(text)] == []
@@ -282,7 +282,7 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
 
 @pytest.mark.parametrize("shown", ["q7fJ39...tR8w", "q7fJ39xk**tR8w", "q7fJ39…R8w"])
 def test_the_ends_of_a_key_are_not_shown(shown: str) -> None:
-    """A key that was sent is known by its ends where an error shows these only."""
+    """A sent key is recognized by its ends in an error that shows only these."""
     sent = SecretMap.collect(
         [RecordedRequest("GET", f"{URL}/models", (("authorization", "Bearer q7fJ39xkLm02pQvZtR8w"),))]
     )
@@ -301,19 +301,19 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_what_people_call_things_stays(one: str, other: str) -> None:
-    """Names that begin as a secret does are not secrets: two different ones stay different."""
+    """Two different names that begin like a secret are not redacted."""
     assert [NO_SECRETS.redact(each) for each in (one, other)] == [one, other]
 
 
 @pytest.mark.parametrize("letter", ["a", "-", "sk-a", "*", ".", "/", "x-", "A1", "eyJ", '"', "\\"])
 def test_long_words_cost_what_they_are_long(letter: str) -> None:
-    """A text takes no longer than its sixteen pieces one by one, by far: no pattern begins anew at every letter."""
+    """The time to redact a text grows about linearly with its length."""
     short, long = (f'"{letter * (length // len(letter))}" ' for length in (20_000, 320_000))
     assert any(seconds_to_redact([long]) < 4 * seconds_to_redact([short] * 16) for _ in range(10))
 
 
 def seconds_to_redact(texts: list[str]) -> float:
-    """Return the processor time of this thread, which other processes of a busy machine do not add to."""
+    """Return the processor time of this thread, which other processes do not affect."""
     start = time.thread_time()
     for text in texts:
         NO_SECRETS.redact(text)
@@ -321,13 +321,13 @@ def seconds_to_redact(texts: list[str]) -> float:
 
 
 def test_a_base_path_may_be_a_secret(tmp_path: Path) -> None:
-    """Of the path before the API's, only the part that says the version is written."""
+    """Of the path before the API's path only the version part is written."""
     request = RecordedRequest("GET", "https://gateway.example/q7fJ39xkLm02pQvZ/openai/v1/files/a/content?x=1")
     assert redact_request(request, NO_SECRETS).uri == "https://gateway.example/openai/v1/files/a/content?x=1"
 
 
 def test_folders_and_addresses_of_people_are_not_written(tmp_path: Path) -> None:
-    """Of a file's name only the last part is written, wherever it comes, and of a client's no e-mail address."""
+    """File names are written without folders, and client names without e-mail addresses."""
     client = httpx.Client(
         transport=httpx.MockTransport(lambda request: httpx.Response(200, json={"filename": "/home/bob/acme/a.jsonl"})),
         headers={"user-agent": "bot/1 (bob@acme.com)"},
@@ -340,26 +340,26 @@ def test_folders_and_addresses_of_people_are_not_written(tmp_path: Path) -> None
 
 
 def test_a_word_for_an_organisation_is_not_searched_for() -> None:
-    """An account called "personal" does not take the word out of everything."""
+    """An organization called "personal" does not remove that word elsewhere."""
     request = RecordedRequest("GET", f"{URL}/models", (("openai-organization", "personal"),))
     assert SecretMap.collect([request]).redact("a personal note") == "a personal note"
 
 
 def test_a_short_key_is_not_searched_for() -> None:
-    """The key "any" is not taken out of the word "company", and is not written either."""
+    """The key "any" is not removed from the word "company", and is not written as a header."""
     request = RecordedRequest("GET", f"{URL}/models", (("authorization", "Bearer any"),))
     assert SecretMap.collect([request]).redact("a company") == "a company"
     assert redact_request(request, SecretMap.collect([request])).headers == ()
 
 
 def test_addresses_of_this_machine_have_no_port() -> None:
-    """The port of a local server, which is another each time, is not written."""
+    """The port of a local server is not written."""
     request = RecordedRequest("GET", "http://user:pass@127.0.0.1:39121/v1/models?limit=1")
     assert redact_request(request, NO_SECRETS).uri == "http://localhost/v1/models?limit=1"
 
 
 def test_an_answer_says_its_new_length() -> None:
-    """The length of a body that was changed is put right."""
+    """The content-length of a changed body is corrected."""
     found = redact_response(RecordedResponse(200, "", (("content-length", "99"),), b'{"api_key": "abc"}'), NO_SECRETS)
     assert found.body == b'{"api_key": "scrubbed"}'
     assert found.headers == (("content-length", "23"),)
@@ -377,7 +377,7 @@ def test_an_answer_says_its_new_length() -> None:
     ],
 )
 def test_compressed_answers_are_written_plain(tmp_path: Path, coding: str, compress: Callable[[bytes], bytes]) -> None:
-    """A body is searched, written and replayed as it is meant."""
+    """A compressed response is searched, written and replayed in plain form."""
     body = json.dumps({"id": "m", "api_key": "CANARY", "text": "é" * 50}).encode()
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -403,7 +403,7 @@ def test_compressed_answers_are_written_plain(tmp_path: Path, coding: str, compr
 def test_what_cannot_be_searched_is_not_written(
     tmp_path: Path, coding: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A response that is compressed in an unknown way, or says what is not so, ends in an error and no file."""
+    """A response whose compression is unknown or wrong is not written."""
     for library in ("brotli", "brotlicffi", "compression.zstd", "backports.zstd", "zstandard"):
         monkeypatch.setitem(sys.modules, library, None)
 
@@ -428,5 +428,5 @@ def test_what_cannot_be_searched_is_not_written(
     ],
 )
 def test_only_numbers_by_step_are_results(content: bytes, is_one: bool) -> None:
-    """A file that could have rows of training data is not taken for results, which are kept."""
+    """Only tables of numbers by step count as result files."""
     assert is_result_file(content) is is_one

@@ -1,4 +1,4 @@
-"""Secrets by the names they go under: out of JSON, of forms, of addresses, in every spelling."""
+"""Secrets are recognized by their names in JSON, forms and URLs, in every spelling."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ URL = "https://api.openai.com/v1/fine_tuning/jobs"
     ids=lambda body: json.dumps(body)[:40],
 )
 def test_a_secret_is_found_by_its_name(body: dict[str, Any]) -> None:
-    """Under any of these names, nested in any way, a secret is taken out of the request and of what echoes it."""
+    """A secret under any of these names, at any depth, is removed from the request and from an echo of it."""
     request = RecordedRequest("POST", URL, (), json.dumps(body).encode())
     assert CANARY in secrets_in(body)
     secrets = SecretMap.collect([request])
@@ -54,12 +54,12 @@ def test_a_secret_is_found_by_its_name(body: dict[str, Any]) -> None:
     ("name", "value"), [("token", "Hello"), ("key", "team"), ("code", "invalid_training_file"), ("monkey", CANARY)]
 )
 def test_ordinary_words_are_no_secrets(name: str, value: str) -> None:
-    """What goes under such a name is a secret only if it looks like one."""
+    """A value under such a name is a secret only if it looks like one."""
     assert not is_secret(name, value)
 
 
 def test_fields_of_forms_are_judged_by_name() -> None:
-    """A secret in a field of a form, of either kind, is not written, whatever else is in it."""
+    """A secret in a form field, multipart or urlencoded, is not written, and other fields are."""
     form = RecordedRequest(
         "POST", URL, (), b"", (FormPart("api_key", None, CANARY.encode()), FormPart("purpose", None, b"fine-tune"))
     )
@@ -73,7 +73,7 @@ def test_fields_of_forms_are_judged_by_name() -> None:
 @pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
 @pytest.mark.parametrize("after", ["", "z", "zz"])
 def test_a_key_within_base64_is_found(before: str, after: str) -> None:
-    """A key is found in base64 wherever in a longer text it stands, and in hexadecimal digits."""
+    """A key is recognized in hexadecimal, and inside base64 at any offset."""
     request = RecordedRequest("GET", URL, (("authorization", f"Bearer {CANARY}"),))
     secrets = SecretMap.collect([request])
     wrapped = base64.b64encode(f"{before}{CANARY}{after}".encode()).decode()
@@ -85,19 +85,19 @@ def test_a_key_within_base64_is_found(before: str, after: str) -> None:
 
 
 def test_a_password_of_basic_auth_is_a_secret() -> None:
-    """The password in an Authorization header is taken out of what echoes it."""
+    """The password of Basic authentication is removed from a response that echoes it."""
     encoded = base64.b64encode(f"user:{CANARY}".encode()).decode()
     secrets = SecretMap.collect([RecordedRequest("GET", URL, (("authorization", f"Basic {encoded}"),))])
     assert secrets.redact(f"no such user with {CANARY}") == "no such user with scrubbed"
 
 
 def test_a_header_called_auth_is_a_secret() -> None:
-    """A gateway's own header for keys is known by its name."""
+    """The value of an x-auth header is a secret."""
     assert SecretMap.collect([RecordedRequest("GET", URL, (("x-auth", CANARY),))]).redact(CANARY) == "scrubbed"
 
 
 def test_signed_addresses_in_answers() -> None:
-    """A signature in an address that an answer has is taken out."""
+    """The signature in a signed URL of a response is removed."""
     url = f"https://files.example.com/x?X-Amz-Credential={CANARY}&X-Amz-Signature={CANARY}&part=1"
     assert SecretMap({}).redact(url) == (
         "https://files.example.com/x?X-Amz-Credential=scrubbed&X-Amz-Signature=scrubbed&part=1"
@@ -106,7 +106,7 @@ def test_signed_addresses_in_answers() -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
 def test_what_a_library_has_unpacked_already_is_taken_as_it_is(coding: str) -> None:
-    """urllib3 hands over plain text and the header of compressed text: the header is dropped."""
+    """A body that the HTTP library has already decompressed is kept, and its content-encoding dropped."""
     answer = RecordedResponse(
         200, "OK", (("content-encoding", coding), ("content-type", "application/json")), b'{"a": 1}\n'
     )

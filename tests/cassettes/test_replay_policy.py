@@ -1,4 +1,4 @@
-"""The policy of replay: which recorded answer a request gets."""
+"""Which recorded response a request gets."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def write(verb: str, status: str, name: str = "ftjob-a") -> Interaction:
 
 
 class Replay:
-    """Sends requests to a replayer, and returns what the responses say."""
+    """Sends requests to a replayer, and returns what the responses contain."""
 
     def __init__(self, *recorded: Interaction, patience: int = 100) -> None:
         self._recorded = recorded
         self.player = Replayer([step(each) for each in recorded], patience)
 
     def request(self, method: str, path: str) -> Any:
-        """The status of the job in the answer, or the whole answer; None where nothing was recorded."""
+        """The job's status in the response, or the whole response; None if nothing was recorded."""
         index = self.player.answer(request_key(RecordedRequest(method, BASE + path)).key)
         answer = None if index is None else json.loads(self._recorded[index].response.body)
         return answer["status"] if isinstance(answer, dict) and "status" in answer else answer
 
     def polls(self, count: int, name: str = "ftjob-a") -> list[Any]:
-        """Return the statuses that so many reads of a job show."""
+        """Return the statuses from *count* polls of a job."""
         return [self.request("GET", f"{JOBS}/{name}") for _ in range(count)]
 
     def write(self, verb: str, name: str = "ftjob-a") -> Any:
@@ -72,8 +72,8 @@ phases = st.lists(st.lists(st.sampled_from(["queued", "running"]), max_size=4), 
 
 @given(phases, st.data())
 def test_looks_never_go_back_nor_past_a_write(recorded: list[list[str]], data: st.DataObject) -> None:
-    """Whatever was recorded between writes and however often one looks: time only goes forward, and not ahead of one's
-    own writes; and who looks often enough sees all of it.
+    """Polls never show an earlier status than before nor one recorded after a write not yet requested, and enough polls
+    show every recorded status.
     """
     replay, places = build_recording(recorded)
     player, last = Replayer([step(each) for each in replay]), -1
@@ -91,7 +91,7 @@ def test_looks_never_go_back_nor_past_a_write(recorded: list[list[str]], data: s
 
 
 def build_recording(recorded: list[list[str]]) -> tuple[list[Interaction], list[list[int]]]:
-    """Return reads of a job in several phases, with a write between each two; and the indices of the reads by phase."""
+    """Return polls of a job in several phases separated by writes, and the indices of the polls by phase."""
     replay: list[Interaction] = []
     places: list[list[int]] = []
     for phase, statuses in enumerate(recorded):
@@ -103,7 +103,7 @@ def build_recording(recorded: list[list[str]]) -> tuple[list[Interaction], list[
 
 
 def verb_of(phase: int) -> str:
-    """Return the write that ends a phase: they alternate."""
+    """Return the write that ends a phase, which alternates."""
     return "resume" if phase % 2 else "pause"
 
 
@@ -122,7 +122,7 @@ def answer_index(player: Replayer, method: str, path: str) -> int:
 
 @given(st.lists(st.sampled_from(["queued", "running"]), max_size=6), st.sampled_from(FINISHED))
 def test_waiting_for_the_end_takes_as_many_looks_as_were_recorded(statuses: list[str], end: str) -> None:
-    """A loop that looks until a job is over ends, after exactly the recorded looks."""
+    """A loop that polls until a job is finished ends after exactly the recorded polls."""
     replay = Replay(*(poll(status, at=number) for number, status in enumerate([*statuses, end])))
     seen: list[str] = []
     while not seen or seen[-1] not in FINISHED:
@@ -132,7 +132,7 @@ def test_waiting_for_the_end_takes_as_many_looks_as_were_recorded(statuses: list
 
 
 def test_a_look_after_a_write_shows_what_was_recorded_after_it() -> None:
-    """One look before the cancel instead of two: the next one shows the job cancelled, not running."""
+    """A poll after a cancel shows the cancelled job, even if fewer polls than recorded came before the cancel."""
     replay = Replay(poll("queued"), poll("running"), write("cancel", "cancelled"), poll("cancelled"))
     assert replay.polls(1) == ["queued"]
     assert replay.write("cancel") == "cancelled"
@@ -140,13 +140,13 @@ def test_a_look_after_a_write_shows_what_was_recorded_after_it() -> None:
 
 
 def test_looks_wait_for_a_write() -> None:
-    """Looks before the cancel hold the last status before it, however many they are."""
+    """Any number of polls before the cancel show at most the last status recorded before it."""
     replay = Replay(poll("queued"), poll("running"), write("cancel", "cancelled"), poll("cancelled"))
     assert replay.polls(4) == ["queued", "running", "running", "running"]
 
 
 def test_a_look_where_none_was_recorded_since_a_write_shows_what_the_write_told() -> None:
-    """Nothing was read after the cancel when it was recorded: a read gets what the cancel was answered with."""
+    """If no poll was recorded after the cancel, a poll gets the status that the cancel returned."""
     replay = Replay(poll("queued"), write("cancel", "cancelled"))
     replay.polls(1)
     replay.write("cancel")
@@ -154,7 +154,7 @@ def test_a_look_where_none_was_recorded_since_a_write_shows_what_the_write_told(
 
 
 def test_what_belongs_to_a_job_goes_forward_together() -> None:
-    """Who has seen the last events does not see the job queued after that."""
+    """After the last events of a job have been read, its status does not go back to an earlier one."""
     events = [call("GET", f"{JOBS}/ftjob-a/events", ["first"]), call("GET", f"{JOBS}/ftjob-a/events", ["last"])]
     replay = Replay(poll("queued"), events[0], poll("running"), poll("succeeded"), events[1])
     assert replay.polls(1) == ["queued"]
@@ -164,7 +164,7 @@ def test_what_belongs_to_a_job_goes_forward_together() -> None:
 
 @given(st.permutations(["a", "a", "a", "b", "b", "b"]))
 def test_two_jobs_do_not_move_each_other(order: list[str]) -> None:
-    """In whatever order two jobs are read, each shows its own statuses in their order."""
+    """Two jobs read in any order each show their own statuses in order."""
     statuses = ["queued", "running", "succeeded"]
     replay = Replay(*(poll(status, name) for status in statuses for name in ("ftjob-a", "ftjob-b")))
     seen: dict[str, list[str]] = {"a": [], "b": []}
@@ -174,13 +174,13 @@ def test_two_jobs_do_not_move_each_other(order: list[str]) -> None:
 
 
 def test_a_write_to_another_job_holds_nobody_up() -> None:
-    """A job comes to its end though the cancel of another one, recorded before that, was not asked for."""
+    """A recorded cancel of another job that is not requested does not hold back a job's statuses."""
     replay = Replay(poll("queued"), write("cancel", "cancelled", "ftjob-b"), poll("succeeded"))
     assert replay.polls(2) == ["queued", "succeeded"]
 
 
 def test_deleting_a_file_is_a_write_to_the_jobs_that_name_it() -> None:
-    """A job that failed because its file was deleted does not fail before the file is deleted."""
+    """A job that failed because its file was deleted does not fail before the deletion is requested."""
     with_file = {"training_file": "file-1"}
     gone = call("DELETE", "/files/file-1", {"object": "file", "id": "file-1", "deleted": True})
     replay = Replay(poll("queued", **with_file), gone, poll("failed", **with_file))
@@ -190,7 +190,7 @@ def test_deleting_a_file_is_a_write_to_the_jobs_that_name_it() -> None:
 
 
 def test_a_list_waits_for_what_is_made_in_it() -> None:
-    """The list with the second job is not shown before that job is created."""
+    """A list that contains the second job is not shown before that job is created."""
     lists = [call("GET", JOBS, {"data": [job("queued")]}), call("GET", JOBS, {"data": ["two"]})]
     replay = Replay(
         call("POST", JOBS, job("queued")), lists[0], call("POST", f"{JOBS}?b=1", job("queued", "b")), lists[1]
@@ -202,13 +202,13 @@ def test_a_list_waits_for_what_is_made_in_it() -> None:
 
 
 def test_reads_do_not_need_the_writes_before_them() -> None:
-    """A job that was created in the recording can be read by code that has its id from elsewhere."""
+    """A job whose creation was recorded but not requested can still be read."""
     replay = Replay(call("POST", JOBS, job("validating_files")), poll("queued"), poll("succeeded"))
     assert replay.polls(2) == ["queued", "succeeded"]
 
 
 def test_a_write_plays_once() -> None:
-    """Creating a second job, where one was recorded, is no match."""
+    """A write recorded once is refused the second time."""
     replay = Replay(call("POST", JOBS, job("queued")))
     assert replay.request("POST", JOBS) == "queued"
     with pytest.raises(NoAnswerLeft, match="was recorded once, and has been requested once already"):
@@ -216,7 +216,7 @@ def test_a_write_plays_once() -> None:
 
 
 def test_a_refusal_is_repeated() -> None:
-    """A client that tries again more often than the recorded one is refused again."""
+    """A recorded refusal is repeated for every further retry."""
     replay = Replay(call("POST", JOBS, {"error": {}}, 429))
     assert [replay.request("POST", JOBS) for _ in range(3)] == [{"error": {}}] * 3
 
@@ -228,21 +228,21 @@ def test_a_refusal_that_was_followed_by_success_is_played_in_order() -> None:
 
 
 def test_a_refused_write_holds_nobody_up() -> None:
-    """A cancel that was answered with 400 changed nothing: reads go past it."""
+    """A cancel that was refused with 400 does not hold back later statuses."""
     refused = call("POST", f"{JOBS}/ftjob-a/cancel", {"error": {}}, 400)
     replay = Replay(poll("running"), refused, poll("succeeded"))
     assert replay.polls(2) == ["running", "succeeded"]
 
 
 def test_inference_changes_nothing() -> None:
-    """A completion is repeated as a look is, and holds nobody up."""
+    """A completion is repeated like a poll, and does not hold back later statuses."""
     replay = Replay(poll("running"), call("POST", "/chat/completions", ["hi"]), poll("succeeded"))
     assert replay.polls(2) == ["running", "succeeded"]
     assert [replay.request("POST", "/chat/completions") for _ in range(2)] == [["hi"], ["hi"]]
 
 
 def test_questions_do_not_move_each_other() -> None:
-    """Two prompts have their own answers in their own order, in whatever order they are asked again."""
+    """Two prompts each get their own responses in order, however they are interleaved."""
     replay = Replay(*(call("POST", f"/chat/completions?{name}=1", [f"{name}{n}"]) for n in (1, 2) for name in "ab"))
     assert [replay.request("POST", f"/chat/completions?{name}=1") for name in "baab"] == [
         ["b1"],
@@ -253,7 +253,7 @@ def test_questions_do_not_move_each_other() -> None:
 
 
 def test_what_was_deleted_is_not_shown_any_more() -> None:
-    """A file is not shown as it was before its deletion, when nothing was recorded after it."""
+    """A deleted file is not shown as it was before its deletion."""
     gone = call("DELETE", "/files/file-1", {"object": "file", "id": "file-1", "deleted": True})
     replay = Replay(call("GET", "/files/file-1", {"object": "file", "id": "file-1"}), gone)
     replay.request("GET", "/files/file-1")
@@ -263,7 +263,7 @@ def test_what_was_deleted_is_not_shown_any_more() -> None:
 
 
 def test_nobody_waits_for_ever_for_what_was_not_recorded() -> None:
-    """A job that was never recorded as over ends the wait with an error."""
+    """Polling a job that was never recorded as finished raises PollingStuck."""
     replay = Replay(poll("queued"), poll("running"), patience=5)
     assert replay.polls(6) == ["queued", *["running"] * 5]
     with pytest.raises(PollingStuck, match="given 5 times, and none later was recorded"):
@@ -271,7 +271,7 @@ def test_nobody_waits_for_ever_for_what_was_not_recorded() -> None:
 
 
 def test_nobody_waits_for_ever_for_a_write() -> None:
-    """Who waits for a status that came after a cancel, and does not cancel, is told which write is missing."""
+    """Polling for a status that came after a cancel raises PollingStuck that names the missing write."""
     replay = Replay(poll("running"), write("cancel", "cancelled"), poll("cancelled"), patience=5)
     replay.polls(5)
     with pytest.raises(PollingStuck, match="after write #2, not requested so far"):
@@ -279,7 +279,7 @@ def test_nobody_waits_for_ever_for_a_write() -> None:
 
 
 def test_nobody_waits_for_ever_in_a_list() -> None:
-    """Who looks at the events of a job that was never recorded as over is told that nothing will come."""
+    """Polling the events of a job that was never recorded as finished raises PollingStuck."""
     replay = Replay(poll("running"), call("GET", f"{JOBS}/ftjob-a/events", ["one"]), patience=5)
     for _ in range(5):
         replay.request("GET", f"{JOBS}/ftjob-a/events")
@@ -288,7 +288,7 @@ def test_nobody_waits_for_ever_in_a_list() -> None:
 
 
 def test_nobody_waits_for_ever_for_a_file() -> None:
-    """A file that was recorded as uploaded only is never processed."""
+    """Polling a file that was never recorded as processed raises PollingStuck."""
     replay = Replay(call("GET", "/files/file-1", {"object": "file", "id": "file-1", "status": "uploaded"}), patience=5)
     assert [replay.request("GET", "/files/file-1") for _ in range(5)] == ["uploaded"] * 5
     with pytest.raises(PollingStuck, match="given 5 times"):
@@ -296,7 +296,7 @@ def test_nobody_waits_for_ever_for_a_file() -> None:
 
 
 def test_nobody_waits_for_ever_in_a_list_for_a_write() -> None:
-    """Events that were recorded after a cancel do not come without it, and that is told."""
+    """Polling for events that came after a cancel raises PollingStuck that names the missing write."""
     events = [call("GET", f"{JOBS}/ftjob-a/events", [each]) for each in ("first", "cancelled")]
     replay = Replay(events[0], write("cancel", "cancelled"), events[1], patience=5)
     for _ in range(5):
@@ -306,13 +306,13 @@ def test_nobody_waits_for_ever_in_a_list_for_a_write() -> None:
 
 
 def test_one_may_look_for_ever_at_what_is_over() -> None:
-    """The end of a job is given as often as anybody likes."""
+    """A finished job can be polled any number of times."""
     replay = Replay(poll("succeeded"), patience=5)
     assert replay.polls(50) == ["succeeded"] * 50
 
 
 def test_unused_is_what_nobody_asked_for() -> None:
-    """Looks that were not needed are used; a write that was not repeated and a page that was not read are not."""
+    """Skipped polls count as used; a write or list that was not requested counts as unused."""
     replay = Replay(
         poll("queued"),
         poll("succeeded"),
@@ -324,5 +324,5 @@ def test_unused_is_what_nobody_asked_for() -> None:
 
 
 def test_what_was_not_recorded_has_no_answer() -> None:
-    """A request that is not in the recording gets nothing, whatever else there is."""
+    """A request that was not recorded gets no response."""
     assert Replay(poll("queued")).request("GET", f"{JOBS}/ftjob-b") is None

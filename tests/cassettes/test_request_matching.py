@@ -1,4 +1,4 @@
-"""When two requests match, and how they differ if they do not."""
+"""When two requests match, and how their differences are described."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ values = st.recursive(
 
 
 def shuffle_members(value: Any, seed: int) -> Any:
-    """Return *value* with the members of its objects in another order."""
+    """Return *value* with the members of its objects shuffled."""
     if isinstance(value, dict):
         names = list(value)
         random.Random(seed).shuffle(names)
@@ -71,7 +71,7 @@ def upload(
 
 @given(values, st.integers(), st.sampled_from(BASES), st.sampled_from(BASES), st.sampled_from([None, 1, 2]))
 def test_the_same_request_means_the_same_everywhere(value: Any, seed: int, one: str, other: str, indent: Any) -> None:
-    """Host, base path, order of members and white space do not count."""
+    """Host, base path, order of members and white space do not affect the key."""
     first = RecordedRequest("POST", f"{one}/fine_tuning/jobs", JSON, json.dumps(value).encode())
     second = RecordedRequest(
         "POST", f"{other}/fine_tuning/jobs/", (), json.dumps(shuffle_members(value, seed), indent=indent).encode()
@@ -81,14 +81,14 @@ def test_the_same_request_means_the_same_everywhere(value: Any, seed: int, one: 
 
 @given(values, values)
 def test_bodies_match_if_and_only_if_nothing_differs(one: Any, other: Any) -> None:
-    """Two requests have the same key exactly when no difference is found between them."""
+    """Two requests have the same key exactly when they have no differences."""
     first, second = (request_key(json_request(body={"of": value})) for value in (one, other))
     assert (first.key == second.key) == (not find_differences(first, second))
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=5), st.randoms())
 def test_the_order_and_the_spelling_of_a_query_do_not_count(pairs: list[tuple[str, str]], chance: Any) -> None:
-    """A query means its decoded pairs."""
+    """The order of different names and the spelling of a query do not affect the key."""
     reordered = sorted(pairs, key=lambda pair: (pair[0], chance.random()))
     queries = [
         urlencode(pairs),
@@ -100,14 +100,14 @@ def test_the_order_and_the_spelling_of_a_query_do_not_count(pairs: list[tuple[st
 
 @given(st.lists(st.dictionaries(st.text(), values, min_size=1), min_size=1, max_size=5), st.integers(), st.booleans())
 def test_a_form_means_its_parts_and_rows(rows: list[Any], seed: int, is_reversed: bool) -> None:
-    """Boundary, order of parts, line ends and the order of members in rows do not count."""
+    """Boundary, order of parts, line ends and order of members in rows do not affect the key of an upload."""
     other = upload([shuffle_members(row, seed) for row in rows], "other", is_reversed=is_reversed, end="\r\n")
     assert request_key(upload(rows)).key == request_key(other).key
 
 
 @given(st.lists(st.tuples(st.sampled_from(["file", "purpose", "é"]), st.binary()), min_size=1, max_size=4))
 def test_parts_are_read_as_they_were_written(parts: list[tuple[str, bytes]]) -> None:
-    """Any content comes out of a form as it went in."""
+    """Any content of a form part is parsed unchanged."""
     boundary = "b" * 60  # in no content that is made up here
     read = parse_multipart(
         f'multipart/form-data; boundary="{boundary}"',
@@ -126,7 +126,7 @@ def render_part(boundary: str, name: str, content: bytes) -> bytes:
     "head", ["filename*=utf-8''tr%C3%A4in.jsonl", 'filename="träin.jsonl"', 'filename="tr%C3%A4in.jsonl"']
 )
 def test_a_file_name_is_read_in_every_spelling(head: str) -> None:
-    """Clients write a name that is not ASCII in three ways, which are one."""
+    """The three ways of writing a file name outside ASCII are read as the same name."""
     body = f'--x\r\nContent-Disposition: form-data; name="file"; {head}\r\n\r\na\r\n--x--\r\n'.encode()
     found = parse_multipart("multipart/form-data; boundary=x", body)
     assert found
@@ -134,7 +134,7 @@ def test_a_file_name_is_read_in_every_spelling(head: str) -> None:
 
 
 def test_a_form_that_is_none_counts_as_a_file() -> None:
-    """A body that cannot be read as the form that it says it is is never kept as it stands."""
+    """The content of an unreadable form is not kept in the key."""
     broken = decode_request(
         RecordedRequest("POST", f"{BASES[0]}/files", (("content-type", "multipart/form-data; boundary=x"),), b"secret")
     )
@@ -143,7 +143,7 @@ def test_a_form_that_is_none_counts_as_a_file() -> None:
 
 @given(st.lists(st.dictionaries(st.text(), values), min_size=1, max_size=5))
 def test_what_stands_for_rows_has_their_marks(rows: list[Any]) -> None:
-    """A placeholder of a file means what the file means: scrubbing twice is scrubbing once."""
+    """A placeholder for a file has the same digests as the file."""
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
     assert digest_rows(placeholder_for(content)) == digest_rows(content)
 
@@ -153,7 +153,7 @@ def test_what_stands_for_rows_has_their_marks(rows: list[Any]) -> None:
     [({"n": 3}, {"n": 3.0}), ({}, None)],
 )
 def test_values_that_are_equal_match(one: Any, other: Any) -> None:
-    """A number is its value, and an empty object is no body."""
+    """Numbers of equal value match, and an empty object matches an empty body."""
     assert request_key(json_request(body=one)).key == request_key(json_request(body=other)).key
 
 
@@ -169,14 +169,14 @@ def test_values_that_are_equal_match(one: Any, other: Any) -> None:
     ],
 )
 def test_values_that_differ_do_not_match(one: Any, other: Any) -> None:
-    """JSON's types are told apart, null is something, long texts differ at their ends, and each has a difference."""
+    """Values of different type, null and missing, and long texts with different ends do not match."""
     keys = [request_key(json_request(body=body)) for body in (one, other)]
     assert keys[0].key != keys[1].key
     assert find_differences(*keys)
 
 
 def test_the_version_of_azures_api_does_not_count() -> None:
-    """``api-version`` belongs to the address."""
+    """The ``api-version`` in the query does not affect the key."""
     one, other = (
         RecordedRequest("GET", f"{BASES[3]}/files{query}") for query in ("?api-version=2024-10-21&limit=1", "?limit=1")
     )
@@ -193,7 +193,7 @@ def test_the_version_of_azures_api_does_not_count() -> None:
     ],
 )
 def test_paths_of_the_api_are_known_at_any_base(url: str, path: str) -> None:
-    """The path is what follows the base, spelt in one way."""
+    """A path of the API is recognized and normalized at any base URL."""
     assert is_api_url(url)
     assert api_path(url) == path
 
@@ -209,18 +209,18 @@ def test_paths_of_the_api_are_known_at_any_base(url: str, path: str) -> None:
     ],
 )
 def test_other_requests_are_not_taken(url: str) -> None:
-    """What is at another path, or below a base that has no version, passes by."""
+    """Other paths, and base URLs without a version, are not recognized as the API."""
     assert not is_api_url(url)
 
 
 def test_hosts_narrow_what_is_taken() -> None:
-    """With hosts given, only these are meant, and there with any base path."""
+    """With `hosts` given, exactly these hosts are recognized, with any base path."""
     assert is_api_url("http://proxy.local/files", ["proxy.local"])
     assert not is_api_url("https://api.openai.com/v1/files", ["proxy.local"])
 
 
 def test_a_miss_names_each_place() -> None:
-    """Method, path, query and JSON pointer are shown with what was recorded and what was requested."""
+    """Each difference is named by method, path, query or JSON pointer, with both values."""
     recorded = request_key(json_request("/fine_tuning/jobs?limit=2", {"a/b": {"n": [1, 2]}, "gone": True}))
     got = request_key(
         json_request("/fine_tuning/jobs/x?limit=3&after=y", {"a/b": {"n": [1, 3]}, "new": None}, method="PUT")
@@ -237,7 +237,7 @@ def test_a_miss_names_each_place() -> None:
 
 
 def test_a_miss_names_the_row() -> None:
-    """Of a JSONL file the row's number is told, with digests and never with content."""
+    """A difference in a JSONL file names the row's number, with digests instead of content."""
     rows = [{"messages": [{"role": "user", "content": f"private {n}"}]} for n in range(3)]
     other = [rows[0], {"messages": []}, rows[2], {"more": 1}]
     lines = [
@@ -252,7 +252,7 @@ def test_a_miss_names_the_row() -> None:
 
 
 def test_a_miss_names_a_part_that_only_one_has() -> None:
-    """A field that was added is told by its name."""
+    """A form field that only one request has is named."""
     one, other = upload([{}]), upload([{}])
     added = RecordedRequest(
         other.method,
@@ -267,7 +267,7 @@ def test_a_miss_names_a_part_that_only_one_has() -> None:
 
 
 def test_a_miss_tells_parts_of_one_name_apart() -> None:
-    """Of two fields with one name the one that differs is told, whichever it is."""
+    """Of two fields with the same name the one that differs is named."""
     one, other = (
         request_key(
             RecordedRequest("POST", f"{BASES[0]}/files", (), b"", tuple(FormPart("x[]", None, each) for each in parts))
@@ -278,7 +278,7 @@ def test_a_miss_tells_parts_of_one_name_apart() -> None:
 
 
 def test_the_nearest_is_the_one_with_the_fewest_differences() -> None:
-    """Another body is nearer than another path."""
+    """A request with another body is nearer than one with another path."""
     recorded = [
         request_key(json_request(path, body))
         for path, body in [("/files", {"a": 1}), ("/fine_tuning/jobs", {"a": 2, "b": 2})]
@@ -289,7 +289,7 @@ def test_the_nearest_is_the_one_with_the_fewest_differences() -> None:
 
 
 def test_many_differences_are_cut_short() -> None:
-    """Of seven differences five are told, and that there are two more."""
+    """Of seven differences five are listed, followed by "and 2 more"."""
     one, other = (request_key(json_request(body={str(n): value for n in range(7)})) for value in (1, 2))
     assert render_differences(find_differences(one, other))[5:] == ["and 2 more"]
 
@@ -301,7 +301,7 @@ def test_nothing_is_nearest_to_nothing() -> None:
 
 @given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
 def test_ids_are_read_in_any_spelling(name: str) -> None:
-    """An id in a path is the same whether it is percent-encoded or as it is."""
+    """An id in a path is the same whether it is percent-encoded or not."""
     safe = name.replace("/", "").replace("?", "").replace("#", "").replace("%", "").replace("\\", "")
     if not safe.strip() or not safe.isprintable():
         return
@@ -310,7 +310,7 @@ def test_ids_are_read_in_any_spelling(name: str) -> None:
 
 
 def test_fields_of_a_form_in_a_url_are_compared_decoded() -> None:
-    """``a=1&b=%20`` is ``b=+&a=1``."""
+    """An urlencoded form ``a=1&b=%20`` matches ``b=+&a=1``."""
     kind = (("content-type", "application/x-www-form-urlencoded"),)
     one, other = (
         request_key(RecordedRequest("POST", f"{BASES[0]}/files", kind, body)) for body in (b"a=1&b=%20", b"b=+&a=1")
@@ -320,14 +320,14 @@ def test_fields_of_a_form_in_a_url_are_compared_decoded() -> None:
 
 @pytest.mark.parametrize("content", [b"no rows at all", b"", b'{"a": \n'])
 def test_what_stands_for_content_without_rows_has_its_mark(content: bytes) -> None:
-    """A file that is no JSONL is one mark, which scrubbing leaves alone."""
+    """A file that is not JSONL has one digest, which its placeholder shares."""
     assert digest_content(content).startswith("sha256:")
     assert digest_content(placeholder_for(content)) == digest_content(content)
     assert digest_rows(content) is None
 
 
 def test_rows_of_any_kind_have_marks() -> None:
-    """A row need not be an object."""
+    """A row that is not an object has a digest with its type."""
     assert [mark.split(", ", 1)[1] for mark in digest_rows(b'[1]\n"a"\n') or ()] == [
         "list, 3 characters",
         "str, 3 characters",
@@ -335,7 +335,7 @@ def test_rows_of_any_kind_have_marks() -> None:
 
 
 def test_content_of_different_kinds_differs() -> None:
-    """Rows against content that has none are told as what they are."""
+    """A file with rows differs from an empty file, and both are described by digest."""
     one, other = upload([{"a": 1}]), upload([])
     lines = [str(each) for each in find_differences(request_key(one), request_key(other))]
     assert [line.partition(":")[0] for line in lines] == ["part 'file', row 1", "part 'file'"]
@@ -343,7 +343,7 @@ def test_content_of_different_kinds_differs() -> None:
 
 
 def test_a_deployment_means_something() -> None:
-    """Where Azure has the model in the path, another one is another request."""
+    """Azure requests to different deployments do not match."""
     one, other = (
         RecordedRequest(
             "POST", f"https://r.openai.azure.com/openai/deployments/{name}/chat/completions", JSON, b'{"n": 1}'
@@ -355,7 +355,7 @@ def test_a_deployment_means_something() -> None:
 
 @pytest.mark.parametrize("kind", ["application/jsonl", "application/octet-stream", "text/plain", "application/json"])
 def test_what_is_no_json_counts_as_a_file(kind: str) -> None:
-    """Rows that are sent as they are, without a form, are never kept as they stand, whatever they are called."""
+    """Rows sent without a form are kept as digests, whatever their content type."""
     row = json.dumps({"messages": [{"role": "user", "content": "secret"}]})
     found = decode_request(
         RecordedRequest("POST", f"{BASES[0]}/files", (("content-type", kind),), f"{row}\n{row}\n".encode())
@@ -366,7 +366,7 @@ def test_what_is_no_json_counts_as_a_file(kind: str) -> None:
 
 
 def test_one_row_is_told_from_json_by_what_it_is_called() -> None:
-    """A file of one row is JSON, too, and is a file all the same if its type says so."""
+    """A body of one row counts as a file or as JSON by its content type."""
     assert decode_request(
         RecordedRequest("POST", f"{BASES[0]}/files", (("content-type", "application/jsonl"),), b'{"a": 1}')
     ).form

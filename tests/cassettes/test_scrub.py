@@ -1,4 +1,4 @@
-"""A user's own rules: what they name is in no cassette, and does not count in matching."""
+"""What a user's scrub rules match is not written, and does not count in matching."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "Kunde Müller"
 
 
 def hide(text: str, name: str) -> str:
-    """Return the text without what the member "tenant" says."""
+    """Return the text, or "hidden" for the member "tenant"."""
     return "hidden" if name == "tenant" else text
 
 
@@ -31,12 +31,12 @@ RULES: list[ScrubRule] = [re.compile("Kunde M.ller"), r"Kunde\.M[^l]+ller", hide
 
 
 def traces(text: str) -> list[str]:
-    """Return what *text* has of the secret, however spelled."""
+    """The occurrences of the secret in *text*, in any spelling."""
     return re.findall(r"M(?:ü|\\+u00fc|%C3%BC|\\+xfc)ller|acme-7", text, re.IGNORECASE)
 
 
 def session(tag: str = "1") -> None:
-    """Send the secret wherever a request has room for text, to a service that repeats it."""
+    """Send the secret in every place of a request, to a service that repeats it."""
     answers = {
         "models/m": {
             "id": "m",
@@ -55,7 +55,7 @@ def session(tag: str = "1") -> None:
 
 
 def test_what_the_rules_name_is_not_written(tmp_path: Path) -> None:
-    """Addresses, headers, JSON at any depth, names, forms and file names have nothing of it; the session replays."""
+    """Scrub rules apply to URLs, headers, JSON at any depth, forms and file names, and the session replays."""
     path = tmp_path / "c.yaml"
     with use_cassette(path, "once", scrub=RULES, about=f"for {SECRET}", recorded_from=f"the cloud of {SECRET}"):
         session()
@@ -67,14 +67,14 @@ def test_what_the_rules_name_is_not_written(tmp_path: Path) -> None:
 
 
 def test_without_rules_it_is_written(tmp_path: Path) -> None:
-    """The secret of these tests is one that nothing else removes."""
+    """Without rules the secret of these tests is written."""
     with use_cassette(tmp_path / "c.yaml", "once"):
         session()
     assert len(traces((tmp_path / "c.yaml").read_text())) > 10
 
 
 def test_old_recordings_are_scrubbed_when_new_ones_are_added(tmp_path: Path) -> None:
-    """A cassette from before the rules replays under them, and loses what they name when it is written again."""
+    """A cassette recorded before the rules replays under them, and is scrubbed when it is written again."""
     path = tmp_path / "c.yaml"
     with use_cassette(path, "once"):
         session()
@@ -86,7 +86,7 @@ def test_old_recordings_are_scrubbed_when_new_ones_are_added(tmp_path: Path) -> 
 
 
 def test_what_is_scrubbed_does_not_count_in_matching(tmp_path: Path) -> None:
-    """Requests that differ in every run, in a place that a rule removes, match; other differences are misses."""
+    """Requests that differ only where a rule matches match each other; other differences are misses."""
     path = tmp_path / "c.yaml"
     rules = [r"run-\d+"]
     with use_cassette(path, "once", scrub=rules):
@@ -98,7 +98,7 @@ def test_what_is_scrubbed_does_not_count_in_matching(tmp_path: Path) -> None:
 
 
 def test_a_function_may_give_another_result_each_time_it_is_applied(tmp_path: Path) -> None:
-    """A function that changes its own result, such as a reversal, is recorded and replayed all the same."""
+    """A scrub function that is not idempotent, such as a reversal, is recorded and replayed."""
     path = tmp_path / "c.yaml"
     rules = [lambda text, name: text[::-1] if name == "suffix" else text]
     modes: list[Mode] = ["once", "none"]
@@ -114,7 +114,7 @@ values = st.recursive(texts | st.integers() | st.none(), lambda inner: st.lists(
 
 @given(values, texts, texts)
 def test_rules_that_find_nothing_change_nothing(value: Any, query: str, text: str) -> None:
-    """Under a rule without a match a request and a response stay as they are, byte for byte."""
+    """Rules without a match leave requests and responses unchanged, byte for byte."""
     scrub = Scrub.parse(["\0{9}", lambda text, name: text])
     body = json.dumps(value, ensure_ascii=False).encode()
     uri = str(httpx.URL(f"{URL}/files", params={"a": query}))
@@ -138,7 +138,7 @@ def test_rules_that_find_nothing_change_nothing(value: Any, query: str, text: st
     ],
 )
 def test_what_is_no_rule_is_refused(rules: Any, problem: str) -> None:
-    """Anything but patterns and functions is an error at once, before a request is sent."""
+    """A rule that is neither a pattern nor a function is refused before a request is sent."""
     with pytest.raises(ValueError, match=f"^scrub must (be|have) {problem}"):
         use_cassette("c.yaml", scrub=rules)
 
@@ -148,7 +148,7 @@ def test_what_is_no_rule_is_refused(rules: Any, problem: str) -> None:
     [(lambda text, name: None, "must return a string, got None"), (lambda text: text, "raised TypeError")],
 )
 def test_a_function_that_fails_writes_nothing(tmp_path: Path, function: Any, problem: str) -> None:
-    """An error of a rule names the rule and is raised at the end, whatever the client made of it."""
+    """An exception in a scrub function is raised at the end with the rule's name, and nothing is written."""
     failed = pytest.raises(CassetteError, match=f"scrub: .*<lambda> {problem}")
     with failed, use_cassette(tmp_path / "c.yaml", "once", scrub=[function]):
         JsonService().get("/models/m")

@@ -1,4 +1,4 @@
-"""The source of a cassette: it stands in the file, advice repeats it, and no other is recorded unless asked for."""
+"""The source of a cassette is in its file and in advice, and another source is not recorded unless requested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GATEWAY, LOCAL = "https://gateway.example.com/v1", "http://127.0.0.1:9/openai/v1
 
 
 class Services:
-    """Answers whatever it is asked, and keeps the addresses."""
+    """Services that record the URLs they are asked for."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
@@ -39,12 +39,12 @@ class Services:
 
 @pytest.fixture
 def services() -> Services:
-    """Return services that count."""
+    """Services that record their URLs."""
     return Services()
 
 
 def record(path: Path, services: Services, url: str, **options: Any) -> str:
-    """Record one request anew; return the source that the file names."""
+    """Record one request anew; return the cassette's source."""
     with use_cassette(path, "rewrite", **options) as cassette:
         services.get(f"{url}/models/m")
     named = [line for line in path.read_text().splitlines() if line.startswith("source: ")]
@@ -68,7 +68,7 @@ def record(path: Path, services: Services, url: str, **options: Any) -> str:
 def test_the_source_stands_in_the_file(
     tmp_path: Path, services: Services, url: str, options: dict[str, Any], source: str
 ) -> None:
-    """The file names the provider by the addresses, or as the argument says; where both say nothing it has no key."""
+    """The file's source is the argument, else follows from the URL, else is absent."""
     assert record(tmp_path / "c.yaml", services, url, **options) == source
     with use_cassette(tmp_path / "c.yaml") as cassette:
         services.get(f"{OPENAI}/models/m")
@@ -77,7 +77,7 @@ def test_the_source_stands_in_the_file(
 
 
 def test_two_providers_in_one_cassette_are_no_source(tmp_path: Path, services: Services) -> None:
-    """A cassette of requests to several providers names none of them, also where one was added later."""
+    """A cassette of requests to several providers has no source, even if one was added later."""
     path = tmp_path / "c.yaml"
     with use_cassette(path, "once"):
         services.get(f"{OPENAI}/models/m")
@@ -101,7 +101,7 @@ def test_two_providers_in_one_cassette_are_no_source(tmp_path: Path, services: S
     ],
 )
 def test_the_advice_of_a_miss_repeats_the_source(tmp_path: Path, services: Services, source: Any, advice: str) -> None:
-    """Who does what the error of a miss, or of an old cassette, says records from the same provider again."""
+    """The errors of a miss and of an expired cassette suggest recording from the same source again."""
     path = tmp_path / "c.yaml"
     record(path, services, LOCAL, source=source)
     with pytest.raises(CassetteMissError) as missed, use_cassette(path):
@@ -115,7 +115,7 @@ def test_the_advice_of_a_miss_repeats_the_source(tmp_path: Path, services: Servi
 @pytest.mark.parametrize("mode", ["new_episodes", "all", "rewrite"])
 @pytest.mark.parametrize(("argument", "url"), [(None, OPENAI), ("openai", GATEWAY), ("azure", GATEWAY)])
 def test_another_source_is_not_recorded(tmp_path: Path, services: Services, mode: Any, argument: Any, url: str) -> None:
-    """A cassette of one provider is not recorded from another, by argument or address: nothing is sent or written."""
+    """A cassette of one source is not recorded from another: nothing is sent or written."""
     path = tmp_path / "c.yaml"
     record(path, services, LOCAL, source="fake")
     before = path.read_bytes()
@@ -128,7 +128,7 @@ def test_another_source_is_not_recorded(tmp_path: Path, services: Services, mode
 
 
 def test_another_source_is_recorded_if_that_is_asked_for(tmp_path: Path, services: Services) -> None:
-    """With change_source the other provider is recorded, and the file names it."""
+    """With change_source another provider is recorded, and the file names it."""
     path = tmp_path / "c.yaml"
     record(path, services, LOCAL, source="fake")
     assert record(path, services, OPENAI, change_source=True) == "openai"
@@ -137,14 +137,14 @@ def test_another_source_is_recorded_if_that_is_asked_for(tmp_path: Path, service
 
 
 def test_requests_to_another_provider_than_the_argument_names_are_not_sent(tmp_path: Path, services: Services) -> None:
-    """While the fake is recorded by name, a request to a real provider is refused."""
+    """With source="fake" a request to a real provider is refused."""
     with pytest.raises(CassetteError, match=r"must go to the chosen service, got GET api\.openai\.com"):
         record(tmp_path / "c.yaml", services, OPENAI, source="fake")
     assert services.urls == []
 
 
 def test_replay_asks_for_no_source(tmp_path: Path, services: Services) -> None:
-    """What is in the cassette is answered from it, wherever the request goes, also where new requests are recorded."""
+    """A recorded request is replayed whatever host it goes to, even in a mode that records."""
     path = tmp_path / "c.yaml"
     record(path, services, LOCAL, source="fake")
     with use_cassette(path, "new_episodes") as cassette:
@@ -153,7 +153,7 @@ def test_replay_asks_for_no_source(tmp_path: Path, services: Services) -> None:
 
 
 def test_an_unknown_source_is_refused(tmp_path: Path, services: Services) -> None:
-    """A source is one of three, in the argument and in the file; a broken file can be recorded anew all the same."""
+    """An unknown source is refused in the argument and in the file, and such a file can be rewritten."""
     path = tmp_path / "c.yaml"
     with pytest.raises(ValueError, match="source must be one of None, 'openai', 'azure', 'fake', got 'bedrock'"):
         use_cassette(path, source="bedrock")  # type: ignore[arg-type]  # on purpose

@@ -1,4 +1,4 @@
-"""The adapter to vcrpy: requests in the form of every HTTP library, and the responses they get."""
+"""The adapter to vcrpy: requests as every HTTP library passes them, and responses to them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ URL = "https://api.openai.com/v1/fine_tuning/jobs"
 
 
 class StubBackend:
-    """Handles one host, always gives the same response, and remembers its calls."""
+    """A backend for one host that always returns the same response and records its calls."""
 
     def __init__(self) -> None:
         self.requests: list[RecordedRequest] = []
         self.recorded: list[RecordedResponse] = []
 
     def handles(self, url: str) -> bool:
-        """Whether it is for this host."""
+        """Return whether the URL is for this host."""
         return "openai" in url
 
     def replay(self, request: RecordedRequest) -> RecordedResponse:
-        """Always the same."""
+        """Return the same response to every request."""
         self.requests.append(request)
         return RecordedResponse(200, "OK", (("set-cookie", "a"), ("set-cookie", "b")), b"{}")
 
     def record(self, request: RecordedRequest, answer: RecordedResponse) -> None:
-        """Remember it."""
+        """Keep the response."""
         self.recorded.append(answer)
 
 
@@ -42,14 +42,14 @@ class StubBackend:
     ids=lambda body: type(body).__name__,
 )
 def test_a_body_is_read_in_every_form(body: Any) -> None:
-    """Bytes, text, aiohttp's JSON, files and iterators are the same request."""
+    """Bytes, text, aiohttp's JSON, files and iterators are read as the same body."""
     backend = StubBackend()
     VcrCassetteAdapter("c.yaml", backend).can_play_response_for(VcrRequest("POST", URL, body, {}))
     assert backend.requests[0].body == b'{"a": 1}'
 
 
 def test_a_body_that_cannot_be_read_is_refused() -> None:
-    """aiohttp's forms are read only by sending them: the request is refused, and names what would do."""
+    """An aiohttp form, which cannot be read without sending it, is refused."""
     form = type("FormData", (), {})()
     with pytest.raises(
         CassetteError,
@@ -59,7 +59,7 @@ def test_a_body_that_cannot_be_read_is_refused() -> None:
 
 
 def test_one_request_is_decided_once() -> None:
-    """However often vcrpy asks about a request, it counts as one look, and each header keeps all its values."""
+    """Repeated questions of vcrpy about a request count as one, and repeated headers keep all values."""
     backend = StubBackend()
     adapter, request = VcrCassetteAdapter("c.yaml", backend), VcrRequest("GET", URL, None, {})
     assert [adapter.can_play_response_for(request) for _ in range(3)] == [True] * 3

@@ -1,4 +1,4 @@
-"""Our own cassettes, read by `fake-fine-tuning verify`."""
+"""Cassettes, read by `fake-fine-tuning verify`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def record(path: Path, scrub: bool) -> None:
 def test_a_scrubbed_cassette_is_verified_but_for_the_content(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where digests stand for rows, the upload is written again from its answer, and the download is left out."""
+    """A scrubbed cassette is verified, except for the download of content that was replaced by digests."""
     record(tmp_path / "c.yaml", scrub=True)
     assert read_recording(tmp_path / "c.yaml").exchanges[0].request_body is None
     assert main(["verify", str(tmp_path / "c.yaml")]) == 0
@@ -36,7 +36,7 @@ def test_a_scrubbed_cassette_is_verified_but_for_the_content(
 
 
 def test_a_cassette_with_its_rows_is_verified_with_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where rows were kept, the form is written again as it was, and everything is asked."""
+    """A cassette with its rows is verified completely."""
     record(tmp_path / "c.yaml", scrub=False)
     body = read_recording(tmp_path / "c.yaml").exchanges[0].request_body
     assert body is not None

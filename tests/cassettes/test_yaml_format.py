@@ -1,4 +1,4 @@
-"""The file of a cassette: what is written is read back, whole or not at all; other files are refused by name."""
+"""The file format of a cassette: a round trip is exact, and invalid files are refused by name."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ interactions = st.lists(st.builds(Interaction, requests, answers), max_size=3).m
 
 @given(st.builds(Metadata, texts, texts, st.just(()), texts, texts, texts), interactions)
 def test_what_is_written_is_read_back(head: Metadata, recorded: tuple[Interaction, ...]) -> None:
-    """Any interaction comes out of the text as it went in, bodies byte for byte."""
+    """Any interaction is read back as it was written, bodies included."""
     stored = CassetteFile(head, recorded)
     assert load(dump(stored), "c.yaml") == stored
 
 
 def test_bodies_are_blocks_that_people_can_read() -> None:
-    """The header comes first, and a JSON body is text as it was sent, line by line."""
+    """The header comes first, and a JSON body is a readable block of lines."""
     assert TEXT.splitlines() == [
         "fine_tuning_cassette: 1",
         "about: one line",
@@ -86,20 +86,20 @@ def test_bodies_are_blocks_that_people_can_read() -> None:
 
 
 def test_asterisks_in_a_body_are_no_aliases() -> None:
-    """A body with what looks like anchors and aliases of YAML is read back as it was."""
+    """A body with text like YAML anchors and aliases is read back unchanged."""
     response = RecordedResponse(200, "*OK", (("x", "&a"),), b"&a [*a, *b]\n*a\n- &b *b\n")
     stored = CassetteFile(HEAD, (Interaction(SMALL.interactions[0].request, response),))
     assert load(dump(stored), "c.yaml") == stored
 
 
 def test_the_header_is_read_alone() -> None:
-    """What a cassette says of itself is had without reading its interactions."""
+    """The header can be read without the interactions."""
     assert load_metadata(TEXT, "c.yaml") == HEAD
 
 
 @given(st.integers(0, len(TEXT) - 1))
 def test_a_file_that_was_cut_short_is_refused(length: int) -> None:
-    """However much of its end is missing, what is left is no cassette."""
+    """A truncated file is refused, whatever its length."""
     with pytest.raises(CassetteFileError, match=r"^c\.yaml: "):
         load(TEXT[:length], "c.yaml")
 
@@ -160,7 +160,7 @@ ALIASES = [
 )
 @pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
 def test_what_is_no_cassette_is_refused_by_name(tmp_path: Path, text: str, why: str, mode: object) -> None:
-    """Each broken file is refused on entering, with its name and what is wrong, and is left as it is."""
+    """An invalid file is refused with its name and the reason, and is not changed."""
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(CassetteFileError) as caught:
@@ -171,14 +171,14 @@ def test_what_is_no_cassette_is_refused_by_name(tmp_path: Path, text: str, why: 
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 are no cassette."""
+    """A file that is not UTF-8 is refused."""
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(CassetteFileError, match="must be UTF-8 text"):
         use_cassette(tmp_path / "c.yaml").__enter__()
 
 
 def test_a_folder_is_no_cassette(tmp_path: Path) -> None:
-    """A path that is a folder is refused, to read from and to write to."""
+    """A folder is refused, both for replay and for recording."""
     with pytest.raises(CassetteFileError, match="cannot be read: Is a directory"):
         use_cassette(tmp_path).__enter__()
     with pytest.raises(CassetteFileError, match="must be a file, got a folder"):
@@ -186,7 +186,7 @@ def test_a_folder_is_no_cassette(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_can_be_recorded_anew(tmp_path: Path) -> None:
-    """Mode "rewrite" does not read what it replaces."""
+    """Mode "rewrite" replaces a broken file."""
     path = tmp_path / "c.yaml"
     path.write_text("{[")
     with use_cassette(path, "rewrite"):
@@ -195,7 +195,7 @@ def test_a_broken_file_can_be_recorded_anew(tmp_path: Path) -> None:
 
 
 def test_a_cassette_of_plain_vcrpy_is_replayed(tmp_path: Path) -> None:
-    """What vcrpy has recorded answers the same requests."""
+    """A cassette recorded by plain vcrpy is replayed."""
     answer = {"status": {"code": 200, "message": "OK"}, "headers": {"A": ["b"]}, "body": {"string": '{"id": "old"}'}}
     asked = {"method": "GET", "uri": "http://x/v1/models/m", "body": None, "headers": {"Authorization": ["Bearer sk"]}}
     path = tmp_path / "c.yaml"
@@ -205,7 +205,7 @@ def test_a_cassette_of_plain_vcrpy_is_replayed(tmp_path: Path) -> None:
 
 
 def test_uploads_and_compressed_answers_of_plain_vcrpy_are_replayed(tmp_path: Path) -> None:
-    """A form that vcrpy kept as text matches any client's, and a compressed answer is read as it is meant."""
+    """An upload that plain vcrpy kept as text matches, and its compressed response is decompressed."""
     path, url = tmp_path / "c.yaml", f"{URL}/files"
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -224,7 +224,7 @@ def test_uploads_and_compressed_answers_of_plain_vcrpy_are_replayed(tmp_path: Pa
 
 @pytest.mark.parametrize("change", [lambda text: text.replace(b"\n", b"\r\n"), lambda text: b"\xef\xbb\xbf" + text])
 def test_a_checkout_may_end_lines_otherwise(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
-    """A cassette that git has given other ends of lines, or an editor a mark at its beginning, replays as before."""
+    """A cassette with other line ends, or with a byte order mark, is replayed."""
     path = tmp_path / "c.yaml"
     path.write_bytes(change(TEXT.encode()))
     with use_cassette(path):
@@ -232,13 +232,13 @@ def test_a_checkout_may_end_lines_otherwise(tmp_path: Path, change: Callable[[by
 
 
 def test_what_yaml_would_change_is_not_written() -> None:
-    """A text that does not give back what is to be stored is refused."""
+    """A text that does not parse to what is to be stored is not written."""
     with pytest.raises(CassetteFileError, match="without a change; nothing was written"):
         check_round_trip(TEXT, CassetteFile(HEAD, ()), "c.yaml")
 
 
 def test_half_a_file_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk gives up while it is written, the old file is there, and nothing else."""
+    """If writing fails, the old file is unchanged and no other file is left."""
     path = tmp_path / "c.yaml"
     path.write_text("old")
 
@@ -252,7 +252,7 @@ def test_half_a_file_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_place_that_takes_no_file_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
-    """Where nothing can be written, the block is not entered, and no request leaves."""
+    """If the path cannot be written, entering the block is refused before a request is sent."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CassetteFileError, match="cannot be recorded: nothing can be written to"):
         use_cassette(tmp_path / "file" / "sub" / "c.yaml", "once").__enter__()
@@ -261,7 +261,7 @@ def test_a_place_that_takes_no_file_is_refused_before_anything_is_sent(tmp_path:
 
 
 def test_folders_are_made_when_something_is_written(tmp_path: Path) -> None:
-    """Trying leaves nothing behind; a cassette in new folders is written there."""
+    """Folders are made only when something is written."""
     path = tmp_path / "a" / "b" / "c.yaml"
     with use_cassette(path, "once"):
         assert list(tmp_path.iterdir()) == []
@@ -271,7 +271,7 @@ def test_folders_are_made_when_something_is_written(tmp_path: Path) -> None:
 
 
 def test_a_cassette_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
-    """Others of the team can read it, as far as the umask lets them."""
+    """A cassette has the file permissions of any new file."""
     (tmp_path / "any").touch()
     with use_cassette(tmp_path / "c.yaml", "once"):
         send_request()
@@ -279,7 +279,7 @@ def test_a_cassette_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
 
 
 def send_request() -> None:
-    """Send one request, answered in this process."""
+    """Send one request to a mock transport."""
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"id": "m"}))
     with httpx.Client(transport=transport) as client:
         client.get(f"{URL}/models/m")

@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant are refused by name before anything is sent; those that can are obeyed."""
+"""Invalid arguments raise an error that names them before anything is sent; valid ones take effect."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ PAGE = {"object": "list", "data": [], "has_more": False}
 
 
 class Log:
-    """Keeps what it was sent, and answers a job or an empty list."""
+    """A transport handler that records its requests and returns a job or an empty list."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer."""
+        """Record the request and return the response."""
         self.requests.append(request)
         return httpx.Response(200, json=PAGE if request.method == "GET" and request.url.path.endswith("s") else JOB)
 
 
 def ask_blocking(log: Log, verb: str, *arguments: Any, client: dict[str, Any] | None = None, **given: Any) -> Any:
-    """Call a verb of a blocking client, to its end."""
+    """Call a method of a blocking client and exhaust its result."""
     made = {"provider": "fake", "http_client": httpx.Client(transport=httpx.MockTransport(log)), **(client or {})}
     result = getattr(FineTuningClient(**made), verb)(*arguments, **given)
     return list(result) if inspect.isgenerator(result) else result
 
 
 def ask_awaited(log: Log, verb: str, *arguments: Any, client: dict[str, Any] | None = None, **given: Any) -> Any:
-    """Call a verb of an async client, to its end."""
+    """Call a method of an async client and exhaust its result."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(log))
     made = {"provider": "fake", "http_client": http, **(client or {})}
 
@@ -56,13 +56,13 @@ def ask_awaited(log: Log, verb: str, *arguments: Any, client: dict[str, Any] | N
 
 @pytest.fixture(params=[ask_blocking, ask_awaited])
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Call a verb, in one way and the other."""
+    """Call a method of the blocking or of the async client."""
     return cast("Callable[..., Any]", request.param)
 
 
 @pytest.fixture
 def log() -> Log:
-    """What was sent."""
+    """The recorded requests."""
     return Log()
 
 
@@ -77,14 +77,14 @@ def test_an_empty_argument_is_no_absent_one(kind: Any, name: str, empty: str) ->
 
 @pytest.mark.parametrize("make", [FineTuning.using, FineTuningClient("fake").using])
 def test_an_empty_name_is_no_provider(make: Callable[[str], Any]) -> None:
-    """An empty name is refused wherever a client is made by name."""
+    """An empty provider name is refused by every way of making a client."""
     with pytest.raises(ConfigurationError, match="provider is empty"):
         make("")
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_a_header_of_the_callers_is_the_only_one(ask: Callable[..., Any], log: Log, name: str) -> None:
-    """A default header replaces the client's own of that name in whatever case, and is sent once."""
+    """A default header replaces the client's own header of that name, whatever the case, and is sent once."""
     ask(log, "retrieve_job", "ftjob-1", client={"default_headers": {name: "Basic mine", "user-agent": "mine"}})
     headers = log.requests[0].headers
     assert headers.get_list("authorization") == ["Basic mine"]
@@ -92,7 +92,7 @@ def test_a_header_of_the_callers_is_the_only_one(ask: Callable[..., Any], log: L
 
 
 def test_a_header_replaces_what_a_setting_makes(ask: Callable[..., Any], log: Log) -> None:
-    """A default header in another case replaces the one that ``organization`` makes."""
+    """A default header replaces the one that ``organization`` makes, even if its case differs."""
     headers = {"openai-organization": "org-header"}
     ask(log, "retrieve_job", "ftjob-1", client={"organization": "org-argument", "default_headers": headers})
     assert log.requests[0].headers.get_list("openai-organization") == ["org-header"]
@@ -100,7 +100,7 @@ def test_a_header_replaces_what_a_setting_makes(ask: Callable[..., Any], log: Lo
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_an_http_client_of_the_other_kind_is_refused_at_once(library: Any) -> None:
-    """A blocking HTTP client for an async one, or the reverse, is a TypeError that says which is wanted."""
+    """A blocking HTTP client for an async client, or the reverse, is a TypeError that says which kind is required."""
     with pytest.raises(TypeError, match=r"http_client of AsyncFineTuningClient must be an async one.*, got Client"):
         AsyncFineTuningClient("fake", http_client=library.Client())
     with pytest.raises(TypeError, match=r"http_client of FineTuningClient must be a blocking one.*, got AsyncClient"):
@@ -108,19 +108,19 @@ def test_an_http_client_of_the_other_kind_is_refused_at_once(library: Any) -> No
 
 
 class Wrapper:
-    """An HTTP client whose ``request`` is a property that gives a plain callable."""
+    """An HTTP client whose ``request`` is a property that returns a plain function."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     @property
     def request(self) -> Callable[..., Any]:
-        """Pass everything on; what that gives may have to be awaited."""
+        """Return a function that forwards to the wrapped client; its result may have to be awaited."""
         return lambda *arguments, **given: self._inner.request(*arguments, **given)
 
 
 def test_a_wrapper_is_taken_at_its_word(log: Log) -> None:
-    """An HTTP client that does not show whether it is async is used by both clients."""
+    """An HTTP client that does not show whether it is async is accepted by both clients."""
     inner = Wrapper(httpx.Client(transport=httpx.MockTransport(log)))
     assert ask_blocking(log, "retrieve_job", "ftjob-1", client={"http_client": inner}).id == "ftjob-1"
     outer = Wrapper(httpx.AsyncClient(transport=httpx.MockTransport(log)))
@@ -128,12 +128,12 @@ def test_a_wrapper_is_taken_at_its_word(log: Log) -> None:
 
 
 async def awaited(*arguments: Any) -> str:
-    """Be a function that nobody awaits."""
+    """An async function that the client would not await."""
     return "sk-1"
 
 
 class Awaited:
-    """An object that is called as an async function."""
+    """An object with an async ``__call__``."""
 
     async def __call__(self, *arguments: Any) -> None:
         """Do nothing."""
@@ -141,7 +141,7 @@ class Awaited:
 
 @pytest.mark.parametrize("function", [awaited, Awaited()])
 def test_functions_that_nobody_would_await_are_refused(ask: Callable[..., Any], log: Log, function: Any) -> None:
-    """An async on_update or on_progress is a TypeError by either client, and nothing is sent."""
+    """An async on_update or on_progress raises TypeError from either client, and nothing is sent."""
     with pytest.raises(TypeError, match="on_update must not be async"):
         ask(log, "wait_for_job", "ftjob-1", on_update=function)
     with pytest.raises(TypeError, match="on_progress must not be async"):
@@ -150,7 +150,7 @@ def test_functions_that_nobody_would_await_are_refused(ask: Callable[..., Any], 
 
 
 def test_a_key_that_nobody_would_await_is_refused(ask: Callable[..., Any], log: Log) -> None:
-    """An async api_key is a ConfigurationError that says what is wanted, and nothing is sent."""
+    """An async api_key raises a ConfigurationError that asks for a plain function, and nothing is sent."""
     with pytest.raises(ConfigurationError, match="plain function"):
         ask(log, "retrieve_job", "ftjob-1", client={"api_key": awaited})
     assert not log.requests
@@ -158,7 +158,7 @@ def test_a_key_that_nobody_would_await_is_refused(ask: Callable[..., Any], log: 
 
 @pytest.mark.parametrize("name", ["seed", "suffix", "metadata", "hyperparameters"])
 def test_null_is_given_too(ask: Callable[..., Any], log: Log, name: str) -> None:
-    """An option of a create that is also a keyword is given twice, even where the keyword says null."""
+    """An option given both in create_job's mapping and as a keyword is a TypeError, even if the keyword is None."""
     with pytest.raises(TypeError, match=f"'{name}' is given twice"):
         ask(log, "create_job", "f", "m", {name: None}, **{name: None})
     with pytest.raises(TypeError, match=f"'{name}' is given twice"):
@@ -167,7 +167,7 @@ def test_null_is_given_too(ask: Callable[..., Any], log: Log, name: str) -> None
 
 
 def test_none_is_no_limit(ask: Callable[..., Any], log: Log) -> None:
-    """A limit or cursor of None leaves to the options of a list what they say; metadata of None does not."""
+    """A limit or cursor of None leaves the value from the options mapping in place; metadata of None does not."""
     ask(log, "list_jobs", {"limit": 2, "after": "a"}, limit=None, after=None)
     assert dict(log.requests[0].url.params) == {"limit": "2", "after": "a"}
     with pytest.raises(TypeError, match="'metadata' is given twice"):
@@ -175,7 +175,7 @@ def test_none_is_no_limit(ask: Callable[..., Any], log: Log) -> None:
 
 
 def test_a_job_is_no_id(ask: Callable[..., Any], log: Log) -> None:
-    """A whole job given for its id is refused in a line, with what would have been right."""
+    """A job object passed as a job id is refused in a short message that suggests its `id`."""
     job = FineTuningJobResponse.from_dict(JOB)
     with pytest.raises(ValueError, match=r"job_id must be .*; pass FineTuningJobResponse\.id$") as caught:
         ask(log, "wait_for_job", job)
@@ -191,7 +191,7 @@ NO_TIMES: list[Any] = [-1, -0.5, float("nan"), float("-inf"), "5", "", [5]]
 @pytest.mark.parametrize("name", ["poll_interval", "timeout"])
 @pytest.mark.parametrize("verb", ["wait_for_job", "follow_job_events"])
 def test_what_is_no_time_is_refused(ask: Callable[..., Any], log: Log, verb: str, name: str) -> None:
-    """An interval or timeout that is no number from 0 is a ValueError that names it, and nothing is sent."""
+    """An interval or timeout that is not a number from 0 is a ValueError that names it, and nothing is sent."""
     for bad in NO_TIMES:
         with pytest.raises(ValueError, match=f"^{name} must be a number of seconds from 0"):
             ask(log, verb, "ftjob-1", **{name: bad})

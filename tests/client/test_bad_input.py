@@ -1,4 +1,4 @@
-"""Whatever a service or a proxy in front of it answers, and whatever a caller asks for, ends in a plain error."""
+"""Any response of a service or proxy, and any argument of a caller, leads to a result or a documented error."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def settings() -> dict[str, Any]:
-    """What a client that does not sleep is made with."""
+    """The arguments of a client that neither sleeps nor retries."""
     return {"provider": "fake", "sleep": lambda seconds: None, "max_retries": 0}
 
 
 def ask_blocking(answer: Answer, verb: str, *arguments: Any, **given: Any) -> Any:
-    """Call a verb of a blocking client, to its end."""
+    """Call a method of a blocking client and exhaust its result."""
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         result = getattr(FineTuningClient(**settings(), http_client=http), verb)(*arguments, **given)
         return list(result) if inspect.isgenerator(result) else result
 
 
 def ask_awaited(answer: Answer, verb: str, *arguments: Any, **given: Any) -> Any:
-    """Call a verb of an async client, to its end."""
+    """Call a method of an async client and exhaust its result."""
 
     async def ask() -> Any:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
@@ -90,12 +90,12 @@ def ask_awaited(answer: Answer, verb: str, *arguments: Any, **given: Any) -> Any
 
 @pytest.fixture(params=[ask_blocking, ask_awaited])
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Call a verb, in one way and the other."""
+    """Call a method of the blocking or of the async client."""
     return cast("Callable[..., Any]", request.param)
 
 
 def answering(status: int, content: bytes = b"", **headers: str) -> Answer:
-    """Answer always alike, with an id."""
+    """Return a handler that always sends the same response, with a request id."""
     return lambda request: httpx.Response(status, content=content, headers={"x-request-id": "req_1", **headers})
 
 
@@ -118,7 +118,7 @@ USELESS = {
 
 @pytest.mark.parametrize("verb", ANSWERED)
 def test_a_useless_body_names_its_origin(ask: Callable[..., Any], verb: str) -> None:
-    """Whatever a good status comes with that is no answer, the error names provider, status and request."""
+    """The error for a successful status with an unusable body names provider, status and request id."""
     for status, content in [(204, b""), *((200, content) for content in USELESS.values())]:
         with pytest.raises(APIResponseError) as caught:
             ask(answering(status, content), verb, *ANSWERED[verb][0])
@@ -130,7 +130,7 @@ def test_a_useless_body_names_its_origin(ask: Callable[..., Any], verb: str) -> 
 
 @pytest.mark.parametrize("verb", FIRST)
 def test_a_field_that_is_missing_or_wrong_is_named(ask: Callable[..., Any], verb: str) -> None:
-    """An object without a field it cannot do without, or with null or another type there, is an error that names it."""
+    """A required field that is missing, null or of the wrong type is an error that names the field."""
     arguments, item, is_list = ANSWERED[verb]
 
     def refused(body: dict[str, Any], field: str) -> None:
@@ -146,7 +146,7 @@ def test_a_field_that_is_missing_or_wrong_is_named(ask: Callable[..., Any], verb
 
 @pytest.mark.parametrize("verb", [verb for verb, (_, _, is_list) in ANSWERED.items() if is_list])
 def test_a_list_that_is_none(ask: Callable[..., Any], verb: str) -> None:
-    """A list whose items are no list, or no objects, is an error."""
+    """A list response whose `data` is not an array of objects is an error."""
     nones: list[Any] = [None, {}, "x", 7, [7], [None], [[]], ["x"]]
     for data in nones:
         body = json.dumps({"object": "list", "data": data, "has_more": False}).encode()
@@ -156,7 +156,7 @@ def test_a_list_that_is_none(ask: Callable[..., Any], verb: str) -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb, (_, _, is_list) in ANSWERED.items() if is_list])
 def test_a_list_with_odd_cursors_ends(ask: Callable[..., Any], verb: str) -> None:
-    """A list whose cursors are no ids, or go round in circles, is read and comes to an end."""
+    """A list whose cursors are not strings, or repeat, is read without looping forever."""
     arguments, item, _ = ANSWERED[verb]
     odds: list[Any] = [[], {}, 7, None]
     for odd in odds:
@@ -166,7 +166,7 @@ def test_a_list_with_odd_cursors_ends(ask: Callable[..., Any], verb: str) -> Non
 
 
 def test_lists_that_go_round_come_to_an_end(ask: Callable[..., Any]) -> None:
-    """A service whose pages lead from one to the other for ever is asked for each of them once."""
+    """A service whose page cursors form a cycle is asked for each page once."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         name = {"a": "b", "b": "c", "c": "b"}.get(request.url.params.get("after", ""), "a")
@@ -198,7 +198,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("status", [400, 404, 502])
 def test_refusals_of_every_shape(ask: Callable[..., Any], shape: str, status: int) -> None:
-    """The sentence for a person is found in the errors of every vendor, with provider, status and request."""
+    """The message is found in every vendor's error format, and the error has provider, status and request id."""
     with pytest.raises(APIStatusError) as caught:
         ask(answering(status, json.dumps(SHAPES[shape]).encode()), "retrieve_job", "x")
     error = caught.value
@@ -210,7 +210,7 @@ def test_refusals_of_every_shape(ask: Callable[..., Any], shape: str, status: in
 
 @pytest.mark.parametrize("verb", ANSWERED)
 def test_a_proxy_in_the_way(ask: Callable[..., Any], verb: str) -> None:
-    """A page by a proxy that cannot reach the service is an error with the page's words."""
+    """An HTML page from a proxy that cannot reach the service becomes an error that quotes the page."""
     page = b"<html>\n<head><title>502 Bad Gateway</title></head></html>"
     with pytest.raises(InternalServerError, match=r"fake answered 502: <html> <head><title>502 Bad Gateway.*req_1"):
         ask(answering(502, page, **{"Content-Type": "text/html"}), verb, *ANSWERED[verb][0])
@@ -218,7 +218,7 @@ def test_a_proxy_in_the_way(ask: Callable[..., Any], verb: str) -> None:
 
 @pytest.mark.parametrize("verb", [*ANSWERED, "download_file"])
 def test_a_body_that_cannot_be_decompressed(ask: Callable[..., Any], verb: str) -> None:
-    """Garbage that is said to be gzip is no answer from the provider, for every verb."""
+    """A body that claims to be gzip but is not raises APIConnectionError from every method."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
@@ -246,7 +246,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 @given(body=JSON, odd=OPTIONAL, is_job=st.booleans(), status=st.sampled_from([200, 201, 400, 500]))
 def test_any_answer_at_all(body: Any, odd: dict[str, Any], is_job: bool, status: int) -> None:
-    """Whatever JSON the service answers, an operation gives its result or an error of ours."""
+    """For any JSON response an operation returns a result or raises a FineTuningError."""
     content = json.dumps({**JOB, **odd, "status": "failed"} if is_job else body).encode()
     for verb in ("result_metrics", "wait_for_job", "follow_job_events", "create_job"):
         try:
@@ -257,7 +257,7 @@ def test_any_answer_at_all(body: Any, odd: dict[str, Any], is_job: bool, status:
 
 @pytest.mark.parametrize("files", [7, True, {"a": 1}, "file-1", [7], [None], [""], ["a/b"], [["x"]]])
 def test_result_files_that_are_none(ask: Callable[..., Any], files: Any) -> None:
-    """A job whose result files are no ids is an error that carries the job."""
+    """A job whose result_files are not ids raises an error that carries the job."""
     body = json.dumps(JOB | {"result_files": files}).encode()
     with pytest.raises(FineTuningError, match=r"result[ _]files? ") as caught:
         ask(answering(200, body), "result_metrics", "x")
@@ -270,7 +270,7 @@ BY_ID = [verb for verb, (arguments, _, _) in ANSWERED.items() if arguments == ("
 
 @pytest.mark.parametrize("verb", BY_ID)
 def test_an_id_that_is_none(ask: Callable[..., Any], verb: str) -> None:
-    """An id that is empty, no string or would lead elsewhere is a ValueError of each verb, and nothing is sent."""
+    """An empty, non-string or path-changing id is a ValueError from every method, and nothing is sent."""
     for bad in IDS:
         with pytest.raises(ValueError, match="_id must be") as caught:
             ask(unreachable, verb, bad)
@@ -279,7 +279,7 @@ def test_an_id_that_is_none(ask: Callable[..., Any], verb: str) -> None:
 
 @pytest.mark.parametrize("bad", ["", " ", None, 7, b"x"])
 def test_a_name_that_is_none(ask: Callable[..., Any], bad: Any) -> None:
-    """So is a training file, a model, or an event to go on from that is empty or no string."""
+    """An empty or non-string training file, model or `since` is a ValueError, and nothing is sent."""
     calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
         ("create_job", (bad, "m"), {}),
         ("create_job", ("f", bad), {}),
@@ -291,7 +291,7 @@ def test_a_name_that_is_none(ask: Callable[..., Any], bad: Any) -> None:
 
 
 def unreachable(request: httpx.Request) -> httpx.Response:
-    """Fail the test: nothing is to be sent."""
+    """Fail the test, since nothing should be sent."""
     raise AssertionError(f"sent {request.method} {request.url}")
 
 
@@ -311,7 +311,7 @@ def unreachable(request: httpx.Request) -> httpx.Response:
 def test_an_id_anywhere_is_checked(
     ask: Callable[..., Any], verb: str, arguments: tuple[Any, ...], given: dict[str, Any]
 ) -> None:
-    """Cursors and validation files are ids, too: an invalid one is refused before anything is sent, shown shortened."""
+    """An invalid cursor or validation file id is refused in a short message before anything is sent."""
     with pytest.raises(ValueError, match="must be a") as caught:
         ask(answering(500), verb, *arguments, **given)
     assert len(str(caught.value)) < 200
@@ -319,14 +319,14 @@ def test_an_id_anywhere_is_checked(
 
 @pytest.mark.parametrize(("verb", "arguments"), [("list_jobs", ("ftjob-1",)), ("create_job", ("f", "m", ["suffix"]))])
 def test_options_that_are_none(ask: Callable[..., Any], verb: str, arguments: tuple[Any, ...]) -> None:
-    """Options are a mapping: an id in their place is refused by name."""
+    """An id passed in place of the options mapping is a TypeError that names `options`."""
     with pytest.raises(TypeError, match="options must be a mapping, got"):
         ask(answering(500), verb, *arguments)
 
 
 @pytest.mark.parametrize("verb", ["upload_file", "check_training_file"])
 def test_a_file_of_text_in_disguise(ask: Callable[..., Any], verb: str) -> None:
-    """A file open for text that does not show it before it is read is told so."""
+    """A text file that looks like a binary one until it is read is refused with a TypeError."""
     with NamedTemporaryFile("w+") as file:
         file.write('{"messages": []}')
         file.flush()
@@ -335,7 +335,7 @@ def test_a_file_of_text_in_disguise(ask: Callable[..., Any], verb: str) -> None:
 
 
 def test_what_came_is_told(ask: Callable[..., Any]) -> None:
-    """An error about a page of a proxy's quotes its beginning, its kind, and what it is of; the body is at hand."""
+    """An error about an HTML page quotes its beginning and content type, and keeps the whole body."""
     page = b"<!doctype html><title>Sign in</title>"
     with pytest.raises(APIResponseError, match="it is text/html: <!doctype html><title>Sign in") as caught:
         ask(answering(200, page, **{"content-type": "text/html"}), "retrieve_job", "x")
@@ -346,7 +346,7 @@ def test_what_came_is_told(ask: Callable[..., Any]) -> None:
 
 
 def test_a_result_file_that_is_gone_tells_of_its_job(ask: Callable[..., Any]) -> None:
-    """Where a job was found and its file was not, the error has the job."""
+    """The error for a result file that does not exist carries the job it belongs to."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404) if "/files/" in request.url.path else httpx.Response(200, json=job)

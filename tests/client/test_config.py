@@ -1,4 +1,4 @@
-"""Where settings come from, and what is refused before anything is sent."""
+"""Where settings come from, and which are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VARIABLES = {name for profile in PROFILES.values() for name in profile.environme
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Start from no configuration at all, in a folder of one's own."""
+    """An empty working directory without any configuration."""
     for name in {*VARIABLES, "FINE_TUNING_PROVIDER"}:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -43,12 +43,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def endpoint(name: str, **arguments: Any) -> ResolvedConfig:
-    """Settle where requests to a provider go."""
+    """Resolve the configuration for a provider's requests."""
     return resolve_config(find_profile(name), arguments)
 
 
 def test_first_hit_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argument, `configure()`, environment, file and profile are asked in this order."""
+    """An argument wins over `configure()`, which wins over environment, file and profile, in this order."""
     key = {"api_key": "sk-1"}
     assert endpoint("openai", **key).base_url == "https://api.openai.com/v1"
     (folder / "sub").mkdir()
@@ -63,7 +63,7 @@ def test_first_hit_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_default_provider_by_the_same_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default provider comes from `configure()`, environment, file, or is OpenAI."""
+    """The default provider comes from `configure()`, else the environment, else a file, else is OpenAI."""
     assert default_provider() == "openai"
     (folder / "sub").mkdir()
     monkeypatch.chdir(folder / "sub")
@@ -77,7 +77,7 @@ def test_default_provider_by_the_same_order(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty variable is as good as none."""
+    """An empty environment variable counts as unset."""
     monkeypatch.setenv("OPENAI_BASE_URL", "")
     monkeypatch.setenv("FINE_TUNING_PROVIDER", "")
     assert endpoint("openai", api_key="sk-1").base_url == "https://api.openai.com/v1"
@@ -85,7 +85,7 @@ def test_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_openai_reads_its_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key, organization and project come from the names OpenAI's client uses."""
+    """OpenAI's key, organization and project are read from the variables that OpenAI's own client uses."""
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, name.lower())
     found = endpoint("openai")
@@ -97,7 +97,7 @@ def test_openai_reads_its_own_variables(monkeypatch: pytest.MonkeyPatch) -> None
     "address", ["https://r.openai.azure.com", "https://r.openai.azure.com/", "https://r.openai.azure.com/openai/v1"]
 )
 def test_azure_address_is_completed(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Azure is reached under its v1 path, whether the address names the resource or all of it."""
+    """Azure's base URL ends in its v1 path, whether the address names only the resource or the full path."""
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", address)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
     assert endpoint("azure").base_url == "https://r.openai.azure.com/openai/v1"
@@ -114,7 +114,7 @@ def test_azure_address_is_completed(monkeypatch: pytest.MonkeyPatch, address: st
 def test_azure_signs_in(
     monkeypatch: pytest.MonkeyPatch, arguments: Any, environment: dict[str, str], header: dict[str, str]
 ) -> None:
-    """Azure takes a key in its own header, and tokens as bearer tokens."""
+    """Azure is sent an API key in its own header, and a token as a bearer token."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     found = endpoint("azure", base_url="https://r", **arguments)
@@ -125,14 +125,14 @@ def test_azure_signs_in(
 
 @pytest.mark.parametrize(("version", "query"), [("preview", "?api-version=preview"), ("2024-10-21", ""), ("", "")])
 def test_azure_version(monkeypatch: pytest.MonkeyPatch, version: str, query: str) -> None:
-    """A version goes into the query unless it is a dated one, which the v1 path does not know."""
+    """Azure's API version goes into the query unless it is a date, which the v1 path does not accept."""
     monkeypatch.setenv("OPENAI_API_VERSION", version)
     found = endpoint("azure", base_url="https://r", api_key="key")
     assert to_http_arguments(Request("GET", "/x", "list"), found, "key")["url"] == f"https://r/openai/v1/x{query}"
 
 
 def test_azure_create_names_a_training_type() -> None:
-    """Azure's create gets the field it cannot do without, unless given; nobody else does."""
+    """Azure's create_job has a trainingType by default; other providers' has none."""
     found = endpoint("azure", base_url="https://r", api_key="key")
     create = Request("POST", "/fine_tuning/jobs", "create", json={"model": "m"})
     assert to_http_arguments(create, found, "key")["content"] == b'{"trainingType": "Standard", "model": "m"}'
@@ -142,13 +142,13 @@ def test_azure_create_names_a_training_type() -> None:
 
 
 def test_the_fake_needs_nothing() -> None:
-    """The fake has an address and takes any key."""
+    """The fake has a default address and needs no API key."""
     assert endpoint("fake").base_url == "http://127.0.0.1:4355/v1"
     assert endpoint("fake").key
 
 
 def test_a_provider_of_ones_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider named in a file has its address, the variable of its key, and its capabilities."""
+    """A provider defined in a file has the address, key variable and capabilities that the file names."""
     text = '[providers.local]\ndriver = "openai_compatible"\nurl = "http://h/v1"\nkey_env = "LOCAL_KEY"\n'
     (folder / "fine_tuning.toml").write_text(text + 'capabilities = ["create", "retrieve"]')
     with pytest.raises(ConfigurationError, match="set LOCAL_KEY"):
@@ -161,7 +161,7 @@ def test_a_provider_of_ones_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_compatible_provider_is_not_sent_openai_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key of OpenAI's variable goes to OpenAI only."""
+    """The key in OPENAI_API_KEY is not sent to an openai_compatible provider."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     found = endpoint("openai_compatible", base_url="http://h/v1")
     assert found.key is None
@@ -169,7 +169,7 @@ def test_a_compatible_provider_is_not_sent_openai_keys(monkeypatch: pytest.Monke
 
 
 def test_a_missing_capability_is_refused() -> None:
-    """What a provider does not offer is refused with the names of both, and what it does offer."""
+    """An operation that the provider lacks is refused with both names and the list of supported operations."""
     with pytest.raises(UnsupportedOperationError, match="'p' does not support 'pause', only create, list"):
         ResolvedConfig("p", "http://h", capabilities=frozenset({"list", "create"})).require_capability(
             Request("POST", "/", "pause")
@@ -186,7 +186,7 @@ def test_a_missing_capability_is_refused() -> None:
     ],
 )
 def test_what_is_missing_is_named(name: str, arguments: dict[str, Any], message: str) -> None:
-    """Whatever is missing is named, with where to put it."""
+    """The error for a missing setting names it and says where to set it."""
     with pytest.raises(ConfigurationError, match=message):
         endpoint(name, **arguments)
 
@@ -205,7 +205,7 @@ def test_what_is_missing_is_named(name: str, arguments: dict[str, Any], message:
     ],
 )
 def test_a_bad_file_is_refused(folder: Path, text: str) -> None:
-    """A file that cannot be read or has an unknown setting is a ConfigurationError without the key."""
+    """A file that is unreadable or has an unknown setting is a ConfigurationError that does not show the key."""
     (folder / "fine_tuning.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         find_profile("openai")
@@ -222,14 +222,14 @@ def test_configure_refuses_what_it_does_not_know() -> None:
 
 @pytest.mark.parametrize("key", ["sk-é-secret", "sk-a\nsecret", "sk-a secret", " ", 7])
 def test_a_key_that_cannot_be_sent_is_refused_unseen(key: Any) -> None:
-    """A key that fits into no header is refused, and not shown."""
+    """A key that is not valid in a header is refused, and the message does not show it."""
     with pytest.raises(ConfigurationError) as caught:
         check_key(lambda: key)
     assert "secret" not in str(caught.value)
 
 
 def test_a_key_may_end_in_a_newline() -> None:
-    """A key read from a file with its newline is the key."""
+    """A trailing newline is stripped from a key."""
     assert check_key("sk-1\n") == "sk-1"
 
 
@@ -250,26 +250,26 @@ def test_a_key_may_end_in_a_newline() -> None:
     ],
 )
 def test_an_address_that_cannot_be_right_is_refused_unseen(url: str) -> None:
-    """An address that requests cannot go to, or that holds a password, is refused and not shown."""
+    """An invalid address, or one that contains a password, is refused, and the message does not show it."""
     with pytest.raises(ConfigurationError) as caught:
         check_url(url)
     assert "hidden" not in str(caught.value)
 
 
 def test_a_profile_may_be_given_instead_of_a_name() -> None:
-    """A profile of one's own is a provider."""
+    """A ProviderProfile can be passed in place of a provider name."""
     profile = ProviderProfile("mine", "http://h/v1", needs_key=False)
     assert resolve_config(profile, {}).base_url == "http://h/v1"
 
 
 def test_keys_are_in_no_repr() -> None:
-    """Neither profile nor endpoint shows a key."""
+    """The repr of a profile and of a resolved configuration does not show the key."""
     profile = ProviderProfile("mine", "http://h/v1", api_key="sk-secret")
     assert "sk-secret" not in repr((profile, resolve_config(profile, {})))
 
 
 def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
-    """Names in other letters, ones that end in a dot, and addresses of both kinds are taken."""
+    """Internationalized names, names that end in a dot, and IPv4 and IPv6 addresses are accepted as hosts."""
     for host in ("bücher.example", "example.com.", "localhost:1", "127.0.0.1:1", "[::1]:1", "my_host"):
         assert check_url(f"http://{host}/v1/") == f"http://{host}/v1"
 
@@ -289,7 +289,7 @@ def test_an_address_may_be_of_any_kind_that_can_be_looked_up() -> None:
     ],
 )
 def test_a_setting_of_a_wrong_type_is_named(folder: Path, setting: str, value: Any, wrong: str) -> None:
-    """A setting of a wrong type, in code or in a file, is refused by name, with the type it is of."""
+    """A setting of a wrong type, in code or in a file, is refused with its name and the type it must have."""
     with pytest.raises(ConfigurationError, match=f"'openai': {setting} must be {wrong}"):
         configure(providers={"openai": {setting: value}})
     (folder / "fine_tuning.toml").write_text(f"[providers.openai]\n{setting} = {json.dumps(value)}")
@@ -298,7 +298,7 @@ def test_a_setting_of_a_wrong_type_is_named(folder: Path, setting: str, value: A
 
 
 def test_other_settings_of_a_wrong_type_are_named() -> None:
-    """A default, a key or an argument of a wrong type is refused by name."""
+    """A default provider, key or argument of a wrong type is refused by name."""
     with pytest.raises(ConfigurationError, match="default_for_fine_tuning must be a string, got int"):
         configure(default_for_fine_tuning=5)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="api_key must be a string or a function, got int"):
@@ -310,7 +310,7 @@ def test_other_settings_of_a_wrong_type_are_named() -> None:
 
 
 def test_an_unknown_name_is_told_from_a_bad_driver() -> None:
-    """A name nobody knows is answered with all that are known, and an entry with what is wrong with its driver."""
+    """An unknown provider is refused with a list of the known ones, and a bad driver with the known drivers."""
     providers = {"near": {"driver": "openai"}, "odd": {"driver": "opnai"}, "bare": {"url": "http://h/v1"}}
     configure(providers=providers)
     with pytest.raises(ConfigurationError, match="'nobody'; expected one of: azure, bare, fake, near, odd, openai"):
@@ -329,7 +329,7 @@ SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")
 def test_a_file_sends_nobodys_key_to_its_address(
     folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str, name: str
 ) -> None:
-    """To an address in a file no key is sent unless it is passed, or its variable named beside the address."""
+    """No key is sent to an address from a file unless it is passed, or its variable is named beside the address."""
     for secret in SECRETS:
         monkeypatch.setenv(secret, "sk-secret")
     text = f'[providers.{name or driver}]\ndriver = "{driver}"\nurl = "https://elsewhere/v1"\n'
@@ -342,7 +342,7 @@ def test_a_file_sends_nobodys_key_to_its_address(
 
 
 def test_a_key_named_beside_an_address_is_sent_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file's address gets the key of the variable that the same entry names, be it OpenAI's, and no token."""
+    """An address from a file is sent the key in the variable named beside it, even OpenAI's, but no token."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "token")
     text = '[providers.{0}]\nurl = "https://elsewhere/v1"\nkey_env = "{1}"\n'
@@ -354,7 +354,7 @@ def test_a_key_named_beside_an_address_is_sent_there(folder: Path, monkeypatch: 
 
 
 def test_an_address_of_ones_own_gets_the_usual_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where argument, `configure()` or environment win over a file's address, the driver's own variable is read."""
+    """An address from an argument, `configure()` or the environment is sent the key in the driver's own variable."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     (folder / "fine_tuning.toml").write_text('[providers.openai]\nurl = "https://elsewhere/v1"\n')
     assert endpoint("openai", base_url="https://mine/v1").key == "sk-openai"
@@ -366,7 +366,7 @@ def test_an_address_of_ones_own_gets_the_usual_key(folder: Path, monkeypatch: py
 
 
 def test_a_folder_that_is_gone_has_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who runs in a directory that has been deleted has the settings that are given otherwise."""
+    """Settings can be resolved in a working directory that has been deleted."""
     (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
@@ -375,7 +375,7 @@ def test_a_folder_that_is_gone_has_no_settings(tmp_path: Path, monkeypatch: pyte
 
 
 def test_somebody_elses_pyproject_need_not_be_sound(folder: Path) -> None:
-    """A broken pyproject.toml is no concern of ours unless it has settings of ours."""
+    """A pyproject.toml that cannot be parsed is an error only if it mentions `tool.fine_tuning`."""
     (folder / "pyproject.toml").write_text("[project\nname = ")
     assert endpoint("openai", api_key="sk-1").key == "sk-1"
     read_file.cache_clear()
@@ -386,7 +386,7 @@ def test_somebody_elses_pyproject_need_not_be_sound(folder: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
 def test_names_of_accounts_are_sent_as_they_are_meant(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A newline at a variable's end is no part of it, and what no header can say is a wrong setting."""
+    """A trailing newline is stripped from an account variable, and text that is not valid in a header is refused."""
     monkeypatch.setenv(variable, "org-1\n")
     assert list(endpoint("openai", api_key="sk-1").headers.values()) == ["org-1"]
     monkeypatch.setenv(variable, "é")
@@ -406,14 +406,14 @@ def test_names_of_accounts_are_sent_as_they_are_meant(variable: str, monkeypatch
     ],
 )
 def test_headers_that_cannot_be_sent_are_refused_at_once(headers: Any, wrong: str) -> None:
-    """A header is checked before anything is sent, and its value is not shown."""
+    """An invalid header is refused before anything is sent, and the message does not show its value."""
     with pytest.raises(ConfigurationError, match=wrong) as caught:
         FineTuningClient("fake", default_headers=headers)
     assert "sk-secret" not in str(caught.value)
 
 
 def test_a_name_of_a_provider_is_a_text() -> None:
-    """What `configure()` is given under a number is refused, and spoils nothing later."""
+    """`configure()` refuses a provider name that is a number, and keeps no trace of it."""
     bad: Any = {5: {"driver": "openai"}}
     with pytest.raises(ConfigurationError, match="providers must be tables"):
         configure(providers=bad)

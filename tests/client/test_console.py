@@ -1,4 +1,4 @@
-"""What a person sees of a job and an upload: lines anywhere, a bar in a terminal, and never an error."""
+"""What JobDisplay shows of jobs and uploads: lines without a terminal, a progress bar in one, and never an error."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 
 class Terminal(StringIO):
-    """A stream that is taken for a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal that is wide and can move its cursor."""
+    """A wide terminal that supports cursor movement."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
@@ -53,7 +53,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def shown(*jobs: FineTuningJobResponse) -> list[str]:
-    """The lines that a display writes for jobs, where there is no terminal."""
+    """The lines that a display writes for jobs without a terminal."""
     out = StringIO()
     display = JobDisplay(out)
     for job in jobs:
@@ -62,7 +62,7 @@ def shown(*jobs: FineTuningJobResponse) -> list[str]:
 
 
 def test_a_line_for_each_change_of_status() -> None:
-    """There is a line when a status is new, and none when something else has changed."""
+    """A line is written when the status changes, and not when something else does."""
     running = replace(JOB, status="running")
     jobs = [JOB, JOB, running, replace(running, trained_tokens=7), replace(running, status="unheard-of")]
     assert shown(*jobs) == ["ftjob-1 queued", "ftjob-1 running", "ftjob-1 unheard-of"]
@@ -81,7 +81,7 @@ def test_a_line_for_each_change_of_status() -> None:
     ],
 )
 def test_how_a_job_ended(ending: dict[str, Any], line: str, terminal: Terminal) -> None:
-    """The last line says what came of the job, word for word, and nothing in it moves the cursor."""
+    """The last line has the job's result or error verbatim, without control characters."""
     assert shown(replace(JOB, **ending)) == [line]
     with JobDisplay(terminal) as display:
         display(replace(JOB, **ending))
@@ -89,7 +89,7 @@ def test_how_a_job_ended(ending: dict[str, Any], line: str, terminal: Terminal) 
 
 
 def test_events_and_uploads_without_a_terminal() -> None:
-    """Without a terminal an event is its level and message, and an upload one line when it is over."""
+    """Without a terminal an event is a line of level and message, and an upload one line when it is complete."""
     out = StringIO()
     with JobDisplay(out) as display:
         display.event(EVENT)
@@ -102,7 +102,7 @@ def test_events_and_uploads_without_a_terminal() -> None:
 
 
 def test_a_bar_in_a_terminal(terminal: Terminal) -> None:
-    """In a terminal there is a bar with the job's status, which goes when the job has finished."""
+    """In a terminal a progress bar shows the job's status, and disappears when the job has finished."""
     display = JobDisplay(terminal)
     display(replace(JOB, status="running"))
     assert HIDE in terminal.getvalue()
@@ -122,7 +122,7 @@ def test_a_bar_in_a_terminal(terminal: Terminal) -> None:
     ],
 )
 def test_steps_and_bytes_move_the_bar(terminal: Terminal, show: Callable[[JobDisplay], None], text: str) -> None:
-    """In a terminal a step of training and a part of an upload are told by the bar, not by a line."""
+    """In a terminal training steps and upload progress update the bar instead of writing lines."""
     with JobDisplay(terminal) as display:
         show(display)
         assert text in terminal.getvalue().split(HIDE)[1]
@@ -130,7 +130,7 @@ def test_steps_and_bytes_move_the_bar(terminal: Terminal, show: Callable[[JobDis
 
 
 def test_events_and_the_end_of_an_upload_are_lines_in_a_terminal(terminal: Terminal) -> None:
-    """In a terminal, too, a message and the end of an upload are told by a line that stays."""
+    """In a terminal messages and the end of an upload are written as permanent lines."""
     with JobDisplay(terminal) as display:
         display.event(EVENT)
         display.uploading(0, 1000)
@@ -140,7 +140,7 @@ def test_events_and_the_end_of_an_upload_are_lines_in_a_terminal(terminal: Termi
 
 
 def test_the_bar_stays_until_the_last_job_has_finished(terminal: Terminal) -> None:
-    """Two jobs share a display: the bar of one is there when the other's has gone."""
+    """The progress bar stays until the last of two jobs has finished."""
     other = replace(JOB, id="ftjob-2")
     display = JobDisplay(terminal)
     for job in (JOB, other, replace(JOB, status="failed")):
@@ -151,7 +151,7 @@ def test_the_bar_stays_until_the_last_job_has_finished(terminal: Terminal) -> No
 
 
 def test_an_abandoned_display_gives_the_cursor_back(terminal: Terminal) -> None:
-    """A display that is dropped before its job has finished, as after an interruption, leaves no bar."""
+    """A display that is garbage collected before its job has finished restores the cursor."""
     stderr = sys.stderr
     display = JobDisplay(terminal)
     display(JOB)
@@ -163,7 +163,7 @@ def test_an_abandoned_display_gives_the_cursor_back(terminal: Terminal) -> None:
 
 
 def test_a_closed_display_can_be_used_again(terminal: Terminal) -> None:
-    """Closing takes the bar away, twice as well as once, and the next job brings it back."""
+    """`close()` removes the bar, may be called twice, and the next job shows the bar again."""
     display = JobDisplay(terminal)
     display(JOB)
     display.close()
@@ -176,7 +176,7 @@ def test_a_closed_display_can_be_used_again(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize("reason", ["no rich", "dumb"])
 def test_plain_lines_in_a_plain_terminal(terminal: Terminal, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal that cannot move its cursor, or an installation without rich, gets plain lines."""
+    """A terminal without cursor movement, or an installation without rich, gets plain lines."""
     if reason == "no rich":
         monkeypatch.setitem(sys.modules, "rich.console", None)
     else:
@@ -189,7 +189,7 @@ def test_plain_lines_in_a_plain_terminal(terminal: Terminal, reason: str, monkey
 
 
 class Broken(StringIO):
-    """Breaks, when it is written to or flushed, once told to; counts how often it did."""
+    """A stream whose write and flush can be made to fail; it counts the failures."""
 
     def __init__(self, is_terminal: bool, breaking: str) -> None:
         super().__init__()
@@ -199,16 +199,16 @@ class Broken(StringIO):
         self.breaks = 0
 
     def isatty(self) -> bool:
-        """Say what was told."""
+        """Return what the test chose."""
         return self.is_terminal
 
     def write(self, text: str) -> int:
-        """Write, or not."""
+        """Write, or fail."""
         self._break("write")
         return super().write(text)
 
     def flush(self) -> None:
-        """Flush, or not."""
+        """Flush, or fail."""
         self._break("flush")
 
     def _break(self, where: str) -> None:
@@ -220,7 +220,7 @@ class Broken(StringIO):
 @pytest.mark.parametrize("breaking", ["write", "flush"])
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_broken_stream_is_left_alone(terminal: Terminal, is_terminal: bool, breaking: str) -> None:
-    """A stream that broke is written to no more, and nobody is told."""
+    """After a write has failed the display writes no more to that stream, and raises nothing."""
     stream = Broken(is_terminal, breaking)
     with JobDisplay(stream) as display:
         display(JOB)
@@ -232,7 +232,7 @@ def test_a_broken_stream_is_left_alone(terminal: Terminal, is_terminal: bool, br
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_closed_stream_is_left_alone(terminal: Terminal, is_terminal: bool) -> None:
-    """A stream that was closed, before or meanwhile, breaks nothing."""
+    """A stream that is closed before or while a display uses it raises nothing."""
     stream = terminal if is_terminal else StringIO()
     with JobDisplay(stream) as display:
         display(JOB)
@@ -244,14 +244,14 @@ def test_a_closed_stream_is_left_alone(terminal: Terminal, is_terminal: bool) ->
 
 
 def test_no_stream_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process without a stderr shows nothing."""
+    """A process without a stderr shows nothing and raises nothing."""
     monkeypatch.setattr(sys, "stderr", None)
     with JobDisplay() as display:
         display(JOB)
 
 
 def test_stderr_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    """A display writes to stderr, and leaves stdout to results."""
+    """A display writes to stderr by default, and nothing to stdout."""
     JobDisplay()(JOB)
     assert capsys.readouterr() == ("", "ftjob-1 queued\n")
 
@@ -259,7 +259,7 @@ def test_stderr_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8", "utf-16-le"])
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_any_encoding(terminal: Terminal, encoding: str, is_terminal: bool) -> None:
-    """What an encoding has no letters for, the bar itself included, is shown in its own, escaped at worst."""
+    """Characters that the stream's encoding lacks, those of the bar included, are replaced or escaped."""
     raw = BytesIO()
     stream = TextIOWrapper(raw, encoding=encoding)
     with JobDisplay(cast(TextIO, Posing(stream, is_terminal))) as display:
@@ -272,7 +272,7 @@ def test_any_encoding(terminal: Terminal, encoding: str, is_terminal: bool) -> N
 
 
 class Posing:
-    """A stream that is a terminal or not, as told."""
+    """A stream that claims to be a terminal or not."""
 
     def __init__(self, stream: TextIOWrapper, is_terminal: bool) -> None:
         self.write, self.flush, self.encoding = stream.write, stream.flush, stream.encoding
@@ -281,7 +281,7 @@ class Posing:
 
 @given(st.text(), st.text(), st.none() | st.text() | st.dictionaries(st.just("message"), st.none() | st.text()))
 def test_any_words_of_the_service(identifier: str, status: str, error: Any) -> None:
-    """Whatever a service calls things, each job is one line of printable text."""
+    """Whatever text the service sends, each job is one line of printable characters."""
     lines = shown(replace(JOB, id=identifier, status=status, error=error), replace(JOB, status="failed", error=error))
     assert len(lines) == 2
     assert all(line.isprintable() for line in lines)
@@ -289,7 +289,7 @@ def test_any_words_of_the_service(identifier: str, status: str, error: Any) -> N
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no such terminals on this system")
 def test_a_real_terminal(terminal: Terminal) -> None:
-    """On a terminal of the system there are lines, and a bar that is gone in the end."""
+    """On a real pseudo-terminal there are status lines, and the bar is gone at the end."""
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w") as stream, JobDisplay(stream) as display:
         for status in ("queued", "running", "succeeded"):
@@ -305,7 +305,7 @@ def test_a_real_terminal(terminal: Terminal) -> None:
 
 
 def test_a_wait_is_shown() -> None:
-    """Given to an upload and a wait, blocking or awaited, a display shows them from beginning to end."""
+    """A display passed to an upload and a wait, blocking or async, shows all of both."""
     out = StringIO()
     fake = FakeFineTuning(pace="polls", plan=Plan(outcome="failed", fail_at=3))
     options: dict[str, Any] = {"base_url": "http://fake/v1", "sleep": lambda seconds: None}
@@ -330,7 +330,7 @@ def test_a_wait_is_shown() -> None:
 
 @pytest.mark.parametrize("has", [(), ("write",), ("write", "flush")])
 def test_a_stream_that_is_less_than_one_is_no_error(has: tuple[str, ...]) -> None:
-    """A stream without isatty gets lines if it can be written to, flushed or not, and nothing is raised if not."""
+    """A stream that lacks isatty or flush still gets lines, and one that lacks write raises nothing."""
     out = StringIO()
     stream: Any = SimpleNamespace(**{name: getattr(out, name) for name in has})
     display = JobDisplay(stream)
@@ -341,7 +341,7 @@ def test_a_stream_that_is_less_than_one_is_no_error(has: tuple[str, ...]) -> Non
 
 
 def test_a_stream_of_bytes_is_no_error() -> None:
-    """A stream that takes bytes only is written nothing, and nothing is raised."""
+    """A stream that takes only bytes is not written to, and nothing is raised."""
     out: Any = BytesIO()
     JobDisplay(out)(JOB)
     assert out.getvalue() == b""
@@ -349,7 +349,7 @@ def test_a_stream_of_bytes_is_no_error() -> None:
 
 @pytest.mark.parametrize("show", ["a job", "a step"])
 def test_results_go_where_they_were_sent(show: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a bar is shown, what a program prints into a pipe comes out of it; the bar goes with the job."""
+    """While a bar is shown, a program's own output still reaches stdout."""
     monkeypatch.setattr("sys.stdout", pipe := StringIO())
     display = JobDisplay(terminal)
     if show == "a step":

@@ -38,35 +38,35 @@ Answer = Callable[[Any], Any]
 
 
 def blocking(answer: Answer, **given: Any) -> FineTuningClient:
-    """Make a blocking client that is answered by a function."""
+    """Make a blocking client whose requests a function answers."""
     http = httpx.Client(transport=httpx.MockTransport(answer))
     return FineTuningClient("openai", api_key=KEY, http_client=http, **given)
 
 
 def awaited(answer: Answer, **given: Any) -> AsyncFineTuningClient:
-    """Make an async client that is answered by a function."""
+    """Make an async client whose requests a function answers."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     return AsyncFineTuningClient("openai", api_key=KEY, http_client=http, **given)
 
 
 def retrieve_blocking(answer: Answer, **given: Any) -> Any:
-    """Retrieve a job, blocking."""
+    """Retrieve a job with the blocking client."""
     return blocking(answer, **given).retrieve_job("ftjob-1")
 
 
 def retrieve_awaited(answer: Answer, **given: Any) -> Any:
-    """Retrieve a job, awaited."""
+    """Retrieve a job with the async client."""
     return asyncio.run(awaited(answer, **given).retrieve_job("ftjob-1"))
 
 
 @pytest.fixture(params=[retrieve_blocking, retrieve_awaited])
 def retrieve(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Retrieve a job, in one way and the other."""
+    """Retrieve a job with the blocking or with the async client."""
     return cast("Callable[..., Any]", request.param)
 
 
 def test_a_request_carries_key_and_headers(retrieve: Callable[..., Any]) -> None:
-    """Key, organization, project, own headers and query go with each request, and a timeout."""
+    """Key, organization, project, default headers and query, and the timeout are on each request."""
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -83,7 +83,7 @@ def test_a_request_carries_key_and_headers(retrieve: Callable[..., Any]) -> None
 
 
 def test_retries_sleep_with_the_given_sleep(retrieve: Callable[..., Any]) -> None:
-    """A refused GET is repeated after the pause the service asks for, slept with what was injected."""
+    """A refused GET is repeated after Retry-After seconds, slept with the client's own `sleep`."""
     answers = [httpx.Response(429, headers={"Retry-After": "3"}), httpx.Response(200, json=JOB)]
     naps: list[float] = []
     assert retrieve(lambda request: answers.pop(0), sleep=naps.append).id == "ftjob-1"
@@ -100,7 +100,7 @@ def test_retries_sleep_with_the_given_sleep(retrieve: Callable[..., Any]) -> Non
     ],
 )
 def test_transport_errors_become_ours(retrieve: Callable[..., Any], trouble: Exception, error: type[Exception]) -> None:
-    """An error of httpx or httpx2 becomes ours after the retries, with itself as the cause."""
+    """An error of httpx or httpx2 is raised after the retries as a FineTuningError with the original as its cause."""
     tries: list[object] = []
 
     def answer(request: object) -> Any:
@@ -113,7 +113,7 @@ def test_transport_errors_become_ours(retrieve: Callable[..., Any], trouble: Exc
 
 
 def test_other_errors_go_up_unchanged(retrieve: Callable[..., Any]) -> None:
-    """A bug in a transport is not dressed up as a connection error."""
+    """An exception that is not a transport error is raised unchanged."""
 
     def answer(request: object) -> Any:
         raise ZeroDivisionError
@@ -124,7 +124,7 @@ def test_other_errors_go_up_unchanged(retrieve: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("trouble", [httpx.ReadTimeout("slow"), httpx.Response(500)])
 def test_an_ambiguous_create_is_not_repeated(trouble: Any) -> None:
-    """A create that may have been accepted is sent once: a second one would be a second job."""
+    """A create that may have been accepted is not sent again, since that could make a second job."""
     tries: list[object] = []
 
     def answer(request: object) -> Any:
@@ -139,26 +139,26 @@ def test_an_ambiguous_create_is_not_repeated(trouble: Any) -> None:
 
 
 def test_a_redirect_is_not_followed(retrieve: Callable[..., Any]) -> None:
-    """A redirect is an error: following it could carry the key elsewhere."""
+    """A redirect is an error, since following it could send the key to another host."""
     location = {"Location": "http://elsewhere/v1"}
     with pytest.raises(APIStatusError, match="307"):
         retrieve(lambda request: httpx.Response(307, headers=location))
 
 
 def test_a_key_quoted_back_is_not_shown(retrieve: Callable[..., Any]) -> None:
-    """A service that quotes the key in its refusal does not bring it into an error."""
+    """A key that the service quotes in a refusal is not shown in the error."""
     with pytest.raises(AuthenticationError) as caught:
         retrieve(lambda request: httpx.Response(401, json={"error": {"message": f"bad key {KEY}"}}))
     assert KEY not in f"{caught.value} {caught.value.body} {caught.value!r}"
 
 
 def test_clients_do_not_show_their_key() -> None:
-    """The repr of a client names its provider only."""
+    """The repr of a client shows the provider only."""
     assert repr(FineTuningClient("openai", api_key=KEY)) == "FineTuningClient('openai')"
 
 
 def test_a_fetched_key_is_fetched_for_each_request() -> None:
-    """A key that is a function is called anew for each request, retries included."""
+    """A key given as a function is fetched anew for each request, retries included."""
     keys = iter(["one", "two"])
     seen: list[str] = []
 
@@ -173,7 +173,7 @@ def test_a_fetched_key_is_fetched_for_each_request() -> None:
 
 
 def test_clients_of_httpx2_serve_as_well() -> None:
-    """Both clients run on httpx2 as they do on httpx."""
+    """Both clients accept httpx2 clients."""
     transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=JOB))
     with httpx2.Client(transport=transport) as http:
         job = FineTuningClient("fake", http_client=http).retrieve_job("ftjob-1")
@@ -186,7 +186,7 @@ def test_clients_of_httpx2_serve_as_well() -> None:
 
 
 def test_nothing_is_sent_without_a_key_or_capability(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing key shows at the first call, a missing capability before anything is sent."""
+    """A missing key is an error at the first call, and a missing capability before anything is sent."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigurationError):
         FineTuningClient("openai").retrieve_job("ftjob-1")
@@ -200,7 +200,7 @@ def test_nothing_is_sent_without_a_key_or_capability(monkeypatch: pytest.MonkeyP
 
 
 def test_using_leaves_nothing_behind() -> None:
-    """A client for another provider changes neither the facade nor the client it came from."""
+    """`using` changes neither the facade nor the client it is called on."""
     client = FineTuningClient("openai", api_key=KEY, timeout=3.0)
     other = client.using("fake")
     assert (repr(client), repr(other)) == ("FineTuningClient('openai')", "FineTuningClient('fake')")
@@ -210,7 +210,7 @@ def test_using_leaves_nothing_behind() -> None:
 
 
 class Site:
-    """What a real socket answered with and was asked for."""
+    """The response that a local server sends, and what it has received."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -240,7 +240,7 @@ def serving() -> Iterator[Site]:
         do_POST = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -257,13 +257,13 @@ def serving() -> Iterator[Site]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Serve on a real socket."""
+    """A local HTTP server."""
     with serving() as site:
         yield site
 
 
 def test_over_a_real_socket(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The facades reach a real server named by the environment, past any proxy."""
+    """The facades reach a server named by an environment variable, and ignore HTTP_PROXY."""
     monkeypatch.setenv("OPENAI_BASE_URL", site.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -271,7 +271,7 @@ def test_over_a_real_socket(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_entered_client_keeps_its_connection(site: Site) -> None:
-    """A client that is entered keeps one connection; otherwise each operation opens its own."""
+    """A client used as a context manager keeps one connection; otherwise each operation opens its own."""
     client = FineTuningClient("fake", base_url=site.url)
     with client:
         for _ in range(3):
@@ -290,7 +290,7 @@ def test_an_entered_client_keeps_its_connection(site: Site) -> None:
 
 
 def test_entering_a_client_leaves_a_given_http_client_open() -> None:
-    """A client that was given an HTTP client uses that one, and does not close it."""
+    """A client that was given an HTTP client uses it and does not close it."""
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=JOB))
     with httpx.Client(transport=transport) as http:
         with FineTuningClient("fake", http_client=http) as client:
@@ -307,13 +307,13 @@ def test_entering_a_client_leaves_a_given_http_client_open() -> None:
 
 
 def test_async_clients_sleep_by_the_event_loop() -> None:
-    """An async client that was given no sleep awaits the event loop's."""
+    """An async client without a `sleep` of its own awaits asyncio's."""
     answers = [httpx.Response(503, headers={"Retry-After": "0"}), httpx.Response(200, json=JOB)]
     assert retrieve_awaited(lambda request: answers.pop(0)).id == "ftjob-1"
 
 
 def test_the_async_facade_walks(site: Site) -> None:
-    """The async facade walks lists as the blocking one does."""
+    """The async facade iterates over all pages."""
     site.answer = (200, {}, json.dumps({"object": "list", "data": [JOB], "has_more": False}).encode())
 
     async def walked() -> list[str]:
@@ -324,7 +324,7 @@ def test_the_async_facade_walks(site: Site) -> None:
 
 
 def test_a_truncated_body_is_a_connection_error(site: Site) -> None:
-    """A body shorter than announced is no answer."""
+    """A body shorter than its Content-Length is an APIConnectionError."""
     site.answer = (200, {"Content-Length": "999", "Connection": "close"}, b'{"id": "ftj')
     client = FineTuningClient("fake", base_url=site.url, max_retries=0)
     with pytest.raises(APIConnectionError):
@@ -332,7 +332,7 @@ def test_a_truncated_body_is_a_connection_error(site: Site) -> None:
 
 
 def test_a_body_that_is_not_what_it_says_is_a_connection_error(site: Site) -> None:
-    """A body that cannot be decompressed is no answer, and not asked for again."""
+    """A body that cannot be decompressed is an APIConnectionError, and is not requested again."""
     site.answer = (200, {"Content-Encoding": "gzip"}, b"not gzip")
     with pytest.raises(APIConnectionError):
         FineTuningClient("fake", base_url=site.url).retrieve_job("ftjob-1")
@@ -342,7 +342,7 @@ def test_a_body_that_is_not_what_it_says_is_a_connection_error(site: Site) -> No
 
 
 def test_nobody_listening_is_a_connection_error() -> None:
-    """A port nobody listens on is a connection error once the retries are used up."""
+    """A closed port is an APIConnectionError after all retries."""
     with serving() as site:
         url = site.url
     naps: list[float] = []
@@ -372,7 +372,7 @@ def test_a_file_is_uploaded(site: Site, tmp_path: Path, kind: str) -> None:
 
 
 def test_an_open_file_goes_by_its_own_name(site: Site, tmp_path: Path) -> None:
-    """A file opened from disk is named as on disk."""
+    """A file opened from disk is sent under its name on disk."""
     site.answer = (200, {}, json.dumps(FILE).encode())
     path = tmp_path / "b.jsonl"
     path.write_bytes(b"{}\n")
@@ -405,7 +405,7 @@ def test_a_large_file_is_not_read_at_once(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_sent_raises_before_anything_is(site: Site, tmp_path: Path) -> None:
-    """A missing file or one open for text raises what Python raises, and nothing is sent."""
+    """A missing file or a file opened as text raises Python's own error, and nothing is sent."""
     client = FineTuningClient("fake", base_url=site.url)
     with pytest.raises(FileNotFoundError):
         client.upload_file(tmp_path / "missing.jsonl")
@@ -415,7 +415,7 @@ def test_a_file_that_cannot_be_sent_raises_before_anything_is(site: Site, tmp_pa
 
 
 def test_a_body_that_is_no_json_raises_before_anything_is_sent(site: Site) -> None:
-    """A value JSON has no word for is refused, and nothing is sent."""
+    """A value that JSON cannot represent is refused, and nothing is sent."""
     client = FineTuningClient("fake", base_url=site.url)
     with pytest.raises(TypeError):
         client.create_job("f", "m", metadata=cast(Any, {"a": object()}))
@@ -425,6 +425,6 @@ def test_a_body_that_is_no_json_raises_before_anything_is_sent(site: Site) -> No
 
 
 def test_a_redirect_for_tests_reaches_a_socket(site: Site) -> None:
-    """A redirect without an HTTP client of its own goes over the network."""
+    """`testing.redirect` without an HTTP client sends over the network."""
     with testing.redirect(site.url):
         assert FineTuningClient("azure").retrieve_job("ftjob-1").provider == "azure"

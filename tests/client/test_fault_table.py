@@ -1,4 +1,4 @@
-"""How often the client sends a request that fails: each fault with each operation, counted in the fake's own log.
+"""How often the client sends a failing request, by fault and operation, counted in the fake's request log.
 
 `pytest -s tests/test_client_fault_table.py` prints the table as it was measured.
 """
@@ -60,7 +60,7 @@ FAULTS: Mapping[str, Arm] = {
 TIMEOUT_S = 60.0
 
 World: TypeAlias = Mapping[str, str]
-"""Ids of what there is: a file, a job that runs, one that is paused, a model of one that is over."""
+"""Ids of the objects in the account: a file, a running job, a paused one, and a fine-tuned model."""
 
 READS: Mapping[str, Callable[[World], tuple[Any, ...]]] = {
     "list_jobs": lambda world: (),
@@ -86,7 +86,7 @@ VERBS = {**READS, **WRITES}
 
 
 def rows() -> list[tuple[str, dict[str, int], type[APIError]]]:
-    """The table: by fault how many requests each verb sends, and the error that comes in the end."""
+    """The table's rows: each fault with the number of requests by method, and the error raised in the end."""
     found = []
     for line in TABLE.strip().splitlines()[1:]:
         fault, (reads, writes, error) = line[:24].strip(), line[24:].split()
@@ -96,7 +96,7 @@ def rows() -> list[tuple[str, dict[str, int], type[APIError]]]:
 
 
 def world() -> tuple[FakeFineTuning, World]:
-    """A fake whose time stands still, with one of each thing."""
+    """A fake whose time stands still, with one object of each kind, and their ids."""
     fake = FakeFineTuning(start=BORN, pace="manual")
     file = fake.add_file(ROWS)["id"]
     jobs = {status: fake.add_job(file, status=status) for status in ("running", "paused", "succeeded")}
@@ -105,14 +105,14 @@ def world() -> tuple[FakeFineTuning, World]:
 
 
 def call_blocking(fake: FakeFineTuning, verb: str, arguments: tuple[Any, ...], **options: Any) -> Any:
-    """One call of the blocking client."""
+    """Call a method of the blocking client once."""
     with httpx.Client(transport=fake.transport()) as http:
         client = FineTuningClient("openai", api_key="any", base_url="http://fake/v1", http_client=http, **options)
         return getattr(client, verb)(*arguments)
 
 
 def call_awaited(fake: FakeFineTuning, verb: str, arguments: tuple[Any, ...], **options: Any) -> Any:
-    """One call of the async client."""
+    """Call a method of the async client once."""
 
     async def call() -> Any:
         async with httpx.AsyncClient(transport=fake.transport()) as http:
@@ -129,7 +129,7 @@ CLIENTS = pytest.mark.parametrize("call", [call_blocking, call_awaited])
 
 @dataclass(slots=True)
 class Course:
-    """How one call went: the requests that were sent, the sleeps between them, and what came of it."""
+    """The record of one call: the fake, the requests sent, the sleeps between them, and the result."""
 
     fake: FakeFineTuning
     requests: int
@@ -138,7 +138,7 @@ class Course:
 
 
 def course(call: Callable[..., Any], fault: str, verb: str, **aim: Any) -> Course:
-    """One call of *verb* to a fake on which *fault* is armed."""
+    """Call *verb* once on a fake that has *fault* armed."""
     fake, there = world()
     naps: list[float] = []
     FAULTS[fault](fake, **aim)
@@ -151,7 +151,7 @@ def course(call: Callable[..., Any], fault: str, verb: str, **aim: Any) -> Cours
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[dict[str, dict[str, int]]]:
-    """By fault, what was counted for each verb; printed in the end."""
+    """The number of requests by fault and method, printed in the end."""
     counted: dict[str, dict[str, int]] = {}
     yield counted
     print("\n", " " * 24, *VERBS)
@@ -160,7 +160,7 @@ def measured() -> Iterator[dict[str, dict[str, int]]]:
 
 
 def test_the_table_is_whole() -> None:
-    """The table has a row for each fault, and a verb for each operation of the client that sends one request."""
+    """The table has a row for each fault, and a column for each method that sends one request."""
     assert [fault for fault, _, _ in rows()] == list(FAULTS)
     own = [
         flow
@@ -179,7 +179,7 @@ def test_requests_sent(
     error: type[APIError],
     measured: dict[str, dict[str, int]],
 ) -> None:
-    """A fault that lasts is met as often as the table says, slept between, and raised as its error in the end."""
+    """A permanent fault is met by as many requests as the table says, and then raised as the table's error."""
     courses = {verb: course(call, fault, verb, times=None) for verb in VERBS}
 
     measured[fault] = {verb: each.requests for verb, each in courses.items()}
@@ -197,7 +197,7 @@ def test_requests_sent(
 def test_a_fault_that_passes(
     call: Callable[..., Any], fault: str, wanted: dict[str, int], error: type[APIError]
 ) -> None:
-    """After one failure a call that may be repeated succeeds; another fails, without a second request."""
+    """After one failure a repeatable call succeeds at the second request; any other raises without one."""
     for verb, requests in wanted.items():
         once = course(call, fault, verb, times=1)
 
@@ -209,7 +209,7 @@ def test_a_fault_that_passes(
 @CLIENTS
 @pytest.mark.parametrize("fault", ["hung up on", "read timeout", "truncated body", "408", "500", "503"])
 def test_nothing_is_done_twice(call: Callable[..., Any], fault: str) -> None:
-    """A write that took effect, and whose answer is lost, is not sent again: there is one new job, one new file."""
+    """A write that took effect but whose response was lost is not sent again."""
     assert len(course(call, fault, "create_job", times=None, applied=True).fake.jobs) == 3 + 1
     assert course(call, fault, "upload_file", times=None, applied=True).fake.state()["counts"]["files"] == 2 + 1
     cancelled = course(call, fault, "cancel_job", times=None, applied=True).fake.jobs
@@ -218,7 +218,7 @@ def test_nothing_is_done_twice(call: Callable[..., Any], fault: str) -> None:
 
 @CLIENTS
 def test_a_page_instead_of_an_answer(call: Callable[..., Any]) -> None:
-    """A good status with a page of HTML is an error at once: asking again is for failures that pass."""
+    """A successful status with an HTML page is an error at once, without a retry."""
     for verb in VERBS:
         fake, there = world()
         fake.malformed()

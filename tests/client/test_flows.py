@@ -1,4 +1,4 @@
-"""Flows driven by hand: replies in, requests out, no HTTP."""
+"""Flows driven by hand with prepared replies, without HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reply(body: Any, status: int = 200) -> RawResponse:
 
 
 def drive(flow: Flow[T], *outcomes: Outcome) -> tuple[list[Any], T | None]:
-    """Answer *flow* from a list; give what it asked for, and what it returned if it got so far."""
+    """Run *flow* with replies from a list; return its effects, and its result if it has returned."""
     commands: list[Any] = []
     try:
         commands.append(flow.send(None))
@@ -36,7 +36,7 @@ def drive(flow: Flow[T], *outcomes: Outcome) -> tuple[list[Any], T | None]:
 
 
 def first(flow: Flow[Any]) -> Request:
-    """Give the first request of *flow*."""
+    """Return the first request of *flow*."""
     request = flow.send(None)
     assert isinstance(request, Request)
     return request
@@ -60,7 +60,7 @@ def first(flow: Flow[Any]) -> Request:
     ],
 )
 def test_bad_ids_are_refused_before_any_request(flow: Callable[[Any], Flow[Any]], job_id: object) -> None:
-    """An id that is empty, no string, or would change the path is a ValueError, and nothing is sent."""
+    """An empty, non-string or path-changing id is a ValueError, and nothing is sent."""
     with pytest.raises(ValueError, match="_id must be"):
         flow(job_id).send(None)
 
@@ -74,7 +74,7 @@ def test_bad_ids_are_refused_before_any_request(flow: Callable[[Any], Flow[Any]]
     ],
 )
 def test_ids_are_encoded_with_colons_plain(model_id: str, path: str) -> None:
-    """An id is percent-encoded into one segment; the colons of a model's name stay."""
+    """An id is percent-encoded into one path segment, except for the colons of a model name."""
     assert first(operations.retrieve_model(model_id)).path == path
 
 
@@ -86,25 +86,25 @@ def test_create_needs_a_file_and_a_model(training_file: Any, model: Any) -> None
 
 
 def test_create_sends_what_is_given_and_nothing_else() -> None:
-    """Null and nought are sent, what is not given is not."""
+    """Options given as None or 0 are sent; options that are not given are not."""
     request = first(operations.create_job("f", "org/m", suffix=None, seed=0, metadata=NOT_GIVEN))
     assert request.json == {"model": "org/m", "training_file": "f", "suffix": None, "seed": 0}
 
 
 def test_extra_body_wins() -> None:
-    """Fields of one's own are added to the body, over all others."""
+    """Fields of extra_body are added to the body and win over all others."""
     request = first(operations.create_job("f", "m", seed=1, extra_body={"seed": 2, "trainingType": 1}))
     assert request.json == {"model": "m", "training_file": "f", "seed": 2, "trainingType": 1}
 
 
 def test_an_option_given_twice_is_a_type_error() -> None:
-    """The same option as keyword and in options is a TypeError that names it."""
+    """The same option as keyword and in the mapping is a TypeError that names it."""
     with pytest.raises(TypeError, match="'seed' is given twice"):
         operations.create_job("f", "m", {"seed": 1}, seed=2).send(None)
 
 
 def test_an_unknown_option_is_a_type_error_pointing_to_extra_body() -> None:
-    """A misspelt option is a TypeError that says where fields of one's own go."""
+    """An unknown option is a TypeError that points to extra_body or lists the known options."""
     with pytest.raises(TypeError, match=r"'sufix'.*extra_body"):
         operations.create_job("f", "m", {"sufix": "x"}).send(None)
     with pytest.raises(TypeError, match=r"'limits'; expected one of: limit, after"):
@@ -120,7 +120,7 @@ def test_an_unknown_option_is_a_type_error_pointing_to_extra_body() -> None:
     ],
 )
 def test_jobs_are_filtered_by_metadata(metadata: Any, query: tuple[tuple[str, str], ...]) -> None:
-    """The metadata filter is written as pairs, or as null for jobs without any."""
+    """The metadata filter is sent as key-value pairs, or as null for jobs without metadata."""
     assert first(operations.list_jobs(metadata=metadata)).query == query
 
 
@@ -134,14 +134,14 @@ def test_jobs_are_filtered_by_metadata(metadata: Any, query: tuple[tuple[str, st
     ],
 )
 def test_uploads_are_named(source: Any, filename: str | None, sent: str) -> None:
-    """An upload is named as told, as on disk, or so that the service takes it."""
+    """An upload is named by `filename`, else as on disk, else by a default that the service accepts."""
     request = first(operations.upload_file(source, filename=filename))
     assert request.file is not None
     assert (request.file.filename, request.form) == (sent, {"purpose": "fine-tune"})
 
 
 def test_files_and_models_are_listed() -> None:
-    """Lists of files and models are pages; files take filters, models none."""
+    """Lists of files and models are pages; files can be filtered and models cannot."""
     page = {"object": "list", "data": []}
     (request,), files = drive(operations.list_files(purpose="fine-tune", limit=2, order="asc"), reply(page))
     assert request.query == (("purpose", "fine-tune"), ("limit", "2"), ("order", "asc"))
@@ -159,7 +159,7 @@ def test_files_and_models_are_listed() -> None:
     "flow", [operations.retrieve_job, operations.list_job_events, operations.retrieve_file, operations.delete_model]
 )
 def test_a_useless_answer_is_a_response_error(flow: Callable[[str], Flow[Any]], body: bytes) -> None:
-    """A good status with a body that makes no sense is an APIResponseError with status and request id."""
+    """A successful status with an unusable body is an APIResponseError with status and request id."""
     with pytest.raises(APIResponseError) as caught:
         drive(flow("x"), RawResponse(200, {"x-request-id": "req_1"}, body))
     assert (caught.value.status_code, caught.value.request_id) == (200, "req_1")
@@ -173,7 +173,7 @@ def test_a_useless_answer_is_a_response_error(flow: Callable[[str], Flow[Any]], 
     ],
 )
 def test_metrics_are_rows_of_floats(content: bytes) -> None:
-    """A result file becomes rows of floats, whether it comes plain or in base64."""
+    """A result file, plain or in base64, is parsed to rows of floats."""
     job = JOB | {"status": "succeeded", "result_files": ["file-1"]}
     commands, rows = drive(waiting.result_metrics("j"), reply(job), RawResponse(200, {}, content))
     assert commands[1].path == "/files/file-1/content"
@@ -185,7 +185,7 @@ def test_metrics_are_rows_of_floats(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"a,b\n1\n", b"a,b\n1,2,3\n", b"a,b\n1,x\n", b"not base64!", b"\xff,"])
 def test_metrics_that_are_none_are_an_error(content: bytes) -> None:
-    """A result file that is no table of numbers is an error that names the file and carries the job."""
+    """A result file that is not a table of numbers is an error that names the file and carries the job."""
     job = JOB | {"result_files": ["file-1"]}
     with pytest.raises(FineTuningError, match="file-1") as caught:
         drive(waiting.result_metrics("j"), reply(job), RawResponse(200, {}, content))
@@ -194,5 +194,5 @@ def test_metrics_that_are_none_are_an_error(content: bytes) -> None:
 
 @pytest.mark.parametrize("files", [[], None])
 def test_metrics_of_an_unfinished_job_are_empty(files: Any) -> None:
-    """A job without a result file has no metrics yet."""
+    """The metrics of a job without a result file are an empty list."""
     assert drive(waiting.result_metrics("j"), reply(JOB | {"result_files": files}))[1] == []

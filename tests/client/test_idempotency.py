@@ -1,4 +1,4 @@
-"""At most one job for a key, whatever becomes of the requests; against the fake, blocking and awaited."""
+"""At most one job is created for an idempotency key, whichever requests fail; blocking and async."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Create = Callable[..., FineTuningJobResponse]
 
 
 class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A bad line: each request meets the next failure of a list, and gets its answer once the list is empty."""
+    """A transport to the fake on which each request meets the next failure of a list."""
 
     def __init__(self, fates: Sequence[str] = ()) -> None:
         self.fake = FakeFineTuning(pace="manual")
@@ -65,13 +65,13 @@ class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._through = self.fake.transport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Let a request meet its fate."""
+        """Forward the request, or fail."""
         request.read()
         arrives, outcome = self._next(request)
         return _made(outcome, self._through.handle_request(request) if arrives else None)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Let a request meet its fate."""
+        """Forward the request, or fail."""
         await request.aread()
         arrives, outcome = self._next(request)
         return _made(outcome, await self._through.handle_async_request(request) if arrives else None)
@@ -91,14 +91,14 @@ def _made(outcome: Any, answer: httpx.Response | None) -> httpx.Response:
 
 
 def create_blocking(line: Line, *arguments: Any, **given: Any) -> FineTuningJobResponse:
-    """Create a job, blocking."""
+    """Create a job with the blocking client."""
     with httpx.Client(transport=line) as http:
         job = client_of(FineTuningClient, http, given).create_job(line.file, *arguments, **given)
         return cast(FineTuningJobResponse, job)
 
 
 def create_awaited(line: Line, *arguments: Any, **given: Any) -> FineTuningJobResponse:
-    """Create a job, awaited."""
+    """Create a job with the async client."""
 
     async def create() -> FineTuningJobResponse:
         async with httpx.AsyncClient(transport=line) as http:
@@ -109,14 +109,14 @@ def create_awaited(line: Line, *arguments: Any, **given: Any) -> FineTuningJobRe
 
 
 def client_of(kind: Any, http: Any, given: dict[str, Any]) -> Any:
-    """A client that does not sleep; takes its own options out of those of the operation."""
+    """Make a client that does not sleep, with the options under `client` removed from the operation's."""
     options = {"provider": "fake", "max_retries": 2, **given.pop("client", {})}
     return kind(**options, base_url="http://fake/v1", http_client=http, sleep=lambda seconds: None)
 
 
 @pytest.fixture(params=[create_blocking, create_awaited])
 def create(request: pytest.FixtureRequest) -> Create:
-    """Create a job, in one way and the other."""
+    """Create a job with the blocking or with the async client."""
     return cast(Create, request.param)
 
 
@@ -127,7 +127,7 @@ SCHEDULES = st.lists(st.sampled_from(sorted(FATES)), max_size=16)
 @example(["answered", "silent after", "500 before"], 0, "a", True)
 @example(["answered", "html after"], 2, "ä&=[]%\n", False)
 def test_one_job_for_a_key(fates: list[str], max_retries: int, key: str, awaits: bool) -> None:
-    """However many calls and requests it takes, there is one job in the end, and it is the answer."""
+    """However often calls and requests fail, one job exists in the end, and it is the one returned."""
     try:
         key.encode()
     except UnicodeEncodeError:
@@ -148,7 +148,7 @@ def test_one_job_for_a_key(fates: list[str], max_retries: int, key: str, awaits:
 
 @pytest.mark.parametrize("fate", AMBIGUOUS)
 def test_an_ambiguous_create_is_looked_for_and_repeated(create: Create, fate: str) -> None:
-    """A create of unknown fate is looked for, and sent again only if the job is not there."""
+    """After a create with an unknown outcome the job is looked up, and sent again only if it does not exist."""
     line = Line(["answered", fate])
     job = create(line, MODEL, idempotency_key="a")
     assert line.asked == ["GET", "POST", "GET"] + (["POST"] if fate.endswith("before") else [])
@@ -158,7 +158,7 @@ def test_an_ambiguous_create_is_looked_for_and_repeated(create: Create, fate: st
 @pytest.mark.parametrize("fate", ["html after", "garbled after", "busy after"])
 @pytest.mark.parametrize("max_retries", [0, 2])
 def test_a_create_that_cannot_be_repeated_is_looked_for(create: Create, fate: str, max_retries: int) -> None:
-    """A create whose answer cannot be read, or that is to wait long, is looked for once before anything is raised."""
+    """After a create that cannot be retried the job is looked up once before anything is raised."""
     line = Line(["answered", fate])
     job = create(line, MODEL, idempotency_key="a", client={"max_retries": max_retries})
     assert line.asked == ["GET", "POST", "GET"]
@@ -175,7 +175,7 @@ def test_a_create_that_cannot_be_repeated_is_looked_for(create: Create, fate: st
     ],
 )
 def test_a_look_that_finds_nothing_changes_nothing(create: Create, fates: list[str], error: type[Exception]) -> None:
-    """Where the look finds no job, or fails as well, what the create ended with is raised."""
+    """If the lookup finds no job or fails, the error of the create is raised."""
     line = Line(["answered", *fates])
     with pytest.raises(error):
         create(line, MODEL, idempotency_key="a")
@@ -183,7 +183,7 @@ def test_a_look_that_finds_nothing_changes_nothing(create: Create, fates: list[s
 
 
 def test_repeating_ends(create: Create) -> None:
-    """A create that fails each time is sent as often as retries allow, looked for after each, and raised."""
+    """A create that fails each time is repeated up to `max_retries`, with a lookup after each, and then raised."""
     line = Line(["answered", "500 before"] * 9)
     with pytest.raises(InternalServerError):
         create(line, MODEL, idempotency_key="a", client={"max_retries": 1})
@@ -192,7 +192,7 @@ def test_repeating_ends(create: Create) -> None:
 
 
 def test_a_create_that_cannot_be_looked_for_is_not_repeated(create: Create) -> None:
-    """If the look after a lost create fails as well, the lost create is raised and nothing is sent again."""
+    """If the lookup after a lost create fails too, the create's error is raised and nothing is sent again."""
     line = Line(["answered", "silent after", *["500 before"] * 3])
     with pytest.raises(APITimeoutError):
         create(line, MODEL, idempotency_key="a")
@@ -201,7 +201,7 @@ def test_a_create_that_cannot_be_looked_for_is_not_repeated(create: Create) -> N
 
 
 def test_nothing_is_created_if_the_first_look_fails(create: Create) -> None:
-    """Without an answer to whether there is a job already, none is created."""
+    """If the lookup before the create fails, no job is created."""
     line = Line(["refused"] * 9)
     with pytest.raises(APIConnectionError):
         create(line, MODEL, idempotency_key="a")
@@ -209,7 +209,7 @@ def test_nothing_is_created_if_the_first_look_fails(create: Create) -> None:
 
 
 def test_a_refusal_is_a_refusal(create: Create) -> None:
-    """A create that was refused is raised, and looked for no more."""
+    """A refused create is raised, and is looked up afterwards only if the refusal may pass."""
     line = Line(["answered", *["429"] * 3])
     with pytest.raises(RateLimitError):
         create(line, MODEL, idempotency_key="a", client={"max_retries": 0})
@@ -221,7 +221,7 @@ def test_a_refusal_is_a_refusal(create: Create) -> None:
 
 
 def test_another_process_finds_the_job(create: Create) -> None:
-    """A second client with the same key gets the first one's job as it is now, and another key another job."""
+    """A second client with the same key gets the existing job as it is now, and another key makes another job."""
     line = Line()
     first = create(line, MODEL, idempotency_key="a", metadata={"run": "7"})
     assert first.metadata == {"run": "7", "idempotency_key": "a"}
@@ -254,7 +254,7 @@ TOO_MANY = {str(each): "" for each in range(16)}
     ],
 )
 def test_a_key_the_service_would_not_take(create: Create, given: dict[str, Any], message: str) -> None:
-    """A key or metadata beyond what the service stores is a ValueError, and nothing is sent."""
+    """A key or metadata beyond the service's limits is a ValueError, and nothing is sent."""
     line = Line()
     with pytest.raises(ValueError, match=message):
         create(line, MODEL, **given)
@@ -271,7 +271,7 @@ def test_a_key_the_service_would_not_take(create: Create, given: dict[str, Any],
     ],
 )
 def test_a_key_joins_metadata(create: Create, given: dict[str, Any]) -> None:
-    """The key is added to metadata however that is given, up to the limits."""
+    """The key is added to the metadata, whichever way that is given, up to the limits."""
     line = Line()
     job = create(line, MODEL, idempotency_key="k" * 512, **given)
     assert job.metadata is not None
@@ -282,7 +282,7 @@ def test_a_key_joins_metadata(create: Create, given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("provider", ["azure", "openai_compatible"])
 def test_a_provider_that_does_not_list_by_metadata(create: Create, provider: str) -> None:
-    """Where jobs cannot be found by metadata a key is refused, and nothing is sent; without one jobs are created."""
+    """A key is refused before anything is sent if the provider cannot filter jobs by metadata."""
     line = Line()
     client = {"provider": provider, "api_key": "any"}
     with pytest.raises(UnsupportedOperationError, match="does not support 'metadata'"):
@@ -292,7 +292,7 @@ def test_a_provider_that_does_not_list_by_metadata(create: Create, provider: str
 
 @pytest.mark.parametrize("metadata", [None, {}, {"idempotency_key": "b"}, "odd"])
 def test_a_provider_that_ignores_the_filter(metadata: Any) -> None:
-    """A service that lists other jobs than those asked for is found out before a job is created."""
+    """A service that ignores the metadata filter is detected before a job is created."""
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -308,7 +308,7 @@ def test_a_provider_that_ignores_the_filter(metadata: Any) -> None:
 
 
 def test_without_a_key_nothing_is_added(create: Create) -> None:
-    """Without a key a create is one request, whose metadata is as given."""
+    """Without a key a create is one request with the metadata unchanged."""
     bodies: list[Any] = []
     line = Line()
     through = line.handle_request

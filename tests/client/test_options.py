@@ -1,4 +1,4 @@
-"""Timeouts, retries and providers of one's own choice, and what is shared and what is not."""
+"""Per-client timeouts, retries and providers, and what clients share."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ BAD_RETRIES = [-1, 1.5, "2", None]
 
 
 class Service:
-    """Answers whatever it is asked for, or always the same, and notes each request."""
+    """A transport handler that records requests and sends a fitting or a fixed response."""
 
     def __init__(self, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> None:
         self.requests: list[httpx.Request] = []
         self._answer = answer or usual
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer."""
+        """Record the request and return the response."""
         self.requests.append(request)
         return self._answer(request)
 
 
 def usual(request: httpx.Request) -> httpx.Response:
-    """A good answer to any request."""
+    """Return a successful response to any request."""
     path = request.url.path.removeprefix("/v1")
     if request.method == "DELETE":
         return httpx.Response(200, json=GONE)
@@ -86,7 +86,7 @@ def usual(request: httpx.Request) -> httpx.Response:
 
 
 def call_blocking(service: Service, verb: str, options: Any = None, **given: Any) -> Any:
-    """Call a verb of a blocking client, to its end."""
+    """Call a method of a blocking client and exhaust its result."""
     with httpx.Client(transport=httpx.MockTransport(service)) as http:
         client = FineTuningClient("openai", api_key=KEY, http_client=http, sleep=lambda seconds: None, **given)
         result = getattr(client.with_options(**(options or {})), verb)(*CALLS[verb])
@@ -94,7 +94,7 @@ def call_blocking(service: Service, verb: str, options: Any = None, **given: Any
 
 
 def call_awaited(service: Service, verb: str, options: Any = None, **given: Any) -> Any:
-    """Call a verb of an async client, to its end."""
+    """Call a method of an async client and exhaust its result."""
 
     async def call() -> Any:
         async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as http:
@@ -107,13 +107,13 @@ def call_awaited(service: Service, verb: str, options: Any = None, **given: Any)
 
 @pytest.fixture(params=[call_blocking, call_awaited])
 def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Call a verb, in one way and the other."""
+    """Call a method of the blocking or of the async client."""
     return cast("Callable[..., Any]", request.param)
 
 
 @pytest.mark.parametrize("verb", CALLS)
 def test_every_operation_takes_a_timeout(call: Callable[..., Any], verb: str) -> None:
-    """Each request of each verb has the timeout asked for, to connect, to read and to write."""
+    """Each request of each method has the client's timeout to connect, read and write."""
     service = Service()
     call(service, verb, {"timeout": 2.5}, timeout=9.0)
     found = {seconds for request in service.requests for seconds in request.extensions["timeout"].values()}
@@ -122,7 +122,7 @@ def test_every_operation_takes_a_timeout(call: Callable[..., Any], verb: str) ->
 
 @pytest.mark.parametrize("verb", CALLS)
 def test_no_operation_goes_without_a_timeout(call: Callable[..., Any], verb: str) -> None:
-    """A client that was told nothing gives up on a connection that is silent for a minute."""
+    """Without a timeout option each request has a timeout of 60 seconds."""
     service = Service()
     call(service, verb)
     assert service.requests
@@ -131,7 +131,7 @@ def test_no_operation_goes_without_a_timeout(call: Callable[..., Any], verb: str
 
 @pytest.mark.parametrize("retries", [0, 1, 4])
 def test_retries_can_be_chosen(call: Callable[..., Any], retries: int) -> None:
-    """A request is repeated as often as the option says."""
+    """A request is repeated `max_retries` times."""
     service = Service(lambda request: httpx.Response(500))
     with pytest.raises(APIStatusError):
         call(service, "retrieve_job", {"max_retries": retries})
@@ -140,7 +140,7 @@ def test_retries_can_be_chosen(call: Callable[..., Any], retries: int) -> None:
 
 @pytest.mark.parametrize("kind", [FineTuningClient, AsyncFineTuningClient])
 def test_options_that_cannot_be(kind: Any) -> None:
-    """A timeout that is not a number or infinite, and an invalid count of retries, are refused at once."""
+    """A timeout that is not a finite positive number, or an invalid max_retries, is refused at once."""
     for timeout in BAD_TIMEOUTS:
         with pytest.raises(ValueError, match=r"timeout must be .* got"):
             kind("fake", timeout=timeout)
@@ -154,7 +154,7 @@ def test_options_that_cannot_be(kind: Any) -> None:
 
 
 def test_options_leave_the_client_as_it_was(call: Callable[..., Any]) -> None:
-    """A client made by `with_options` keeps all else, can be made another, and changes nothing for the first."""
+    """`with_options` copies all other options to the new client and leaves the first one unchanged."""
     service = Service()
     with httpx.Client(transport=httpx.MockTransport(service)) as http:
         client = FineTuningClient("openai", api_key=KEY, organization="org-1", timeout=9.0, http_client=http)
@@ -168,7 +168,7 @@ def test_options_leave_the_client_as_it_was(call: Callable[..., Any]) -> None:
 
 
 def test_the_facades_take_options() -> None:
-    """`FineTuning.with_options` gives a client of the default provider, and leaves the facade as it was."""
+    """`FineTuning.with_options` returns a client of the default provider and leaves the facade unchanged."""
     service = Service()
     transport = httpx.MockTransport(service)
     with httpx.Client(transport=transport) as http, testing.redirect("http://fake/v1", http_client=http):
@@ -187,7 +187,7 @@ def test_the_facades_take_options() -> None:
 
 
 def test_both_clients_and_facades_take_the_same_options() -> None:
-    """`with_options` and `using` have the same arguments on both clients and facades."""
+    """`with_options` and `using` take the same arguments on both clients and facades."""
     owners = (FineTuning, AsyncFineTuning, FineTuningClient("fake"), AsyncFineTuningClient("fake"))
     for name in ("with_options", "using"):
         shown = {str(inspect.signature(getattr(owner, name)).replace(return_annotation="")) for owner in owners}
@@ -195,7 +195,7 @@ def test_both_clients_and_facades_take_the_same_options() -> None:
 
 
 def test_connections_are_shared_and_closed_by_their_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client made by `with_options` uses the connections its origin keeps, closes none, and opens its own after."""
+    """A client made by `with_options` uses its origin's open connections and does not close them."""
     opened: list[httpx.Client] = []
 
     def open_http(url: str) -> httpx.Client:
@@ -216,7 +216,7 @@ def test_connections_are_shared_and_closed_by_their_owner(monkeypatch: pytest.Mo
 
 
 def test_async_connections_are_shared_and_closed_by_their_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds for async clients."""
+    """An async client made by `with_options` shares its origin's connections in the same way."""
     opened: list[httpx.AsyncClient] = []
 
     def open_http(url: str) -> httpx.AsyncClient:
@@ -243,14 +243,14 @@ ROUNDS = 25
 
 
 def echoing(request: httpx.Request) -> httpx.Response:
-    """A job that says whom it was asked of, and with which key."""
+    """Return a job whose model names the request's host and key."""
     key = request.headers["Authorization"]
     return httpx.Response(200, json=JOB | {"model": f"{request.url.host} {key}"})
 
 
 @pytest.fixture
 def providers() -> Any:
-    """Several providers, each with a key of its own."""
+    """Several providers, each with its own key."""
     entry = {"driver": "openai_compatible"}
     entries = {name: {**entry, "url": f"http://{name}/v1", "api_key": f"key-of-{name}"} for name in PROVIDERS}
     configure(default_for_fine_tuning=PROVIDERS[0], providers=entries)
@@ -259,7 +259,7 @@ def providers() -> Any:
 
 
 def test_threads_use_a_provider_each(providers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a thread chooses by `using` no other sees: each job is asked of the provider chosen, with its key."""
+    """Threads that choose different providers with `using` each reach their own, with its key."""
     transport = httpx.MockTransport(echoing)
     monkeypatch.setattr("fine_tuning_client.client.open_http", lambda url: httpx.Client(transport=transport))
     barrier = threading.Barrier(len(providers))
@@ -275,7 +275,7 @@ def test_threads_use_a_provider_each(providers: list[str], monkeypatch: pytest.M
 
 
 def test_tasks_use_a_provider_each(providers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds for tasks that take turns."""
+    """Concurrent tasks that choose different providers with `using` each reach their own, with its key."""
 
     async def slow(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)
@@ -296,7 +296,7 @@ def test_tasks_use_a_provider_each(providers: list[str], monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("facade", [FineTuning, AsyncFineTuning])
 def test_a_failed_choice_changes_nothing(facade: Any, providers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """After `using` a provider that does not exist the default is what it was."""
+    """After `using` has failed for an unknown provider the default is unchanged."""
     transport = httpx.MockTransport(echoing)
     monkeypatch.setattr("fine_tuning_client.client.open_http", lambda url: httpx.Client(transport=transport))
     with pytest.raises(ConfigurationError, match="'nope'"):
@@ -307,7 +307,7 @@ def test_a_failed_choice_changes_nothing(facade: Any, providers: list[str], monk
 
 
 def test_a_key_is_in_no_repr_log_or_message(call: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    """Neither errors with all they chain, nor logs at any level, nor reprs show the key."""
+    """Neither errors and their causes, nor logs at any level, nor reprs show the key."""
     caplog.set_level(logging.DEBUG)
     answers: list[Callable[[httpx.Request], httpx.Response]] = [
         lambda request: httpx.Response(302, text=f"moved {KEY}", headers={"Location": f"http://h/?key={KEY}"}),
@@ -340,12 +340,12 @@ def _refuse(request: httpx.Request) -> httpx.Response:
 
 
 def redirecting(status: int) -> Callable[[httpx.Request], httpx.Response]:
-    """Send everybody elsewhere."""
+    """Return a handler that redirects every request."""
     return lambda request: httpx.Response(status, headers={"Location": "http://h/"})
 
 
 def test_a_redirect_takes_the_key_nowhere(call: Callable[..., Any]) -> None:
-    """Whatever the kind of redirect, no second request is made, by an HTTP client that follows them either."""
+    """No redirect is followed, even if the HTTP client would follow it."""
     for status in (301, 302, 303, 307, 308):
         service = Service(redirecting(status))
         for verb in ("retrieve_job", "create_job", "upload_file", "delete_file"):

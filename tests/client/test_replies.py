@@ -1,4 +1,4 @@
-"""Refusals: which error, with what in it, from bodies of any shape."""
+"""Error responses: the class and attributes of the error, for bodies of any shape."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ FASTAPI = {"detail": [{"loc": ["body", "model"], "msg": "field required", "type"
     ],
 )
 def test_status_decides_the_class(status: int, name: str) -> None:
-    """Each refusal is raised as the class of its status."""
+    """Each error status is raised as its own class."""
     assert error_class(status).__name__ == name
     with pytest.raises(getattr(errors, name)):
         check_response(RawResponse(status))
 
 
 def test_an_error_carries_what_the_service_said() -> None:
-    """Message, type, param, code, status, request id and provider are on the error."""
+    """The error has message, type, param, code, status, request id and provider."""
     error = status_error(RawResponse(404, {"x-request-id": "req_1"}, json.dumps({"error": MISSING}).encode()))
     assert (error.type, error.param, error.code) == (MISSING["type"], MISSING["param"], MISSING["code"])
     assert (error.status_code, error.request_id, error.provider) == (404, "req_1", "openai")
@@ -78,7 +78,7 @@ def test_an_error_carries_what_the_service_said() -> None:
     ],
 )
 def test_bodies_of_any_shape_have_a_message(content: bytes, message: str) -> None:
-    """The sentence for a person is found in every shape of body."""
+    """The message is found in every known shape of error body."""
     assert str(status_error(RawResponse(500, {}, content))) == f"openai answered 500: {message}"
 
 
@@ -90,14 +90,14 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_reporting_never_raises(body: Any) -> None:
-    """Whatever the JSON of a refusal is, it becomes an APIStatusError."""
+    """An error response with any JSON becomes an APIStatusError."""
     error = status_error(RawResponse(400, {}, json.dumps(body).encode()))
     assert type(error.code) in {str, type(None)}
 
 
 @given(st.binary())
 def test_reporting_never_raises_on_bytes(body: bytes) -> None:
-    """Whatever the bytes of a refusal are, they become an APIStatusError."""
+    """An error response with any bytes becomes an APIStatusError."""
     assert status_error(RawResponse(400, {}, body)).status_code == 400
 
 
@@ -118,14 +118,14 @@ def test_reporting_never_raises_on_bytes(body: bytes) -> None:
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    """The time to leave the service alone is read from seconds, milliseconds or two dates."""
+    """`retry_after` is read from seconds, milliseconds or either form of date."""
     error = status_error(RawResponse(429, headers))
     assert isinstance(error, RateLimitError)
     assert error.retry_after == seconds
 
 
 def test_no_answer_is_a_connection_error_with_its_cause() -> None:
-    """A request without an answer raises a connection error that chains the transport's own."""
+    """A request without a response raises an APIConnectionError whose cause is the transport's error."""
     cause = OSError("refused")
     with pytest.raises(APIConnectionError, match="no answer from azure: refused") as caught:
         check_response(Failure(cause, provider="azure"))
@@ -135,7 +135,7 @@ def test_no_answer_is_a_connection_error_with_its_cause() -> None:
 
 
 def test_errors_can_be_pickled() -> None:
-    """An error crosses a process boundary with all it carries."""
+    """An error keeps all its attributes when pickled or copied."""
     error = status_error(RawResponse(404, {}, json.dumps({"error": MISSING}).encode()))
     late = pickle.loads(pickle.dumps(errors.WaitTimeout("late", job=None)))
     assert (str(late), late.job) == ("late", None)

@@ -1,4 +1,4 @@
-"""Responses: predicates, unknown fields, pages, and whatever else the service or the fake may answer."""
+"""Response objects: predicates, unknown fields, pages, and anything else the service or the fake may send."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ LISTS: dict[type[Any], type[Any]] = {
 
 
 def bodies(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any JSON object that has what *kind* needs; of the rest it has whatever it likes, and members unknown to us."""
+    """JSON objects with the fields that *kind* requires, and any optional, unknown or ill-typed others."""
     known = {each.name: each for each in fields(kind) if each.name not in {"extra", "raw", "provider"}}
     needs = {
         name: STATUSES if name == "status" else KINDS[str(each.type)]
@@ -88,14 +88,14 @@ def bodies(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def pages(kind: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any list object with items for *kind*."""
+    """List objects with items for *kind*."""
     cursors = {"object": st.text(), "first_id": st.none() | st.text(), "last_id": st.none() | st.text(), "etc": JSON}
     needs = {"data": st.lists(bodies(LISTS[kind]), max_size=2), "has_more": st.booleans()}
     return st.fixed_dictionaries(needs, optional=cursors)
 
 
 def survives(found: Any) -> None:
-    """Hold a response to the round trip: through its own words, and through the text of JSON."""
+    """Check that a response survives `to_dict` and JSON text unchanged."""
     written = found.to_dict()
     for body in (written, json.loads(json.dumps(written))):
         again = type(found).from_dict(body)
@@ -103,19 +103,19 @@ def survives(found: Any) -> None:
 
 
 def true_of(job: FineTuningJobResponse) -> set[str]:
-    """Name the predicates that hold."""
+    """Name the predicates that are true."""
     return {name for name in PREDICATES if getattr(job, name)()}
 
 
 @pytest.mark.parametrize(("status", "expected"), TRUTH.items())
 def test_predicates(status: str, expected: set[str]) -> None:
-    """For each known status exactly the predicates of the table hold."""
+    """For each known status exactly the listed predicates are true."""
     assert true_of(FineTuningJobResponse.from_dict(BODY | {"status": status})) == expected
 
 
 @given(st.text().filter(lambda text: text not in {*TRUTH, "pending", "notRunning", "canceled"}))
 def test_no_predicate_holds_for_an_unknown_status(status: str) -> None:
-    """An unknown status never raises, and nothing is true of it."""
+    """For an unknown status every predicate is false and none raises."""
     job = FineTuningJobResponse.from_dict(BODY | {"status": status})
     assert (job.status, true_of(job)) == (status, set())
 
@@ -124,13 +124,13 @@ def test_no_predicate_holds_for_an_unknown_status(status: str) -> None:
     ("wire", "status"), [("pending", "queued"), ("notRunning", "queued"), ("canceled", "cancelled")]
 )
 def test_other_spellings_of_a_status(wire: str, status: str) -> None:
-    """Azure's words for a status become OpenAI's, and stay in `raw`."""
+    """Azure's statuses are translated to OpenAI's, and kept as sent in `raw`."""
     job = FineTuningJobResponse.from_dict(BODY | {"status": wire})
     assert (job.status, job.raw["status"]) == (status, wire)
 
 
 def test_a_files_status_is_no_jobs_status() -> None:
-    """What Azure says of a file that is not ready yet is left as it is: files are not queued."""
+    """A file's status is not translated as a job's is."""
     file = FileResponse.from_dict(
         {"id": "file-1", "filename": "a", "bytes": 1, "created_at": 1, "purpose": "p", "status": "pending"}
     )
@@ -144,7 +144,7 @@ def test_canceling_is_not_finished() -> None:
 
 @given(st.dictionaries(st.text(), JSON))
 def test_unknown_fields_are_kept(fields: dict[str, Any]) -> None:
-    """Whatever else the service answers is in `extra`, all of it in `raw`, and survives a round trip."""
+    """Unknown fields are in `extra`, the whole body is in `raw`, and both survive a round trip."""
     body = {**fields, **BODY}
     job = FineTuningJobResponse.from_dict(body)
     known = set(job.to_dict()) - set(job.extra)
@@ -157,7 +157,7 @@ def test_unknown_fields_are_kept(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", THINGS)
 @given(data=st.data())
 def test_anything_read_can_be_written_and_read_again(kind: type[Any], data: st.DataObject) -> None:
-    """Whatever the service says of a thing is kept, and is the same after being written and read again."""
+    """Any response object is equal to itself after being written and read again."""
     body = data.draw(bodies(kind))
     found = kind.from_dict(body)
     assert found.raw == body
@@ -169,7 +169,7 @@ def test_anything_read_can_be_written_and_read_again(kind: type[Any], data: st.D
 @pytest.mark.parametrize("kind", LISTS)
 @given(data=st.data())
 def test_any_page_can_be_written_and_read_again(kind: type[Any], data: st.DataObject) -> None:
-    """A page keeps its items, cursors and whatever else it has, and is the same after being written and read again."""
+    """Any page is equal to itself, with items, cursors and unknown fields, after being written and read again."""
     body = data.draw(pages(kind))
     found = kind.from_dict(body)
     assert (found.raw, [each.raw for each in found]) == (body, body["data"])
@@ -177,21 +177,21 @@ def test_any_page_can_be_written_and_read_again(kind: type[Any], data: st.DataOb
 
 
 class Heard(httpx.BaseTransport):
-    """The way to a fake, that keeps the last body."""
+    """A transport to a fake that keeps the last response body."""
 
     def __init__(self, fake: FakeFineTuning) -> None:
         self.inner = fake.transport()
         self.body: Any = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer as the fake does."""
+        """Forward the request and keep the body."""
         response: httpx.Response = self.inner.handle_request(request)
         self.body = json.loads(response.read())
         return response
 
 
 class Listener:
-    """A client that holds every answer of a fake to what went over the wire."""
+    """A client that checks every parsed response against the body that was sent."""
 
     def __init__(self, fake: FakeFineTuning) -> None:
         self.heard = Heard(fake)
@@ -199,7 +199,7 @@ class Listener:
         self.client = FineTuningClient("fake", http_client=http, max_retries=0)
 
     def ask(self, verb: str, *args: Any, **options: Any) -> Any:
-        """Ask, and hold the answer to the body; None for a refusal."""
+        """Call a method and check its result; return None if the request is refused."""
         try:
             found = getattr(self.client, verb)(*args, **options)
         except APIStatusError:
@@ -214,7 +214,7 @@ INTERVENTIONS = ("pause_job", "resume_job", "cancel_job", "delete_file", "retrie
 
 @given(data=st.data(), plan=plans(), dialect=st.sampled_from(sorted(DIALECTS)))
 def test_whatever_the_fake_answers_is_read(data: st.DataObject, plan: Any, dialect: str) -> None:
-    """Every answer about a job of any plan, at any time, in any dialect is read as it is, and known to the client."""
+    """Every response of the fake about any job, at any time, in any dialect is parsed without loss."""
     fake = FakeFineTuning(start=BORN, pace="manual", plan=plan, dialect=dialect, seed=data.draw(st.integers(0, 9)))
     listener = Listener(fake)
     file = listener.ask("upload_file", ROWS.encode(), filename="train.jsonl")
@@ -242,14 +242,14 @@ def test_a_required_field_of_another_kind_is_missing(name: str, value: Any) -> N
 
 
 def test_raw_and_extra_are_out_of_equality_and_repr() -> None:
-    """What the service says besides makes two equal jobs neither unequal nor unreadable."""
+    """Unknown fields affect neither the equality nor the repr of a job."""
     job = FineTuningJobResponse.from_dict(BODY | {"new_field": "odd"})
     assert job == FineTuningJobResponse(**BODY)
     assert "odd" not in repr(job)
 
 
 def test_a_page_is_a_sequence() -> None:
-    """A page has a length, an order, slices and truth."""
+    """A page has a length, order, slices and truth value."""
     body = {"object": "list", "data": [BODY, BODY | {"id": "ftjob-2"}], "has_more": True, "page": 1}
     page = FineTuningJobListResponse.from_dict(body)
     assert [len(page), page[0].id, page[-1].id, bool(page), page.has_more] == [
@@ -265,7 +265,7 @@ def test_a_page_is_a_sequence() -> None:
 
 
 def test_last_id_is_computed_unless_answered() -> None:
-    """The cursor to go on from is the last item's id, if the service does not say."""
+    """`last_id` is the last item's id if the response has none."""
     body = {"data": [BODY]}
     assert FineTuningJobListResponse.from_dict(body).last_id == "ftjob-1"
     assert FineTuningJobListResponse.from_dict(body | {"last_id": "x"}).last_id == "x"
@@ -280,13 +280,13 @@ def test_an_empty_page_is_false() -> None:
 
 
 def test_a_bad_item_names_itself() -> None:
-    """A page with an item that cannot be read is a ValueError that names the field."""
+    """A page with an unreadable item is a ValueError that names the field."""
     with pytest.raises(ValueError, match=r"FineTuningJobResponse needs 'status' \(str\), which is missing"):
         FineTuningJobListResponse.from_dict({"data": [{"id": "ftjob-1"}]})
 
 
 def test_responses_can_be_pickled() -> None:
-    """A response crosses a process boundary."""
+    """A response is equal to itself after pickling."""
     page = FineTuningJobListResponse.from_dict({"data": [BODY]})
     twin = pickle.loads(pickle.dumps(page))
     assert (twin, twin.raw) == (page, page.raw)
@@ -300,7 +300,7 @@ def test_responses_are_frozen() -> None:
 
 
 def test_responses_can_be_in_sets() -> None:
-    """Equal jobs have equal hashes, whatever mappings and lists are in them; so have pages of them."""
+    """Equal jobs and equal pages have equal hashes, even with mappings and lists in them."""
     body = {"id": "j", "status": "failed", "model": "m", "training_file": "f", "created_at": 1, "error": {"code": "x"}}
     jobs = [FineTuningJobResponse.from_dict(body | {"method": {"type": "dpo"}, "result_files": []}) for _ in range(2)]
     assert len({*jobs}) == 1

@@ -1,4 +1,4 @@
-"""What is asked again, after how long, and what never is."""
+"""Which requests are repeated, and after how long."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HOPELESS = Failure(OSError(), sent=False, hopeless=True)
 
 
 class Pipe:
-    """A file that can be read once."""
+    """A file that cannot be read a second time."""
 
     def seekable(self) -> bool:
-        """Say no."""
+        """Return False."""
         return False
 
 
@@ -41,18 +41,18 @@ class Pipe:
     ],
 )
 def test_only_what_is_safe_is_repeated(outcome: RawResponse | Failure, get: bool, post: bool) -> None:
-    """A GET is repeated whenever it may help, anything else only if it cannot have taken effect."""
+    """A GET is repeated after any passing failure, other requests only if they cannot have taken effect."""
     assert (is_idempotent(GET, outcome), is_idempotent(POST, outcome)) == (get, post)
 
 
 @pytest.mark.parametrize(("source", "again"), [(b"x", True), ("path", True), (Pipe(), False)])
 def test_an_upload_is_repeated_if_it_can_be_read_again(source: Any, again: bool) -> None:
-    """A file that can be read once is sent once."""
+    """An upload is repeated only if its file can be read again."""
     assert is_idempotent(Request("POST", "/files", "files", file=FilePart(source, "a")), REFUSED) is again
 
 
 def test_backoff_doubles_up_to_eight_seconds_less_jitter() -> None:
-    """Pauses double from half a second to eight, less up to a quarter."""
+    """Pauses double from 0.5 to 8 seconds, less up to a quarter of jitter."""
     pauses = [pause_before_retry(GET, RawResponse(500), retry, 0.0) for retry in range(6)]
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
     assert pause_before_retry(GET, RawResponse(500), 1, 1.0) == 0.75
@@ -60,7 +60,7 @@ def test_backoff_doubles_up_to_eight_seconds_less_jitter() -> None:
 
 @pytest.mark.parametrize(("asked", "pause"), [("7", 7.0), ("60", 60.0), ("61", None), ("0", 0.0)])
 def test_retry_after_is_obeyed_up_to_a_minute(asked: str, pause: float | None) -> None:
-    """A service that wants longer than a minute is not asked again."""
+    """A Retry-After of up to a minute is obeyed; for a longer one there is no retry."""
     assert pause_before_retry(GET, RawResponse(429, {"retry-after": asked}), 0, 0.5) == pause
 
 
@@ -75,7 +75,7 @@ def test_giving_up_raises_the_last_refusal() -> None:
 
 
 def test_no_retries_if_none_are_wanted() -> None:
-    """With no retries the first refusal is raised."""
+    """With `max_retries` 0 the first refusal is raised."""
     steps = with_retries(operations.retrieve_job("ftjob-1"), 0, lambda: 0.0)
     steps.send(None)
     with pytest.raises(FineTuningError, match="500"):

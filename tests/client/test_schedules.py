@@ -1,4 +1,4 @@
-"""Waiting and following over random schedules: whatever happens to the job, to the service and on the way there."""
+"""Waiting and following over random schedules of job outcomes, interventions and failing requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 FINISHED = {"succeeded", "failed", "cancelled"}
 PAGE = 7
-"""Events a page of this service holds at most, whatever is asked for: every job has several pages."""
+"""The page size of this service, whatever the limit, so that every job has several pages of events."""
 
 FAILURES = ("500", "503", "429", "408", "timeout", "lost", "no connection", "no JSON")
 ACTS = (*["pause"] * 4, *["resume"] * 4, "cancel", "delete", "fail20")
@@ -41,7 +41,7 @@ BUMPS = ("slow", "who_knows", "canceling")
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is to happen: how the job goes, what is done to it and when, and what becomes of each request."""
+    """A random scenario: the job's plan, interventions with their times, and the fate of each request."""
 
     plan: Plan = field(default_factory=Plan)
     acts: tuple[tuple[float, str], ...] = ()
@@ -53,7 +53,7 @@ class Schedule:
 
 @dataclass
 class World:
-    """A fake with one job, in the time of whoever waits for it."""
+    """A fake with one job whose time advances only by the client's sleeps."""
 
     schedule: Schedule
     naps: list[float] = field(default_factory=list)
@@ -77,28 +77,28 @@ class World:
 
     @property
     def clients(self) -> dict[str, Any]:
-        """What both clients are made with; their retries draw the same numbers."""
+        """The arguments of both clients; their retries draw the same random numbers."""
         random.seed(0)
         times = {"sleep": self.sleep, "clock": lambda: self.fake.now}
         return {"base_url": "http://fake/v1", "max_retries": self.schedule.max_retries, **times}
 
     def blocking(self) -> FineTuningClient:
-        """A client whose requests are bumpy."""
+        """A blocking client whose requests may fail."""
         return FineTuningClient("fake", http_client=self._http(Bumpy(self)), **self.clients)
 
     def awaited(self) -> AsyncFineTuningClient:
-        """Its twin."""
+        """An async client whose requests may fail."""
         http = httpx.AsyncClient(transport=Bumpy(self), trust_env=False)
         return AsyncFineTuningClient("fake", http_client=http, **self.clients)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep as the client asks to."""
+        """Advance virtual time and record the sleep."""
         self.naps.append(seconds)
         self.clean = True
         self.pass_time(seconds)
 
     def pass_time(self, seconds: float) -> None:
-        """Move virtual time, and do on the way what is due."""
+        """Advance virtual time, and do the interventions that fall due."""
         then = self.fake.now + seconds
         while self.acts and BORN + self.acts[0][0] <= then:
             at, act = self.acts.pop(0)
@@ -107,7 +107,7 @@ class World:
         self.fake.advance(max(then - self.fake.now, 0.0))
 
     def do(self, act: str) -> None:
-        """Interfere with the job, as far as its state allows."""
+        """Intervene in the job, if its state allows it."""
         try:
             if act == "delete":
                 self.quiet.delete_file(self.file)
@@ -120,26 +120,26 @@ class World:
 
     @property
     def status(self) -> str:
-        """The job's status now, as the fake itself has it."""
+        """The job's current status according to the fake."""
         return str(self.fake.jobs[0]["status"])
 
     def events(self) -> list[str]:
-        """The ids of all events so far, oldest first, as the fake itself has them."""
+        """The ids of all events so far, oldest first, according to the fake."""
         return [event.id for event in self.quiet.iter_job_events(self.job)][::-1]
 
 
 class Bumpy(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """The way to the fake, on which things happen; its pages are small."""
+    """A transport to the fake on which requests may fail; its pages are small."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer the async client as the blocking one."""
+        """Handle an async request as a blocking one."""
         return self.handle_request(request)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer as the fake does, or as the next bump has it."""
+        """Forward the request, or fail as the scenario says."""
         world = self.world
         bump = world.bumps.pop(0) if world.bumps else None
         world.clean &= bump is None
@@ -171,7 +171,7 @@ SECONDS = st.sampled_from([0.0, 0.5, 1.0, 5.0]) | st.floats(0, 60)
 
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
-    """Any plan of some minutes, up to five interventions, five failures in all, and as many oddities as there are."""
+    """Plans of some minutes with up to five interventions, up to five failures and any odd responses."""
     names = ("validating", "queued", "starting", "seconds_per_step", "finishing")
     plan: dict[str, Any] = {name: draw(SECONDS) for name in names}
     plan["seconds_per_step"] /= 8
@@ -194,7 +194,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
 
 @dataclass
 class Outcome:
-    """How a wait ended, and what was told on the way."""
+    """How a wait ended, and which updates it reported."""
 
     job: FineTuningJobResponse | None
     error: type[Exception] | None
@@ -221,7 +221,7 @@ def _waited(world: World, wait: Callable[[dict[str, Any]], FineTuningJobResponse
 def test_a_wait_ends_when_the_job_does_and_not_before(
     schedule: Schedule, until_paused: bool, raise_on_failure: bool
 ) -> None:
-    """A wait ends at the first look that finds the job over (or paused, if asked), or at its deadline; both twins."""
+    """A wait ends at the first poll that finds the job finished (or paused, if requested), or at its deadline."""
     how = {"until_paused": until_paused, "raise_on_failure": raise_on_failure}
     world, twin = World(schedule), World(schedule)
     found = _waited(world, lambda given: world.blocking().wait_for_job(world.job, **given), **how)
@@ -253,7 +253,7 @@ class Followed:
 
 
 def _follow(world: World, break_after: int | None) -> Followed:
-    """Follow until the end or the deadline; with a break, by two loops of which the second goes on where it was."""
+    """Follow until the end or the deadline; with a break, a second loop goes on where the first stopped."""
     found = Followed()
     for most, how in _loops(world, break_after, found):
         try:
@@ -267,7 +267,7 @@ def _follow(world: World, break_after: int | None) -> Followed:
 
 
 async def _follow_async(world: World, break_after: int | None) -> Followed:
-    """Do the same, awaited."""
+    """Follow with the async client in the same way."""
     found = Followed()
     for most, how in _loops(world, break_after, found):
         try:
@@ -281,7 +281,7 @@ async def _follow_async(world: World, break_after: int | None) -> Followed:
 
 
 def _loops(world: World, break_after: int | None, found: Followed) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    """How many events each loop wants, and with which arguments it begins."""
+    """How many events each loop reads, and its arguments."""
     given: dict[str, Any] = {"poll_interval": world.schedule.poll_interval, "timeout": world.schedule.timeout}
     yield break_after, given
     if len(found.seen) == break_after and found.in_time:
@@ -292,7 +292,7 @@ def _loops(world: World, break_after: int | None, found: Followed) -> Iterator[t
 @given(schedule=schedules(), break_after=st.none() | st.integers(1, 40))
 @example(Schedule(acts=((100.0, "cancel"),)), None)
 def test_following_yields_every_event_once_and_in_order(schedule: Schedule, break_after: int | None) -> None:
-    """Following yields all events of the job, oldest first, even if it is broken off and taken up; both twins."""
+    """Following yields each event once, oldest first, even if it is interrupted and resumed, blocking and async."""
     world, twin = World(schedule), World(schedule)
     found = _follow(world, break_after)
     again = asyncio.run(_follow_async(twin, break_after))
@@ -309,7 +309,7 @@ def test_following_yields_every_event_once_and_in_order(schedule: Schedule, brea
 
 
 def test_the_schedules_reach_everything() -> None:
-    """Random schedules lead to every end, to timeouts at all ages of a job, and to jobs of several pages of events."""
+    """The random schedules cover every end, timeouts in every phase of a job, and several pages of events."""
     ends: set[str] = set()
     longest = 0
 

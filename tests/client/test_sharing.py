@@ -1,4 +1,4 @@
-"""One client in several hands: threads, tasks, event loops, and whoever stops half-way."""
+"""One client shared by threads, tasks and event loops, and iterators that are stopped half-way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOB = {"id": "ftjob-1", "status": "running", "model": "m", "training_file": "f",
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The connections that clients open, on a transport that answers with a job."""
+    """The HTTP clients that a client opens, on a transport that returns a job."""
     found: list[Any] = []
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=JOB))
     kinds: dict[str, Callable[..., Any]] = {"open_http": httpx.Client, "open_http_async": httpx.AsyncClient}
@@ -44,7 +44,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_the_last_one_out_closes(opened: list[Any]) -> None:
-    """A client that is entered twice keeps one pool of connections, until both have left."""
+    """A client entered twice keeps one connection pool until both contexts have exited."""
     client = FineTuningClient("fake")
     with client:
         with client:
@@ -55,7 +55,7 @@ def test_the_last_one_out_closes(opened: list[Any]) -> None:
 
 
 def test_a_task_that_is_done_leaves_the_others_their_connections(opened: list[Any]) -> None:
-    """Of two tasks that enter one client, the one that ends first closes nothing."""
+    """Of two tasks that share a client, the one that ends first does not close its connections."""
     client = AsyncFineTuningClient("fake")
     has_left = asyncio.Event()
 
@@ -77,7 +77,7 @@ def test_a_task_that_is_done_leaves_the_others_their_connections(opened: list[An
 
 
 def test_entering_that_fails_is_no_entering(opened: list[Any]) -> None:
-    """Who could not enter, for want of an address, does not count among those who have to leave."""
+    """A context whose `__enter__` raised does not count as one that has yet to exit."""
     client = FineTuningClient("openai_compatible")
     with pytest.raises(Exception, match="no address"):
         client.__enter__()
@@ -91,7 +91,7 @@ def test_entering_that_fails_is_no_entering(opened: list[Any]) -> None:
 
 
 def test_the_facades_are_clients_of_the_default() -> None:
-    """What is written for a client takes the facade, whose provider is settled anew for each operation."""
+    """The facades are instances of the client classes, and resolve their provider anew for each operation."""
     assert isinstance(FineTuning, FineTuningClient)
     assert isinstance(AsyncFineTuning, AsyncFineTuningClient)
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=JOB | {"model": request.url.host}))
@@ -107,7 +107,7 @@ def test_the_facades_are_clients_of_the_default() -> None:
 
 
 def test_what_a_profile_says_is_an_argument(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable leads a profile that was given, with its key, to another address."""
+    """Neither file nor environment redirects a profile passed in code, and its key, to another address."""
     monkeypatch.chdir(tmp_path)
     text = '[providers.mine]\ndriver = "openai"\nurl = "http://elsewhere.example/v1"\n'
     (tmp_path / "fine_tuning.toml").write_text(text)
@@ -123,7 +123,7 @@ def test_what_a_profile_says_is_an_argument(tmp_path: Any, monkeypatch: pytest.M
 
 
 def test_trio() -> None:
-    """Under trio an async client sends, waits and follows as under asyncio, its sleeps included."""
+    """Under trio an async client sends, sleeps, waits and follows as under asyncio."""
     fake = FakeFineTuning(pace="polls")
 
     async def session() -> str:
@@ -141,7 +141,7 @@ def test_trio() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_who_stops_iterating_leaves_nothing_open(backend: str) -> None:
-    """An iterator that was closed half-way has closed all that it stands on: nothing is left to be collected."""
+    """Closing an iterator half-way closes the generators below it at once."""
     fake = FakeFineTuning(pace="manual")
     job = fake.add_job(fake.add_file(ROWS)["id"])["id"]
     ended: list[str] = []

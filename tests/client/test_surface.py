@@ -1,4 +1,4 @@
-"""What the client package shows, and what importing it costs."""
+"""The public names of the client package, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERBS = {name for name in vars(fine_tuning_client.methods.SyncMethods) if not na
 
 
 def test_public_names_are_pinned() -> None:
-    """`__all__` is sorted and names what the package shows, modules aside."""
+    """`__all__` is sorted and equal to the package's public names, modules excepted."""
     shown = {
         name
         for name, value in vars(fine_tuning_client).items()
@@ -37,34 +37,34 @@ def test_public_names_are_pinned() -> None:
 
 
 def test_every_public_name_has_a_docstring() -> None:
-    """`help()` has something to say on every public class and verb."""
+    """Every public name and method has a docstring."""
     assert all(getattr(fine_tuning_client, name).__doc__ for name in fine_tuning_client.__all__)
     assert all(getattr(FineTuning, verb).__doc__ for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_both_clients_have_equal_signatures(verb: str) -> None:
-    """A verb takes the same arguments on both clients and facades."""
+    """A method takes the same arguments on both clients and facades."""
     owners = (FineTuning, AsyncFineTuning, FineTuningClient("fake"), AsyncFineTuningClient("fake"))
     signatures = {str(inspect.signature(getattr(owner, verb)).replace(return_annotation="")) for owner in owners}
     assert len(signatures) == 1
 
 
 def test_both_clients_offer_the_same_verbs() -> None:
-    """Neither client has a verb the other lacks."""
+    """Both clients have the same methods."""
     assert {name for name in vars(fine_tuning_client.methods.AsyncMethods) if not name.startswith("_")} == VERBS
     assert inspect.signature(FineTuningClient) == inspect.signature(AsyncFineTuningClient)
 
 
 def test_signatures_show_what_a_caller_gets() -> None:
-    """`help()` shows a verb's result, not the flow it is made from."""
+    """A method's signature shows the result it returns, not the flow it is made from."""
     assert inspect.signature(FineTuning.retrieve_job).return_annotation == "FineTuningJobResponse"
     walk = inspect.signature(AsyncFineTuning.iter_jobs).return_annotation
     assert walk == "AsyncGenerator[FineTuningJobResponse, None]"
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """The error tree drawn in the errors module has every class, under its parent."""
+    """The tree of errors in the module's docstring shows every class under its parent."""
     drawn: dict[str, str | None] = {}
     path: list[str] = []
     for line in inspect.cleandoc(errors.__doc__ or "").splitlines()[2:]:
@@ -82,7 +82,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 
 def test_importing_costs_the_standard_library_only() -> None:
-    """Importing the package imports nothing that is not in Python, not even httpx."""
+    """Importing the package imports nothing outside the standard library, not even httpx."""
     code = "import sys; before = set(sys.modules); import fine_tuning_client; print(*set(sys.modules) - before)"
     found = subprocess.run([sys.executable, "-S", "-c", PATH + code], capture_output=True, text=True, check=True)
     foreign = {name.partition(".")[0] for name in found.stdout.split()} - sys.stdlib_module_names

@@ -1,7 +1,7 @@
-"""The system that this client was made after, line by line: each of its calls, as it is made in Python.
+"""The table of calls that this client was modelled on, line by line, as Python calls.
 
-Every line goes to the fake through a socket and in process (httpx and httpx2), blocking and awaited; what was sent is
-read in the fake's own log.
+Every call goes to the fake over a socket and in process (httpx and httpx2), blocking and async; what was sent is
+read from the fake's request log.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ VERBS = (
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[FakeFineTuning]:
-    """One fake on a socket for all lines."""
+    """One fake served on a socket for all tests."""
     fake = FakeFineTuning()
     with fake.serving():
         yield fake
@@ -53,7 +53,7 @@ def served() -> Iterator[FakeFineTuning]:
 
 @pytest.fixture
 def fake(served: FakeFineTuning) -> FakeFineTuning:
-    """A fresh account with the files of the examples, whose time stands still."""
+    """An empty account with the example files, whose time stands still."""
     served.reset(start=BORN, pace="manual")
     for name in ("file-abc123", "file-xyz789"):
         served.add_file(ROWS, id=name)
@@ -70,13 +70,13 @@ def _doors(fake: FakeFineTuning, library: Any) -> dict[str, Any]:
 
 @pytest.fixture(params=["blocking", "awaited"])
 def facade(request: pytest.FixtureRequest) -> Any:
-    """Either facade."""
+    """The blocking or the async facade."""
     return FineTuning if request.param == "blocking" else Awaited(AsyncFineTuning)
 
 
 @pytest.fixture(params=[None, httpx, httpx2], ids=["socket", "httpx", "httpx2"])
 def ft(request: pytest.FixtureRequest, fake: FakeFineTuning, facade: Any) -> Iterator[Any]:
-    """Either facade, at each of the fake's doors."""
+    """The blocking or the async facade, with each way of reaching the fake."""
     with testing.redirect(**_doors(fake, request.param), sleep=fake.sleep, clock=lambda: fake.now):
         yield facade
 
@@ -93,12 +93,12 @@ def job(fake: FakeFineTuning, status: str = "queued", **seed: Any) -> None:
 
 
 def test_facades_are_imported_as_in_the_table() -> None:
-    """The package offers a `FineTuning`, and its awaited twin, with the eight verbs."""
+    """The package has `FineTuning` and `AsyncFineTuning`, each with the eight methods."""
     assert all(callable(getattr(each, verb)) for verb in VERBS for each in (FineTuning, AsyncFineTuning))
 
 
 def test_create_job(ft: Any, fake: FakeFineTuning) -> None:
-    """A job is created from a training file and a model, and nothing else is sent."""
+    """create_job sends the training file and the model, and nothing else."""
     created = ft.create_job(training_file="file-abc123", model=MODEL)
     assert isinstance(created, FineTuningJobResponse)
     assert line(fake) == "POST /v1/fine_tuning/jobs"
@@ -114,33 +114,33 @@ CREATES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("way", CREATES)
 def test_create_job_with_options(ft: Any, fake: FakeFineTuning, way: str) -> None:
-    """Options are sent alike, and accepted, whether given as keywords or as a mapping."""
+    """create_job sends options alike, given as keywords or as a mapping."""
     CREATES[way](ft)
     assert json.loads(fake.requests[-1].body) == {"model": MODEL, "training_file": "file-abc123", **OPTIONS}
     assert fake.jobs[0]["user_provided_suffix"] == "my-custom-model"
 
 
 def test_job_has_id_and_status(ft: Any, fake: FakeFineTuning) -> None:
-    """The job says its id and status."""
+    """A created job has its id and status."""
     fake.name_next("job", "ftjob-abc123")
     created = ft.create_job("file-abc123", MODEL)
     assert (created.id, created.status) == ("ftjob-abc123", "validating_files")
 
 
 def test_using_a_provider(ft: Any, fake: FakeFineTuning) -> None:
-    """`using` gives the same verbs for one provider, by position as well."""
+    """`using` returns the same methods for another provider."""
     created = ft.using("openai").create_job("file-abc123", "gpt-4o-mini-2024-07-18")
     assert (created.id, created.provider) == (fake.jobs[0]["id"], "openai")
 
 
 def test_list_jobs(ft: Any, fake: FakeFineTuning) -> None:
-    """Jobs are listed without a query unless asked for one."""
+    """list_jobs sends no query by default."""
     assert isinstance(ft.list_jobs(), FineTuningJobListResponse)
     assert line(fake) == "GET /v1/fine_tuning/jobs"
 
 
 def test_jobs_are_iterated_one_page(ft: Any, fake: FakeFineTuning) -> None:
-    """Iterating a list walks that page only, even if there is more."""
+    """Iterating over a list yields that page only, even if there are more."""
     for number in range(25):
         job(fake, id=f"ft-{number}")
     assert [each.id for each in ft.list_jobs()] == [f"ft-{number}" for number in range(24, 4, -1)]
@@ -148,7 +148,7 @@ def test_jobs_are_iterated_one_page(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_iter_jobs_walks_all_pages(ft: Any, fake: FakeFineTuning) -> None:
-    """`iter_jobs` walks from page to page, to the end."""
+    """`iter_jobs` yields the jobs of all pages."""
     for number in range(5):
         job(fake, id=f"ft-{number}")
     assert [each.id for each in ft.iter_jobs(page_size=2)] == ["ft-4", "ft-3", "ft-2", "ft-1", "ft-0"]
@@ -156,7 +156,7 @@ def test_iter_jobs_walks_all_pages(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_list_jobs_with_paging(ft: Any, fake: FakeFineTuning) -> None:
-    """Limit and cursor are sent, as keywords or options, and what is older than the cursor is answered."""
+    """list_jobs sends limit and cursor, as keywords or options, and returns the jobs after the cursor."""
     job(fake, id="ft-older")
     job(fake)
     for jobs in (ft.list_jobs(limit=10, after="ft-abc123"), ft.list_jobs({"limit": 10, "after": "ft-abc123"})):
@@ -165,7 +165,7 @@ def test_list_jobs_with_paging(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_a_limit_of_nought_is_sent(ft: Any, fake: FakeFineTuning) -> None:
-    """What is false is sent like anything else: it is the service that refuses a limit of nought."""
+    """A limit of 0 is sent, and refused by the service."""
     with pytest.raises(BadRequestError):
         ft.list_jobs(limit=0)
     assert line(fake) == "GET /v1/fine_tuning/jobs?limit=0"
@@ -173,7 +173,7 @@ def test_a_limit_of_nought_is_sent(ft: Any, fake: FakeFineTuning) -> None:
 
 @pytest.mark.parametrize(("jobs", "said"), [(2, "More jobs available"), (1, "No more jobs")])
 def test_has_more(ft: Any, fake: FakeFineTuning, jobs: int, said: str) -> None:
-    """The list says whether there is more."""
+    """`has_more` is true exactly if there are more jobs."""
     for number in range(jobs):
         job(fake, id=f"ft-{number}")
     assert ("More jobs available" if ft.list_jobs(limit=1).has_more else "No more jobs") == said
@@ -187,7 +187,7 @@ def test_retrieve_job(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_job_has_a_model(ft: Any, fake: FakeFineTuning) -> None:
-    """The job says its model."""
+    """A job has its model."""
     job(fake)
     assert ft.retrieve_job("ft-abc123").model == "gpt-4o-mini-2024-07-18"
 
@@ -200,7 +200,7 @@ def test_job_has_a_model(ft: Any, fake: FakeFineTuning) -> None:
     ],
 )
 def test_predicates_are_methods(ft: Any, fake: FakeFineTuning, status: str, said: str | None) -> None:
-    """A chain of the three questions gives one answer: waiting counts as running, paused and cancelled as nothing."""
+    """For each status at most one of is_completed, is_running and has_failed is true, as the table says."""
     job(fake, status)
     found = ft.retrieve_job("ft-abc123")
     answer = None
@@ -225,7 +225,7 @@ def test_error_is_plain_json(ft: Any, fake: FakeFineTuning) -> None:
     [("cancel", "queued", "cancelled"), ("pause", "running", "paused"), ("resume", "paused", "queued")],
 )
 def test_cancel_pause_resume(ft: Any, fake: FakeFineTuning, verb: str, before: str, after: str) -> None:
-    """Cancel, pause and resume post without a body, and answer the job in its new state."""
+    """Cancel, pause and resume post an empty body, and return the job in its new state."""
     job(fake, before)
     found = getattr(ft, f"{verb}_job")("ft-abc123")
     assert (found.status, fake.jobs[0]["status"]) == (after, after)
@@ -247,7 +247,7 @@ def test_list_job_events(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_list_job_events_with_paging(ft: Any, fake: FakeFineTuning) -> None:
-    """Events take a limit and a cursor, and what is older than the cursor is answered."""
+    """list_job_events sends limit and cursor, and returns the events after the cursor."""
     job(fake, "queued", event_ids=[None, None, "event-xyz"])
     pages = [
         ft.list_job_events("ft-abc123", limit=20, after="event-xyz"),
@@ -270,22 +270,22 @@ def test_list_job_checkpoints(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def by_configure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name the default provider in code."""
+    """Set the default provider in code."""
     configure(default_for_fine_tuning="fake")
 
 
 def by_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name it in the environment."""
+    """Set the default provider in the environment."""
     monkeypatch.setenv("FINE_TUNING_PROVIDER", "fake")
 
 
 def by_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name it in a file of its own."""
+    """Set the default provider in a configuration file."""
     (folder / "fine_tuning.toml").write_text('default_for_fine_tuning = "fake"')
 
 
 def by_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name it in the project's file."""
+    """Set the default provider in pyproject.toml."""
     (folder / "pyproject.toml").write_text('[tool.fine_tuning]\ndefault_for_fine_tuning = "fake"')
 
 
@@ -293,7 +293,7 @@ def by_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_default_provider_is_configured(
     ft: Any, fake: FakeFineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[..., None]
 ) -> None:
-    """The default provider is the one configured, in code, environment or a file; else it is OpenAI."""
+    """The default provider is the one set in code, environment or a file, else OpenAI."""
     job(fake)
     monkeypatch.chdir(tmp_path)
     assert ft.using("openai").retrieve_job("ft-abc123").provider == "openai"
@@ -311,7 +311,7 @@ def test_default_provider_is_configured(
 
 
 def test_responses_can_be_made_by_hand() -> None:
-    """A job response needs five fields."""
+    """A job response can be constructed from five fields."""
     made = FineTuningJobResponse(
         id="ft-abc123", status="queued", model=MODEL, training_file="file-abc123", created_at=int(time.time())
     )
@@ -319,13 +319,13 @@ def test_responses_can_be_made_by_hand() -> None:
 
 
 def test_was_cancelled(ft: Any, fake: FakeFineTuning) -> None:
-    """A cancelled job says so."""
+    """`was_cancelled` is true of a cancelled job."""
     job(fake)
     assert ft.cancel_job("ft-abc123").was_cancelled()
 
 
 def test_list_fields(ft: Any, fake: FakeFineTuning) -> None:
-    """Lists name their items, and have them as `data` too."""
+    """A list has its items under their own name and under `data`."""
     job(fake, "succeeded")
     jobs = ft.list_jobs()
     events = ft.list_job_events("ft-abc123")
@@ -359,7 +359,7 @@ def test_checkpoint_fields(ft: Any, fake: FakeFineTuning) -> None:
 
 
 def test_an_answer_can_be_prepared(ft: Any, fake: FakeFineTuning) -> None:
-    """Under a fake with a prepared job, creating a job gives that one."""
+    """A fake with a prepared job returns that job from create_job."""
     fake(
         [
             FineTuningJobResponse(

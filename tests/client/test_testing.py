@@ -1,4 +1,4 @@
-"""The hook that sends every client somewhere else."""
+"""`testing.redirect`, which sends the requests of every client elsewhere."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ JOB = {"id": "ftjob-1", "status": "succeeded", "model": "m", "training_file": "f
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no key for anything."""
+    """Remove all API keys from the environment."""
     for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
 
 
 class Fake:
-    """Notes what it is asked for."""
+    """A transport that records its requests."""
 
     def __init__(self, status: str = "succeeded") -> None:
         self.requests: list[httpx.Request] = []
@@ -40,13 +40,13 @@ class Fake:
         self.async_http = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer a job."""
+        """Return a job."""
         self.requests.append(request)
         return httpx.Response(200, json=JOB | {"status": self.status})
 
 
 def test_clients_made_earlier_are_redirected() -> None:
-    """A client without a key, made before, reaches the fake with the fake's key, and not afterwards."""
+    """A client made before a redirect reaches the fake with the fake's key, and no longer after it."""
     client, fake = FineTuningClient("azure"), Fake()
     with testing.redirect("http://fake/v1", api_key="k", http_client=fake.http):
         client.create_job("f", "m")
@@ -58,7 +58,7 @@ def test_clients_made_earlier_are_redirected() -> None:
 
 
 def test_an_own_http_client_is_set_aside() -> None:
-    """A client with an HTTP client of its own goes to the fake nevertheless."""
+    """A client with an HTTP client of its own is redirected, too."""
     own, fake = Fake(), Fake()
     client = FineTuningClient("openai", api_key="sk-real", http_client=own.http)
     with testing.redirect("http://fake/v1", http_client=fake.http):
@@ -68,7 +68,7 @@ def test_an_own_http_client_is_set_aside() -> None:
 
 
 def test_other_threads_are_redirected() -> None:
-    """A redirect holds for the whole process, threads started before included."""
+    """A redirect holds for all threads, those started before it included."""
     fake, go, jobs = Fake(), threading.Event(), []
 
     def work() -> None:
@@ -84,7 +84,7 @@ def test_other_threads_are_redirected() -> None:
 
 
 def test_redirects_nest() -> None:
-    """The innermost redirect holds, and the one around it again afterwards."""
+    """The innermost of nested redirects holds, and the outer one again after it."""
     outer, inner = Fake(), Fake()
     with testing.redirect("http://outer/v1", http_client=outer.http):
         with testing.redirect("http://inner/v1", http_client=inner.http):
@@ -95,7 +95,7 @@ def test_redirects_nest() -> None:
 
 
 def test_redirects_may_end_in_another_order() -> None:
-    """A redirect that ends early takes no other with it."""
+    """Ending a redirect before a later one does not end the later one."""
     first, second = testing.redirect("http://first/v1"), testing.redirect("http://second/v1")
     first.__enter__()
     entry = second.__enter__()
@@ -106,7 +106,7 @@ def test_redirects_may_end_in_another_order() -> None:
 
 
 def test_provider_and_capability_are_still_checked() -> None:
-    """An unknown provider or a missing capability is refused under a redirect, too."""
+    """Under a redirect an unknown provider or missing capability is still refused."""
     configure(providers={"small": {"driver": "openai_compatible", "capabilities": ["list"]}})
     fake = Fake()
     try:
@@ -121,7 +121,7 @@ def test_provider_and_capability_are_still_checked() -> None:
 
 
 def test_waiting_passes_the_fakes_time() -> None:
-    """Under a redirect with a sleep and a clock, a wait takes no real time."""
+    """Under a redirect with a sleep and a clock a wait takes no real time."""
     fake, now = Fake("running"), [0.0]
 
     def sleep(seconds: float) -> None:
@@ -136,7 +136,7 @@ def test_waiting_passes_the_fakes_time() -> None:
 
 @pytest.mark.parametrize("wrap", [lambda naps: naps.append, lambda naps: awaited_append(naps)])
 def test_async_clients_are_redirected(wrap: Callable[[list[float]], Callable[[float], object]]) -> None:
-    """An async client goes to the fake too, and sleeps by the fake's sleep, plain or awaitable."""
+    """An async client is redirected, too, and sleeps with the redirect's sleep, plain or awaitable."""
     fake, naps = Fake("running"), list[float]()
 
     async def wait() -> object:
@@ -149,7 +149,7 @@ def test_async_clients_are_redirected(wrap: Callable[[list[float]], Callable[[fl
 
 
 def test_async_clients_sleep_by_a_sleep_of_their_own() -> None:
-    """Where a redirect has a sleep for async clients, they await that one, and blocking clients the other."""
+    """With a separate async sleep, async clients await that one and blocking clients use the other."""
     naps, awaited = list[float](), list[float]()
     fake = Fake("running")
     doors: dict[str, Any] = {"http_client": fake.http, "async_http_client": fake.async_http}
@@ -166,7 +166,7 @@ def test_async_clients_sleep_by_a_sleep_of_their_own() -> None:
 
 
 def awaited_append(naps: list[float]) -> Callable[[float], Coroutine[Any, Any, None]]:
-    """Make a sleep that must be awaited."""
+    """Make an async sleep function that records its durations."""
 
     async def sleep(seconds: float) -> None:
         naps.append(seconds)

@@ -1,4 +1,4 @@
-"""The offline check of a training file: what it reads, what it reports, and how it says so."""
+"""The offline check of a training file: its sources, its problems, and the text of its report."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ CONTENT = ROWS.encode()
 
 
 def lines(*rows: Any) -> bytes:
-    """A file of these rows."""
+    """A file with these rows."""
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def places(report: TrainingFileReport) -> list[tuple[int | None, str | None]]:
-    """Where the problems are."""
+    """The line and path of each problem."""
     return [(problem.line, problem.path) for problem in report.problems]
 
 
 def test_it_needs_no_key_and_no_provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file is checked where no operation would know whom to ask, and on async clients without being awaited."""
+    """A file is checked without a key or provider, and by async clients without await."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("OPENAI", "AZURE", "FINE_TUNING", "FAKE"))]:
         monkeypatch.delenv(name)
@@ -50,7 +50,7 @@ def test_it_needs_no_key_and_no_provider(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
-    """A path, the content, an open file and a pipe are read alike, and named as an upload names them."""
+    """A path, bytes, an open file and a pipe give the same report, and are named as an upload names them."""
     path = tmp_path / "mine.jsonl"
     path.write_bytes(CONTENT)
     reader, writer = os.pipe()
@@ -68,7 +68,7 @@ def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
 
 
 def test_an_open_file_is_put_back() -> None:
-    """An open file is read from its beginning, and stands afterwards where it stood, also when reading it fails."""
+    """An open file is read from its beginning, and its position is restored, even if reading fails."""
     file = io.BytesIO(CONTENT)
     file.seek(7)
     assert check_training_file(file).examples == 10
@@ -98,13 +98,13 @@ def test_an_open_file_is_put_back() -> None:
     ],
 )
 def test_wrong_arguments_are_errors(file: Any, given: dict[str, Any], error: type[Exception]) -> None:
-    """What is no file, no method or no number of epochs is an error, and no report."""
+    """An invalid file, method or number of epochs raises an error."""
     with pytest.raises(error):
         check_training_file(file, **given)
 
 
 def test_all_problems_are_reported() -> None:
-    """Each line with a problem is reported, each place in it, those of the upload first; blank lines count as lines."""
+    """Every problem of every line is reported, those of the upload first; blank lines count as lines."""
     broken = {"messages": [{"content": "x"}, {"role": "user"}, {**YES, "weight": 2}], "extra": 1}
     content = lines(ROW, broken) + b"\n[]\n" + lines(ROW, {"messages": [ASK]}) + b'{"a": NaN}'
 
@@ -118,7 +118,7 @@ def test_all_problems_are_reported() -> None:
 
 
 def test_paths_lead_into_the_row() -> None:
-    """The path of a problem in a preference row leads to the member that is wrong."""
+    """The path of a problem in a preference row points to the invalid member."""
     row = {"input": {"messages": [5], "x": 1}, "preferred_output": [ASK], "non_preferred_completion": [{}]}
     report = check_training_file(lines(*[PAIR] * 9, row), method="dpo")
 
@@ -127,14 +127,14 @@ def test_paths_lead_into_the_row() -> None:
 
 
 def test_a_foreign_file_has_one_problem() -> None:
-    """Rows of another method's format are told of once, at the first of them, and not each by each."""
+    """Rows in another method's format are reported once, for the first row."""
     report = check_training_file(b"\n" + lines(*[ROW] * 200), method="dpo")
 
     assert (report.format, places(report)) == ("chat", [(2, None)])
 
 
 def test_the_model_decides_between_chats_and_pairs() -> None:
-    """Prompts with completions are for the oldest models, also under a fine-tuned one; without a model they pass."""
+    """Prompt-completion rows pass only for the oldest models, their fine-tuned ones, or no model."""
     content = lines(*[{"prompt": "p", "completion": "c"}] * 10)
     models = ["babbage-002", "davinci-002", "ft:babbage-002:org::abc", "davinci-002.ft-0a1b", None]
 
@@ -145,7 +145,7 @@ def test_the_model_decides_between_chats_and_pairs() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    """A hundred problems are kept, those of the upload first, and the others counted."""
+    """The first hundred problems are kept, those of the upload first, and the others counted."""
     report = check_training_file(lines(*[{"messages": []}] * 5000, *[[]] * 30))
 
     assert [problem.stage for problem in report.problems] == ["upload"] * 30 + ["job"] * 70
@@ -155,7 +155,7 @@ def test_many_problems_are_counted() -> None:
 
 
 def test_a_line_may_be_too_long() -> None:
-    """A line over the limit is a problem of the upload, and the lines after it are read all the same."""
+    """A line over the size limit is a problem of the upload, and later lines are still checked."""
     long = json.dumps(ROW).encode().ljust(MAX_LINE_BYTES)
     content = long + b"\n" + long + b" \n" + long * 2 + b"\n" + CONTENT + b"5"
     report = check_training_file(content)
@@ -165,7 +165,7 @@ def test_a_line_may_be_too_long() -> None:
 
 
 def test_a_file_may_be_too_large() -> None:
-    """A file over the limit is a problem of the upload as a whole; it is read without being held in memory."""
+    """A file over the size limit is one problem of the upload."""
 
     class Huge(io.BytesIO):
         left = MAX_FILE_BYTES // MAX_LINE_BYTES + 1
@@ -183,7 +183,7 @@ def test_a_file_may_be_too_large() -> None:
 
 
 def test_a_row_may_be_nested_too_deeply() -> None:
-    """A row that is nested past any sense is a problem of the upload, and no crash."""
+    """A deeply nested row is a problem of the upload, not a RecursionError."""
     report = check_training_file(CONTENT + b'{"messages": ' + b"[" * 1_000_000)
 
     assert (report.problems[0].stage, report.problems[0].line) == ("upload", 11)
@@ -191,7 +191,7 @@ def test_a_row_may_be_nested_too_deeply() -> None:
 
 
 def test_a_report_is_a_text_for_a_person(tmp_path: Path) -> None:
-    """The text of a report says what is wrong, where and to whom, and what training would be."""
+    """The text of a report lists the problems with their consequences and lines, and the training that would follow."""
     path = tmp_path / "mine.jsonl"
     path.write_bytes(lines(*[ROW] * 7, {"messages": [ASK, {"content": "x"}]}) + b"oops\n")
 
@@ -210,7 +210,7 @@ def test_a_report_is_a_text_for_a_person(tmp_path: Path) -> None:
 
 
 def test_a_sound_file_has_a_short_report() -> None:
-    """The text of a report without problems says so in a line, and leaves out what is not known."""
+    """The text of a report without problems says so in one line, and omits unknown figures."""
     assert str(check_training_file(CONTENT, n_epochs=1)).splitlines() == [
         "training.jsonl: no problems",
         "  10 examples (chat), about 160 tokens, the longest about 16",
@@ -219,7 +219,7 @@ def test_a_sound_file_has_a_short_report() -> None:
 
 
 def test_a_report_cannot_steer_a_terminal() -> None:
-    """What a file contains is shown without control characters, and shortened."""
+    """The text of a report has no control characters, and shortens long content."""
     report = check_training_file(lines(*[ROW] * 10, {**ROW, "\x1b[2J" + "x" * 999: 1}) + b"\x1b[2Joops")
 
     shown = str(report)
@@ -229,7 +229,7 @@ def test_a_report_cannot_steer_a_terminal() -> None:
 
 
 def test_what_gives_no_lines_is_no_file() -> None:
-    """An object that can only be read is the promised TypeError, and one that gives lines too is read."""
+    """An object with `read` but no `readline` is a TypeError, and one with both is read."""
 
     class Source:
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The fake answers uploads and jobs as the offline check of a training file foretells, on files sound and broken."""
+"""The offline check of a training file agrees with the fake about valid and invalid files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FORMATS: list[st.SearchStrategy[Any]] = [chats, preferences, rewarded, pairs]
 
 
 def spots(value: Any) -> list[tuple[Any, Any]]:
-    """Every place inside a value: what holds it, and under which key."""
+    """Every place inside a value, as its container and key."""
     keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
     inner = [spot for key in keys if isinstance(value[key], dict | list) for spot in spots(value[key])]
     return [(value, key) for key in keys] + inner
@@ -57,7 +57,7 @@ def spots(value: Any) -> list[tuple[Any, Any]]:
 
 @st.composite
 def spoiled(draw: st.DrawFn, row: Any) -> Any:
-    """A row with something in it replaced, left out or added."""
+    """A row with something in it replaced, removed or added."""
     row = json.loads(json.dumps(row))
     for _ in range(draw(st.integers(1, 3))):
         if not (found := spots(row)):
@@ -75,7 +75,7 @@ def spoiled(draw: st.DrawFn, row: Any) -> Any:
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[bytes, tuple[Any, str]]:
-    """A training file, sound or with a few rows or lines that are not, and a way to train, for which it mostly is."""
+    """A mostly valid training file, and training options that mostly fit it."""
     way = draw(st.sampled_from(METHODS))
     row = draw(st.sampled_from([FORMATS[METHODS.index(way)]] * 3 + FORMATS))
     rows = draw(st.lists(row, min_size=10, max_size=11) | st.lists(row, max_size=11))
@@ -101,14 +101,14 @@ epochs = st.sampled_from(["auto", 1, 3, 50])
 def test_the_check_foretells_what_the_fake_says(
     case: tuple[bytes, tuple[Any, str]], filename: str, n_epochs: Any
 ) -> None:
-    """A file is found sound exactly when the fake takes it and trains with it; the first problem is the fake's."""
+    """A file passes the check exactly if the fake accepts it and trains with it; the first problem is the same."""
     content, way = case
     agree(content, way, filename, n_epochs)
 
 
 @pytest.mark.parametrize("line", ODD_LINES, ids=repr)
 def test_an_odd_line_is_judged_as_by_the_fake(line: bytes) -> None:
-    """Both JSON parsers, the client's and the fake's, take and refuse the same lines, in the same words."""
+    """The client's and the fake's JSON parsers accept and refuse the same lines with the same message."""
     agree(ROWS.encode() + line + b"\n" + ROWS.encode(), METHODS[0])
 
 
@@ -116,5 +116,5 @@ def test_an_odd_line_is_judged_as_by_the_fake(line: bytes) -> None:
 @pytest.mark.parametrize("way", METHODS, ids=str)
 @pytest.mark.parametrize("filename", [NAME, "TRAIN.JSONL", "upload", "train.json", "a.jsonl.gz"])
 def test_a_file_is_judged_as_by_the_fake(content: bytes, way: tuple[Any, str], filename: str) -> None:
-    """A file with no rows, or another name, or another method's rows, is as good or bad as to the fake."""
+    """The check agrees with the fake about files without rows, other names and other methods' rows."""
     agree(content, way, filename)

@@ -1,4 +1,4 @@
-"""Uploads: how far they have come, from any source, by any HTTP client, without ever holding the file."""
+"""Uploads: progress, sources and HTTP clients, without holding the file in memory."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Upload = Callable[..., Any]
 
 
 def upload_blocking(http: Any, url: str, *arguments: Any, **given: Any) -> Any:
-    """Upload, blocking."""
+    """Upload with the blocking client."""
     with http.Client() as opened:
         client = FineTuningClient("fake", base_url=url, http_client=opened, sleep=lambda seconds: None)
         return client.upload_file(*arguments, **given)
 
 
 def upload_awaited(http: Any, url: str, *arguments: Any, **given: Any) -> Any:
-    """Upload, awaited."""
+    """Upload with the async client."""
 
     async def upload() -> Any:
         async with http.AsyncClient() as opened:
@@ -48,12 +48,12 @@ def upload_awaited(http: Any, url: str, *arguments: Any, **given: Any) -> Any:
 
 @pytest.fixture(params=[upload_blocking, upload_awaited])
 def upload(request: pytest.FixtureRequest) -> Upload:
-    """Upload, in one way and the other."""
+    """Upload with the blocking or with the async client."""
     return cast(Upload, request.param)
 
 
 class Sink:
-    """Counts what comes in over a real socket and throws it away."""
+    """What a server on a real socket has received, without keeping it."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -63,13 +63,13 @@ class Sink:
 
 
 class Swallow(BaseHTTPRequestHandler):
-    """Reads a body of any size, chunked or not, keeping only its end."""
+    """A request handler that reads a body of any size, chunked or not, and keeps only its end."""
 
     protocol_version = "HTTP/1.1"
     sink: Sink
 
     def do_POST(self) -> None:
-        """Answer a file, or the next status."""
+        """Send a file object, or the next error status."""
         count, end = 0, b""
         for chunk in self._body():
             count, end = count + len(chunk), (end + chunk)[-200:]
@@ -95,21 +95,21 @@ class Swallow(BaseHTTPRequestHandler):
         self.rfile.readline()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
-    """Keeps quiet about clients that hang up."""
+    """A server that ignores clients that disconnect."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing."""
+        """Ignore the error."""
 
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    """Swallow uploads on a free port."""
+    """A server for uploads on a free port."""
     sink = Sink()
     server = Server(("127.0.0.1", 0), type("Bound", (Swallow,), {"sink": sink}))
     sink.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
@@ -123,7 +123,7 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """A file far larger than a chunk."""
+    """A file much larger than a chunk."""
     path = tmp_path / "large.jsonl"
     with path.open("wb") as file:
         file.truncate(LARGE)
@@ -133,7 +133,7 @@ def large(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("http", [httpx, httpx2])
 @pytest.mark.parametrize("kind", ["path", "text", "bytes", "object"])
 def test_progress_is_told(upload: Upload, sink: Sink, http: Any, kind: str, tmp_path: Path) -> None:
-    """Progress goes from nought by chunks to all bytes of the file, from any source and by either HTTP client."""
+    """Progress goes in chunks from 0 to the file's size, from any source and by either HTTP client."""
     content = b"x" * (3 * CHUNK + 5)
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
@@ -144,14 +144,14 @@ def test_progress_is_told(upload: Upload, sink: Sink, http: Any, kind: str, tmp_
 
 
 def test_progress_of_an_empty_file(upload: Upload, sink: Sink) -> None:
-    """An empty file is told of once: nothing of nothing."""
+    """An empty file reports progress once, as 0 of 0."""
     told: list[Any] = []
     upload(httpx, sink.url, b"", on_progress=lambda *progress: told.append(progress))
     assert told == [(0, 0)]
 
 
 def test_a_file_is_sent_from_its_beginning(upload: Upload, sink: Sink) -> None:
-    """A file object that was read before is sent, and counted, from its beginning."""
+    """A file object that was partly read is sent, and counted, from its beginning."""
     source, told = BytesIO(b"abc"), list[Any]()
     source.read(2)
     upload(httpx, sink.url, source, on_progress=lambda *progress: told.append(progress))
@@ -160,7 +160,7 @@ def test_a_file_is_sent_from_its_beginning(upload: Upload, sink: Sink) -> None:
 
 
 def test_progress_starts_anew_on_a_retry(upload: Upload, sink: Sink) -> None:
-    """An upload that is repeated is told of from nought again."""
+    """Progress restarts at 0 when an upload is retried."""
     sink.statuses = [429]
     told: list[Any] = []
     upload(httpx, sink.url, b"abc", on_progress=lambda *progress: told.append(progress))
@@ -168,16 +168,16 @@ def test_progress_starts_anew_on_a_retry(upload: Upload, sink: Sink) -> None:
 
 
 class Twice(httpx.Auth):
-    """Signs in as some gateways want it: the first request is for nothing."""
+    """An authentication flow that sends each request twice, as some gateways need."""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send a request twice."""
+        """Send the request twice."""
         yield request
         yield request
 
 
 def test_progress_starts_anew_when_the_http_client_repeats(sink: Sink) -> None:
-    """An upload that the HTTP client repeats by itself is told of from nought again, too."""
+    """Progress restarts at 0 when the HTTP client itself repeats the upload."""
     told: list[Any] = []
     with httpx.Client(auth=Twice()) as http:
         client = FineTuningClient("fake", base_url=sink.url, http_client=http)
@@ -187,7 +187,7 @@ def test_progress_starts_anew_when_the_http_client_repeats(sink: Sink) -> None:
 
 @pytest.mark.parametrize("has_progress", [True, False])
 def test_a_pipe_is_sent_though_its_size_is_unknown(upload: Upload, sink: Sink, has_progress: bool) -> None:
-    """What cannot be sought, as a pipe, arrives whole, with None for its size."""
+    """A pipe is sent whole, and its progress has None for the total."""
     reading, writing = os.pipe()
     os.write(writing, b"x" * 1000)
     os.close(writing)
@@ -200,7 +200,7 @@ def test_a_pipe_is_sent_though_its_size_is_unknown(upload: Upload, sink: Sink, h
 
 
 def test_an_unbuffered_pipe_is_sent(upload: Upload, sink: Sink) -> None:
-    """A pipe without a buffer, whose seek is an OSError of the system, arrives whole."""
+    """An unbuffered pipe, whose seek raises OSError, is sent whole."""
     reading, writing = os.pipe()
     os.write(writing, b"x" * 1000)
     os.close(writing)
@@ -210,7 +210,7 @@ def test_an_unbuffered_pipe_is_sent(upload: Upload, sink: Sink) -> None:
 
 
 def test_whatever_can_be_read_is_sent_once(upload: Upload, sink: Sink) -> None:
-    """An object that can do nothing but be read is sent, and not again: there is nothing left to read."""
+    """An object that only has `read` is sent once, and not retried."""
 
     class Source:
         content = b"abc"
@@ -228,7 +228,7 @@ def test_whatever_can_be_read_is_sent_once(upload: Upload, sink: Sink) -> None:
 
 @pytest.mark.parametrize("has_progress", [True, False])
 def test_a_large_file_is_never_held(upload: Upload, sink: Sink, large: Path, has_progress: bool) -> None:
-    """Uploading takes a small part of the memory that the file would."""
+    """An upload uses less than a tenth of the file's size in memory."""
     upload(httpx, sink.url, b"")  # imports and certificates
     tracemalloc.start()
     try:
@@ -241,7 +241,7 @@ def test_a_large_file_is_never_held(upload: Upload, sink: Sink, large: Path, has
 
 
 def test_what_progress_raises_ends_the_upload(upload: Upload, sink: Sink, large: Path) -> None:
-    """An upload can be given up from within: what `on_progress` raises goes up as it is."""
+    """An exception raised by `on_progress` ends the upload unchanged."""
 
     def stop(sent: int, total: int | None) -> None:
         if sent:
@@ -253,7 +253,7 @@ def test_what_progress_raises_ends_the_upload(upload: Upload, sink: Sink, large:
 
 @pytest.mark.parametrize("http", [httpx, httpx2])
 def test_progress_in_process(http: Any) -> None:
-    """Uploads to a fake without a socket are told of, too."""
+    """Uploads to a fake without a socket report progress, too."""
     told: list[Any] = []
     fake = FakeFineTuning()
     with http.Client(transport=fake.transport(http)) as opened:
@@ -264,7 +264,7 @@ def test_progress_in_process(http: Any) -> None:
 
 @pytest.mark.parametrize("source", [None, 7, ["a"], StringIO("{}"), bytearray(b"{}")])
 def test_what_is_no_file_is_refused(upload: Upload, sink: Sink, source: Any) -> None:
-    """What gives no bytes is a TypeError that says what would, and nothing is sent."""
+    """A source that cannot supply bytes is a TypeError that lists what can, and nothing is sent."""
     with pytest.raises(TypeError, match="file must be a path, bytes, or a file open for reading bytes"):
         upload(httpx, sink.url, source)
     assert not sink.received
@@ -272,7 +272,7 @@ def test_what_is_no_file_is_refused(upload: Upload, sink: Sink, source: Any) -> 
 
 @pytest.mark.parametrize("given", [{"purpose": ""}, {"purpose": 7}, {"filename": " "}, {"filename": 7}])
 def test_an_upload_needs_names(upload: Upload, sink: Sink, given: dict[str, Any]) -> None:
-    """An empty purpose or filename, or one that is no string, is a ValueError, and nothing is sent."""
+    """An empty or non-string purpose or filename is a ValueError, and nothing is sent."""
     with pytest.raises(ValueError, match="must be a non-empty string"):
         upload(httpx, sink.url, b"{}", **given)
     assert not sink.received

@@ -1,4 +1,4 @@
-"""Waiting, following and walking, against a little service with a clock of its own."""
+"""Waiting, following and iterating, against a small service with its own clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JOB = {"id": "ftjob-1", "model": "m", "training_file": "f", "created_at": 1, "er
 
 
 class Service:
-    """Answers the next status of a list, holding the last; has one event a look."""
+    """A service that sends the next status of a list, repeats the last, and has three more events after each poll."""
 
     def __init__(self, *statuses: Any) -> None:
         self.statuses = list(statuses)
@@ -41,16 +41,16 @@ class Service:
         self.extra: Callable[[int], dict[str, Any]] = lambda looks: {}
 
     def sleep(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Advance virtual time."""
         self.naps.append(seconds)
         self.now += seconds
 
     async def sleep_async(self, seconds: float) -> None:
-        """Let virtual time pass, awaited."""
+        """Advance virtual time."""
         self.sleep(seconds)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer a job, or its events or checkpoints in pages of two, newest first."""
+        """Return a job, or its events or checkpoints in pages of two, newest first."""
         self.lines.append(request.url.path)
         if request.url.path.endswith(("/events", "/checkpoints", "/jobs")):
             return self.page(str(request.url))
@@ -63,7 +63,7 @@ class Service:
         return httpx.Response(200, json=JOB | {"status": status} | self.extra(self.looks))
 
     def page(self, url: str) -> httpx.Response:
-        """Answer two items, older than the cursor."""
+        """Return two items after the cursor."""
         if self.broken_events:
             self.broken_events -= 1
             return httpx.Response(500)
@@ -73,7 +73,7 @@ class Service:
         return httpx.Response(200, json={"data": items, "has_more": len(ordinals) > 2})
 
     def client(self) -> FineTuningClient:
-        """Make a client of this service, without retries."""
+        """Make a blocking client of this service, without retries."""
         return FineTuningClient(
             "fake",
             max_retries=0,
@@ -83,7 +83,7 @@ class Service:
         )
 
     def async_client(self) -> AsyncFineTuningClient:
-        """Make an async client of this service."""
+        """Make an async client of this service, without retries."""
         return AsyncFineTuningClient(
             "fake",
             http_client=httpx.AsyncClient(transport=httpx.MockTransport(self.answer)),
@@ -94,14 +94,14 @@ class Service:
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
 def test_wait_ends_with_the_job(end: str) -> None:
-    """A wait goes through states of all kinds, unknown and paused ones too, to any end."""
+    """A wait continues through every other status, even unknown or paused, and returns at any final one."""
     service = Service("validating_files", "queued", "who_knows", "paused", "canceling", "running", end)
     assert service.client().wait_for_job("ftjob-1").status == end
     assert service.looks == 7
 
 
 def test_wait_looks_less_and_less_often() -> None:
-    """The interval grows from the one given to a minute."""
+    """The poll interval grows from its initial value to 60 seconds."""
     service = Service(*["running"] * 30, "succeeded")
     service.client().wait_for_job("ftjob-1", poll_interval=5)
     assert service.naps[:2] == [5, 6.0]
@@ -110,14 +110,14 @@ def test_wait_looks_less_and_less_often() -> None:
 
 
 def test_wait_keeps_an_interval_longer_than_a_minute() -> None:
-    """Who asks for two minutes between looks gets them."""
+    """A poll interval longer than a minute is kept."""
     service = Service("running", "running", "succeeded")
     service.client().wait_for_job("ftjob-1", poll_interval=120)
     assert service.naps == [120, 120]
 
 
 def test_wait_times_out_with_a_last_look_at_the_deadline() -> None:
-    """A wait that takes too long raises a timeout with the last known job, exactly at the deadline."""
+    """A wait that takes too long raises WaitTimeout exactly at the deadline, with the last known job."""
     service = Service("running")
     with pytest.raises(WaitTimeout, match="job ftjob-1 is running after 12 s") as caught:
         service.client().wait_for_job("ftjob-1", timeout=12)
@@ -127,7 +127,7 @@ def test_wait_times_out_with_a_last_look_at_the_deadline() -> None:
 
 
 def test_wait_reports_each_change() -> None:
-    """A job is reported whenever it has changed, and only then."""
+    """`on_update` is called whenever the job has changed, and only then."""
     seen: list[str] = []
 
     def note(job: FineTuningJobResponse) -> None:
@@ -138,13 +138,13 @@ def test_wait_reports_each_change() -> None:
 
 
 def test_a_pause_ends_a_wait_if_asked() -> None:
-    """A pause ends a wait only on request."""
+    """`until_paused` ends a wait at a pause."""
     assert Service("running", "paused").client().wait_for_job("ftjob-1", until_paused=True).is_paused()
 
 
 @pytest.mark.parametrize(("status", "error"), [("failed", JobFailed), ("cancelled", JobCancelled)])
 def test_failure_is_raised_if_asked(status: str, error: type[Exception]) -> None:
-    """A job that failed or was cancelled raises on request, with the job and its reason."""
+    """`raise_on_failure` raises for a failed or cancelled job, with the job and its reason."""
     with pytest.raises(error, match="bad file" if status == "failed" else "cancelled") as caught:
         Service(status).client().wait_for_job("ftjob-1", raise_on_failure=True)
     assert getattr(caught.value, "job").status == status  # noqa: B009  # either class has it
@@ -155,26 +155,26 @@ def test_failure_is_raised_if_asked(status: str, error: type[Exception]) -> None
     [({}, "no reason given"), (None, "no reason given"), ("text", "text"), ({"code": "x"}, "no reason given")],
 )
 def test_failure_is_explained_whatever_the_error_is(monkeypatch: pytest.MonkeyPatch, error: Any, reason: str) -> None:
-    """A failed job with an odd error is a JobFailed all the same."""
+    """A failed job with any form of `error` raises JobFailed."""
     monkeypatch.setitem(JOB, "error", error)
     with pytest.raises(JobFailed, match=f"job ftjob-1 has failed: {reason}"):
         Service("failed").client().wait_for_job("ftjob-1", raise_on_failure=True)
 
 
 def test_success_is_returned_even_if_failure_is_to_be_raised() -> None:
-    """A job that has succeeded is returned whatever is to happen to others."""
+    """`raise_on_failure` returns a succeeded job."""
     assert Service("succeeded").client().wait_for_job("ftjob-1", raise_on_failure=True).is_completed()
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 408, 429, httpx.ReadError("lost"), httpx.ConnectTimeout("slow")])
 def test_passing_trouble_does_not_end_a_wait(trouble: Any) -> None:
-    """Failed looks are forgiven for nearly ten minutes, and forgotten after a good one."""
+    """A wait survives failed polls for less than ten minutes, counted anew after each successful one."""
     service = Service(*[trouble] * 7, "running", *[trouble] * 7, "succeeded")
     assert service.client().wait_for_job("ftjob-1").is_completed()
 
 
 def test_lasting_trouble_ends_a_wait() -> None:
-    """The failed look that comes ten minutes after the first in a row is raised, with the last known job."""
+    """Polls that fail for ten minutes in a row end a wait with an error that has the last known job."""
     service = Service("running", httpx.ReadError("lost"))
     with pytest.raises(APIConnectionError) as caught:
         service.client().wait_for_job("ftjob-1")
@@ -184,7 +184,7 @@ def test_lasting_trouble_ends_a_wait() -> None:
 
 @pytest.mark.parametrize("poll_interval", [0, 5])
 def test_lasting_trouble_ends_a_wait_where_time_stands_still(poll_interval: float) -> None:
-    """Failed looks end a wait even if the clock never moves, and even if nothing is slept."""
+    """Failing polls end a wait even if the clock never advances or the interval is 0."""
     service = Service(500)
     client = service.client()
     client._clock = lambda: 0.0
@@ -194,7 +194,7 @@ def test_lasting_trouble_ends_a_wait_where_time_stands_still(poll_interval: floa
 
 
 def test_lasting_trouble_goes_on_until_a_timeout() -> None:
-    """A timeout of less than ten minutes ends a wait in which all looks fail, at that time."""
+    """If all polls fail and the timeout is under ten minutes, WaitTimeout is raised at the timeout."""
     service = Service(500)
     with pytest.raises(WaitTimeout, match="job ftjob-1 was never seen after 300 s; the last look failed") as caught:
         service.client().wait_for_job("ftjob-1", timeout=300)
@@ -203,7 +203,7 @@ def test_lasting_trouble_goes_on_until_a_timeout() -> None:
 
 
 def test_a_timeout_of_a_job_that_was_seen_blames_no_look() -> None:
-    """A wait whose last look was fine has no cause: there is nothing wrong but the time."""
+    """A WaitTimeout after a successful poll has no cause."""
     service = Service(500, "running")
     with pytest.raises(WaitTimeout, match=r"job ftjob-1 is running after 12 s$") as caught:
         service.client().wait_for_job("ftjob-1", timeout=12)
@@ -212,7 +212,7 @@ def test_a_timeout_of_a_job_that_was_seen_blames_no_look() -> None:
 
 @pytest.mark.parametrize("ask", ["wait_for_job", "follow_job_events"])
 def test_no_request_is_repeated_after_a_wait_is_over(ask: str) -> None:
-    """A Retry-After that reaches beyond the wait's end does not make it longer."""
+    """A Retry-After that ends after the timeout does not delay the timeout."""
     service = Service(429)  # which asks for 90 s
     service.retry_after = "30"
     client = service.client().with_options(max_retries=5)
@@ -222,7 +222,7 @@ def test_no_request_is_repeated_after_a_wait_is_over(ask: str) -> None:
 
 
 def test_a_wait_is_not_put_off_for_hours() -> None:
-    """A service that asks for a day, or for ever, is looked at again after two minutes, five times."""
+    """A Retry-After of a day or more is cut to two minutes, and the wait fails after five of them."""
     for asked in ("86400", "1e18"):
         service = Service(429)
         service.retry_after = asked
@@ -232,7 +232,7 @@ def test_a_wait_is_not_put_off_for_hours() -> None:
 
 
 def test_every_change_is_an_update() -> None:
-    """A member that this version does not know, such as a gateway's progress, changes a job, too."""
+    """A change in an unknown field is reported to `on_update`."""
     service = Service("running", "running", "running", "succeeded")
     service.extra = lambda looks: {"trained_steps": looks // 2}
     seen: list[Any] = []
@@ -241,7 +241,7 @@ def test_every_change_is_an_update() -> None:
 
 
 def test_a_missing_job_ends_a_wait_at_once() -> None:
-    """Trouble that will not pass is raised at the first look."""
+    """A 404 ends a wait at the first poll."""
     service = Service(404)
     with pytest.raises(NotFoundError):
         service.client().wait_for_job("ftjob-1")
@@ -249,21 +249,21 @@ def test_a_missing_job_ends_a_wait_at_once() -> None:
 
 
 def test_a_wait_leaves_the_service_alone_as_long_as_asked() -> None:
-    """A Retry-After longer than the interval is waited for, once."""
+    """A Retry-After longer than the poll interval is waited for once."""
     service = Service(429, "running", "succeeded")
     service.client().wait_for_job("ftjob-1")
     assert service.naps == [90.0, 6.0]
 
 
 def test_follow_yields_each_event_once_oldest_first() -> None:
-    """Events come in order across pages and looks, none missing, none twice, the last ones too."""
+    """Following yields every event once and in order, across pages and polls, up to the last."""
     service = Service("running", "running", "succeeded")
     events = [event.id for event in service.client().follow_job_events("ftjob-1")]
     assert events == [str(each) for each in range(9)]
 
 
 def test_follow_resumes_after_an_event() -> None:
-    """Following since an event yields what came after it."""
+    """Following `since` an event yields the events after it."""
     service = Service("running", "running", "succeeded")
     service.looks = 1
     events = service.client().follow_job_events("ftjob-1", since="3")
@@ -271,7 +271,7 @@ def test_follow_resumes_after_an_event() -> None:
 
 
 def test_follow_survives_passing_trouble() -> None:
-    """Events that could not be fetched, even of a finished job, are fetched at the next look."""
+    """Events that could not be fetched, even of a finished job, are fetched at the next poll."""
     service = Service("running", "succeeded")
     service.broken_events = 3
     events = [event.id for event in service.client().follow_job_events("ftjob-1")]
@@ -279,7 +279,7 @@ def test_follow_survives_passing_trouble() -> None:
 
 
 def test_follow_gives_up_on_lasting_trouble() -> None:
-    """Events that cannot be fetched again and again end it, though the job can be retrieved."""
+    """Following fails after ten minutes in which events cannot be fetched, even if the job can."""
     service = Service("running")
     service.broken_events = 99
     with pytest.raises(Exception, match="500"):
@@ -288,7 +288,7 @@ def test_follow_gives_up_on_lasting_trouble() -> None:
 
 
 def test_follow_times_out() -> None:
-    """Following takes a timeout as waiting does."""
+    """Following raises WaitTimeout after its timeout."""
     with pytest.raises(WaitTimeout):
         list(Service("running").client().follow_job_events("ftjob-1", timeout=10))
 
@@ -302,7 +302,7 @@ WALKS: list[Callable[[Any], Any]] = [
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_walks_are_lazy_and_complete(walk: Callable[[Any], Any]) -> None:
-    """A walk fetches a page only when it is needed, and yields each item once."""
+    """Iterating fetches a page only when it is needed, and yields each item once."""
     service = Service()
     service.looks = 2
     items = walk(service.client())
@@ -314,7 +314,7 @@ def test_walks_are_lazy_and_complete(walk: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_walks_are_the_same_async(walk: Callable[[Any], AsyncIterator[Any]]) -> None:
-    """An async walk yields what a blocking one does."""
+    """Async iteration yields the same items as blocking iteration."""
     service = Service()
     service.looks = 2
 
@@ -325,7 +325,7 @@ def test_walks_are_the_same_async(walk: Callable[[Any], AsyncIterator[Any]]) -> 
 
 
 def test_a_service_that_ignores_cursors_does_not_keep_a_walk_going() -> None:
-    """A walk ends when it is answered the page it has just seen."""
+    """Iteration ends when a page repeats the page before it."""
     pages = 0
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""The last openai 2, which cannot live beside openai 3: in a folder and in a process of its own.
+"""The last version of openai 2, which cannot be installed beside openai 3: in its own folder and process.
 
 ``python -m tests.contract.openai2 BASE_URL`` runs the contract with whatever openai comes first on the path.
 """
@@ -33,7 +33,7 @@ def installed() -> Path:
 
 
 def outcomes(base_url: str) -> dict[str, str]:
-    """Run the contract with openai 2 in a process of its own; by part, the empty string or a traceback."""
+    """Run the contract with openai 2 in a process of its own; return by part an empty string or a traceback."""
     environment = {**os.environ, "PYTHONPATH": other_environments.path_with(installed(), REPO / "tests")}
     command = [sys.executable, "-W", "error", "-m", "tests.contract.openai2", base_url]
     ended = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)

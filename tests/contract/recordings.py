@@ -1,4 +1,4 @@
-"""Where the recordings of the real service lie, and their exchanges as `verify` reads them, one by one."""
+"""The recordings of the real service, and their exchanges as test parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABSENT = f"the recordings of the real service are not here: {DOTNET} is no folde
 
 
 def exchanges(*folders: str) -> list[Any]:
-    """All exchanges of these folders, as parameters of a test; none where there are no recordings."""
+    """All exchanges of these folders as test parameters, or an empty list without recordings."""
     return [
         pytest.param(exchange, id=f"{folder}/{path.stem}[{exchange.number}] {exchange.method} {exchange.path}")
         for folder in folders

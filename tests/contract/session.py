@@ -1,7 +1,7 @@
 """A session with the official SDK, written once for its two clients and for every version of it.
 
-The steps are a generator. It yields what a call of the client gives: with the blocking client that is the answer,
-with the other one something to await. `blocking` and `awaiting` drive it, and hand the answer back.
+The steps are a generator that yields the result of each client call: a response from the blocking client, an
+awaitable from the async one. `blocking` and `awaiting` run it and send the response back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TERMINAL = ("succeeded", "failed", "cancelled")
 
 
 def steps(client: Any, every: Every) -> Steps:
-    """All of it: three jobs, what they leave behind, and what the service refuses."""
+    """The whole session: three jobs, their results, and the service's refusals."""
     training = yield client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
     yield from _files(client, training, every)
     job = yield from _to_success(client, training)
@@ -71,7 +71,7 @@ def _to_success(client: Any, training: Any) -> Steps:
 
 
 def _polled(client: Any, job_id: str, until: tuple[str, ...]) -> Steps:
-    """The job as it looked each time it was asked for, to the status wanted."""
+    """Poll a job until it has one of the statuses; return all polled states."""
     seen: list[Any] = []
     while not seen or seen[-1].status not in until:
         assert len(seen) < 10, [each.status for each in seen]
@@ -80,7 +80,7 @@ def _polled(client: Any, job_id: str, until: tuple[str, ...]) -> Steps:
 
 
 def _events(client: Any, job: Any, every: Every) -> Steps:
-    """Pages of seven show every event once, the newest first."""
+    """Check that pages of seven contain every event once, newest first."""
     events = yield every(client.fine_tuning.jobs.list_events(job.id, limit=7))
     times = [event.created_at for event in events]
     assert len({event.id for event in events}) == len(events) == STEPS + 4 + (CHECKPOINTS - 1) + 2
@@ -165,7 +165,7 @@ def _refusals(client: Any, training: Any) -> Steps:
 
 
 def refused(error: type[Exception], call: Callable[[], Any]) -> Steps:
-    """What *call* is refused with, an *error* of the SDK."""
+    """Return the *error* of the SDK with which *call* is refused."""
     try:
         yield call()
     except error as refusal:
@@ -174,7 +174,7 @@ def refused(error: type[Exception], call: Callable[[], Any]) -> Steps:
 
 
 def blocking(flow: Steps) -> None:
-    """Drive *flow* with a blocking client: what it yields is the answer."""
+    """Run *flow* with a blocking client, whose calls return the response."""
     answer = None
     try:
         while True:
@@ -184,7 +184,7 @@ def blocking(flow: Steps) -> None:
 
 
 async def awaiting(flow: Steps) -> None:
-    """Drive *flow* with an asynchronous client: what it yields is awaited."""
+    """Run *flow* with an async client, whose calls are awaited."""
     step = partial(flow.send, None)
     while True:
         try:
@@ -202,7 +202,7 @@ async def _collected(pages: Any) -> list[Any]:
 
 
 def run_blocking(base_url: str, http_client: Any = None) -> None:
-    """The session with ``OpenAI``."""
+    """Run the session with ``OpenAI``."""
     with openai.OpenAI(base_url=base_url, api_key=KEY, max_retries=0, http_client=http_client) as client:
         blocking(steps(client, list))
 
@@ -213,7 +213,7 @@ async def _run_async(base_url: str, http_client: Any = None) -> None:
 
 
 def run_async(base_url: str, http_client: Any = None) -> None:
-    """The session with ``AsyncOpenAI``."""
+    """Run the session with ``AsyncOpenAI``."""
     asyncio.run(_run_async(base_url, http_client))
 
 
@@ -222,7 +222,7 @@ IN_PROCESS = "http://fake/v1"
 
 
 def parts(base_url: str) -> dict[str, Callable[[], None]]:
-    """The session by both clients and through both doors."""
+    """The session by both clients, over a socket and in process."""
     http = http_library()
 
     def transport() -> Any:
@@ -237,12 +237,12 @@ def parts(base_url: str) -> dict[str, Callable[[], None]]:
 
 
 def http_library() -> Any:
-    """What the SDK is built on: httpx2 since 3.0, httpx before."""
+    """The library that the SDK uses: httpx2 since 3.0, httpx before."""
     return import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 
 
 def outcome(part: Callable[[], None]) -> str:
-    """Empty when *part* passes, else its traceback."""
+    """Return an empty string if *part* passes, else its traceback."""
     try:
         part()
     except Exception:

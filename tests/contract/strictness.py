@@ -1,4 +1,4 @@
-"""Where answers break the official document: they are held against the SDK's types, which are made from it."""
+"""Where responses do not fit the SDK's types, which are generated from the official document."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _FULL: dict[str, Any] = {
 
 
 def account(dialect: str) -> tuple[FakeFineTuning, str]:
-    """An account with a file, at a time that is told."""
+    """An account with a file, whose time starts at a fixed moment."""
     fake = FakeFineTuning(start=START, pace="manual", api_keys=[KEY], dialect=dialect)
     return fake, str(fake.add_file(ROWS)["id"])
 
 
 def in_state(state: str, dialect: str) -> tuple[FakeFineTuning, str]:
-    """An account with a job that has every optional member, brought to *state* as a client would bring it."""
+    """An account with a job that has every optional member, brought to *state* by requests."""
     fake, training = account(dialect)
     job = _send(fake, "POST", "/fine_tuning/jobs", {**_FULL, "training_file": training, "validation_file": training})
     job_id = str(job["id"])
@@ -77,14 +77,14 @@ def _send(fake: FakeFineTuning, method: str, path: str, body: Any = None) -> Any
 
 
 def found(dialect: str) -> Found:
-    """Every (type, path) at which some answer, in some state of a job, does not fit the type of the SDK."""
+    """Every (type, path) at which a response, in some state of a job, does not fit the SDK's type."""
     return {place for kind, answer in answers(dialect) for place in misfits(kind, answer)}
 
 
 def undocumented(dialect: str) -> Found:
-    """Every (type, member) of an answer, in some state of a job, that the type of the SDK does not know.
+    """Every (type, member) of a response, in some state of a job, that the SDK's type lacks.
 
-    Pages are left out: their types have what paging needs, and no more.
+    Pages are left out, since their types have only the members that paging needs.
     """
     return {
         extra
@@ -105,7 +105,7 @@ def _extras(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def misfits(kind: Any, answer: Any) -> Iterator[tuple[str, str]]:
-    """The paths at which *answer* is not a *kind*."""
+    """The paths at which *answer* does not fit *kind*."""
     try:
         TypeAdapter(kind).validate_python(answer)
     except ValidationError as error:
@@ -114,7 +114,7 @@ def misfits(kind: Any, answer: Any) -> Iterator[tuple[str, str]]:
 
 
 def answers(dialect: str) -> Iterator[tuple[Any, Any]]:
-    """Answers of every kind, with the SDK's type for each."""
+    """Responses of every kind with the SDK's type for each."""
     for state in STATES:
         yield from _of_state(state, dialect)
     yield from _of_verbs(dialect)
@@ -162,14 +162,14 @@ def _page(kind: Any, page: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def check_types(dialect: str = RECORDED_NAME) -> None:
-    """Check that the SDK's types find what ALLOWED lists, no more and no less."""
+    """Check that the misfits are exactly those that ALLOWED lists."""
     misfit, allowed = found(dialect), ALLOWED[dialect].keys()
     assert not (new := misfit - allowed), f"answers break the document, and no list says why: {new}"
     assert not (gone := allowed - misfit), f"no answer breaks the document here any more: {gone}"
 
 
 def check_client(state: str, dialect: str = RECORDED_NAME) -> None:
-    """Check that a strict client takes all answers, but for a job where its types find something."""
+    """Check that a validating client accepts all responses, except a job that does not fit its type."""
     fake, job_id = in_state(state, dialect)
     job = _send(fake, "GET", f"/fine_tuning/jobs/{job_id}")
     http = http_library().Client(transport=fake.transport(http_library()))

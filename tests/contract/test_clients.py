@@ -1,4 +1,4 @@
-"""Requests in the raw forms that clients of several languages really send."""
+"""Requests in the raw forms that clients in several languages send."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ RUBY_FORM = (
 
 @pytest.fixture
 def fake() -> FakeFineTuning:
-    """A fake whose jobs are over as soon as somebody looks."""
+    """A fake whose jobs finish at the first poll."""
     return FakeFineTuning(pace="instant")
 
 
@@ -64,7 +64,7 @@ def training(fake: FakeFineTuning) -> str:
 
 
 def send(fake: FakeFineTuning, method: str, target: str, body: Any = b"", headers: dict[str, str] = AUTHORIZED) -> Any:
-    """Send a request as it stands; give the parsed answer, which must be a success."""
+    """Send a raw request that must succeed; return the parsed response."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     reply = call_app(fake.asgi_app, method, f"/v1{target}".encode(), pairs, raw)
@@ -78,18 +78,18 @@ def create(fake: FakeFineTuning, training: str, **body: Any) -> Any:
 
 
 def finished(fake: FakeFineTuning, job: Any) -> Any:
-    """The job once it is over."""
+    """Return the finished job."""
     return send(fake, "GET", f"/fine_tuning/jobs/{job['id']}")
 
 
 def chunks(body: bytes, size: int = 100) -> Iterator[bytes]:
-    """The body in pieces, so that its length is not known before its end."""
+    """The body in chunks, without a known length."""
     for start in range(0, len(body), size):
         yield body[start : start + size]
 
 
 def test_uploads_may_come_in_chunks_without_a_length() -> None:
-    """A form sent with chunked transfer encoding is kept whole."""
+    """A form with chunked transfer encoding is stored whole."""
     with FakeFineTuning().serving() as url:
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
         connection.request("POST", "/v1/files", chunks(PLAIN_FORM), FORM, encode_chunked=True)
@@ -100,7 +100,7 @@ def test_uploads_may_come_in_chunks_without_a_length() -> None:
 
 
 def test_uploads_may_wait_for_a_go_ahead() -> None:
-    """A client that says ``Expect: 100-continue``, as curl does for large bodies, is told to go on."""
+    """A client that sends ``Expect: 100-continue``, as curl does, gets an interim 100 response."""
     head = "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\nconnection: close\r\n"
     head += f"content-length: {len(PLAIN_FORM)}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in FORM.items()) + "\r\n"
@@ -117,14 +117,14 @@ def test_uploads_may_wait_for_a_go_ahead() -> None:
 
 
 def test_forms_of_ruby(fake: FakeFineTuning) -> None:
-    """A form may have its file first, and in its part a length, an empty type and a transfer encoding."""
+    """A form with the file first, and with part headers for length, empty type and encoding, is accepted."""
     answer = send(fake, "POST", "/files", RUBY_FORM.replace(b"local.path", b"train.jsonl"), FORM)
 
     assert (len(ROWS), "train.jsonl", "fine-tune") == (answer["bytes"], answer["filename"], answer["purpose"])
 
 
 def test_uploads_of_bytes_have_the_name_that_sdks_give_them(fake: FakeFineTuning) -> None:
-    """Bytes uploaded without a name are kept as ``upload``, and can be trained on."""
+    """Bytes uploaded without a name are stored as ``upload``, and can be trained on."""
     transport: Any = fake.transport(httpx2)
     http_client = httpx2.Client(transport=transport)
     with openai.OpenAI(base_url=session.IN_PROCESS, api_key=KEY, http_client=http_client) as client:
@@ -136,7 +136,7 @@ def test_uploads_of_bytes_have_the_name_that_sdks_give_them(fake: FakeFineTuning
 
 @pytest.mark.parametrize("colon", [":", "%3A", "%3a"])
 def test_models_may_be_escaped_in_paths(fake: FakeFineTuning, training: str, colon: str) -> None:
-    """The colons of a fine-tuned model may stand in a path as they are, or escaped."""
+    """The colons of a fine-tuned model's name may be escaped in a path or not."""
     model = finished(fake, create(fake, training, suffix="path"))["fine_tuned_model"]
     path = f"/models/{model.replace(':', colon)}"
 
@@ -146,7 +146,7 @@ def test_models_may_be_escaped_in_paths(fake: FakeFineTuning, training: str, col
 
 @pytest.mark.parametrize("query", ["metadata%5Bk%5D=v", "metadata[k]=v", "metadata%5Bk%5D=v&metadata%5Bother%5D=x+y"])
 def test_jobs_are_found_by_metadata(fake: FakeFineTuning, training: str, query: str) -> None:
-    """Only jobs that have every pair of the query's metadata are listed, brackets escaped or not."""
+    """The metadata filter lists only jobs that have every pair, with escaped brackets or not."""
     job = create(fake, training, metadata={"k": "v", "other": "x y"})
     create(fake, training, metadata={"k": "else"})
     create(fake, training)
@@ -156,7 +156,7 @@ def test_jobs_are_found_by_metadata(fake: FakeFineTuning, training: str, query: 
 
 
 def test_jobs_without_metadata_are_found(fake: FakeFineTuning, training: str) -> None:
-    """The query ``metadata=null`` lists the jobs that have none."""
+    """The query ``metadata=null`` lists the jobs without metadata."""
     create(fake, training, metadata={"k": "v"})
     job = create(fake, training)
     found = send(fake, "GET", "/fine_tuning/jobs?metadata=null")
@@ -166,7 +166,7 @@ def test_jobs_without_metadata_are_found(fake: FakeFineTuning, training: str) ->
 
 @pytest.mark.parametrize("field", ["seed", "suffix", "metadata", "validation_file", "integrations", "hyperparameters"])
 def test_null_is_as_good_as_nothing(fake: FakeFineTuning, training: str, field: str) -> None:
-    """A field of a new job that is null is as one that was left out."""
+    """A null field of a new job equals a missing one."""
     fake.pace = "manual"
     plain, null = create(fake, training), create(fake, training, **{field: None})
     own = {"id": "", "seed": 0}  # these two are each job's own
@@ -175,7 +175,7 @@ def test_null_is_as_good_as_nothing(fake: FakeFineTuning, training: str, field: 
 
 
 def test_hyperparameters_may_be_empty(fake: FakeFineTuning, training: str) -> None:
-    """Empty hyperparameters leave each of them to the service."""
+    """Empty hyperparameters are all "auto"."""
     job = create(fake, training, hyperparameters={})
 
     assert set(job["hyperparameters"].values()) == {"auto"}
@@ -183,7 +183,7 @@ def test_hyperparameters_may_be_empty(fake: FakeFineTuning, training: str) -> No
 
 
 def test_content_may_be_a_list_of_parts(fake: FakeFineTuning) -> None:
-    """A message whose content is a list of text parts is trained on."""
+    """A message whose content is a list of text parts can be trained on."""
     content = [{"type": "text", "text": "hi"}, {"type": "text", "text": "there"}]
     row = {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": content}]}
     file = fake.add_file((json.dumps(row) + "\n") * 10)
@@ -192,7 +192,7 @@ def test_content_may_be_a_list_of_parts(fake: FakeFineTuning) -> None:
 
 
 def test_suffixes_may_have_dots(fake: FakeFineTuning, training: str) -> None:
-    """A suffix with a dot is in the model's name as it was given, and the model is found under that name."""
+    """A suffix with a dot is kept in the model's name, and the model can be retrieved."""
     model = finished(fake, create(fake, training, suffix="my.model-v1.0"))["fine_tuned_model"]
 
     assert ":my.model-v1.0:" in model
@@ -201,7 +201,7 @@ def test_suffixes_may_have_dots(fake: FakeFineTuning, training: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null"])
 def test_verbs_of_a_job_take_any_body(training: str, fake: FakeFineTuning, body: bytes) -> None:
-    """A cancel needs no body, and does not mind one."""
+    """Cancel accepts no body or any body."""
     fake.pace = "manual"
     job = create(fake, training)
 
@@ -209,7 +209,7 @@ def test_verbs_of_a_job_take_any_body(training: str, fake: FakeFineTuning, body:
 
 
 def test_bodies_may_name_their_encoding(fake: FakeFineTuning, training: str) -> None:
-    """A JSON body may come with a charset in its type, and with letters that are not ASCII."""
+    """A JSON body with a charset parameter and non-ASCII letters is accepted."""
     headers = {**AUTHORIZED, "content-type": "application/json; charset=utf-8"}
     body = json.dumps({"model": "gpt-4o-mini", "training_file": training, "metadata": {"k": "é"}}, ensure_ascii=False)
 
@@ -218,7 +218,7 @@ def test_bodies_may_name_their_encoding(fake: FakeFineTuning, training: str) -> 
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    """The folder of the package for Node, installed at the first call and kept."""
+    """The folder of the Node package, installed at the first call and kept."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("node and npm are not here")
     if not (PACKAGE / "package.json").exists():
@@ -233,7 +233,7 @@ def package() -> Path:
 
 
 def test_a_session_of_node(package: Path) -> None:
-    """A whole session with the official package for Node goes as with the real service."""
+    """A whole session with the official Node package passes."""
     with FakeFineTuning(**session.SETTINGS).serving() as url:
         command = ["node", str(SESSION), str(package), url, KEY]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

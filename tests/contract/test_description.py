@@ -1,4 +1,4 @@
-"""The description fits what the real service answered, too."""
+"""The OpenAPI document also describes the responses of the real service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORDED = exchanges("FineTuningClientTests", "FilesTests", "ModelsTests", "Uplo
 
 @pytest.mark.parametrize("exchange", RECORDED, ids=lambda exchange: exchange.name)
 def test_recorded_answers_are_as_described(exchange: RecordedExchange) -> None:
-    """Status, members and types of a recorded answer are those that the document has."""
+    """Status, members and types of each recorded response conform to the OpenAPI document."""
     headers = [(b"content-type", exchange.headers["content-type"].encode())]
 
     check(

@@ -1,4 +1,4 @@
-"""The oracle of the dialects by date: recordings of 2023 to 2025, each held to what was spoken at its date."""
+"""Recordings of 2023 to 2025, verified under the dialects of their dates."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FLOORS = {("ruby-openai", "openai-2024-10"): 15, ("ruby-openai", "openai-2023-11
 
 @pytest.mark.parametrize(("folder", "dialect"), FLOORS)
 def test_as_many_answers_are_exact_as_ever(folder: str, dialect: str) -> None:
-    """Under a dialect of its time a folder has as many exact answers as it ever had."""
+    """Under the dialect of its date a folder has at least as many exact responses as before."""
     verified = [verify_in_dialect(read_recording(path), dialect) for path, _ in find_files([FOLDER / folder])]
 
     assert totals(verified)["exact"] >= FLOORS[folder, dialect]
 
 
 def test_only_what_is_named_is_not_exact() -> None:
-    """Every answer of 2023 to 2025 comes out byte for byte under its date's dialect, but where NOT_EXACT says why."""
+    """Every response of 2023 to 2025 is exact under its date's dialect, except those in NOT_EXACT."""
     rows: dict[str, list[VerifiedExchange]] = {}
     for path, _ in find_files([FOLDER / "ruby-openai"]):
         rows[path.stem] = [
@@ -41,7 +41,7 @@ def test_only_what_is_named_is_not_exact() -> None:
 
 
 def test_recordings_of_2025_are_of_the_default_dialect() -> None:
-    """Recordings of 2025 and 2026 are exact under the default dialect, which their date picks, too."""
+    """Recordings of 2025 and 2026 are exact under the default dialect, which is chosen by their date."""
     verified = [verify_in_dialect(read_recording(path), AUTO) for path, _ in find_files([FOLDER / "openai-dotnet"])]
 
     assert totals(verified) == {"exact": 56, "same shape": 0, "differs": 0, "not applicable": 0}

@@ -1,4 +1,4 @@
-"""The official SDK meets the fake's other dialects: strictly where it speaks as documented, and as Azure's client."""
+"""The official SDK with the dialects openai-spec and azure-2025."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALIDATED = [state for state in strictness.STATES if state != "paused"]
 
 @pytest.mark.parametrize("state", VALIDATED)
 def test_a_strict_client_takes_every_answer_as_documented(state: str) -> None:
-    """Under openai-spec a client that validates what it reads takes every answer, in every state but paused."""
+    """Under openai-spec a validating client accepts every response, in every state but paused."""
     fake, job_id = strictness.in_state(state, SPEC)
     job = next(job for job in fake.jobs if job["id"] == job_id)
 
@@ -29,19 +29,19 @@ def test_a_strict_client_takes_every_answer_as_documented(state: str) -> None:
 
 
 def test_types_find_nothing_but_paused() -> None:
-    """Under openai-spec the types of the SDK refuse one thing only, the status that the document itself forgot."""
+    """Under openai-spec the only misfit with the SDK's types is the status paused."""
     strictness.check_types(SPEC)
 
 
 def test_as_documented_there_is_nothing_undocumented() -> None:
-    """Under openai-spec no answer has a member that the SDK, made from the document, does not know."""
+    """Under openai-spec no response has a member that the SDK's types lack."""
     assert strictness.undocumented(SPEC) == set()
     assert ("FineTuningJob", "usage_metrics") in strictness.undocumented(strictness.RECORDED_NAME)
 
 
 @pytest.mark.parametrize("method", ["dpo", "reinforcement"])
 def test_other_methods_are_as_documented(method: str) -> None:
-    """Under openai-spec a job of another method fits the SDK's types, too, from its creation to its end."""
+    """Under openai-spec a job of another training method fits the SDK's types, at its start and its end."""
     fake, _ = strictness.account(SPEC)
     job = fake.add_job(_file(fake, method), status="validating_files", method=_method(method))
     fake.advance_to("succeeded")
@@ -63,7 +63,7 @@ def _file(fake: FakeFineTuning, method: str) -> str:
 
 
 def _azure(dated: bool) -> tuple[FakeFineTuning, Any]:
-    """A fake of Azure, and the SDK's client for the dated paths, or the plain one under the v1 path."""
+    """A fake of Azure, and the SDK's Azure client for dated paths or the plain client for v1 paths."""
     fake = FakeFineTuning(dialect="azure-2025", api_keys=[KEY])
     http = http_library().Client(transport=fake.transport(http_library()))
     if not dated:
@@ -75,7 +75,7 @@ def _azure(dated: bool) -> tuple[FakeFineTuning, Any]:
 
 @pytest.mark.parametrize("dated", [True, False])
 def test_a_session_with_azure(dated: bool) -> None:
-    """The SDK's clients for Azure, by dated and by v1 paths, go through a whole session with the fake."""
+    """The SDK's clients for Azure complete a whole session, by dated and by v1 paths."""
     fake, client = _azure(dated)
     file = client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
     seen = [client.files.retrieve(file.id).status for _ in range(2)]
@@ -99,7 +99,7 @@ def test_a_session_with_azure(dated: bool) -> None:
 
 
 def test_a_wrong_key_for_azure() -> None:
-    """A key that Azure does not accept is refused with Azure's text, and the SDK makes its own error of it."""
+    """A wrong key is refused with Azure's text, and raised as the SDK's AuthenticationError."""
     _, client = _azure(dated=True)
 
     with pytest.raises(openai.AuthenticationError, match="invalid subscription key") as caught:

@@ -1,6 +1,6 @@
-"""What the recordings of the real service tell beyond their own requests: the same things asked for in other ways.
+"""Objects in the recordings of the real service, requested in other ways than recorded.
 
-That the recorded requests get the recorded answers is for test_verify_recordings.
+test_verify_recordings checks that recorded requests get the recorded responses.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ SAME_AS_ASKED = ("id", "created_at", "seed", "model", "training_file", "validati
 
 @cache
 def recording(name: str) -> Recording:
-    """A recording, by folder and name."""
+    """Read a recording by name."""
     return read_recording(DOTNET / f"{name}.json")
 
 
 def get(world: ReplayAccount, path: str) -> InProcessResponse:
-    """The answer to a request that was not recorded, in a world that was."""
+    """The response to a new request, in an account inferred from a recording."""
     return world.send(RecordedExchange(0, "GET", path, {}, b"", 200, {}, b"", None), AUTHORIZED, b"")
 
 
@@ -56,19 +56,19 @@ def listed_jobs() -> Any:
 
 
 def written(job: Any) -> bytes:
-    """A job as it is written on the wire."""
+    """A job in the service's JSON format."""
     return json.dumps(job, indent=2).encode()
 
 
 def test_jobs_are_retrieved_as_they_are_listed() -> None:
-    """Each of the hundred listed jobs, retrieved alone, has the bytes that it has in the recorded list."""
+    """Each of the hundred listed jobs, retrieved alone, has the same bytes as in the recorded list."""
     world = ReplayAccount(infer_state(recording("FineTuningClientTests/GetCheckpoints").exchanges))
     for job in listed_jobs():
         assert get(world, f"/v1/fine_tuning/jobs/{job['id']}").body == written(job)
 
 
 def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
-    """A job whose training file is deleted while it is validated becomes, byte for byte, the recorded failed job."""
+    """A job whose training file is deleted during validation becomes exactly the recorded failed job."""
     failed = [job for job in listed_jobs() if job["status"] == "failed"]
     for job in failed:
         fake = FakeFineTuning(start=job["created_at"], pace="manual", organization_id=job["organization_id"])
@@ -83,7 +83,7 @@ def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
 
 
 def test_known_models_are_as_recorded() -> None:
-    """Each base model of the fake is, member by member, the one recorded under its name."""
+    """Each base model of the fake equals the one recorded under its name."""
     recorded = {model["id"]: model for model in recording("ModelsTests/ListModels").exchanges[0].items}
     known = json.loads(get(ReplayAccount(infer_state([])), "/v1/models").body)["data"]
 
@@ -91,7 +91,7 @@ def test_known_models_are_as_recorded() -> None:
 
 
 def test_the_models_of_a_job_are_listed_as_recorded() -> None:
-    """The models of the recorded succeeded job have in the list of models the names and times recorded there."""
+    """The models of the recorded succeeded job are listed with the recorded names and times."""
     world = ReplayAccount(infer_state(recording("FineTuningClientTests/GetCheckpoints").exchanges))
     recorded, listed = (
         {model["id"]: model["created"] for model in models if model["id"].startswith("ft:")}
@@ -106,7 +106,7 @@ def test_the_models_of_a_job_are_listed_as_recorded() -> None:
 
 @pytest.mark.parametrize("folder", ["FineTuningClientTests", "FilesTests", "ModelsTests", "UploadsTests"])
 def test_headers_that_never_change_are_as_recorded(folder: str) -> None:
-    """Headers that say the same in every answer say what they said in the recorded one, or are missing as there."""
+    """Headers with constant values are as recorded, or missing as in the recording."""
     for path, _ in find_files([DOTNET / folder]):
         exchanges = read_recording(path).exchanges
         facts = infer_state(exchanges)

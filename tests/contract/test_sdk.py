@@ -1,4 +1,4 @@
-"""The official SDK, old and new, blocking and not, through both doors, takes the fake for the service."""
+"""The official SDK, versions 2 and 3, blocking and async, over a socket and in process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ each_state = pytest.mark.parametrize("state", strictness.STATES)
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    """A fake on a socket."""
+    """The URL of a fake on a socket."""
     with FakeFineTuning(**session.SETTINGS).serving() as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def with_openai_2(base_url: str) -> dict[str, str]:
-    """What came of each part of the contract with openai 2: the empty string, or a traceback."""
+    """The result of each part of the contract with openai 2: an empty string or a traceback."""
     try:
         return openai2.outcomes(base_url)
     except openai2.UnreachableError as error:
@@ -37,46 +37,46 @@ def with_openai_2(base_url: str) -> dict[str, str]:
 
 @each_part
 def test_a_session_with_openai_3(part: str, base_url: str) -> None:
-    """A whole session with openai 3 goes as with the real service."""
+    """A whole session with openai 3 passes."""
     session.parts(base_url)[part]()
 
 
 @each_part
 def test_a_session_with_openai_2(part: str, with_openai_2: dict[str, str]) -> None:
-    """A whole session with openai 2 goes as with the real service."""
+    """A whole session with openai 2 passes."""
     assert with_openai_2[part] == ""
 
 
 def test_types_of_openai_3() -> None:
-    """Answers fit the types of openai 3 but for what CONTRADICTIONS lists, all of which is still needed."""
+    """Responses fit the types of openai 3, except for exactly what CONTRADICTIONS lists."""
     strictness.check_types()
 
 
 def test_types_of_openai_2(with_openai_2: dict[str, str]) -> None:
-    """Answers fit the types of openai 2 but for what CONTRADICTIONS lists, all of which is still needed."""
+    """Responses fit the types of openai 2, except for exactly what CONTRADICTIONS lists."""
     assert with_openai_2["types"] == ""
 
 
 @each_state
 def test_a_strict_client_of_openai_3(state: str) -> None:
-    """A client of openai 3 that validates what it reads takes every answer but a job that contradicts its types."""
+    """A validating client of openai 3 accepts every response except a job that contradicts its types."""
     strictness.check_client(state)
 
 
 @each_state
 def test_a_strict_client_of_openai_2(state: str, with_openai_2: dict[str, str]) -> None:
-    """A client of openai 2 that validates what it reads takes every answer but a job that contradicts its types."""
+    """A validating client of openai 2 accepts every response except a job that contradicts its types."""
     assert with_openai_2[f"strict client, {state}"] == ""
 
 
 def test_both_versions_are_what_they_are_called(with_openai_2: dict[str, str]) -> None:
-    """The two runs are of openai 3 here and of openai 2.54.0 there."""
+    """The two runs use openai 3 and openai 2.54.0."""
     assert openai.__version__.startswith("3.")
     assert with_openai_2["version"] == ""
 
 
 def test_answers_on_a_socket_are_not_held_back() -> None:
-    """Connections of the server send at once: no answer waits some 40 ms for the client's delayed ACK."""
+    """The server's connections have TCP_NODELAY, so that no response waits for a delayed ACK."""
     with bind() as listener:
         # asyncio switches Nagle's algorithm off where the protocol is named; else accepted sockets inherit the option
         at_once = listener.proto == socket.IPPROTO_TCP or listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

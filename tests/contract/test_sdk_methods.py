@@ -1,6 +1,6 @@
-"""Every method that the official SDK has on the routes of the fake: a table of what each gives, by all its ways.
+"""A table of every SDK method for the fake's routes, with its result, called in every way.
 
-The methods are found by looking into the SDK: one that it grows fails the tests until the table has it.
+The methods are found by inspecting the SDK: a new one fails the tests until it is in the table.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ON_MODEL = {"fine_tuned_model_checkpoint": MODEL}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A method, what it is given, and what it gives.
+    """A method, its arguments and its result.
 
     Args:
         method: its path from the client on.
@@ -73,12 +73,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What a test calls it."""
+        """The row's name in test ids."""
         return f"{self.method}{' (stream)' if self.given.get('stream') else ''}"
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The ways in which it can be called."""
+        """The ways to call the method."""
         return WAYS if self.is_wrapped else WAYS[:1]
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ def _of_job(verb: str, job: str, status: str) -> Row:
 
 
 def _not_here(method: str, given: Mapping[str, Any]) -> Row:
-    """A method for stored completions, which the fake has not."""
+    """A row for a method of stored completions, which the fake does not support."""
     return Row(f"chat.completions.{method}", given, "NotFoundError", {"code": "unknown_url"})
 
 
@@ -222,7 +222,7 @@ TABLE = (
 
 
 def account() -> tuple[FakeFineTuning, str]:
-    """An account that has what the table names, and the id of a permission in it."""
+    """An account with the objects that the table names, and the id of a permission in it."""
     fake = FakeFineTuning(pace="manual", start=1_760_000_000, api_keys=[KEY])
     fake.add_file(ROWS, id=FILE)
     fake.add_job(FILE, id=DONE, status="succeeded", fine_tuned_model=MODEL)
@@ -240,13 +240,13 @@ def account() -> tuple[FakeFineTuning, str]:
 
 
 def client_of(kind: str, fake: FakeFineTuning) -> Any:
-    """A client of the account, in this process."""
+    """A client of the account, in process."""
     http = (httpx2.Client if kind == "OpenAI" else httpx2.AsyncClient)(transport=fake.transport(httpx2))
     return getattr(openai, kind)(base_url=IN_PROCESS, api_key=KEY, max_retries=0, http_client=http)
 
 
 def methods_of(resource: Any, path: str) -> Iterator[tuple[str, bool]]:
-    """Every method of a resource and of those inside it, and whether it can be had as a raw response."""
+    """Every method of a resource and its sub-resources, and whether it has a raw response."""
     members = {name: member for each in type(resource).__mro__ for name, member in vars(each).items()}
     for name, member in members.items():
         if name.startswith("_") or name in WAYS:
@@ -260,7 +260,7 @@ def methods_of(resource: Any, path: str) -> Iterator[tuple[str, bool]]:
 
 
 async def outcome(row: Row, kind: str, way: str, fake: FakeFineTuning, permission: str) -> Any:
-    """What a call gives, parsed; the same for both kinds of clients, of which one never waits."""
+    """The parsed result of a call, by a blocking or an async client."""
     given = {name: permission if value == PERMISSION else value for name, value in row.given.items()}
     path = row.method.split(".")
     path[-1:] = [path[-1]] if way == "plain" else [way, path[-1]]
@@ -287,7 +287,7 @@ async def _entered(stack: AsyncExitStack, manager: Any) -> Any:
 
 
 async def _collected(value: Any) -> Any:
-    """A stream as its type and its items, content as its bytes, anything else as it is."""
+    """A stream as its type and items, content as bytes, anything else unchanged."""
     if isinstance(value, HttpxBinaryResponseContent):
         return value.read()
     if not type(value).__name__.endswith("Stream"):
@@ -298,7 +298,7 @@ async def _collected(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What came of a stream."""
+    """The type and items of a stream."""
 
     kind: str
     items: list[Any]
@@ -309,14 +309,14 @@ _UNBOUND = re.compile(r"\[(~\w+|TypeVar)\]")
 
 
 def _type_name(value: Any) -> str:
-    """The type, without what tells the two clients apart, and without a form of answers that was not asked for."""
+    """The type's name, without Async and Sync, and without an unbound type parameter."""
     if isinstance(value, Streamed):
         return value.kind
     return _UNBOUND.sub("", type(value).__name__.removeprefix("Async").removeprefix("Sync"))
 
 
 def reached(value: Any, path: str) -> Any:
-    """The member of *value* at a path; a number is a place in a list."""
+    """The member of *value* at a path; a number is an index into a list."""
     for step in path.split(".") if path else ():
         value = value[int(step)] if step.lstrip("-").isdecimal() else getattr(value, step)
     return value
@@ -327,7 +327,7 @@ CALLS = [(row, kind, way) for row in TABLE for kind in CLIENTS for way in row.wa
 
 @pytest.mark.parametrize(("row", "kind", "way"), CALLS, ids=[f"{row.name}, {kind}, {way}" for row, kind, way in CALLS])
 def test_a_method_gives_what_the_table_says(row: Row, kind: str, way: str) -> None:
-    """A call gives the type and the facts that the table has for it, and asks the routes that are named there."""
+    """A call returns the table's type and facts, and sends the table's requests."""
     fake, permission = account()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", DeprecationWarning)
@@ -345,7 +345,7 @@ def test_a_method_gives_what_the_table_says(row: Row, kind: str, way: str) -> No
 
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_the_table_has_every_method(kind: str) -> None:
-    """The SDK has the methods that the table has, neither more nor less, and as many ways to call them."""
+    """The table has exactly the methods of the SDK, with the ways to call them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         client = client_of(kind, FakeFineTuning())
@@ -355,7 +355,7 @@ def test_the_table_has_every_method(kind: str) -> None:
 
 
 def test_every_route_is_asked_by_some_method() -> None:
-    """Whatever the fake answers, the SDK asks; the table is printed for who runs this with ``-s``."""
+    """Every operation of the fake is called by some method of the table."""
     print("", *TABLE, sep="\n")
 
     assert {operation for row in TABLE for operation in row.asks} == {operation.name for operation in OPERATIONS}

@@ -1,4 +1,4 @@
-"""The oracle: recordings of the real service, verified; how many answers are exact must not fall."""
+"""The oracle: verified recordings of the real service, whose number of exact responses must not fall."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verified(folder: str) -> list[VerifiedRecording]:
 
 @pytest.mark.parametrize("folder", FLOORS)
 def test_as_many_answers_are_exact_as_ever(folder: str) -> None:
-    """The fake answers as many recorded requests with the recorded bytes as it ever did, and all are asked."""
+    """At least as many recorded responses as before are exact, and all requests are sent."""
     counts = totals(verified(folder))
 
     rows, floor = FLOORS[folder]
@@ -44,13 +44,13 @@ def test_as_many_answers_are_exact_as_ever(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", FLOORS)
 def test_every_fact_is_taken(folder: str) -> None:
-    """Whatever the recordings tell can be put into an account."""
+    """Every fact inferred from a recording can be put into an account."""
     assert [problem for each in verified(folder) for problem in each.problems] == []
 
 
 @pytest.mark.parametrize("folder", [folder for folder in FLOORS if "dotnet" in folder])
 def test_headers_are_the_recorded_ones(folder: str) -> None:
-    """The API's own headers are those recorded, but on the answer of 2025 to a file's deletion (2026 has one less)."""
+    """The API's headers are those recorded, except at one file deletion of 2025."""
     noted = [
         (each.recording.path.stem, row.number, note)
         for each in verified(folder)
@@ -64,7 +64,7 @@ def test_headers_are_the_recorded_ones(folder: str) -> None:
 
 
 def test_answers_of_older_dates_differ_by_what_the_service_has_changed() -> None:
-    """What differs from recordings of 2023 and 2024 are members, their order, and one refusal; no value does."""
+    """Recordings of 2023 and 2024 differ only in members, their order, and one refusal."""
     places = {
         row.comparison.difference.path
         for each in verified("ruby-openai")
@@ -81,6 +81,6 @@ def test_answers_of_older_dates_differ_by_what_the_service_has_changed() -> None
 
 
 def test_collections_of_facts_are_no_recordings() -> None:
-    """Error bodies put together by hand are told from recordings."""
+    """A hand-made collection of error bodies is not accepted as a recording."""
     with pytest.raises(NotARecordingError, match=r"errors_observed\.json"):
         read_recording(FOLDER / "errors_observed.json")

@@ -1,4 +1,4 @@
-"""Who may use the fake over a socket: machines by the listener and the token, web pages by Origin and Host."""
+"""Access over a socket: by peer address and token, and for web pages by Origin and Host."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PYTHON = {"grader": {"type": "python", "source": "def grade(sample, item): retur
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeFineTuning]:
-    """A fake that listens on loopback, whose time stands still."""
+    """A fake on loopback whose time stands still."""
     with FakeFineTuning(start=BORN, pace="manual", run_python_graders=True) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def client(fake: FakeFineTuning) -> Iterator[httpx.Client]:
-    """A client of its socket."""
+    """An HTTP client for its socket."""
     with httpx.Client(base_url=fake.base_url.removesuffix("/v1"), trust_env=False) as client:
         yield client
 
 
 def refusal(answer: httpx.Response, status: int = 403) -> str:
-    """The fake's own error, which no service would send."""
+    """Check that a response is the fake's own error; return its text."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert body["message"] == f"fake-fine-tuning: {body['fake_error']}"
@@ -63,7 +63,7 @@ def refusal(answer: httpx.Response, status: int = 403) -> str:
 def test_pages_of_another_origin_cannot_steer(
     fake: FakeFineTuning, client: httpx.Client, page: dict[str, str], method: str, path: str
 ) -> None:
-    """Each control route refuses what a page of another origin sends, whatever its type, and nothing changes."""
+    """A web page of another origin is refused by each control route, and changes nothing."""
     before = everything(fake)
 
     for media_type in (TEXT, JSON):
@@ -76,7 +76,7 @@ def test_pages_of_another_origin_cannot_steer(
 
 @pytest.mark.parametrize("path", ["/_fake//reset", "/%5ffake/reset", "/_fake/reset?x=1"])
 def test_no_spelling_of_a_path_lets_a_page_in(fake: FakeFineTuning, client: httpx.Client, path: str) -> None:
-    """However a page spells the path of a control route, the account stays as it was."""
+    """A web page of another origin is refused however it spells a control route's path."""
     before = everything(fake)
 
     answer = client.post(path, headers={"origin": "http://evil.example", **TEXT}, content=b'{"seed": 5}')
@@ -86,7 +86,7 @@ def test_no_spelling_of_a_path_lets_a_page_in(fake: FakeFineTuning, client: http
 
 
 def test_a_page_of_the_fake_itself_must_send_json(client: httpx.Client) -> None:
-    """Where a browser names an origin, even the fake's own, only JSON is taken, and a foreign type is named."""
+    """A web page of the fake's own origin may only send JSON."""
     own = {"origin": f"http://{client.base_url.netloc.decode()}", "sec-fetch-site": "same-origin"}
 
     said = refusal(client.post("/_fake/clock/advance", headers={**own, **TEXT}, content=b'{"seconds": 1}'), 400)
@@ -97,14 +97,14 @@ def test_a_page_of_the_fake_itself_must_send_json(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("media_type", ["", "application/x-www-form-urlencoded", "text/plain"])
 def test_a_client_that_is_no_browser_may_send_any_type(client: httpx.Client, media_type: str) -> None:
-    """`curl -X POST` and `curl -d` work as ever: without an Origin no type is asked for."""
+    """A request without an Origin header may have any content type."""
     headers = {"content-type": media_type} if media_type else {}
 
     assert client.post("/_fake/clock/advance", headers=headers, content=b'{"seconds": 1}').status_code == 200
 
 
 def test_a_page_cannot_run_code(fake: FakeFineTuning, client: httpx.Client) -> None:
-    """While python graders are on, a page of another origin cannot run one, though it knows a key."""
+    """With python graders enabled, a web page of another origin cannot run one, even with a key."""
     page = {**KEY, **JSON, "origin": "http://evil.example"}
     graded = client.post(RUN, headers={**KEY, **JSON}, json=PYTHON)
 
@@ -113,7 +113,7 @@ def test_a_page_cannot_run_code(fake: FakeFineTuning, client: httpx.Client) -> N
 
 
 def test_a_page_may_use_graders_that_run_no_code(fake: FakeFineTuning) -> None:
-    """While python graders are off, the API answers a page as the service does."""
+    """With python graders disabled, the API answers a web page as the service does."""
     with FakeFineTuning() as off:
         page = {**KEY, "origin": "http://app.example"}
         answer = httpx.post(off.base_url + RUN.removeprefix("/v1"), headers=page, json=PYTHON, trust_env=False)
@@ -123,7 +123,7 @@ def test_a_page_may_use_graders_that_run_no_code(fake: FakeFineTuning) -> None:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda value: value)
 def test_a_foreign_host_is_refused(fake: FakeFineTuning, client: httpx.Client, method: str, path: str) -> None:
-    """On loopback no route answers a request for another host, as a page sends it whose name was rebound."""
+    """On loopback every route refuses a foreign Host header, as after DNS rebinding."""
     before, logged = everything(fake), len(fake.requests)
 
     said = refusal(client.request(method, path, headers={**KEY, "host": "evil.example:4355"}))
@@ -157,7 +157,7 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_hosts_of_this_machine_and_allowed_ones(host: str) -> None:
-    """This machine's names and addresses pass, and so do allowed hosts, in any case and at any port; no other does."""
+    """Names and addresses of this machine and allowed hosts pass, in any case and with any port; others do not."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         await guard({**scope, "client": ("127.0.0.1", 1)}, receive, send)
@@ -171,7 +171,7 @@ def test_hosts_of_this_machine_and_allowed_ones(host: str) -> None:
 
 
 def test_a_request_without_a_host() -> None:
-    """HTTP/1.0, which health checks of proxies speak and browsers do not, needs none."""
+    """An HTTP/1.0 request without a Host header is answered."""
     with FakeFineTuning() as fake, socket.create_connection(("127.0.0.1", httpx.URL(fake.base_url).port or 0)) as raw:
         raw.sendall(b"GET /health HTTP/1.0\r\n\r\n")
         assert raw.recv(12) == b"HTTP/1.1 200"
@@ -179,7 +179,7 @@ def test_a_request_without_a_host() -> None:
 
 @pytest.mark.parametrize("value", ["fake", ["http://fake"], ["fake:80"], [""], ["a b"], [None], 5])
 def test_allowed_hosts_are_names(value: Any) -> None:
-    """What is no collection of host names is refused before anything is served."""
+    """An invalid allowed_hosts is refused before anything is served."""
     message = "allowed_hosts must be a collection of host names without scheme and port, got "
     with pytest.raises(FakeUsageError) as caught, FakeFineTuning().serving(allowed_hosts=value):
         pass
@@ -188,7 +188,7 @@ def test_allowed_hosts_are_names(value: Any) -> None:
 
 
 def test_in_process_nobody_is_refused() -> None:
-    """A request in process has no peer: Host, Origin and type do not matter."""
+    """In process, Host, Origin and content type are not checked."""
     fake = FakeFineTuning()
     page = {"host": "evil.example", "origin": "http://evil.example", "sec-fetch-site": "cross-site", **TEXT}
     with httpx.Client(transport=fake.transport(), base_url="http://x", headers=page) as client:
@@ -210,7 +210,7 @@ TOKENS = {
 @pytest.mark.parametrize("sent", TOKENS)
 @pytest.mark.parametrize("peer", ["172.18.0.3", "127.0.0.1"])
 def test_elsewhere_control_needs_the_token(sent: str, peer: str) -> None:
-    """Where other machines can connect, control wants the token from everybody; a wrong one is called wrong."""
+    """If other machines can connect, the control API needs the token, and a wrong one is named as wrong."""
     status, words = TOKENS[sent]
     fake = FakeFineTuning(seed=1)
     guard = HostGuard(fake.asgi_app, Access(is_local=False, control_token="secret"))
@@ -229,7 +229,7 @@ def test_elsewhere_control_needs_the_token(sent: str, peer: str) -> None:
 
 
 def test_a_page_does_not_get_in_with_the_token() -> None:
-    """A page of another origin is refused though it sends the token."""
+    """A web page of another origin is refused even with the token."""
     with FakeFineTuning().serving("0.0.0.0", control_token="secret") as url:
         control = url.replace("0.0.0.0", "127.0.0.1").replace("/v1", "/_fake")
         token = {"authorization": "Bearer secret"}
@@ -240,7 +240,7 @@ def test_a_page_does_not_get_in_with_the_token() -> None:
 
 
 def test_elsewhere_nobody_steers_without_a_token() -> None:
-    """A server for other machines that was given no token lets nobody steer it, and says how to set one."""
+    """A server for other machines without a token refuses control, and says how to set one."""
     with FakeFineTuning().serving("0.0.0.0") as url:
         here = url.replace("0.0.0.0", "127.0.0.1")
         said = refusal(httpx.get(here.replace("/v1", "/_fake"), trust_env=False))

@@ -1,4 +1,4 @@
-"""The lines for a shell that bring an account back and ask again, run in a shell with curl."""
+"""The shell lines in `describe()` that restore an account and repeat a request, run with curl."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ JOBS = "/fine_tuning/jobs"
 Program: TypeAlias = Callable[[FakeFineTuning, httpx.Client], object]
 
 
-def told_by(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEntry, list[str], str]:
-    """The request that is told after a program, the lines, and what is to be minded."""
+def repeat_lines(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEntry, list[str], str]:
+    """The repeated request, the shell lines and the reservations in `describe()` after a program."""
     fake = FakeFineTuning(**settings)
     headers = {"Authorization": "Bearer any"}
     with httpx.Client(transport=fake.transport(), base_url=f"http://x.invalid{root}", headers=headers) as client:
@@ -40,7 +40,7 @@ def told_by(program: Program, root: str = "/v1", **settings: Any) -> tuple[LogEn
 
 
 def run(lines: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """What the last of the lines writes, each run by a shell in *folder*, with a server where they look for one."""
+    """Run each line in a shell in *folder*, against a new server; return the last result."""
     with FakeFineTuning().serving() as url:
         for line in lines:
             here = line.replace(ADDRESS, url.removesuffix("/v1"))
@@ -51,49 +51,49 @@ def run(lines: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 def job_in(fake: FakeFineTuning, status: str = "running", **seed: Any) -> str:
-    """The id of a job put into the account."""
+    """Add a job to the account; return its id."""
     return str(fake.add_job(fake.add_file(ROWS)["id"], status=status, **seed)["id"])
 
 
 def about(status: str, verb: str = "", method: str = "POST") -> Program:
-    """Ask for something about a job that was put into the account."""
+    """Return a program that sends a request about an added job."""
     return lambda fake, http: http.request(method, f"{JOBS}/{job_in(fake, status)}{verb}")
 
 
 def send(method: str, path: str, **arguments: Any) -> Program:
-    """One request."""
+    """Return a program that sends one request."""
     return lambda fake, http: http.request(method, path, **arguments)
 
 
 def create(fake: FakeFineTuning, http: httpx.Client, **body: Any) -> Any:
-    """Ask for a job with a file that was put into the account."""
+    """Create a job on a file that was added to the account."""
     file = body.pop("training_file", None) or fake.add_file(ROWS)["id"]
     return http.post(JOBS, json={"model": MODEL, "training_file": file, **body})
 
 
 def crowd(fake: FakeFineTuning, http: httpx.Client) -> None:
-    """One job more than there is room for."""
+    """Create one job more than the account allows."""
     file = fake.add_file(ROWS)["id"]
     for _ in range(2):
         create(fake, http, training_file=file)
 
 
 def fail_and_list(fake: FakeFineTuning, http: httpx.Client) -> None:
-    """A request that only a fault makes fail, and one before it that does not."""
+    """Send two requests, the second of which fails by a fault."""
     fake.rate_limit(on="list_models", nth=2, retry_after=7)
     for _ in range(2):
         http.get("/models")
 
 
 def cancel_and_look(fake: FakeFineTuning, http: httpx.Client) -> None:
-    """Nothing fails: a job is cancelled, and looked at."""
+    """Cancel and retrieve a job without a failure."""
     job = job_in(fake)
     for method, verb in (("POST", "/cancel"), ("GET", "")):
         http.request(method, f"{JOBS}/{job}{verb}")
 
 
 def upload(content: bytes = ROWS.encode(), *, expiring: bool = False) -> Program:
-    """An upload."""
+    """Return a program that uploads a file."""
     until = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"} if expiring else {}
     form = {"data": {"purpose": "fine-tune", **until}, "files": {"file": ('a;b "c"\\.jsonl', content)}}
     return send("POST", "/files", **form)
@@ -152,8 +152,8 @@ PROGRAMS: dict[str, tuple[Program, dict[str, Any]]] = {
 @needs_curl
 @pytest.mark.parametrize(("program", "settings"), PROGRAMS.values(), ids=list(PROGRAMS))
 def test_the_lines_get_the_same_answer(program: Program, settings: dict[str, Any], tmp_path: Path) -> None:
-    """The lines, run by a shell on a fresh server, end with the answer that was told, byte for byte."""
-    exchange, lines, mind = told_by(program, **settings)
+    """The shell lines on a fresh server end with exactly the same response."""
+    exchange, lines, mind = repeat_lines(program, **settings)
     done = run(lines, tmp_path)
 
     assert mind == ""
@@ -163,30 +163,30 @@ def test_the_lines_get_the_same_answer(program: Program, settings: dict[str, Any
 
 @needs_curl
 def test_the_lines_of_another_dialect(tmp_path: Path) -> None:
-    """Azure's paths, key header and refusals come back as well."""
+    """Azure's paths, key header and refusals are repeated."""
     program = send("GET", f"{JOBS}/ftjob-none?api-version=2024-10-21", headers={"api-key": "k"})
-    exchange, lines, _ = told_by(program, root="/openai", dialect="azure-2025")
+    exchange, lines, _ = repeat_lines(program, root="/openai", dialect="azure-2025")
 
     assert run(lines, tmp_path).stdout == exchange.answer + b"\n%d" % exchange.status
 
 
 @needs_curl
 def test_a_connection_that_was_broken_is_broken_again(tmp_path: Path) -> None:
-    """Where a fault left the client without an answer, curl gets none."""
+    """A connection broken by a fault is broken again."""
 
     def program(fake: FakeFineTuning, http: httpx.Client) -> None:
         fake.disconnect(on="list_models")
         with pytest.raises(httpx.RemoteProtocolError):
             http.get("/models")
 
-    _, lines, _ = told_by(program)
+    _, lines, _ = repeat_lines(program)
     assert run(lines, tmp_path).returncode == 52  # an empty reply
 
 
 @needs_curl
 def test_only_the_head_is_asked_for_where_it_was(tmp_path: Path) -> None:
-    """A HEAD does not wait for a body that never comes."""
-    _, lines, _ = told_by(send("HEAD", "/models/none"))
+    """A HEAD request is repeated as one."""
+    _, lines, _ = repeat_lines(send("HEAD", "/models/none"))
     assert run(lines, tmp_path).stdout.endswith(b"\n404")
 
 
@@ -205,8 +205,8 @@ def test_only_the_head_is_asked_for_where_it_was(tmp_path: Path) -> None:
     ids=["a file", "a body"],
 )
 def test_what_has_to_be_put_back_first(program: Program, name: str, content: bytes, mind: str, tmp_path: Path) -> None:
-    """A file that the fake has not kept, and a long body, are asked for; with them the answer is the same."""
-    exchange, lines, told = told_by(program)
+    """A missing file or long body is requested as a local file; with it the response is the same."""
+    exchange, lines, told = repeat_lines(program)
     (tmp_path / name).write_bytes(content)
 
     assert told == f"mind: {mind}"
@@ -215,11 +215,11 @@ def test_what_has_to_be_put_back_first(program: Program, name: str, content: byt
 
 @needs_curl
 def test_no_file_of_this_machine_is_sent(tmp_path: Path) -> None:
-    """A field or a body that begins with @ is a text, and a file's name is no path."""
+    """A field or body that begins with @ is sent as text, and not as a local file."""
     (tmp_path / "secret").write_text("secret")
     form = {"data": {"purpose": "@secret"}, "files": {"file": ("secret", b"x")}}
     for program in (send("POST", "/files", **form), send("POST", JOBS, content=b"@secret")):
-        exchange, lines, _ = told_by(program)
+        exchange, lines, _ = repeat_lines(program)
         (tmp_path / "upload").write_bytes(b"x")
         done = run(lines, tmp_path)
         assert done.stdout == exchange.answer + b"\n%d" % exchange.status
@@ -227,7 +227,7 @@ def test_no_file_of_this_machine_is_sent(tmp_path: Path) -> None:
 
 
 def test_what_is_not_brought_back_is_told() -> None:
-    """Other jobs and files, methods, long files, scripts and refused keys are named: nothing is claimed of them."""
+    """What the lines cannot restore is listed: jobs, files, methods, scripts and refused keys."""
 
     def crowded(fake: FakeFineTuning, http: httpx.Client) -> None:
         long, job = fake.add_file(ROWS * 2)["id"], job_in(fake)
@@ -236,31 +236,31 @@ def test_what_is_not_brought_back_is_told() -> None:
         http.get(f"{JOBS}/{job}")
         create(fake, http, training_file=long, model="gpt-9")
 
-    _, _, mind = told_by(crowded)
+    _, _, mind = repeat_lines(crowded)
     assert mind.startswith("mind: file file-")
     assert mind.endswith(
         "(2000 bytes) has to be put back first; not there: 1 other job and 2 other files; "
         "what a script has said is not said"
     )
     form = {"data": {"purpose": "a\nb"}, "files": {"file": ("x", b"x")}}
-    assert "control characters in its form are told escaped" in told_by(send("POST", "/files", **form))[2]
-    assert told_by(send("GET", "/models"), api_keys=["other"])[2] == "mind: the key is another"
-    assert told_by(send("POST", "/files", content=b"", headers={"content-type": "multipart/x"}))[2] == (
+    assert "control characters in its form are told escaped" in repeat_lines(send("POST", "/files", **form))[2]
+    assert repeat_lines(send("GET", "/models"), api_keys=["other"])[2] == "mind: the key is another"
+    assert repeat_lines(send("POST", "/files", content=b"", headers={"content-type": "multipart/x"}))[2] == (
         "mind: its form could not be read, and is not kept"
     )
 
 
 def test_a_fresh_account_has_no_lines() -> None:
-    """Where nothing was asked, there is nothing to ask again."""
+    """A description without requests has no shell lines."""
     assert "again" not in FakeFineTuning().describe()
 
 
 def test_a_request_that_a_fault_hit_is_told_again_only_if_there_is_no_other() -> None:
-    """The lines are of the last request that failed by itself, if there is one."""
+    """The lines repeat the last request that failed without a fault, if there is one."""
 
     def program(fake: FakeFineTuning, http: httpx.Client) -> None:
         http.get("/models/none")
         fake.fail(on="list_models")
         http.get("/models")
 
-    assert told_by(program)[0].number == 1
+    assert repeat_lines(program)[0].number == 1

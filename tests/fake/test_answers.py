@@ -1,4 +1,4 @@
-"""Answers as bytes: indentation, floats, line ends and headers as the service has them."""
+"""Responses as bytes: indentation, floats, line ends and headers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ values = st.recursive(
 
 @given(values, st.booleans())
 def test_json_is_spelt_as_python_does(value: Any, newline: bool) -> None:
-    """Answers are spelt as Python spells them with an indentation of two, all floats but the small ones too."""
+    """A response equals `json.dumps` with indentation 2, small floats aside."""
     assert dump(value, newline) == json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n" * newline
 
 
@@ -51,13 +51,13 @@ def test_json_is_spelt_as_python_does(value: Any, newline: bool) -> None:
     ],
 )
 def test_numbers(number: float, text: bytes) -> None:
-    """A number is spelt as the service spells it, wherever it stands."""
+    """A number is formatted as the service formats it, at any depth."""
     assert dump(number) == text
     assert dump({"a": [{"b": number}]}) == b'{\n  "a": [\n    {\n      "b": ' + text + b"\n    }\n  ]\n}"
 
 
 def test_small_losses_on_the_wire() -> None:
-    """Losses below 0.0001 are spelt alike in events, checkpoints and the result file."""
+    """Losses below 0.0001 are formatted alike in events, checkpoints and the result file."""
     http = Http(FakeFineTuning(start=BORN, pace="instant", base64_results=False))
     job = http.job(metadata={"fake_curve": "4.76837158203125e-06,0.5\n4.76837158203125e-06,0.5"})
     done = http.json("GET", f"{JOBS}/{job['id']}")
@@ -92,7 +92,7 @@ ENDINGS = [
 
 @pytest.mark.parametrize(("method", "path", "body", "newline"), ENDINGS, ids=lambda value: str(value)[:30])
 def test_how_bodies_end(method: str, path: str, body: Any, newline: bool) -> None:
-    """Bodies of one family of routes end alike, refusals too; all are as long as they say, and of two spaces."""
+    """Bodies end with or without a newline by route family, refusals included, and match their content-length."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job()
     sent = json.dumps(body).replace("FILE", job["training_file"]).encode() if body is not None else b""
@@ -122,7 +122,7 @@ ANYWHERE = b"access-control-allow-origin"
     ],
 )
 def test_headers_by_family(path: str, has: list[bytes], lacks: list[bytes]) -> None:
-    """Answers have the headers that were recorded for their routes, each once, and no rate limits."""
+    """Responses have the headers recorded for their routes, each once, and no rate limit headers."""
     reply = Http(FakeFineTuning(start=BORN)).send("GET", path)
 
     names = [name for name, _ in reply.headers]
@@ -132,7 +132,7 @@ def test_headers_by_family(path: str, has: list[bytes], lacks: list[bytes]) -> N
 
 
 def test_errors_of_files_have_a_twin() -> None:
-    """Errors of files come with a twin beside them; those of other routes do not."""
+    """An error of a file route has a member `detail`, and errors of other routes do not."""
     http = Http(FakeFineTuning(start=BORN))
 
     assert list(http.json("GET", "/files/none", status=404)) == ["error", "detail"]
@@ -141,7 +141,7 @@ def test_errors_of_files_have_a_twin() -> None:
 
 
 def test_a_list_with_a_slash_at_its_end_moves() -> None:
-    """The list of jobs with a slash at its end is sent on to the one without; that of files is no route."""
+    """The jobs path with a trailing slash is redirected, and the files path with one is unknown."""
     http = Http(FakeFineTuning(start=BORN))
 
     moved = http.send("GET", f"{JOBS}/", None, (KEY, (b"host", b"example.org")))
@@ -157,7 +157,7 @@ def test_a_list_with_a_slash_at_its_end_moves() -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS"])
 def test_methods_that_a_route_has_not(method: str) -> None:
-    """A method that a route has not is refused in the service's words; so is one on an unknown path."""
+    """A wrong method is refused in the service's words, and on an unknown path as an unknown URL."""
     http = Http(FakeFineTuning(start=BORN))
 
     error = http.json(method, JOBS, {}, status=405)["error"]
@@ -169,7 +169,7 @@ def test_methods_that_a_route_has_not(method: str) -> None:
 
 
 def test_wrong_methods_are_told_the_right_ones() -> None:
-    """A wrong method's answer says which methods there are, as HTTP demands."""
+    """The response to a wrong method has an Allow header."""
     http = Http(FakeFineTuning(start=BORN))
 
     assert dict(http.send("PATCH", JOBS).headers)[b"allow"] == b"GET, HEAD, POST"
@@ -177,7 +177,7 @@ def test_wrong_methods_are_told_the_right_ones() -> None:
 
 
 def test_a_download_is_raw_bytes() -> None:
-    """The content of a file comes as bytes under its name, without a wrapper."""
+    """A file's content is sent as raw bytes with its name in content-disposition."""
     http = Http(FakeFineTuning(start=BORN))
 
     reply = http.send("GET", f"/files/{http.file()}/content")
@@ -192,7 +192,7 @@ def test_a_download_is_raw_bytes() -> None:
 @pytest.mark.parametrize("path", ["/files", JOBS, "/models", "/models/none"])
 @pytest.mark.parametrize(("key", "indent"), [(None, 4), (b"Bearer wrong", 2)])
 def test_who_is_not_let_in_is_told_so_by_the_gateway(dialect: str, path: str, key: bytes | None, indent: int) -> None:
-    """A 401 is the same on every route: it has a newline at its end, no twin, and names no account."""
+    """A 401 has the same form on every route: a newline at its end, no `detail`, and no account headers."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"], dialect=dialect), is_described=not dialect[-1].isalpha())
     reply = http.send("GET", path, None, [(b"authorization", key)] if key else [])
 
@@ -211,7 +211,7 @@ def test_who_is_not_let_in_is_told_so_by_the_gateway(dialect: str, path: str, ke
 
 
 def test_a_401_that_a_fault_sends_is_the_gateways_too() -> None:
-    """A 401 that a fault sends looks as the service's own does."""
+    """A 401 from a fault has the form of the service's own."""
     fake = FakeFineTuning(start=BORN)
     http = Http(fake)
     fake.fail(401, on="list_files")

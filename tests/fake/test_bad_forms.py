@@ -1,4 +1,4 @@
-"""Upload forms that are refused: broken ones, wrong ones, and ones that are too large."""
+"""Upload forms that are refused: broken, invalid and too large ones."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\
 
 @pytest.fixture
 def http() -> Http:
-    """Requests to a fake by hand."""
+    """Raw requests to a fake."""
     return Http(FakeFineTuning(start=BORN))
 
 
 def refused(http: Http, body: bytes, kind: bytes = FORM[1], status: int = 400) -> Any:
-    """The error of an upload that must be refused, and must leave the account as it was."""
+    """Send an upload that must be refused and change nothing; return its error."""
     before = everything(http.fake)
     reply = http.send("POST", "/files", body, (KEY, (b"content-type", kind)))
     assert reply.status == status, (reply.status, reply.body)
@@ -42,7 +42,7 @@ def refused(http: Http, body: bytes, kind: bytes = FORM[1], status: int = 400) -
 
 @pytest.mark.parametrize("cut", [0, 1, 10, 40, 60, 75, 200, len(SOUND) - 8, len(SOUND) - 5])
 def test_a_form_that_is_cut_off(http: Http, cut: int) -> None:
-    """A form that ends before its closing boundary is refused, wherever it ends."""
+    """A form that ends before its closing boundary is refused, wherever it is cut."""
     error = refused(http, SOUND[:cut])
 
     assert error["message"] == "Could not parse multipart form: the body ends before the closing boundary"
@@ -61,7 +61,7 @@ def test_a_form_that_is_cut_off(http: Http, cut: int) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, reason: str) -> None:
-    """A form whose Content-Type does not say where its parts end is refused with the reason."""
+    """A form whose Content-Type lacks a valid boundary is refused with the reason."""
     message: str = refused(http, SOUND, kind)["message"]
 
     assert message.startswith("Could not parse multipart form: ")
@@ -81,7 +81,7 @@ def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, reason: str) 
     ids=lambda body: repr(body[:20]),
 )
 def test_a_form_that_is_broken(http: Http, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A body that breaks the rules of forms is refused as one that cannot be parsed; nothing is logged besides."""
+    """A malformed form is refused as one that cannot be parsed, and nothing is logged."""
     assert refused(http, body)["message"].startswith("Could not parse multipart form: ")
     assert caplog.records == []
 
@@ -90,7 +90,7 @@ def test_a_form_that_is_broken(http: Http, body: bytes, caplog: pytest.LogCaptur
     ("body", "param"), [(PURPOSE + b"--B--\r\n", "file"), (FILE + b"--B--\r\n", "purpose"), (b"--B--\r\n", "file")]
 )
 def test_a_part_that_is_missing(http: Http, body: bytes, param: str) -> None:
-    """A form without a file or a purpose is refused by the missing part's name, in the message only."""
+    """A form without a file or a purpose is refused with the missing part's name."""
     error = refused(http, body)
 
     assert (error["message"], error["param"]) == (f"'{param}' is a required property", None)
@@ -100,7 +100,7 @@ def test_a_part_that_is_missing(http: Http, body: bytes, param: str) -> None:
     "kind", [b"multipart/form-data", b"multipart/form-data; boundary=", b"Multipart/Form-Data;x=B"]
 )
 def test_a_content_type_without_its_boundary(http: Http, kind: bytes) -> None:
-    """A form whose Content-Type was set by hand, without the boundary, has no parts: the file is missed."""
+    """A form whose Content-Type lacks the boundary is refused for a missing file."""
     error = refused(http, SOUND, kind)
 
     assert (error["message"], error["param"]) == ("'file' is a required property", None)
@@ -119,7 +119,7 @@ def test_a_content_type_without_its_boundary(http: Http, kind: bytes) -> None:
     ],
 )
 def test_a_field_that_there_is_not(http: Http, names: list[str], shown: str) -> None:
-    """A form with fields besides its own is refused with their names, those that nearly say an expiry, too."""
+    """A form with unknown fields is refused with their names, even if they resemble an expiry."""
     fields = b"".join(
         b'--B\r\nContent-Disposition: form-data; name="%s"\r\n\r\n3600\r\n' % name.encode() for name in names
     )
@@ -147,7 +147,7 @@ def test_a_file_of_no_bytes(http: Http, purpose: str) -> None:
 
 @pytest.mark.parametrize("name", ["train.json", "train.csv", "train.jsonl.gz", "train.", "."])
 def test_a_name_that_is_not_jsonl(http: Http, name: str) -> None:
-    """A fine-tune file whose name ends in something else than .jsonl is refused; other purposes take any name."""
+    """A fine-tune file whose name does not end in .jsonl is refused; other purposes accept any name."""
     message = refused(http, form(ROWS.encode(), name))["message"]
 
     assert message == "Invalid file format for Fine-Tuning API. Must be .jsonl"
@@ -171,7 +171,7 @@ def test_a_name_that_is_not_jsonl(http: Http, name: str) -> None:
     ids=lambda value: repr(value)[:20],
 )
 def test_a_line_that_is_no_json_object(http: Http, lines: bytes, number: int, hint: str) -> None:
-    """The first line that is no JSON object is named, with the three characters that the service shows of it."""
+    """The first line that is not a JSON object is named, with its first characters."""
     message = refused(http, form(lines))["message"]
 
     assert message == (
@@ -182,7 +182,7 @@ def test_a_line_that_is_no_json_object(http: Http, lines: bytes, number: int, hi
 
 @pytest.mark.parametrize("where", ["role", "tool_calls", "content"])
 def test_a_line_nested_deeper_than_python_prints(http: Http, where: str) -> None:
-    """A line nested as deep as JSON may be is refused or judged like any other, and is no crash."""
+    """A deeply nested line is accepted or refused, and does not crash."""
     message = {"role": "assistant", "content": "x", where: "DEEP"}
     line = json.dumps({"messages": [message]}).replace('"DEEP"', "[" * 1000 + "]" * 1000)
 
@@ -200,7 +200,7 @@ def test_a_line_that_is_too_long(http: Http) -> None:
 
 
 def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
-    """A large file of one line costs no more memory than the longest line that is taken."""
+    """Reading a large file of one line takes no more memory than the longest accepted line."""
     writer = BlobWriter()
     for _ in range(64):
         writer.write(b"x" * MEGABYTE)
@@ -231,7 +231,7 @@ def test_a_file_without_line_ends_is_not_read_to_its_end() -> None:
     ids=lambda value: str(value)[:12],
 )
 def test_an_expiry_out_of_bounds(http: Http, anchor: bytes, seconds: bytes, words: str) -> None:
-    """An expiry with another anchor, or outside an hour and thirty days, is refused."""
+    """An expiry with an unknown anchor, or outside one hour to thirty days, is refused."""
     assert words in refused(http, _expiring(anchor, seconds))["message"]
 
 
@@ -246,7 +246,7 @@ def _expiring(anchor: bytes, seconds: bytes) -> bytes:
 
 @pytest.mark.parametrize("seconds", [3600, 2_592_000])
 def test_an_expiry_at_its_bounds(http: Http, seconds: int) -> None:
-    """A file expires as long after its creation as it was told to."""
+    """A file's expires_at is its creation plus the given seconds."""
     reply = http.send("POST", "/files", _expiring(b"created_at", b"%d" % seconds), (KEY, FORM))
 
     file = json.loads(reply.body)
@@ -254,14 +254,14 @@ def test_an_expiry_at_its_bounds(http: Http, seconds: int) -> None:
 
 
 def test_a_field_past_its_limit(http: Http) -> None:
-    """A field that is no file is refused with 413 past 64 kB."""
+    """A form field over 64 kB that is not a file is refused with 413."""
     body = SOUND.replace(b"fine-tune", b"f" * (64 * 1024 + 1))
 
     assert refused(http, body, status=413)["message"] == "Maximum content size limit (65536) exceeded."
 
 
 def test_the_rest_after_a_refusal_is_dropped() -> None:
-    """What follows the part that made a form too large is read and not kept."""
+    """After the part that made a form too large, the rest is read and not kept in memory."""
     reader = FormReader("multipart/form-data; boundary=B", 1 << 30)
     reader.feed(b'--B\r\nContent-Disposition: form-data; name="x"\r\n\r\n')
     tracemalloc.start()
@@ -289,7 +289,7 @@ def _too_large() -> Iterator[bytes]:
     [("/files", "multipart/form-data; boundary=B", 413), ("/files", "a/b", 400), ("/nothing", "a/b", 404)],
 )
 def test_a_body_of_513_megabytes_on_a_socket(path: str, kind: str, status: int) -> None:
-    """A body past the limit is heard out and answered, and never in memory as a whole."""
+    """A body over the limit is read to its end and refused with 413, without being held in memory."""
     fake = FakeFineTuning(start=BORN)
     tracemalloc.start()
     try:
@@ -307,7 +307,7 @@ def test_a_body_of_513_megabytes_on_a_socket(path: str, kind: str, status: int) 
 
 
 def test_a_form_of_very_many_parts(http: Http) -> None:
-    """A form of more parts than any client sends is refused, and nothing is stored."""
+    """A form of more than 64 parts is refused, and nothing is stored."""
     parts = b"".join(b'--B\r\nContent-Disposition: form-data; name="n%d"\r\n\r\nx\r\n' % number for number in range(65))
     reply = http.send("POST", "/files", parts + b"--B--\r\n", (KEY, FORM))
 

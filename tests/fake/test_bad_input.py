@@ -1,4 +1,4 @@
-"""What creation refuses: each rule of the body broken once, in the service's words; nothing is stored."""
+"""Invalid bodies of job creation: each rule broken once, refused in the service's words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ JOBS = "/fine_tuning/jobs"
 
 
 def pairs(count: int) -> dict[str, str]:
-    """Metadata of *count* pairs."""
+    """Metadata with *count* pairs."""
     return {f"k{number}": "v" for number in range(count)}
 
 
 def numbers(**given: Any) -> dict[str, Any]:
-    """Hyperparameters at the top of the body."""
+    """Hyperparameters at the top level of the body."""
     return {"hyperparameters": given}
 
 
@@ -30,7 +30,7 @@ def supervised(**given: Any) -> dict[str, Any]:
 
 
 def wandb(**given: Any) -> dict[str, Any]:
-    """One integration."""
+    """A wandb integration."""
     return {"integrations": [{"type": "wandb", "wandb": given}]}
 
 
@@ -165,18 +165,18 @@ ACCEPTED: list[dict[str, Any]] = [
 
 @pytest.fixture
 def fake() -> FakeFineTuning:
-    """A fake at a time that is known."""
+    """A fake at a fixed time."""
     return FakeFineTuning(start=BORN)
 
 
 @pytest.fixture
 def http(fake: FakeFineTuning) -> Http:
-    """Requests to the fake by hand."""
+    """Raw requests to the fake."""
     return Http(fake)
 
 
 def refused(http: Http, body: Any, status: int = 400) -> Any:
-    """The error of a creation that must be refused, and must leave the account as it was."""
+    """Create a job that must be refused and change nothing; return the error."""
     before = everything(http.fake)
     reply = http.send("POST", JOBS, body)
     assert reply.status == status, reply.body
@@ -188,7 +188,7 @@ def refused(http: Http, body: Any, status: int = 400) -> Any:
 def test_a_field_that_breaks_its_rule(
     http: Http, change: dict[str, Any], param: str, shown: str, complaint: str
 ) -> None:
-    """A field that breaks its rule is refused with 400, by name, with its value and the rule; nothing is stored."""
+    """An invalid field is refused with its name, value and rule, and nothing is stored."""
     body = {"model": "gpt-4o-mini", "training_file": http.file(), **change}
 
     error = refused(http, body)["error"]
@@ -217,7 +217,7 @@ def test_a_field_at_its_limit(http: Http, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["training_file", "validation_file"])
 @pytest.mark.parametrize("identifier", ["file-none", "", "file-\x00", "файл", "x" * 10_000])
 def test_a_file_that_is_not_there(http: Http, name: str, identifier: str) -> None:
-    """A job on a file that is not there is refused as the service refuses it, whatever the file is called."""
+    """A job on an unknown file is refused in the service's words, whatever the id."""
     error = refused(http, {"model": "gpt-4o-mini", "training_file": http.file(), name: identifier})["error"]
 
     message = f"invalid {name}: {identifier}"
@@ -225,7 +225,7 @@ def test_a_file_that_is_not_there(http: Http, name: str, identifier: str) -> Non
 
 
 def test_a_file_of_another_purpose(http: Http) -> None:
-    """A job on a file that is not for fine-tuning is refused like one on a file that is not there."""
+    """A job on a file with another purpose is refused like one on an unknown file."""
     other = json.loads(http.upload(purpose="batch").body)["id"]
 
     assert refused(http, {"model": "gpt-4o-mini", "training_file": other})["error"]["param"] == "training_file"
@@ -233,7 +233,7 @@ def test_a_file_of_another_purpose(http: Http) -> None:
 
 @pytest.mark.parametrize("model", ["", "gpt-9", "o4-mini", "ft:gpt-4o-mini-2024-07-18:personal::abcdefgh"])
 def test_a_model_that_cannot_be_trained(http: Http, model: str) -> None:
-    """A model that is unknown, or is not trained by the supervised method, is refused with the service's code."""
+    """A model that is unknown or cannot be trained is refused with model_not_available."""
     error = refused(http, {"model": model, "training_file": http.file()})["error"]
 
     message = f"Model {model} is not available for fine-tuning or does not exist."
@@ -242,7 +242,7 @@ def test_a_model_that_cannot_be_trained(http: Http, model: str) -> None:
 
 
 def test_the_file_is_judged_before_the_model(http: Http) -> None:
-    """Of a bad file and a bad model the file is named."""
+    """If file and model are both invalid, the file is refused."""
     assert refused(http, {"model": "gpt-9", "training_file": "file-none"})["error"]["param"] == "training_file"
 
 
@@ -264,7 +264,7 @@ WEEK = {"anchor": "created_at", "seconds": 604_800}
     ids=str,
 )
 def test_an_expiry_of_another_form(http: Http, change: dict[str, Any], param: str, complaint: str) -> None:
-    """The expiry of an upload is one object of two members: text, a list, more or deeper members are refused."""
+    """An expiry of an upload that is not an object of exactly two members is refused."""
     body = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 1, "mime_type": "application/jsonl", **change}
     error = http.json("POST", "/uploads", body, status=400)["error"]
 

@@ -1,4 +1,4 @@
-"""What every route refuses: invalid bodies, ids, cursors, limits and keys."""
+"""Invalid bodies, ids, cursors, limits and keys are refused on every route."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def fake() -> FakeFineTuning:
-    """A fake at a time that is known."""
+    """A fake at a fixed time."""
     return FakeFineTuning(start=BORN)
 
 
 @pytest.fixture
 def http(fake: FakeFineTuning) -> Http:
-    """Requests to the fake by hand."""
+    """Raw requests to the fake."""
     return Http(fake)
 
 
 def refused(http: Http, method: str, path: str, body: Any = None, status: int = 400) -> Any:
-    """The error of a request that must be refused, and must leave the account as it was."""
+    """Send a request that must be refused and change nothing; return the error."""
     before = everything(http.fake)
     reply = http.send(method, path, body)
     assert reply.status == status, (reply.status, reply.body)
@@ -44,7 +44,7 @@ def refused(http: Http, method: str, path: str, body: Any = None, status: int = 
     ids=lambda body: repr(body[:12]),
 )
 def test_a_body_that_is_no_json_object(http: Http, body: bytes) -> None:
-    """A body that is not a JSON object, or is nested too deeply, is refused as one that cannot be parsed."""
+    """A body that is not a JSON object, or is nested too deeply, is refused as unparsable."""
     error = refused(http, "POST", JOBS, body)["error"]
 
     assert error["message"].startswith("We could not parse the JSON body of your request. (HINT: ")
@@ -52,7 +52,7 @@ def test_a_body_that_is_no_json_object(http: Http, body: bytes) -> None:
 
 
 def test_a_value_nested_deeper_than_python_prints(http: Http) -> None:
-    """A value nested as deep as JSON may be is refused like any value of the wrong type."""
+    """A deeply nested value is refused like any value of a wrong type."""
     nested = b"[" * 1000 + b"]" * 1000
 
     error = refused(http, "POST", JOBS, b'{"training_file": "f", "model": ' + nested + b"}")["error"]
@@ -69,7 +69,7 @@ def test_a_body_past_the_limit(http: Http) -> None:
 
 
 def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
-    """Control keys in metadata that make no plan are the fake's own error, which lists what is valid."""
+    """Invalid control keys in metadata are the fake's own error, which lists the valid ones."""
     file = http.file()
 
     for metadata, words in [
@@ -85,7 +85,7 @@ def test_magic_metadata_that_makes_no_plan(http: Http) -> None:
 
 
 def test_the_official_sdk_raises_its_typed_errors(fake: FakeFineTuning, http: Http) -> None:
-    """The official SDK turns refusals into its typed errors, with message, type, param and code."""
+    """The official SDK raises its typed errors with message, type, param and code."""
     import httpx2
 
     transport: Any = fake.transport(httpx2)
@@ -105,7 +105,7 @@ OF_ONE_JOB = [("GET", ""), ("POST", "/cancel"), ("POST", "/pause"), ("POST", "/r
 
 @pytest.mark.parametrize("identifier", ODD_IDS, ids=lambda value: value[:20])
 def test_ids_that_name_nothing(http: Http, identifier: str) -> None:
-    """An id that names nothing, however odd, is answered with 404 and the service's error on every route."""
+    """An unknown id is answered with 404 and the service's error on every route."""
     for method, rest in [*OF_ONE_JOB, ("GET", "/checkpoints")]:
         error = refused(http, method, f"{JOBS}/{identifier}{rest}", status=404)["error"]
         assert error["code"] == "fine_tune_not_found"
@@ -120,7 +120,7 @@ def test_ids_that_name_nothing(http: Http, identifier: str) -> None:
 @pytest.mark.parametrize("dialect", ["openai-2025-09", "azure-2025"])
 @pytest.mark.parametrize("path", ["/embeddings", "/responses/resp_1", "/vector_stores/vs_1/files"])
 def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect: str) -> None:
-    """A path of the API that the fake lacks is the fake's own error; one that the API lacks is the service's."""
+    """A path that only the real API has is the fake's own error; an unknown path is the service's."""
     fake = FakeFineTuning(start=BORN, dialect=dialect)
     http = Http(fake, is_described=False)
     said = http.json("POST", path, {}, status=404)["fake_error"]
@@ -145,7 +145,7 @@ BAD_LIMITS = {
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("limit", BAD_LIMITS, ids=lambda value: value[:8])
 def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
-    """A limit that is not a whole number from 1 on is refused by name on every list."""
+    """A limit that is not a whole number from 1 is refused by name on every list."""
     job = http.job()["id"]
 
     error = refused(http, "GET", f"{path.replace('JOB', job)}?limit={limit}")["error"]
@@ -157,7 +157,7 @@ def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("after", ["none", "", "ftevent-", "ftevent-" + "z" * 24, "%00", "x" * 5000])
 def test_cursors_that_name_nothing(http: Http, path: str, after: str) -> None:
-    """A cursor that names no item of the list is refused with 400 on every list."""
+    """A cursor that is not in the list is refused with 400 on every list."""
     job = http.job()["id"]
 
     error = refused(http, "GET", f"{path.replace('JOB', job)}?after={after}")["error"]
@@ -167,7 +167,7 @@ def test_cursors_that_name_nothing(http: Http, path: str, after: str) -> None:
 
 
 def test_a_cursor_of_another_job(http: Http) -> None:
-    """An event of one job is no cursor in the events of another."""
+    """An event of one job is not a cursor for another job's events."""
     one, other = http.job()["id"], http.job()["id"]
     event = http.json("GET", f"{JOBS}/{one}/events")["data"][0]["id"]
 
@@ -175,7 +175,7 @@ def test_a_cursor_of_another_job(http: Http) -> None:
 
 
 def test_a_cursor_into_the_future(fake: FakeFineTuning) -> None:
-    """The id of an event that has not happened yet is no cursor."""
+    """The id of an event that has not happened yet is not a cursor."""
     http = Http(fake)
     job = http.job()["id"]
     other = Http(FakeFineTuning(start=BORN, pace="instant"))
@@ -187,7 +187,7 @@ def test_a_cursor_into_the_future(fake: FakeFineTuning) -> None:
 
 @pytest.mark.parametrize("order", ["sideways", "", "ASC", "ascending"])
 def test_an_order_that_is_none(http: Http, order: str) -> None:
-    """An order of files that is neither asc nor desc is refused by name."""
+    """An order of files other than asc and desc is refused by name."""
     error = refused(http, "GET", f"/files?order={order}")["error"]
 
     assert error["message"] == f"invalid order: {order}, input should be 'desc' or 'asc'"
@@ -195,14 +195,14 @@ def test_an_order_that_is_none(http: Http, order: str) -> None:
 
 
 def test_looking_for_a_purpose_keeps_nothing(fake: FakeFineTuning, http: Http) -> None:
-    """Asking for files of a purpose that has none leaves nothing behind in the account."""
+    """Listing files of an unused purpose does not change the account."""
     assert http.json("GET", "/files?purpose=nonsense")["data"] == []
     assert not fake._world.service.account.files_by_purpose
 
 
 @pytest.mark.parametrize(("verb", "steps"), [("pause", 0), ("resume", 0), ("resume", 2), ("cancel", 3), ("pause", 3)])
 def test_interventions_out_of_turn(http: Http, verb: str, steps: int) -> None:
-    """An intervention that the job's state does not allow is refused with 400 and changes nothing."""
+    """An intervention that the job's status does not allow is refused with 400 and changes nothing."""
     job = http.job()["id"]
     status = "validating_files"
     for _ in range(steps):
@@ -219,7 +219,7 @@ def test_interventions_out_of_turn(http: Http, verb: str, steps: int) -> None:
     [None, b"", b"Bearer", b"Bearer ", b"Token x", b"Basic", b"Basic !", b"Basic \xe9\xe9", b"Basic /w==", b"\xff"],
 )
 def test_requests_without_a_key(fake: FakeFineTuning, http: Http, header: bytes | None) -> None:
-    """A request whose Authorization holds no key is answered with 401, whatever else it holds."""
+    """A request without a key in Authorization is refused with 401."""
     headers = [] if header is None else [(b"authorization", header)]
     before = everything(fake)
 
@@ -232,7 +232,7 @@ def test_requests_without_a_key(fake: FakeFineTuning, http: Http, header: bytes 
 
 
 def test_a_key_that_is_not_accepted() -> None:
-    """A key that is not among the account's is answered with 401, and shown masked."""
+    """A wrong key is refused with 401, and shown masked."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
 
     replies = [
@@ -255,7 +255,7 @@ MISMATCHES = {
 @pytest.mark.parametrize("kind", MISMATCHES)
 @pytest.mark.parametrize("path", ["/fine_tuning/jobs", "/files", "/models"])
 def test_another_organization_or_project(path: str, kind: str) -> None:
-    """A client that names another one than the account was given is refused with 401; with a wrong key, for the key."""
+    """A wrong organization or project is refused with 401, and a wrong key before it."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"], **ACCOUNT))
     other, message = MISMATCHES[kind]
     named = (f"openai-{kind}".encode(), other.encode())
@@ -279,15 +279,15 @@ def test_another_organization_or_project(path: str, kind: str) -> None:
     ],
 )
 def test_no_other_organization(settings: Any, sent: dict[str, str]) -> None:
-    """Without a header, with the account's own, on an account that was given none, and on Azure, nobody is refused."""
+    """A missing or matching organization, an account without one, and Azure are not refused."""
     http = Http(FakeFineTuning(start=BORN, **settings), is_described="dialect" not in settings)
     headers = [(b"authorization", b"Bearer any"), *((name.encode(), value.encode()) for name, value in sent.items())]
 
     assert http.send("GET", "/fine_tuning/jobs", None, headers).status == 200
 
 
-def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
-    """The messages that the application sends to a server for these received ones."""
+def sent_messages(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+    """The messages that the application sends for these received ones."""
     said: list[Any] = []
     left = list(messages)
 
@@ -307,11 +307,11 @@ def told(fake: FakeFineTuning, scope: dict[str, Any], *messages: dict[str, Any])
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])
 @pytest.mark.parametrize("headers", [[], [KEY], [KEY, FORM]])
 def test_a_client_that_goes_away(fake: FakeFineTuning, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-    """A client that goes away before its request is whole gets no answer, and changes nothing."""
+    """A request whose client disconnects before it is complete gets no response and changes nothing."""
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
     before = everything(fake)
 
-    said = told(
+    said = sent_messages(
         fake,
         scope,
         {"type": "http.request", "body": form(ROWS.encode())[:100], "more_body": True},
@@ -323,11 +323,11 @@ def test_a_client_that_goes_away(fake: FakeFineTuning, path: str, headers: list[
 
 
 def test_scopes_of_other_kinds(fake: FakeFineTuning) -> None:
-    """The application starts and stops when its server says so, and has nothing to say to a web socket."""
-    said = told(fake, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    """Lifespan messages are answered, and web sockets are ignored."""
+    said = sent_messages(fake, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
 
     assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert told(fake, {"type": "websocket"}) == []
+    assert sent_messages(fake, {"type": "websocket"}) == []
 
 
 IN_JSON = [
@@ -344,7 +344,7 @@ IN_JSON = [
 )
 @pytest.mark.parametrize("path", [*IN_JSON, "/completions", "/uploads/x/complete"])
 def test_json_under_another_type(http: Http, path: str, kind: str) -> None:
-    """A body of another content type than JSON is refused in the service's words, whatever is in it."""
+    """A body with a content type other than JSON is refused in the service's words."""
     reply = http.send("POST", path, {}, (KEY, (b"content-type", kind.encode())))
 
     text = f"Unsupported content type: '{kind}'. This API method only accepts 'application/json' requests, but you "
@@ -363,7 +363,7 @@ def test_json_under_its_own_type(http: Http, kind: str | None) -> None:
 
 
 def test_what_needs_no_body_minds_no_type(http: Http) -> None:
-    """A request without a body is accepted under any content type, as clients send it."""
+    """A request without a body is accepted with any content type."""
     job = http.job()["id"]
 
     assert http.send("POST", f"{JOBS}/{job}/cancel", b"", (KEY, (b"content-type", b"text/plain"))).status == 200

@@ -1,4 +1,4 @@
-"""JSON that is nested very deep or has very many wrong members: refused in clear words, soon, on every route."""
+"""Deeply nested JSON, and JSON with thousands of wrong members, is refused quickly with a clear message."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DEEP_PLACES: list[tuple[str, str, dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def http() -> Http:
-    """Requests to a fake by hand; no test here changes it."""
+    """Raw requests to a fake that no test here changes."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
@@ -68,7 +68,7 @@ def http() -> Http:
 def test_a_value_nested_very_deep(
     http: Http, method: str, path: str, body: dict[str, Any], field: str, depth: int
 ) -> None:
-    """A value nested deeper than Python prints, or than an answer can hold, is refused by the member's name."""
+    """A value nested too deeply for repr or for a response is refused by the member's name."""
     path = path.format(job=http.fake.add_job(http.fake.add_file(EXAMPLES)["id"], status="running")["id"])
     deep = json.dumps(body).replace("0", "[" * depth + "]" * depth, 1)
 
@@ -92,7 +92,7 @@ JSON_VALUES = st.recursive(
 @given(value=JSON_VALUES, most=st.integers(1, 300))
 @example(value=[[], {}, [{}], {"a": []}], most=300)
 def test_a_value_is_shown_as_python_shows_it(value: Any, most: int) -> None:
-    """What is shown of a JSON value is how its repr begins, and an ellipsis stands for the rest."""
+    """A shown value is the start of its repr, followed by an ellipsis if it is cut."""
     whole = repr(value)
 
     assert repr_start(value, most) == whole[:most]
@@ -100,7 +100,7 @@ def test_a_value_is_shown_as_python_shows_it(value: Any, most: int) -> None:
 
 
 def test_no_more_of_a_value_is_read_than_is_shown() -> None:
-    """A value that contains itself, or too deep for repr in another container, is shown, too."""
+    """A self-containing or very deeply nested value can be shown."""
     endless: list[Any] = [1]
     endless.append(endless)
     deep: Any = []
@@ -113,7 +113,7 @@ def test_no_more_of_a_value_is_read_than_is_shown() -> None:
 
 
 def test_a_name_that_is_megabytes_long_is_compared_with_none() -> None:
-    """A name far longer than any known one has no likely correction: to look for one takes time by its length."""
+    """A suggestion is made for a short misspelt name, and not for a very long one."""
     assert did_you_mean("seeds", ["seed"]) == " (did you mean 'seed'?)"
     assert did_you_mean("seed" * 100, ["seed" * 99 + "see"]) == ""
 
@@ -145,7 +145,7 @@ SCORE = {"type": "score_model", "name": "judge", "model": "o3"}
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
 def test_thousands_of_wrong_members(model: type[BaseModel], body: dict[str, Any], place: tuple[Any, ...]) -> None:
-    """Of thousands of wrong members few are looked at after the first, which is the one that is reported."""
+    """Validation of thousands of wrong members stops early, and reports the first."""
     with pytest.raises(ValidationError) as caught:
         model.model_validate(body)
 
@@ -154,7 +154,7 @@ def test_thousands_of_wrong_members(model: type[BaseModel], body: dict[str, Any]
 
 
 def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
-    """A core schema of pydantic's, and all within it."""
+    """All core schemas within a pydantic core schema."""
     if isinstance(schema, dict):
         if isinstance(schema.get("type"), str):
             yield schema
@@ -173,7 +173,7 @@ def _all_models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def test_no_list_of_a_request_collects_all_errors() -> None:
-    """Each list in a request stops at its first wrong member, be it in a new model, too."""
+    """Each list in a request model stops at its first wrong member."""
     models: list[type[BaseModel]] = [*_all_models(ClosedModel), ChatBody, CompletionBody]
     lists = [
         (model.__name__, schema)
@@ -187,7 +187,7 @@ def test_no_list_of_a_request_collects_all_errors() -> None:
 
 
 def test_metadata_is_still_counted(http: Http) -> None:
-    """Many pairs that are right each are refused for their number."""
+    """Too many metadata pairs are refused for their number."""
     body = {"model": "gpt-4o-mini", "training_file": "file-x", "metadata": {f"k{n}": "v" for n in range(99)}}
 
     message = http.json("POST", "/fine_tuning/jobs", body, 400)["error"]["message"]
@@ -196,7 +196,7 @@ def test_metadata_is_still_counted(http: Http) -> None:
 
 
 def test_more_faults_and_webhooks_than_can_be_compared() -> None:
-    """Faults and webhooks past a number that no test needs are refused, before any of them is looked at."""
+    """Too many faults or webhooks are refused before any of them is validated."""
     with pytest.raises(FakeUsageError, match=f"faults must be at most {FAULTS_AT_MOST}, got {FAULTS_AT_MOST + 1}"):
         FakeFineTuning(faults=[{}] * (FAULTS_AT_MOST + 1))
     with pytest.raises(FakeUsageError, match=f"webhooks must be at most {WEBHOOKS_AT_MOST}, got "):

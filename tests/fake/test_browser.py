@@ -1,4 +1,4 @@
-"""What a web page can do to a fake that listens on the machine of whoever looks at it, in a real browser.
+"""What a web page can do to a fake on the same machine, in a real browser.
 
 Debian's Chromium will do, or any other on PATH; Playwright drives it, and downloads none.
 """
@@ -44,7 +44,7 @@ class BlankPage(BaseHTTPRequestHandler):
     """An empty page at every path."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Send the page."""
         self.send_response(200)
         self.send_header("content-type", "text/html")
         self.end_headers()
@@ -56,7 +56,7 @@ class BlankPage(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """The origin of a site that is not the fake's."""
+    """The origin of another site."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BlankPage) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -67,7 +67,7 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """A page of a headless browser, one for all tests, which takes `SITE` and `REBOUND` for this machine."""
+    """A page of a headless browser that resolves `SITE` and `REBOUND` to this machine."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on PATH: apt-get install chromium")
@@ -82,13 +82,13 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def answers() -> list[tuple[str, int]]:
-    """Method and status of each answer of the fake, those included that the browser shows to no script."""
+    """Method and status of each of the fake's responses, even those hidden from scripts."""
     return []
 
 
 @pytest.fixture(scope="module")
 def fake(answers: list[tuple[str, int]]) -> Iterator[FakeFineTuning]:
-    """A fake on loopback with a file, a job and a webhook, which runs python graders."""
+    """A fake on loopback with a file, a job and a webhook, with python graders enabled."""
     fake = FakeFineTuning(start=BORN, pace="manual", run_python_graders=True)
     fake.add_job(fake.add_file(ROWS)["id"], status="running")
     fake.add_webhook(secret="whsec_c2VjcmV0")
@@ -106,12 +106,12 @@ def fake(answers: list[tuple[str, int]]) -> Iterator[FakeFineTuning]:
 
 
 def address(fake: FakeFineTuning, host: str = "127.0.0.1") -> str:
-    """The origin of the fake under another name of this machine."""
+    """The fake's origin under another name of this machine."""
     return fake.base_url.removesuffix("/v1").replace("127.0.0.1", host)
 
 
 def fetch(page: Page, url: str, method: str = "GET", **options: Any) -> tuple[str, int, str]:
-    """Type, status and text of what a script of the page gets, or "error" if it gets nothing."""
+    """Type, status and text that a script's fetch gets, or "error"."""
     kind, status, text = page.evaluate(FETCH, {"url": url, "options": {"method": method, **options}})
     return kind, status, text
 
@@ -125,14 +125,14 @@ BODIES = {
     "/_fake/files": {"content": ROWS, "purpose": "batch"},
     "/_fake/faults": {"kind": "fail", "status": 500},
 }
-"""Bodies that would change something; those of the other routes need not be right, since nobody reads them."""
+"""Bodies that would change something; other routes need no valid body, since it is never read."""
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda value: value)
 def test_a_page_of_another_origin_steers_nothing(
     page: Page, site: str, fake: FakeFineTuning, answers: list[tuple[str, int]], method: str, path: str
 ) -> None:
-    """Whatever a page of another origin sends to a control route, it is refused, and reads and changes nothing."""
+    """A page of another origin can neither read nor change anything by a control route."""
     page.goto(site)
     before = everything(fake)
     body = json.dumps(BODIES.get(path, {}))
@@ -156,7 +156,7 @@ def test_a_page_of_another_origin_steers_nothing(
 
 
 def test_a_page_of_another_origin_runs_no_code(page: Page, site: str, fake: FakeFineTuning) -> None:
-    """A page cannot have a python grader run, whether its script asks for leave first or not."""
+    """A page of another origin cannot run a python grader, with or without a preflight."""
     page.goto(site)
     body = {"grader": {"type": "python", "source": "def grade(sample, item): return 1"}, "model_sample": "", "item": {}}
     before = len(fake.requests)
@@ -175,7 +175,7 @@ def test_a_page_of_another_origin_runs_no_code(page: Page, site: str, fake: Fake
 
 
 def test_a_form_of_another_site_steers_nothing(page: Page, site: str, fake: FakeFineTuning) -> None:
-    """A form that a page submits by itself, which no rule of the browser stops, is refused."""
+    """A form submitted by a page of another site is refused."""
     page.goto(site)
     page.set_content(
         f"""<form method="post" enctype="text/plain" action="{address(fake)}/_fake/reset">
@@ -190,7 +190,7 @@ def test_a_form_of_another_site_steers_nothing(page: Page, site: str, fake: Fake
 
 @pytest.mark.parametrize("path", ["/_fake", "/_fake/requests", "/_fake/webhooks", "/v1/models", "/v1/files", "/health"])
 def test_a_page_whose_name_was_rebound_reads_nothing(page: Page, fake: FakeFineTuning, path: str) -> None:
-    """A page of a site whose name leads to this machine is of the fake's own origin, and is refused at every path."""
+    """A page at a rebound host name is refused at every path."""
     before = everything(fake)
     arrived = page.goto(address(fake, REBOUND) + "/_fake")
     kind, status, text = fetch(page, path, headers={"authorization": "Bearer x"})
@@ -204,7 +204,7 @@ def test_a_page_whose_name_was_rebound_reads_nothing(page: Page, fake: FakeFineT
 
 
 def test_a_page_of_the_fake_itself_may_steer(page: Page, fake: FakeFineTuning) -> None:
-    """A person who opens the fake's own address sees the state, and scripts there may use control with JSON."""
+    """A page of the fake's own origin can read the state and use the control API with JSON."""
     arrived = page.goto(address(fake, "localhost") + "/_fake")
     advanced = fetch(
         page, "/_fake/clock/advance", "POST", body='{"seconds": 1}', headers={"content-type": "application/json"}

@@ -1,4 +1,4 @@
-"""Memory, disk and descriptors of contents: held while a file or upload has them, and free at once afterwards."""
+"""Memory, disk and descriptors of file contents are released as soon as the content is not needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir(OPEN), reason=f"open descripto
 
 @pytest.fixture
 def http() -> Iterator[Http]:
-    """Requests to a fake by hand; Python's garbage collector does not come by."""
+    """Raw requests to a fake, with Python's garbage collector disabled."""
     gc.disable()
     try:
         yield Http(FakeFineTuning(start=BORN, pace="manual"))
@@ -38,25 +38,25 @@ def http() -> Iterator[Http]:
 
 
 def open_files() -> int:
-    """How many descriptors this process has open."""
+    """The number of this process's open descriptors."""
     return len(os.listdir(OPEN))
 
 
 def delete(http: Http) -> None:
-    """A file that is deleted."""
+    """Upload and delete a file."""
     identifier = json.loads(http.upload(LARGE, purpose="batch").body)["id"]
     http.json("DELETE", f"/files/{identifier}")
 
 
 def expire(http: Http) -> None:
-    """A file that expires."""
+    """Upload a file and let it expire."""
     http.upload(LARGE, purpose="batch")
     http.fake.advance("31d")
     assert http.json("GET", "/files")["data"] == []
 
 
 def begin(http: Http) -> tuple[str, str]:
-    """An upload and the part that is all of it: their ids."""
+    """Begin an upload and send its only part; return both ids."""
     told = {"filename": "a", "purpose": "batch", "bytes": len(LARGE), "mime_type": "text/jsonl"}
     upload = http.json("POST", "/uploads", told)["id"]
     sent = http.send("POST", f"/uploads/{upload}/parts", part_form(LARGE), (KEY, FORM))
@@ -64,58 +64,58 @@ def begin(http: Http) -> tuple[str, str]:
 
 
 def complete(http: Http) -> None:
-    """An upload that is completed, and its file deleted."""
+    """Complete an upload and delete its file."""
     upload, part = begin(http)
     file = http.json("POST", f"/uploads/{upload}/complete", {"part_ids": [part]})["file"]["id"]
     http.json("DELETE", f"/files/{file}")
 
 
 def cancel(http: Http) -> None:
-    """An upload that is cancelled."""
+    """Cancel an upload."""
     http.json("POST", f"/uploads/{begin(http)[0]}/cancel")
 
 
 def leave(http: Http) -> None:
-    """An upload that nobody completes within its hour."""
+    """Let an upload expire."""
     begin(http)
     http.fake.advance("1h")
     http.json("GET", "/files")
 
 
 def reset(http: Http) -> None:
-    """A file of an account that is reset."""
+    """Upload a file and reset the account."""
     http.upload(LARGE, purpose="batch")
     http.fake.reset()
 
 
 def refuse_content(http: Http) -> None:
-    """A training file that is none."""
+    """Upload an invalid training file."""
     assert http.upload(LARGE).status == 400
 
 
 def refuse_purpose(http: Http) -> None:
-    """A file with a purpose that there is not."""
+    """Upload a file with an unknown purpose."""
     assert http.upload(LARGE, purpose="nonsense").status == 400
 
 
 def refuse_field(http: Http) -> None:
-    """A file, and after it a field that is too large."""
+    """Upload a file followed by a field that is too large."""
     body = form(LARGE)[:-7] + b"--B\r\n" + form(b"", purpose="x" * 70_000).split(b"--B\r\n")[1] + b"--B--\r\n"
     assert http.send("POST", "/files", body, (KEY, FORM)).status == 413
 
 
 def break_off(http: Http) -> None:
-    """A form that ends in the middle of its file."""
+    """Upload a form that ends in the middle of its file."""
     assert http.send("POST", "/files", form(LARGE)[:-8], (KEY, FORM)).status == 400
 
 
 def refuse_part(http: Http) -> None:
-    """A part of an upload that there is not."""
+    """Send a part to an unknown upload."""
     assert http.send("POST", "/uploads/upload_none/parts", part_form(LARGE), (KEY, FORM)).status == 404
 
 
 def refuse_completion(http: Http) -> None:
-    """An upload whose parts are joined before its checksum is found to be wrong, and that is cancelled then."""
+    """Complete an upload with a wrong checksum, and cancel it."""
     upload, part = begin(http)
     http.json("POST", f"/uploads/{upload}/complete", {"part_ids": [part], "md5": "0" * 32}, status=400)
     http.json("POST", f"/uploads/{upload}/cancel")
@@ -127,7 +127,7 @@ REFUSALS = (refuse_content, refuse_purpose, refuse_field, break_off, refuse_part
 
 @pytest.mark.parametrize("use", [*ENDINGS, *REFUSALS], ids=lambda use: use.__name__)
 def test_a_large_content_is_let_go_at_once(http: Http, use: Callable[[Http], None]) -> None:
-    """What is over or was refused keeps neither its descriptor nor its disk, not even until a garbage collection."""
+    """A removed or refused content keeps neither descriptor nor disk, even without garbage collection."""
     before = open_files()
 
     use(http)
@@ -137,7 +137,7 @@ def test_a_large_content_is_let_go_at_once(http: Http, use: Callable[[Http], Non
 
 
 def test_an_upload_that_the_client_breaks_off_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an upload whose client has gone away nothing is left once the server has noticed."""
+    """An upload whose client disconnects is released once the server notices."""
     fake = FakeFineTuning(start=BORN)
     body = form(LARGE * 2)
     on_disk, temporary_file = threading.Event(), tempfile.TemporaryFile
@@ -162,7 +162,7 @@ def test_an_upload_that_the_client_breaks_off_is_let_go(monkeypatch: pytest.Monk
 
 
 def test_a_download_under_way_is_whole_though_the_file_is_deleted(http: Http) -> None:
-    """The rest of a download comes, whatever becomes of its file."""
+    """A running download is complete even if its file is deleted."""
     identifier = json.loads(http.upload(LARGE, purpose="batch").body)["id"]
     chunks = files.download(http.fake._world.service, identifier).chunks
     first = next(chunks)
@@ -172,7 +172,7 @@ def test_a_download_under_way_is_whole_though_the_file_is_deleted(http: Http) ->
 
 
 def test_a_deletion_that_crashes_takes_no_content(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose deletion is rolled back has its content."""
+    """A file whose deletion is rolled back keeps its content."""
     identifier = json.loads(http.upload(LARGE, purpose="batch").body)["id"]
     commit = Service.commit
 
@@ -188,7 +188,7 @@ def test_a_deletion_that_crashes_takes_no_content(http: Http, monkeypatch: pytes
 
 
 def test_another_account_of_the_same_records_keeps_its_content(http: Http) -> None:
-    """What one account deletes, another that has replayed its records still has."""
+    """Deleting a file in one account does not affect an account that replayed the same records."""
     identifier = json.loads(http.upload(LARGE, purpose="batch").body)["id"]
     twin = Http(FakeFineTuning(start=BORN, pace="manual"))
     twin.fake._world.service.replay(http.fake._world.service.journal)
@@ -198,7 +198,7 @@ def test_another_account_of_the_same_records_keeps_its_content(http: Http) -> No
 
 
 def test_an_account_of_fewer_records_says_that_it_lacks_the_bytes(http: Http) -> None:
-    """The records before a deletion give the file as it was listed; to read it says that its bytes were dropped."""
+    """Reading a file whose bytes were dropped after its deletion says so."""
     identifier = json.loads(http.upload(LARGE, purpose="batch").body)["id"]
     listed = http.json("GET", "/files")
     http.json("DELETE", f"/files/{identifier}")

@@ -1,4 +1,4 @@
-"""The control API: each of its routes, what it refuses and in which words, and who may use it."""
+"""The control API: its routes, its refusals, and who may use it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
 def from_peer(fake: FakeFineTuning, peer: str, method: str, path: str) -> InProcessResponse:
-    """The answer to a request of a peer with this address."""
+    """The response to a request from a peer with this address."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await fake.asgi_app({**scope, "client": (peer, 12345)}, receive, send)
@@ -44,7 +44,7 @@ CALLS = [(operation.method, operation.path) for operation in CONTROL_OPERATIONS]
 
 @pytest.mark.parametrize(("method", "path"), CALLS, ids=lambda value: value)
 def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
-    """Peers on other machines may ask whether the fake is alive and what it answers, and nothing else but the API."""
+    """Peers on other machines may use health, readiness and the OpenAPI document, but no control route."""
     before = everything(http.fake)
     replies = [from_peer(http.fake, peer, method, path) for peer in ("10.0.0.1", "2001:db8::1", "example.org")]
 
@@ -59,13 +59,13 @@ def test_peers_on_other_machines(http: Http, method: str, path: str) -> None:
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_peers_on_this_machine(http: Http, peer: str) -> None:
-    """Peers on this machine need no key."""
+    """Peers on this machine need no key for the control API."""
     assert from_peer(http.fake, peer, "GET", "/_fake").status == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_whether_the_fake_is_alive(path: str) -> None:
-    """Health and readiness are answered without a key, even where keys are checked."""
+    """Health and readiness need no key, even if keys are checked."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
 
     reply = http.send("GET", path, None, ())
@@ -74,7 +74,7 @@ def test_whether_the_fake_is_alive(path: str) -> None:
 
 
 def test_control_needs_no_key() -> None:
-    """The control API is open without a key where the API itself is not."""
+    """The control API needs no key, even if the API does."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
 
     assert http.send("GET", "/_fake", None, ()).status == 200
@@ -82,7 +82,7 @@ def test_control_needs_no_key() -> None:
 
 
 def test_the_state(http: Http) -> None:
-    """The state shows the account, its clock, its plan, and how many of each thing there are."""
+    """The state has version, account, clock, plan and counts."""
     job = http.job()
 
     state = http.json("GET", "/_fake")
@@ -96,11 +96,11 @@ def test_the_state(http: Http) -> None:
 
 
 class Counted(Session):
-    """Random requests to an account, whose jobs are counted by status."""
+    """Random requests to an account whose jobs are counted by status."""
 
     @invariant()
     def by_status(self) -> None:
-        """The counts of the state are those that come of looking at each job."""
+        """The state's counts by status equal those from looking at each job."""
         fake = self.http.fake
         jobs = fake._world.service.account.jobs.values()
         expected = Counter(job.timeline().status(fake.now) for job in jobs)
@@ -112,7 +112,7 @@ TestCounted.settings = settings(max_examples=10, stateful_step_count=12, deadlin
 
 
 def test_the_state_looks_at_few_jobs(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state of an account looks at the newest hundred jobs, and at others when their status has changed."""
+    """Reading the state evaluates only the newest hundred jobs, and others when their status may have changed."""
     file = http.file()
     for _ in range(150):
         http.job(training_file=file)
@@ -133,7 +133,7 @@ def test_the_state_looks_at_few_jobs(http: Http, monkeypatch: pytest.MonkeyPatch
 
 
 def test_reset(http: Http) -> None:
-    """A reset begins an empty account with the settings given, and the others as they were; twice is as once."""
+    """A reset starts an empty account with the given settings and keeps the others; repeating it changes nothing."""
     http.job()
     body = {"seed": 7, "start": BORN + 5, "organization": "acme", "plan": {"queued": "1m"}, "max_active_jobs": 1}
 
@@ -178,14 +178,14 @@ def test_reset(http: Http) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_resets_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """A setting that there is not, or a value that is no good, is refused by name, and nothing is reset."""
+    """An unknown or invalid setting is refused by name, and nothing is reset."""
     http.job()
 
     assert words in refused(http, "POST", "/_fake/reset", body)
 
 
 def test_the_pace(http: Http) -> None:
-    """The pace can be changed to a word or a number, and time goes on from where it was."""
+    """The pace can be changed to a word or a number, and time continues from its current value."""
     for pace in ("polls", "instant", 60, "manual"):
         assert http.json("PATCH", "/_fake/clock", {"pace": pace})["pace"] == pace
 
@@ -200,7 +200,7 @@ def test_the_pace(http: Http) -> None:
 
 
 def test_advancing(http: Http) -> None:
-    """Time moves by seconds, to where a job has a status, or to where it has done a step."""
+    """Time advances by seconds, or until a job reaches a status or a step."""
     job = http.job()["id"]
 
     def advance(**body: Any) -> float:
@@ -242,20 +242,20 @@ def test_advancing(http: Http) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_advances_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """An advance to nowhere is refused with what would be right, and no time passes."""
+    """An invalid advance is refused with the valid values, and no time passes."""
     http.job()
 
     assert words in refused(http, "POST", "/_fake/clock/advance", body)
 
 
 def test_advancing_an_empty_account(http: Http) -> None:
-    """Without any job there is nothing to advance to."""
+    """An account without jobs cannot be advanced to a status."""
     assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet; create one first"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])
 def test_what_is_no_control_route(http: Http, method: str, path: str) -> None:
-    """A path or method that the control API has not is refused in the fake's own words."""
+    """An unknown path or method of the control API is refused in the fake's own words."""
     assert "the API is under /v1" in http.json(method, path, status=404)["fake_error"]
 
 
@@ -283,7 +283,7 @@ values = st.recursive(
 @settings(max_examples=example_count(100))
 @given(st.sampled_from(CALLS), st.dictionaries(st.sampled_from(fields), values, max_size=4), st.data())
 def test_nothing_that_is_sent_breaks_the_fake(call: tuple[str, str], body: dict[str, Any], data: st.DataObject) -> None:
-    """Whatever is sent to a control route, the answer is 200 or the fake's own error, and the fake works on."""
+    """Any request to a control route gets 200 or the fake's own error, and the fake still works."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job()
     method, path = call

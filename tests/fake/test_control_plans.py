@@ -1,4 +1,4 @@
-"""Plans set over the control API: the default one, those of single jobs, and invalid ones."""
+"""Plans set by the control API: the default plan, plans of single jobs, and invalid ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
 def test_the_default_plan(http: Http) -> None:
-    """The default plan holds for jobs created from then on, and for no others."""
+    """The default plan applies only to jobs created after it is set."""
     before = http.job()["id"]
 
     plan = http.json("PUT", "/_fake/plan", {"fail_at": "validation", "error": "invalid_n_examples", "validating": "5s"})
@@ -59,7 +59,7 @@ PLANS = [
 
 @pytest.mark.parametrize(("body", "words"), PLANS, ids=lambda value: str(value)[:40])
 def test_plans_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """An invalid plan is refused with what would be valid, as the default and for one job alike."""
+    """An invalid plan is refused with the valid values, as default and for one job."""
     job = http.job()["id"]
 
     assert words in refused(http, "PUT", "/_fake/plan", body)
@@ -67,7 +67,7 @@ def test_plans_that_are_refused(http: Http, body: Any, words: str) -> None:
 
 
 def test_the_plan_of_one_job(http: Http) -> None:
-    """A job's own plan changes what is ahead of it, and nothing that has been seen."""
+    """A job's own plan changes only its future, and no other job."""
     job, other = http.job()["id"], http.job()["id"]
     http.fake.advance_to(step=40, job=job)
     seen = http.json("GET", f"{JOBS}/{job}/events?limit=1000")["data"]
@@ -84,7 +84,7 @@ def test_the_plan_of_one_job(http: Http) -> None:
 
 
 def test_a_job_that_is_over_has_no_plan(http: Http) -> None:
-    """The plan of a job that is over, or past its training, or unknown, cannot be changed."""
+    """The plan of a finished, trained or unknown job cannot be changed."""
     job = http.job()["id"]
     http.fake.advance_to(step=100, job=job)
     http.fake.advance(9)

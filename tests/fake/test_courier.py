@@ -1,4 +1,4 @@
-"""Webhooks on their way: sent when they are due, at every pace, and again when nobody takes them."""
+"""Delivery of webhooks: when they are due, at every pace, and retries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def receiver() -> Generator[Receiver, None, None]:
-    """A target on a free port, in a thread of its own."""
+    """A target on a free port."""
     made = Receiver()
     thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
     thread.start()
@@ -40,14 +40,14 @@ def receiver() -> Generator[Receiver, None, None]:
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
 @pytest.mark.parametrize("given", [None, "whsec_c2VjcmV0", "plain text"])
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
 def test_the_sdk_accepts_it(http: Http, receiver: Receiver, status: str, given: str | None) -> None:
-    """Whatever the end and the secret, the official SDK accepts what is sent, and reads the job's end from it."""
+    """The official SDK accepts and parses a webhook for every final status and secret."""
     secret = http.fake.add_webhook(receiver.url, given)
     job = http.fake.add_job(http.file(), status="running", plan={"fail_at": 5} if status == "failed" else {})
     if status == "cancelled":
@@ -62,7 +62,7 @@ def test_the_sdk_accepts_it(http: Http, receiver: Receiver, status: str, given: 
 
 
 def test_the_wire(http: Http, receiver: Receiver) -> None:
-    """A POST has virtual time in its body, real time in its headers, and ids in the service's form."""
+    """A webhook has virtual time in its body, real time in its headers, and ids in the service's form."""
     http.fake.add_webhook(receiver.url)
     job = http.job()
     before = int(time.time())
@@ -83,7 +83,7 @@ def test_the_wire(http: Http, receiver: Receiver) -> None:
 
 
 def test_pace_polls(receiver: Receiver) -> None:
-    """At the pace "polls" the retrieve that sees the end has the event sent, and is itself not kept waiting."""
+    """At the pace "polls" the retrieve that first shows the end sends the webhook, without waiting for it."""
     http = Http(FakeFineTuning(start=BORN))
     secret = http.fake.add_webhook(receiver.url)
     job = http.job()
@@ -94,7 +94,7 @@ def test_pace_polls(receiver: Receiver) -> None:
 
 
 def test_pace_instant(receiver: Receiver) -> None:
-    """At the pace "instant" the request after the creation has the event sent, and nothing before it does."""
+    """At the pace "instant" the request after the creation sends the webhook."""
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     secret = http.fake.add_webhook(receiver.url)
     job = http.job()
@@ -106,7 +106,7 @@ def test_pace_instant(receiver: Receiver) -> None:
 
 
 def test_pace_of_real_time(receiver: Receiver) -> None:
-    """Where time passes by itself an event is sent when its moment comes, though nobody asks for anything."""
+    """At a numeric pace a webhook is sent when it is due, without a request."""
     fake = FakeFineTuning(start=BORN, pace=10_000)
     with fake.serving():
         secret = fake.add_webhook(receiver.url)
@@ -116,7 +116,7 @@ def test_pace_of_real_time(receiver: Receiver) -> None:
 
 
 def test_pace_of_real_time_that_is_moved(receiver: Receiver) -> None:
-    """A moment that is hours away is not slept through when somebody moves time, or lets it pass faster."""
+    """A webhook due in hours is sent when time is advanced or the pace increased."""
     fake = FakeFineTuning(start=BORN, pace=0.1)
     secret = fake.add_webhook(receiver.url)
     first, second = Http(fake).job(), Http(fake).job()
@@ -129,7 +129,7 @@ def test_pace_of_real_time_that_is_moved(receiver: Receiver) -> None:
 
 
 def test_an_advance_waits(http: Http, receiver: Receiver) -> None:
-    """When `advance` returns, what came due on the way has been sent and answered."""
+    """`advance` returns after the webhooks that came due were sent and answered."""
     http.fake.add_webhook(receiver.url)
     jobs = [http.job()["id"] for _ in range(3)]
 
@@ -140,7 +140,7 @@ def test_an_advance_waits(http: Http, receiver: Receiver) -> None:
 
 
 def test_a_target_in_the_callers_own_thread() -> None:
-    """No request waits for a target, so one in the same thread gets its turn and can answer."""
+    """No request waits for a target, so a target in the same thread can respond."""
     receiver = Receiver([204], threaded=False)
     with receiver.server:
         http = Http(FakeFineTuning(start=BORN))
@@ -155,7 +155,7 @@ def test_a_target_in_the_callers_own_thread() -> None:
 
 
 def test_a_target_on_the_fakes_own_server() -> None:
-    """The fake can be told itself, by its own server, and neither waits for the other for ever."""
+    """A webhook to the fake's own server does not deadlock."""
     fake = FakeFineTuning(start=BORN, pace="manual")
     with fake.serving() as url:
         fake.add_webhook(f"{url}/fine_tuning/jobs")
@@ -166,7 +166,7 @@ def test_a_target_on_the_fakes_own_server() -> None:
 
 
 def test_it_is_tried_again(http: Http, receiver: Receiver) -> None:
-    """What is not answered with 2xx, redirects too, is sent again after 10, 20 … virtual seconds, under the same id."""
+    """A response other than 2xx is retried after 10, 20 … virtual seconds with the same id."""
     receiver.statuses = [500, 302, 204]
     http.fake.add_webhook(receiver.url)
     http.fake.add_job(http.file())
@@ -186,7 +186,7 @@ def test_it_is_tried_again(http: Http, receiver: Receiver) -> None:
 
 
 def test_it_is_given_up(http: Http) -> None:
-    """A target that is not there is tried for 72 hours, at ever longer intervals, and then no more."""
+    """An unreachable target is retried for 72 hours at growing intervals, and then given up."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     http.fake.add_webhook(url)
@@ -205,7 +205,7 @@ def test_it_is_given_up(http: Http) -> None:
 
 
 def test_an_endpoint_that_is_taken_away(http: Http, receiver: Receiver) -> None:
-    """An endpoint that is removed is told nothing more, not even what it was still to be told; a reset removes all."""
+    """A removed endpoint gets no more webhooks, not even pending ones, and a reset removes all."""
     receiver.statuses = [500, 500, 200]
     for _ in range(2):
         http.fake.add_webhook(receiver.url)
@@ -225,7 +225,7 @@ def test_an_endpoint_that_is_taken_away(http: Http, receiver: Receiver) -> None:
 
 
 def test_a_reset_while_something_is_under_way() -> None:
-    """What comes of a delivery of an account that is gone is nothing to the one after it."""
+    """A delivery that ends after a reset does not affect the new account."""
     with socket.create_server(("127.0.0.1", 0)) as target:
         target.settimeout(SOON_S)
         fake = FakeFineTuning(start=BORN, pace="manual")
@@ -241,7 +241,7 @@ def test_a_reset_while_something_is_under_way() -> None:
 
 
 def test_a_target_that_does_not_answer_holds_up_no_other(http: Http, receiver: Receiver) -> None:
-    """While one target is silent, another is told of what comes due, also of what comes due later."""
+    """A target that does not respond does not delay webhooks to other targets."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(SOON_S)
         http.fake.add_webhook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -260,7 +260,7 @@ def test_a_target_that_does_not_answer_holds_up_no_other(http: Http, receiver: R
 
 
 def test_a_target_has_so_long_for_all_of_its_answer(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target that sends its answer piece by piece, and never all of it, is given up after the limit."""
+    """A target that sends its response too slowly is given up after the time limit."""
     monkeypatch.setattr(webhook_sender, "ANSWER_WITHIN_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as slow:
         slow.settimeout(SOON_S)
@@ -287,7 +287,7 @@ def test_a_target_has_so_long_for_all_of_its_answer(http: Http, monkeypatch: pyt
 
 
 def test_given_with_the_settings(receiver: Receiver) -> None:
-    """Endpoints can be there from the start, as URLs or with their fields; a reset brings them back."""
+    """Endpoints can be given as settings, as URLs or with their fields, and a reset restores them."""
     given: list[str | dict[str, object]] = [receiver.url, {"secret": "mine", "events": [EVENTS[1]]}]
     fake = FakeFineTuning(start=BORN, pace="manual", webhooks=given)
     for _ in range(2):
@@ -301,7 +301,7 @@ def test_given_with_the_settings(receiver: Receiver) -> None:
 
 
 def test_from_the_command_line(receiver: Receiver) -> None:
-    """A server that was given a URL prints the secret for a shell, and tells the URL of jobs that are over."""
+    """`serve --webhook` prints the secret as an export line, and sends webhooks."""
     with started("--port", "0", "-q", "--pace", "10000", "--webhook", receiver.url) as process:
         url, *_, export = (line(process.stdout) for _ in range(4))
         client = openai.OpenAI(base_url=url, api_key="any")
@@ -314,7 +314,7 @@ def test_from_the_command_line(receiver: Receiver) -> None:
 
 
 def test_who_looks_at_the_last_moment(http: Http, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What becomes due while the courier finds that nothing is left is sent all the same."""
+    """A webhook that becomes due while the sender thread is about to end is still sent."""
     file, late = http.file(), ["a job"]
     ask = webhooks.next_deliveries
 
@@ -334,7 +334,7 @@ def test_who_looks_at_the_last_moment(http: Http, receiver: Receiver, monkeypatc
 
 
 def test_a_bug_of_the_courier(http: Http, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash while sending is loud, keeps nobody waiting, and does not end all sending."""
+    """A crash while sending is reported, blocks nothing, and does not stop later deliveries."""
     crashes: list[type[BaseException]] = []
 
     def crash(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Crashes: one of the fake is reported as such, and no request causes one."""
+"""A crash of the fake is reported as such, and no request causes one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests to a fake by hand."""
+    """Raw requests to a fake."""
     return Http(FakeFineTuning(start=BORN))
 
 
@@ -32,7 +32,7 @@ def http() -> Http:
 def test_a_crash_inside_a_verb(
     http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
-    """A crash of the fake is a 500 that says so, is logged with its traceback, and leaves the account as it was."""
+    """A crash is a 500 that names it, is logged with a traceback, and leaves the account unchanged."""
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
 
     def crash(*_: object, **__: object) -> None:
@@ -53,7 +53,7 @@ def test_a_crash_inside_a_verb(
 
 
 def test_a_crash_while_a_file_is_kept(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose upload crashes the fake is not kept."""
+    """A file whose upload crashes is not stored."""
 
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
@@ -95,7 +95,7 @@ queries = st.dictionaries(
 def test_nothing_that_is_sent_is_a_5xx(
     operation: Any, segment: str, query: dict[str, str], body: bytes, kind: tuple[bytes, bytes]
 ) -> None:
-    """No request to any route is answered with a 5xx, and only a 200 changes the account."""
+    """No request to any route gets a 5xx, and only a 200 changes the account."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job(hyperparameters={"n_epochs": 1})
     named = segment.replace("JOB", job["id"]).replace("FILE", job["training_file"])
@@ -118,7 +118,7 @@ def test_nothing_that_is_sent_is_a_5xx(
 def test_a_crash_after_a_change_takes_the_change_back(
     http: Http, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, verb: str
 ) -> None:
-    """What an operation had changed before the fake crashed is undone: account, records and clock are as they were."""
+    """A crash after a change rolls back account, records and clock."""
     job = http.fake.add_job(http.file(), status="running")
     before, records, now = everything(http.fake), len(http.fake._world.service.journal), http.fake.now
 

@@ -1,4 +1,4 @@
-"""Training files: what is wrong with each kind of row, in the service's words, and how many tokens a good one has."""
+"""Training files: faults of each kind of row in the service's words, and token counts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ANSWER = {"role": "assistant", "content": "Go away."}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
-def judged(*rows: Any, **fields: Any) -> Any:
-    """A job on these rows, when its files have been judged."""
+def validated_job(*rows: Any, **fields: Any) -> Any:
+    """A job on these rows after validation."""
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     file = http.file("".join(json.dumps(row) + "\n" for row in rows))
     job = http.job(training_file=file, **fields)
@@ -92,8 +92,8 @@ SOUND: list[Any] = [
 
 @pytest.mark.parametrize(("row", "fault"), FAULTS, ids=lambda value: str(value)[:50])
 def test_a_row_that_is_faulty(row: Any, fault: str) -> None:
-    """A job on a file with a faulty row fails in validation, with the row's number and what is wrong with it."""
-    job = judged(ROW, ROW, row, *[ROW] * 9, {"prompt": "a later fault is not told"})
+    """A faulty row fails the job's validation with the row's number and fault."""
+    job = validated_job(ROW, ROW, row, *[ROW] * 9, {"prompt": "a later fault is not told"})
 
     start = "The job failed due to a file format error in the training file. Invalid file format. "
     message = f"{start}Example 3{fault}"
@@ -103,14 +103,14 @@ def test_a_row_that_is_faulty(row: Any, fault: str) -> None:
 
 @pytest.mark.parametrize("row", SOUND, ids=lambda value: str(value)[:70])
 def test_a_row_that_is_sound(row: Any) -> None:
-    """A job on a file of sound rows succeeds."""
-    assert judged(row, *[ROW] * 9)["status"] == "succeeded"
+    """A job on valid rows succeeds."""
+    assert validated_job(row, *[ROW] * 9)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(("count", "status"), [(1, "failed"), (9, "failed"), (10, "succeeded")])
 def test_how_many_examples_are_enough(count: int, status: str) -> None:
-    """A job needs ten examples; with fewer it fails, and says how many there are."""
-    job = judged(*[ROW] * count)
+    """A job with fewer than ten examples fails with their number."""
+    job = validated_job(*[ROW] * count)
 
     assert job["status"] == status
     message = f"Training file has {count} example(s), but must have at least 10 examples"
@@ -119,8 +119,8 @@ def test_how_many_examples_are_enough(count: int, status: str) -> None:
 
 
 def test_a_file_of_no_format() -> None:
-    """A job on rows of no known format fails in the service's words."""
-    job = judged(*[{"text": "x"}] * 10)
+    """A job on rows of an unknown format fails in the service's words."""
+    job = validated_job(*[{"text": "x"}] * 10)
 
     text = "Unexpected file format, expected either prompt/completion pairs or chat messages."
     message = f"The job failed due to an invalid training file. {text}"
@@ -136,15 +136,15 @@ def test_a_file_of_no_format() -> None:
     ids=lambda row: next(iter(row)),
 )
 def test_a_file_of_another_format(row: Any) -> None:
-    """A job on rows of a format that its method does not read fails, and names the file and its format."""
-    job = judged(*[row] * 10)
+    """A job on rows of another method's format fails with the file's parameter and format."""
+    job = validated_job(*[row] * 10)
 
     assert (job["status"], job["error"]["param"]) == ("failed", "training_file")
     assert "Invalid file format. " in job["error"]["message"]
 
 
 def test_blank_lines_are_passed_over() -> None:
-    """Blank lines and a missing last line end change nothing."""
+    """Blank lines and a missing last line end have no effect."""
     line = json.dumps(ROW).encode()
 
     plain = read_dataset([line] * 10)
@@ -165,7 +165,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 @given(st.lists(texts, min_size=1, max_size=5), st.integers(1, 4))
 def test_tokens_add_up(contents: list[str], copies: int) -> None:
-    """The tokens of a file are those of its examples; more text is never fewer tokens."""
+    """The tokens of a file are the sum over its examples, and more text never has fewer tokens."""
     lines = [json.dumps(chat({"role": "assistant", "content": text})).encode() for text in contents]
 
     once = read_dataset(lines).tokens
@@ -177,14 +177,14 @@ def test_tokens_add_up(contents: list[str], copies: int) -> None:
 
 @given(texts)
 def test_tokens_are_within_reason(text: str) -> None:
-    """A text has no more tokens than bytes, and none when it is blank."""
+    """A text has at most as many tokens as bytes, and a blank one has none."""
     assert 0 <= count_text_tokens(text) <= len(text.encode())
     assert count_text_tokens(text) or not any(character.isalnum() for character in text)
 
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_ascii_is_counted_as_any_text_is(text: str) -> None:
-    """The short way to count ASCII gives what the long way does, which one accented letter, a token, calls for."""
+    """The fast count for ASCII equals the general one."""
     assert count_text_tokens(f"{text} é") == count_text_tokens(text) + 1
 
 
@@ -222,8 +222,8 @@ def test_a_file_whose_real_numbers_are_known() -> None:
     ],
 )
 def test_what_auto_becomes(examples: int, model: str, expected: tuple[int, int, float]) -> None:
-    """The numbers that the service chooses follow the printed jobs: more epochs for few examples, fewer for many."""
-    numbers = judged(*[ROW] * examples, model=model)["hyperparameters"]
+    """Hyperparameters of "auto" follow the printed jobs: more epochs for few examples, fewer for many."""
+    numbers = validated_job(*[ROW] * examples, model=model)["hyperparameters"]
 
     assert tuple(numbers.values()) == expected
     assert isinstance(numbers["learning_rate_multiplier"], type(expected[2]))

@@ -1,4 +1,4 @@
-"""The fake describes itself, and what is not as described is noticed."""
+"""The fake's OpenAPI document, and the check of responses against it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MODEL = {"id": "gpt-4o-mini", "object": "model", "created": 1, "owned_by": "syst
 
 
 def reply(body: Any, status: int = 200, media: bytes = b"application/json") -> InProcessResponse:
-    """An answer."""
+    """A response."""
     return InProcessResponse(status, [(b"content-type", media)], [json.dumps(body).encode()])
 
 
 def test_the_document_is_served_without_a_key() -> None:
-    """``GET /openapi.json`` is open, an OpenAPI 3.1 document, and the same bytes each time."""
+    """``GET /openapi.json`` needs no key, is OpenAPI 3.1, and always has the same bytes."""
     http = Http(FakeFineTuning(api_keys=["right"]))
     first = http.send("GET", "/openapi.json", None, ())
 
@@ -40,7 +40,7 @@ def test_the_document_is_served_without_a_key() -> None:
 
 
 def test_every_route_is_described() -> None:
-    """The document has every route of the API, under its name, and no other."""
+    """The document has exactly the routes of the API, under their names."""
     described = [
         (method.upper(), path, said["operationId"])
         for path, methods in document()["paths"].items()
@@ -55,7 +55,7 @@ def test_every_route_is_described() -> None:
 
 
 def test_every_schema_is_sound() -> None:
-    """Each schema compiles, with all that it refers to; each object of an answer is referred to."""
+    """Each schema compiles with its references, and each is referred to."""
     whole = document()
     text = json.dumps(whole)
     for name in whole["components"]["schemas"]:
@@ -67,14 +67,14 @@ def test_every_schema_is_sound() -> None:
 
 
 def test_others_can_read_it() -> None:
-    """A tool that reads OpenAPI documents finds every operation."""
+    """Schemathesis finds every operation in the document."""
     found = schemathesis.openapi.from_dict(document())
 
     assert sum(1 for _ in found.get_all_operations()) == len(OPERATIONS)
 
 
 def test_bodies_are_described_by_what_checks_them() -> None:
-    """A body's schema is the model's that checks it: a field is there once it is in the model."""
+    """The schema of a body is generated from the model that validates it."""
     schema = document()["components"]["schemas"]["CreateJobBody"]
 
     assert list(schema["properties"]) == list(CreateJobBody.model_fields)
@@ -83,7 +83,7 @@ def test_bodies_are_described_by_what_checks_them() -> None:
 
 
 def test_what_is_described_passes() -> None:
-    """A right answer is let through."""
+    """A response that conforms passes the check."""
     check("GET", "/v1/models/gpt-4o-mini", reply(MODEL))
 
 
@@ -98,25 +98,25 @@ def test_what_is_described_passes() -> None:
     ids=["a member more", "a member less", "another type", "another value"],
 )
 def test_an_answer_that_is_not_as_described(body: Any) -> None:
-    """A member more, a member less, or another type is noticed."""
+    """A response with an extra, missing or wrongly typed member fails the check."""
     with pytest.raises(jsonschema_rs.ValidationError):
         check("GET", "/v1/models/gpt-4o-mini", reply(body))
 
 
 def test_a_status_that_is_not_described() -> None:
-    """A status that a route has not is noticed."""
+    """A status that the route does not describe fails the check."""
     with pytest.raises(AssertionError, match="GET /v1/models/x: 418 is not described"):
         check("GET", "/v1/models/x", reply(MODEL, 418))
 
 
 def test_a_media_type_that_is_not_described() -> None:
-    """Another media type is noticed."""
+    """A media type that the route does not describe fails the check."""
     with pytest.raises(AssertionError, match="has no text/csv"):
         check("GET", "/v1/models/x", reply(MODEL, media=b"text/csv"))
 
 
 def test_a_path_that_is_no_route_answers_an_error() -> None:
-    """What is no route is answered with an error, and with nothing else."""
+    """For an unknown path only an error response passes the check."""
     with pytest.raises(AssertionError):
         check("GET", "/v1/nothing", reply(MODEL))
     with pytest.raises(jsonschema_rs.ValidationError):
@@ -124,7 +124,7 @@ def test_a_path_that_is_no_route_answers_an_error() -> None:
 
 
 def test_streamed_events_are_held_to_the_document() -> None:
-    """An event that is not as described is noticed."""
+    """A streamed event that does not conform fails the check."""
     stream = InProcessResponse(200, [(b"content-type", b"text/event-stream")], [b'data: {"id": 1}\n\ndata: [DONE]\n\n'])
 
     with pytest.raises(jsonschema_rs.ValidationError):

@@ -1,4 +1,4 @@
-"""Dialects: one fake, and every way to speak the API as a table."""
+"""Dialects: how the API is spoken by provider and year."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ JOBS = "/v1/fine_tuning/jobs"
 
 
 class Spoken:
-    """Requests to a fake that speaks a dialect; the fake's description is of the default one only."""
+    """Raw requests to a fake with a dialect, without checks against the OpenAPI document."""
 
     def __init__(self, dialect: str, **settings: Any) -> None:
         self.fake = FakeFineTuning(**{"dialect": dialect, "start": BORN, "pace": "manual", **settings})
 
     def send(self, method: str, path: str, body: Any = b"", headers: Any = (KEY,)) -> InProcessResponse:
-        """One request; *body* is bytes, or a value to send as JSON."""
+        """Send one request; *body* is bytes, or a value to send as JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return call_app(self.fake.asgi_app, method, path.encode(), list(headers), raw)
 
     def json(self, method: str, path: str, body: Any = b"") -> Any:
-        """The JSON answer of a request."""
+        """The JSON response to a request."""
         return json.loads(self.send(method, path, body).body)
 
     def upload(self, filename: str = "train.jsonl") -> Any:
-        """A file, as it is answered to its upload."""
+        """Upload a file; return the response."""
         return json.loads(self.send("POST", "/v1/files", form(ROWS.encode(), filename), (KEY, FORM)).body)
 
     def job(self, **fields: Any) -> Any:
-        """A job, as it is answered to its creation."""
+        """Create a job; return the response."""
         body = {"model": "gpt-4o-mini", "training_file": self.upload()["id"], **fields}
         return self.json("POST", JOBS, body)
 
@@ -57,13 +57,13 @@ class Spoken:
 
 
 def headers(reply: InProcessResponse) -> dict[str, str]:
-    """The headers of an answer."""
+    """The headers of a response."""
     return {name.decode(): value.decode() for name, value in reply.headers}
 
 
 @each_dialect
 def test_a_dialect_is_a_setting(dialect: str) -> None:
-    """Any dialect can be asked for by name, at birth, at a reset and through the control API."""
+    """Any dialect can be chosen at construction, at a reset and through the control API."""
     assert FakeFineTuning(dialect=dialect).settings.dialect == dialect
     fake = FakeFineTuning()
     fake.reset(dialect=dialect)
@@ -76,20 +76,20 @@ def test_a_dialect_is_a_setting(dialect: str) -> None:
 
 @pytest.mark.parametrize("name", ["openai-2026", "", None, 7])
 def test_unknown_dialects_are_refused(name: Any) -> None:
-    """A dialect that there is not is refused with the names of those there are."""
+    """An unknown dialect is refused with the names of the known ones."""
     with pytest.raises(FakeUsageError, match=re.escape(f"dialect must be one of {', '.join(DIALECTS)}, got {name!r}")):
         FakeFineTuning(dialect=name)
 
 
 def test_a_wrong_dialect_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """`serve` and `verify` refuse a dialect that there is not, and name those there are."""
+    """`serve` and `verify` refuse an unknown dialect and list the known ones."""
     for command in (["serve", "--dialect", "klingon"], ["verify", "--dialect", "klingon", "x.json"]):
         assert cli.main(command) == 2
         assert "azure-2025" in capsys.readouterr().err
 
 
 def test_the_default_dialect_is_not_looked_up() -> None:
-    """The default dialect has no table at all: what it says is the very object that the service answered."""
+    """Under the default dialect a response is returned as the same object."""
     answer = {"object": "fine_tuning.job", "error": {}}
 
     assert to_dialect(RECORDED, answer) is answer
@@ -98,14 +98,14 @@ def test_the_default_dialect_is_not_looked_up() -> None:
 
 
 def test_what_belongs_to_the_client_is_left_alone() -> None:
-    """Metadata that looks like an object of the API comes back as it was sent."""
+    """Metadata that looks like an object of the API is returned unchanged."""
     metadata = {"object": "file", "status": "queued", "deleted": "no"}
 
     assert Spoken(SPEC).job(metadata=metadata)["metadata"] == metadata
 
 
 def test_shapes_are_applied_member_by_member() -> None:
-    """A shape orders, renames, leaves out and replaces members, and looks into those that it names."""
+    """An object style orders, renames, omits and replaces members, and applies to nested objects."""
     shape = ObjectStyle(
         members=("b", "a", "none", "gone"),
         sources={"b": "old"},
@@ -122,7 +122,7 @@ def test_shapes_are_applied_member_by_member() -> None:
 
 @each_dialect
 def test_what_python_is_told_is_what_is_answered(dialect: str) -> None:
-    """Jobs and files that the fake shows in Python are, member by member, those that it answers."""
+    """Jobs and files in Python equal those in the responses."""
     spoken = Spoken(dialect)
     file = spoken.fake.add_file(ROWS)
     job = spoken.fake.add_job(file["id"])
@@ -133,7 +133,7 @@ def test_what_python_is_told_is_what_is_answered(dialect: str) -> None:
 
 @each_dialect
 def test_same_seed_same_bytes(dialect: str) -> None:
-    """Two accounts of one dialect, seed and start answer the same bytes."""
+    """Two accounts with the same dialect, seed and start respond with the same bytes."""
     first, second = Spoken(dialect, seed=7), Spoken(dialect, seed=7)
     for spoken in (first, second):
         spoken.trained()
@@ -143,7 +143,7 @@ def test_same_seed_same_bytes(dialect: str) -> None:
 
 
 def test_errors_are_as_documented() -> None:
-    """Under openai-spec a job has no error or one with code, message and param; a file's refusal has no twin."""
+    """Under openai-spec a job's error is null or has code, message and param, and file errors have no `detail`."""
     spoken = Spoken(SPEC)
     job = spoken.job()
     spoken.fake.plan_job(job["id"], fail_at=3)
@@ -156,7 +156,7 @@ def test_errors_are_as_documented() -> None:
 
 
 def test_paused_stays_paused() -> None:
-    """Under openai-spec a paused job says so, as the document's example does, though its list of statuses does not."""
+    """Under openai-spec a paused job has the status paused."""
     spoken = Spoken(SPEC)
     job = spoken.job()
     spoken.fake.advance_to("running")
@@ -165,7 +165,7 @@ def test_paused_stays_paused() -> None:
 
 
 def test_members_of_2024() -> None:
-    """In 2024-10 a job ended with its integrations, a file had no expires_at and 24 characters, models a newline."""
+    """Under 2024-10 jobs, files and models have that year's members, ids and line ends."""
     spoken = Spoken(OF_2024)
     job = spoken.trained()
     file = spoken.upload()
@@ -180,7 +180,7 @@ def test_members_of_2024() -> None:
 
 
 def test_members_of_2023() -> None:
-    """In 2023-11 a job had 14 members and error null, the list of files another order, and results were plain CSV."""
+    """Under 2023-11 jobs, file lists and result files have that year's members and form."""
     spoken = Spoken(OF_2023)
     job = spoken.trained()
 
@@ -193,7 +193,7 @@ def test_members_of_2023() -> None:
 
 @pytest.mark.parametrize(("dialect", "shape"), [(OF_2023, "[0-9a-f]{32}"), (OF_2024, "req_[0-9a-f]{32}")])
 def test_headers_by_date(dialect: str, shape: str) -> None:
-    """Request ids have their prefix since 2024; project and upstream time are not told in either year."""
+    """Request ids have a prefix since 2024, and neither year has project or upstream time headers."""
     found = headers(Spoken(dialect).send("GET", JOBS))
 
     assert re.fullmatch(shape, found["x-request-id"])
@@ -202,7 +202,7 @@ def test_headers_by_date(dialect: str, shape: str) -> None:
 
 
 def test_a_file_of_2023_is_processed_after_some_seconds() -> None:
-    """In 2023-11 a new file was "uploaded", and "processed" three seconds later."""
+    """Under 2023-11 a new file is "uploaded", and "processed" three seconds later."""
     spoken = Spoken(OF_2023)
     file = spoken.upload()
     spoken.fake.advance(2)
@@ -214,7 +214,7 @@ def test_a_file_of_2023_is_processed_after_some_seconds() -> None:
 
 
 def test_models_of_2023() -> None:
-    """In 2023-11 gpt-3.5-turbo stood for its snapshot of June, which could be named itself; in 2024-10 it was gone."""
+    """Under 2023-11 gpt-3.5-turbo is its June snapshot, which 2024-10 does not offer."""
     spoken = Spoken(OF_2023)
     named = [spoken.trained(model=name) for name in ("gpt-3.5-turbo", "gpt-3.5-turbo-0613")]
     ids = {model["id"] for model in spoken.json("GET", "/v1/models")["data"]}
@@ -237,7 +237,7 @@ def test_models_of_2023() -> None:
     ],
 )
 def test_refusals_of_2023(fields: dict[str, Any], message: str, param: str) -> None:
-    """In 2023 an unknown member was refused without its value, and a suffix had room for 18 characters."""
+    """Under 2023 an unknown member is refused without its value, and a suffix has at most 18 characters."""
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": None}
 
     assert Spoken(OF_2023).job(**fields)["error"] == error
@@ -247,12 +247,12 @@ def test_refusals_of_2023(fields: dict[str, Any], message: str, param: str) -> N
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"suffix": 5}'])
 def test_odd_bodies_in_2023(body: bytes) -> None:
-    """What is no request for a job is refused in 2023, too."""
+    """Under 2023 an invalid job request is refused."""
     assert Spoken(OF_2023).send("POST", JOBS, body).status == 400
 
 
 def test_examples_were_counted_at_creation_in_2023() -> None:
-    """In 2023 a file with too few examples was refused when a job was created, of any other job later."""
+    """Under 2023 a file with too few examples is refused when a job is created, and later during validation."""
     rows = "".join(ROWS.splitlines(keepends=True)[:9])
     answers = {}
     for dialect in (OF_2023, OF_2024):
@@ -266,7 +266,7 @@ def test_examples_were_counted_at_creation_in_2023() -> None:
 
 
 def test_unknown_paths_in_2023() -> None:
-    """In 2023 an unknown path was called an invalid URL; it is an unknown one since 2024."""
+    """Under 2023 the error for an unknown path has that year's text, and since 2024 the code unknown_url."""
     error = Spoken(OF_2023).json("GET", "/v1/nope")["error"]
 
     assert (error["message"], error["code"]) == ("Invalid URL (GET /v1/nope)", None)
@@ -275,7 +275,7 @@ def test_unknown_paths_in_2023() -> None:
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, [1]), (3, [1, 11, 21]), (2, [1, 11])])
 def test_steps_told_in_2023(epochs: int, steps: list[int]) -> None:
-    """In 2023-11 there was an event of steps 1, 11, 21 and so on, and pages of them met."""
+    """Under 2023-11 there are events for steps 1, 11, 21 and so on, across pages."""
     spoken = Spoken(OF_2023)
     file = spoken.upload()["id"]
     job = spoken.trained(training_file=file, hyperparameters={"n_epochs": epochs, "batch_size": 1})
@@ -293,7 +293,7 @@ def test_steps_told_in_2023(epochs: int, steps: list[int]) -> None:
 
 
 def test_a_job_of_azure() -> None:
-    """Azure leaves out what is null, says -1 for what is not decided yet, and pending for what has not begun."""
+    """Under Azure null members are left out, -1 stands for undecided numbers, and pending for not started."""
     job = Spoken(AZURE).job()
 
     assert list(job) == [
@@ -305,7 +305,7 @@ def test_a_job_of_azure() -> None:
 
 
 def test_ids_of_azure() -> None:
-    """Ids of Azure are 32 hex digits, and a model has its job's."""
+    """Under Azure ids are 32 hex digits, and a model's name contains its job's."""
     spoken = Spoken(AZURE)
     job = spoken.trained(suffix="mine")
     path = f"{JOBS}/{job['id']}"
@@ -321,7 +321,7 @@ def test_ids_of_azure() -> None:
 
 
 def test_a_tuned_model_of_azure_is_tuned_again() -> None:
-    """A model that a job of Azure has made can be the model of the next one, which names its base."""
+    """Under Azure a fine-tuned model can be trained again, and the new name contains its base model."""
     spoken = Spoken(AZURE)
     first = spoken.trained()
     again = spoken.trained(model=first["fine_tuned_model"])
@@ -331,7 +331,7 @@ def test_a_tuned_model_of_azure_is_tuned_again() -> None:
 
 
 def test_events_of_azure() -> None:
-    """Azure's events have its texts in its order, no data but for metrics, and a step every ten."""
+    """Under Azure events have its texts and order, data only for metrics, and every tenth step."""
     spoken = Spoken(AZURE)
     job = spoken.trained(validation_file=spoken.upload()["id"])
     page = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=100")
@@ -358,7 +358,7 @@ def test_events_of_azure() -> None:
 def test_an_event_of_every_so_many_steps(
     life: tuple[JobSpec, tuple[Intervention, ...]], every: int, seconds: float
 ) -> None:
-    """With an event of every k-th step only, a job's events are what they were, less the other steps, at any time."""
+    """With an event only for every k-th step, a job's other events are unchanged at any time."""
     script, acts = life
     segments, now = build_segments(script, BORN, acts), BORN + seconds
     whole, sparse = Timeline(segments), Timeline(segments, step_interval=every)
@@ -370,7 +370,7 @@ def test_an_event_of_every_so_many_steps(
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_pages_of_azure(limit: int) -> None:
-    """Every event of Azure is on one page, whatever the limit; a cursor that names none is refused."""
+    """Under Azure pages of any limit contain all events in order, and an unknown cursor is refused."""
     spoken = Spoken(AZURE)
     path = f"{JOBS}/{spoken.trained()['id']}/events"
     whole = spoken.json("GET", f"{path}?limit=1000")["data"]
@@ -388,7 +388,7 @@ def test_pages_of_azure(limit: int) -> None:
 
 
 def test_checkpoints_of_azure() -> None:
-    """Azure's checkpoints have no cursors around them, and the full validation among their metrics."""
+    """Under Azure a list of checkpoints has no first and last id, and its metrics include full validation."""
     spoken = Spoken(AZURE)
     job = spoken.trained(validation_file=spoken.upload()["id"])
     page = spoken.json("GET", f"{JOBS}/{job['id']}/checkpoints")
@@ -399,7 +399,7 @@ def test_checkpoints_of_azure() -> None:
 
 
 def test_pause_and_resume_of_azure() -> None:
-    """A pause is answered with pausing, a resumption with resuming, and a cancelled job has finished."""
+    """Under Azure a pause returns pausing, a resume returns resuming, and a cancelled job has finished_at."""
     spoken = Spoken(AZURE)
     path = f"{JOBS}/{spoken.job()['id']}"
     spoken.fake.advance_to("running")
@@ -413,7 +413,7 @@ def test_pause_and_resume_of_azure() -> None:
 
 
 def test_files_of_azure() -> None:
-    """A file is pending at first and processed five seconds later; at the pace "polls", at the second look."""
+    """Under Azure a new file is pending for five seconds; at the pace "polls" until the second retrieve."""
     manual, polls = Spoken(AZURE), Spoken(AZURE, pace="polls")
     looks = [manual.upload()["status"]]
     for seconds in (4, 1):
@@ -438,7 +438,7 @@ def test_files_of_azure() -> None:
 )
 @pytest.mark.parametrize("header", ["api-key", "authorization"])
 def test_ways_in_to_azure(path: str, header: str) -> None:
-    """Dated paths, v1 paths and those of a project lead to the same jobs, with a key in either header."""
+    """Under Azure dated, v1 and project paths work, with a key in either header."""
     spoken = Spoken(AZURE, api_keys=["secret"])
     key = b"secret" if header == "api-key" else b"Bearer secret"
     reply = spoken.send("GET", path, headers=[(header.encode(), key)])
@@ -454,7 +454,7 @@ def test_ways_in_to_azure(path: str, header: str) -> None:
     ["/openai/fine_tuning/jobs", "/openai/v2/fine_tuning/jobs", "/openai/v1/none", "/v1/none", "/api/projects/x"],
 )
 def test_what_is_no_path_of_azure(path: str) -> None:
-    """A dated path without a version, or a path that is no route, is answered with 404 and Azure's text."""
+    """Under Azure a dated path without a version, or an unknown path, gets 404 and Azure's text."""
     reply = Spoken(AZURE).send("GET", path)
 
     assert reply.status == 404
@@ -463,7 +463,7 @@ def test_what_is_no_path_of_azure(path: str) -> None:
 
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
 def test_paths_of_azure_are_azures(dialect: str) -> None:
-    """A fake that does not speak Azure's dialect has none of its paths, and takes no key from its header."""
+    """Other dialects accept neither Azure's paths nor its key header."""
     spoken = Spoken(dialect)
 
     assert spoken.send("GET", "/openai/v1/fine_tuning/jobs").status == 404
@@ -471,7 +471,7 @@ def test_paths_of_azure_are_azures(dialect: str) -> None:
 
 
 def test_creation_in_azure() -> None:
-    """What Azure makes is answered with 201, and a Location under the path it was made by."""
+    """Under Azure a creation gets 201 and a Location below the path it was sent to."""
     spoken = Spoken(AZURE)
     body = {"model": "gpt-4o-mini", "training_file": spoken.upload()["id"], "trainingType": "developerTier"}
     query = "?api-version=2025-04-01-preview"
@@ -485,7 +485,7 @@ def test_creation_in_azure() -> None:
 
 
 def test_a_method_that_was_sent_to_azure_is_shown() -> None:
-    """Azure shows a job's method where it was sent, whole numbers without a fraction; else it does not."""
+    """Under Azure a job has `method` only if it was sent, with whole numbers as integers."""
     spoken = Spoken(AZURE)
     method = {"type": "supervised", "supervised": {"hyperparameters": {"learning_rate_multiplier": 2.0}}}
     numbers = {"n_epochs": -1, "batch_size": -1, "learning_rate_multiplier": 2}
@@ -498,13 +498,13 @@ def test_a_method_that_was_sent_to_azure_is_shown() -> None:
 
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
 def test_a_training_type_is_azures(dialect: str) -> None:
-    """Only Azure knows of training types; elsewhere the field is refused as unknown."""
+    """Other dialects refuse trainingType as an unknown field."""
     assert "trainingType" in Spoken(dialect).job(trainingType="Standard")["error"]["message"]
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
 def test_lengths_are_right(dialect: str) -> None:
-    """Whatever a dialect does to an answer, its Content-Length is the body's."""
+    """In every dialect Content-Length is the body's length."""
     spoken = Spoken(dialect)
     job = spoken.trained()
     paths = (JOBS, f"{JOBS}/{job['id']}", "/v1/files", "/v1/models", "/v1/models/none", "/v1/files/none", "/v1/none")
@@ -516,7 +516,7 @@ def test_lengths_are_right(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", OTHERS)
 def test_uploads_in_parts(dialect: str) -> None:
-    """A file that came in parts looks inside its upload as it does alone."""
+    """In every dialect the file inside a completed upload equals the file retrieved alone."""
     spoken = Spoken(dialect)
     said = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": len(ROWS), "mime_type": "text/jsonl"}
     upload = spoken.json("POST", "/v1/uploads", said)

@@ -1,4 +1,4 @@
-"""The client goes through a whole session with the fake, in OpenAI's dialect and in Azure's."""
+"""The client in whole sessions with the fake, as OpenAI and as Azure."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _fake(provider: str, **settings: Any) -> FakeFineTuning:
 
 
 class Way:
-    """How a client of a provider is made that goes to a fake in this process: blocking, or awaited."""
+    """How a client is made for a provider: blocking or async, in process."""
 
     def __init__(self, provider: str, *, is_async: bool) -> None:
         self.provider, self.is_async = provider, is_async
 
     def client(self, fake: FakeFineTuning, key: str = KEY) -> Any:
-        """A client that shows *key*."""
+        """Make a client with *key*."""
         transport = fake.transport()
         options: dict[str, Any] = {
             "base_url": ADDRESSES[self.provider],
@@ -65,7 +65,7 @@ each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 @each_way
 def test_a_whole_session(way: Way, tmp_path: Path) -> None:
-    """Check, upload, create, pause, resume, wait, events, checkpoints, metrics and model go alike with both."""
+    """Check, upload, create, pause, resume, wait, events, checkpoints, metrics and model work with both providers."""
     fake = _fake(way.provider)
     client = way.client(fake)
     path = tmp_path / "train.jsonl"
@@ -102,7 +102,7 @@ def test_a_whole_session(way: Way, tmp_path: Path) -> None:
 
 @each_way
 def test_a_session_that_is_cancelled(way: Way) -> None:
-    """A cancelled job is told as such by cancel, wait, list and the last of its events, and has made nothing."""
+    """A cancelled job is cancelled in cancel, wait, list and events, and has no results, with both providers."""
     fake = _fake(way.provider)
     client = way.client(fake)
     job = client.create_job(client.upload_file(ROWS.encode(), filename="train.jsonl").id, "gpt-4o-mini")
@@ -120,7 +120,7 @@ def test_a_session_that_is_cancelled(way: Way) -> None:
 
 @each_way
 def test_events_are_walked_page_by_page(way: Way) -> None:
-    """An event's id is a page cursor in both dialects: small pages and one large one hold the same events."""
+    """Small pages and one large page contain the same events with both providers."""
     fake = _fake(way.provider)
     client = way.client(fake)
     job = client.create_job(client.upload_file(ROWS.encode(), filename="train.jsonl").id, "gpt-4o-mini")
@@ -133,7 +133,7 @@ def test_events_are_walked_page_by_page(way: Way) -> None:
 
 @each_way
 def test_pause_resume_cancel(way: Way) -> None:
-    """A running job is paused, waits, is resumed and is cancelled, under the names that each provider has for that."""
+    """Pause, resume and cancel return each provider's own statuses."""
     fake = _fake(way.provider)
     client = way.client(fake)
     job = client.create_job(client.upload_file(ROWS.encode(), filename="train.jsonl").id, "gpt-4o-mini")
@@ -151,7 +151,7 @@ def test_pause_resume_cancel(way: Way) -> None:
 
 @each_way
 def test_refusals(way: Way) -> None:
-    """A job that is not there and a key that is not accepted are the client's own errors with both providers."""
+    """An unknown job and a wrong key raise NotFoundError and AuthenticationError with both providers."""
     fake = _fake(way.provider)
 
     with pytest.raises(NotFoundError, match="Could not find fine tune: none"):
@@ -161,7 +161,7 @@ def test_refusals(way: Way) -> None:
 
 
 def test_what_azure_is_sent() -> None:
-    """The client sends Azure what Azure wants: its own header for the key, its path, and a training type."""
+    """The client sends Azure its key header, its path and a training type."""
     fake = _fake("azure")
     client = Way("azure", is_async=False).client(fake)
     job = client.create_job(client.upload_file(ROWS.encode(), filename="train.jsonl").id, "gpt-4o-mini")
@@ -172,7 +172,7 @@ def test_what_azure_is_sent() -> None:
 
 
 def test_over_a_socket() -> None:
-    """On a socket the fake says the address that Azure's clients want, and they reach it."""
+    """On a socket the base URL of an Azure fake works for the Azure client, complete or without its path."""
     fake = _fake("azure")
     with fake.serving() as url:
         assert url == fake.base_url
@@ -183,7 +183,7 @@ def test_over_a_socket() -> None:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_listing_by_metadata_is_refused_where_it_would_list_all(name: str) -> None:
-    """Azure answers with all jobs, whatever metadata is asked for: such a list is refused before it is asked for."""
+    """With Azure, which ignores the metadata filter, listing by metadata is refused before a request is sent."""
     way = WAYS[name]
     fake = _fake(way.provider)
     client = way.client(fake)

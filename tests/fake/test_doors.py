@@ -1,4 +1,4 @@
-"""The ways to the fake: ready clients, addresses, and an environment for others."""
+"""Ways to reach the fake: ready-made SDK clients, addresses, and environment variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIALECTS = pytest.mark.parametrize("dialect", ["openai-2025-09", "openai-spec", 
 
 @DIALECTS
 def test_a_ready_client_asks_the_fake(dialect: str) -> None:
-    """`openai()` and `async_openai()` reach the account in each dialect, without a socket or an environment."""
+    """`openai()` and `async_openai()` return SDK clients of the account in each dialect, without a socket."""
     fake = FakeFineTuning(dialect=dialect)
 
     async def ask() -> list[Any]:
@@ -35,7 +35,7 @@ def test_a_ready_client_asks_the_fake(dialect: str) -> None:
 
 
 def test_a_ready_client_takes_options() -> None:
-    """What the package's own client takes is handed on, an HTTP client of one's own, too."""
+    """`openai()` passes all options to the SDK's client, even an HTTP client."""
     fake = FakeFineTuning(api_keys=["mine"])
     http_client = httpx2.Client(transport=fake.transport(httpx2))
     client = fake.openai(api_key="mine", max_retries=7, http_client=http_client, base_url="http://x.invalid/v1")
@@ -49,7 +49,7 @@ def test_a_ready_client_takes_options() -> None:
 def test_a_ready_client_is_built_on_what_its_version_is(
     version: str, library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before version 3 the package is built on httpx, and since then on httpx2; there was no other way before it."""
+    """`openai()` uses httpx for SDK versions before 3, and httpx2 since then."""
     package = SimpleNamespace(__version__=version, OpenAI=lambda **options: options)
     monkeypatch.setitem(sys.modules, "openai", package)
 
@@ -60,14 +60,14 @@ def test_a_ready_client_is_built_on_what_its_version_is(
 
 
 def test_without_the_package_there_is_no_ready_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to install."""
+    """Without the package openai the error says how to install it."""
     monkeypatch.setitem(sys.modules, "openai", None)  # Python's own way to say: not there
     with pytest.raises(FakeUsageError, match="the package openai is not installed: pip install openai"):
         FakeFineTuning().openai()
 
 
 def test_a_package_that_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where what is not there is something that the package needs, Python's own error says so."""
+    """If a dependency of openai is missing, Python's own error is raised."""
 
     def broken(name: str) -> None:
         raise ModuleNotFoundError("No module named 'jiter'", name="jiter")
@@ -78,7 +78,7 @@ def test_a_package_that_is_broken_is_not_called_missing(monkeypatch: pytest.Monk
 
 
 def test_an_address_of_ones_own_is_told_while_it_lasts() -> None:
-    """`reached_at` makes an address the base URL, of what is served, too, and gives the older one back."""
+    """`reached_at` sets the base URL, even while serving, and restores the old one."""
     fake = FakeFineTuning(dialect="azure-2025")
     with fake.serving() as served:
         with fake.reached_at("http://x.invalid/v1"):
@@ -90,7 +90,7 @@ def test_an_address_of_ones_own_is_told_while_it_lasts() -> None:
 
 @DIALECTS
 def test_the_environment_is_enough_for_a_client(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the variables of `env` the SDK's client for the dialect needs no arguments, and no proxy gets in its way."""
+    """The variables of `env` are enough for the SDK's client of the dialect, despite a proxy variable."""
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -107,7 +107,7 @@ def test_the_environment_is_enough_for_a_client(dialect: str, monkeypatch: pytes
 
 
 def test_what_else_is_spared_a_proxy_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`NO_PROXY` keeps what it had, and has the host of the fake's address besides."""
+    """`env` adds the fake's host to the existing NO_PROXY."""
     monkeypatch.setenv("NO_PROXY", "a.example.com,b.example.com")
     fake = FakeFineTuning()
     with fake.reached_at("http://x.invalid/v1"):
@@ -116,6 +116,6 @@ def test_what_else_is_spared_a_proxy_stays_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_there_is_no_environment_while_it_is_not_serving() -> None:
-    """No variables lead nowhere."""
+    """`env` of a fake that is not serving is a usage error."""
     with pytest.raises(FakeUsageError, match="no URL while it is not serving"):
         _ = FakeFineTuning().env

@@ -1,4 +1,4 @@
-"""`FakeFineTuning` itself: ids that stay apart, waits that end, settings that are checked."""
+"""`FakeFineTuning`: ids, waits, settings and resets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from strategies import BORN, ROWS, Http
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(pace="manual", start=BORN))
 
 
 def test_a_made_id_never_takes_the_place_of_a_seeded_one(http: Http) -> None:
-    """A job or file seeded under the very id that would be made next stays; what is made gets another."""
+    """A generated id never equals that of a seeded file or job."""
     twin = Http(FakeFineTuning(pace="manual", start=BORN))
     file = twin.file()
     files = [file, twin.file()]
@@ -47,7 +47,7 @@ def test_a_made_id_never_takes_the_place_of_a_seeded_one(http: Http) -> None:
 
 
 def test_an_id_that_waits_can_be_seeded_instead(http: Http) -> None:
-    """An id that waits for the next job and is then seeded is not given twice."""
+    """A reserved id that is then seeded is not given to another job."""
     file = http.file()
     http.fake.name_next("job", "ftjob-a")
     http.fake.name_next("job", "ftjob-b")
@@ -61,7 +61,7 @@ def test_an_id_that_waits_can_be_seeded_instead(http: Http) -> None:
 
 
 def test_a_wait_for_a_paused_job_comes_to_its_end() -> None:
-    """Where nothing would ever move time, a client's sleep does: its timeout comes, in virtual time."""
+    """For a paused job the fake's sleep advances virtual time, so that a client's timeout ends."""
     http = Http(FakeFineTuning(pace="polls", start=BORN))
     job = http.fake.add_job(http.file(), status="paused")
     before = http.fake.now
@@ -72,7 +72,7 @@ def test_a_wait_for_a_paused_job_comes_to_its_end() -> None:
 
 
 def test_a_sleep_moves_nothing_while_the_next_look_will() -> None:
-    """At the pace "polls" a sleep between two looks skips no status."""
+    """At the pace "polls" the fake's sleep does not move time while polls do, so that no status is skipped."""
     http = Http(FakeFineTuning(pace="polls", start=BORN))
     path = f"/fine_tuning/jobs/{http.job()['id']}"
     seen = []
@@ -101,7 +101,7 @@ print(fake.now)
 
 
 def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a numeric pace the fake's sleep waits really, also where a test has put it in the place of `time.sleep`."""
+    """At a numeric pace the fake's sleep takes real time, even in place of `time.sleep`."""
     fake = FakeFineTuning(pace=1)
     monkeypatch.setattr("time.sleep", fake.sleep)
     before = fake.now
@@ -113,7 +113,7 @@ def test_a_sleep_in_the_place_of_the_real_one_still_takes_time(monkeypatch: pyte
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("pace", ["manual", 1000])
 def test_an_async_sleep_in_the_place_of_the_real_one(pace: Pace, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake's async sleep waits for itself nowhere, also where a test has replaced the real ones by it."""
+    """The fake's async sleep advances time without recursion, even in place of asyncio's and anyio's sleep."""
     fake = FakeFineTuning(pace=pace)
     for name in ("asyncio.sleep", "anyio.sleep", "anyio._backends._asyncio.sleep"):  # the last is made from the first
         monkeypatch.setattr(name, fake.async_sleep)
@@ -124,7 +124,7 @@ def test_an_async_sleep_in_the_place_of_the_real_one(pace: Pace, backend: str, m
 
 
 def test_two_doors_at_once() -> None:
-    """A fake that serves twice names the newer door, and the older one again when that is closed."""
+    """A fake served twice has the newer base URL, and the older one again after that."""
     fake = FakeFineTuning()
     with fake.serving() as outer:
         with fake.serving() as inner:
@@ -135,7 +135,7 @@ def test_two_doors_at_once() -> None:
 
 
 def test_requests_can_be_read_while_they_come_in() -> None:
-    """The journal can be read by one thread while the server's thread adds to it."""
+    """The request log can be read in one thread while the server's thread adds to it."""
     fake = FakeFineTuning()
     with fake.serving() as url, httpx.Client(headers={"Authorization": "Bearer any"}, trust_env=False) as client:
         done = threading.Event()
@@ -154,7 +154,7 @@ def test_requests_can_be_read_while_they_come_in() -> None:
 
 
 def test_reset_gives_back_what_the_fake_was_born_with() -> None:
-    """Settings given to one reset hold for that account only; the start that was given at birth holds for all."""
+    """A reset without arguments restores the settings given at construction."""
     fake = FakeFineTuning(seed=3, start=BORN, max_active_jobs=1)
     fake.reset(seed=9, max_active_jobs=None)
     assert (fake.settings.seed, fake.settings.max_active_jobs, fake.now) == (9, None, BORN)
@@ -163,7 +163,7 @@ def test_reset_gives_back_what_the_fake_was_born_with() -> None:
 
 
 def test_reset_over_http_takes_null(http: Http) -> None:
-    """`null` is a value like any other: it lifts a limit that the account was born with."""
+    """`null` in a reset by HTTP sets a limit to None."""
     http.fake.reset(max_active_jobs=1)
     http.json("POST", "/_fake/reset", {"max_active_jobs": None})
 
@@ -171,7 +171,7 @@ def test_reset_over_http_takes_null(http: Http) -> None:
 
 
 def test_the_account_has_the_base_models_it_is_told(http: Http) -> None:
-    """A fake without base models tunes none, and none answers."""
+    """A fake without base models can neither train nor call one."""
     http.fake.reset(models=())
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
 
@@ -198,14 +198,14 @@ def test_the_account_has_the_base_models_it_is_told(http: Http) -> None:
     ids=str,
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
-    """A setting of the wrong kind is a usage error that names it, and never a fake that is broken later."""
+    """A setting of a wrong type is a usage error that names it."""
     with pytest.raises(FakeUsageError, match=next(iter(settings))):
         FakeFineTuning(**settings)
 
 
 @pytest.mark.parametrize("declaration", [Settings, Plan, FaultSpec, WebhookConfig], ids=lambda cls: cls.__name__)
 def test_defaults_are_as_their_checks_would_leave_them(declaration: Any) -> None:
-    """A default, which is not checked, is what its field's check would accept and store; a plan's outcome follows."""
+    """Every default value passes its own field's check unchanged."""
     hints = get_type_hints(declaration, include_extras=True)
     for field in fields(declaration):
         if field.default is not MISSING and field.name != "outcome" and get_origin(hints[field.name]) is Annotated:
@@ -227,7 +227,7 @@ def test_defaults_are_as_their_checks_would_leave_them(declaration: Any) -> None
     ids=str,
 )
 def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dict[str, Any]) -> None:
-    """What could not be answered, reached or believed later is refused at once, and nothing is kept."""
+    """An invalid job seed is refused with the field's name, and nothing is stored."""
     file = http.file()
     with pytest.raises(FakeUsageError, match=next(iter(seed))):
         http.fake.add_job(file, **seed)
@@ -236,7 +236,7 @@ def test_seeds_that_would_break_a_later_answer_are_refused(http: Http, seed: dic
 
 
 def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
-    """What is no text cannot be said, and what is no plan cannot be followed."""
+    """A reply, plan or id of a wrong type is a usage error that names the type."""
     with pytest.raises(FakeUsageError, match="reply must be a string, got 5"):
         http.fake.replies(5)  # type: ignore[arg-type]
     with pytest.raises(FakeUsageError, match="plan must be a Plan, or a mapping of its fields, got None"):
@@ -246,7 +246,7 @@ def test_replies_and_plans_of_the_wrong_kind_are_refused(http: Http) -> None:
 
 
 def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
-    """A score that is no collection, and a module that has no transports, are usage errors that say what is wanted."""
+    """Scores that are not a collection, and a module that is not an HTTP library, are usage errors."""
     with pytest.raises(FakeUsageError, match="collection of numbers"):
         http.fake.grader_scores(0.5)  # type: ignore[arg-type]
     with pytest.raises(FakeUsageError, match="must be the module httpx or httpx2"):
@@ -254,7 +254,7 @@ def test_scores_and_libraries_of_the_wrong_kind_are_refused(http: Http) -> None:
 
 
 def test_a_plan_for_the_next_job_only() -> None:
-    """Two plans for the next jobs are for one each, in their order; the third job goes by the account's."""
+    """`plan_next` applies to one job each, in order, and later jobs use the account's plan."""
     fake = FakeFineTuning(pace="manual", plan={"queued": "1h"})
     assert fake.plan_next(outcome="failed").queued == 3600
     fake.plan_next(error="exceeded_quota")
@@ -273,7 +273,7 @@ def test_a_plan_for_the_next_job_only() -> None:
 
 @pytest.mark.parametrize("ending", ["left alone", "cancelled", "deleted"])
 def test_a_model_is_there_from_the_moment_it_is_named(ending: str) -> None:
-    """A model can be found, asked and deleted once its event can be read, seconds before the job is over."""
+    """A model can be retrieved, called and deleted once an event names it, before the job has finished."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     path = f"/fine_tuning/jobs/{http.job()['id']}"
     http.fake.advance_to(step=100)
@@ -295,13 +295,13 @@ def test_a_model_is_there_from_the_moment_it_is_named(ending: str) -> None:
 
 
 def _named(http: Http, path: str) -> str:
-    """The model that a job's events name; empty while none does."""
+    """The model that a job's events name, or an empty string."""
     messages = [event["message"] for event in http.json("GET", f"{path}/events?limit=10")["data"]]
     return next((text.partition(": ")[2] for text in messages if text.startswith("New fine-tuned model")), "")
 
 
 def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
-    """After a reset with new defaults later ones, by hand or by a control call, return to these, not to older ones."""
+    """A reset with `defaults` makes later resets return to these defaults."""
     http = Http(FakeFineTuning(seed=3), is_described=False)
     http.fake.reset(defaults={"seed": 7, "pace": "manual", "faults": [{"status": 503, "on": "list_jobs"}]})
     for reset in (lambda: None, http.fake.reset, lambda: http.json("POST", "/_fake/reset", {})):
@@ -318,7 +318,7 @@ def test_a_reset_comes_back_to_what_the_account_was_begun_with() -> None:
 
 @pytest.mark.parametrize("defaults", [{"sed": 1}, {"seed": "x"}, {"faults": 5}, {"faults": [{"kind": "odd"}]}])
 def test_defaults_that_make_no_sense_change_nothing(defaults: dict[str, Any]) -> None:
-    """A reset that is refused leaves the account and its defaults as they were."""
+    """A reset with invalid defaults changes neither the account nor its defaults."""
     fake = FakeFineTuning(seed=3)
     file = fake.add_file(ROWS)
     with pytest.raises(FakeUsageError):
@@ -329,7 +329,7 @@ def test_defaults_that_make_no_sense_change_nothing(defaults: dict[str, Any]) ->
 
 
 def test_a_fake_that_is_entered_serves() -> None:
-    """`with fake:` serves on a port of its own until it is left, nested ones each on theirs."""
+    """`with fake:` serves on its own port until the block ends, even if nested."""
     with FakeFineTuning() as fake:
         outer = fake.base_url
         with fake:
@@ -353,7 +353,7 @@ def test_a_fake_that_is_entered_serves() -> None:
     ],
 )
 def test_what_others_call_otherwise(name: str, here: str) -> None:
-    """A name that the fake has not is an AttributeError, and one that others have for a thing says what it is here."""
+    """An unknown attribute raises AttributeError, and names of other libraries point to the fake's own."""
     with pytest.raises(AttributeError, match=f"FakeFineTuning has no '{name}': .*{here}"):
         getattr(FakeFineTuning(), name)
     with pytest.raises(AttributeError, match=r"has no 'nonsense'$"):
@@ -376,14 +376,14 @@ def test_what_others_call_otherwise(name: str, here: str) -> None:
     ],
 )
 def test_what_cannot_be_assigned(name: str, message: str) -> None:
-    """An assignment that would change nothing is an AttributeError that names the right way."""
+    """Assigning to an attribute that cannot be set raises AttributeError that names the right way."""
     fake = FakeFineTuning()
     with pytest.raises(AttributeError, match=f"^{re.escape(message)}"):
         setattr(fake, name, 1)
 
 
 def test_a_plan_for_all_changes_what_it_says() -> None:
-    """`plan_all` changes fields of the plan for all jobs and leaves the others, where setting `plan` begins anew."""
+    """`plan_all` changes some fields of the plan, and setting `plan` replaces it."""
     fake = FakeFineTuning(plan={"queued": "1h"})
     assert fake.plan_all(seconds_per_step=5) == fake.plan == Plan(queued=3600, seconds_per_step=5)
     fake.plan = {"finishing": 1}
@@ -392,7 +392,7 @@ def test_a_plan_for_all_changes_what_it_says() -> None:
 
 @pytest.mark.parametrize(("pace", "passed"), [("manual", 90.0), ("polls", 0.0)])
 def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
-    """Code that is given the fake's clock for `time` sleeps and measures in virtual time, and finds all else there."""
+    """`time_module` sleeps and measures in virtual time, and has everything else that `time` has."""
     fake = FakeFineTuning(start=BORN, pace=pace)
     fake.add_job(fake.add_file(ROWS)["id"], status="running")
     clock = fake.time_module
@@ -407,14 +407,14 @@ def test_a_clock_in_the_place_of_the_module(pace: Pace, passed: float) -> None:
 
 
 def test_the_package_lists_its_public_names() -> None:
-    """`dir` has every public name, although it is imported only when it is used, and the names are there."""
+    """`dir` of the package lists its public names, which can be imported."""
     names = set(fine_tuning_fakeserver.__all__)
     assert names <= set(dir(fine_tuning_fakeserver))
     assert all(hasattr(fine_tuning_fakeserver, name) for name in names)
 
 
 def test_an_error_within_the_fake_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attribute error in a property of the fake is told as what it is, and not as a property that is missing."""
+    """An AttributeError inside a property of the fake is raised unchanged."""
     monkeypatch.setattr(FakeFineTuning, "boom", property(lambda fake: fake.plan.nothing_like_it), raising=False)
     with pytest.raises(AttributeError, match="'Plan' object has no attribute 'nothing_like_it'"):
         _ = FakeFineTuning().boom  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Faults: which calls they hit, what is answered then, and how they are told to."""
+"""Faults: the calls they hit, the responses, and their arguments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDS = [None, "ftjob-a", "ftjob-b"]
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still; any status may come."""
+    """Raw requests to a fake whose time stands still; any status may come."""
     return Http(FakeFineTuning(start=BORN, pace="manual"), is_described=False)
 
 
@@ -36,7 +36,7 @@ calls = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(IDS)), max_si
 
 @st.composite
 def faults(draw: st.DrawFn) -> dict[str, Any]:
-    """Any fault that is told which calls to hit."""
+    """Any fault with any selection of calls."""
     aim: dict[str, Any] = {
         "on": draw(st.sampled_from([None, "create_job", ["list_jobs", "retrieve_job"]])),
         "probability": draw(st.none() | st.floats(0, 1)),
@@ -50,7 +50,7 @@ def faults(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def armed(given: list[dict[str, Any]]) -> tuple[ArmedFaults, list[ArmedFault]]:
-    """These faults, armed in this order."""
+    """Arm these faults in order."""
     faults = ArmedFaults(PATHS, parse_faults(given, PATHS))
     return faults, faults.all(0)
 
@@ -63,7 +63,7 @@ def ask(faults: ArmedFaults, calls: list[tuple[str, str | None]], seed: int = 0)
 
 @given(st.lists(faults(), max_size=4), calls, st.integers(0, 5))
 def test_each_fault_hits_what_older_ones_leave(given: list[Any], calls: list[Any], seed: int) -> None:
-    """A fault hits the calls it is for that no older one has, up to its number, and says how many these were."""
+    """A fault hits the matching calls that no older fault hits, up to its limit, and counts them."""
     faults, all_of_them = armed(given)
     left: list[int | None] = [None] * len(calls)
     for fault in all_of_them:
@@ -83,7 +83,7 @@ def test_each_fault_hits_what_older_ones_leave(given: list[Any], calls: list[Any
 
 @given(st.integers(1, 5), st.integers(0, 8))
 def test_times(times: int, asked: int) -> None:
-    """The first calls are hit, so many as it was told, and no other."""
+    """`times` limits a fault to the first matching calls."""
     faults, [fault] = armed([{"times": times}])
 
     assert ask(faults, [("list_jobs", None)] * asked) == [1] * min(asked, times) + [None] * max(asked - times, 0)
@@ -92,7 +92,7 @@ def test_times(times: int, asked: int) -> None:
 
 @given(st.integers(1, 5), st.integers(0, 8))
 def test_nth(nth: int, asked: int) -> None:
-    """Of the calls that match, the one is hit."""
+    """`nth` limits a fault to the n-th matching call."""
     faults, [fault] = armed([{"nth": nth, "on": "create_job"}])
 
     hits = ask(faults, [("list_jobs", None), ("create_job", None)] * asked)
@@ -103,7 +103,7 @@ def test_nth(nth: int, asked: int) -> None:
 
 
 def test_an_nth_call_that_an_older_fault_has() -> None:
-    """A fault for one call that an older one hits is exhausted, and has not fired."""
+    """A fault for one call that an older fault hits is exhausted without having fired."""
     faults, [_, late] = armed([{"times": 2}, {"nth": 1}])
 
     assert ask(faults, [("list_jobs", None)] * 3) == [1, 1, None]
@@ -112,7 +112,7 @@ def test_an_nth_call_that_an_older_fault_has() -> None:
 
 @given(st.floats(0, 1), st.integers(0, 2**40), st.integers(0, 5), calls)
 def test_chance_is_a_function_of_the_seed(probability: float, seed: int, account: int, calls: list[Any]) -> None:
-    """The same seed hits the same calls, in any account and beside any other fault."""
+    """`probability` with a seed hits the same calls in any account and beside any other fault."""
     given = {"probability": probability, "seed": seed}
     alone, _ = armed([given])
     second, _ = armed([{"on": "create_job", "nth": 99}, given])
@@ -124,7 +124,7 @@ def test_chance_is_a_function_of_the_seed(probability: float, seed: int, account
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 1.0])
 def test_chance_is_as_likely_as_it_is_told(probability: float) -> None:
-    """Of many calls about the share is hit, without end; two faults of one account do not hit the same ones."""
+    """`probability` hits about that share of calls without end, and two faults hit different ones."""
     faults, [fault] = armed([{"probability": probability}])
     other = FaultSpec.parse({"probability": 0.5}, PATHS)
     hits = ask(faults, [("list_jobs", None)] * 2000)
@@ -135,7 +135,7 @@ def test_chance_is_as_likely_as_it_is_told(probability: float) -> None:
 
 
 def test_a_fault_of_one_job(http: Http) -> None:
-    """With a job's id, calls about that job are hit, and no others."""
+    """`job` limits a fault to calls about that job."""
     file = http.file()
     one, two = (http.job(training_file=file)["id"] for _ in range(2))
     http.fake.fail(job=two, times=None)
@@ -146,7 +146,7 @@ def test_a_fault_of_one_job(http: Http) -> None:
 
 
 def test_what_is_known_of_a_fault(http: Http) -> None:
-    """A fault tells how often it has fired and on which requests, the log tells which fault it was."""
+    """A fault records its number of hits and their requests, and the request log names the fault."""
     fault = http.fake.fail(503, on=["list_files", "list_models"], times=2)
     never = http.fake.disconnect(on="create_job")
 
@@ -161,7 +161,7 @@ def test_what_is_known_of_a_fault(http: Http) -> None:
 
 
 def test_an_end_to_all_faults(http: Http) -> None:
-    """Faults are forgotten by clearing them, and by a reset, which arms those that the fake was born with."""
+    """Clearing removes all faults, and a reset restores those given at construction."""
     http.fake.fail(times=None)
     http.fake.clear_faults()
     assert (http.send("GET", JOBS).status, http.fake.faults) == (200, [])
@@ -179,7 +179,7 @@ def test_an_end_to_all_faults(http: Http) -> None:
 
 
 def test_a_reset_that_is_refused(http: Http) -> None:
-    """A reset with an invalid fault or an invalid setting changes nothing."""
+    """A refused reset changes neither the account nor its faults."""
     http.job()
     fault = http.fake.fail(on="list_jobs")
     before = everything(http.fake)
@@ -192,7 +192,7 @@ def test_a_reset_that_is_refused(http: Http) -> None:
 
 
 def test_control_and_unknown_paths_never_fail(http: Http) -> None:
-    """Control calls, health and paths that are no route are answered as ever."""
+    """Control routes, health and unknown paths are never hit by a fault."""
     http.fake.fail(times=None)
 
     for path, status in (
@@ -207,7 +207,7 @@ def test_control_and_unknown_paths_never_fail(http: Http) -> None:
 
 
 def error(http: Http, path: str = JOBS, method: str = "GET", body: Any = None) -> Any:
-    """The error that is answered."""
+    """The error object of a response."""
     return json.loads(http.send(method, path, body).body)["error"]
 
 
@@ -247,7 +247,7 @@ RATE = "on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try agai
 def test_what_is_answered(
     http: Http, arm: Callable[[FakeFineTuning], object], status: int, words: str, type_: str, code: str | None
 ) -> None:
-    """A status comes in the envelope of all errors, with its own words where they are known, or those it was told."""
+    """A fault's status has the usual error object, with the service's own text or the given one."""
     arm(http.fake)
 
     found = error(http)
@@ -260,7 +260,7 @@ def test_what_is_answered(
 
 @pytest.mark.parametrize("status", range(400, 600))
 def test_any_status(http: Http, status: int) -> None:
-    """Every status from 400 to 599 can be had, and comes with a body of the length it says."""
+    """Every status from 400 to 599 can be sent, with a matching Content-Length."""
     http.fake.fail(status)
 
     reply = http.send("GET", "/models")
@@ -271,7 +271,7 @@ def test_any_status(http: Http, status: int) -> None:
 
 
 def test_a_rate_limit_names_the_model(http: Http) -> None:
-    """The text of a rate limit has the model that was asked for, and the organization."""
+    """The text of a rate limit names the requested model and the organization."""
     http.fake.rate_limit()
 
     message = error(http, "/chat/completions", "POST", {"model": "gpt-4o", "messages": []})["message"]
@@ -291,7 +291,7 @@ def test_a_rate_limit_names_the_model(http: Http) -> None:
     ],
 )
 def test_retry_after(http: Http, wait: Any, headers: dict[bytes, bytes]) -> None:
-    """Whole seconds and texts are sent as they are; of a part of a second there are the milliseconds, too."""
+    """A Retry-After of whole seconds or text is sent unchanged, and of a fraction also in milliseconds."""
     for status in (429, 503):
         if status == 429:
             http.fake.rate_limit(retry_after=wait)
@@ -302,7 +302,7 @@ def test_retry_after(http: Http, wait: Any, headers: dict[bytes, bytes]) -> None
 
 
 def test_headers_of_limits_are_of_inference(http: Http) -> None:
-    """x-ratelimit headers come with a rate limit of inference, and with nothing of fine-tuning."""
+    """x-ratelimit headers come with a rate limit of inference only."""
     http.fake.rate_limit(times=2, retry_after=20)
 
     chat = dict(http.send("POST", "/chat/completions", {}).headers)
@@ -316,7 +316,7 @@ def test_headers_of_limits_are_of_inference(http: Http) -> None:
 
 @pytest.mark.parametrize("dialect", ["openai-2023-11", "openai-spec", "azure-2025"])
 def test_dialects(dialect: str) -> None:
-    """An error that was asked for has the headers and the ending that the dialect's own errors have."""
+    """An error from a fault has the same headers, members and line end as the dialect's own errors."""
     http = Http(FakeFineTuning(start=BORN, dialect=dialect), is_described=False)
     own = http.send("GET", "/files/none")
     http.fake.fail(404)
@@ -331,7 +331,7 @@ def test_dialects(dialect: str) -> None:
 
 
 def test_calls_take_no_effect(http: Http) -> None:
-    """A call that is hit leaves the account as it was, unless its fault says that it is applied."""
+    """A call hit by a fault has no effect, unless the fault is `applied`."""
     file = http.file()
     wanted = {"model": "gpt-4o-mini", "training_file": file}
     before = held(http.fake)
@@ -348,7 +348,7 @@ def test_calls_take_no_effect(http: Http) -> None:
 
 
 def test_a_refusal_is_no_success_when_it_is_applied(http: Http) -> None:
-    """A call that the service would refuse has no effect, whatever becomes of its answer."""
+    """A call that would be refused has no effect even if the fault is `applied`."""
     http.fake.fail(500, applied=True, times=None)
 
     assert http.send("POST", JOBS, {"model": "gpt-9", "training_file": "none"}).status == 500
@@ -358,7 +358,7 @@ def test_a_refusal_is_no_success_when_it_is_applied(http: Http) -> None:
 
 
 def test_a_truncated_answer_is_the_real_one_when_it_is_applied(http: Http) -> None:
-    """The part that comes is the beginning of the answer, of as many bytes as was said; a download's, too."""
+    """A truncated response that is `applied` is the start of the real one, with the given number of bytes."""
     content = "\n".join(['{"messages": []}'] * 50)
     file = http.fake.add_file(content)["id"]
     http.fake.truncate(applied=True, bytes=100, times=2)
@@ -376,7 +376,7 @@ def test_a_truncated_answer_is_the_real_one_when_it_is_applied(http: Http) -> No
 
 @pytest.mark.parametrize(("size", "came", "promised"), [(0, 0, 96), (5, 5, 96), (None, 48, 96), (500, 96, 97)])
 def test_a_truncated_answer_is_never_whole(http: Http, size: int | None, came: int, promised: int) -> None:
-    """Content-Length promises more than comes, however much that is."""
+    """A truncated response has a Content-Length larger than its body."""
     http.fake.truncate(bytes=size)
 
     reply = http.send("GET", JOBS)
@@ -395,7 +395,7 @@ def test_a_truncated_answer_is_never_whole(http: Http, size: int | None, came: i
     ],
 )
 def test_a_malformed_answer(http: Http, arguments: dict[str, Any], status: int, media: bytes) -> None:
-    """Instead of JSON comes a page, or the body that was given, as HTML if it looks so."""
+    """A malformed response is an HTML page, or the given body as HTML or JSON by its look."""
     http.fake.malformed(**arguments)
 
     reply = http.send("GET", JOBS)
@@ -408,7 +408,7 @@ def test_a_malformed_answer(http: Http, arguments: dict[str, Any], status: int, 
 
 
 def test_an_outage_lasts_its_time(http: Http) -> None:
-    """For so long in virtual time every route answers 503; then it is over."""
+    """An outage answers 503 on every route for its duration in virtual time."""
     outage = http.fake.outage("5m")
     paths = ("/models", "/files", JOBS, f"{JOBS}/none")
 
@@ -424,7 +424,7 @@ def test_an_outage_lasts_its_time(http: Http) -> None:
 
 @pytest.mark.parametrize("pace", ["polls", "instant"])
 def test_an_outage_ends_where_looking_moves_time(pace: Pace) -> None:
-    """At a pace at which looking moves time, the fourth look that is turned away is the last."""
+    """At paces at which polls move time, polls during an outage bring its end nearer."""
     http = Http(FakeFineTuning(start=BORN, pace=pace))
     job = http.job()["id"]
     http.fake.outage(timedelta(minutes=7))
@@ -436,7 +436,7 @@ def test_an_outage_ends_where_looking_moves_time(pace: Pace) -> None:
 
 
 def test_an_outage_stays_where_time_does() -> None:
-    """At the pace "manual" no look brings the end of an outage nearer."""
+    """At the pace "manual" polls do not end an outage."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     job = http.job()["id"]
     http.fake.outage(60)
@@ -446,7 +446,7 @@ def test_an_outage_stays_where_time_does() -> None:
 
 
 def test_asking_for_the_head_brings_no_end_of_an_outage_nearer() -> None:
-    """A HEAD that is turned away moves no time, at whatever pace."""
+    """A HEAD request during an outage moves no time."""
     http = Http(FakeFineTuning(start=BORN, pace="polls"))
     job = http.job()["id"]
     http.fake.outage("1h")
@@ -509,7 +509,7 @@ BAD: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("mapping", "words"), BAD, ids=[str(mapping) for mapping, _ in BAD])
 def test_faults_that_are_refused(mapping: Any, words: str) -> None:
-    """A fault that makes no sense is refused, with what is wrong, its value and what would be right."""
+    """An invalid fault is refused with the reason, its value and the valid ones."""
     with pytest.raises(FakeUsageError) as caught:
         FakeFineTuning(faults=[mapping])
 
@@ -517,14 +517,14 @@ def test_faults_that_are_refused(mapping: Any, words: str) -> None:
 
 
 def test_what_is_no_collection_of_faults() -> None:
-    """Faults are a collection: one alone, or a word, is refused."""
+    """`faults` that is not a collection of mappings is refused."""
     for wrong in ("fail", 5):
         with pytest.raises(FakeUsageError, match=r"faults must be a collection of mappings, got "):
             FakeFineTuning(faults=wrong)  # type: ignore[arg-type]
 
 
 def test_methods_say_the_same_as_mappings(http: Http) -> None:
-    """There is a method for each kind; each takes the fields that a mapping has, and refuses what it refuses."""
+    """Each kind of fault has a method that takes the same fields as a mapping and refuses the same."""
     required = {"delay": {"seconds": 1}, "outage": {"duration": 1}}
     for kind in KINDS:
         fault = getattr(http.fake, kind)(**required.get(kind, {}), on="list_jobs")
@@ -536,7 +536,7 @@ def test_methods_say_the_same_as_mappings(http: Http) -> None:
 
 @given(st.data())
 def test_a_fault_as_json_gives_the_fault_again(data: st.DataObject) -> None:
-    """What a fault is shown as, its own fields and where it aims, arms the same fault."""
+    """A fault's JSON form arms an equal fault."""
     kind = data.draw(st.sampled_from(sorted(KINDS)))
     mapping = {"kind": kind, **data.draw(faults())}
     for name in {"seconds", "duration"} & set(KINDS[kind]):
@@ -552,13 +552,13 @@ def test_a_fault_as_json_gives_the_fault_again(data: st.DataObject) -> None:
 
 
 def test_every_kind_is_applied() -> None:
-    """Each kind of fault that can be declared has a function that applies it, and no other has."""
+    """Each declared kind of fault has exactly one function that applies it."""
     assert set(FAULT_KINDS) == set(KINDS)
     assert set(KINDS) >= CLOSING_KINDS
 
 
 def test_operations_can_come_from_a_generator() -> None:
-    """Names that can be gone through once only narrow a fault as a list of them does."""
+    """`on` may be a generator of operation names."""
     fake = FakeFineTuning()
     fault = fake.fail(on=(name for name in ["create_job", "list_jobs"]))
     assert fault.spec.on == ("create_job", "list_jobs")
@@ -566,7 +566,7 @@ def test_operations_can_come_from_a_generator() -> None:
 
 @pytest.mark.parametrize("fault", [{"kind": "disconnect"}, {"kind": "malformed"}, {"kind": "truncate", "bytes": 3}])
 def test_an_error_of_the_test_is_told_though_its_answer_was_lost(http: Http, fault: dict[str, Any]) -> None:
-    """A create that made no sense is a usage error, also where an applied fault kept the answer from the client."""
+    """A wrong use of the fake is reported even if an applied fault hid its response."""
     file = http.file()
     http.fake.arm({**fault, "on": "create_job", "applied": True})
     body = {"model": "gpt-4o-mini", "training_file": file, "metadata": {"fake_outcom": "failed"}}
@@ -579,7 +579,7 @@ def test_an_error_of_the_test_is_told_though_its_answer_was_lost(http: Http, fau
 
 @pytest.mark.parametrize("fault", [{"kind": "truncate"}, {"kind": "delay", "seconds": 1}])
 def test_an_error_that_its_answer_tells_is_told_once(http: Http, fault: dict[str, Any]) -> None:
-    """Where the client got the answer, or enough of it, the usage error is not told twice."""
+    """A wrong use of the fake is reported only once if the client received its response."""
     file = http.file()
     http.fake.arm({**fault, "on": "create_job", "applied": True})
     body = {"model": "gpt-4o-mini", "training_file": file, "metadata": {"fake_outcom": "failed"}}

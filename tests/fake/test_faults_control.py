@@ -1,4 +1,4 @@
-"""Faults over HTTP: armed, shown and cleared by any language."""
+"""Faults over HTTP: armed, listed and cleared."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still; any status may come."""
+    """Raw requests to a fake whose time stands still; any status may come."""
     return Http(FakeFineTuning(start=BORN, pace="manual"), is_described=False)
 
 
 def test_a_fault_is_armed_and_shown(http: Http) -> None:
-    """A fault that is posted hits calls, and is shown with what came of it."""
+    """A posted fault hits calls, and is listed with its hits."""
     armed = http.json("POST", FAULTS, {"status": 503, "on": "list_jobs", "retry_after": 2})
 
     assert armed == {
@@ -44,13 +44,13 @@ def test_a_fault_is_armed_and_shown(http: Http) -> None:
 
 
 def test_an_empty_body_is_the_plainest_fault(http: Http) -> None:
-    """Without any field the next call is answered with 500."""
+    """A posted fault without fields answers the next call with 500."""
     assert (http.json("POST", FAULTS)["kind"], http.send("GET", JOBS).status) == ("fail", 500)
     assert http.send("GET", JOBS).status == 200
 
 
 def test_faults_are_cleared(http: Http) -> None:
-    """A DELETE leaves no fault, and so does a reset."""
+    """DELETE removes all faults, and so does a reset."""
     http.json("POST", FAULTS, {"kind": "disconnect", "times": None})
     assert http.json("DELETE", FAULTS) == {"faults": []} == http.json("GET", FAULTS)
     assert http.send("GET", JOBS).status == 200
@@ -60,7 +60,7 @@ def test_faults_are_cleared(http: Http) -> None:
 
 
 def test_a_reset_with_faults(http: Http) -> None:
-    """A reset arms the faults in its body; an invalid one is refused, and nothing is reset."""
+    """A reset arms the faults in its body, and with an invalid one changes nothing."""
     http.json("POST", "/_fake/reset", {"seed": 7, "faults": [{"status": 502}, {"kind": "truncate", "nth": 4}]})
     before = http.json("GET", FAULTS)
     assert http.send("GET", JOBS).status == 502
@@ -89,13 +89,13 @@ def test_a_reset_with_faults(http: Http) -> None:
     ids=str,
 )
 def test_faults_that_are_refused(http: Http, body: Any, words: str) -> None:
-    """A fault that makes no sense is refused by name, and none is armed."""
+    """An invalid fault is refused by name, and none is armed."""
     assert words in refused(http, "POST", FAULTS, body)
     assert http.json("GET", FAULTS) == {"faults": []}
 
 
 def test_bytes_are_shown_as_text(http: Http) -> None:
-    """A body in bytes, which JSON has no way to say, is shown as far as it is text."""
+    """A fault's body in bytes is listed as text, with invalid bytes replaced."""
     http.fake.malformed(body=b"\xffcut")
 
     assert json.loads(http.send("GET", FAULTS).body)["faults"][0]["body"] == "\ufffdcut"

@@ -1,4 +1,4 @@
-"""Faults as clients see them: every kind, through every door."""
+"""Every kind of fault as clients see it, in process and on a socket."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def serving() -> Generator[FakeFineTuning, None, None]:
 
 @pytest.fixture
 def fake(serving: FakeFineTuning, caplog: pytest.LogCaptureFixture) -> Iterator[FakeFineTuning]:
-    """The fake with a fresh account; neither it nor its server may have complained in the end."""
+    """The fake with a fresh account, which must log no warning."""
     serving.reset(start=BORN, pace="manual")
     yield serving
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def in_process(library: ModuleType) -> Ask:
-    """A blocking client on a transport."""
+    """A blocking client on the fake's transport."""
 
     def ask(fake: FakeFineTuning, path: str, timeout: float) -> Any:
         with library.Client(transport=fake.transport(library), base_url="http://fake/v1", headers=HEADERS) as client:
@@ -57,7 +57,7 @@ def in_process(library: ModuleType) -> Ask:
 
 
 def in_process_async(library: ModuleType) -> Ask:
-    """An async client on a transport."""
+    """An async client on the fake's transport."""
 
     async def ask(fake: FakeFineTuning, path: str, timeout: float) -> Any:
         transport = fake.transport(library)
@@ -91,7 +91,7 @@ SHORT_S, LONG_S = 0.25, 10.0
 
 
 def patience(kind: str) -> float:
-    """How long a client waits for what must come, and for what must not."""
+    """The timeout of a client: long, or short for a delay."""
     return SHORT_S if kind == "delay" else LONG_S
 
 
@@ -117,19 +117,19 @@ NO_ANSWER = {"delay", "disconnect", "refuse"}
 
 
 def arm(fake: FakeFineTuning, kind: str, **aim: Any) -> Any:
-    """A fault of this kind."""
+    """Arm a fault of this kind."""
     return getattr(fake, kind)(**OWN.get(kind, {}), **aim)
 
 
 def test_every_kind_is_seen() -> None:
-    """The tests below are of every kind of fault."""
+    """The table `SEEN` has every kind of fault."""
     assert list(SEEN) == list(KINDS)
 
 
 @pytest.mark.parametrize("kind", SEEN)
 @pytest.mark.parametrize("door", DOORS)
 def test_what_clients_see(fake: FakeFineTuning, door: str, kind: str) -> None:
-    """A fault is a status, or the error that the library has for it; the request is logged, and the next goes well."""
+    """A fault is a status or the HTTP library's own error; it is logged, and the next request succeeds."""
     fault = arm(fake, kind)
     wanted = SEEN[kind] if (kind, "socket" in door) != ("refuse", True) else "ReadError"
     before = everything(fake)[0]
@@ -167,7 +167,7 @@ SDK_SEES = {
 
 @pytest.mark.parametrize("kind", SDK_SEES)
 def test_what_the_official_sdk_sees(fake: FakeFineTuning, kind: str) -> None:
-    """OpenAI's SDK raises the error that it has for it, blocking and async, and once it is over it creates the job."""
+    """The SDK raises its own error for each fault, blocking and async, and succeeds after it."""
     file = fake.add_file(ROWS)["id"]
     wanted: dict[str, Any] = {"model": "gpt-4o-mini", "training_file": file}
     made: dict[str, Any] = {"base_url": fake.base_url, "api_key": "any", "timeout": patience(kind), "max_retries": 0}
@@ -196,7 +196,7 @@ def test_what_the_official_sdk_sees(fake: FakeFineTuning, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["fail", "disconnect", "truncate", "malformed", "delay"])
 @pytest.mark.parametrize("place", ["in process", "socket"])
 def test_a_job_is_made_and_nobody_is_told(fake: FakeFineTuning, place: str, kind: str) -> None:
-    """With `applied` the client sees the failure, and there is the job all the same, once."""
+    """With `applied` the client sees the failure and the job is created once."""
     body = {"model": "gpt-4o-mini", "training_file": fake.add_file(ROWS)["id"]}
     arm(fake, kind, applied=True)
     transport = fake.transport() if place == "in process" else None
@@ -218,7 +218,7 @@ def test_a_job_is_made_and_nobody_is_told(fake: FakeFineTuning, place: str, kind
     [(SHORT_S / 2, SHORT_S / 2, True), (SHORT_S, SHORT_S, True), (3600, SHORT_S, False)],
 )
 def test_nobody_waits_in_process(fake: FakeFineTuning, door: str, late: float, moved: float, answered: bool) -> None:
-    """In process a delay moves virtual time only: by itself, or by as long as the client would have waited."""
+    """In process a delay moves virtual time by the delay, or by the client's timeout."""
     fake.delay(late)
 
     try:
@@ -233,7 +233,7 @@ def test_nobody_waits_in_process(fake: FakeFineTuning, door: str, late: float, m
 
 
 def test_a_client_that_waits_for_ever(fake: FakeFineTuning) -> None:
-    """In process a client without a timeout gets its answer, a virtual day later."""
+    """In process a client without a timeout gets its response after a virtual day."""
     fake.delay("1d")
 
     with httpx.Client(transport=fake.transport(), base_url="http://fake/v1", headers=HEADERS, timeout=None) as client:
@@ -242,7 +242,7 @@ def test_a_client_that_waits_for_ever(fake: FakeFineTuning) -> None:
 
 
 def test_a_delay_on_a_socket_is_real(fake: FakeFineTuning) -> None:
-    """On a socket the answer comes late in real time, others meanwhile, and virtual time stands still at "manual"."""
+    """On a socket a delayed response takes real time, other requests do not wait, and virtual time stands still."""
     fake.delay(0.2, on="list_models")
 
     async def both() -> list[str]:
@@ -269,7 +269,7 @@ def test_a_delay_on_a_socket_is_real(fake: FakeFineTuning) -> None:
 
 
 def test_a_client_that_has_gone_has_called_for_nothing(fake: FakeFineTuning) -> None:
-    """On a socket a call whose client gives up during a delay has no effect; it is in the log, without an answer."""
+    """A call whose client times out during a delay has no effect and is logged without a response."""
     fake.delay(60)
     body = {"model": "gpt-4o-mini", "training_file": fake.add_file(ROWS)["id"]}
 
@@ -281,7 +281,7 @@ def test_a_client_that_has_gone_has_called_for_nothing(fake: FakeFineTuning) -> 
 
 
 def test_a_server_that_stops_during_a_delay(caplog: pytest.LogCaptureFixture) -> None:
-    """A server stops at once while a client is waiting, which is hung up on, and nothing is complained of."""
+    """A server stops at once during a delayed request, disconnects the client, and logs no warning."""
     fake = FakeFineTuning()
     seen: list[type[Exception]] = []
 
@@ -304,7 +304,7 @@ def test_a_server_that_stops_during_a_delay(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_a_server_that_stops_while_nobody_waits() -> None:
-    """A connection that is kept open and asks for nothing is closed with the server."""
+    """An idle connection is closed when the server stops."""
     fake = FakeFineTuning()
     with httpx.Client(headers=HEADERS) as client:
         with fake.serving() as url:
@@ -315,7 +315,7 @@ def test_a_server_that_stops_while_nobody_waits() -> None:
 
 @pytest.mark.parametrize(("stays", "stayed"), [(True, True), (False, False)])
 def test_a_line_is_held_whatever_a_server_says_meanwhile(stays: bool, stayed: bool) -> None:
-    """Of what a server may still say of a request that is whole only that the client is gone ends the wait."""
+    """A delay ends early only if the server reports that the client has disconnected."""
     said = [{"type": "http.request"}, *([] if stays else [{"type": "http.disconnect"}])]
 
     async def receive() -> dict[str, Any]:
@@ -327,7 +327,7 @@ def test_a_line_is_held_whatever_a_server_says_meanwhile(stays: bool, stayed: bo
 
 
 def raw(fake: FakeFineTuning, method: str = "GET") -> bytes:
-    """All that comes back on a socket of one's own, until it is closed.
+    """Everything that the server sends on a raw socket until it is closed.
 
     Raises:
         ConnectionResetError: it was reset.
@@ -341,7 +341,7 @@ def raw(fake: FakeFineTuning, method: str = "GET") -> bytes:
 
 
 def test_bytes_on_the_wire(fake: FakeFineTuning) -> None:
-    """Hung up on is nothing and the end; refused, a reset; cut short, half of the body; and the end, each time."""
+    """On the wire disconnect sends nothing, refuse resets the connection, and truncate sends half of the body."""
     fake.disconnect()
     assert raw(fake) == b""
 
@@ -362,7 +362,7 @@ def test_bytes_on_the_wire(fake: FakeFineTuning) -> None:
 
 @pytest.mark.parametrize("kind", SEEN)
 def test_a_head_request_in_process(fake: FakeFineTuning, kind: str) -> None:
-    """A HEAD has what a GET has but for the body, of which therefore nothing is missing."""
+    """A HEAD request meets the same faults as a GET, without a body."""
     arm(fake, kind)
 
     with httpx.Client(transport=fake.transport(), headers=HEADERS, timeout=patience(kind)) as client:
@@ -377,7 +377,7 @@ def test_a_head_request_in_process(fake: FakeFineTuning, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SEEN)
 def test_a_server_of_another_make(fake: FakeFineTuning, kind: str) -> None:
-    """Where nobody can hang up, a fault that would answers 502 and says so; a delay is real, all others are as ever."""
+    """Behind another ASGI server, faults that close the connection become a 502 that says so, and others work."""
     file = fake.add_file(ROWS)["id"]
     if kind == "delay":
         fake.delay(0.02)

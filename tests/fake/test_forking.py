@@ -1,4 +1,4 @@
-"""Forked processes: a child can use its copy of the fake, whatever other threads were doing in it."""
+"""A forked child can use its copy of the fake, whatever other threads held at the fork."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 
-def in_a_child(work: Callable[[], object]) -> str:
-    """What *work* returns in a forked child; "hangs" if it does not return."""
+def result_in_child(work: Callable[[], object]) -> str:
+    """Return what *work* returns in a forked child, or "hangs"."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         try:
@@ -42,7 +42,7 @@ def in_a_child(work: Callable[[], object]) -> str:
 
 @contextmanager
 def held_by_another_thread(lock: Any) -> Iterator[None]:
-    """While the block runs, a thread holds *lock*."""
+    """Hold *lock* in another thread during the block."""
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -68,7 +68,7 @@ def locks_of(fake: FakeFineTuning) -> list[Any]:
 
 
 def test_a_child_has_locks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process forked while other threads hold every lock of the fake can ask it, look at it and reset it."""
+    """A child forked while other threads hold every lock can use and reset the fake."""
     monkeypatch.setattr(forking, "WAIT_AT_MOST_S", 0.01)
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     fake = http.fake
@@ -86,19 +86,19 @@ def test_a_child_has_locks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         for lock in locks_of(fake):
             stack.enter_context(held_by_another_thread(lock))
-        assert in_a_child(use) == "('validating_files', 1, 0)"
+        assert result_in_child(use) == "('validating_files', 1, 0)"
 
     assert fake.faults == []
 
 
 def test_a_child_gets_a_whole_account() -> None:
-    """A fork waits for a thread that is about to change the account, so that the child's copy is not half changed."""
+    """A fork waits for a thread that is changing the account."""
     fake = FakeFineTuning(start=BORN, pace="manual")
     service = fake._world.service
     asked, began = threading.Event(), threading.Event()
 
     class Watched:
-        """The account's lock, which tells when it is asked for with a limit."""
+        """The account's lock, which signals when it is requested with a timeout."""
 
         def __init__(self, lock: Any) -> None:
             self.lock = lock
@@ -122,14 +122,14 @@ def test_a_child_gets_a_whole_account() -> None:
     assert began.wait(SOON_S)
     service.lock = Watched(service.lock)  # type: ignore[assignment]
 
-    assert in_a_child(lambda: service.account.answers) == "7"
+    assert result_in_child(lambda: service.account.answers) == "7"
     thread.join()
 
 
 def test_a_fork_keeps_nothing_locked() -> None:
     """After a fork other threads of the parent can use the account."""
     fake = FakeFineTuning(start=BORN, pace="manual")
-    assert in_a_child(lambda: "here") == "here"
+    assert result_in_child(lambda: "here") == "here"
     free: list[bool] = []
 
     thread = threading.Thread(target=lambda: free.append(fake._world.service.lock.acquire(timeout=SOON_S)))

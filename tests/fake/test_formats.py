@@ -1,4 +1,4 @@
-"""Training data: what a job says of each kind of file, for each method, in the service's words where they are known."""
+"""Training data in each format for each method, and the messages of jobs about them."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ MODELS = {reads: (method, model) for method, model, reads in METHODS}
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(pace="manual", start=BORN))
 
 
 def lines(*rows: Row) -> str:
-    """A file of these rows."""
+    """A file with these rows."""
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def found(*rows: Row) -> Dataset:
-    """What a pass over a file of these rows finds."""
+def read_rows(*rows: Row) -> Dataset:
+    """The result of reading a file with these rows."""
     return read_dataset(lines(*rows).encode().splitlines())
 
 
 def method_body(name: str) -> Row:
-    """The least that is said of a method."""
+    """The smallest valid `method` of this name."""
     return {"type": name, **({name: {"grader": GRADER}} if name == "reinforcement" else {})}
 
 
 def outcome(http: Http, reads: str, training: str, validation: str | None = None) -> Any:
-    """The job that learns from rows of format *reads*, from these files, when it is over."""
+    """A finished job that was trained on these files, with the method and model for rows in format *reads*."""
     method, model = MODELS[reads]
     given = {} if validation is None else {"validation_file": http.file(validation)}
     file = http.file(training)
@@ -65,13 +65,13 @@ def outcome(http: Http, reads: str, training: str, validation: str | None = None
 
 
 def without(row: Row, key: str) -> Row:
-    """*row* without one key."""
+    """Return *row* without one key."""
     return {name: value for name, value in row.items() if name != key}
 
 
 @pytest.mark.parametrize(("method", "model", "reads"), METHODS)
 def test_sound_files_are_trained_on(http: Http, method: str, model: str, reads: str) -> None:
-    """A job succeeds on ten rows of the format that its method and model read, and on one row of validation data."""
+    """A job succeeds on ten rows in the format of its method and model, and on one validation row."""
     rows = [SOUND[reads]] * 10
     files = {"training_file": http.file(lines(*rows)), "validation_file": http.file(lines(SOUND[reads]))}
     job = http.job(model=model, method=method_body(method), **files)
@@ -79,7 +79,7 @@ def test_sound_files_are_trained_on(http: Http, method: str, model: str, reads: 
     done = http.json("GET", f"/fine_tuning/jobs/{job['id']}")
 
     assert (done["status"], done["error"]) == ("succeeded", {})
-    assert done["trained_tokens"] == found(*rows).tokens * 10 > 0
+    assert done["trained_tokens"] == read_rows(*rows).tokens * 10 > 0
 
 
 @pytest.mark.parametrize("role", ["training", "validation"])
@@ -96,9 +96,9 @@ def test_sound_files_are_trained_on(http: Http, method: str, model: str, reads: 
 def test_a_file_of_another_method_is_named_by_its_format(
     http: Http, reads: str, row: Row, text: str, role: str
 ) -> None:
-    """A file in another method's format fails the job in the printed words, to the blank at their end.
+    """A file in another method's format fails the job with the printed message, including its final space.
 
-    The format comes before the number of rows: these files have seven.
+    The format is checked before the number of rows: these files have seven.
     """
     files = [lines(*[SOUND[reads]] * 10), lines(*[row] * 7)]
     failed = outcome(http, reads, *(files if role == "validation" else files[1:]))
@@ -141,7 +141,7 @@ FAULTS: list[tuple[str, Row, str]] = [
 
 @pytest.mark.parametrize(("reads", "row", "text"), FAULTS, ids=lambda value: str(value)[:40])
 def test_a_row_that_breaks_its_format(reads: str, row: Row, text: str) -> None:
-    """The first row that breaks a format is what that format says of the file, by its number, blank lines left out."""
+    """The first row that breaks a format is reported by its number, not counting blank lines."""
     data = read_dataset([b"", *lines(*[SOUND[reads]] * 3, row, {}).encode().splitlines()])
 
     assert data.faults[reads].startswith(f"Example 4{text}")
@@ -150,7 +150,7 @@ def test_a_row_that_breaks_its_format(reads: str, row: Row, text: str) -> None:
 @pytest.mark.parametrize("role", ["training", "validation"])
 @pytest.mark.parametrize(("reads", "row", "text"), [FAULTS[1], FAULTS[9], FAULTS[11], FAULTS[-3]])
 def test_a_broken_row_fails_the_job(http: Http, reads: str, row: Row, text: str, role: str) -> None:
-    """A broken row fails the job with the printed start of the message; a validation file has one code for all."""
+    """A broken row fails the job with the printed message, and in a validation file with one fixed code."""
     files = [lines(*[SOUND[reads]] * 10), lines(row)]
     error = outcome(http, reads, *(files if role == "validation" else files[1:]))["error"]
 
@@ -160,7 +160,7 @@ def test_a_broken_row_fails_the_job(http: Http, reads: str, row: Row, text: str,
 
 
 def test_a_file_that_is_nothing_known(http: Http) -> None:
-    """A supervised job on rows that are neither chats nor prompts is told so, as printed outputs have it."""
+    """Rows of an unknown format fail a supervised job with the printed message."""
     error = outcome(http, CHAT, lines(*[{"text": "x"}] * 10))["error"]
 
     text = "Unexpected file format, expected either prompt/completion pairs or chat messages."
@@ -170,7 +170,7 @@ def test_a_file_that_is_nothing_known(http: Http) -> None:
 
 @pytest.mark.parametrize("reads", SOUND)
 def test_ten_rows_are_needed(http: Http, reads: str) -> None:
-    """Nine rows are too few to train on, for each format."""
+    """Nine rows are too few to train on, in each format."""
     error = outcome(http, reads, lines(*[SOUND[reads]] * 9))["error"]
 
     text = "Training file has 9 example(s), but must have at least 10 examples"
@@ -178,14 +178,14 @@ def test_ten_rows_are_needed(http: Http, reads: str) -> None:
 
 
 def test_a_bad_training_file_comes_before_a_bad_validation_file(http: Http) -> None:
-    """Of two bad files the training file is named."""
+    """If both files are bad, the training file is named."""
     error = outcome(http, CHAT, lines(*[PROMPT] * 10), lines(PROMPT))["error"]
 
     assert error["param"] == "training_file"
 
 
 def test_a_chat_file_can_be_rewarded(http: Http) -> None:
-    """A chat file, read once at upload, serves a supervised job and a reinforcement job; more keys only the latter."""
+    """A chat file can train a supervised and a reinforcement job; extra keys are allowed only in the latter."""
     file = http.file(lines(*[ROW] * 10))
     jobs = [
         http.job(model=model, training_file=file, method=method_body(method))["id"]
@@ -194,8 +194,8 @@ def test_a_chat_file_can_be_rewarded(http: Http) -> None:
     http.fake.advance("10d")
 
     assert [http.json("GET", f"/fine_tuning/jobs/{job}")["status"] for job in jobs] == ["succeeded"] * 2
-    assert found(ROW).faults.keys() == {PREFERENCE, COMPLETION}
-    assert found(GRADED).faults.keys() == {CHAT, PREFERENCE, COMPLETION}
+    assert read_rows(ROW).faults.keys() == {PREFERENCE, COMPLETION}
+    assert read_rows(GRADED).faults.keys() == {CHAT, PREFERENCE, COMPLETION}
 
 
 @pytest.mark.parametrize(
@@ -203,26 +203,26 @@ def test_a_chat_file_can_be_rewarded(http: Http) -> None:
     [(ROW, CHAT), (GRADED, CHAT), (PAIR, PREFERENCE), (PROMPT, COMPLETION), ({}, UNKNOWN), ({"prompt": "x"}, UNKNOWN)],
 )
 def test_the_first_row_tells_the_format(row: Row, kind: str) -> None:
-    """A file is what its first row looks like, whatever comes after it."""
-    assert found(row, {"messages": []}, PROMPT).format == kind
+    """The format of a file is that of its first row."""
+    assert read_rows(row, {"messages": []}, PROMPT).format == kind
 
 
 def test_answers_may_be_called_completions() -> None:
-    """Preference rows may name their answers as the schema does or as vendor text does, and count the same tokens."""
+    """Preference rows may name their answers in the schema's or in the vendor's way."""
     named = {"input": PAIR["input"], "preferred_completion": [YES], "non_preferred_completion": [NO]}
 
-    assert found(named) == found(PAIR)
-    assert PREFERENCE not in found(named).faults
+    assert read_rows(named) == read_rows(PAIR)
+    assert PREFERENCE not in read_rows(named).faults
 
 
 def test_tokens_count_all_that_is_learnt_from() -> None:
-    """Each part of a row adds to its estimate: a conversation, both answers, prompt and completion."""
+    """The token estimate includes conversation, both answers, prompt and completion."""
     longer = {**PAIR, "preferred_output": [{**YES, "content": "Yes, very cold indeed."}]}
 
-    assert found(longer).tokens == found(PAIR).tokens + 2
-    assert found({**PROMPT, "completion": ""}).tokens < found(PROMPT).tokens
-    assert found(GRADED).tokens == found({"messages": [ASK]}).tokens
-    assert found({}).tokens == 0
+    assert read_rows(longer).tokens == read_rows(PAIR).tokens + 2
+    assert read_rows({**PROMPT, "completion": ""}).tokens < read_rows(PROMPT).tokens
+    assert read_rows(GRADED).tokens == read_rows({"messages": [ASK]}).tokens
+    assert read_rows({}).tokens == 0
 
 
 keys = st.sampled_from(sorted({*PAIR, *GRADED, *PROMPT, *ASK}))
@@ -235,8 +235,8 @@ values = st.recursive(
 
 @given(st.lists(st.dictionaries(keys, values), min_size=1, max_size=4))
 def test_any_rows_are_judged(rows: list[Row]) -> None:
-    """Whatever JSON objects the rows are, each format has a verdict, and the estimate is no less than nothing."""
-    data = found(*rows)
+    """Any JSON objects as rows get a verdict for each format, and an estimate of at least 0."""
+    data = read_rows(*rows)
 
     assert data.examples == len(rows)
     assert data.tokens >= 0

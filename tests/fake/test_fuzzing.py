@@ -1,4 +1,4 @@
-"""Whatever the description allows, and much that it forbids, is answered as described."""
+"""Requests generated from the OpenAPI document get responses that conform to it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_made_up_requests_are_answered_as_described() -> None:
-    """No request ends in a bug, in a status or a body that is not described, or in a wrong verdict on its body.
+    """No request gets a 5xx, a status or body that is not in the document, or a wrong verdict on its body.
 
-    So it is for some hundreds, one after the other and along the links of the description: scripts/fuzz has more.
+    This tries some hundreds, in sequence and along the document's links; scripts/fuzz tries more.
     """
     figures = fuzz(example_count(200), examples=example_count(3, 6))
 
@@ -30,7 +30,7 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
 
 def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
-    """Nearly right requests to `serve` get no 5xx, write no line to stderr, and leave no descriptor open."""
+    """Nearly valid requests to `serve` get no 5xx, write nothing to stderr, and leave no open descriptor."""
     most = example_count(300, 10_000)
     figures = fuzz_server(lambda figures: figures.requests < most, warm_up=most // 2, life_s=600)
 
@@ -41,7 +41,7 @@ def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
 
 
 def test_every_operation_with_a_body_has_a_sound_one_to_change() -> None:
-    """The fuzzer knows a sound body or form for each operation that changes something."""
+    """The fuzzer has a valid body or form for each operation that writes."""
     writing = {operation.name for operation in (*OPERATIONS, *CONTROL_OPERATIONS) if operation.method in WRITING}
 
     assert writing == set(BODIES) | set(FORMS)

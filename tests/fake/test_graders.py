@@ -1,4 +1,4 @@
-"""The graders' routes: what they answer, in which order, and what they refuse."""
+"""The graders' routes: responses and refusals."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ LABEL: Json = {**SCORE, "type": "label_model", "name": "label", "labels": ["yes"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
 def run(http: Http, grader: Any, text: str = "Rome", answer: Any = "Rome") -> Json:
-    """The answer to a run that must be answered."""
+    """The response to a grader run that must be answered."""
     body = {"grader": grader, "item": {"answer": answer}, "model_sample": text}
     found: Json = http.json("POST", RUN, body)
     return found
@@ -52,7 +52,7 @@ def multi(formula: str, **graders: Json) -> Json:
 
 
 def flags(answer: Json) -> list[str]:
-    """The flags that are set in an answer."""
+    """The error flags that are true in a response."""
     return [name for name, value in answer["metadata"]["errors"].items() if value is True]
 
 
@@ -87,7 +87,7 @@ NULL = {name: None if name.endswith(("_details", "_type")) else False for name i
 
 
 def test_the_whole_answer(http: Http) -> None:
-    """A run's answer has the published output's members in its order, two-space indented, without a newline."""
+    """A run's response has the published members in order, indented by two spaces, without a final newline."""
     body = {"grader": CHECK, "item": {"answer": "Rome"}, "model_sample": "Rome"}
     reply = http.send("POST", RUN, body)
     found = json.loads(reply.body)
@@ -107,7 +107,7 @@ def test_the_whole_answer(http: Http) -> None:
 
 
 def test_the_same_request_gives_the_same_bytes(http: Http) -> None:
-    """Two accounts of one seed answer alike, execution time, derived name and made-up score included."""
+    """Two accounts with the same seed give the same bytes, and another seed gives others."""
     grader = multi("a + b", a=SCORE, b=CHECK)
     others = [Http(FakeFineTuning(seed=seed)) for seed in (0, 1)]
     same, other = (
@@ -136,12 +136,12 @@ COMPARISONS = [
 
 @pytest.mark.parametrize(("operation", "text", "answer", "reward"), COMPARISONS)
 def test_string_check(http: Http, operation: str, text: str, answer: str, reward: float) -> None:
-    """eq and ne compare exactly, like looks for the reference inside, ilike in any case."""
+    """eq and ne compare exactly, like searches for the reference, and ilike ignores case."""
     assert run(http, {**CHECK, "operation": operation}, text, answer)["reward"] == reward
 
 
 def test_text_similarity(http: Http) -> None:
-    """A text_similarity grader compares the filled texts."""
+    """A text_similarity grader compares the filled-in texts."""
     grader = {**CHECK, "type": "text_similarity", "evaluation_metric": "rouge_l"}
     del grader["operation"]
 
@@ -157,7 +157,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("grader", "flag", "details"), FAULTS, ids=["variable", "json", "prompt"])
 def test_faults_are_flags(http: Http, grader: Json, flag: str, details: str) -> None:
-    """What fails while grading is answered with 200: reward 0, the flag, and its details."""
+    """A failure while grading is a 200 with reward 0, an error flag and its details."""
     answer = run(http, grader)
 
     assert (answer["reward"], flags(answer)) == (0, [flag])
@@ -183,7 +183,7 @@ MULTIS = [
 
 @pytest.mark.parametrize(("grader", "reward", "rewards", "expected"), MULTIS, ids=lambda value: str(value)[-40:])
 def test_multi(http: Http, grader: Json, reward: float, rewards: Json, expected: list[str]) -> None:
-    """A multi grader comes to its formula's value; with a part that fails, or no value, to 0 and the flags."""
+    """A multi grader has its formula's value, or 0 with flags if a part or the formula fails."""
     answer = run(http, grader)
 
     assert (answer["reward"], answer["sub_rewards"], flags(answer)) == (reward, rewards, expected)
@@ -191,7 +191,7 @@ def test_multi(http: Http, grader: Json, reward: float, rewards: Json, expected:
 
 
 def test_models_give_the_scores_of_the_script(http: Http) -> None:
-    """Judging models give the prepared scores in order, one each time, then derived ones."""
+    """Model graders use the prepared scores in order, then derived ones."""
     http.fake.grader_scores([0.25, None, 1])
 
     answers = [run(http, SCORE) for _ in range(4)]
@@ -205,7 +205,7 @@ def test_models_give_the_scores_of_the_script(http: Http) -> None:
 
 
 def test_a_score_outside_the_range(http: Http) -> None:
-    """A prepared score outside the grader's range is a parse error; a derived one is always inside."""
+    """A prepared score outside the grader's range is a parse error, and a derived one is inside it."""
     wide = {**SCORE, "range": [-5, 10]}
     http.fake.grader_scores([7, 7])
 
@@ -216,7 +216,7 @@ def test_a_score_outside_the_range(http: Http) -> None:
 
 
 def test_labels(http: Http) -> None:
-    """A label passes from a prepared score of 0.5 on; without one the seed decides."""
+    """A label passes from a prepared score of 0.5, and without one depends on the seed."""
     grader = multi("label", label=LABEL)
     http.fake.grader_scores([1, 0.5, 0, None])
 
@@ -225,7 +225,7 @@ def test_labels(http: Http) -> None:
 
 
 def test_a_prompt_that_fails_asks_no_model(http: Http) -> None:
-    """A model whose prompt cannot be filled is not called, and uses up no prepared score."""
+    """A model grader whose prompt cannot be filled in uses up no prepared score."""
     http.fake.grader_scores([0.125])
     run(http, {**SCORE, "input": [{"role": "user", "content": "{{item.none}}"}]})
 
@@ -233,7 +233,7 @@ def test_a_prompt_that_fails_asks_no_model(http: Http) -> None:
 
 
 def test_the_script_over_http(http: Http) -> None:
-    """PUT /_fake/graders replaces the prepared scores, and returns them."""
+    """PUT /_fake/graders replaces the prepared scores and returns them."""
     http.fake.grader_scores([0.75, 0.75])
 
     assert http.json("PUT", "/_fake/graders", {"scores": [0.5, None]}) == {"scores": [0.5, None]}
@@ -242,7 +242,7 @@ def test_the_script_over_http(http: Http) -> None:
 
 @pytest.mark.parametrize("scores", [["1"], [True], [float("nan")], [float("inf")], [1, [2]]], ids=str)
 def test_a_script_of_no_numbers(http: Http, scores: Any) -> None:
-    """Anything but finite numbers and None is refused, and the account is as it was."""
+    """A score that is not a finite number or None is refused, and changes nothing."""
     before = everything(http.fake)
 
     with pytest.raises(FakeUsageError, match="score must be a finite number, or None"):
@@ -251,7 +251,7 @@ def test_a_script_of_no_numbers(http: Http, scores: Any) -> None:
 
 
 def test_the_script_is_replayed(http: Http) -> None:
-    """An account replayed from its records has as many prepared scores left."""
+    """An account replayed from its records has the same prepared scores left."""
     http.fake.grader_scores([0.25, 0.5])
     run(http, SCORE)
     again = Service(http.fake.settings)
@@ -277,7 +277,7 @@ REFUSALS = [
 @pytest.mark.parametrize("path", [RUN, VALIDATE])
 @pytest.mark.parametrize(("message", "grader"), REFUSALS, ids=lambda value: str(value)[:50])
 def test_what_is_no_grader(http: Http, path: str, message: str, grader: Any) -> None:
-    """A body with an invalid grader is refused with 400, param grader."""
+    """A body with an invalid grader is refused with 400 and param grader."""
     body = {} if grader is None else {"grader": grader}
     sample = {"model_sample": "x"} if path == RUN else {}
     error = http.json("POST", path, {**body, **sample}, status=400)["error"]
@@ -290,7 +290,7 @@ def test_what_is_no_grader(http: Http, path: str, message: str, grader: Any) -> 
     ("body", "param"), [({}, "model_sample"), ({"model_sample": 5}, "model_sample"), ({"item": 5}, "item")]
 )
 def test_the_rest_of_the_body(http: Http, body: Json, param: str) -> None:
-    """What is wrong beside the grader is refused under its own name."""
+    """An error outside the grader is refused under its own name."""
     assert http.json("POST", RUN, {"grader": CHECK, **body}, status=400)["error"]["param"] == param
 
 
@@ -307,7 +307,7 @@ COMPLETED = [
 
 @pytest.mark.parametrize(("grader", "added"), COMPLETED, ids=lambda value: str(value)[:40])
 def test_validate(http: Http, grader: Json, added: Json) -> None:
-    """A valid grader comes back as it was sent, in the order it was sent, then with its defaults."""
+    """A valid grader is returned as sent, followed by its defaults."""
     answer = http.json("POST", VALIDATE, {"grader": grader})
 
     assert list(answer) == ["grader"]
@@ -330,7 +330,7 @@ UNSOUND = [
 
 @pytest.mark.parametrize(("grader", "words"), UNSOUND, ids=lambda value: str(value)[-40:])
 def test_validate_refuses_what_can_never_work(http: Http, grader: Json, words: str) -> None:
-    """A grader that no sample could make work is refused by validate, whichever of its parts it is."""
+    """Validate refuses a grader that no sample could make work, in any of its parts."""
     error = http.json("POST", VALIDATE, {"grader": grader}, status=400)["error"]
 
     assert error["message"].startswith(f"invalid grader: {words}")
@@ -338,12 +338,12 @@ def test_validate_refuses_what_can_never_work(http: Http, grader: Json, words: s
 
 
 def test_a_formula_that_may_have_a_value(http: Http) -> None:
-    """Validate passes a formula that has no value for some rewards only."""
+    """Validate accepts a formula that fails only for some rewards."""
     http.json("POST", VALIDATE, {"grader": multi("1 / (a - 1)", a=CHECK)})
 
 
 def test_the_sdk_reads_both_answers(http: Http) -> None:
-    """The official SDK runs and validates a grader, and finds the answer's members under its own names."""
+    """The official SDK runs and validates a grader, and parses both responses."""
     client = openai.OpenAI(
         api_key="any", base_url="http://fake/v1", http_client=httpx2.Client(transport=http.fake.transport(httpx2))
     )

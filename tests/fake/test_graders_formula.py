@@ -1,4 +1,4 @@
-"""calculate_output: the value of a multi grader's formula, and how it fails."""
+"""calculate_output, the formula of a multi grader: its values and its failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def value(text: str) -> float:
 
 
 def flag(text: str) -> str:
-    """The flag that the formula raises with the rewards above."""
+    """The error flag of the formula with the rewards above."""
     with pytest.raises(GradingError) as caught:
         value(text)
     return caught.value.flag
@@ -56,7 +56,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("text", "expected"), VALUES)
 def test_a_formula_has_a_value(text: str, expected: float) -> None:
-    """Each operator and function means what it means in arithmetic, with the precedence of arithmetic."""
+    """Each operator and function has its arithmetic meaning and precedence."""
     assert value(text) == pytest.approx(expected)
 
 
@@ -99,17 +99,17 @@ FLAGS = {
 
 @pytest.mark.parametrize(("text", "expected"), [(text, name) for name, texts in FLAGS.items() for text in texts])
 def test_a_formula_without_a_value(text: str, expected: str) -> None:
-    """A formula that is not arithmetic, names no grader or has no finite value has the flag for that."""
+    """A formula that is invalid, names an unknown grader or has no finite value raises its flag."""
     assert flag(text) == expected
 
 
 def test_a_long_formula_is_walked() -> None:
-    """The longest formula that is taken is as deep as a sum of that many, and has a value."""
+    """A formula of the greatest accepted length is evaluated."""
     assert value("+".join(["a"] * (formula.TOKENS_AT_MOST // 2))) == formula.TOKENS_AT_MOST // 2 * 0.5
 
 
 def test_with_little_room_left() -> None:
-    """A long formula that comes when the stack is nearly full has a flag, and does not crash."""
+    """A long formula near the recursion limit raises a flag instead of crashing."""
 
     def deeper(frames: int) -> str:
         return deeper(frames - 1) if frames else flag("+".join(["a"] * 200))
@@ -133,7 +133,7 @@ expressions = st.recursive(
 
 
 def real(function: Any) -> Any:
-    """*function* of real numbers alone, with a float for its value."""
+    """Make *function* take and return floats."""
     return lambda *numbers: float(function(*map(float, numbers)))
 
 
@@ -142,7 +142,7 @@ FUNCTIONS = {name: real(function) for name, function in formula.OF_ONE.items()} 
 
 @given(expressions)
 def test_it_agrees_with_python(text: str) -> None:
-    """Python's own evaluation of the same expression gives the same number, or fails where the formula does."""
+    """A formula's value equals Python's for the same expression, or both fail."""
     try:
         expected = eval(text.replace("^", "**"), {"__builtins__": {}}, {**REWARDS, **FUNCTIONS})
     except (ArithmeticError, ValueError, TypeError):
@@ -155,7 +155,7 @@ def test_it_agrees_with_python(text: str) -> None:
 
 @given(st.text() | st.text("ab01.e+-*/^(), minsqrt\n_", max_size=40))
 def test_any_text_is_answered(text: str) -> None:
-    """No text at all makes the evaluator crash: it has a finite value or a flag."""
+    """Any text has a finite value or raises a flag."""
     try:
         found: float | str = value(text)
     except GradingError as error:

@@ -1,4 +1,4 @@
-"""Python graders: run in a process of their own, within limits, and only when the account says so."""
+"""Python graders run in a process of their own, within limits, and only if the account allows it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def grade(body: str, limits: Limits = PATIENT, **item: Any) -> float:
 
 
 def failure(source: str, limits: Limits = PATIENT) -> str:
-    """The details of the error of a grader that must fail."""
+    """The error details of a grader that must fail."""
     with pytest.raises(GradingError) as caught:
         python_runner.run(source, SAMPLE, {}, limits)
     assert caught.value.flag == "python_grader_runtime_error"
@@ -61,7 +61,7 @@ REWARDS = [
 
 @pytest.mark.parametrize(("source", "reward"), REWARDS)
 def test_rewards(source: str, reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What grade returns is the reward: it sees sample, item and installed packages, and not this environment."""
+    """The reward is what grade returns, with access to sample, item and packages, but not to the environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
 
     assert grade(source, n=2) == reward
@@ -69,7 +69,7 @@ def test_rewards(source: str, reward: float, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("source", "reward"), REWARDS[:4])
 def test_rewards_inside_the_child(source: str, reward: float) -> None:
-    """The part of the child that runs the code answers with the reward, or with what is wrong."""
+    """The child's `run_grader` returns the reward or the error."""
     task = {"source": f"def grade(sample, item):\n    {source}", "sample": SAMPLE, "item": {"n": 2}}
 
     assert python_runner_child.run_grader(task) == {"reward": reward}
@@ -90,7 +90,7 @@ def test_rewards_inside_the_child(source: str, reward: float) -> None:
 
 
 def test_the_same_grader_gives_the_same_reward() -> None:
-    """The order of a set of texts is the same in every run."""
+    """A grader that depends on hash order gives the same reward in every run."""
     order = "return float(''.join(sorted({'1', '2', '3', '4', '5'}, key=hash)))"
 
     assert len({grade(order) for _ in range(3)}) == 1
@@ -118,7 +118,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("source", "words"), FAILURES, ids=lambda value: value[:40])
 def test_failures_are_told(source: str, words: str) -> None:
-    """The details show whatever a grader raises, returns or ends with, and nothing of the fake's own code."""
+    """The error details show what a grader raised or returned, and none of the fake's own code."""
     details = failure(source)
 
     assert words in details
@@ -127,12 +127,12 @@ def test_failures_are_told(source: str, words: str) -> None:
 
 
 def test_an_endless_loop_is_ended() -> None:
-    """A grader that never returns is ended at its time, and its answer says so."""
+    """A grader that never returns is killed at its time limit, with a message that says so."""
     assert failure("while True: pass", Limits(seconds=0.3)) == "The grader took longer than 0.3 seconds."
 
 
 def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a system without process groups the grader's own process is ended all the same."""
+    """Without process groups a grader that never returns is killed, too."""
     monkeypatch.delattr(os, "killpg", raising=False)
 
     assert "took longer" in failure("while True: pass", Limits(seconds=0.3))
@@ -140,7 +140,7 @@ def test_an_endless_loop_where_there_are_no_process_groups(monkeypatch: pytest.M
 
 @POSIX
 def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
-    """A process that a grader leaves behind is ended with it."""
+    """A subprocess that a grader leaves behind is killed with it."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -163,7 +163,7 @@ def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
 
 @POSIX
 def test_a_memory_bomb_is_stopped() -> None:
-    """A grader that asks for more memory than it may have gets none."""
+    """A grader that exceeds its memory limit gets a MemoryError."""
     details = failure("hoard = [bytearray(10**8) for _ in range(1000)]", Limits(seconds=120, memory_bytes=500 * 10**6))
 
     assert details.endswith("MemoryError")
@@ -171,14 +171,14 @@ def test_a_memory_bomb_is_stopped() -> None:
 
 @POSIX
 def test_a_file_bomb_is_stopped() -> None:
-    """A grader that writes a file larger than it may is stopped."""
+    """A grader that writes too large a file is stopped."""
     details = failure("open('bomb', 'wb').write(bytes(10**7))", Limits(seconds=120, disk_bytes=10**6))
 
     assert "File too large" in details or "with code -25" in details  # as an error, or by SIGXFSZ
 
 
 def test_no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Python is embedded and names no interpreter, the fake says what is missing."""
+    """Without sys.executable the fake says what is missing."""
     monkeypatch.setattr(sys, "executable", "")
 
     with pytest.raises(FakeUsageError, match=r"sys\.executable names none"):
@@ -190,7 +190,7 @@ INSIDE = {"type": "multi", "graders": {"code": body("")["grader"]}, "calculate_o
 
 @pytest.mark.parametrize("grader", [body("")["grader"], INSIDE], ids=["alone", "inside"])
 def test_nothing_runs_by_default(tmp_path: Path, grader: dict[str, Any]) -> None:
-    """Unless the account says so no code is run, and the answer says what to switch on."""
+    """By default no grader code is run, and the response says which setting allows it."""
     proof = tmp_path / "proof"
     code = {"type": "python", "source": f"open({str(proof)!r}, 'w')\ndef grade(sample, item): return 1"}
     grader = {**grader, "graders": {"code": code}} if "graders" in grader else code
@@ -203,20 +203,20 @@ def test_nothing_runs_by_default(tmp_path: Path, grader: dict[str, Any]) -> None
 
 
 def test_the_setting_switches_it_on() -> None:
-    """With run_python_graders the route answers with the reward of the code."""
+    """With run_python_graders the response has the code's reward."""
     http = Http(FakeFineTuning(run_python_graders=True))
 
     assert http.json("POST", RUN, body("def grade(sample, item): return item['n'] / 4"))["reward"] == 0.5
 
 
 def test_the_setting_is_checked() -> None:
-    """The setting accepts True and False only."""
+    """run_python_graders accepts only True and False."""
     with pytest.raises(FakeUsageError, match="run_python_graders must be True or False, got 'yes'"):
         FakeFineTuning(run_python_graders="yes")  # type: ignore[arg-type]
 
 
 def test_control_switches_it_on() -> None:
-    """The control API can switch it on."""
+    """The control API can enable run_python_graders."""
     http = Http(FakeFineTuning())
 
     http.json("POST", "/_fake/reset", {"run_python_graders": True})
@@ -225,7 +225,7 @@ def test_control_switches_it_on() -> None:
 
 
 def test_a_failure_is_an_answer() -> None:
-    """Code that raises is answered with 200, reward 0, the flag and the traceback."""
+    """Code that raises is a 200 with reward 0, the error flag and the traceback."""
     http = Http(FakeFineTuning(run_python_graders=True))
 
     answer = http.json("POST", RUN, body("def grade(sample, item): return item['m']"))
@@ -240,7 +240,7 @@ def test_a_failure_is_an_answer() -> None:
 
 
 def test_a_sample_nested_deeper_than_can_be_written() -> None:
-    """A sample that is JSON nested too deeply for a grader to get it is none, and no crash."""
+    """A deeply nested JSON sample has no output_json and does not crash."""
     http = Http(FakeFineTuning(run_python_graders=True))
     source = "def grade(sample, item): return 'output_json' in sample"
 
@@ -250,7 +250,7 @@ def test_a_sample_nested_deeper_than_can_be_written() -> None:
 
 
 def test_the_verb_holds_no_lock_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a python grader runs for a request, another thread can use the account."""
+    """The account is not locked while a python grader runs."""
     http = Http(FakeFineTuning(run_python_graders=True))
     lock = http.fake._world.service.lock
     free: list[bool] = []

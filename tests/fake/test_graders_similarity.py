@@ -1,4 +1,4 @@
-"""text_similarity: each metric's numbers, computed by hand, and what it does without its libraries."""
+"""text_similarity: the scores of each metric, and its behaviour without the optional libraries."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ SCORES = [
 
 @pytest.mark.parametrize(("metric", "text", "reference", "expected"), SCORES)
 def test_scores(metric: str, text: str, reference: str, expected: float) -> None:
-    """Each metric gives the number that its definition gives by hand."""
+    """Each metric gives the score computed by hand."""
     assert similarity.similarity(metric, text, reference) == pytest.approx(expected, abs=1e-12)
 
 
 def test_all_metrics_are_here() -> None:
-    """The metrics tried are all that a grader can name."""
+    """The tested metrics are all that a grader can name."""
     schema = TextSimilarity.model_json_schema()
     assert schema["properties"]["evaluation_metric"]["enum"] == METRICS
     assert {metric for metric, *_ in SCORES} == set(METRICS)
@@ -66,20 +66,20 @@ def test_all_metrics_are_here() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("text", ["", " ", "a", "日本語", "♥", "\x00", "a" * 10_000], ids=lambda text: text[:3])
 def test_every_pair_of_texts_has_a_score(metric: str, text: str) -> None:
-    """Empty, short, long and foreign texts have a score from 0 to 1, whichever side they are on."""
+    """Any two texts have a score from 0 to 1, in either order."""
     for one, other in ((text, TEXT), (TEXT, text), (text, text)):
         assert 0 <= similarity.similarity(metric, one, other) <= 1
 
 
 @pytest.mark.parametrize("metric", sorted(set(METRICS) - {"meteor"}))
 def test_a_text_is_wholly_like_itself(metric: str) -> None:
-    """A text scores 1 against itself; by meteor a little less, for its one run of words."""
+    """A text compared with itself scores 1, or slightly less by meteor."""
     assert similarity.similarity(metric, TEXT, TEXT) == pytest.approx(1)
     assert similarity.similarity("meteor", TEXT, TEXT) == pytest.approx(1 - 0.5 / 6**3)
 
 
 def test_texts_past_the_limit() -> None:
-    """A text that would take minutes is refused with the fake's own error."""
+    """Texts over the length limit are refused with the fake's own error."""
     with pytest.raises(FakeUsageError, match="at most 10000 characters"):
         similarity.similarity("rouge_l", "a" * 10_001, "a")
 
@@ -90,7 +90,7 @@ MULTI = {"type": "multi", "name": "all", "graders": {"like": GRADER}, "calculate
 
 @pytest.mark.parametrize("grader", [GRADER, MULTI], ids=["alone", "inside"])
 def test_without_the_libraries(monkeypatch: pytest.MonkeyPatch, grader: object) -> None:
-    """Without a library the answer is the fake's own error, and names the extra that brings it."""
+    """Without an optional library the fake's own error names the extra to install."""
     monkeypatch.setitem(sys.modules, "rapidfuzz", None)
     monkeypatch.setitem(sys.modules, "rouge_score", None)
     body = {"grader": grader, "model_sample": "a"}
@@ -102,7 +102,7 @@ def test_without_the_libraries(monkeypatch: pytest.MonkeyPatch, grader: object) 
 
 
 def test_others_are_answered_while_a_sample_is_graded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a socket a grader that takes long delays no other request, and holds no lock of the account."""
+    """A slow grader on a socket delays no other request."""
     begun, may_end = threading.Event(), threading.Event()
 
     def slow(*_: object) -> float:
@@ -127,7 +127,7 @@ def test_others_are_answered_while_a_sample_is_graded(monkeypatch: pytest.Monkey
 
 
 def test_what_takes_longer_than_the_limit_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts of a grader that its time does not suffice for have no reward, and an error that says so."""
+    """Parts of a grader that exceed the time limit have no reward and an error."""
     monkeypatch.setattr(grade, "SECONDS_AT_MOST", 0)
     grader = {"type": "multi", "graders": {"like": GRADER}, "calculate_output": "like"}
 
@@ -139,7 +139,7 @@ def test_what_takes_longer_than_the_limit_fails(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_longest_subsequence_is_the_librarys() -> None:
-    """rouge_l gives the library's own number, which it takes from a table of both texts' lengths."""
+    """rouge_l equals the score of the library rouge_score."""
     draw = random.Random(7)
     for _ in range(50):
         text, reference = (" ".join(draw.choices(["a", "B", "cat.", "é", "7"], k=draw.randint(0, 12))) for _ in "ab")

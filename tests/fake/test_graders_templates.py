@@ -1,4 +1,4 @@
-"""Templates: the values in the placeholders of a grader's texts, and the errors of those without a value."""
+"""Templates in graders: filled-in placeholders and errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ITEM = {"x": "X", "a": {"b": ["first", {"c": 1.5}], "d-e": True, "größe": 3}, 
 ANSWER = json.dumps({"city": "Rome", "tags": ["a", "b"]})
 
 
-def filled(template: str, text: str = ANSWER) -> str:
-    """The template with the item above and this sample."""
+def fill_template(template: str, text: str = ANSWER) -> str:
+    """Fill in the template with the item above and this sample."""
     return GradingInput.of(ITEM, text).fill(template)
 
 
@@ -44,8 +44,8 @@ FILLED = [
 
 @pytest.mark.parametrize(("template", "expected"), FILLED)
 def test_places_are_filled(template: str, expected: str) -> None:
-    """A string is filled in as it is, anything else as JSON; other braces stay."""
-    assert filled(template) == expected
+    """A string is filled in unchanged, other values as JSON, and other braces are kept."""
+    assert fill_template(template) == expected
 
 
 UNKNOWN = ["{{item.y}}", "{{item.no}}", "{{item.a.b[2]}}", "{{item.x.y}}", "{{item.x[0]}}", "{{item.a[0]}}"]
@@ -56,9 +56,9 @@ NO_PATHS += ["{{item.a.b[-1]}}", "{{item.a.b[x]}}", "{{item..x}}", "{{other.x}}"
 
 @pytest.mark.parametrize("template", UNKNOWN + NO_PATHS)
 def test_a_place_without_a_value(template: str) -> None:
-    """A variable that is missing or null, and a path that does not parse, are invalid variables."""
+    """A variable that is missing, null or unparsable is an invalid variable."""
     with pytest.raises(GradingError) as caught:
-        filled(f"{{{{item.x}}}} {template}")
+        fill_template(f"{{{{item.x}}}} {template}")
 
     assert caught.value.flag == "invalid_variable_error"
     assert template.strip("{}").strip() in caught.value.details
@@ -66,7 +66,7 @@ def test_a_place_without_a_value(template: str) -> None:
 
 @pytest.mark.parametrize("template", UNKNOWN + NO_PATHS)
 def test_a_path_is_checked_without_a_case(template: str) -> None:
-    """A path that does not parse is found without a case to fill."""
+    """A variable that cannot be parsed is found without filling in the template."""
     if template in UNKNOWN:
         templates.check_template(template)
         return
@@ -76,26 +76,26 @@ def test_a_path_is_checked_without_a_case(template: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "plain", "{", "[1,]", "NaN", "{'a': 1}"])
 def test_a_sample_that_is_no_json(text: str) -> None:
-    """A placeholder in output_json is a parse error of the sample when the sample is not JSON."""
+    """output_json of a sample that is not JSON is a parse error of the sample."""
     with pytest.raises(GradingError) as caught:
-        filled("{{sample.output_json.city}}", text)
+        fill_template("{{sample.output_json.city}}", text)
 
     assert caught.value.flag == "sample_parse_error"
 
 
 def test_the_size_is_limited() -> None:
-    """A template that would multiply a long text is refused with the fake's own error."""
+    """A filled-in template over the size limit is refused with the fake's own error."""
     with pytest.raises(FakeUsageError, match="must have at most 1000000 characters"):
         GradingInput.of({"x": "x" * 100_000}, "").fill("{{item.x}}" * 100)
 
 
 def test_braces_without_end_take_no_time() -> None:
-    """A text of nothing but opening braces is read in one go."""
-    assert filled("{{" * 200_000) == "{{" * 200_000
+    """A long text of opening braces is processed in linear time."""
+    assert fill_template("{{" * 200_000) == "{{" * 200_000
 
 
 def test_a_value_nested_past_writing() -> None:
-    """A value nested too deeply for JSON is an error of the grader, not a crash."""
+    """A deeply nested value is an error of the grader, not a crash."""
     deep: Any = "x"
     for _ in range(600):
         deep = [deep]
@@ -107,9 +107,9 @@ def test_a_value_nested_past_writing() -> None:
 
 @given(st.text() | st.text("{}itemsample.ouput_json[0]'\" ", max_size=40), st.text(max_size=10))
 def test_any_template_is_answered(template: str, text: str) -> None:
-    """No template at all makes filling crash: it is filled, or has a flag."""
+    """Any template is filled in or raises a flag."""
     try:
-        found = filled(template, text)
+        found = fill_template(template, text)
     except GradingError as error:
         found = error.flag
 

@@ -1,4 +1,4 @@
-"""Identifiers: what they look like, where they lead back to, and that the same seed gives the same bytes."""
+"""Ids: their form, their uniqueness, and their dependence on the seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ordinals = st.integers(0, 200) | st.integers(0, 62**7 - 1)
 
 @given(job_ids, ordinals)
 def test_an_event_id_leads_back_to_its_ordinal(job: str, ordinal: int) -> None:
-    """The id of an event is one of its job, and leads back to the event's ordinal without a search."""
+    """An event id has the service's form, and its ordinal can be computed from it."""
     identifier = ids.event_id(job, ordinal)
 
     assert re.fullmatch("ftevent-[A-Za-z0-9]{24}", identifier)
@@ -32,7 +32,7 @@ def test_an_event_id_leads_back_to_its_ordinal(job: str, ordinal: int) -> None:
 
 @given(job_ids, job_ids, ordinals)
 def test_an_event_id_is_of_one_job_only(job: str, other: str, ordinal: int) -> None:
-    """The id of a job's event is the id of no other job's event."""
+    """An event id of one job is not accepted for another job."""
     assume(job != other)
 
     assert ids.event_ordinal(other, ids.event_id(job, ordinal)) is None
@@ -40,7 +40,7 @@ def test_an_event_id_is_of_one_job_only(job: str, other: str, ordinal: int) -> N
 
 @given(job_ids, st.integers(0, 1000), st.integers(8, 31), st.sampled_from(ids.ALPHABET + "-_é\x00"))
 def test_a_changed_event_id_is_none(job: str, ordinal: int, place: int, character: str) -> None:
-    """An event id with a character changed, left out or added is the id of no event."""
+    """An event id with one character changed, removed or added is not accepted."""
     identifier = ids.event_id(job, ordinal)
     changed = identifier[:place] + character + identifier[place + 1 :]
     assume(changed != identifier)
@@ -51,20 +51,20 @@ def test_a_changed_event_id_is_none(job: str, ordinal: int, place: int, characte
 
 @given(job_ids, st.text(max_size=40))
 def test_any_text_may_be_asked_for(job: str, text: str) -> None:
-    """A text without the form of an event id is never read as one, whatever it contains."""
+    """An arbitrary text is never accepted as an event id."""
     assert ids.event_ordinal(job, text) is None
     assert ids.event_ordinal(job, f"ftevent-{text}") is None
 
 
 @given(job_ids, st.sets(ordinals, min_size=2, max_size=30))
 def test_event_ids_differ(job: str, places: set[int]) -> None:
-    """No two events of a job share an id."""
+    """Event ids of a job are unique."""
     assert len({ids.event_id(job, place) for place in places}) == len(places)
 
 
 @given(st.integers(0, 62**5 - 1), st.integers(5, 8))
 def test_base_62_leads_back(number: int, width: int) -> None:
-    """A number written in base 62 is read as the same number, and is as wide as it was to be."""
+    """A number written in base 62 is parsed to the same number and has the given width."""
     text = ids.to_digits(number, width)
 
     assert (len(text), ids.from_digits(text)) == (width, number)
@@ -85,14 +85,14 @@ def test_base_62_leads_back(number: int, width: int) -> None:
     ],
 )
 def test_the_time_in_the_name_of_a_model(model: str, created: int | None) -> None:
-    """The last part of a fine-tuned model's name says when it was created, as real ones do."""
+    """The last part of a model's name encodes its creation time, as in real names."""
     assert ids.model_time(model) == created
     assert created is None or model_created(model) == created + (":ckpt-step-" not in model)
 
 
 @given(st.integers(ids.MODEL_EPOCH, ids.MODEL_EPOCH + 62**5 - 1), st.text(max_size=5))
 def test_the_time_of_a_model_leads_back(created: int, part: str) -> None:
-    """The time written into a model's name is the time read from it."""
+    """The time encoded in a model's name is decoded to the same time."""
     token = ids.model_token(created, part)
 
     assert re.fullmatch("[A-Za-z0-9]{8}", token)
@@ -100,7 +100,7 @@ def test_the_time_of_a_model_leads_back(created: int, part: str) -> None:
 
 
 def session(seed: int, **settings: Any) -> list[InProcessResponse]:
-    """The answers of a whole session: upload, train, cancel, list, download, delete, be refused."""
+    """The responses of a whole session."""
     http = Http(FakeFineTuning(seed=seed, start=BORN, pace="polls", **settings))
     replies: list[InProcessResponse] = []
 
@@ -126,12 +126,12 @@ def session(seed: int, **settings: Any) -> list[InProcessResponse]:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    """Two fakes of one seed and start answer a whole session alike, byte for byte, headers and all."""
+    """Two fakes with the same seed and start give the same bytes in a whole session, headers included."""
     assert session(3) == session(3)
 
 
 def test_another_seed_gives_other_bytes() -> None:
-    """Fakes of two seeds share no id, no loss and no model."""
+    """Fakes with different seeds share no id, loss or model."""
     one, other = (b"".join(reply.body for reply in session(seed)).decode() for seed in (3, 4))
 
     for pattern in (
@@ -149,7 +149,7 @@ def test_another_seed_gives_other_bytes() -> None:
 
 
 def test_what_ids_look_like() -> None:
-    """Every id has its prefix, and as many letters and digits as the service's."""
+    """Every id has the service's prefix and length."""
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     job = http.json("GET", f"{JOBS}/{http.job()['id']}")
     events = http.json("GET", f"{JOBS}/{job['id']}/events")["data"]
@@ -170,7 +170,7 @@ def test_what_ids_look_like() -> None:
 
 
 def test_no_two_things_share_an_id() -> None:
-    """Files, jobs, events, checkpoints, models and requests of an account all have ids of their own."""
+    """Ids of files, jobs, events, checkpoints, models and requests are unique."""
     http = Http(FakeFineTuning(start=BORN, pace="instant"))
     for _ in range(5):
         http.job()

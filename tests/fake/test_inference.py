@@ -1,4 +1,4 @@
-"""Chat completions and completions of models that exist in the account."""
+"""Chat completions and completions of the account's models."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ ASK: Any = [{"role": "user", "content": "Are you there?"}]
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still, with a model."""
+    """Raw requests to a fake whose time stands still and which has a fine-tuned model."""
     http = Http(FakeFineTuning(pace="manual", start=BORN))
     http.fake.add_job(http.file(), status="succeeded")
     return http
 
 
 def tuned(http: Http) -> str:
-    """The model of the fake's one job."""
+    """The fine-tuned model."""
     return str(http.fake.jobs[0]["fine_tuned_model"])
 
 
 def client(http: Http) -> openai.OpenAI:
-    """The official client on the fake in this process."""
+    """The official client in process."""
     transport = http.fake.transport(httpx2)
     return openai.OpenAI(base_url="http://fake/v1", api_key="any", http_client=httpx2.Client(transport=transport))
 
 
 def test_a_fine_tuned_model_answers_under_its_own_name(http: Http) -> None:
-    """The answer names the fine-tuned model, has an id of the service's shape and counts its tokens."""
+    """A chat completion has the fine-tuned model's name, an id in the service's form, and token counts."""
     answer = client(http).chat.completions.create(model=tuned(http), messages=ASK)
 
     assert answer.model == tuned(http)
@@ -48,7 +48,7 @@ def test_a_fine_tuned_model_answers_under_its_own_name(http: Http) -> None:
 
 
 def test_scripted_replies_come_first_and_once(http: Http) -> None:
-    """Prepared replies are given in order, across choices and calls; after them the model has its own text."""
+    """Prepared replies are used in order across choices and calls, then a derived text."""
     http.fake.replies("one", "two", "three")
     create: Any = client(http).chat.completions.create
     first = create(model=tuned(http), messages=ASK, n=2)
@@ -59,7 +59,7 @@ def test_scripted_replies_come_first_and_once(http: Http) -> None:
 
 
 def test_a_stream_says_what_the_whole_says(http: Http) -> None:
-    """The chunks of a stream add up to the prepared reply, end with a reason, and include the usage on request."""
+    """The chunks of a stream add up to the prepared reply, with a finish reason and optional usage."""
     http.fake.replies("Yes, I am here.")
     stream = client(http).chat.completions.create(
         model=tuned(http),
@@ -76,7 +76,7 @@ def test_a_stream_says_what_the_whole_says(http: Http) -> None:
 
 
 def test_an_unknown_or_deleted_model_does_not_answer(http: Http) -> None:
-    """A model that is unknown or deleted answers with the printed 404: backticks, no param."""
+    """An unknown or deleted model is refused with the printed 404."""
     model = tuned(http)
     http.json("DELETE", f"/models/{model}")
     for name in (model, "gpt-none"):
@@ -90,7 +90,7 @@ def test_an_unknown_or_deleted_model_does_not_answer(http: Http) -> None:
 
 
 def test_a_completion_of_the_older_kind(http: Http) -> None:
-    """`/completions` answers with a text, for models of the older kind."""
+    """`/completions` returns a text for models of the older kind."""
     http.json("PUT", "/_fake/replies", {"replies": [" positive"]})
     answer = client(http).completions.create(model="babbage-002", prompt="I like it ->")
 
@@ -110,7 +110,7 @@ def test_a_completion_of_the_older_kind(http: Http) -> None:
     ],
 )
 def test_bodies_that_do_not_fit_are_refused(http: Http, body: dict[str, object], param: str) -> None:
-    """A missing model or message, or too many choices: 400 naming the field, and no prepared reply is used up."""
+    """An invalid body is refused with 400 and the field's name, and uses up no prepared reply."""
     http.fake.replies("kept")
 
     assert http.json("POST", "/chat/completions", body, status=400)["error"]["param"] == param
@@ -119,7 +119,7 @@ def test_bodies_that_do_not_fit_are_refused(http: Http, body: dict[str, object],
 
 
 def test_a_stream_goes_over_a_socket(http: Http) -> None:
-    """Over a socket the events arrive one by one, and the last says that it was the last."""
+    """Over a socket the events of a stream end with [DONE]."""
     body = json.dumps({"model": "gpt-4o-mini", "messages": ASK, "stream": True})
     with http.fake.serving() as url, httpx.Client(trust_env=False) as raw:
         answer = raw.post(f"{url}/chat/completions", content=body, headers={"Authorization": "Bearer any"})
@@ -143,7 +143,7 @@ def test_a_stream_goes_over_a_socket(http: Http) -> None:
     ],
 )
 def test_numbers_are_not_taken_for_yes_or_no(http: Http, path: str, more: dict[str, object], param: str) -> None:
-    """0 and 1 are refused as booleans, and `/completions` does not stream."""
+    """0 and 1 are refused as booleans, and `/completions` refuses to stream."""
     error = http.json("POST", path, {"model": "gpt-4o-mini", **more}, status=400)["error"]
 
     assert error["param"] == param

@@ -1,4 +1,4 @@
-"""Large files: while one is parsed, the server answers other requests; in process nothing is ever awaited."""
+"""While a large file is read, the server answers other requests."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ HEADERS = {"authorization": "Bearer any"}
 
 
 class Reading:
-    """A reading of a file that takes until it is let go."""
+    """A slow reader of files, which waits for the test."""
 
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
 
     def __call__(self, lines: Iterable[bytes], read: Callable[[Iterable[bytes]], Any] = read_dataset) -> Any:
-        """Read when it may."""
+        """Read the file once the test allows it."""
         self.begun.set()
         assert self.may_end.wait(10)
         return read(lines)
@@ -43,7 +43,7 @@ class Reading:
 
 @contextmanager
 def during(slow: Reading, send: Callable[[], httpx.Response], answers: list[httpx.Response]) -> Iterator[None]:
-    """While the request that *send* sends is being read; its answer is put into *answers*."""
+    """Run the block while the file sent by *send* is being read; put the response into *answers*."""
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(send)
         try:
@@ -56,14 +56,14 @@ def during(slow: Reading, send: Callable[[], httpx.Response], answers: list[http
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Reading:
-    """The reading of each file takes until the test lets it go."""
+    """Replace the reading of files by one that waits for the test."""
     reading = Reading()
     monkeypatch.setattr(blobs, "read_dataset", reading)
     return reading
 
 
 def in_parts(client: httpx.Client, *parts: bytes) -> tuple[str, dict[str, Any]]:
-    """An upload whose parts are all there, and the body that completes it."""
+    """Upload all parts of a file; return the upload's path and the body that completes it."""
     told = {"filename": "a.jsonl", "purpose": "fine-tune", "mime_type": "text/jsonl", "bytes": sum(map(len, parts))}
     path = f"/uploads/{client.post('/uploads', json=told).json()['id']}"
     sent = [client.post(f"{path}/parts", files={"data": ("x", part)}).json()["id"] for part in parts]
@@ -72,7 +72,7 @@ def in_parts(client: httpx.Client, *parts: bytes) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("way", ["at once", "in parts"])
 def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading) -> None:
-    """On a socket a file that takes long to parse delays no other request, and is accepted."""
+    """On a socket a large file that is being read delays no other request, and is accepted."""
     answers: list[httpx.Response] = []
     with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
         path, body = in_parts(client, MANY[:1000], MANY[1000:])
@@ -91,7 +91,7 @@ def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading)
 
 @pytest.mark.parametrize(("meanwhile", "status"), [("cancel", 400), ("parts", 200)])
 def test_an_upload_changes_while_its_parts_are_read(meanwhile: str, status: int, slow: Reading) -> None:
-    """The completion of an upload that was cancelled while its parts were parsed is refused."""
+    """An upload cancelled while its parts are read cannot be completed."""
     answers: list[httpx.Response] = []
     with FakeFineTuning(start=BORN).serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
         path, body = in_parts(client, MANY)
@@ -104,7 +104,7 @@ def test_an_upload_changes_while_its_parts_are_read(meanwhile: str, status: int,
 
 @pytest.mark.parametrize("body", [{"part_ids": []}, {"part_ids": ["part_x"]}, {}, {"md5": "0"}])
 def test_a_completion_of_large_parts_that_does_not_add_up(body: dict[str, Any]) -> None:
-    """A completion of large parts is refused as one of small parts is, word for word."""
+    """An inconsistent completion is refused with the same text for large and small parts."""
     refusals = []
     for rows in (ROWS.encode(), MANY):
         with httpx.Client(
@@ -124,7 +124,7 @@ def test_a_completion_of_large_parts_that_does_not_add_up(body: dict[str, Any]) 
 def test_others_use_the_account_while_a_long_result_file_is_written(
     path: str, pace: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A result file of many steps, whose size or content is asked for, is written once, and without the lock."""
+    """A long result file is written once, and without locking the account."""
     http = Http(FakeFineTuning(start=BORN, pace=pace))
     job = http.job(training_file=http.file(ROWS * 20), hyperparameters={"n_epochs": 50, "batch_size": 1})
     if pace == "manual" or "{file}" in path:
@@ -154,7 +154,7 @@ def test_others_use_the_account_while_a_long_result_file_is_written(
 
 @pytest.mark.parametrize(("content", "status"), [(MANY, 200), (MANY + b"[]", 400)])
 def test_by_hand_nothing_is_waited_for(content: bytes, status: int) -> None:
-    """Driven by hand a large file is read at once, and refused where it must be."""
+    """A large file sent in process is read at once, and refused if it is invalid."""
     http = Http(FakeFineTuning(start=BORN))
 
     reply = http.upload(content)
@@ -164,7 +164,7 @@ def test_by_hand_nothing_is_waited_for(content: bytes, status: int) -> None:
 
 
 def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
-    """In an event loop the work is done in another thread; without an event loop, in this one."""
+    """Work is done in another thread inside an event loop, and in the same thread without one."""
 
     async def aside() -> str:
         return await Connection().run_in_thread(lambda: threading.current_thread().name)
@@ -177,7 +177,7 @@ def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
 
 
 def test_another_servers_large_file() -> None:
-    """The application takes a large file behind any ASGI server."""
+    """A large file can be uploaded to the ASGI app behind any server."""
 
     async def upload() -> httpx.Response:
         transport = httpx.ASGITransport(FakeFineTuning(start=BORN).asgi_app)

@@ -1,4 +1,4 @@
-"""The ledger has an entry for everything that the fake answers, and its figures add up."""
+"""The ledger of evidence has an entry for everything that the fake answers, and its figures add up."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CONSTRUCTORS = [
 
 
 def names(area: str) -> list[str]:
-    """The names of the entries of an area."""
+    """The names of the entries in an area."""
     return [entry.name for entry in documents.entries() if entry.area == area]
 
 
 def test_every_route_has_its_evidence() -> None:
-    """Each path of the API is an operation with evidence, and no other is; a success comes first."""
+    """Every path of the API is an operation with evidence, beginning with a success."""
     declared = [(operation.name, operation.method, operation.path.removeprefix("/v1")) for operation in OPERATIONS]
 
     assert declared == [tuple(path) for path in API_PATHS]
@@ -45,7 +45,7 @@ def test_every_route_has_its_evidence() -> None:
 
 @pytest.mark.parametrize("constructor", CONSTRUCTORS, ids=lambda constructor: constructor.__name__)
 def test_every_error_says_what_backs_it(constructor: object) -> None:
-    """Each constructor of an error is marked with its evidence, and its docstring does not say it again."""
+    """Each constructor of an error is marked with its evidence."""
     assert inspect.isfunction(constructor)
     assert evidence_of(constructor), f"mark {constructor.__name__} with @backed(...)"
     assert constructor.__name__ in names("errors")
@@ -53,7 +53,7 @@ def test_every_error_says_what_backs_it(constructor: object) -> None:
 
 
 def test_an_error_without_evidence_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constructor that nobody has marked is named."""
+    """A constructor without evidence is reported by name."""
 
     def teapot() -> ApiError:
         return ApiError(418, "I am a teapot")
@@ -66,7 +66,7 @@ def test_an_error_without_evidence_is_missed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_text_of_an_event_has_its_evidence() -> None:
-    """The ledger has each kind of moment that shows an event, and a step's by each method."""
+    """The ledger has each event text, and the step text of each training method."""
     assert set(job_schemas.EVENT_TEXTS) == {name for name, kind in MOMENTS.items() if kind.text}
     assert set(job_schemas.STEP_TEXTS) == set(METHODS)
 
@@ -77,7 +77,7 @@ def test_every_status_has_its_evidence() -> None:
 
 
 def test_every_evidence_is_named() -> None:
-    """Each entry says which source it means, and has a name of its own in its area."""
+    """Each entry names its source, and is unique in its area."""
     entries = list(documents.entries())
 
     assert all(entry.evidence.source and entry.evidence.kind in KINDS for entry in entries)
@@ -86,7 +86,7 @@ def test_every_evidence_is_named() -> None:
 
 
 def test_every_schema_is_in_the_ledger() -> None:
-    """Each schema of an object is in the ledger once, under a name of its own."""
+    """Each object schema is in the ledger exactly once."""
     values = [value for module in documents.SCHEMA_MODULES for value in vars(module).values()]
     defined = {id(value) for value in values if isinstance(value, ObjectSchema)}
 
@@ -95,7 +95,7 @@ def test_every_schema_is_in_the_ledger() -> None:
 
 
 def test_figures_add_up() -> None:
-    """Counts are those of the entries, in each area and in all; percentages are of their area."""
+    """Counts equal the number of entries in each area and in total, and percentages add up to 100."""
     ledger = documents.fidelity()
     whole = [ledger["total"], *ledger["areas"].values()]
 
@@ -106,12 +106,12 @@ def test_figures_add_up() -> None:
 
 
 def test_the_ledger_over_http() -> None:
-    """``GET /_fake/fidelity`` is the whole ledger."""
+    """``GET /_fake/fidelity`` returns the whole ledger."""
     assert Http(FakeFineTuning()).json("GET", "/_fake/fidelity") == documents.fidelity()
 
 
 def test_the_table_of_the_readme_is_the_ledgers() -> None:
-    """The fidelity page's table of routes is the one that the ledger makes: run scripts/ledger."""
+    """The fidelity page's table of routes equals the ledger's; scripts/ledger updates it."""
     text = PAGE.read_text(encoding="utf-8")
 
     assert fill_table(text) == text
@@ -119,13 +119,13 @@ def test_the_table_of_the_readme_is_the_ledgers() -> None:
 
 @pytest.mark.parametrize("text", ["", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{END}" * 2])
 def test_a_file_without_a_place_for_the_table(text: str) -> None:
-    """A file that has not both markers, once, is refused."""
+    """A file without exactly one pair of markers is refused."""
     with pytest.raises(ValueError, match="must have these markers once"):
         fill_table(text)
 
 
 def test_statuses_are_of_refusals() -> None:
-    """What is no success is an error's status."""
+    """The evidence lists only known statuses."""
     answers = [answer for operation in OPERATIONS for answer in operation.evidence]
     statuses = {answer.partition(" ")[0] for answer in [*answers, *SHARED_EVIDENCE]}
 

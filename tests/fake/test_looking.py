@@ -1,4 +1,4 @@
-"""Assertions about what code under test did: when they pass, when they fail, and what they say."""
+"""Assertions about the code under test: when they pass, when they fail, and their messages."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from strategies import BORN, ROWS
 
 @pytest.fixture
 def code() -> Iterator[Code]:
-    """Code under test, on a fake whose clock stands still."""
+    """Code under test, on a fake whose time stands still."""
     with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
         yield found
 
 
 @pytest.fixture
 def fake(code: Code) -> FakeFineTuning:
-    """The fake that the code under test asks."""
+    """The fake of the code under test."""
     return code.fake
 
 
 def failing(assertion: Callable[[], object]) -> str:
-    """What an assertion says that must fail."""
+    """The message of an assertion that must fail."""
     with pytest.raises(AssertionError) as caught:
         assertion()
     return str(caught.value)
 
 
 def test_a_created_job_is_seen(code: Code, fake: FakeFineTuning) -> None:
-    """A created job is found by any of its members, nested ones in part, by a predicate, and by how often."""
+    """assert_job_created finds a job by any member, by part of a nested one, by predicate, and by count."""
     method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": 1}}}
     job = code.create(suffix="mine", seed=0, metadata={"k": "v", "other": "x"}, method=method)
 
@@ -80,14 +80,14 @@ def test_a_created_job_is_seen(code: Code, fake: FakeFineTuning) -> None:
     ],
 )
 def test_what_did_not_happen_fails(code: Code, fake: FakeFineTuning, assertion: Callable[[Any], object]) -> None:
-    """Where one job was created and nothing else was asked for, any assertion of something else fails and shows it."""
+    """Any assertion about something that did not happen fails and lists the requests."""
     code.create(suffix="mine", seed=0, metadata={"k": "v"})
 
     assert re.search(r"\n   1  create_job .*suffix='mine'.* → 200 ftjob-\w+$", failing(lambda: assertion(fake)))
 
 
 def test_what_happened_passes(code: Code, fake: FakeFineTuning) -> None:
-    """Every verb is found once it was asked, for any job and for the one it was about."""
+    """The assertion for each operation passes once it was requested, for any or for one object."""
     first, second = code.create(), code.create()
     fake.advance_to("running", first["id"])
     code.about(first, "/pause")
@@ -109,7 +109,7 @@ def test_what_happened_passes(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_a_deleted_model_is_seen(code: Code, fake: FakeFineTuning) -> None:
-    """A model that was deleted is found by its name."""
+    """assert_model_deleted finds a deleted model by its name."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     model = job["fine_tuned_model"]
     code.send("DELETE", f"/models/{model}")
@@ -119,7 +119,7 @@ def test_a_deleted_model_is_seen(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_an_upload_is_seen(code: Code, fake: FakeFineTuning) -> None:
-    """An upload is found by its file's name and size and by its purpose; its content is not kept."""
+    """assert_file_uploaded finds an upload by name, size and purpose, and keeps no content."""
     file = code.upload("rows.jsonl")
 
     fake.assert_file_uploaded(filename="rows.jsonl", purpose="fine-tune", bytes=len(ROWS), file_id=file, times=1)
@@ -131,7 +131,7 @@ def test_an_upload_is_seen(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_what_was_refused_is_not_created_but_called(code: Code, fake: FakeFineTuning) -> None:
-    """A create that was refused has created no job; that it was tried is a call, and the failure says why it failed."""
+    """A refused create counts as a call and not as a created job, and the failure shows the refusal."""
     code.create(model="gpt-9")
 
     fake.assert_no_jobs_created().assert_called("create_job", times=1, status=400, model="gpt-9")
@@ -141,7 +141,7 @@ def test_what_was_refused_is_not_created_but_called(code: Code, fake: FakeFineTu
 
 
 def test_what_a_fault_hides_has_happened_all_the_same(code: Code, fake: FakeFineTuning) -> None:
-    """What took effect counts though its answer was lost, and what did not take effect counts not though it has 200."""
+    """A call with an effect counts even if its response was lost; one without effect does not, even with 200."""
     fake.fail(500, on="create_job", applied=True)
     fake.malformed(on="create_job")
     file = fake.add_file(ROWS)["id"]
@@ -156,7 +156,7 @@ def test_what_a_fault_hides_has_happened_all_the_same(code: Code, fake: FakeFine
 
 
 def test_a_failure_names_the_nearest_call(code: Code, fake: FakeFineTuning) -> None:
-    """A failure shows the call that differs in the fewest fields, and of each what was wanted and what was sent."""
+    """A failure shows the call with the fewest different fields, with expected and actual values."""
     code.create(suffix="far", seed=1)
     near = code.create(suffix="near", seed=2, metadata={"k": "v"}, method={"type": "supervised"})
     wanted: dict[str, Any] = {"suffix": "near", "seed": 3, "metadata": {"k": "w", "l": "x"}, "method": {"type": "dpo"}}
@@ -178,7 +178,7 @@ def test_a_failure_names_the_nearest_call(code: Code, fake: FakeFineTuning) -> N
 
 
 def test_a_predicate_that_says_no_is_named(code: Code, fake: FakeFineTuning) -> None:
-    """Where only the predicate is against a call, the failure says so; too many calls have no nearest one."""
+    """A failure says if only the predicate rejected a call, and with too many calls names no nearest one."""
     code.create()
 
     said = failing(lambda: fake.assert_job_created(lambda call: False, model=MODEL))
@@ -188,7 +188,7 @@ def test_a_predicate_that_says_no_is_named(code: Code, fake: FakeFineTuning) -> 
 
 
 def test_a_failure_shows_the_last_twenty(code: Code, fake: FakeFineTuning) -> None:
-    """A failure lists the newest twenty requests, a line each of bounded length, and says of how many."""
+    """A failure lists the newest twenty requests, one line of bounded length each, and their total."""
     for _ in range(30):
         code.create(suffix="s" * 60, metadata={"k": "v" * 500})
 
@@ -200,7 +200,7 @@ def test_a_failure_shows_the_last_twenty(code: Code, fake: FakeFineTuning) -> No
 
 
 def test_an_order_that_was_not_kept(code: Code, fake: FakeFineTuning) -> None:
-    """A failed order says how far it came."""
+    """A failed order assertion says how much of the order was found."""
     job = code.create()
     code.about(job, "/cancel")
 
@@ -212,7 +212,7 @@ def test_an_order_that_was_not_kept(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_lists_are_seen_as_they_were_asked_for(code: Code, fake: FakeFineTuning) -> None:
-    """A query's limit is a number, its metadata are a mapping, and ``metadata=null`` is None."""
+    """In a call's options `limit` is a number, metadata a mapping, and ``metadata=null`` is None."""
     code.send("GET", "/fine_tuning/jobs?limit=10&after=x&metadata[a]=1&metadata[b]=2&metadata=null&metadata[c]=3")
     code.send("GET", "/fine_tuning/jobs?metadata%5Ba%5D=1&metadata%5Bb%5D=2&limit=many")
 
@@ -224,7 +224,7 @@ def test_lists_are_seen_as_they_were_asked_for(code: Code, fake: FakeFineTuning)
 
 
 def test_calls_of_what_is_no_route(code: Code, fake: FakeFineTuning) -> None:
-    """A request to what is no route is a call without operation, and is shown by its method and path."""
+    """A request to an unknown path is a call without an operation, shown by method and path."""
     code.send("GET", "/engines")
 
     assert [(call.operation, call.status, call.accepted) for call in fake.calls] == [(None, 404, False)]
@@ -232,7 +232,7 @@ def test_calls_of_what_is_no_route(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_a_call_tells_when_and_by_whom(code: Code, fake: FakeFineTuning) -> None:
-    """A call has its virtual times, its sender, and its answer."""
+    """A call has its virtual times, user agent and response."""
     job = code.create()
     fake.advance("90s")
     code.look(job)
@@ -245,7 +245,7 @@ def test_a_call_tells_when_and_by_whom(code: Code, fake: FakeFineTuning) -> None
 
 
 def test_the_official_client_is_seen() -> None:
-    """What the official SDK asks for is seen under the names that its arguments have, its retries with their count."""
+    """Calls of the official SDK have its argument names, and their retry count."""
     fake = FakeFineTuning(pace="polls", start=BORN)
     with official(fake) as client:
         file = client.files.create(file=("train.jsonl", ROWS.encode()), purpose="fine-tune")
@@ -300,7 +300,7 @@ def test_the_official_client_is_seen() -> None:
 def test_questions_that_make_no_sense(
     code: Code, fake: FakeFineTuning, assertion: Callable[[Any], object], words: str
 ) -> None:
-    """A question with a wrong name or a value of the wrong kind never passes: it is a usage error that helps."""
+    """An assertion with an unknown name or a value of a wrong type is a usage error."""
     code.create()
     with pytest.raises(FakeUsageError) as caught:
         assertion(fake)
@@ -308,7 +308,7 @@ def test_questions_that_make_no_sense(
 
 
 def test_a_field_that_was_sent_can_be_asked_for(code: Code, fake: FakeFineTuning) -> None:
-    """A field that the API does not have can be asserted where somebody has sent it, and only there."""
+    """A field that the API lacks can be asserted only for an operation to which it was sent."""
     code.create(priority="high")
 
     fake.assert_called("create_job", priority="high", status=400)
@@ -318,7 +318,7 @@ def test_a_field_that_was_sent_can_be_asked_for(code: Code, fake: FakeFineTuning
 
 
 def test_a_predicate_that_breaks_says_where(code: Code, fake: FakeFineTuning) -> None:
-    """An error in a predicate comes through, with the call that it was looking at."""
+    """An exception in a predicate has a note with the call."""
     code.create()
     with pytest.raises(KeyError) as caught:
         fake.assert_job_not_created(lambda call: call.options["sufix"] == "x")
@@ -338,7 +338,7 @@ ALL_NEGATIVE: list[Callable[[FakeFineTuning], object]] = [
 
 @pytest.mark.parametrize("assertion", ALL_NEGATIVE)
 def test_nothing_passes_on_a_fake_that_nobody_could_reach(assertion: Callable[[FakeFineTuning], object]) -> None:
-    """On a fake without a door no assertion passes; it does once a transport, a URL or the app was handed out."""
+    """On a fake that could not be reached every assertion is a usage error."""
     with pytest.raises(FakeUsageError, match="nobody could have reached this fake"):
         assertion(FakeFineTuning())
 
@@ -352,7 +352,7 @@ def test_nothing_passes_on_a_fake_that_nobody_could_reach(assertion: Callable[[F
 
 
 def test_a_reset_closes_what_is_no_longer_open() -> None:
-    """After a reset a fake counts as reachable if it is still served or was handed out, and not if it has stopped."""
+    """After a reset a fake counts as reachable only if it is served or has handed out a transport."""
     fake = FakeFineTuning()
     with fake.serving():
         fake.reset()
@@ -379,7 +379,7 @@ def test_a_reset_closes_what_is_no_longer_open() -> None:
 def test_that_nothing_happened_to_what_never_was_says_nothing(
     assertion: Callable[[FakeFineTuning], object], code: Code, fake: FakeFineTuning
 ) -> None:
-    """An assertion that a thing which there is not was left alone is an error that names those there are."""
+    """Asserting that nothing was done to an unknown object is a usage error that names the known ones."""
     job = code.create()
     with pytest.raises(FakeUsageError, match=r"there is no (job|file) .*the newest are: (ftjob|file)-"):
         assertion(fake)
@@ -388,7 +388,7 @@ def test_that_nothing_happened_to_what_never_was_says_nothing(
 
 
 def test_an_id_that_was_asked_for_in_vain_can_be_asserted(code: Code, fake: FakeFineTuning) -> None:
-    """What calls named, and what was deleted, can be told not to have been called otherwise."""
+    """An id that was requested or deleted can be asserted on, even if it does not exist."""
     code.about({"id": "ftjob-none"}, method="GET")
     fake.assert_not_called("cancel_job", job_id="ftjob-none")
     fake.delete_file(file := fake.add_file(ROWS)["id"])
@@ -396,7 +396,7 @@ def test_an_id_that_was_asked_for_in_vain_can_be_asserted(code: Code, fake: Fake
 
 
 def test_a_retired_fake_asserts_nothing(fake: FakeFineTuning) -> None:
-    """Once what it was for is over a fake refuses to assert, until it is reset."""
+    """After `finish_test` every assertion is a usage error until a reset."""
     fake.transport()
     fake.finish_test()
     with pytest.raises(FakeUsageError, match="the test that this fake was for is over"):
@@ -406,7 +406,7 @@ def test_a_retired_fake_asserts_nothing(fake: FakeFineTuning) -> None:
 
 
 def test_what_the_log_has_forgotten_is_not_guessed(code: Code, fake: FakeFineTuning) -> None:
-    """Once requests are forgotten, an assertion whose answer they could change says that it cannot tell."""
+    """An assertion that depends on requests dropped from the log is a usage error."""
     code.create(suffix="old")
     for _ in range(ENTRIES_AT_MOST):
         code.send("GET", "/models/gpt-4o")
@@ -433,7 +433,7 @@ def test_what_the_log_has_forgotten_is_not_guessed(code: Code, fake: FakeFineTun
 
 
 def test_a_body_that_was_cut_is_not_guessed(code: Code, fake: FakeFineTuning) -> None:
-    """Where a body was too long to be kept, its fields cannot be asserted; that there was a call can."""
+    """A field of a body that was cut cannot be asserted on, and the number of calls can."""
     code.create(suffix="x" * BODY_BYTES_AT_MOST)
 
     fake.assert_called("create_job", times=1)
@@ -442,7 +442,7 @@ def test_a_body_that_was_cut_is_not_guessed(code: Code, fake: FakeFineTuning) ->
 
 
 def test_every_operation_can_be_asked_for(fake: FakeFineTuning) -> None:
-    """Each operation of the API can be asserted, with ``status``, and nothing else is one."""
+    """Each operation of the API can be asserted on, with ``status``."""
     for operation in OPERATIONS:
         fake.assert_not_called(operation.name, status=200)
 
@@ -459,7 +459,7 @@ def test_assertions_can_be_chained(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_calls_are_frozen(code: Code, fake: FakeFineTuning) -> None:
-    """A call is a value: reading the log twice gives equal calls."""
+    """Reading the calls twice gives equal frozen values."""
     code.create()
 
     assert fake.calls == fake.calls
@@ -467,7 +467,7 @@ def test_calls_are_frozen(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_bodies_that_cannot_be_printed(code: Code, fake: FakeFineTuning) -> None:
-    """A body nested deeper than Python prints is listed without it, and is looked through for findings."""
+    """A call with a deeply nested body is listed without that value."""
     nested = b"[" * 1000 + b"]" * 1000
     code.send("POST", "/fine_tuning/jobs", content=b'{"training_file": "f", "model": ' + nested + b"}")
 
@@ -477,7 +477,7 @@ def test_bodies_that_cannot_be_printed(code: Code, fake: FakeFineTuning) -> None
 
 @pytest.mark.parametrize("dialect", ["azure-2025", "openai-2023-11"])
 def test_other_dialects_are_seen_alike(dialect: str) -> None:
-    """What is asked for in another dialect is found under the same names, and is not taken for a flaw."""
+    """Calls in other dialects have the same names, and no findings."""
     fake = FakeFineTuning(pace="manual", start=BORN, dialect=dialect)
     with Code(fake) as code:
         file = code.upload()
@@ -494,7 +494,7 @@ def test_other_dialects_are_seen_alike(dialect: str) -> None:
 
 
 def test_requests_over_a_socket_are_seen() -> None:
-    """What comes in over a socket is seen as what comes in in process, also when the server has stopped."""
+    """Requests over a socket are found like those in process, even after the server has stopped."""
     fake = FakeFineTuning(pace="polls", start=BORN)
     with fake.serving() as url, openai.OpenAI(base_url=url, api_key="any") as client:
         file = client.files.create(file=("train.jsonl", ROWS.encode()), purpose="fine-tune")

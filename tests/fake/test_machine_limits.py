@@ -1,4 +1,4 @@
-"""A machine without room, descriptors or memory: it is named in the refusals, and nothing else is lost."""
+"""A machine without disk space, descriptors or memory: the refusals name it, and nothing else is lost."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LARGE = b"{}\n" * (IN_MEMORY_AT_MOST // 2)
 
 @pytest.fixture
 def http() -> Http:
-    """Requests to a fake by hand."""
+    """Raw requests to a fake."""
     return Http(FakeFineTuning(start=BORN, pace="manual"), is_described=False)  # of the service, not of the machine
 
 
 @contextlib.contextmanager
 def limited(kind: int, soft: int) -> Iterator[None]:
-    """A lower limit of this process."""
+    """Lower a limit of this process during the block."""
     before = resource.getrlimit(kind)
     resource.setrlimit(kind, (soft, before[1]))
     try:
@@ -43,21 +43,21 @@ def limited(kind: int, soft: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_size_limited() -> Iterator[None]:
-    """No file may have more than a mebibyte, as by ``ulimit -f``."""
+    """Limit file sizes to 1 MiB, like ``ulimit -f``."""
     with limited(resource.RLIMIT_FSIZE, 1 << 20):
         yield
 
 
 @contextlib.contextmanager
 def descriptors_used_up() -> Iterator[None]:
-    """No file can be opened, as past ``ulimit -n``: the only number for one is that of stdin."""
+    """Leave no descriptor for files, like ``ulimit -n``."""
     with limited(resource.RLIMIT_NOFILE, 1):
         yield
 
 
 @contextlib.contextmanager
 def disk_full() -> Iterator[None]:
-    """The disk has no room left."""
+    """Let every temporary file be on a full disk."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "wb", buffering=0))
         yield
@@ -65,7 +65,7 @@ def disk_full() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_folder() -> Iterator[None]:
-    """There is no folder for temporary files."""
+    """Let there be no folder for temporary files."""
 
     def missing() -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
@@ -76,7 +76,7 @@ def no_folder() -> Iterator[None]:
 
 
 def send(http: Http, way: str) -> tuple[int, Any]:
-    """The answer to a large file or part."""
+    """The response to a large file or part."""
     path, body = "/files", form(LARGE, purpose="batch")
     if way == "part":
         told = {"filename": "a", "purpose": "batch", "bytes": len(LARGE), "mime_type": "text/jsonl"}
@@ -104,7 +104,7 @@ def test_a_machine_that_cannot_take_a_file_has_no_bug(
     says: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The refusal names the machine's state and TMPDIR, is one line in the log, and the account goes on unharmed."""
+    """If a file cannot be stored, the refusal names the cause and TMPDIR, and the account is unchanged."""
     if state is disk_full and not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     send(http, way)
@@ -135,7 +135,7 @@ def test_a_machine_that_cannot_take_a_file_has_no_bug(
 def test_an_operation_that_the_machine_cannot_do(
     http: Http, error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Any operation that the machine has nothing left for is refused with 503, taken back, and no bug."""
+    """If the system lacks resources, an operation is refused with 503 and rolled back, and not called a bug."""
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
     before = everything(http.fake)
 
@@ -153,7 +153,7 @@ def test_an_operation_that_the_machine_cannot_do(
 
 
 def test_a_missing_file_is_a_bug_where_none_is_stored(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the system that no state of the machine explains is reported as a bug."""
+    """A system error that no lack of resources explains is reported as a bug."""
 
     def fail(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "part_of_the_package")

@@ -1,4 +1,4 @@
-"""The three methods of training: what they may be told, how a job shows it, and the numbers they leave."""
+"""The three training methods: their parameters, and their figures in jobs, events and checkpoints."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ MULTI = {"type": "multi", "name": "all", "graders": {"a": GRADER, "b": SCORED}, 
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(pace="manual", start=BORN))
 
 
 def part(kind: str, **numbers: Any) -> Json:
-    """A sound ``method`` with these hyperparameters."""
+    """A valid ``method`` with these hyperparameters."""
     grader = {"grader": GRADER} if kind == "reinforcement" else {}
     return {"type": kind, kind: {**grader, "hyperparameters": numbers}}
 
@@ -80,19 +80,19 @@ def graded(grader: Any, **more: Any) -> Json:
 
 
 def create(http: Http, kind: str, method: Json | None = None, **fields: Any) -> Any:
-    """A new job of this method on ten sound rows, and on others for validation."""
+    """Create a job of this method on ten valid rows, with a validation file."""
     content = FILES[kind]
     files = {"training_file": http.file(content), "validation_file": http.file(content)}
     return http.job(**{"model": MODELS[kind], "method": method or part(kind), **files, **fields})
 
 
 def finished(http: Http, job: Json) -> Any:
-    """The job when it is over."""
+    """The finished job."""
     http.fake.advance("10d")
     return http.json("GET", f"/fine_tuning/jobs/{job['id']}")
 
 
-def told(http: Http, job: Json) -> tuple[list[Json], list[Json], list[dict[str, str]]]:
+def training_records(http: Http, job: Json) -> tuple[list[Json], list[Json], list[dict[str, str]]]:
     """A finished job's step events by step, its checkpoints, and the rows of its result file."""
     path = f"/fine_tuning/jobs/{job['id']}"
     events = http.json("GET", f"{path}/events?limit=1000")["data"]
@@ -103,7 +103,7 @@ def told(http: Http, job: Json) -> tuple[list[Json], list[Json], list[dict[str, 
 
 
 def test_supervised_is_shown_twice_and_sorted_at_creation_only(http: Http) -> None:
-    """A supervised job shows its numbers at the top and in its method, sorted there in the answer to creation."""
+    """A supervised job has its hyperparameters twice, sorted in `method` only in the creation's response."""
     job = create(http, "supervised", part("supervised", learning_rate_multiplier=3))
     done = finished(http, job)
 
@@ -115,7 +115,7 @@ def test_supervised_is_shown_twice_and_sorted_at_creation_only(http: Http) -> No
 
 
 def test_dpo_is_shown_in_the_method_only(http: Http) -> None:
-    """A dpo job has null for hyperparameters, and in its method what was sent, then numbers, as printed outputs do."""
+    """A dpo job has null hyperparameters, and in its method those that were sent, then the chosen ones."""
     job = create(http, "dpo", part("dpo", beta=0.2))
     done = finished(http, job)
 
@@ -129,7 +129,7 @@ def test_dpo_is_shown_in_the_method_only(http: Http) -> None:
 
 
 def test_reinforcement_is_shown_with_its_grader(http: Http) -> None:
-    """A reinforcement job shows its numbers, its grader and its response format as the spec's example does."""
+    """A reinforcement job has hyperparameters, grader and response format in the order of the spec's example."""
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
     job = create(http, "reinforcement", graded(GRADER, response_format=form))
     done = finished(http, job)
@@ -149,7 +149,7 @@ def test_reinforcement_is_shown_with_its_grader(http: Http) -> None:
 
 
 def test_auto_stays_until_the_files_are_read(http: Http) -> None:
-    """A dpo job shows "auto" while its files are validated, and for good when they are bad."""
+    """A dpo job has "auto" until its files are validated, and keeps it if they are invalid."""
     job = create(http, "dpo", training_file=http.file(ROWS))
     failed = finished(http, job)
 
@@ -159,14 +159,14 @@ def test_auto_stays_until_the_files_are_read(http: Http) -> None:
 
 @pytest.mark.parametrize("kind", ["supervised", "dpo", "reinforcement"])
 def test_method_wins_over_the_deprecated_top_level(http: Http, kind: str) -> None:
-    """Of hyperparameters at the top and inside the method, those inside count."""
+    """Hyperparameters inside the method win over those at the top level."""
     job = create(http, kind, part(kind, n_epochs=2), hyperparameters={"n_epochs": 5})
 
     assert job["method"][kind]["hyperparameters"]["n_epochs"] == 2
 
 
 def test_the_top_level_is_for_supervised_jobs_only(http: Http) -> None:
-    """A method that says nothing of numbers takes them from the top when it is supervised, and else leaves them."""
+    """Top-level hyperparameters apply to supervised jobs only."""
     seen = {
         kind: create(http, kind, method, hyperparameters={"n_epochs": 5})["method"][kind]["hyperparameters"]["n_epochs"]
         for kind, method in (("supervised", {"type": "supervised"}), ("dpo", {"type": "dpo"}))
@@ -246,7 +246,7 @@ ACCEPTED: list[Json] = [
 
 @pytest.mark.parametrize(("method", "param", "shown", "complaint"), REFUSED, ids=lambda value: str(value)[:40])
 def test_a_method_that_breaks_its_rules(http: Http, method: Json, param: str, shown: str, complaint: str) -> None:
-    """A method that breaks a rule is refused with 400, by the name of the field, and nothing is stored."""
+    """An invalid method is refused with 400 and the field's name, and nothing is stored."""
     body = {"model": MODELS[method["type"]], "training_file": http.file(), "method": method}
     before = everything(http.fake)
     error = http.json("POST", "/fine_tuning/jobs", body, status=400)["error"]
@@ -259,7 +259,7 @@ def test_a_method_that_breaks_its_rules(http: Http, method: Json, param: str, sh
 
 @pytest.mark.parametrize(("method", "param"), MISSING)
 def test_a_method_that_lacks_a_part(http: Http, method: Json, param: str) -> None:
-    """A part of a method that is required and missing is refused with 400, by name."""
+    """A missing part of a method is refused with 400 by name."""
     body = {"model": "o4-mini", "training_file": http.file(), "method": method}
     error = http.json("POST", "/fine_tuning/jobs", body, status=400)["error"]
 
@@ -268,7 +268,7 @@ def test_a_method_that_lacks_a_part(http: Http, method: Json, param: str) -> Non
 
 @pytest.mark.parametrize("depth", [250, 900])
 def test_a_response_format_that_could_not_be_shown(http: Http, depth: int) -> None:
-    """A response format that is nested too deeply to be answered again is refused, not stored."""
+    """A response format that is nested too deeply is refused."""
     deep: Json = {}
     for _ in range(depth):
         deep = {"a": deep}
@@ -281,13 +281,13 @@ def test_a_response_format_that_could_not_be_shown(http: Http, depth: int) -> No
 
 @pytest.mark.parametrize("method", ACCEPTED, ids=lambda value: str(value)[:60])
 def test_a_method_at_its_limits(http: Http, method: Json) -> None:
-    """A value at the limit of its rule, or a null for another method's part, is accepted."""
+    """A value at its limit, or null for another method's part, is accepted."""
     assert create(http, method["type"], method)["method"]["type"] == method["type"]
 
 
 @pytest.mark.parametrize("kind", ["supervised", "dpo", "reinforcement"])
 def test_a_method_beside_the_parts_of_others(http: Http, kind: str) -> None:
-    """A method may come with the parts of the other methods: its own counts, and is all that is shown."""
+    """Parts of other methods are accepted and ignored."""
     own = part(kind, n_epochs=2)
     others = {name: part(name, n_epochs=3)[name] for name in FILES if name != kind}
     first, second = (create(http, kind, method) for method in (own, {**others, **own}))
@@ -299,13 +299,13 @@ def test_a_method_beside_the_parts_of_others(http: Http, kind: str) -> None:
 
 @pytest.mark.parametrize("grader", GRADERS, ids=lambda value: str(value)[:60])
 def test_a_grader_is_shown_as_it_was_sent(http: Http, grader: Json) -> None:
-    """Each kind of grader is accepted, and shown with nothing added and nothing changed."""
+    """Each kind of grader is accepted and returned unchanged."""
     assert create(http, "reinforcement", graded(grader))["method"]["reinforcement"]["grader"] == grader
 
 
 @pytest.mark.parametrize("kind", ["supervised", "dpo", "reinforcement"])
 def test_each_model_learns_by_its_own_methods(http: Http, kind: str) -> None:
-    """A method works on the models that have it; on any other the model is not available."""
+    """A model accepts only its own training methods, and is otherwise not available."""
     file = http.file(FILES[kind])
     for model in BASE_MODELS:
         body = {"model": model.id, "training_file": file, "method": part(kind)}
@@ -316,7 +316,7 @@ def test_each_model_learns_by_its_own_methods(http: Http, kind: str) -> None:
 
 
 def test_a_tuned_model_learns_as_its_base_does(http: Http) -> None:
-    """A model that a job has made can be tuned by the methods of its base, and by no other."""
+    """A fine-tuned model accepts only the training methods of its base model."""
     model = finished(http, create(http, "supervised"))["fine_tuned_model"]
     body = {"model": model, "training_file": http.file(), "method": part("reinforcement")}
 
@@ -326,10 +326,10 @@ def test_a_tuned_model_learns_as_its_base_does(http: Http) -> None:
 
 @pytest.mark.parametrize("kind", ["supervised", "dpo", "reinforcement"])
 def test_every_number_is_told_alike(http: Http, kind: str) -> None:
-    """Events, checkpoints and result file of a job have the same numbers, and a checkpoint's end with the method."""
+    """Events, checkpoints and the result file have the same figures, and a checkpoint ends with the method."""
     job = create(http, kind)
     finished(http, job)
-    events, checkpoints, rows = told(http, job)
+    events, checkpoints, rows = training_records(http, job)
     data = {event["data"]["step"]: event["data"] for event in events}
 
     assert list(data) == [int(row["step"]) for row in rows] == list(range(1, 101))
@@ -350,12 +350,12 @@ def test_every_number_is_told_alike(http: Http, kind: str) -> None:
 
 
 def test_dpo_begins_undecided(http: Http) -> None:
-    """A dpo job's loss begins near ln 2, where neither answer is preferred, and falls; CSV is taken at its word."""
+    """A dpo job's loss begins near ln 2 and falls, and a CSV curve is used unchanged."""
     http.fake.plan = Plan(curve="healthy")
-    events, _, _ = told(http, finished(http, create(http, "dpo")))
+    events, _, _ = training_records(http, finished(http, create(http, "dpo")))
     losses = [event["data"]["train_loss"] for event in events]
     http.fake.plan = Plan(curve="0.5\n0.25")
-    given_events, _, _ = told(http, finished(http, create(http, "dpo")))
+    given_events, _, _ = training_records(http, finished(http, create(http, "dpo")))
 
     assert losses[0] == pytest.approx(math.log(2), rel=0.13)
     assert losses[-1] < losses[0] / 3
@@ -364,9 +364,9 @@ def test_dpo_begins_undecided(http: Http) -> None:
 
 
 def test_reinforcement_tells_rewards(http: Http) -> None:
-    """A step's message has the printed words, and tells of validation every `eval_interval` steps and in the last."""
+    """A reinforcement step's message has the printed text, with validation every `eval_interval` steps."""
     job = create(http, "reinforcement", graded(MULTI, hyperparameters={"eval_interval": 30}))
-    events, _, _ = told(http, finished(http, job))
+    events, _, _ = training_records(http, finished(http, job))
     plain = r"Step \d+/100 , train mean reward=[01]\.\d\d"
     full = rf"{plain}, full validation mean reward=[01]\.\d\d, full validation mean parse error=0\.00"
 
@@ -381,9 +381,9 @@ def test_reinforcement_tells_rewards(http: Http) -> None:
 
 
 def test_reinforcement_data_have_the_printed_members(http: Http) -> None:
-    """The data of a validated step have the members of the printed event, shortest first at each depth."""
+    """The data of a validated step has the members of the printed event, in its order."""
     job = create(http, "reinforcement", graded(SCORED))
-    events, _, _ = told(http, finished(http, job))
+    events, _, _ = training_records(http, finished(http, job))
     data = events[-1]["data"]
 
     assert list(data) == [
@@ -405,10 +405,10 @@ def test_reinforcement_data_have_the_printed_members(http: Http) -> None:
 
 @pytest.mark.parametrize("curve", ["healthy", "overfit", "diverge", "nan"])
 def test_reinforcement_keeps_the_best_checkpoints(http: Http, curve: str) -> None:
-    """The three validations with the best reward leave checkpoints; the job's own model is there in any case."""
+    """The three validations with the best reward have checkpoints, and the job's own model always exists."""
     http.fake.plan = Plan(curve=curve)
     job = finished(http, create(http, "reinforcement", graded(GRADER, hyperparameters={"eval_interval": 7})))
-    events, checkpoints, _ = told(http, job)
+    events, checkpoints, _ = training_records(http, job)
     models = {model["id"] for model in http.json("GET", "/models")["data"]}
     rewards = {event["data"]["step"]: event["data"].get("full_valid_mean_reward", -1) or 0 for event in events}
     kept = [point["step_number"] for point in checkpoints]
@@ -421,9 +421,9 @@ def test_reinforcement_keeps_the_best_checkpoints(http: Http, curve: str) -> Non
 
 
 def test_reinforcement_without_validation_keeps_the_last_epochs(http: Http) -> None:
-    """Without a validation file there is nothing to compare by: the ends of the last epochs are kept."""
+    """Without a validation file a reinforcement job keeps the checkpoints of its last epochs."""
     job = create(http, "reinforcement", validation_file=None)
-    _, checkpoints, rows = told(http, finished(http, job))
+    _, checkpoints, rows = training_records(http, finished(http, job))
 
     assert [point["step_number"] for point in checkpoints] == [100, 90, 80]
     assert list(checkpoints[0]["metrics"]) == ["step", "train_reward_mean", "type"]
@@ -432,7 +432,7 @@ def test_reinforcement_without_validation_keeps_the_last_epochs(http: Http) -> N
 
 @given(job_specs())
 def test_kept_steps_rise_and_are_the_best(spec: JobSpec) -> None:
-    """Whatever the job, up to three steps are kept, in rising order; by reward, no validation left out is better."""
+    """Up to three steps are kept in rising order, and no better validation is left out."""
     kept = kept_steps(spec)
     assert sorted(set(kept)) == list(kept)
     assert 1 <= len(kept) <= 3
@@ -444,7 +444,7 @@ def test_kept_steps_rise_and_are_the_best(spec: JobSpec) -> None:
 
 @given(job_specs(may_fail=False))
 def test_numbers_are_functions_of_the_script(spec: JobSpec) -> None:
-    """A step asked for twice tells the same, and what it tells can be written as JSON of the service."""
+    """A step's event is the same each time and can be written as JSON."""
     once, again = step_event(spec, spec.steps), step_event(spec, spec.steps)
 
     assert json.dumps(once) == json.dumps(again)
@@ -452,7 +452,7 @@ def test_numbers_are_functions_of_the_script(spec: JobSpec) -> None:
 
 
 def test_a_long_job_is_compared_and_written_in_strides() -> None:
-    """A job of millions of validated steps is compared by no more than a thousand, and its file is bounded."""
+    """A job of millions of steps is evaluated at a bounded number of them."""
     big = JobFile("file-x", Dataset(100_000, 500, CHAT))
     numbers = Hyperparameters(n_epochs=50, batch_size=1, eval_interval=1)
     order = TrainingRequest("o4-mini-2025-04-16", "reinforcement", numbers, (GraderRef("same", "string_check"),))
@@ -469,7 +469,7 @@ def test_a_long_job_is_compared_and_written_in_strides() -> None:
     "status", ["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 )
 def test_any_method_can_be_seeded_in_any_state(http: Http, kind: str, status: str) -> None:
-    """A job of any method can be put into an account in any state, by the method member of a job object."""
+    """A job of any method can be seeded in any status."""
     file = http.file(FILES[kind])
     asked = create(http, kind)["method"]
     job = http.fake.add_job(file, status=status, method=asked, validation_file=file)
@@ -484,7 +484,7 @@ def test_any_method_can_be_seeded_in_any_state(http: Http, kind: str, status: st
 
 
 def test_a_seed_may_be_a_job_object(http: Http) -> None:
-    """The method of a finished job, seeded again, is read back number by number."""
+    """A finished job's method can be seeded again and is returned unchanged."""
     done = finished(http, create(http, "reinforcement", graded(MULTI)))
     fields = {name: done[name] for name in ("model", "method", "seed", "hyperparameters", "validation_file")}
     job = http.fake.add_job(done["training_file"], **fields)
@@ -493,14 +493,14 @@ def test_a_seed_may_be_a_job_object(http: Http) -> None:
 
 
 def test_a_bad_seed_of_a_method_is_refused(http: Http) -> None:
-    """A method that the service would refuse is refused as a seed, by the name of its field."""
+    """An invalid method of a seed is refused with the field's name."""
     with pytest.raises(FakeUsageError, match=r"method\.reinforcement is required"):
         http.fake.add_job(http.file(), method={"type": "reinforcement"})
 
 
 @pytest.mark.parametrize("kind", ["dpo", "reinforcement"])
 def test_records_of_any_method_replay(http: Http, kind: str) -> None:
-    """The records of an account, put into an empty one, give the same events of a dpo or reinforcement job."""
+    """An account replayed from its records has the same events of dpo and reinforcement jobs."""
     job = create(http, kind)
     finished(http, job)
     twin = FakeFineTuning(pace="manual", start=BORN)

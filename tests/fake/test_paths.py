@@ -1,4 +1,4 @@
-"""Paths: what is in a segment stays there, and the same path is the same however it is written."""
+"""Paths: encoded slashes, absolute targets, HEAD, and redirects."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from strategies import BORN, KEY, ROWS, Http
 
 @contextmanager
 def served(fake: FakeFineTuning) -> Generator[openai.OpenAI, None, None]:
-    """A client on a socket."""
+    """The official client on a socket."""
     with fake.serving() as url, openai.OpenAI(base_url=url, api_key="any") as client:
         yield client
 
 
 @pytest.mark.parametrize("door", [FakeFineTuning.openai, served])
 def test_a_model_with_a_slash_in_its_name(door: object) -> None:
-    """A model whose suffix has a slash can be retrieved, shared and deleted: SDKs send the slash encoded."""
+    """A model with a slash in its suffix can be retrieved, shared and deleted by the SDK."""
     fake = FakeFineTuning(start=BORN, pace="instant")
     file = fake.add_file(ROWS)
     with door(fake) as client:  # type: ignore[operator]
@@ -51,7 +51,7 @@ def test_a_model_with_a_slash_in_its_name(door: object) -> None:
     ["/v1/models/a%2Fb", "/v1/models/a%2fb", "/v1//models/a%2Fb", "/v1/m%6Fdels/%61%2Fb", "/v1/models/a%2F%2Fb"],
 )
 def test_an_encoded_slash_parts_nothing(path: str) -> None:
-    """An encoded slash is a character of a name, in either case, and however many; other codes read as ever."""
+    """An encoded slash is part of a name, in either case."""
     http = Http(FakeFineTuning(start=BORN))
     name = "a//b" if "%2F%2F" in path else "a/b"
 
@@ -60,7 +60,7 @@ def test_an_encoded_slash_parts_nothing(path: str) -> None:
 
 
 def test_an_encoded_slash_is_no_way_to_another_route() -> None:
-    """A path whose slashes are encoded is no route, and is quoted as it came."""
+    """A path whose route separators are encoded is an unknown URL."""
     http = Http(FakeFineTuning(start=BORN))
 
     answer = http.json("GET", "/v1/files%2Ffile-x", status=404)
@@ -69,7 +69,7 @@ def test_an_encoded_slash_is_no_way_to_another_route() -> None:
 
 
 def test_a_path_with_its_origin() -> None:
-    """A target with scheme and host, as a proxy gets it, is the path in it; an origin alone is its root."""
+    """An absolute request target is handled by its path."""
     http = Http(FakeFineTuning(start=BORN), is_described=False)
     model = call_app(http.fake.asgi_app, "GET", b"http://api.example.com/v1/models/gpt-4o-mini?x=1", [KEY], b"")
     root = call_app(http.fake.asgi_app, "GET", b"HTTP://api.example.com", [KEY], b"")
@@ -80,7 +80,7 @@ def test_a_path_with_its_origin() -> None:
 
 
 def test_a_head_moves_no_time() -> None:
-    """At the pace "polls" a HEAD tells what a GET would have told, and brings a job no further."""
+    """At the pace "polls" a HEAD request moves no time."""
     http = Http(FakeFineTuning(start=BORN))
     job = http.job()
     path = f"/fine_tuning/jobs/{job['id']}"
@@ -95,7 +95,7 @@ def test_a_head_moves_no_time() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_slash_too_many_leads_to_the_same_list(scheme: str) -> None:
-    """A client that follows the 307 for a slash at the end gets the page it asked for, at the same address."""
+    """The redirect of a jobs path with a trailing slash leads to the requested page at the same host."""
     fake = FakeFineTuning(start=BORN)
     jobs = [fake.add_job(fake.add_file(ROWS)["id"])["id"] for _ in range(3)]
     base = f"{scheme}://api.example.com/v1"
@@ -108,7 +108,7 @@ def test_a_slash_too_many_leads_to_the_same_list(scheme: str) -> None:
 
 
 def test_what_azure_makes_is_where_its_client_believes() -> None:
-    """In process the Location of what was made has the scheme of the client's address."""
+    """In process the Location of a created job has the scheme of the client's URL."""
     fake = FakeFineTuning(start=BORN, dialect="azure-2025")
     file = fake.add_file(ROWS)["id"]
     with httpx.Client(transport=fake.transport(), headers={"api-key": "any"}) as client:

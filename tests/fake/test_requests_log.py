@@ -1,4 +1,4 @@
-"""The request journal: what is kept of a request, what is not, and how it is found again."""
+"""The request log: what it keeps of a request, what it removes, and its filters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests to a fake by hand."""
+    """Raw requests to a fake."""
     return Http(FakeFineTuning(start=BORN))
 
 
 def test_what_is_kept(http: Http) -> None:
-    """A request is kept with its operation, time, body and answer, newest last; control calls are not."""
+    """A request is logged with operation, time, body and response, oldest first, and control requests are not."""
     file = http.file()
     http.json("GET", "/_fake")
     reply = http.send("POST", f"{JOBS}?x=1", {"model": "gpt-9", "training_file": file})
@@ -49,7 +49,7 @@ def test_what_is_kept(http: Http) -> None:
 
 
 def test_filters(http: Http) -> None:
-    """The journal is filtered by operation, status and number of entries, all at once."""
+    """The log can be filtered by operation, status and number of entries."""
     file = http.file()
     http.send("GET", f"/files/{file}")
     http.send("GET", "/files/none")
@@ -79,7 +79,7 @@ def test_filters(http: Http) -> None:
     ],
 )
 def test_filters_that_are_none(http: Http, query: str, words: str) -> None:
-    """A filter that there is not, or a value that is no number, is refused by name."""
+    """An unknown or invalid filter is refused by name."""
     assert words in http.json("GET", f"/_fake/requests?{query}", status=400)["fake_error"]
 
 
@@ -96,7 +96,7 @@ CANARY = "sk-canary-0123456789"
     ],
 )
 def test_keys_are_not_kept(header: str) -> None:
-    """A key appears nowhere in the journal, whichever header it came in and whatever was answered."""
+    """A key in any header is not in the log, whatever the response."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
     headers = [(header.encode(), f"Bearer {CANARY}".encode())]
 
@@ -116,7 +116,7 @@ def test_keys_are_not_kept(header: str) -> None:
     [f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}", f"x={CANARY}"],
 )
 def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
-    """A key in the query appears nowhere in the journal, nor in a report; what else is in the query does."""
+    """A key in a query is neither in the log nor in a report, and other parameters are."""
     http.send("GET", f"/models?{query}")
 
     journal = http.send("GET", "/_fake/requests").body.decode()
@@ -126,7 +126,7 @@ def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
 
 
 def test_harmless_headers_and_parameters_are_kept(http: Http) -> None:
-    """What is no key is shown as it came, also where its name resembles that of one."""
+    """Headers and parameters that are not keys are logged unchanged, even if their names resemble one."""
     headers = [KEY, (b"idempotency-key", b"nightly"), (b"openai-organization", b"org-1"), (b"x-stainless-os", b"Linux")]
     http.send("GET", f"{JOBS}?limit=5&metadata[token]=word&after=ftjob-1", None, headers)
 
@@ -152,7 +152,7 @@ LEAKY = [
 
 @pytest.mark.parametrize("members", LEAKY, ids=json.dumps)
 def test_keys_in_a_body_are_not_shown(http: Http, members: dict[str, Any]) -> None:
-    """A key in a body is shown neither there nor where the answer repeats it; assertions still see what came."""
+    """A key in a body is shown neither in it nor in the response, and assertions can still use it."""
     http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": http.file(), **members})
     http.send("GET", JOBS)
 
@@ -164,7 +164,7 @@ def test_keys_in_a_body_are_not_shown(http: Http, members: dict[str, Any]) -> No
 
 
 def test_keys_in_a_body_that_is_no_json_are_not_shown(http: Http) -> None:
-    """A key under its name is hidden in a body that cannot be parsed, as in one that was cut."""
+    """A key in a body that cannot be parsed, or was cut, is not shown."""
     long = json.dumps({"api_key": "p/q+r", "model": "m" * BODY_BYTES_AT_MOST})
     http.send("POST", JOBS, long.encode())
     http.send("POST", JOBS, b'{"api_key": "p/q+r"')
@@ -173,7 +173,7 @@ def test_keys_in_a_body_that_is_no_json_are_not_shown(http: Http) -> None:
 
 
 def test_long_bodies_are_cut(http: Http) -> None:
-    """Of a body and an answer at most 64 kB are kept; of a file's content nothing."""
+    """At most 64 kB of a body or response are kept, and nothing of a file's content."""
     long = json.dumps({"model": "m" * (3 * BODY_BYTES_AT_MOST), "training_file": "x" * (3 * BODY_BYTES_AT_MOST)})
     http.send("POST", JOBS, long.encode())
     http.send("POST", "/files", form(ROWS.encode()), (KEY, FORM))
@@ -187,7 +187,7 @@ def test_long_bodies_are_cut(http: Http) -> None:
 
 
 def test_long_forms_are_cut(http: Http) -> None:
-    """Of the fields of a form together no more is kept than of a body, and always the name and size of its file."""
+    """The fields of a form are cut like a body, and the file's name and size are kept."""
     field = b'--B\r\nContent-Disposition: form-data; name="field%02d"\r\n\r\n' + b"a" * 60_000 + b"\r\n"
     for ending in (b"", b"b"):
         fields = b"".join(field % number for number in range(60))
@@ -204,7 +204,7 @@ def test_long_forms_are_cut(http: Http) -> None:
 
 
 def test_old_requests_are_forgotten(http: Http) -> None:
-    """The journal keeps the newest thousand requests, and counts them all."""
+    """The log keeps the newest thousand requests, and counts all."""
     for _ in range(ENTRIES_AT_MOST + 5):
         http.send("GET", "/nothing")
 
@@ -214,7 +214,7 @@ def test_old_requests_are_forgotten(http: Http) -> None:
 
 
 def test_many_threads_are_counted_in_order() -> None:
-    """Whoever asks at the same time, the log has every request once, in the order of their numbers."""
+    """Concurrent requests are logged once each, in the order of their numbers."""
     fake = FakeFineTuning()
     with ThreadPoolExecutor(8) as pool, httpx.Client(transport=fake.transport(), base_url="http://fake/v1") as client:
         list(pool.map(lambda _: client.get("/models", headers={"authorization": "Bearer k"}), range(200)))
@@ -222,7 +222,7 @@ def test_many_threads_are_counted_in_order() -> None:
 
 
 def test_callers_are_told_apart() -> None:
-    """A connection is one caller, and so is a thread in process; another one is another."""
+    """Each connection, and each thread in process, is a separate caller."""
     fake = FakeFineTuning()
     with fake.serving() as url:
         for _ in range(2):
@@ -238,7 +238,7 @@ def test_callers_are_told_apart() -> None:
 
 
 def test_a_path_is_kept_as_it_was_sent() -> None:
-    """What a path has escaped is there, and what the dialect has before it, besides the path as it is read."""
+    """The log has the path both as it was sent and as it is routed."""
     fake = FakeFineTuning(dialect="azure-2025")
     with httpx.Client(transport=fake.transport(), base_url="http://fake") as client:
         client.get("/openai/models/a%2Fb?api-version=1", headers={"api-key": "k"})

@@ -1,4 +1,4 @@
-"""Resets: after one, by whichever way, a fake is indistinguishable from a new one."""
+"""After any kind of reset a fake is indistinguishable from a new one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.slow
 
 JOBS = "/fine_tuning/jobs"
 DEAD_END = "http://127.0.0.1:9/"
-"""A port of this machine on which nobody listens."""
+"""A closed port of this machine."""
 
 FAULTS: tuple[dict[str, Any], ...] = ({"status": 503, "on": "list_models", "times": 2},)
 GRADER = {"type": "score_model", "name": "judge", "model": "gpt-4o", "input": [{"role": "user", "content": "Good?"}]}
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def made(pace: Pace) -> Http:
-    """A fake with settings and faults of its own, which a client can reach."""
+def new_fake(pace: Pace) -> Http:
+    """A reachable fake with its own settings and faults."""
     fake = FakeFineTuning(
         seed=7, start=BORN, pace=pace, plan={"queued": 60}, max_active_jobs=3, webhooks=[{}], faults=FAULTS
     )
@@ -37,25 +37,25 @@ def made(pace: Pace) -> Http:
 
 
 def newest(http: Http) -> str:
-    """The id of the newest job, or of none."""
+    """The id of the newest job, or of an unknown one."""
     return str(next(iter(http.fake.jobs), {"id": "ftjob-none"})["id"])
 
 
 def create(http: Http) -> None:
-    """Ask for a job on a new file."""
+    """Create a job on a new file."""
     reply = http.upload()
     file = json.loads(reply.body).get("id", "file-none") if reply.status == 200 else "file-none"
     http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": file, "metadata": {"by": "code"}})
 
 
 def end_a_script(http: Http) -> None:
-    """End a script that is still in use, from within another."""
+    """End a script that is still in use, within another one."""
     with http.fake({"retrieve_job": ["paused"]}), http.fake(["running", "queued"]):
         http.send("GET", f"{JOBS}/{newest(http)}")
 
 
 def lose_an_answer(http: Http) -> None:
-    """Cut an answer that tells of a wrong use of the fake: a note stays."""
+    """Truncate the response to a wrong use of the fake, which leaves a note."""
     http.fake.truncate(applied=True, bytes=0)
     http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": "file-x", "metadata": {"fake_outcome": "odd"}})
 
@@ -111,7 +111,7 @@ ACTIONS: dict[str, Callable[[Http], object]] = {
 
 
 def reset_for_the_next_test(http: Http, pace: Pace) -> None:
-    """Reset as the fixture does before a test: to what its marks say, whatever those of the last one said."""
+    """Reset as the fixture does before a test, with new defaults."""
     http.fake.reset(defaults={"seed": 99, "faults": [{"kind": "refuse"}]})
     others = {"start": BORN, "plan": {"queued": 60}, "max_active_jobs": 3}
     http.fake.reset(defaults={"seed": 7, "pace": pace, "webhooks": [{}], "faults": FAULTS, **others})
@@ -124,8 +124,8 @@ WAYS: dict[str, Callable[[Http, Pace], object]] = {
 }
 
 
-def observed(http: Http) -> dict[str, Any]:
-    """All that a test can see of a fake, without a request; but for real times."""
+def visible_state(http: Http) -> dict[str, Any]:
+    """All visible state of a fake, except real times."""
     fake = http.fake
     seen: dict[str, Any] = {
         name: getattr(fake, name) for name in ("settings", "born", "now", "pace", "plan", "jobs", "files", "webhooks")
@@ -155,13 +155,13 @@ SESSION = (
 )  # fmt: skip
 
 
-def lived(http: Http) -> list[Any]:
-    """What comes of the same session, from the first request to what it leaves behind."""
-    seen: list[Any] = [observed(http)]
+def session_results(http: Http) -> list[Any]:
+    """The results of a fixed session, from the first request to the state at its end."""
+    seen: list[Any] = [visible_state(http)]
     for name in SESSION:
         answer: Any = ACTIONS[name](http)
         seen.append((answer.status, answer.headers, answer.body) if hasattr(answer, "headers") else name)
-    return [*seen, observed(http), http.fake.take_usage_errors(), http.fake.take_usage_errors()]
+    return [*seen, visible_state(http), http.fake.take_usage_errors(), http.fake.take_usage_errors()]
 
 
 @settings(max_examples=example_count(60))
@@ -171,19 +171,19 @@ def lived(http: Http) -> list[Any]:
     st.sampled_from(["polls", "manual"]),
 )
 def test_after_a_reset_a_fake_is_as_new(history: list[str], way: str, pace: Pace) -> None:
-    """Whatever was done with a fake before, after a reset by any way it is as one that is made with its settings."""
-    http = made(pace)
+    """After any history and any kind of reset a fake behaves like a new one."""
+    http = new_fake(pace)
     for name in history:
         with suppress(FakeUsageError):
             ACTIONS[name](http)
     WAYS[way](http, pace)
-    assert lived(http) == lived(made(pace))
+    assert session_results(http) == session_results(new_fake(pace))
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_what_outlives_a_reset_does_not_reach_the_new_account(way: str) -> None:
-    """Scripts and notes of the account before are of no effect on the new one, whenever they come to their end."""
-    http = made("manual")
+    """Scripts and notes of the old account do not affect the account after a reset."""
+    http = new_fake("manual")
     log = http.fake.requests_log
     with http.fake(["running"]) as script:
         WAYS[way](http, "manual")

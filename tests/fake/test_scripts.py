@@ -1,4 +1,4 @@
-"""Scripts: answers that a test has prepared, for any client, and the twin that goes along with them."""
+"""Scripts: prepared responses for any client, and the state behind them."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ JOB = FineTuningJobResponse(
 
 @pytest.fixture
 def fake() -> FakeFineTuning:
-    """A fake at the pace of a test's polling."""
+    """A fake at the pace "polls"."""
     return FakeFineTuning(pace="polls")
 
 
 @pytest.fixture
 def http(fake: FakeFineTuning) -> httpx.Client:
-    """A client without any API in it."""
+    """A plain HTTP client."""
     return httpx.Client(transport=fake.transport(), base_url="http://fake/v1", headers={"authorization": "Bearer any"})
 
 
 @pytest.fixture
 def client(fake: FakeFineTuning) -> FineTuningClient:
-    """Our client, which does not repeat anything."""
+    """Our client without retries."""
     return _client(fake)
 
 
@@ -59,7 +59,7 @@ def _client(fake: FakeFineTuning) -> FineTuningClient:
 
 @pytest.fixture
 def sdk(fake: FakeFineTuning) -> Iterator[openai.OpenAI]:
-    """The official client, which does not repeat anything."""
+    """The official client without retries."""
     transport = fake.transport(httpx2)
     with openai.OpenAI(
         base_url="http://fake/v1", api_key="any", http_client=httpx2.Client(transport=transport), max_retries=0
@@ -68,7 +68,7 @@ def sdk(fake: FakeFineTuning) -> Iterator[openai.OpenAI]:
 
 
 def test_one_queue_answers_whatever_is_asked_in_order(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """The items of a list answer create, retrieve and cancel one after the other."""
+    """The items of a list answer any operations in order."""
     fake(["queued", "running", "cancelled"])
     job = client.create_job("file-abc", "gpt-4o-mini")
     assert [job.status, client.retrieve_job(job.id).status, client.cancel_job(job.id).status] == [
@@ -79,7 +79,7 @@ def test_one_queue_answers_whatever_is_asked_in_order(fake: FakeFineTuning, clie
 
 
 def test_a_queue_for_each_operation(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """With a mapping, an operation takes its own items, however calls are mixed."""
+    """With a mapping each operation has its own items."""
     fake({"create_job": ["queued", "failed"], "retrieve_job": ["running", "succeeded"]})
     first = client.create_job("file-abc", "gpt-4o-mini")
     assert client.retrieve_job(first.id).status == "running"
@@ -88,7 +88,7 @@ def test_a_queue_for_each_operation(fake: FakeFineTuning, client: FineTuningClie
 
 
 def test_a_function_is_told_what_is_asked(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A function sees operation, ids, options and how often it was asked, and None leaves the answer to the twin."""
+    """A function gets operation, ids, options and index of each call, and None leaves the call to the fake."""
     calls: list[Any] = []
 
     def answer(call: Any) -> Any:
@@ -107,7 +107,7 @@ def test_a_function_is_told_what_is_asked(fake: FakeFineTuning, client: FineTuni
 
 
 def test_a_scripted_job_is_the_twins_too(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A job scripted as succeeded is read back so, with events, checkpoints and a result, and cannot be cancelled."""
+    """A scripted job exists afterwards, with events, checkpoints and results."""
     fake([JOB])
     assert client.create_job("file-abc", "gpt-4o-mini") == client.retrieve_job("ft-1")
     job = client.retrieve_job("ft-1")
@@ -122,7 +122,7 @@ def test_a_scripted_job_is_the_twins_too(fake: FakeFineTuning, client: FineTunin
 
 @given(statuses=st.lists(st.sampled_from([*STATUSES, "pausing", "exploded"]), min_size=1, max_size=6))
 def test_any_statuses_come_in_the_order_they_are_scripted(statuses: list[str]) -> None:
-    """Whatever statuses are scripted, possible or not, known or not, they are what is read; then the twin goes on."""
+    """Any scripted statuses are returned in order, and then the fake's own."""
     fake = FakeFineTuning(pace="manual")
     client = _client(fake)
     fake({"retrieve_job": statuses})
@@ -134,7 +134,7 @@ def test_any_statuses_come_in_the_order_they_are_scripted(statuses: list[str]) -
 def test_a_loop_comes_to_its_end_after_an_impossible_status(
     last: str, fake: FakeFineTuning, client: FineTuningClient
 ) -> None:
-    """A status that the twin cannot have is said once, and a loop that waits on sees the job succeed."""
+    """After a status that the fake cannot have, a polling loop still sees the job succeed."""
     fake({"create_job": ["running"], "retrieve_job": [last]})
     job = client.create_job("file-abc", "gpt-4o-mini")
     seen = [client.retrieve_job(job.id).status for _ in range(3)]
@@ -158,7 +158,7 @@ def test_a_loop_comes_to_its_end_after_an_impossible_status(
 def test_an_exception_is_what_a_client_raises(
     error: Any, raised: type[Exception], fake: FakeFineTuning, client: FineTuningClient
 ) -> None:
-    """A scripted exception is raised by the client, with its text, code and Retry-After."""
+    """A scripted exception is raised by the client with its text, code and Retry-After."""
     fake([error])
     with pytest.raises(raised) as caught:
         client.list_jobs()
@@ -170,7 +170,7 @@ def test_an_exception_is_what_a_client_raises(
 
 
 def test_the_official_client_is_told_the_same(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
-    """What is scripted with our client's classes is raised as its own by openai's, and the other way round."""
+    """Exceptions of our client's classes are raised as the SDK's own, and the reverse."""
     response = httpx2.Response(429, request=httpx2.Request("GET", "http://fake"))
     theirs = openai.RateLimitError("slow down", response=response, body={"message": "slow down", "code": "rate"})
     fake([RateLimitError("wait"), APITimeoutError(), theirs, JOB])
@@ -193,8 +193,8 @@ TRANSPORT = ["ConnectError", "ConnectTimeout", "PoolTimeout", "WriteTimeout", "R
 def test_an_exception_of_a_transport_is_raised_as_itself(
     name: str, timeout: float | None, library: Any, fake: FakeFineTuning
 ) -> None:
-    """What is scripted with either library's class is raised in process as the class of the client's own, with its
-    text, and is no error of the test's.
+    """A scripted exception of httpx or httpx2 is raised in process as the client library's own class with its text, and
+    is not a usage error.
     """
     transport = fake.transport(library)
     with library.Client(transport=transport, base_url="http://fake/v1", timeout=timeout) as client:
@@ -209,7 +209,7 @@ def test_an_exception_of_a_transport_is_raised_as_itself(
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), ConnectionRefusedError()])
 def test_what_was_never_sent_is_sent_again(error: Exception, fake: FakeFineTuning) -> None:
-    """A create whose connection was refused is repeated by a client that repeats only what cannot have taken effect."""
+    """A create whose connection was refused is repeated by a client with retries."""
     http = httpx.Client(transport=fake.transport())
     client = FineTuningClient("fake", base_url="http://fake/v1", http_client=http, sleep=fake.sleep)
     fake({"create_job": [error]})
@@ -219,7 +219,7 @@ def test_what_was_never_sent_is_sent_again(error: Exception, fake: FakeFineTunin
 
 @pytest.mark.parametrize("error", [requests.Timeout(), requests.ReadTimeout, requests.ConnectTimeout()])
 def test_a_timeout_of_requests_is_one(error: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A timeout that is scripted with the class of requests is a timeout to any client."""
+    """A scripted requests.Timeout is a timeout for any client."""
     fake([error])
     with pytest.raises(APITimeoutError):
         client.list_jobs()
@@ -227,7 +227,7 @@ def test_a_timeout_of_requests_is_one(error: Any, fake: FakeFineTuning, client: 
 
 @pytest.mark.parametrize("library", [httpx, requests], ids=["httpx", "requests"])
 def test_an_error_that_has_an_answer_is_that_answer(library: Any, fake: FakeFineTuning, http: httpx.Client) -> None:
-    """What `raise_for_status` has raised comes with the status, the body and the Retry-After of its response."""
+    """A scripted exception with a response sends that response's status, body and Retry-After."""
     request = httpx.Request("GET", "http://x")
     response = httpx.Response(503, request=request, html="<p>down</p>", headers={"retry-after": "9"})
     errors = {
@@ -242,7 +242,7 @@ def test_an_error_that_has_an_answer_is_that_answer(library: Any, fake: FakeFine
 
 
 def test_an_answer_without_a_body_is_in_the_services_words(fake: FakeFineTuning, http: httpx.Client) -> None:
-    """An error whose response is empty, or was never read, is answered with its status and an error object."""
+    """A scripted exception with an empty or unread response sends its status and an error object."""
     request = httpx.Request("GET", "http://x")
     unread = httpx.Response(429, request=request, stream=httpx.ByteStream(b"x"))
     fake([httpx.HTTPStatusError("m", request=request, response=each) for each in (httpx.Response(503), unread)])
@@ -255,7 +255,7 @@ def test_an_answer_without_a_body_is_in_the_services_words(fake: FakeFineTuning,
 
 
 def test_an_object_of_the_sdk_is_an_item(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
-    """A job as the official client read it can be scripted as the next answer."""
+    """A job object of the official SDK can be a script item."""
     fake([JOB])
     job = sdk.fine_tuning.jobs.create(training_file="file-abc", model="gpt-4o-mini")
     fake([job.model_copy(update={"status": "failed"})])
@@ -263,7 +263,7 @@ def test_an_object_of_the_sdk_is_an_item(fake: FakeFineTuning, sdk: openai.OpenA
 
 
 def test_lists(fake: FakeFineTuning, client: FineTuningClient, http: httpx.Client) -> None:
-    """A list operation takes a list of items, texts for events among them, or a whole page."""
+    """A list operation takes a list of items, texts as events, or a whole page."""
     event = FineTuningEventResponse(id="ftevent-1", message="said", created_at=5)
     page = {"object": "list", "data": [{"status": "running", "id": "ft-7"}], "has_more": True}
     fake([["queued", JOB], ["hello", event], page, [{"id": "m", "object": "model"}]])
@@ -275,7 +275,7 @@ def test_lists(fake: FakeFineTuning, client: FineTuningClient, http: httpx.Clien
 
 
 def test_files_and_contents(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A scripted file keeps its id for later calls, and a download can be any bytes."""
+    """A scripted file keeps its id, and a scripted download can be any bytes."""
     file = FileResponse(id="file-mine", filename="rows.jsonl", bytes=3, created_at=5, purpose="fine-tune")
     fake({"upload_file": [file], "download_file": [b"step,train_loss\n1,0.5\n", "text"]})
     assert client.upload_file(ROWS.encode()) == client.retrieve_file("file-mine")
@@ -286,14 +286,14 @@ def test_files_and_contents(fake: FakeFineTuning, client: FineTuningClient) -> N
 
 
 def test_a_file_that_is_not_there_can_be_scripted(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A scripted file is what is read of an id that the account has not."""
+    """A scripted file can have an id that the account lacks."""
     file = FileResponse(id="file-x", filename="rows.jsonl", bytes=3, created_at=5, purpose="fine-tune")
     fake([file])
     assert client.retrieve_file("file-x") == file
 
 
 def test_what_the_service_would_refuse_can_be_scripted(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A create that the twin would refuse gets its scripted answer, and the job is there afterwards."""
+    """A create that the fake would refuse gets its scripted response, and the job exists afterwards."""
     fake(["queued"])
     job = client.create_job("file-abc", "no-such-model")
     assert (job.status, job.model, job.training_file) == ("queued", "no-such-model", "file-abc")
@@ -328,7 +328,7 @@ MISMATCHES: list[tuple[Any, Callable[[FineTuningClient], object], str]] = [
 def test_an_item_that_is_no_answer_is_an_error_of_the_test(
     item: Any, ask: Callable[[FineTuningClient], object], said: str, fake: FakeFineTuning, client: FineTuningClient
 ) -> None:
-    """An item for another operation is told as an error of the fake's own user, naming the item and the operation."""
+    """An item for another operation is a usage error that names item and operation."""
     fake([item])
     with pytest.raises(Exception, match="fake-fine-tuning: ") as caught:
         ask(client)
@@ -336,7 +336,7 @@ def test_an_item_that_is_no_answer_is_an_error_of_the_test(
 
 
 def test_an_item_that_is_no_answer_is_kept(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """An item that does not fit the call waits for one that it fits."""
+    """An item that does not fit a call stays for a later one."""
     fake(["running"])
     with pytest.raises(Exception, match="list_jobs wants"):
         client.list_jobs()
@@ -344,7 +344,7 @@ def test_an_item_that_is_no_answer_is_kept(fake: FakeFineTuning, client: FineTun
 
 
 def test_a_script_that_has_run_out_leaves_the_twin(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """After the last item the twin goes on from there: a queued job runs and succeeds."""
+    """After the last item the fake continues from there."""
     fake(["queued"])
     job = client.create_job("file-abc", "gpt-4o-mini")
     assert client.wait_for_job(job.id).is_completed()
@@ -354,7 +354,7 @@ def test_a_script_that_has_run_out_leaves_the_twin(fake: FakeFineTuning, client:
 def test_a_strict_script_lets_nothing_pass(
     strictly: Callable[[FakeFineTuning], Any], fake: FakeFineTuning, client: FineTuningClient
 ) -> None:
-    """A strict script without an answer left refuses the call, and changes nothing."""
+    """A strict script without items left refuses the call."""
     strictly(fake)
     with pytest.raises(Exception, match="list_jobs was called, and the strict script has no answer left"):
         client.list_jobs()
@@ -362,7 +362,7 @@ def test_a_strict_script_lets_nothing_pass(
 
 @pytest.mark.parametrize("item", [ValueError("x"), RateLimitError("x", retry_after=-1.0), "suceeded"])
 def test_an_impossible_item_is_kept_and_told(item: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """An item that nothing can come of stays, is in the log as an error of the test's, and is told at its end."""
+    """An invalid item stays, and each call that meets it is a usage error."""
     fake([item])
     for _ in range(2):
         with pytest.raises(Exception, match="fake-fine-tuning"):
@@ -371,7 +371,7 @@ def test_an_impossible_item_is_kept_and_told(item: Any, fake: FakeFineTuning, cl
 
 
 def test_a_class_of_exceptions_that_wants_arguments(fake: FakeFineTuning, sdk: openai.OpenAI) -> None:
-    """The class alone of an exception of openai's is enough."""
+    """An exception class of openai's, without arguments, can be a script item."""
     fake([openai.RateLimitError, openai.APITimeoutError])
     for kind in (openai.RateLimitError, openai.APITimeoutError):
         with pytest.raises(kind):
@@ -379,7 +379,7 @@ def test_a_class_of_exceptions_that_wants_arguments(fake: FakeFineTuning, sdk: o
 
 
 def test_an_exception_keeps_its_facts(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """Type, param and the Retry-After of the answer that an SDK's exception came of arrive as they are."""
+    """Type, param and Retry-After of a scripted SDK exception are kept."""
     request = httpx2.Request("GET", "http://fake")
     response = httpx2.Response(429, request=request, headers={"retry-after": "7"})
     fake([openai.RateLimitError("x", response=response, body={"message": "x", "type": "tokens", "param": "messages"})])
@@ -389,7 +389,7 @@ def test_an_exception_keeps_its_facts(fake: FakeFineTuning, client: FineTuningCl
 
 
 def test_an_async_function_is_refused(fake: FakeFineTuning) -> None:
-    """A coroutine function is no script, and the message says what is."""
+    """An async function as a script is refused with a message that asks for a plain one."""
 
     async def answer(call: Any) -> None: ...
 
@@ -398,7 +398,7 @@ def test_an_async_function_is_refused(fake: FakeFineTuning) -> None:
 
 
 def test_a_function_is_told_what_calls_tell(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A script's function sees the same ids and options as `FakeFineTuning.calls` has afterwards."""
+    """A script function gets the same ids and options as `FakeFineTuning.calls`."""
     seen: list[Any] = []
     fake(seen.append)
     client.upload_file(ROWS.encode())
@@ -410,7 +410,7 @@ def test_a_function_is_told_what_calls_tell(fake: FakeFineTuning, client: FineTu
 
 
 def test_a_listing_without_ids_is_of_the_jobs_there_are(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """Listed again and again, statuses without ids are those of the account's jobs, newest first, and make none."""
+    """A scripted list of statuses without ids applies to the account's existing jobs."""
     fake({"create_job": ["queued"], "list_jobs": [["running"], ["succeeded"]]})
     job = client.create_job("file-abc", "gpt-4o-mini")
     listed = [client.list_jobs().jobs for _ in range(2)]
@@ -419,14 +419,14 @@ def test_a_listing_without_ids_is_of_the_jobs_there_are(fake: FakeFineTuning, cl
 
 
 def test_an_id_for_a_refused_upload_is_not_kept_for_the_next(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A scripted file that the twin would refuse is answered, and its id is not given to another upload."""
+    """The id of a scripted file whose upload the fake refuses is not given to another upload."""
     fake({"upload_file": [{"id": "file-x", "object": "file", **FILE}]})
     assert client.upload_file(b"no JSON").id == "file-x"
     assert client.upload_file(ROWS.encode()).id != "file-x"
 
 
 def test_a_with_ends_its_own_script(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """Leaving a `with` ends its script and those begun inside, whatever was stopped or reset meanwhile."""
+    """Leaving a `with` ends its script and those started inside it, even after a reset or an exception."""
     with fake({"retrieve_job": ["failed"]}):
         fake({"retrieve_job": ["cancelled"]})
     with fake(["running"]):
@@ -438,7 +438,7 @@ def test_a_with_ends_its_own_script(fake: FakeFineTuning, client: FineTuningClie
 
 
 def test_older_scripts_answer_what_the_innermost_cannot(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """An inner script without an answer leaves the call to the outer one, and does not make it less strict."""
+    """A call that the inner script does not answer goes to the outer script, which stays strict."""
     fake({"retrieve_job": ["failed"]}, strict=True)
     with fake({"create_job": ["queued"]}):
         assert client.retrieve_job("ft-1").status == "failed"
@@ -447,7 +447,7 @@ def test_older_scripts_answer_what_the_innermost_cannot(fake: FakeFineTuning, cl
 
 
 def test_nothing_stray_without_answers(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """An empty script that prevents stray calls lets nothing pass, until it is stopped."""
+    """An empty script with prevent_stray refuses every call until it is stopped."""
     script = fake([]).prevent_stray()
     with pytest.raises(Exception, match="the strict script has no answer left"):
         client.list_jobs()
@@ -456,7 +456,7 @@ def test_nothing_stray_without_answers(fake: FakeFineTuning, client: FineTuningC
 
 
 def test_functions_that_were_asked_are_not_left_over(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A function is left over while nobody has asked it, and never after that; items of scripts that ended are."""
+    """A function counts as unused until its first call, and items of ended scripts count as unused."""
     fake({"retrieve_job": lambda call: "running"})
     with fake(lambda call: None):
         with pytest.raises(AssertionError, match=r"retrieve_job: <function .*\n  any operation: <function") as caught:
@@ -475,7 +475,7 @@ def test_functions_that_were_asked_are_not_left_over(fake: FakeFineTuning, clien
 
 
 def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """The innermost script answers until its `with` ends, and says whether it is exhausted; it may end twice."""
+    """The innermost script answers until its `with` ends, and may be stopped twice."""
     outer = fake({"retrieve_job": ["failed"]})
     with fake({"retrieve_job": ["running"]}) as inner:
         assert not inner.exhausted
@@ -487,7 +487,7 @@ def test_scripts_nest(fake: FakeFineTuning, client: FineTuningClient) -> None:
 
 
 def test_a_script_that_ends_takes_inner_ones_along(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """Stopping an outer script ends those that were begun after it, and no older one."""
+    """Stopping an outer script stops those started after it, and none before it."""
     fake({"retrieve_job": ["failed"]})
     outer = fake({"retrieve_job": ["running"]})
     inner = fake({"retrieve_job": ["queued"]})
@@ -497,7 +497,7 @@ def test_a_script_that_ends_takes_inner_ones_along(fake: FakeFineTuning, client:
 
 
 def test_a_whole_job_says_what_it_is_now(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A job as it stood, with another status, is that answer; later ones have a model and an end when there are."""
+    """A whole job object with another status is returned as it is, and later responses have model and end."""
     job = client.create_job(fake.add_file(ROWS)["id"], "gpt-4o-mini")
     fake({"retrieve_job": [{**fake.jobs[0], "status": "running"}, {**fake.jobs[0], "user_provided_suffix": "mine"}]})
     assert client.retrieve_job(job.id).status == "running"
@@ -509,7 +509,7 @@ def test_a_whole_job_says_what_it_is_now(fake: FakeFineTuning, client: FineTunin
 
 
 def test_null_is_said_once(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A job that is scripted as succeeded without a model has none in that answer, and one in the next."""
+    """A scripted null model is null once, and the next response has a model."""
     fake({"retrieve_job": [{"status": "succeeded", "fine_tuned_model": None}]})
     assert [client.retrieve_job("ft-1").fine_tuned_model is None for _ in range(2)] == [True, False]
 
@@ -518,13 +518,13 @@ def test_null_is_said_once(fake: FakeFineTuning, client: FineTuningClient) -> No
     "endless", [itertools.repeat("running"), (status for _ in itertools.count() for status in ["running", "queued"])]
 )
 def test_answers_may_never_end(endless: Any, fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """An iterable without an end answers as often as it is asked, and takes no more of it than that."""
+    """A script may be an endless iterable."""
     fake({"retrieve_job": endless})
     assert {client.retrieve_job("ft-1").status for _ in range(20)} <= {"running", "queued"}
 
 
 def test_answers_that_are_made_as_they_are_asked_for(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A generator's answers are taken one by one, what it has left is told, and its own error is the test's."""
+    """A generator's items are taken one at a time, and its exception is reported as a usage error."""
 
     def answers() -> Iterator[str]:
         yield "queued"
@@ -541,7 +541,7 @@ def test_answers_that_are_made_as_they_are_asked_for(fake: FakeFineTuning, clien
 
 
 def test_what_is_left_is_told(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """assert_script_exhausted names the answers that nobody has asked for, and passes when there are none."""
+    """assert_script_exhausted lists unused items, and passes without any."""
     fake({"retrieve_job": ["running"], "create_job": ["queued"]})
     client.retrieve_job("ft-1")
     with pytest.raises(AssertionError, match="1 scripted answers were never asked for:\n  create_job: 'queued'"):
@@ -551,7 +551,7 @@ def test_what_is_left_is_told(fake: FakeFineTuning, client: FineTuningClient) ->
 
 
 def test_reset_forgets_scripts(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A fresh account has no script and remembers nothing that one has said."""
+    """A reset ends all scripts and forgets their jobs."""
     fake([JOB, "failed"])
     client.create_job("file-abc", "gpt-4o-mini")
     fake.reset()
@@ -561,13 +561,13 @@ def test_reset_forgets_scripts(fake: FakeFineTuning, client: FineTuningClient) -
 
 @pytest.mark.parametrize("responses", ["queued", {"status": "queued"}, {"retrieve_jobs": []}, 5, {"create_job": "x"}])
 def test_what_is_no_script_is_refused_at_once(responses: Any, fake: FakeFineTuning) -> None:
-    """A text, a number, or a mapping with a key that is no operation is a usage error where it is written."""
+    """A text, a number, or a mapping with an unknown operation is a usage error at once."""
     with pytest.raises(FakeUsageError, match=r"must be a list of answers|unknown operation"):
         fake(responses)
 
 
 def test_requests_are_in_the_log_with_what_was_answered(fake: FakeFineTuning, client: FineTuningClient) -> None:
-    """A scripted answer, an exception and a broken connection are all in the request log."""
+    """Scripted responses, exceptions and broken connections are in the request log."""
     fake(["queued", RateLimitError("x"), APIConnectionError("y")])
     client.create_job("file-abc", "gpt-4o-mini")
     for _ in range(2):
@@ -581,7 +581,7 @@ def test_requests_are_in_the_log_with_what_was_answered(fake: FakeFineTuning, cl
 
 
 def test_a_socket_is_told_the_same(fake: FakeFineTuning) -> None:
-    """Over a socket a scripted status and a lost connection arrive as in process."""
+    """Scripted statuses and exceptions also work over a socket."""
     with fake.serving() as url, FineTuningClient("fake", base_url=url, max_retries=0) as client:
         fake(["running", APIConnectionError("lost")])
         assert client.retrieve_job("ft-1").status == "running"
@@ -590,14 +590,14 @@ def test_a_socket_is_told_the_same(fake: FakeFineTuning) -> None:
 
 
 def test_ids_for_scripts_are_always_the_same() -> None:
-    """fake_id gives one id for one name, and it looks like a job's."""
+    """fake_id always returns the same id for the same name."""
     assert FakeFineTuning.fake_id("file-abc") == FakeFineTuning.fake_id("file-abc") == "ftjob-fake-0e14526eaf58"
 
 
 @pytest.mark.parametrize("identifier", [["a"], {"a": 1}, 7])
 @pytest.mark.parametrize(("method", "script"), [("GET", "list_jobs"), ("POST", "create_job")])
 def test_an_id_is_a_text(fake: FakeFineTuning, http: httpx.Client, method: str, script: str, identifier: Any) -> None:
-    """A job whose scripted id is no text is an error of the test's, and no bug of the fake's."""
+    """A scripted job whose id is not a string is a usage error."""
     item = {"id": identifier, "status": "running"}
     fake({script: [[item] if script == "list_jobs" else item]})
     body = {"model": "gpt-4o-mini", "training_file": fake.add_file(ROWS)["id"]}

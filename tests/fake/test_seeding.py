@@ -1,4 +1,4 @@
-"""Files and jobs put into an account: in any state, under given names, and consistent ever after."""
+"""Files and jobs seeded into an account, in any status and with given ids."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ NEWEST_EVENT = {
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
 def seed(http: Http, **fields: Any) -> Any:
-    """A job put into the account, on a new file or on the one given."""
+    """Seed a job, on a new file or on the given one."""
     if "training_file" not in fields:
         fields["training_file"] = http.file()
     return http.json("POST", "/_fake/jobs", fields)
 
 
 def refused(http: Http, path: str, body: Any) -> str:
-    """The fake's own error for a seed that is refused and leaves the account as it was."""
+    """Seed something that must be refused and change nothing; return the fake's own error."""
     before = everything(http.fake)
     message: str = http.json("POST", path, body, status=400)["fake_error"]
     assert everything(http.fake) == before
@@ -47,7 +47,7 @@ def refused(http: Http, path: str, body: Any) -> str:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_job_in_every_state(http: Http, status: str) -> None:
-    """A seeded job has its state on every route, with all that belongs to it and nothing that does not."""
+    """A seeded job has its status on every route, with exactly the members of that status."""
     job = seed(http, id="ftjob-seeded", status=status, validation_file="file-v", metadata={"k": "v"})
 
     succeeded = status == "succeeded"
@@ -71,7 +71,7 @@ def test_a_job_in_every_state(http: Http, status: str) -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_seeded_job_goes_on(http: Http, status: str) -> None:
-    """A seeded job lives on like any other: what is not over comes to its end, what is over stays."""
+    """A seeded unfinished job continues to its end, and a finished one stays."""
     seed(http, id="ftjob-seeded", status=status)
 
     if status == "paused":
@@ -91,7 +91,7 @@ def test_a_seeded_job_goes_on(http: Http, status: str) -> None:
 def test_a_seed_is_in_its_state_whatever_the_plan(
     status: str, start: float, lengths: tuple[float, ...], fail_at: str | int | None
 ) -> None:
-    """A job can be seeded in every state that its plan has, at any time and with any lengths of its phases."""
+    """A job can be seeded in any status, whatever its plan and the account's start."""
     http = Http(FakeFineTuning(start=start, pace="manual"))
     names = ("validating", "queued", "starting", "seconds_per_step", "finishing")
     plan: dict[str, Any] = dict(zip(names, lengths, strict=True))
@@ -105,7 +105,7 @@ def test_a_seed_is_in_its_state_whatever_the_plan(
 
 
 def test_a_job_of_another_world(http: Http) -> None:
-    """Responses show the ids, names, numbers and times that the seed gives."""
+    """A seeded job has the given ids, names, numbers and times."""
     point = {
         "id": "ftckpt_given",
         "created_at": 1_600_000_300,
@@ -141,14 +141,14 @@ def test_a_job_of_another_world(http: Http) -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_job_that_began_long_ago(http: Http, status: str) -> None:
-    """A seed may say when its job began, as far as its state allows; the job has that time."""
+    """A seeded job can have an earlier created_at, as far as its status allows."""
     ago = {"validating_files": 10, "queued": 48, "running": 100, "paused": 100}.get(status, 100_000)
 
     assert seed(http, status=status, created_at=int(BORN) - ago)["created_at"] == int(BORN) - ago
 
 
 def test_an_error_of_ones_own(http: Http) -> None:
-    """A failed seed has the error it was given, whole or by its code."""
+    """A seeded failed job has the given error, whole or by code."""
     error = {"code": "odd", "param": None, "message": "Something odd."}
 
     assert seed(http, status="failed", error=error)["error"] == error
@@ -156,7 +156,7 @@ def test_an_error_of_ones_own(http: Http) -> None:
 
 
 def test_jobs_are_listed_by_when_they_began(http: Http) -> None:
-    """Seeded jobs take their place in the list by their time, not by when they were put there."""
+    """Seeded jobs are listed by their created_at."""
     for name, ago in [("b", 2000), ("c", 3000), ("a", 1000)]:
         seed(http, id=name, created_at=int(BORN) - ago)
 
@@ -164,7 +164,7 @@ def test_jobs_are_listed_by_when_they_began(http: Http) -> None:
 
 
 def test_a_file_under_a_given_name(http: Http) -> None:
-    """A seeded file has the id, name, purpose and time it was given, and can be downloaded and trained on."""
+    """A seeded file has the given id, name, purpose and time, and can be downloaded and trained on."""
     given = {"id": "file-seeded", "filename": "mine.jsonl", "purpose": "fine-tune", "created_at": 5}
 
     file = http.json("POST", "/_fake/files", {**given, "content": ROWS})
@@ -192,7 +192,7 @@ def test_a_file_under_a_given_name(http: Http) -> None:
     ],
 )
 def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
-    """A file that the service would refuse, and an unknown field, are refused by name."""
+    """An invalid file or an unknown field is refused by name."""
     assert words in refused(http, "/_fake/files", body)
 
 
@@ -224,19 +224,19 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_jobs_that_cannot_be_seeded(http: Http, change: dict[str, Any], words: str) -> None:
-    """A seed that makes no job in that state is refused, and the message says what would be right."""
+    """A seed that is inconsistent with its status is refused with the valid values."""
     assert words in refused(http, "/_fake/jobs", {"training_file": http.file(), **change})
 
 
 def test_a_seed_nested_deeper_than_python_can_print(http: Http) -> None:
-    """A wrong value that is nested too deeply to be shown is refused like any other."""
+    """A deeply nested invalid value is refused like any other."""
     body = b'{"training_file": "file-x", "metadata": %s}' % (b"[" * 1000 + b"]" * 1000)
 
     assert "'metadata' must be nested less deeply, got [[[[" in refused(http, "/_fake/jobs", body)
 
 
 def test_ids_are_taken_once(http: Http) -> None:
-    """An id that is taken is refused."""
+    """An id that is already in use is refused."""
     file = http.file()
     seed(http, id="ftjob-x", training_file=file)
 
@@ -255,7 +255,7 @@ def test_ids_are_taken_once(http: Http) -> None:
 
 
 def test_the_next_ones_are_named(http: Http) -> None:
-    """The next uploads and jobs get the ids and seeds reserved for them, in turn; later ones are derived again."""
+    """Reserved ids and seeds are used by the next uploads and jobs in order, then derived ones."""
     for body in [{"kind": "file", "id": "file-1"}, {"kind": "file", "id": "file-2"}]:
         assert http.json("POST", "/_fake/next", body) == {**body, "seed": None}
     http.json("POST", "/_fake/next", {"kind": "job", "id": "ftjob-1", "seed": 5})
@@ -268,7 +268,7 @@ def test_the_next_ones_are_named(http: Http) -> None:
 
 
 def test_the_same_by_hand_and_over_the_wire() -> None:
-    """Seeding through the object and through the control API makes the same account."""
+    """Seeding by the Python object and by the control API gives the same account."""
     by_object, http = FakeFineTuning(start=BORN), Http(FakeFineTuning(start=BORN))
 
     file = by_object.add_file(ROWS, id="file-x")

@@ -1,4 +1,4 @@
-"""The server's limits: requests that never come, and connections that cannot be accepted."""
+"""The server's limits: incomplete requests, and connections that cannot be accepted."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ HEAD = b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nCo
 
 
 def connected(url: str) -> socket.socket:
-    """A connection to what serves there."""
+    """Connect to the server."""
     parts = urlsplit(url)
     return socket.create_connection((parts.hostname, parts.port), 10)
 
 
 def everything(connection: socket.socket) -> bytes:
-    """What the server says until it closes the connection."""
+    """Everything that the server sends until it closes the connection."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -43,7 +43,7 @@ def everything(connection: socket.socket) -> bytes:
     ("sent", "status"), [(b"", b""), (HEAD[:20], b"408"), (HEAD[:-1], b"408"), (HEAD, b"408"), (HEAD + b"{", b"408")]
 )
 def test_a_request_that_does_not_come_whole(sent: bytes, status: bytes) -> None:
-    """A connection without a whole request is closed; one that had begun is told why, as no service would."""
+    """An incomplete request is closed after the timeout, with a 408 if it had begun."""
     fake = FakeFineTuning(start=BORN)
     with serving(fake.asgi_app, request_timeout_s=0.05) as url, connected(url) as connection:
         connection.sendall(sent)
@@ -56,23 +56,23 @@ def test_a_request_that_does_not_come_whole(sent: bytes, status: bytes) -> None:
 
 @dataclass
 class HandLoop:
-    """An event loop driven by hand: its time, and what is due when."""
+    """An event loop driven by hand, with its time and timers."""
 
     now: float = 0.0
     timers: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
 
     def time(self) -> float:
-        """The time."""
+        """The loop's time."""
         return self.now
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Any:
-        """Have *callback* called when it is due; the handle can cancel that."""
+        """Call *callback* when it is due, unless the returned handle is cancelled."""
         timer = (self.now + delay, callback)
         self.timers.append(timer)
 
         class Handle:
-            """What cancels it."""
+            """A handle that can cancel the timer."""
 
             def cancel(self, timers: list[Any] = self.timers) -> None:
                 if timer in timers:
@@ -86,14 +86,14 @@ class HandLoop:
         return asyncio.Future(loop=cast(Any, self))
 
     def call_exception_handler(self, context: object) -> None:
-        """Nothing goes wrong."""
+        """Do nothing."""
 
     def get_debug(self) -> bool:
-        """It is no debug run."""
+        """Return False."""
         return False
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, and call what is due meanwhile."""
+        """Advance time and call what is due."""
         end = self.now + seconds
         while due := sorted((timer for timer in self.timers if timer[0] <= end), key=lambda timer: timer[0]):
             self.timers.remove(due[0])
@@ -103,32 +103,32 @@ class HandLoop:
 
 
 class HandTransport:
-    """The transport of a connection that is driven by hand."""
+    """A transport driven by hand."""
 
     def __init__(self) -> None:
         self.written = b""
         self.is_closed = False
 
     def write(self, data: bytes) -> None:
-        """Keep what is written."""
+        """Keep the data."""
         self.written += data
 
     def close(self) -> None:
-        """Note it."""
+        """Record the closing."""
         self.is_closed = True
 
     def is_closing(self) -> bool:
-        """Whether it was closed."""
+        """Return whether it was closed."""
         return self.is_closed
 
     def pause_reading(self) -> None:
-        """Nothing is read."""
+        """Do nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing is read."""
+        """Do nothing."""
 
     def get_extra_info(self, name: str) -> None:
-        """Nothing is known."""
+        """Return None."""
 
 
 @dataclass
@@ -149,13 +149,13 @@ class HandConnection:
         self.protocol.connection_made(cast(asyncio.Transport, self.transport))
 
     def respond(self) -> None:
-        """Let the app answer the request, which is complete."""
+        """Let the app answer the complete request."""
         request: Awaitable[None] = self.loop.requests.pop()
         with pytest.raises(StopIteration):
             next(request.__await__())
 
     def send(self, data: bytes, after: float = 0.0) -> bool:
-        """Let the client send *data* after some seconds; return whether the connection is still open then."""
+        """Send *data* after some seconds; return whether the connection is still open."""
         self.loop.pass_time(after)
         if not self.transport.is_closed:
             self.protocol.data_received(data)
@@ -164,7 +164,7 @@ class HandConnection:
 
 @pytest.fixture
 def connection() -> Iterator[HandConnection]:
-    """A connection that has just been made."""
+    """A new connection."""
     connection = HandConnection()
     yield connection
     for request in connection.loop.requests:
@@ -172,7 +172,7 @@ def connection() -> Iterator[HandConnection]:
 
 
 def test_a_head_that_trickles_in_has_one_limit(connection: HandConnection) -> None:
-    """Pieces of a head do not prolong the time in which it has to come."""
+    """A head sent in pieces must be complete within one time limit."""
     assert connection.send(b"GET / HT", after=29)
     assert connection.send(b"TP/1.1\r\n", after=29)
     assert not connection.send(b"Host: x\r\n", after=2)
@@ -180,7 +180,7 @@ def test_a_head_that_trickles_in_has_one_limit(connection: HandConnection) -> No
 
 
 def test_a_body_that_goes_on_may_take_its_time(connection: HandConnection) -> None:
-    """Each piece of a body has the limit for itself, and a request that is complete has none."""
+    """Each piece of a body has its own time limit, and a complete request has none."""
     assert connection.send(HEAD)
     assert all(connection.send(b"x", after=29) for _ in range(9))
     connection.loop.pass_time(3600)
@@ -190,7 +190,7 @@ def test_a_body_that_goes_on_may_take_its_time(connection: HandConnection) -> No
 
 
 def test_a_connection_that_is_used_again_has_the_limit_anew(connection: HandConnection) -> None:
-    """The next request on a connection has its whole time, and is closed after it."""
+    """Each further request on a connection has its own time limit."""
     connection.send(HEAD + b"x" * 9)
     connection.respond()
     assert connection.send(HEAD[:9], after=4)
@@ -204,7 +204,7 @@ def test_a_connection_that_is_used_again_has_the_limit_anew(connection: HandConn
 
 
 def test_a_connection_that_is_lost_is_forgotten(connection: HandConnection) -> None:
-    """A connection that its client has closed leaves nothing behind in the loop."""
+    """A connection closed by its client leaves no timer in the loop."""
     connection.send(HEAD[:9])
     connection.protocol.connection_lost(None)
 
@@ -212,7 +212,7 @@ def test_a_connection_that_is_lost_is_forgotten(connection: HandConnection) -> N
 
 
 def test_a_failure_to_accept_is_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """However often no connection can be accepted, the log says so once a minute, without a traceback."""
+    """Failures to accept connections are logged once a minute, without a traceback."""
     loop, errors = HandLoop(), LoopErrors()
     context = {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many open files")}
     for _ in range(1000):
@@ -225,7 +225,7 @@ def test_a_failure_to_accept_is_one_line_a_minute(caplog: pytest.LogCaptureFixtu
 
 
 def test_other_errors_of_the_loop_are_reported_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that has nothing to do with accepting connections is left to asyncio."""
+    """Other errors of the event loop are logged by asyncio."""
     loop = asyncio.new_event_loop()
     with contextlib.closing(loop):
         LoopErrors()(loop, {"message": "Exception in callback", "exception": ZeroDivisionError("boom")})
@@ -235,11 +235,11 @@ def test_other_errors_of_the_loop_are_reported_as_ever(caplog: pytest.LogCapture
 
 @pytest.fixture
 def logged() -> Iterator[threading.Event]:
-    """Set when the fake logs something."""
+    """An event that is set when the fake logs something."""
     said = threading.Event()
 
     class Note(logging.Handler):
-        """A handler that notes that there was something."""
+        """A handler that sets the event."""
 
         def emit(self, record: logging.LogRecord) -> None:
             said.set()
@@ -254,7 +254,7 @@ def logged() -> Iterator[threading.Event]:
 def test_a_server_out_of_descriptors_goes_on_or_stops(
     stops: bool, logged: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that cannot be accepted is one line in the log, and is answered once there are descriptors."""
+    """A connection that cannot be accepted is logged once, and answered when descriptors are available."""
     resource = pytest.importorskip("resource")
     monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.01)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -276,7 +276,7 @@ def test_a_server_out_of_descriptors_goes_on_or_stops(
 
 
 def test_many_clients_may_wait_to_be_accepted() -> None:
-    """While the event loop is busy, many connections wait to be accepted, so that no client has to try again."""
+    """While the event loop is busy, many connections can wait to be accepted."""
 
     async def connect_while_busy(listener: socket.socket) -> None:
         running = server.Server(server.config(FakeFineTuning().asgi_app))

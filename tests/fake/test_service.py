@@ -17,7 +17,7 @@ from strategies import BORN, ROWS, Http, example_count
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(pace="manual", start=BORN))
 
 
@@ -31,7 +31,7 @@ TestReplay.settings = settings(
 
 @given(st.lists(st.integers(1, 30), min_size=1), st.sampled_from(["/events", "/jobs"]))
 def test_paging_with_any_limits_yields_each_item_once(limits: list[int], kind: str) -> None:
-    """However the pages are cut, each event and each job comes once, newest first."""
+    """Pages of any limits contain each event and each job once, newest first."""
     http = Http(FakeFineTuning(pace="manual", start=BORN))
     file = http.file()
     for _ in range(25 if kind == "/jobs" else 1):
@@ -45,7 +45,7 @@ def test_paging_with_any_limits_yields_each_item_once(limits: list[int], kind: s
 
 
 def walk(http: Http, base: str, limits: list[int]) -> list[str]:
-    """The ids of all pages, with these limits again and again."""
+    """The ids of all pages, with these limits repeatedly."""
     seen: list[str] = []
     more, turn = True, 0
     while more:
@@ -57,7 +57,7 @@ def walk(http: Http, base: str, limits: list[int]) -> list[str]:
 
 
 def test_polls_pace_moves_time_to_the_next_milestone_only(http: Http) -> None:
-    """At the pace "polls" each retrieve shows the next status, and looking at lists in between moves nothing."""
+    """At the pace "polls" each retrieve shows the next status, and reading lists moves no time."""
     http.fake.pace = "polls"
     job = http.job()
     path = f"/fine_tuning/jobs/{job['id']}"
@@ -71,7 +71,7 @@ def test_polls_pace_moves_time_to_the_next_milestone_only(http: Http) -> None:
 
 
 def test_polls_pace_ends_a_loop_that_only_reads_events(http: Http) -> None:
-    """At the pace "polls" a loop over the newest events comes to the last one, and shows each status on its way."""
+    """At the pace "polls" a loop that reads only events sees each status and the last event."""
     http.fake.pace = "polls"
     path = f"/fine_tuning/jobs/{http.job()['id']}/events"
     newest: list[str] = []
@@ -87,7 +87,7 @@ def test_polls_pace_ends_a_loop_that_only_reads_events(http: Http) -> None:
 
 
 def test_instant_pace_finishes_a_job_at_the_next_request(http: Http) -> None:
-    """At the pace "instant" a job is created like any other, and is over when it is first looked at."""
+    """At the pace "instant" a job is finished at the first request after its creation."""
     http.fake.pace = "instant"
     job = http.job()
 
@@ -96,7 +96,7 @@ def test_instant_pace_finishes_a_job_at_the_next_request(http: Http) -> None:
 
 
 def test_a_numeric_pace_lets_time_pass_by_itself() -> None:
-    """At a pace of 1e8 a job is over while its client looks a few times, without any call to the clock."""
+    """At a numeric pace a job finishes without calls to the clock."""
     http = Http(FakeFineTuning(pace=1e8))
     path = f"/fine_tuning/jobs/{http.job()['id']}"
     for _ in range(10_000):
@@ -106,7 +106,7 @@ def test_a_numeric_pace_lets_time_pass_by_itself() -> None:
 
 
 def test_advance_works_at_every_pace() -> None:
-    """An explicit advance moves time at each of the four paces."""
+    """`advance` moves time at every pace."""
     for pace in ("polls", "manual", "instant", 1):
         fake = FakeFineTuning(pace=pace)
         before = fake.now
@@ -114,7 +114,7 @@ def test_advance_works_at_every_pace() -> None:
 
 
 def test_deleting_the_training_file_fails_a_job_that_needs_it(http: Http) -> None:
-    """A job whose file is deleted while it validates fails, with the recorded error and no finish time."""
+    """Deleting the file of a job in validation fails the job with the recorded error and no finished_at."""
     file = http.file()
     job = http.job(training_file=file)
     http.json("DELETE", f"/files/{file}")
@@ -130,7 +130,7 @@ def test_deleting_the_training_file_fails_a_job_that_needs_it(http: Http) -> Non
 
 
 def test_deleting_the_training_file_does_not_hurt_a_running_job(http: Http) -> None:
-    """A job that runs has read its file, and succeeds without it."""
+    """Deleting the file of a running job does not affect it."""
     file = http.file()
     job = http.job(training_file=file)
     http.fake.advance_to("running")
@@ -141,7 +141,7 @@ def test_deleting_the_training_file_does_not_hurt_a_running_job(http: Http) -> N
 
 
 def test_deleting_the_training_file_does_not_hurt_a_resumed_job(http: Http) -> None:
-    """A job that has run needs its file no more, neither paused nor queued again."""
+    """Deleting the file of a paused or resumed job does not affect it."""
     file = http.file()
     path = f"/fine_tuning/jobs/{http.job(training_file=file)['id']}"
     http.fake.advance_to("running")
@@ -153,7 +153,7 @@ def test_deleting_the_training_file_does_not_hurt_a_resumed_job(http: Http) -> N
 
 
 def test_jobs_are_found_by_all_their_metadata(http: Http) -> None:
-    """The metadata filter gives the jobs that have every pair, and `metadata=null` those that have none."""
+    """The metadata filter returns the jobs with all pairs, and `metadata=null` those without metadata."""
     file = http.file()
     both = http.job(training_file=file, metadata={"a": "1", "b": "2"})["id"]
     one = http.job(training_file=file, metadata={"a": "1"})["id"]
@@ -170,7 +170,7 @@ def test_jobs_are_found_by_all_their_metadata(http: Http) -> None:
 
 
 def test_one_active_job_too_many_is_refused(http: Http) -> None:
-    """The job above the limit gets the recorded 429, and is accepted once another is over."""
+    """A job over the limit gets the recorded 429, and is accepted after another has finished."""
     http.fake.reset(max_active_jobs=1)
     file = http.file()
     http.job(training_file=file, model="gpt-3.5-turbo")
@@ -189,7 +189,7 @@ def test_one_active_job_too_many_is_refused(http: Http) -> None:
 
 
 def test_a_fine_tuned_model_can_be_tuned_on(http: Http) -> None:
-    """A job's model is a model of the account, and the base of another job whose model names the same base."""
+    """A fine-tuned model can be trained again, and the new model's name has the same base."""
     file = http.file()
     first = http.job(training_file=file)["id"]
     http.fake.advance_to("succeeded")
@@ -204,7 +204,7 @@ def test_a_fine_tuned_model_can_be_tuned_on(http: Http) -> None:
 
 
 def test_a_deleted_model_is_gone_everywhere_but_in_its_job(http: Http) -> None:
-    """A deleted model is not listed, retrieved or tuned any more; the job still names it."""
+    """A deleted model cannot be listed, retrieved or trained, and its job still names it."""
     job = http.job()
     http.fake.advance_to("succeeded")
     path = f"/fine_tuning/jobs/{job['id']}"
@@ -220,7 +220,7 @@ def test_a_deleted_model_is_gone_everywhere_but_in_its_job(http: Http) -> None:
 
 
 def test_magic_metadata_chooses_how_a_job_goes(http: Http) -> None:
-    """Any client in any language fails a job by its metadata, which is echoed as it was sent."""
+    """Control keys in metadata fail a job, and are returned as sent."""
     metadata = {"fake_fail_at": "7", "fake_error": "server_error", "mine": "kept"}
     job = http.job(metadata=metadata)
     http.fake.advance_to("failed")
@@ -233,7 +233,7 @@ def test_magic_metadata_chooses_how_a_job_goes(http: Http) -> None:
 
 
 def test_unknown_magic_metadata_is_an_error_of_the_fake_not_of_the_api(http: Http) -> None:
-    """A misspelt control key in metadata is the fake's own error, and the message lists the known keys."""
+    """An unknown control key in metadata is the fake's own error with the known keys."""
     body = {"training_file": http.file(), "model": "gpt-4o-mini", "metadata": {"fake_outcom": "failed"}}
     refused = http.json("POST", "/fine_tuning/jobs", body, status=400)
 
@@ -243,7 +243,7 @@ def test_unknown_magic_metadata_is_an_error_of_the_fake_not_of_the_api(http: Htt
 
 
 def test_resuming_queues_a_job_and_then_it_goes_on(http: Http) -> None:
-    """A paused job stands still; resumed, it is queued, runs, and has all its steps exactly once."""
+    """A paused job stands still, and after a resume is queued, runs, and has each step once."""
     job = http.job()
     path = f"/fine_tuning/jobs/{job['id']}"
     http.fake.advance_to(step=40)
@@ -273,7 +273,7 @@ def test_resuming_queues_a_job_and_then_it_goes_on(http: Http) -> None:
     ],
 )
 def test_a_verb_in_the_wrong_state_is_refused_and_changes_nothing(http: Http, state: str, verb: str) -> None:
-    """An intervention that the job's state does not allow answers 400 with the old route's text and changes nothing."""
+    """An intervention that the status does not allow is refused with 400 and changes nothing."""
     job = http.fake.add_job(http.file(), status=state)
     path = f"/fine_tuning/jobs/{job['id']}"
     before = http.json("GET", path)
@@ -285,7 +285,7 @@ def test_a_verb_in_the_wrong_state_is_refused_and_changes_nothing(http: Http, st
 
 
 def test_result_file_is_listed_with_its_plain_size(http: Http) -> None:
-    """A succeeded job's result file is found by its id and in the list, and `bytes` is the plain CSV's size."""
+    """A result file is retrieved and listed, with the plain CSV's size in `bytes`."""
     job = http.job()
     http.fake.advance_to("succeeded")
     done = http.json("GET", f"/fine_tuning/jobs/{job['id']}")
@@ -301,7 +301,7 @@ def test_result_file_is_listed_with_its_plain_size(http: Http) -> None:
 
 
 def test_advance_to_what_never_comes_says_where_the_job_goes(http: Http) -> None:
-    """Advancing to the success of a job that will fail raises an error that shows the job's path."""
+    """Advancing to a status that a job never reaches is a usage error that shows the job's path."""
     http.job(metadata={"fake_outcome": "failed"})
 
     with pytest.raises(FakeUsageError, match="validating_files → failed"):
@@ -309,7 +309,7 @@ def test_advance_to_what_never_comes_says_where_the_job_goes(http: Http) -> None
 
 
 def test_bad_plans_are_refused_with_what_would_be_right() -> None:
-    """A plan that makes no sense raises a usage error that names field and value, and sets nothing."""
+    """An invalid plan is a usage error with field and value, and changes nothing."""
     fake = FakeFineTuning()
     bad: list[tuple[dict[str, Any], str]] = [
         ({"outcome": "won"}, "'won'"),
@@ -329,7 +329,7 @@ def test_bad_plans_are_refused_with_what_would_be_right() -> None:
 
 
 def test_rows_are_ten_sound_examples() -> None:
-    """The rows that tests share are enough for a job to succeed."""
+    """The shared rows are ten valid examples."""
     assert ROWS.count("\n") == 10
 
 
@@ -337,11 +337,11 @@ IDLE = {
     *("account/armed_faults.py", "account/script_queue.py", "account/webhook_queue.py", "web/dialect_adapter.py"),
     *("web/fault_responses.py", "web/script_items.py", "web/script_player.py", "web/webhook_sender.py"),
 }
-"""What a request needs only where there is a fault, a script, a webhook, or a dialect other than the default."""
+"""The modules that a request needs only with a fault, a script, a webhook, or another dialect."""
 
 
-def entered(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
-    """The modules of the fake in which a function is called while these are answered."""
+def called_modules(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
+    """The modules of the fake whose functions are called during these requests."""
     names: set[str] = set()
     sys.setprofile(lambda frame, event, value: names.add(frame.f_code.co_filename))
     try:
@@ -353,14 +353,14 @@ def entered(http: Http, *requests: tuple[str, str, Any]) -> set[str]:
 
 
 def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
-    """Faults, scripts, webhooks and dialects cost a request nothing where there are none."""
+    """A plain request calls no function of faults, scripts, webhooks and dialects."""
     http = Http(FakeFineTuning(pace="manual", start=BORN), is_described=False)
     body = {"model": "gpt-4o-mini", "training_file": http.file()}
     job = http.job(**body)
     requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
-    assert entered(http, *requests) & IDLE == set()
-    assert len(entered(http, requests[0])) <= 23
+    assert called_modules(http, *requests) & IDLE == set()
+    assert len(called_modules(http, requests[0])) <= 23
     http.fake.add_webhook()
     http.fake.delay(1)
     http.fake({"retrieve_job": ["running", "failed"]})
-    assert entered(http, *requests, *requests) >= IDLE - {"web/dialect_adapter.py"}
+    assert called_modules(http, *requests, *requests) >= IDLE - {"web/dialect_adapter.py"}

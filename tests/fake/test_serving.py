@@ -1,4 +1,4 @@
-"""The server on a socket: what clients send that is unusual, and how it stops."""
+"""The server on a socket: unusual requests, and stopping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def _silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Nothing is logged or printed, whatever comes."""
+    """Check that nothing is logged or printed."""
     caplog.set_level(logging.WARNING)
     yield
     assert caplog.records == []
@@ -28,13 +28,13 @@ def _silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str])
 
 
 def connected(url: str) -> socket.socket:
-    """A connection to what serves there."""
+    """Connect to the server."""
     parts = urlsplit(url)
     return socket.create_connection((parts.hostname, parts.port), 10)
 
 
-def said(url: str, request: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer to a request that ends its connection."""
+def response_to(url: str, request: bytes) -> tuple[int, bytes]:
+    """Status and body of the response to a request that closes its connection."""
     with connected(url) as connection:
         connection.sendall(request)
         head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
@@ -42,7 +42,7 @@ def said(url: str, request: bytes) -> tuple[int, bytes]:
 
 
 def test_an_offer_of_http_2_loses_no_body() -> None:
-    """A POST that offers an upgrade, as Java's client sends it, is answered as any other, with its body read."""
+    """A POST that offers an upgrade to HTTP/2, as Java's client sends it, is answered normally."""
     body = json.dumps({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/jsonl"}).encode()
     head = (
         b"POST /v1/uploads HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
@@ -50,14 +50,14 @@ def test_an_offer_of_http_2_loses_no_body() -> None:
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
     with FakeFineTuning(start=BORN).serving() as url:
-        status, answer = said(url, head + body)
+        status, answer = response_to(url, head + body)
 
     assert (status, json.loads(answer)["filename"]) == (200, "a")
 
 
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])
 def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
-    """A request of which most is missing keeps the server a moment at most when it stops, and nothing is said of it."""
+    """An incomplete request delays the server's stop only briefly, and nothing is logged."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\nContent-Length: 1073741824\r\n"
         "Content-Type: multipart/form-data; boundary=B\r\n\r\n-"
@@ -67,13 +67,13 @@ def test_the_server_stops_though_a_body_never_comes(path: str) -> None:
         with fake.serving() as url:
             connection = stack.enter_context(connected(url))
             connection.sendall(head.encode())
-            assert said(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
+            assert response_to(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
         assert connection.recv(1) == b""
     assert fake.requests == []
 
 
 def test_the_server_stops_though_an_answer_is_not_taken() -> None:
-    """A client that asks for much and reads nothing of it keeps the server a moment at most when it stops."""
+    """A client that does not read its response delays the server's stop only briefly."""
     fake = FakeFineTuning(start=BORN)
     file = fake.add_file("x" * (64 << 20), purpose="batch")
     with contextlib.ExitStack() as stack, fake.serving() as url:
@@ -84,11 +84,11 @@ def test_the_server_stops_though_an_answer_is_not_taken() -> None:
 
 
 def test_a_target_with_its_origin() -> None:
-    """A request line that names scheme and host, as a proxy gets it, is answered as one that does not."""
+    """An absolute request target, as sent to a proxy, is answered normally."""
     headers = b"Host: localhost\r\nAuthorization: Bearer any\r\nConnection: close\r\n\r\n"
     request = b"GET http://%s/v1/models/gpt-4o-mini HTTP/1.1\r\n" + headers
     with FakeFineTuning(start=BORN).serving() as url:
-        status, answer = said(url, request % urlsplit(url).netloc.encode())
+        status, answer = response_to(url, request % urlsplit(url).netloc.encode())
 
     assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")
 

@@ -1,4 +1,4 @@
-"""What is told of an account."""
+"""`describe()`: the text about an account."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KEY = "sk-very-secret"
 
 
 def client_of(fake: FakeFineTuning) -> httpx.Client:
-    """A client that has a key."""
+    """A client with a key."""
     headers = {"Authorization": f"Bearer {KEY}"}
     return httpx.Client(transport=fake.transport(), base_url="http://x.invalid/v1", headers=headers)
 
 
 def test_a_fresh_account_has_little_to_tell() -> None:
-    """There are a clock, and no jobs and no requests."""
+    """The description of a new account has a clock, no jobs and no requests."""
     slow = 0.001  # however long a busy machine takes, no tenth of a virtual second passes
     assert FakeFineTuning(start=BORN, pace=slow, seed=7).describe().splitlines() == [
         "clock: 2023-11-14 22:13:20 UTC, 0.0 s after the account began; pace 0.001, seed 7, dialect openai-2025-09",
@@ -36,7 +36,7 @@ def test_a_fresh_account_has_little_to_tell() -> None:
 
 
 def test_telling_moves_no_time_and_is_no_request() -> None:
-    """At the pace "instant", where a look ends all jobs, describing them does not."""
+    """`describe()` moves no time and is not a request."""
     fake = FakeFineTuning()
     fake.add_job(fake.add_file(ROWS)["id"])
     fake.pace = "instant"
@@ -46,7 +46,7 @@ def test_telling_moves_no_time_and_is_no_request() -> None:
 
 
 def test_a_job_is_told_with_its_course() -> None:
-    """Changes of status and the last events stand in the order of their times, and nothing of the future does."""
+    """A job's status changes and last events are listed in order of time, without the future."""
     fake = FakeFineTuning(start=BORN, pace="manual", plan={"queued": 10, "validating": 5, "fail_at": 3})
     job = fake.add_job(fake.add_file(ROWS)["id"], status="queued")["id"]
     fake.advance_to("running")
@@ -66,7 +66,7 @@ def test_a_job_is_told_with_its_course() -> None:
 
 
 def test_the_newest_are_told() -> None:
-    """Of many jobs and requests the newest are shown, and how many there are."""
+    """Of many jobs and requests the newest are shown, with their total."""
     fake = FakeFineTuning(pace="manual")
     file = fake.add_file(ROWS)["id"]
     jobs = [fake.add_job(file)["id"] for _ in range(JOBS_AT_MOST + 2)]
@@ -82,7 +82,7 @@ def test_the_newest_are_told() -> None:
 
 
 def test_faults_are_told_with_what_they_hit() -> None:
-    """Each fault has a line: what it is for, and the requests it hit, or that it hit none."""
+    """Each fault has a line with its selection and the requests it hit."""
     fake = FakeFineTuning()
     fake.fail(503, on="list_models", times=2)
     fake.disconnect(on="list_files")
@@ -98,7 +98,7 @@ def test_faults_are_told_with_what_they_hit() -> None:
 
 
 def test_a_fault_that_hit_much_is_told_in_a_line() -> None:
-    """Of many requests that a fault hit it is told how many they were, and of many refusals the newest."""
+    """Many hits of a fault are summarized in one line, and of many refusals the newest are shown."""
     fake = FakeFineTuning()
     fake.fail(503, on="list_models", times=None)
     with client_of(fake) as client:
@@ -115,7 +115,7 @@ def test_a_fault_that_hit_much_is_told_in_a_line() -> None:
 
 
 def test_no_control_character_is_told() -> None:
-    """What a terminal would obey is escaped wherever it comes from: path, query, body, form, fault, refusal."""
+    """Control characters are escaped in path, query, body, form, fault and refusal."""
     evil = "\x1b[31m\n\u202e\ud800"
     fake = FakeFineTuning()
     fake.fail(400, message=evil.replace("\ud800", ""), on="list_models")
@@ -134,7 +134,7 @@ def test_no_control_character_is_told() -> None:
 
 
 def test_no_key_is_told() -> None:
-    """Neither in the requests nor in the command line is a key that came with one, in either header."""
+    """A key in either header is shown neither in the requests nor in the shell lines."""
     fake = FakeFineTuning(api_keys=["other"])
     with client_of(fake) as client:
         client.get("/models")
@@ -145,7 +145,7 @@ def test_no_key_is_told() -> None:
 
 
 def test_no_key_in_a_query_or_a_body_is_told() -> None:
-    """A key that came as a parameter or a member, however deep, is neither in a line, a refusal nor the curl lines."""
+    """A key in a query or body, at any depth, is not shown in requests, refusals or shell lines."""
     fake = FakeFineTuning()
     wandb = {"type": "wandb", "wandb": {"project": "p", "api_key": KEY}}
     bodies: list[dict[str, Any]] = [
@@ -167,12 +167,12 @@ def test_no_key_in_a_query_or_a_body_is_told() -> None:
 
 @given(st.floats(0, 1e11))
 def test_any_time_can_be_told(start: float) -> None:
-    """There is a description of an account that begins at any time an account can begin at."""
+    """An account with any start time can be described."""
     assert FakeFineTuning(start=start).describe().startswith("clock: ")
 
 
 def test_usage_errors_are_taken_once() -> None:
-    """What a client was told with `fake_error` is there until it is taken, and a new account begins without."""
+    """Usage errors are returned once, and a reset removes them."""
     fake = FakeFineTuning()
     with fake.openai(max_retries=0) as client:
         for turn in range(2):
@@ -191,7 +191,7 @@ def test_usage_errors_are_taken_once() -> None:
 
 
 def test_refusals_of_the_service_are_no_usage_errors() -> None:
-    """An answer that the service would give, too, is not among them."""
+    """A refusal that the service would send is not a usage error."""
     fake = FakeFineTuning()
     with client_of(fake) as client:
         assert client.get("/models/none").status_code == 404

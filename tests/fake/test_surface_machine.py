@@ -1,7 +1,7 @@
-"""The whole surface under random use, against a model of an account that knows nothing of how the fake works.
+"""Random requests to the whole API, checked against a model of an account that shares no code with the fake.
 
-The model counts what is left of a job's work down, where the fake computes a timeline; it keeps lists of what is
-there, where the fake derives. Requests go in by hand, and each answer is held to the fake's description besides.
+The model counts down the remaining work of a job, where the fake computes a timeline, and keeps lists of what exists,
+where the fake derives. Each response is also checked against the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ DEFAULT = {"validating": 47, "queued": 3, "starting": 120, "seconds_per_step": 2
 
 
 def nth(items: Sequence[T] | Mapping[T, object], pick: int) -> T:
-    """One of *items*, which are not none."""
+    """One of *items*, which are not empty."""
     return list(items)[pick % len(items)]
 
 
 def one(there: Sequence[T] | Mapping[T, object], ever: Sequence[T], pick: int) -> T:
-    """One of those that are there; now and then, or when there is none, one of all that ever were."""
+    """One that exists; sometimes, or if none exists, one that ever existed."""
     return nth(there if there and pick % 4 else ever, pick // 4)
 
 
 @dataclass(slots=True)
 class Job:
-    """A job as its owner expects it: its phases to come with the seconds each still takes, and what was seen of it."""
+    """The expected job: its remaining phases with their durations, and what was seen of it."""
 
     born: float
     now: float
@@ -99,16 +99,16 @@ class Job:
 
     @property
     def status(self) -> str:
-        """What it is doing, to others: they take a job that has made its models for one that runs."""
+        """The job's status; a job that is saving its models counts as running."""
         return "running" if self.phases[0][0] == "ending" else self.phases[0][0]
 
     @property
     def next(self) -> float:
-        """When it comes to the next phase, if nobody disturbs it."""
+        """When the next phase begins, without interventions."""
         return self.now + self.phases[0][1]
 
     def pass_time(self, seconds: float) -> None:
-        """Let it work; what is due exactly now has happened."""
+        """Work for some seconds, the last instant included."""
         end = self.now + seconds
         while self.next <= end:
             was, self.now = self.status, self.next
@@ -121,7 +121,7 @@ class Job:
         self.has_run = self.has_run or phase not in ("validating_files", "queued")
 
     def take(self, verb: str) -> None:
-        """Do as told."""
+        """Apply an intervention."""
         self.since = self.now
         if verb == "pause":
             self.held, self.phases = self.phases, [("paused", FOR_EVER)]
@@ -133,7 +133,7 @@ class Job:
 
 
 def phases(plan: Mapping[str, Any], steps: int, is_readable: bool = True) -> list[tuple[str, float]]:
-    """The whole way of a job that nobody disturbs."""
+    """The phases of a job without interventions."""
     start: list[tuple[str, float]] = [("validating_files", plan["validating"])]
     if not is_readable or plan.get("fail_at") == "validation":
         return [*start, ("failed", FOR_EVER)]
@@ -148,7 +148,7 @@ def phases(plan: Mapping[str, Any], steps: int, is_readable: bool = True) -> lis
 
 @dataclass(slots=True)
 class Upload:
-    """An upload in parts, as its owner expects it."""
+    """The expected upload in parts."""
 
     kind: str
     size: int
@@ -158,12 +158,12 @@ class Upload:
 
 
 def has_given(prefix: str) -> Callable[[Surface], bool]:
-    """Whether an id of a kind was ever given, as a precondition."""
+    """A precondition: some id of this kind exists or existed."""
     return lambda machine: len(machine.known(prefix)) > 1
 
 
 class Surface(RuleBasedStateMachine):
-    """Random requests of every kind; the model says what must come of each."""
+    """Random requests of every kind, checked against the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,21 +183,21 @@ class Surface(RuleBasedStateMachine):
 
     @initialize(limit=st.none() | st.just(3))
     def begin(self, limit: int | None) -> None:
-        """Begin an account, with or without a limit of active jobs."""
+        """Start an account, with or without a limit of active jobs."""
         self.limit = limit
         self.fake = FakeFineTuning(pace="manual", start=BORN, seed=7, max_active_jobs=limit)
         self.http = Http(self.fake)
 
     def ask(self, method: str, path: str, body: Any = None, *, refused: int = 0) -> Any:
-        """The answer to a request; *refused* is the status that it must have, if it is to be refused."""
+        """The response to a request; *refused* is the status if it must be refused."""
         return self.http.json(method, path, body, status=refused or 200)
 
     def known(self, prefix: str) -> list[str]:
-        """All ids of a kind that were ever given, the newest first, and one that never was."""
+        """All ids of a kind that ever existed, newest first, and an unknown one."""
         return [identifier for identifier in reversed(self.ids) if identifier.startswith(prefix)]
 
     def new(self, identifier: str) -> str:
-        """Take an id that was never given before."""
+        """Record an id, which must be new."""
         assert identifier not in self.ids
         self.ids.append(identifier)
         return identifier
@@ -206,14 +206,14 @@ class Surface(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(sorted(CONTENT)))
     def upload(self, kind: str) -> None:
-        """An uploaded file is there at once, on top of the list."""
+        """An uploaded file is listed first at once."""
         purpose = "assistants" if kind == "notes" else "fine-tune"
         reply = self.http.upload(CONTENT[kind], "train.jsonl", purpose)
         self.add_file(json.loads(reply.body), kind, self.now)
         assert self.ask("GET", "/files?limit=1")["first_id"] == nth(self.files, -1)
 
     def add_file(self, file: Json, kind: str, born: float) -> None:
-        """A file that was made shows what it is made of, and is found under its new id."""
+        """A new file has the right members and can be retrieved."""
         assert (file["bytes"], file["created_at"]) == (len(CONTENT[kind]), int(born))
         assert self.ask("GET", f"/files/{file['id']}") == file
         self.files[self.new(file["id"])] = born
@@ -222,7 +222,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.kinds)
     @rule(pick=picks)
     def delete_file(self, pick: int) -> None:
-        """A file that is there can be deleted, once; jobs that have not run yet need theirs."""
+        """An existing file can be deleted once, which fails jobs that still need it."""
         needed = [job.file for job in self.jobs.values() if job.status not in TERMINAL and job.file in self.files]
         file = one([*needed, *self.files], self.known("file-"), pick)
         self.download(file)
@@ -233,7 +233,7 @@ class Surface(RuleBasedStateMachine):
         self.ask("DELETE", f"/files/{file}", refused=404)
 
     def download(self, file: str) -> None:
-        """A file's content is what was uploaded, where it may be read back."""
+        """A downloaded file has its uploaded content, if its purpose allows downloads."""
         kind = self.kinds.get(file)
         status = 404 if file not in self.files else 400 if kind == "notes" else 200
         reply = self.http.send("GET", f"/files/{file}/content")
@@ -248,7 +248,7 @@ class Surface(RuleBasedStateMachine):
         more=st.sampled_from([0, 0, 0, 1]),
     )
     def begin_upload(self, kind: str, halves: int, more: int) -> None:
-        """An upload begins empty, and is open for an hour; its file is kept for as long."""
+        """A new upload is empty and open for an hour, and its file expires as requested."""
         size = len(CONTENT[kind]) + more
         body = {"filename": "x.jsonl", "purpose": "fine-tune", "bytes": size, "mime_type": "text/jsonl"}
         made = self.ask("POST", "/uploads", {**body, "expires_after": {"anchor": "created_at", "seconds": 3600}})
@@ -258,16 +258,16 @@ class Surface(RuleBasedStateMachine):
             self.add_part(made["id"])
 
     def one_upload(self, pick: int) -> str:
-        """One that is open, if there is any, or has been."""
+        """An open upload if there is one, else any."""
         is_open = [identifier for identifier, upload in self.uploads.items() if self.is_open(upload)]
         return one(is_open, list(self.uploads), pick)
 
     def is_open(self, upload: Upload) -> bool:
-        """Whether an upload still takes parts."""
+        """Whether an upload still accepts parts."""
         return not upload.is_over and self.now < upload.born + 3600
 
     def add_part(self, identifier: str) -> None:
-        """Half of the content is taken as often as it comes while the upload is open."""
+        """An open upload accepts parts repeatedly, and others are refused."""
         upload = self.uploads[identifier]
         data = CONTENT[upload.kind][: len(CONTENT[upload.kind]) // 2].encode()
         body = b'--B\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + data + b"\r\n--B--\r\n"
@@ -279,7 +279,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.uploads)
     @rule(pick=picks, backwards=st.booleans())
     def complete_upload(self, pick: int, backwards: bool) -> None:
-        """An upload becomes a file that is as old as it is, of two parts that are as large as it said."""
+        """An upload whose two parts add up to its size becomes a file."""
         upload = self.uploads[identifier := self.one_upload(pick)]
         is_whole = len(upload.parts) >= 2 and upload.size == len(CONTENT[upload.kind])
         newest = upload.parts[-2:]
@@ -294,7 +294,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.uploads)
     @rule(pick=picks)
     def cancel_upload(self, pick: int) -> None:
-        """An upload can be given up while it is open; parts that come too late are refused."""
+        """An open upload can be cancelled, and later parts are refused."""
         upload = self.uploads[identifier := self.one_upload(pick)]
         self.ask("POST", f"/uploads/{identifier}/cancel", refused=0 if self.is_open(upload) else 400)
         upload.is_over = True
@@ -304,7 +304,7 @@ class Surface(RuleBasedStateMachine):
 
     @rule(file=picks, model=picks, method=st.sampled_from([*READS]), epochs=st.integers(1, 4), plan=plans)
     def create(self, file: int, model: int, method: str, epochs: int, plan: Json) -> None:
-        """A job wants a file, a model that learns by its method, and room; it is refused for want of them, in order."""
+        """A job is created, or refused for its file, model or the limit, in this order."""
         asked = nth([*LEARNS, *self.known("ft:")], model)
         training = nth(self.known("file-"), file)
         answer = self.ask_for_job(asked, training, method, epochs, plan)
@@ -318,14 +318,14 @@ class Surface(RuleBasedStateMachine):
 
     @rule(model=picks, epochs=st.integers(1, 4), plan=plans)
     def create_soundly(self, model: int, epochs: int, plan: Json) -> None:
-        """A job on a new file that is as it should be, and on any model that is there."""
+        """Create a job on a valid new file and any existing model."""
         asked = nth({**LEARNS, **self.models}, model)
         method = nth(sorted(self.methods_of(asked)), epochs)
         self.upload(READS[method])
         self.create(0, [*LEARNS, *self.known("ft:")].index(asked), method, epochs, plan)
 
     def ask_for_job(self, model: str, file: str, method: str, epochs: int, plan: Mapping[str, Any]) -> Json:
-        """The answer to the creation of a job, whose plan goes in its metadata as any client can send it."""
+        """The response to a job's creation, with its plan in the metadata."""
         grader = {"grader": GRADER} if method == "reinforcement" else {}
         parts = {"type": method, method: {**grader, "hyperparameters": {"n_epochs": epochs, "batch_size": 1}}}
         metadata = {f"fake_{name}": str(value) for name, value in plan.items()}
@@ -334,7 +334,7 @@ class Surface(RuleBasedStateMachine):
         return answer
 
     def refusal(self, file: str, model: str, method: str) -> tuple[str | None, str | None] | None:
-        """The param and the code with which a job must be refused, if it must."""
+        """The param and code with which a job must be refused, or None."""
         if file not in self.files or self.kinds.get(file, "notes") == "notes":
             return "training_file", None
         if method not in (LEARNS | self.models).get(model, ()):
@@ -343,7 +343,7 @@ class Surface(RuleBasedStateMachine):
         return (None, "rate_limit_exceeded") if self.limit is not None and len(active) >= self.limit else None
 
     def add_job(self, job: Job, answer: Json) -> None:
-        """A job that was made has its status, and nothing yet of what success brings."""
+        """A new job has its status, and no results yet."""
         job.answer = answer
         job.pass_time(0)
         assert (answer["status"], answer["created_at"]) == (job.status, int(job.born))
@@ -355,7 +355,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(pick=picks)
     def steer(self, pick: int) -> None:
-        """A job does what its status allows, at once, and refuses the rest."""
+        """An intervention that the status allows takes effect at once, and others are refused."""
         apt = [(known, verb) for known, job in self.jobs.items() for verb in GENTLE if job.status in LEGAL[verb]]
         identifier, verb = one(apt, [(known, verb) for known in self.known("ftjob-") for verb in LEGAL], pick)
         job = self.jobs.get(identifier)
@@ -368,11 +368,11 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(pick=picks, cuts=limits)
     def look(self, pick: int, cuts: list[int]) -> None:
-        """A job shows what it did before and what it has come to; what was seen of it stays."""
+        """Reading a job shows its expected state and history."""
         self.look_at(nth(self.jobs, pick), cuts)
 
     def look_at(self, identifier: str, cuts: list[int]) -> None:
-        """One job on all of its routes."""
+        """Check one job on all of its routes."""
         job, path = self.jobs[identifier], f"/fine_tuning/jobs/{identifier}"
         answer = self.ask("GET", path)
         assert answer["status"] == job.status
@@ -385,7 +385,7 @@ class Surface(RuleBasedStateMachine):
         self.look_at_events(job, self.walk(f"{path}/events", cuts))
 
     def look_at_events(self, job: Job, events: list[Json]) -> None:
-        """Events only come on top, none goes or changes; steps come once each, and all of them before success."""
+        """Events are only added, never changed; each step comes once, and all before success."""
         texts = [json.dumps(event) for event in events]
         assert texts[len(texts) - len(job.events) :] == job.events
         job.events = texts
@@ -399,13 +399,13 @@ class Surface(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0, 0.25, 1, 170, 3600]))
     def advance(self, seconds: float) -> None:
-        """Time passes by as much as it is told."""
+        """Advance time."""
         self.pass_time(seconds)
 
     @precondition(lambda self: self.turns())
     @rule(pick=picks, early=st.sampled_from([0, 0, 0.25]))
     def advance_to_a_turn(self, pick: int, early: float) -> None:
-        """Time passes to where a job's status changes or something is over, or to just before."""
+        """Advance time to the next change, or to just before it."""
         self.pass_time(max(nth(self.turns(), pick) - early, 0))
 
     def turns(self) -> list[float]:
@@ -415,7 +415,7 @@ class Surface(RuleBasedStateMachine):
         return work + [end - self.now for end in ends if end > self.now]
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, here and there; what has come to be is there."""
+        """Advance time in the fake and in the model, and check what has appeared."""
         self.now += seconds
         assert self.fake.advance(seconds) == self.now
         for identifier, job in self.jobs.items():
@@ -428,7 +428,7 @@ class Surface(RuleBasedStateMachine):
             self.files.pop(file, None)
 
     def name_models(self, identifier: str) -> None:
-        """A job that has made its models has told their names, all of which are new."""
+        """A job that has saved its models has named them, and their names are new."""
         job, path = self.jobs[identifier], f"/fine_tuning/jobs/{identifier}"
         if job.has_models and not job.models:
             texts = [event["message"] for event in self.walk(f"{path}/events", [40])]
@@ -437,7 +437,7 @@ class Surface(RuleBasedStateMachine):
                 self.models[self.new(model)] = self.methods_of(job.answer["model"])
 
     def bear(self, identifier: str) -> None:
-        """A job that has succeeded leaves a result file under a new name, and checkpoints of the models it named."""
+        """A succeeded job has a new result file, and checkpoints of the models it named."""
         job, path = self.jobs[identifier], f"/fine_tuning/jobs/{identifier}"
         answer = self.ask("GET", path)
         (result,) = answer["result_files"]
@@ -452,7 +452,7 @@ class Surface(RuleBasedStateMachine):
         assert {point["fine_tuned_model_checkpoint"] for point in points} == job.models
 
     def methods_of(self, model: str) -> set[str]:
-        """The methods by which a model learns, and so what is made of it."""
+        """The training methods that a model accepts."""
         return next(methods for base, methods in LEARNS.items() if model == base or f"ft:{base}:" in model)
 
     # Models
@@ -460,7 +460,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(has_given("ft:"))
     @rule(pick=picks)
     def delete_model(self, pick: int) -> None:
-        """A model that a job has made can be deleted, once; the job still names it."""
+        """A fine-tuned model can be deleted once, and its job still names it."""
         model = one(self.models, [*self.known("ft:"), "gpt-4o-mini"], pick)
         self.chat(model)
         self.ask("DELETE", f"/models/{model}", refused=0 if model in self.models else 404)
@@ -469,7 +469,7 @@ class Surface(RuleBasedStateMachine):
         self.chat(model)
 
     def chat(self, model: str) -> None:
-        """A model that is there is shown, and says something; one that is not is unknown."""
+        """An existing model can be retrieved and called, and others are unknown."""
         refused = 0 if model == "gpt-4o-mini" or model in self.models else 404
         self.ask("GET", f"/models/{model}", refused=refused)
         answer = self.ask("POST", "/chat/completions", {"model": model, "messages": [ASK]}, refused=refused)
@@ -478,11 +478,11 @@ class Surface(RuleBasedStateMachine):
     @precondition(has_given("ft:"))
     @rule(pick=picks, projects=st.lists(st.sampled_from(["proj_a", "proj_b", "proj_c"]), min_size=1, max_size=3))
     def grant(self, pick: int, projects: list[str]) -> None:
-        """Projects may use a model that is there; granted twice, it is one permission."""
+        """Projects can be granted an existing model, and a repeated grant is the same permission."""
         self.grant_to(projects, one(self.models, self.known("ft:"), pick))
 
     def grant_to(self, projects: list[str], model: str) -> None:
-        """Give permissions, some of which there may be already."""
+        """Grant permissions, some of which may exist."""
         path, refused = f"/fine_tuning/checkpoints/{model}/permissions", 0 if model in self.models else 404
         answer = self.ask("POST", path, {"project_ids": projects}, refused=refused)
         for each in [] if refused else answer["data"]:
@@ -494,7 +494,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(has_given("cp_"))
     @rule(pick=picks, again=st.booleans())
     def revoke(self, pick: int, again: bool) -> None:
-        """A permission can be taken back once, from the model that it is for; given again, it is a new one."""
+        """A permission can be revoked once, and granting again gives a new one."""
         permission = one(self.grants, self.known("cp_"), pick)
         model, project = self.grants.get(permission, (nth(self.known("ft:"), pick), "proj_a"))
         there = permission in self.grants and model in self.models
@@ -508,7 +508,7 @@ class Surface(RuleBasedStateMachine):
 
     @rule(status=st.sampled_from([*sorted(LEGAL["cancel"] | TERMINAL), "succeeded"]), epochs=st.integers(1, 4))
     def seed(self, status: str, epochs: int) -> None:
-        """A job is put in in any state, as if it had just come to it; its file is, too."""
+        """A job can be seeded in any status, as if it had just reached it."""
         self.add_file(file := self.fake.add_file(CONTENT["chat"]), "chat", self.now)
         way = phases(DEFAULT | ({"fail_at": "validation"} if status == "failed" else {}), 10 * epochs)
         seeded = self.fake.add_job(file["id"], status=status, hyperparameters={"n_epochs": epochs})
@@ -523,7 +523,7 @@ class Surface(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(pick=picks)
     def seed_badly(self, pick: int) -> None:
-        """What is there already, or is made of what is not there, cannot be put in."""
+        """An existing id, or an unknown file, cannot be seeded."""
         with pytest.raises(FakeUsageError):
             self.fake.add_file(ROWS, id=nth(self.files, pick))
         with pytest.raises(FakeUsageError):
@@ -532,7 +532,7 @@ class Surface(RuleBasedStateMachine):
     # Lists
 
     def walk(self, path: str, cuts: list[int], query: str = "") -> list[Json]:
-        """All items of a list, by pages of these lengths; a page is full until the last, which says so."""
+        """All items of a list in pages of these lengths; every page but the last is full."""
         items: list[Json] = []
         for turn in range(2000):
             limit = cuts[turn % len(cuts)]
@@ -549,7 +549,7 @@ class Surface(RuleBasedStateMachine):
 
     @rule(cuts=limits, purpose=st.sampled_from(["fine-tune", "fine-tune-results", "assistants"]))
     def page(self, cuts: list[int], purpose: str) -> None:
-        """However its pages are cut, filtered and turned, a list is the same."""
+        """A list is the same with any page lengths, filters and orders."""
         assert self.walk("/fine_tuning/jobs", cuts) == self.ask("GET", "/fine_tuning/jobs?limit=1000")["data"]
         whole: list[Json] = self.ask("GET", "/files")["data"]
         assert self.walk("/files", cuts) == whole
@@ -560,7 +560,7 @@ class Surface(RuleBasedStateMachine):
             self.page_permissions(model, cuts)
 
     def page_permissions(self, model: str, cuts: list[int]) -> None:
-        """A model's permissions are listed in the order in which they were given, or backwards."""
+        """A model's permissions are listed in the order of their grants, or reversed."""
         granted = [permission for permission, (given, _) in self.grants.items() if given == model]
         path = f"/fine_tuning/checkpoints/{model}/permissions"
         assert [each["id"] for each in self.walk(path, cuts)] == granted[::-1]
@@ -568,7 +568,7 @@ class Surface(RuleBasedStateMachine):
 
     @invariant()
     def what_is_there(self) -> None:
-        """Files, jobs with their status, and models are those that there must be, the newest first."""
+        """Files, jobs and models are exactly the expected ones, newest first."""
         jobs = self.ask("GET", "/fine_tuning/jobs?limit=1000")["data"]
         assert {job["id"]: job["status"] for job in jobs} == {known: job.status for known, job in self.jobs.items()}
         self.check_order("jobs", jobs, {known: job.born for known, job in self.jobs.items()})
@@ -578,7 +578,7 @@ class Surface(RuleBasedStateMachine):
         assert self.fake.now == self.now
 
     def check_order(self, name: str, items: list[Json], born: Mapping[str, float]) -> None:
-        """A list has what there is, the newest first; two things never change places."""
+        """A list has the expected items, newest first, and never changes their order."""
         ids = [item["id"] for item in items]
         assert sorted(ids) == sorted(born)
         assert [born[known] for known in ids] == sorted(born.values(), reverse=True)
@@ -587,7 +587,7 @@ class Surface(RuleBasedStateMachine):
         self.orders[name] = ids
 
     def teardown(self) -> None:
-        """At the end everything is looked at once more."""
+        """Check everything again at the end."""
         for identifier in self.jobs:
             self.look_at(identifier, [1, 1, 40])
         if self.jobs:

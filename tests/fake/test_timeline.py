@@ -1,4 +1,4 @@
-"""The core's promises about time, as properties."""
+"""Properties of the timeline."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def timeline_of(spec: JobSpec, *acts: Intervention) -> Timeline:
 
 
 def seen(timeline: Timeline, now: float) -> list[Event]:
-    """All events visible at *now*, oldest first."""
+    """The events visible at *now*, oldest first."""
     return [timeline.event(ordinal) for ordinal in range(timeline.event_count(now))]
 
 
 @given(disturbed_specs(), st.data())
 def test_what_was_seen_stays_seen(world: Disturbed, data: st.DataObject) -> None:
-    """The events visible at a time are the oldest of those visible at any later time."""
+    """The events visible at a time are the oldest of those visible later."""
     timeline = timeline_of(world[0], *world[1])
     early, late = sorted(data.draw(st.sampled_from(interesting_times(timeline))) for _ in range(2))
 
@@ -49,7 +49,7 @@ def test_what_was_seen_stays_seen(world: Disturbed, data: st.DataObject) -> None
 
 @given(disturbed_specs(most=3), st.data())
 def test_an_intervention_changes_nothing_already_visible(world: Disturbed, data: st.DataObject) -> None:
-    """An intervention, even exactly when something happens, takes back nothing that was visible then."""
+    """An intervention never removes an event that was already visible."""
     spec, acts = world
     timeline = timeline_of(spec, *acts)
     last = acts[-1].at if acts else BORN
@@ -64,7 +64,7 @@ def test_an_intervention_changes_nothing_already_visible(world: Disturbed, data:
 
 @given(disturbed_specs())
 def test_one_terminal_status_and_it_is_the_last(world: Disturbed) -> None:
-    """A job ends once: after a terminal status no other comes, and no event but a cancellation's own follows it."""
+    """A terminal status is the last one, and only a cancellation's own event follows it."""
     timeline = timeline_of(world[0], *world[1])
     endings = [(at, status) for at, status in timeline.milestones if status in TERMINAL]
 
@@ -78,7 +78,7 @@ def test_one_terminal_status_and_it_is_the_last(world: Disturbed) -> None:
 
 @given(disturbed_specs())
 def test_time_never_goes_back(world: Disturbed) -> None:
-    """Each event's time is that of the event before it, or later."""
+    """Event times never decrease."""
     timeline = timeline_of(world[0], *world[1])
     times = [event.at for event in seen(timeline, float("inf"))]
 
@@ -87,7 +87,7 @@ def test_time_never_goes_back(world: Disturbed) -> None:
 
 @given(job_specs(may_fail=False), st.data())
 def test_a_pause_delays_the_rest_by_exactly_its_length(spec: JobSpec, data: st.DataObject) -> None:
-    """All that is ahead of a pause comes later by the time the job stood still: until it was resumed and ran again."""
+    """A pause delays everything after it by the time until the job runs again."""
     whole = timeline_of(spec)
     running = [at for at in interesting_times(whole) if whole.status(at) == "running"]
     assume(running)
@@ -105,7 +105,7 @@ def test_a_pause_delays_the_rest_by_exactly_its_length(spec: JobSpec, data: st.D
 
 @given(disturbed_specs(), st.data())
 def test_counting_events_agrees_with_listing_them(world: Disturbed, data: st.DataObject) -> None:
-    """The number of visible events is the number of events whose time has come."""
+    """The number of visible events equals the number of events up to that time."""
     timeline = timeline_of(world[0], *world[1])
     now = data.draw(st.sampled_from(interesting_times(timeline)))
 
@@ -116,7 +116,7 @@ def test_counting_events_agrees_with_listing_them(world: Disturbed, data: st.Dat
 
 @given(st.floats(0, 1e10), st.floats(0, 1e6), st.integers(1, 10**7), st.data())
 def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, last: int, data: st.DataObject) -> None:
-    """At the time of a step that step is done, and the next is not unless it has the same time."""
+    """At the time of a step that step is done, and the next one is not unless it has the same time."""
     run = TrainingSegment(origin, seconds, 1, last)
     step = data.draw(st.integers(1, last))
 
@@ -129,7 +129,7 @@ def test_a_run_counts_its_steps_as_its_times_say(origin: float, seconds: float, 
 
 @given(job_specs(may_fail=False), job_specs(may_fail=False), st.data())
 def test_a_new_spec_takes_over_where_the_job_stands(spec: JobSpec, other: JobSpec, data: st.DataObject) -> None:
-    """After a change of plan each step is still done exactly once, in order, and none before its time."""
+    """After a change of plan each step is still done exactly once and in order."""
     whole = timeline_of(spec)
     before_end = [at for at in interesting_times(whole) if not whole.has_happened("trained", at)]
     assume(before_end)

@@ -1,4 +1,4 @@
-"""The numbers of a training: one truth in events, checkpoints and the result file, and curves of promised shapes."""
+"""The figures of a training in events, checkpoints and the result file, and the shapes of loss curves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOBS = "/fine_tuning/jobs"
 
 
 def trained(rows: int = 12, validated: bool = True, **fields: Any) -> tuple[Http, Any]:
-    """A job that is over, and the way to ask about it."""
+    """A finished job, and raw requests to its fake."""
     http = Http(FakeFineTuning(start=BORN, pace="instant", base64_results=False))
     file = http.file((json.dumps(ROW) + "\n") * rows)
     if validated:
@@ -39,7 +39,7 @@ def trained(rows: int = 12, validated: bool = True, **fields: Any) -> tuple[Http
 
 
 def steps_of(http: Http, job: Any) -> dict[int, Any]:
-    """The data of each step's event, as JSON has it."""
+    """The data of each step event."""
     events = http.json("GET", f"{JOBS}/{job['id']}/events?limit=1000")["data"]
     return {event["data"]["step"]: event["data"] for event in events if event["type"] == "metrics"}
 
@@ -54,7 +54,7 @@ def rows_of(http: Http, job: Any) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", ["healthy", "overfit", "diverge", "plateau"])
 @pytest.mark.parametrize("validated", [True, False])
 def test_one_truth(name: str, validated: bool) -> None:
-    """Events, checkpoints and the result file tell the same numbers, to the digit; the file cuts at five decimals."""
+    """Events, checkpoints and the result file have the same figures, with five decimals in the file."""
     http, job = trained(validated=validated, metadata={"fake_curve": name}, hyperparameters={"n_epochs": 4})
     steps, rows = steps_of(http, job), rows_of(http, job)
 
@@ -74,7 +74,7 @@ def test_one_truth(name: str, validated: bool) -> None:
 
 
 def test_messages_tell_the_numbers() -> None:
-    """The message of a step has the numbers of its data, with two decimals."""
+    """A step's message has the figures of its data with two decimals."""
     http, job = trained(hyperparameters={"n_epochs": 2})
 
     for event in http.json("GET", f"{JOBS}/{job['id']}/events?limit=100")["data"]:
@@ -90,7 +90,7 @@ def test_messages_tell_the_numbers() -> None:
 
 
 def test_when_validation_is_measured() -> None:
-    """Held-out data is looked at every ten steps and at the last, all of it where an epoch ends."""
+    """Validation is measured every ten steps and at the last, and in full at the end of each epoch."""
     http, job = trained(rows=12, hyperparameters={"n_epochs": 3})
     steps = steps_of(http, job)
 
@@ -104,7 +104,7 @@ def test_when_validation_is_measured() -> None:
 
 
 def test_nothing_is_validated_without_a_file() -> None:
-    """Without a validation file no event, checkpoint or row has a number of validation."""
+    """Without a validation file no event, checkpoint or row has validation figures."""
     http, job = trained(validated=False)
 
     assert all("valid" not in json.dumps(data) for data in steps_of(http, job).values())
@@ -116,7 +116,7 @@ def test_nothing_is_validated_without_a_file() -> None:
 
 
 def test_a_step_does_not_depend_on_the_others() -> None:
-    """The numbers of a step are the same whenever and however they are asked for, and however the job ends."""
+    """A step's figures do not depend on when they are read or how the job ends."""
     http = Http(FakeFineTuning(start=BORN, pace="manual"))
     file = http.file()
     whole, failing = (
@@ -138,7 +138,7 @@ def test_a_step_does_not_depend_on_the_others() -> None:
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9), st.integers(0, 2**31 - 1), st.sampled_from(sorted(CURVES)))
 def test_a_curve_is_a_function_of_its_step(step: int, total: int, seed: int, name: str) -> None:
-    """A curve gives the same finite, or openly missing, losses for one step of one seed, and none below zero."""
+    """A curve gives the same losses for the same step and seed, and they are 0 or more, or NaN where intended."""
     step = min(step, total)
 
     first, again = (loss_curve(name)(training_point(step, total, seed)) for _ in range(2))
@@ -153,14 +153,14 @@ TOTAL = 300
 
 
 def sampled(name: str, seed: int) -> tuple[list[float], list[float]]:
-    """The losses of a training of `TOTAL` steps: on training data, and on data held out."""
+    """The training and validation losses of a training of `TOTAL` steps."""
     found = [loss_curve(name)(training_point(step, TOTAL, seed)) for step in range(1, TOTAL + 1)]
     return [losses.train for losses in found], [losses.valid for losses in found]
 
 
 @given(seeds)
 def test_healthy(seed: int) -> None:
-    """A healthy training falls, on both kinds of data, to well under a half of where it began."""
+    """A healthy curve falls to less than half of its start, in training and validation."""
     for losses in sampled("healthy", seed):
         parts = [mean(losses[start : start + 30]) for start in range(0, TOTAL, 30)]
         assert parts == sorted(parts, reverse=True) or max(parts[5:]) < parts[0] / 2
@@ -169,7 +169,7 @@ def test_healthy(seed: int) -> None:
 
 @given(seeds)
 def test_overfit(seed: int) -> None:
-    """An overfitting training falls to nearly nothing, while the loss on held-out data turns and rises."""
+    """An overfit curve falls to almost 0 in training, while validation turns and rises."""
     train, valid = sampled("overfit", seed)
 
     turn = min(range(TOTAL), key=valid.__getitem__)
@@ -180,7 +180,7 @@ def test_overfit(seed: int) -> None:
 
 @given(seeds)
 def test_diverge(seed: int) -> None:
-    """A diverging training ends above where it began."""
+    """A diverging curve ends above its start."""
     for losses in sampled("diverge", seed):
         assert mean(losses[-10:]) > mean(losses[:10])
         assert min(losses) < mean(losses[:10])
@@ -188,13 +188,13 @@ def test_diverge(seed: int) -> None:
 
 @given(seeds)
 def test_plateau(seed: int) -> None:
-    """A training on a plateau stays within a tenth of where it began."""
+    """A plateau curve stays within 15 percent of its minimum."""
     for losses in sampled("plateau", seed):
         assert max(losses) < min(losses) * 1.15
 
 
 def test_nan() -> None:
-    """A training that breaks is null in JSON and nan in text from there on, and the answers stay valid JSON."""
+    """After a NaN the loss is null in JSON and nan in text, and responses are valid JSON."""
     http, job = trained(rows=10, metadata={"fake_curve": "nan"}, hyperparameters={"n_epochs": 2})
     body = http.send("GET", f"{JOBS}/{job['id']}/events?limit=100").body
 
@@ -213,7 +213,7 @@ def test_nan() -> None:
 
 @pytest.mark.parametrize("text", ["2,3\n1,2\n0.5,0.75", "train_loss,valid_loss\n2,3\n1,2\n0.5,0.75"])
 def test_a_curve_of_ones_own(text: str) -> None:
-    """A curve given as CSV is followed: its rows, stretched over the job's steps."""
+    """A CSV curve is used with its rows stretched over the job's steps."""
     http, job = trained(rows=10, metadata={"fake_curve": text}, hyperparameters={"n_epochs": 3})
     steps = steps_of(http, job)
 
@@ -222,7 +222,7 @@ def test_a_curve_of_ones_own(text: str) -> None:
 
 
 def test_a_result_file_is_a_curve() -> None:
-    """The result file of one job is a curve for another, which has the same losses to five decimals."""
+    """A result file used as a curve gives the same losses to five decimals."""
     http, job = trained(rows=10, hyperparameters={"n_epochs": 2})
     text = http.send("GET", f"/files/{job['result_files'][0]}/content").body.decode()
     first = rows_of(http, job)
@@ -239,7 +239,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5))
 def test_any_numbers_are_a_curve(rows: list[tuple[float, float]]) -> None:
-    """Losses that make no sense, given as a curve, are followed without a crash."""
+    """Any numbers as a curve can be used."""
     http = Http(FakeFineTuning(start=BORN, pace="instant", base64_results=False))
     http.json("PUT", "/_fake/plan", {"curve": "".join(f"{train},{valid}\n" for train, valid in rows)})
     file = http.file()
@@ -259,14 +259,14 @@ def test_what_is_no_curve(text: str) -> None:
 
 
 def test_a_curve_without_validation() -> None:
-    """In a CSV without them, the losses on held-out data are those of training."""
+    """A CSV curve without validation losses uses the training losses."""
     curve = loss_curve("train_loss\n2\n1")
 
     assert [curve(training_point(step, 2, seed=0)) for step in (1, 2)] == [Losses(2, 2), Losses(1, 1)]
 
 
 def test_long_jobs_have_short_files() -> None:
-    """A job of more than 50,000 steps has a result file of every second step, and one of 50,000 of each."""
+    """The result file of a job of more than 50,000 steps has every second step."""
     http = Http(FakeFineTuning(start=BORN, pace="manual", base64_results=False))
     file = http.file()
 
@@ -278,7 +278,7 @@ def test_long_jobs_have_short_files() -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_losses_are_32_bit_numbers(value: float) -> None:
-    """A loss is a 32-bit number, as the service's are; what is larger than those is cut."""
+    """A loss is rounded and limited to a 32-bit float."""
     kept = to_float32(value)
 
     assert kept == max(min(value, to_float32(3e38)), to_float32(-3e38))

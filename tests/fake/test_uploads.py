@@ -1,4 +1,4 @@
-"""Files from upload to deletion: forms in pieces, names, bytes on disk, lists, contents."""
+"""Files from upload to deletion: forms, names, contents on disk, and lists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from strategies import BORN, FORM, KEY, ROWS, Http, form, part_form
 
 @pytest.fixture
 def http() -> Http:
-    """Requests to a fake by hand."""
+    """Raw requests to a fake."""
     return Http(FakeFineTuning(start=BORN))
 
 
@@ -42,13 +42,13 @@ BODY = form(TRICKY, "naïve.jsonl")
 
 @pytest.mark.parametrize("cut", range(len(BODY)))
 def test_a_form_cut_in_two(cut: int) -> None:
-    """A form that comes in two pieces is the same form, wherever it is cut."""
+    """A form that arrives in two pieces is parsed the same, wherever it is cut."""
     assert read(BODY, cut) == [("purpose", None, b"fine-tune"), ("file", "naïve.jsonl", TRICKY)]
 
 
 @given(st.lists(st.sampled_from([TRICKY, b"\r\n--B", b"\r\n", b"x"]) | st.binary(max_size=30)), st.data())
 def test_a_form_in_pieces(contents: list[bytes], data: st.DataObject) -> None:
-    """A form that comes in any number of pieces is the same form, whatever is in it."""
+    """A form with any content that arrives in any pieces is parsed the same."""
     content = b"".join(contents).replace(b"\r\n--B", b"\r\n--C")
     body = form(content)
     cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=20))
@@ -61,7 +61,7 @@ def test_a_form_in_pieces(contents: list[bytes], data: st.DataObject) -> None:
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_a_form_after_a_preamble(preamble: bytes, size: int) -> None:
-    """What comes before the first boundary, as RFC 2046 allows, is no part of the form, in whichever pieces."""
+    """A preamble before the first boundary is ignored."""
     body = preamble + BODY
 
     assert read(body, *range(size, len(body), size)) == read(BODY)
@@ -86,7 +86,7 @@ def test_a_form_after_a_preamble(preamble: bytes, size: int) -> None:
     ],
 )
 def test_names_of_files(http: Http, disposition: str, name: str) -> None:
-    """A file has the name it was sent under, in whichever way clients write it; without one it is "upload"."""
+    """A file has its name in whichever way clients write it, or else "upload"."""
     body = form(ROWS.encode()).replace(b'filename="train.jsonl"', disposition.encode())
 
     reply = http.send("POST", "/files", body, (KEY, FORM))
@@ -95,7 +95,7 @@ def test_names_of_files(http: Http, disposition: str, name: str) -> None:
 
 
 def test_a_file_part_without_a_name_of_its_own(http: Http) -> None:
-    """A file that is sent as a plain field is a file called "upload"."""
+    """A file sent as a plain form field has the name "upload"."""
     body = form(ROWS.encode()).replace(b'; filename="train.jsonl"', b"")
 
     assert json.loads(http.send("POST", "/files", body, (KEY, FORM)).body)["filename"] == "upload"
@@ -103,7 +103,7 @@ def test_a_file_part_without_a_name_of_its_own(http: Http) -> None:
 
 @pytest.mark.parametrize(("field", "path"), [("file", "/files"), ("data", "/uploads/{}/parts")])
 def test_a_file_without_a_name_may_be_large(http: Http, field: str, path: str) -> None:
-    """A file, or a part of one, may be as large without a file name as with one, and is not kept in the log either."""
+    """A file or part without a name may be as large as one with a name, and is not kept in the log."""
     size = 100_000
     upload = {"filename": "a", "purpose": "batch", "bytes": size, "mime_type": "text/plain"}
     target = path.format(http.json("POST", "/uploads", upload)["id"])
@@ -115,7 +115,7 @@ def test_a_file_without_a_name_may_be_large(http: Http, field: str, path: str) -
 
 
 def test_a_name_breaks_no_header(http: Http) -> None:
-    """A name with line ends, quotes or other scripts is offered for download in printable ASCII."""
+    """A name with line ends, quotes or other scripts is printable ASCII in content-disposition."""
     body = form(b"x", purpose="batch").replace(
         b'filename="train.jsonl"', b"filename*=utf-8''a%0D%0AX-Evil:%201%22%C3%AF.jsonl"
     )
@@ -127,7 +127,7 @@ def test_a_name_breaks_no_header(http: Http) -> None:
 
 
 def test_of_two_parts_with_one_name_the_last_counts(http: Http) -> None:
-    """A form with two purposes has the second."""
+    """Of two form fields with the same name the last counts."""
     body = form(b"", purpose="nonsense").split(b"--B\r\n")[1]
 
     reply = http.send("POST", "/files", b"--B\r\n" + body + form(ROWS.encode()), (KEY, FORM))
@@ -137,7 +137,7 @@ def test_of_two_parts_with_one_name_the_last_counts(http: Http) -> None:
 
 @given(st.lists(st.integers(0, 700_000), max_size=8))
 def test_content_reads_as_it_was_written(sizes: list[int]) -> None:
-    """Content is what was written, all of it and in order, in memory or on disk, any number of times."""
+    """A content is read as it was written, in memory or on disk, any number of times."""
     writer = BlobWriter()
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
     for piece in pieces:
@@ -152,7 +152,7 @@ def test_content_reads_as_it_was_written(sizes: list[int]) -> None:
 
 @given(st.lists(st.binary(max_size=40).filter(lambda line: b"\n" not in line)), st.booleans())
 def test_lines_are_what_is_between_line_feeds(lines: list[bytes], ended: bool) -> None:
-    """The lines of a content are what is between its line feeds, without an empty last one."""
+    """The lines of a content are split at line feeds, without an empty last line."""
     data = b"\n".join(lines) + b"\n" * ended
 
     found = list(Blob.of(data).lines(at_most=100))
@@ -162,7 +162,7 @@ def test_lines_are_what_is_between_line_feeds(lines: list[bytes], ended: bool) -
 
 
 def test_a_large_file_is_on_disk_and_comes_back_whole(http: Http) -> None:
-    """A file past the threshold goes to disk, and is downloaded byte for byte."""
+    """A content over the threshold is on disk, and is downloaded unchanged."""
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
     identifier = http.file(rows)
 
@@ -174,7 +174,7 @@ def test_a_large_file_is_on_disk_and_comes_back_whole(http: Http) -> None:
 
 
 def test_a_dropped_account_closes_its_files() -> None:
-    """When an account is dropped the descriptors of its files are closed; so are those of a refused upload."""
+    """Dropping an account or refusing an upload closes the descriptors of its files."""
     http = Http(FakeFineTuning(start=BORN))
     rows = (ROWS * (2 * IN_MEMORY_AT_MOST // len(ROWS))).encode()
     descriptor: Any = http.fake._world.service.account.files[http.file(rows)].content._descriptor
@@ -203,7 +203,7 @@ def _open_files() -> set[int]:
 
 
 def test_a_file_on_the_wire(http: Http) -> None:
-    """An uploaded file is answered as the service does, and retrieved the same."""
+    """An uploaded file has the service's members, and is retrieved unchanged."""
     file = json.loads(http.upload().body)
 
     assert list(file.items()) == [
@@ -225,7 +225,7 @@ def test_a_file_on_the_wire(http: Http) -> None:
     [("fine-tune", 200), ("batch", 200), ("vision", 200), ("evals", 200), ("assistants", 400), ("user_data", 400)],
 )
 def test_what_may_be_downloaded(http: Http, purpose: str, status: int) -> None:
-    """Files come back byte for byte, except those of purposes that cannot be downloaded."""
+    """A file can be downloaded if its purpose allows it."""
     identifier = json.loads(http.upload(ROWS, purpose=purpose).body)["id"]
 
     reply = http.send("GET", f"/files/{identifier}/content")
@@ -236,14 +236,14 @@ def test_what_may_be_downloaded(http: Http, purpose: str, status: int) -> None:
 
 
 def test_only_fine_tune_files_are_read(http: Http) -> None:
-    """Bytes that are not JSONL are accepted for every purpose but fine-tuning."""
+    """Content that is not JSONL is accepted for every purpose but fine-tuning."""
     found = [http.upload(b"\x00\xff", "a.bin", purpose).status for purpose in ("batch", "vision", "evals", "user_data")]
 
     assert found == [200] * 4
 
 
 def test_lists_of_files(http: Http) -> None:
-    """Files are listed newest first or oldest first, by purpose, in pages that follow one another."""
+    """Files are listed in either order, by purpose, and in pages."""
     made = [json.loads(http.upload(purpose=purpose).body)["id"] for purpose in ("fine-tune", "batch") * 3]
 
     def ids(query: str = "") -> list[str]:
@@ -264,7 +264,7 @@ def test_lists_of_files(http: Http) -> None:
 
 @given(st.integers(0, 12), st.integers(1, 5), st.booleans())
 def test_pages_of_files_meet(count: int, limit: int, oldest_first: bool) -> None:
-    """Following the pages of any length gives each file once, in order; only the last has no more."""
+    """Pages of any length contain each file once and in order, and only the last has no more."""
     http = Http(FakeFineTuning(start=BORN))
     made = [http.file() for _ in range(count)]
     found: list[str] = []
@@ -278,7 +278,7 @@ def test_pages_of_files_meet(count: int, limit: int, oldest_first: bool) -> None
 
 
 def test_a_deleted_file_is_gone(http: Http) -> None:
-    """A deleted file is in no list, and every request for it is answered with 404."""
+    """A deleted file is not listed, and every request for it gets 404."""
     kept, lost = http.file(), http.file()
 
     assert http.send("DELETE", f"/files/{lost}").body == (
@@ -294,7 +294,7 @@ def test_a_deleted_file_is_gone(http: Http) -> None:
 
 @pytest.mark.parametrize("encoded", [True, False])
 def test_the_result_file(encoded: bool) -> None:
-    """The result file of a job is a file like others: base64 or plain as set, sized as plain, deleted for good."""
+    """A result file is base64 or plain as set, has the plain size, and can be deleted."""
     http = Http(FakeFineTuning(start=BORN, pace="instant", base64_results=encoded))
     job = http.job()
     [identifier] = http.json("GET", f"/fine_tuning/jobs/{job['id']}")["result_files"]
@@ -313,7 +313,7 @@ def test_the_result_file(encoded: bool) -> None:
 
 
 def test_a_file_is_gone_when_its_time_has_come(http: Http) -> None:
-    """A file that was uploaded with an end is there until that second, and then neither found nor listed."""
+    """A file with an expiry exists until that second, and then is neither found nor listed."""
     body = form(ROWS.encode())[: -len(b"--B--\r\n")]
     for name, value in (("anchor", b"created_at"), ("seconds", b"3600")):
         body += b'--B\r\nContent-Disposition: form-data; name="expires_after[%s]"\r\n\r\n%s\r\n' % (
@@ -340,7 +340,7 @@ def test_a_file_is_gone_when_its_time_has_come(http: Http) -> None:
     ],
 )
 def test_files_for_batches_end_by_themselves(dialect: str, purpose: str, kept_s: int | None) -> None:
-    """A file for a batch is gone after thirty days, uploaded at once or in parts; others, and earlier ones, stay."""
+    """A batch file expires after thirty days, uploaded at once or in parts; others, and older dialects', do not."""
     http = Http(FakeFineTuning(start=BORN, pace="manual", dialect=dialect), is_described=False)
     file = json.loads(http.upload(purpose=purpose).body)
     told = {"filename": "a", "purpose": purpose, "bytes": 1, "mime_type": "text/plain"}

@@ -21,18 +21,18 @@ HALVES = (DATA[:300], DATA[300:])
 
 @pytest.fixture
 def http() -> Http:
-    """A fake on a clock that stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(pace="manual", start=BORN))
 
 
 def begin(http: Http, **fields: Any) -> Any:
-    """An upload of the shared rows."""
+    """Begin an upload of the shared rows."""
     body = {"filename": "train.jsonl", "purpose": "fine-tune", "bytes": len(DATA), "mime_type": "text/jsonl"}
     return http.json("POST", "/uploads", {**body, **fields})
 
 
 def part(http: Http, upload: str, data: bytes, status: int = 200, name: str = "data") -> Any:
-    """The answer to a part."""
+    """Send a part; return the response."""
     body = (
         f'--B\r\nContent-Disposition: form-data; name="{name}"; filename="blob"\r\n\r\n'.encode()
         + data
@@ -44,7 +44,7 @@ def part(http: Http, upload: str, data: bytes, status: int = 200, name: str = "d
 
 
 def test_a_file_uploaded_in_parts_feeds_a_job(http: Http) -> None:
-    """Parts sent in one order and completed in another make the file, which a job trains on."""
+    """The file has its parts in the order of the completion, and a job can train on it."""
     upload = begin(http)
     second, first = part(http, upload["id"], HALVES[1]), part(http, upload["id"], HALVES[0])
     body = {"part_ids": [first["id"], second["id"]], "md5": hashlib.md5(DATA).hexdigest()}
@@ -66,7 +66,7 @@ def test_a_file_uploaded_in_parts_feeds_a_job(http: Http) -> None:
 
 
 def test_upload_ids_carry_their_time(http: Http) -> None:
-    """Ids of uploads and parts are 32 hex digits after the prefix, the first 8 of them the Unix time."""
+    """The ids of uploads and parts are hex digits that begin with the Unix time."""
     upload = begin(http)
     http.fake.advance(5)
     piece = part(http, upload["id"], HALVES[0])
@@ -82,7 +82,7 @@ def test_upload_ids_carry_their_time(http: Http) -> None:
 
 
 def test_content_that_is_no_jsonl_fails_the_job_not_the_upload(http: Http) -> None:
-    """Completion does not look into the file (recording: 8 bytes of no JSONL); the job on it fails."""
+    """A completed upload that is not JSONL (recording: 8 bytes) fails the job, not the upload."""
     upload = begin(http, bytes=8)
     piece = part(http, upload["id"], b"no jsonl")
     done = http.json("POST", f"/uploads/{upload['id']}/complete", {"part_ids": [piece["id"]]})
@@ -105,7 +105,7 @@ def test_content_that_is_no_jsonl_fails_the_job_not_the_upload(http: Http) -> No
     ],
 )
 def test_a_completion_that_does_not_add_up_is_refused(http: Http, body: dict[str, Any], param: str) -> None:
-    """Unknown, missing or doubled parts, a wrong size or checksum: 400 naming the field, and the upload is pending."""
+    """A completion with wrong parts, size or checksum is refused with the field's name, and can be repeated."""
     upload = begin(http)
     ids = {"FIRST": part(http, upload["id"], HALVES[0])["id"], "SECOND": part(http, upload["id"], HALVES[1])["id"]}
     named = {**body, "part_ids": [ids.get(each, each) for each in body["part_ids"]]} if "part_ids" in body else body
@@ -116,7 +116,7 @@ def test_a_completion_that_does_not_add_up_is_refused(http: Http, body: dict[str
 
 
 def test_a_part_that_comes_again_is_no_error(http: Http) -> None:
-    """Parts may add up to more than the upload: its size is that of the parts which its completion names."""
+    """Extra parts are ignored if the completion does not name them."""
     upload = begin(http)
     lost, first, second = (part(http, upload["id"], data) for data in (HALVES[0], *HALVES))
     part(http, upload["id"], b"more than the whole " * len(DATA))
@@ -129,7 +129,7 @@ def test_a_part_that_comes_again_is_no_error(http: Http) -> None:
 
 
 def test_parts_take_no_more_memory_for_those_before_them(http: Http) -> None:
-    """An upload of very many parts takes memory for each once."""
+    """The memory for an upload's parts is linear in their number."""
     service, upload = http.fake._world.service, begin(http)["id"]
     tracemalloc.start()
     try:
@@ -144,7 +144,7 @@ def test_parts_take_no_more_memory_for_those_before_them(http: Http) -> None:
 
 @pytest.mark.parametrize("ending", ["completed", "cancelled", "expired"])
 def test_an_upload_that_is_over_takes_nothing_more(http: Http, ending: str) -> None:
-    """After completion, cancellation or an hour, parts, completion and cancellation are refused."""
+    """A completed, cancelled or expired upload refuses parts, completion and cancellation."""
     upload = begin(http)["id"]
     piece = part(http, upload, DATA)["id"]
     if ending == "expired":
@@ -159,7 +159,7 @@ def test_an_upload_that_is_over_takes_nothing_more(http: Http, ending: str) -> N
 
 
 def test_parts_and_uploads_that_make_no_sense_are_refused(http: Http) -> None:
-    """A part under another name, an unknown upload, purpose or size: 4xx, and nothing is kept."""
+    """An invalid part or upload is refused with 4xx."""
     upload = begin(http, bytes=10)["id"]
 
     assert part(http, upload, b"x", status=400, name="file")["error"]["message"] == "'data' is a required property"
@@ -171,13 +171,13 @@ def test_parts_and_uploads_that_make_no_sense_are_refused(http: Http) -> None:
 
 
 def succeeded_model(http: Http) -> str:
-    """The model of a job that has succeeded."""
+    """The model of a succeeded job."""
     http.fake.add_job(http.file(), status="succeeded")
     return str(http.fake.jobs[0]["fine_tuned_model"])
 
 
 def test_permissions_are_granted_listed_and_revoked(http: Http) -> None:
-    """Projects get permissions once each, pages of them go either way, and a revoked one is gone."""
+    """Permissions are granted once per project, listed in pages in either order, and can be revoked."""
     base = f"/fine_tuning/checkpoints/{succeeded_model(http)}/permissions"
     made = http.json("POST", base, {"project_ids": ["proj_a", "proj_b", "proj_a"]})
     again = http.json("POST", base, {"project_ids": ["proj_a"]})
@@ -198,7 +198,7 @@ def test_permissions_are_granted_listed_and_revoked(http: Http) -> None:
 
 
 def test_a_permission_that_is_given_again_is_a_new_one(http: Http) -> None:
-    """A permission that was revoked does not come back under its id, not even in the same instant."""
+    """A permission that is granted again has a new id, even in the same instant."""
     base = f"/fine_tuning/checkpoints/{succeeded_model(http)}/permissions"
     (first,) = http.json("POST", base, {"project_ids": ["proj_a"]})["data"]
     http.json("DELETE", f"{base}/{first['id']}")
@@ -208,7 +208,7 @@ def test_a_permission_that_is_given_again_is_a_new_one(http: Http) -> None:
 
 
 def test_permissions_of_an_unknown_model_are_refused(http: Http) -> None:
-    """A request for permissions of a model that the account has not made is answered with 404."""
+    """Permissions of an unknown model get 404."""
     base = "/fine_tuning/checkpoints/ft:gpt-4o:none::12345678/permissions"
 
     http.json("GET", base, status=404)

@@ -1,4 +1,4 @@
-"""Webhooks: who is told what, and how often, and that receivers believe it."""
+"""Webhooks: which events are sent to which endpoint, how often, and with which signature."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ JOBS = "/fine_tuning/jobs"
 
 @pytest.fixture
 def http() -> Http:
-    """Requests by hand to a fake whose time stands still."""
+    """Raw requests to a fake whose time stands still."""
     return Http(FakeFineTuning(start=BORN, pace="manual"))
 
 
-def told(fake: FakeFineTuning) -> list[tuple[str, str]]:
-    """What has been told of which job, oldest first."""
+def delivered_events(fake: FakeFineTuning) -> list[tuple[str, str]]:
+    """The event and job of each delivery, oldest first."""
     return [(each.type.rpartition(".")[2], each.job) for each in fake.webhook_deliveries]
 
 
 def test_the_signature() -> None:
-    """The vector in the official SDK's own tests comes out."""
+    """The signature equals the test vector of the official SDK."""
     body = (
         b'{"id": "evt_685c059ae3a481909bdc86819b066fb6", "object": "event", "created_at": 1750861210, '
         b'"type": "response.completed", "data": {"id": "resp_123"}}'
@@ -43,7 +43,7 @@ def test_the_signature() -> None:
 
 
 def test_a_forged_one_is_refused(http: Http) -> None:
-    """With another secret, or a body that was changed, the official SDK refuses it."""
+    """The official SDK refuses a webhook with another secret or a changed body."""
     secret = http.fake.add_webhook()
     http.fake.add_job(http.file())
     (delivery,) = http.fake.webhook_deliveries
@@ -56,7 +56,7 @@ def test_a_forged_one_is_refused(http: Http) -> None:
 
 
 def test_without_a_url(http: Http) -> None:
-    """Without a URL deliveries are collected, ready to be given to a handler."""
+    """Without a URL deliveries are collected, ready to be passed to a handler."""
     secret = http.fake.add_webhook()
     job = http.fake.add_job(http.file(), status="failed")
 
@@ -68,7 +68,7 @@ def test_without_a_url(http: Http) -> None:
 
 
 def test_once_for_each_end_and_endpoint(http: Http) -> None:
-    """However often one looks, each endpoint is told of each end once, under an id of its own, of one event."""
+    """Each endpoint gets each end of a job once; deliveries have unique ids and share the event id."""
     for _ in range(2):
         http.fake.add_webhook()
     jobs = [http.job()["id"] for _ in range(2)]
@@ -78,50 +78,50 @@ def test_once_for_each_end_and_endpoint(http: Http) -> None:
 
     deliveries = http.fake.webhook_deliveries
 
-    assert sorted(told(http.fake)) == sorted(("succeeded", job) for job in jobs * 2)
+    assert sorted(delivered_events(http.fake)) == sorted(("succeeded", job) for job in jobs * 2)
     assert len({each.id for each in deliveries}) == 4
     assert len({each.event_id for each in deliveries}) == 2
 
 
 def test_only_ends_are_told_and_only_from_now_on(http: Http) -> None:
-    """Nobody is told of a job that was over before, of a status that is no end, or of an end that no more comes."""
+    """Only final statuses reached after the endpoint was added are delivered."""
     http.fake.add_job(http.file())
     first, second = http.fake.add_job(http.file(), status="running"), http.fake.add_job(http.file(), status="running")
     http.fake.add_webhook()
     http.fake.add_job(http.file(), created_at=int(BORN) - 90_000, finished_at=int(BORN) - 80_000)
     http.json("POST", f"{JOBS}/{first['id']}/pause")
     http.fake.advance("1h")
-    assert told(http.fake) == [("succeeded", second["id"])]
+    assert delivered_events(http.fake) == [("succeeded", second["id"])]
 
     http.json("POST", f"{JOBS}/{first['id']}/resume")
     http.json("POST", f"{JOBS}/{first['id']}/cancel")
     http.fake.advance("1d")
 
-    assert told(http.fake) == [("succeeded", second["id"]), ("cancelled", first["id"])]
+    assert delivered_events(http.fake) == [("succeeded", second["id"]), ("cancelled", first["id"])]
 
 
 def test_an_end_in_the_same_instant(http: Http) -> None:
-    """An endpoint is not told of a job that was cancelled right before it came, but of one cancelled right after."""
+    """An endpoint does not get a cancellation right before it was added, but one right after."""
     first, second = http.job()["id"], http.job()["id"]
     http.json("POST", f"{JOBS}/{first}/cancel")
     http.fake.add_webhook()
     http.json("POST", f"{JOBS}/{second}/cancel")
     http.fake.advance("1d")
 
-    assert told(http.fake) == [("cancelled", second)]
+    assert delivered_events(http.fake) == [("cancelled", second)]
 
 
 def test_events_that_are_asked_for(http: Http) -> None:
-    """An endpoint is told of the events it asked for, and of no others."""
+    """An endpoint gets only the events it subscribed to."""
     http.fake.add_webhook(events=["fine_tuning.job.failed"])
     for status in ("succeeded", "failed", "cancelled"):
         http.fake.add_job(http.file(), status=status)
 
-    assert [kind for kind, _ in told(http.fake)] == ["failed"]
+    assert [kind for kind, _ in delivered_events(http.fake)] == ["failed"]
 
 
 class Told(Session):
-    """Random requests, and an endpoint that is told of all ends; its twin has got the same records."""
+    """Random requests with an endpoint for all events, and an account with the same records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,14 +129,14 @@ class Told(Session):
 
     @invariant()
     def of_each_end_once(self) -> None:
-        """Each job that is over has been told of, once, at the time of its end, and no other has."""
+        """Each finished job was delivered exactly once, at its end, and no other was."""
         lives = {job.id: job.timeline() for job in self.http.fake._world.service.account.jobs.values()}
         over = [(life.status(self.http.fake.now), job) for job, life in lives.items()]
-        assert sorted(told(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
+        assert sorted(delivered_events(self.http.fake)) == sorted(each for each in over if each[0] in TERMINAL)
 
     @invariant()
     def replays_deliveries(self) -> None:
-        """The records give the same deliveries, to the attempt."""
+        """An account replayed from the records has the same deliveries."""
         deliveries = self.http.fake.webhook_deliveries
         twin = FakeFineTuning(pace="manual", start=BORN, seed=7)
         twin._world.service.replay(self.http.fake._world.service.journal)
@@ -148,7 +148,7 @@ TestTold.settings = settings(max_examples=10, stateful_step_count=12, deadline=N
 
 
 def test_many_ends_in_one_instant(http: Http) -> None:
-    """Jobs that fail together are told of in the same order by an account that got the same records one by one."""
+    """Jobs that fail in the same instant are delivered in the same order by a replayed account."""
     http.fake.add_webhook()
     file = http.file()
     for _ in range(5):
@@ -162,7 +162,7 @@ def test_many_ends_in_one_instant(http: Http) -> None:
 
 
 def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many deliveries that come due at once, each is looked at a few times, and not once for each other."""
+    """The time to collect deliveries is linear in their number."""
     looks = 0
     next_attempt_at: Any = vars(WebhookDelivery)["next_attempt_at"]
 
@@ -177,12 +177,12 @@ def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(WebhookDelivery, "next_attempt_at", property(look))
     http.json("DELETE", f"/files/{file}")
 
-    assert sorted(told(http.fake)) == sorted(("failed", job) for job in jobs)
+    assert sorted(delivered_events(http.fake)) == sorted(("failed", job) for job in jobs)
     assert looks < 20 * len(jobs)
 
 
 def test_same_seed_same_bytes() -> None:
-    """Secrets, ids and bodies depend on the seed and the requests, and on nothing else."""
+    """Secrets, ids and bodies depend only on the seed and the requests."""
 
     def run(seed: int) -> tuple[list[str], list[tuple[str, str, bytes]]]:
         fake = FakeFineTuning(seed=seed, start=BORN, pace="manual")
@@ -196,7 +196,7 @@ def test_same_seed_same_bytes() -> None:
 
 
 def test_control(http: Http) -> None:
-    """Over control a webhook can be registered, listed and removed, and its deliveries be read."""
+    """The control API can add, list and remove webhooks, and list deliveries."""
     body = {"url": "http://localhost:9/hook", "secret": "mine", "events": list(EVENTS[:2])}
     made = http.json("POST", "/_fake/webhooks", body)
     assert made == {"id": made["id"], **body, "created_at": int(BORN)}
@@ -217,7 +217,7 @@ def test_control(http: Http) -> None:
 
 
 def test_control_reset(http: Http) -> None:
-    """A reset over control can bring webhooks, too."""
+    """A reset by the control API can add webhooks."""
     http.json("POST", "/_fake/reset", {"webhooks": [{"secret": "mine"}]})
 
     assert [each.secret for each in http.fake.webhooks] == ["mine"]
@@ -234,7 +234,7 @@ ELSEWHERE = [
 
 
 def test_targets_on_this_machine(http: Http) -> None:
-    """Targets on this machine are taken; those on others only where that was allowed at the start."""
+    """Targets on this machine are accepted, and remote ones only if allowed at construction."""
     for url in HERE:
         http.fake.add_webhook(url)
     for url in ELSEWHERE:
@@ -275,7 +275,7 @@ def test_targets_on_this_machine(http: Http) -> None:
     ],
 )
 def test_what_is_refused(http: Http, body: Any, words: str) -> None:
-    """What is no webhook is refused in words that name what is wrong, and nothing is registered."""
+    """An invalid webhook is refused with the reason, and nothing is added."""
     message = http.json("POST", "/_fake/webhooks", body, status=400)["fake_error"]
 
     assert words in message
@@ -284,13 +284,13 @@ def test_what_is_refused(http: Http, body: Any, words: str) -> None:
 
 @pytest.mark.parametrize("given", [7, {"uri": "http://127.0.0.1"}, {"events": "fine_tuning.job.failed"}, {"events": 7}])
 def test_settings_that_are_refused(given: Any) -> None:
-    """What is no webhook is no setting either."""
+    """An invalid webhook in the settings is refused."""
     with pytest.raises(FakeUsageError, match="webhook"):
         FakeFineTuning(webhooks=[given])
 
 
 def test_deliveries_compare_and_print(http: Http) -> None:
-    """A delivery is a value: equal to another with the same history, and readable when a test fails."""
+    """Deliveries with the same history are equal, and their repr shows the event."""
     http.fake.add_webhook()
     http.fake.add_job(http.file())
 
@@ -315,6 +315,6 @@ def test_deliveries_compare_and_print(http: Http) -> None:
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is no webhook on the command line is refused with exit code 2."""
+    """An invalid webhook on the command line is refused with exit code 2."""
     assert cli.main(["serve", "--port", "0", *flags]) == 2
     assert words in capsys.readouterr().err

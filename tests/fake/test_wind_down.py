@@ -1,4 +1,4 @@
-"""The end of the service: who can still create jobs on which day, and when models are gone."""
+"""The announced end of fine-tuning: who can create jobs until when, and when models are shut down."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ CLOSED = {
 
 
 def world(as_of: str, organization_class: str = "active", **settings: Any) -> Http:
-    """Requests by hand to a fake that begins on a date, and whose time stands still."""
+    """Raw requests to a fake that begins on a date and whose time stands still."""
     return Http(FakeFineTuning(pace="manual", as_of=as_of, organization_class=organization_class, **settings))
 
 
 def create(http: Http, status: int, model: str = "gpt-4o-mini") -> Any:
-    """The answer to a job, which must have *status*."""
+    """Create a job; return the response, which must have *status*."""
     return http.json("POST", JOBS, {"model": model, "training_file": http.file()}, status)
 
 
 @pytest.mark.parametrize(("organization_class", "day"), CLOSING_DATES.items())
 def test_creation_ends_on_a_day(organization_class: str, day: str) -> None:
-    """An organization can create jobs to the last second before its day, and none from then on."""
+    """An organization can create jobs until the last second before its closing date."""
     http = world("2026-05-06", organization_class)
     http.fake.advance(day_start(day) - 1 - http.fake.now)
 
@@ -52,19 +52,19 @@ def test_creation_ends_on_a_day(organization_class: str, day: str) -> None:
 
 
 def test_the_days_are_those_announced() -> None:
-    """New organizations are shut out first, then inactive ones, then all."""
+    """The closing dates are those announced for new, inactive and active organizations."""
     assert CLOSING_DATES == {"new": "2026-05-07", "inactive": "2026-07-02", "active": "2027-01-06"}
 
 
 def test_a_closed_door_says_nothing_of_what_was_asked() -> None:
-    """A job of an organization that is shut out is refused as such, even where it names no file or model."""
+    """A closed organization is refused as such even if its request is otherwise invalid."""
     http = world("2026-07-02", "inactive")
 
     http.json("POST", JOBS, {"model": "none", "training_file": "file-none"}, status=403)
 
 
 def test_what_the_sdk_makes_of_it() -> None:
-    """The official SDK raises its permission error, without trying again."""
+    """The official SDK raises PermissionDeniedError without a retry."""
     fake = FakeFineTuning(as_of="2027-01-06")
     with fake.serving() as url:
         client = openai.OpenAI(base_url=url, api_key="any")
@@ -76,7 +76,7 @@ def test_what_the_sdk_makes_of_it() -> None:
 
 
 def test_jobs_under_way_go_on() -> None:
-    """A job that was created before the end runs to its end, with all that belongs to it, though its model is gone."""
+    """A job created before the end finishes normally, even if its model has been shut down."""
     http = world("2026-10-22")
     job = create(http, 200, NANO)
 
@@ -90,13 +90,13 @@ def test_jobs_under_way_go_on() -> None:
 
 
 def chat(http: Http, model: str, status: int) -> Any:
-    """The answer of a model, which must have *status*."""
+    """The response of a model, which must have *status*."""
     body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
     return http.json("POST", "/chat/completions", body, status)
 
 
 def test_a_model_is_gone_from_its_day_on() -> None:
-    """On its day a base model can be fine-tuned no more, and neither it nor what was made of it can be asked."""
+    """From its shutdown date a base model cannot be trained, and neither it nor its fine-tuned models can be called."""
     http = world("2026-10-22")
     job = http.fake.add_job(http.file(), model=NANO)
     tuned = job["fine_tuned_model"]
@@ -115,7 +115,7 @@ def test_a_model_is_gone_from_its_day_on() -> None:
 
 
 def test_what_the_list_of_models_shows() -> None:
-    """Each model has its day or null; a base model that is gone is not there, a fine-tuned one is until deleted."""
+    """Models have their shutdown date or null; a base model is not listed after it, and a fine-tuned one is."""
     http = world("2026-10-22")
     tuned = http.fake.add_job(http.file(), model=NANO)["fine_tuned_model"]
     before = {model["id"]: model["shutdown_date"] for model in http.json("GET", "/models")["data"]}
@@ -138,14 +138,14 @@ def test_what_the_list_of_models_shows() -> None:
 
 
 def test_the_table_of_days() -> None:
-    """Every day is one of a model that there is, is a date, and holds for checkpoints of what is made of it."""
+    """Each shutdown date belongs to a base model, is a valid date, and applies to checkpoints."""
     assert set(SHUTDOWN_DATES) <= {model.id for model in BASE_MODELS}
     assert all(date.fromisoformat(day) for day in SHUTDOWN_DATES.values())
     assert shutdown_date(f"ft:{NANO}:personal:my-suffix:C4ZiCljE:ckpt-step-80") == "2026-10-23"
 
 
 def test_without_a_date_there_is_no_end() -> None:
-    """An account that was given no date takes jobs on any day, keeps all models, and shows no days of theirs."""
+    """An account without a date has no closing and no shutdown dates."""
     http = Http(FakeFineTuning(pace="manual", start=day_start("2030-01-01")))
 
     create(http, 200, NANO)
@@ -155,12 +155,12 @@ def test_without_a_date_there_is_no_end() -> None:
 
 @pytest.mark.parametrize("as_of", ["2026-07-02", date(2026, 7, 2)])
 def test_the_date_is_the_clocks(as_of: str | date) -> None:
-    """An account with a date begins at its first second in UTC, whatever else it was told to start at."""
+    """An account with `as_of` begins at that day's first second in UTC, whatever its `start`."""
     assert FakeFineTuning(as_of=as_of, start=BORN).now == 1782950400
 
 
 def test_through_control() -> None:
-    """A reset can begin an account on a date, as an organization of a class; one without begins as at first."""
+    """A reset can set date and organization class, and one without them restores the original."""
     http = Http(FakeFineTuning(pace="manual", start=BORN))
 
     http.json("POST", "/_fake/reset", {"as_of": "2026-05-07", "organization_class": "new"})
@@ -186,13 +186,13 @@ def test_through_control() -> None:
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
-    """An invalid date, an unknown class, and a class without a date are refused with the remedy in the message."""
+    """An invalid date, an unknown class, and a class without a date are refused with the remedy."""
     with pytest.raises(FakeUsageError, match=words):
         FakeFineTuning(**settings)
 
 
 def test_from_the_command_line() -> None:
-    """The server plays the date and the class that it was started with."""
+    """`serve --as-of --organization` applies to the account."""
     flags = ("--port", "0", "-q", "--pace", "manual", "--as-of", "2026-07-02", "--organization", "inactive")
     with started(*flags) as process:
         url = line(process.stdout)
@@ -215,6 +215,6 @@ def test_from_the_command_line() -> None:
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrong dates and classes on the command line are refused with exit code 2."""
+    """Invalid dates and classes on the command line are refused with exit code 2."""
     assert cli.main(["serve", "--port", "0", *flags]) == 2
     assert words in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Bodies in memory: multipart forms, and compression."""
+"""Multipart forms and compression of bodies in memory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ forms = st.lists(st.builds(MultipartPart, names, st.none() | filenames, contents
 @given(forms)
 @example((MultipartPart("file", 'a"b%41\\é\r\n.jsonl', b"\r\n"),))
 def test_a_form_is_read_as_it_was_written(parts: tuple[MultipartPart, ...]) -> None:
-    """Names, file names and contents come back byte for byte, whatever is in them."""
+    """Names, file names and contents of a form are parsed byte for byte as written."""
     assert parse_multipart(TYPE, write_multipart(parts, "x")) == parts
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='\\"%'), min_size=1, max_size=20))
 def test_a_form_of_httpx_is_read(filename: str) -> None:
-    """A form as httpx writes it is read, its file under its own name."""
+    """A form written by httpx is parsed, its file under its own name."""
     filename = filename.strip() or "a"
     request = httpx.Request("POST", "http://x", data={"purpose": "p"}, files={"file": (filename, b"{}\n")})
     parts = parse_multipart(request.headers["content-type"], request.read())
@@ -49,7 +49,7 @@ def test_a_form_of_httpx_is_read(filename: str) -> None:
     ],
 )
 def test_what_is_no_form_is_none(content_type: str, body: bytes) -> None:
-    """Another media type, no boundary or no end make no form."""
+    """A body with another media type, no boundary or no end is not parsed as a form."""
     assert parse_multipart(content_type, body) is None
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_form_is_none(content_type: str, body: bytes) -> None:
     ],
 )
 def test_compression_is_undone(content_encoding: str, body: bytes) -> None:
-    """Each coding of the header is undone, the last first."""
+    """Each coding of the content-encoding header is decoded, the last one first."""
     assert decompress(body, content_encoding) == b"plain"
 
 
@@ -79,7 +79,7 @@ LIBRARIES = {"zstd": ("compression.zstd", "backports.zstd", "zstandard"), "br": 
 def test_compression_is_undone_by_the_library_that_is_there(
     coding: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Codings that Python itself may lack are undone by each library that clients have for them; none is an error."""
+    """A coding that Python may lack is decoded by any library for it, and is an error if none is installed."""
     library = pytest.importorskip(name)
     for other in LIBRARIES[coding]:
         monkeypatch.setitem(sys.modules, other, library if other == name else None)
@@ -101,7 +101,7 @@ def test_compression_is_undone_by_the_library_that_is_there(
 
 @pytest.mark.parametrize(("content_encoding", "is_known"), [("gzip", True), ("deflate", True), ("zip", False)])
 def test_compression_that_cannot_be_undone_is_named(content_encoding: str, is_known: bool) -> None:
-    """A body that is not compressed as the header says, or in a way that nobody knows, is an error with its coding."""
+    """A body that cannot be decoded is an error that names the coding, and says whether it is known."""
     with pytest.raises(ContentEncodingError, match=content_encoding) as caught:
         decompress(b"plain", content_encoding)
     assert (caught.value.coding, caught.value.is_known) == (content_encoding, is_known)

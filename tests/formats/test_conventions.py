@@ -1,4 +1,4 @@
-"""The small conventions that several packages share: durations, loopback, metadata, text for a terminal."""
+"""Conventions that several packages share: durations, loopback addresses, metadata, printable text."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from fine_tuning_formats.text import duration_seconds, is_loopback, printable
     ],
 )
 def test_durations_are_seconds(duration: Any, expected: float) -> None:
-    """Numbers are seconds, texts have a unit, and a timedelta has its own."""
+    """A number is in seconds, a text is parsed by its unit, and a timedelta is accepted."""
     assert duration_seconds(duration) == expected
 
 
 @pytest.mark.parametrize("duration", ["", "soon", "-5s", "5 fortnights", "1e3", "s", True, None, b"5s"])
 def test_what_is_no_duration_is_refused(duration: Any) -> None:
-    """Anything else is refused by name."""
+    """An invalid duration is refused with its value."""
     with pytest.raises(ValueError, match="got "):
         duration_seconds(duration)
 
 
 def test_a_unit_may_be_required() -> None:
-    """Where a bare number would be ambiguous, a text must have its unit."""
+    """With default_unit=None a text without a unit is refused."""
     assert duration_seconds("90d", default_unit=None) == 90 * 86_400
     with pytest.raises(ValueError, match="with a unit"):
         duration_seconds("90", default_unit=None)
@@ -47,7 +47,7 @@ def test_a_unit_may_be_required() -> None:
     ],
 )
 def test_loopback_is_this_machine(host: str | None, expected: bool) -> None:
-    """Loopback is ``localhost`` and every loopback address, and no other name."""
+    """Only ``localhost`` and loopback addresses are loopback."""
     assert is_loopback(host) is expected
 
 
@@ -61,7 +61,7 @@ def test_loopback_is_this_machine(host: str | None, expected: bool) -> None:
     ],
 )
 def test_metadata_has_limits(metadata: dict[str, Any], message: str) -> None:
-    """Metadata has at most 16 pairs of 64 and 512 characters."""
+    """Metadata of more than 16 pairs, or with a key over 64 or a value over 512 characters, is refused."""
     check_metadata({str(n): "v" * 512 for n in range(15)} | {"k" * 64: ""})
     with pytest.raises(ValueError, match=message):
         check_metadata(metadata)
@@ -69,7 +69,7 @@ def test_metadata_has_limits(metadata: dict[str, Any], message: str) -> None:
 
 @given(st.text())
 def test_printable_text_moves_no_cursor(text: str) -> None:
-    """Text for a terminal is on one line and printable, and is left alone where it was so."""
+    """Printable text is one line, and unchanged if it is made printable again."""
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
 
@@ -78,7 +78,7 @@ def test_printable_text_moves_no_cursor(text: str) -> None:
     "char", ["\x1b", "\n", "\x85", "\u2028", "\u202e", "\u2066", "\u200b", "\ufeff", "\u00ad", "\u3164", "\U000e0141"]
 )
 def test_what_cannot_be_seen_is_escaped(char: str) -> None:
-    """Control characters, line breaks, and what turns the direction of a line or has no width are shown as escapes."""
+    """Control characters, line breaks, direction marks and zero-width characters are escaped."""
     escape = char.encode("unicode_escape").decode()
 
     assert printable(f"a{char}b") == f"a{escape}b"
@@ -86,5 +86,5 @@ def test_what_cannot_be_seen_is_escaped(char: str) -> None:
 
 @pytest.mark.parametrize("text", ["Zürich", "日本語", "e\u0301", "❤\ufe0f", "a\\b"])
 def test_what_can_be_seen_is_left_alone(text: str) -> None:
-    """Letters of any script, accents and emoji stay as they are."""
+    """Letters of any script, accents and emoji are not escaped."""
     assert printable(text) == text

@@ -1,4 +1,4 @@
-"""What counts as a secret, wherever it is hidden from."""
+"""What counts as a secret."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ RANDOM = "abcDEF0123456789"
     ],
 )
 def test_names_of_secrets(name: str) -> None:
-    """Whatever stands under such a name is a secret, also a plain word."""
+    """Any value under such a name is a secret, even a plain word."""
     assert is_secret(name, "word")
 
 
 @pytest.mark.parametrize("name", ["key", "token", "HF-Pat", "session"])
 def test_names_that_secrets_share(name: str) -> None:
-    """Under such a name a random text is a secret, and a word is none."""
+    """Under such a name a random text is a secret, and a word is not."""
     assert is_secret(name, RANDOM)
     assert not is_secret(name, "word")
 
 
 @pytest.mark.parametrize("name", ["monkey", "author", "max_tokens", "key_id", "signed", "", "42"])
 def test_names_of_other_things(name: str) -> None:
-    """A name that only resembles one hides nothing."""
+    """A name that only resembles a secret's is not one."""
     assert not is_secret(name, RANDOM)
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "x-ratelimit-limit-tokens", "openai-organization", "user-agent"])
 def test_headers_that_are_shown(name: str) -> None:
-    """Headers that tell no key are shown."""
+    """Headers without secrets are not redacted."""
     assert not is_secret_header(name)
 
 
@@ -75,13 +75,13 @@ FORMS = {
 
 @pytest.mark.parametrize("text", FORMS)
 def test_forms_of_secrets(text: str) -> None:
-    """What looks like a key or a token is hidden anywhere, and what does not is shown."""
+    """A text in the form of a key or token is redacted anywhere, and other text is not."""
     assert redact_text(f"(see {text} there)") == f"(see {FORMS[text]} there)"
     assert redact_query(f"x={text}") == f"x={FORMS[text]}"
 
 
 def test_a_secret_however_deep() -> None:
-    """A secret is found deeper than Python recurses, and in JSON within strings."""
+    """A secret is found beyond the recursion limit, and in JSON within strings."""
     deep: Any = {"note": '{"api_key": "inner"}', "api_key": ["outer"]}
     for _ in range(100_000):
         deep = [deep]
@@ -91,14 +91,14 @@ def test_a_secret_however_deep() -> None:
 
 @given(st.text(min_size=4) | st.text(alphabet="\ud800a\"\\'", min_size=4))
 def test_every_spelling_of_a_secret_is_hidden(secret: str) -> None:
-    """A known secret is hidden in all its spellings, whatever characters it has, half ones among them."""
+    """A known secret is redacted in all its spellings, whatever characters it has."""
     for spelling in spellings(secret):
         assert redact_text(f"<{spelling}>", known_spellings([secret])) == f"<{REDACTED}>"
 
 
 @given(st.text() | st.from_regex(r'("(api_key|token)": ?"[a-zA-Z0-9\\]*"|sk-|[?&]key=|Bearer | )*'))
 def test_to_redact_twice_changes_nothing(text: str) -> None:
-    """What has been redacted is redacted."""
+    """Redacting a redacted text does not change it."""
     once = redact_text(text)
 
     assert redact_text(once) == once

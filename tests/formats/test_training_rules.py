@@ -1,4 +1,4 @@
-"""The shared rules for training files: token estimates, and what "auto" becomes."""
+"""The shared rules for training files: token estimates and "auto" hyperparameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ rows = st.dictionaries(st.sampled_from(["messages", "input", "preferred_output",
 
 @given(rows, st.sampled_from(FORMATS))
 def test_the_first_fault_is_the_first_of_all(row: dict[str, object], name: str) -> None:
-    """A scan that stops at the first fault, as the service does, finds the first of those that a full one finds."""
+    """A scan that stops at the first fault finds the first fault of a full scan."""
     first, full = TrainingFileScan(parse_json, [name]), TrainingFileScan(parse_json, [name], is_first_only=False)
     for scan in (first, full):
         scan.add_line(json.dumps(row).encode(), 1)
@@ -47,7 +47,7 @@ def test_the_first_fault_is_the_first_of_all(row: dict[str, object], name: str) 
 @example("it's we'll I'LL 'sample don't 's_ __ 1234567 a1b x² --…—")
 @example("internationalisation ınternationalısatıon naïve 東京タワー ’s ſ 'ſ ١٢٣٤ ___é")
 def test_a_row_has_the_tokens_of_its_texts(text: str) -> None:
-    """The tokens of a pair are those of its prompt and its completion, whatever the script."""
+    """The tokens of a pair are those of its prompt and its completion."""
     row = {"prompt": text, "completion": text.upper()}
     assert count_row_tokens("completion", row) == count_text_tokens(text) + count_text_tokens(text.upper())
 
@@ -60,7 +60,7 @@ def test_a_row_has_the_tokens_of_its_texts(text: str) -> None:
     ],
 )
 def test_what_auto_becomes(examples: int, epochs: int, batch: int) -> None:
-    """More epochs for few examples, fewer for many; the batch grows with the file up to a limit."""
+    """The epochs for "auto" fall with the number of examples, and the batch size grows up to a limit."""
     assert (auto_epochs(examples), auto_batch_size(examples)) == (epochs, batch)
 
 
@@ -70,6 +70,6 @@ def test_what_auto_becomes(examples: int, epochs: int, batch: int) -> None:
     [("gpt-3.5-turbo-0125", "2"), ("gpt-4o-mini-2024-07-18", "1.8"), ("gpt-4o-2024-08-06", "2"), ("o4-mini", "1")],
 )
 def test_the_learning_rate_multiplier_is_that_of_the_base_model(name: str, model: str, expected: str) -> None:
-    """The multiplier goes by the base model, also of a fine-tuned one, and a whole one is an integer."""
+    """The multiplier is that of the base model, even for a fine-tuned one, and a whole one is an integer."""
     assert base_model(name.format(model)) == model
     assert repr(auto_learning_rate_multiplier(base_model(name.format(model)))) == expected

@@ -1,4 +1,4 @@
-"""Async code under the fixture: its waits let other tasks have their turn, and cost what the pace says."""
+"""Async code under the fixture: waits let other tasks run, and take the time that the pace says."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def job(fake, status="running"):
 
 
 def passes(pytester: pytest.Pytester, tests: str, count: int) -> None:
-    """Run *tests* in a process of its own, so that one which hangs ends."""
+    """Run *tests* in a process of its own, so that one that hangs is stopped."""
     pytester.makepyfile(PRELUDE + tests)
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", timeout=60).assert_outcomes(passed=count)
 
 
 def test_a_wait_can_be_given_up(pytester: pytest.Pytester) -> None:
-    """A timeout around a wait for a paused job ends it, with asyncio and with trio."""
+    """A timeout around a wait for a paused job ends the wait, with asyncio and with trio."""
     tests = """
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_gives_up(fake_fine_tuning, backend):
@@ -43,7 +43,7 @@ def test_gives_up(fake_fine_tuning, backend):
 
 
 def test_another_task_can_end_a_wait(pytester: pytest.Pytester) -> None:
-    """A task that resumes the job has its turn while the first one waits."""
+    """A task that resumes the job runs while another waits for it."""
     tests = """
 def test_resumes(fake_fine_tuning):
     paused = job(fake_fine_tuning, "paused")
@@ -62,7 +62,7 @@ def test_resumes(fake_fine_tuning):
 
 
 def test_at_a_numeric_pace_a_wait_is_real_and_blocks_nobody(pytester: pytest.Pytester) -> None:
-    """While an async client sleeps its real share, the loop goes on."""
+    """At a numeric pace an async wait takes real time and does not block the event loop."""
     tests = """
 @pytest.mark.fake_fine_tuning(pace=200)
 def test_turns(fake_fine_tuning):

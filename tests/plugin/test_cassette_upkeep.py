@@ -1,4 +1,4 @@
-"""Cassettes in daily use: where they are recorded from again, what is left over, and what a run has recorded."""
+"""Cassettes in daily use: recording again, orphans, scrub rules, and the summary of what a run recorded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FAKE, OPENAI = (f"--fine-tuning-record-from={service}" for service in ("fake", "
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Return a project with a recorded test, and an environment where nothing answers for a real provider."""
+    """Return a project with a recorded test, and an environment without a reachable provider."""
     for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key")
@@ -49,12 +49,12 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def cassette(project: pytest.Pytester) -> Path:
-    """Return where the test's cassette is."""
+    """Return the path of the test's cassette."""
     return project.path / "cassettes" / "test_jobs" / "test_asks.yaml"
 
 
 def test_a_cassette_is_recorded_again_from_its_source(project: pytest.Pytester) -> None:
-    """Without a service on the command line a cassette of the fake is recorded from the fake, though there is a key."""
+    """Without a service on the command line a cassette of the fake is recorded again from the fake, even with a key."""
     project.makepyfile(test_jobs=TESTS.replace("list_jobs()", "retrieve_model('gpt-4o-mini')"))
     project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
     text = cassette(project).read_text()
@@ -63,7 +63,7 @@ def test_a_cassette_is_recorded_again_from_its_source(project: pytest.Pytester) 
 
 
 def test_a_miss_in_a_cassette_of_the_fake_sends_nothing(project: pytest.Pytester) -> None:
-    """With new episodes and a key, what a cassette of the fake lacks is refused, with the way to record it."""
+    """A request that a cassette of the fake lacks is refused with advice and not sent, even with new_episodes."""
     project.runpytest_inprocess(NEW).assert_outcomes(passed=1)
     project.makepyfile(test_jobs=TESTS.replace("list_jobs()", "retrieve_model('gpt-4o-mini')"))
     for service in ([], [FAKE]):
@@ -74,7 +74,7 @@ def test_a_miss_in_a_cassette_of_the_fake_sends_nothing(project: pytest.Pytester
 
 
 def test_another_service_is_recorded_if_it_is_said_twice(project: pytest.Pytester) -> None:
-    """Naming another service than the cassette's is refused before the test; with a second option it is asked."""
+    """Recording from another source than the cassette's is refused, unless a second option confirms it."""
     before = cassette(project).read_text()
     result = project.runpytest_inprocess(REWRITE, OPENAI)
     result.assert_outcomes(errors=1)
@@ -86,7 +86,7 @@ def test_another_service_is_recorded_if_it_is_said_twice(project: pytest.Pyteste
 
 
 def test_an_ini_key_names_the_service_to_record(project: pytest.Pytester) -> None:
-    """The ini key is what the option is, also for a mark; the mark wins over it, and the command line over both."""
+    """The ini key for the source applies like the option; a mark wins over it, and the command line over both."""
     cassette(project).unlink()
     ini = ("-o", "fine_tuning_record_from=fake")
     project.runpytest_inprocess(ONCE, *ini).assert_outcomes(passed=1)
@@ -114,7 +114,7 @@ def test_asks():
 
 
 def test_a_re_recording_of_the_fake_has_the_same_bytes(project: pytest.Pytester) -> None:
-    """Recorded again, a session has the same ids and time stamps, its own time included, unless its age is limited."""
+    """A session recorded again from the fake has the same bytes, unless its age is limited."""
     project.makepyfile(test_jobs=JOB)
     project.runpytest_inprocess(REWRITE).assert_outcomes(passed=1)
     assert '"created_at": 17600000' in cassette(project).read_text()
@@ -143,7 +143,7 @@ def test_asks():
 
 
 def test_rules_of_the_ini_file_and_of_all_marks_hold_together(project: pytest.Pytester) -> None:
-    """A pattern and a function of the ini key, a mark of the module and one of the test: none undoes another."""
+    """Scrub rules of the ini file, of the module's mark and of the test's mark all apply."""
     cassette(project).unlink()
     project.makepyfile(test_jobs=SCRUBBED)
     project.makeini("[pytest]\npythonpath = .\nfine_tuning_scrub =\n    canary-4\n    @test_jobs:hide\n")
@@ -156,7 +156,7 @@ def test_rules_of_the_ini_file_and_of_all_marks_hold_together(project: pytest.Py
 
 @pytest.mark.parametrize("line", ["(", "@nowhere:hide", "@test_jobs:nothing", "@test_jobs:pytestmark"])
 def test_a_line_that_is_no_rule_is_a_usage_error(project: pytest.Pytester, line: str) -> None:
-    """A pattern that does not compile, and a function that cannot be found, end the run before any test."""
+    """A scrub rule that does not compile or cannot be imported is a usage error before any test."""
     project.makepyfile(test_jobs=SCRUBBED)
     project.makeini(f"[pytest]\npythonpath = .\nfine_tuning_scrub = {line}\n")
     result = project.runpytest_inprocess()
@@ -166,7 +166,7 @@ def test_a_line_that_is_no_rule_is_a_usage_error(project: pytest.Pytester, line:
 
 
 def test_a_renamed_test_names_the_cassette_it_had(project: pytest.Pytester) -> None:
-    """Where a cassette is missing, the error names the one whose test is gone, however few tests are run."""
+    """The error of a missing cassette names an orphan that may be its old name, however few tests are run."""
     project.makepyfile(test_jobs=TESTS.replace("test_asks", "test_asks_again") + "\ndef test_other(): pass\n")
     hint = (
         "*cassettes/test_jobs/test_asks.yaml was recorded by test_jobs.py::test_asks, which is no longer there. *mv "
@@ -183,7 +183,7 @@ def test_a_renamed_test_names_the_cassette_it_had(project: pytest.Pytester) -> N
 
 
 def test_a_cassette_that_has_a_test_is_not_taken_for_that_of_another(project: pytest.Pytester) -> None:
-    """A new test is told of no cassette that another test has, one that is not run included."""
+    """The cassette of another existing test is not suggested, even if that test is not run."""
     project.makepyfile(test_jobs=f"{TESTS}\n@pytest.mark.fine_tuning_cassette\ndef test_new(): client.list_jobs()\n")
     for arguments in ([], ["test_jobs.py::test_new"], ["-k", "new"]):
         result = project.runpytest_inprocess(*arguments)
@@ -203,7 +203,7 @@ def test_p(name): client.list_jobs()
 
 
 def test_the_summary_lists_orphans_and_what_was_recorded(project: pytest.Pytester) -> None:
-    """The end of a run tells what it recorded, from where, and which cassettes no test has any more."""
+    """The summary lists the recorded cassettes with their source, and the orphans."""
     project.makepyfile(test_jobs=RENAMED)
     result = project.runpytest_inprocess(ONCE, FAKE)
     result.stdout.fnmatch_lines(
@@ -243,7 +243,7 @@ def test_the_summary_lists_orphans_and_what_was_recorded(project: pytest.Pyteste
 
 
 def test_a_run_without_marks_and_fixtures_of_ours_loads_nothing_of_them(pytester: pytest.Pytester) -> None:
-    """Tests that have nothing to do with fine-tuning do not pay for the fake, its client and the cassettes."""
+    """A run without the plugin's marks and fixtures imports neither the fake nor the client nor cassettes."""
     pytester.makepyfile("def test_passes(): pass")
     pytester.makeconftest(
         "import atexit, sys\n"

@@ -1,4 +1,4 @@
-"""Cassettes in a user's tests: recorded, replayed, refused; and one test in four ways."""
+"""Cassettes in a user's tests: recording, replay, refusals, and one test run in four ways."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FROM_FAKE = ("--fine-tuning-record=once", "--fine-tuning-record-from=fake")
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no key and no address."""
+    """Remove all keys and addresses from the environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
 
@@ -57,18 +57,18 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def cassette(project: pytest.Pytester) -> Path:
-    """Where the test's cassette is."""
+    """The path of the test's cassette."""
     return project.path / "cassettes" / "test_training" / "test_trains.yaml"
 
 
 def forget_source(project: pytest.Pytester) -> None:
-    """Let the cassettes be as older versions wrote them, without the key that names their source."""
+    """Remove the key `source` from the cassettes, as older versions wrote them."""
     for path in project.path.glob("cassettes/**/*.yaml"):
         path.write_text(path.read_text().replace("\nsource: fake\n", "\n"))
 
 
 def test_recorded_from_the_fake_and_replayed(project: pytest.Pytester) -> None:
-    """A test that is recorded once passes from then on without a key, without a fake and without waiting."""
+    """A test recorded once passes from then on without a key, a fake or waiting."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     text = cassette(project).read_text()
     assert "recorded_from: fake-fine-tuning, not OpenAI\nsource: fake\n" in text
@@ -79,7 +79,7 @@ def test_recorded_from_the_fake_and_replayed(project: pytest.Pytester) -> None:
 
 
 def test_a_failing_test_records_nothing(project: pytest.Pytester) -> None:
-    """A test that fails, in its body or because of another fixture, leaves no file."""
+    """A test that fails, in its body or in another fixture, writes no cassette."""
     failing = TESTS + "    assert False\n"
     project.makepyfile(test_training=failing)
     result = project.runpytest_inprocess(*FROM_FAKE)
@@ -89,7 +89,7 @@ def test_a_failing_test_records_nothing(project: pytest.Pytester) -> None:
 
 
 def test_a_miss_fails_the_test(project: pytest.Pytester) -> None:
-    """A request that was not recorded fails the test, naming the nearest recording and what differs."""
+    """A request that was not recorded fails the test, with the nearest recording and the differences."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     project.makepyfile(code_under_test=CODE.replace('"gpt-4o-mini"', '"gpt-4o"'))
     result = project.runpytest_inprocess()
@@ -98,7 +98,7 @@ def test_a_miss_fails_the_test(project: pytest.Pytester) -> None:
 
 
 def test_a_name_and_a_path(project: pytest.Pytester) -> None:
-    """A mark can name a cassette, or a file, and the fixture comes with it."""
+    """A mark can name a cassette or a file, and is enough to get the fixture."""
     tests = TESTS.replace("fine_tuning_cassette\ndef test_trains(fine_tuning_cassette)", "MARK\ndef test_trains()")
     for name, path in (("a b/c", "cassettes/test_training/a-b/c.yaml"), ("mine.yaml", "mine.yaml")):
         project.makepyfile(test_training=tests.replace("MARK", f'fine_tuning_cassette("{name}")'))
@@ -107,7 +107,7 @@ def test_a_name_and_a_path(project: pytest.Pytester) -> None:
 
 
 def test_a_session_of_the_library(project: pytest.Pytester) -> None:
-    """A mark can name a session that this package ships."""
+    """A mark can name a packaged session."""
     tests = """
     import openai, pytest
 
@@ -141,7 +141,7 @@ BAD_MARKS = [
 
 @pytest.mark.parametrize(("arguments", "said"), BAD_MARKS)
 def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, project: pytest.Pytester) -> None:
-    """A wrong argument of the mark ends the run with code 4 before any test, and says what would be right."""
+    """An invalid argument of the mark is a usage error before any test, with the valid values."""
     project.makepyfile(test_training=TESTS.replace("fine_tuning_cassette\n", f"fine_tuning_cassette({arguments})\n", 1))
     result = project.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -153,7 +153,7 @@ def test_a_mark_that_makes_no_sense_is_a_usage_error(arguments: str, said: str, 
     "argument", ["--fine-tuning-record=always", "--fine-tuning-record-from=bedrock", "--fine-tuning=dead"]
 )
 def test_an_option_that_makes_no_sense_is_a_usage_error(argument: str, project: pytest.Pytester) -> None:
-    """A wrong value on the command line ends the run with code 4, and names the values there are."""
+    """An invalid value on the command line is a usage error that lists the valid ones."""
     result = project.runpytest_inprocess(argument)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*invalid choice*choose from*"])
@@ -170,7 +170,7 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("content", BAD_FILES.values(), ids=BAD_FILES)
 def test_a_file_that_is_no_cassette_fails_the_test(content: str, project: pytest.Pytester) -> None:
-    """A broken cassette fails its test with one sentence that names the file, and no traceback of the plugin's."""
+    """A broken cassette fails its test with one sentence that names the file, without a traceback of the plugin."""
     cassette(project).parent.mkdir(parents=True)
     cassette(project).write_text(content)
     result = project.runpytest_inprocess()
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_cassette_fails_the_test(content: str, project: pytest
 
 
 def test_a_cassette_that_is_not_there_fails_the_test(project: pytest.Pytester) -> None:
-    """Without a cassette and without recording, the test fails and says how to record."""
+    """Without a cassette and without recording, the test fails with a message that says how to record."""
     result = project.runpytest_inprocess()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -191,7 +191,7 @@ def test_a_cassette_that_is_not_there_fails_the_test(project: pytest.Pytester) -
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_fails_the_test_before_anything_is_sent(project: pytest.Pytester) -> None:
-    """Where the cassette cannot be written, nothing is asked, and the test says so."""
+    """A cassette folder that cannot be written is an error before anything is sent."""
     (project.path / "cassettes").write_text("a file, where a folder is wanted")
     result = project.runpytest_inprocess(*FROM_FAKE)
     result.assert_outcomes(errors=1)
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_written_fails_the_test_before_anything_is_sent(
 
 
 def test_age_and_what_is_not_played(project: pytest.Pytester) -> None:
-    """Ini keys set how old a cassette may be, and whether all of it must be asked for."""
+    """Ini keys set a cassette's maximum age, and whether unplayed recordings are an error."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     text = cassette(project).read_text()
     cassette(project).write_text(re.sub(r"recorded_at: .*", "recorded_at: '2024-01-01T00:00:00Z'", text))
@@ -225,7 +225,7 @@ def test_trains(fine_tuning_service):
 
 
 def test_one_test_four_ways(project: pytest.Pytester) -> None:
-    """The same test passes against the fake, records, replays, and asks for a key when it is to ask the service."""
+    """The same test passes against the fake, records, replays, and needs a key to use the real service."""
     project.makepyfile(test_training=FOUR_WAYS)
     for way, said in (("fake", "way: fake False"), ("record", "way: record False"), ("replay", "way: replay False")):
         result = project.runpytest_inprocess(f"--fine-tuning={way}", "--fine-tuning-record-from=fake", "-s")
@@ -239,7 +239,7 @@ def test_one_test_four_ways(project: pytest.Pytester) -> None:
 
 
 def test_the_live_way_leaves_everything_alone(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --fine-tuning=live a test sees the key and the address of its environment, and nothing stands between."""
+    """With --fine-tuning=live a test uses the key and address of its environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     project.makepyfile(
@@ -257,7 +257,7 @@ def test_the_live_way_leaves_everything_alone(project: pytest.Pytester, monkeypa
 
 
 def test_modes_of_the_mark_and_the_command_line(project: pytest.Pytester) -> None:
-    """The command line's mode wins over the mark's."""
+    """The mode on the command line wins over the mark's."""
     project.makepyfile(test_training=TESTS.replace("fine_tuning_cassette\n", "fine_tuning_cassette(mode='none')\n", 1))
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     before = cassette(project).stat().st_mtime_ns
@@ -285,7 +285,7 @@ def test_p(name): assert train().is_completed()
 
 
 def test_each_test_has_a_file_of_its_own(project: pytest.Pytester) -> None:
-    """Classes, and parameters that a file cannot be called by, lead to different files, none outside the folder."""
+    """Test classes and parameters with special characters get different cassettes, all inside the folder."""
     project.makepyfile(test_training=CLASSES)
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=5)
     assert len(list((project.path / "cassettes" / "test_training").glob("*.yaml"))) == 5
@@ -306,7 +306,7 @@ def test_named(): FineTuning.list_jobs()
 
 
 def test_names_that_are_too_long_or_alike_lead_to_files_of_their_own(project: pytest.Pytester) -> None:
-    """Tests whose names differ by a bracket, or beyond what a file system takes, are recorded and replayed each."""
+    """Tests with very long names, or names that differ by a bracket, get different cassettes."""
     project.makepyfile(test_training=LISTS)
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=len(NAMES) + 1)
     folder = project.path / "cassettes" / "test_training"
@@ -317,7 +317,7 @@ def test_names_that_are_too_long_or_alike_lead_to_files_of_their_own(project: py
 
 
 def test_two_tests_cannot_record_one_file(project: pytest.Pytester) -> None:
-    """The second test that records a file in one run fails, naming the first, instead of replacing what it recorded."""
+    """A second test that records the same cassette in one run fails, with the name of the first."""
     project.makepyfile(test_training=CLASSES.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n'))
     result = project.runpytest_inprocess("--fine-tuning-record=rewrite", "--fine-tuning-record-from=fake")
     result.assert_outcomes(passed=1, errors=4)
@@ -338,7 +338,7 @@ def test_second(): assert train().is_completed()
 
 
 def test_who_has_written_nothing_is_in_nobodys_way(project: pytest.Pytester) -> None:
-    """Where the first test of a cassette has failed, and so recorded nothing, the second records it."""
+    """If the first test of a shared cassette failed and so recorded nothing, the second records it."""
     project.makepyfile(test_training=SHARED)
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1, failed=1)
 
@@ -373,7 +373,7 @@ def test_trains():
 
 
 def test_other_tasks_have_their_turn_while_a_wait_is_replayed(project: pytest.Pytester) -> None:
-    """An async wait yields at each of its sleeps, though none of them takes time."""
+    """A replayed async wait lets other tasks run at each sleep, and takes no time."""
     project.makepyfile(test_training=ASYNC)
     for arguments in (FROM_FAKE, ()):
         project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
@@ -392,7 +392,7 @@ def test_trains(fine_tuning_service):
 def test_the_mark_of_the_fake_brings_no_fake_where_it_is_not_asked(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With --fine-tuning=live the mark fake_fine_tuning changes nothing: the service is asked, with its own key."""
+    """With --fine-tuning=live the mark fake_fine_tuning has no effect."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     project.makepyfile(
@@ -411,7 +411,7 @@ def test_the_mark_of_the_fake_brings_no_fake_where_it_is_not_asked(
 
 
 def test_the_mark_of_the_fake_says_how_it_is_recorded(project: pytest.Pytester) -> None:
-    """A plan in the mark holds against the fake, when the fake is recorded, and so in what is replayed."""
+    """A plan in the mark applies to the fake, to recording from the fake, and so to replay."""
     project.makepyfile(test_training=MARKED)
     for way in ("fake", "record", "replay"):
         result = project.runpytest_inprocess(f"--fine-tuning={way}", "--fine-tuning-record-from=fake", "-s")
@@ -420,7 +420,7 @@ def test_the_mark_of_the_fake_says_how_it_is_recorded(project: pytest.Pytester) 
 
 
 def test_the_mark_of_the_fake_says_how_a_cassette_is_recorded(project: pytest.Pytester) -> None:
-    """Beside the mark of a cassette, that of the fake gives its options for recording, and never plays."""
+    """Beside a cassette mark, the fake's mark sets the options for recording and has no effect on replay."""
     mark = '@pytest.mark.fake_fine_tuning(plan={"outcome": "failed"})\n@pytest.mark.fine_tuning_cassette\n'
     tests = TESTS.replace("@pytest.mark.fine_tuning_cassette\n", mark).replace("is_completed", "has_failed")
     project.makepyfile(test_training=tests)
@@ -440,7 +440,7 @@ def test_the_mark_of_the_fake_says_how_a_cassette_is_recorded(project: pytest.Py
 def test_the_fake_does_not_answer_in_place_of_a_cassette(
     tests: str, arguments: tuple[str, ...], said: str, project: pytest.Pytester
 ) -> None:
-    """A test that has the fake by autouse, and is to ask somebody else, fails at set-up with a sentence."""
+    """A test that gets the fake by an autouse fixture and is to use another service fails at set-up."""
     autouse = "\n@pytest.fixture(autouse=True)\ndef always(fake_fine_tuning): pass\n"
     project.makepyfile(test_training=tests + autouse)
     result = project.runpytest_inprocess(*arguments)
@@ -461,7 +461,7 @@ def test_trains():
 def test_recording_from_the_fake_takes_azures_clients_along(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the environment says of Azure leads to the fake, too, while the fake is recorded."""
+    """While recording from the fake, a client configured for Azure by the environment reaches the fake, too."""
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "mine")
     project.makepyfile(test_training=AZURE)
@@ -470,7 +470,7 @@ def test_recording_from_the_fake_takes_azures_clients_along(
 
 
 def test_recording_from_the_fake_asks_nobody_else(project: pytest.Pytester) -> None:
-    """A client with an address of its own is refused while the fake is recorded, whatever it makes of the refusal."""
+    """While recording from the fake, a request to another address is an error, even if the client swallows it."""
     project.makepyfile(
         test_training="""
         import httpx, pytest
@@ -490,7 +490,7 @@ def test_recording_from_the_fake_asks_nobody_else(project: pytest.Pytester) -> N
 
 
 def test_a_cassette_is_not_added_to_from_a_fresh_fake(project: pytest.Pytester) -> None:
-    """The fake knows nothing of jobs that are replayed: new episodes of it are refused, not recorded as 404."""
+    """new_episodes cannot extend a cassette from a fresh fake, which lacks the replayed jobs."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     forget_source(project)
     result = project.runpytest_inprocess("--fine-tuning-record=new_episodes", "--fine-tuning-record-from=fake")
@@ -501,7 +501,7 @@ def test_a_cassette_is_not_added_to_from_a_fresh_fake(project: pytest.Pytester) 
 
 
 def test_an_end_that_fails_writes_nothing(project: pytest.Pytester) -> None:
-    """A fixture that fails after a passed test leaves no cassette, whether it was set up before or after it."""
+    """A fixture that fails after the test leaves no cassette, whether it was set up before or after the cassette."""
     for fixtures in ("fine_tuning_cassette, late", "late, fine_tuning_cassette"):
         tests = TESTS.replace("test_trains(fine_tuning_cassette)", f"test_trains({fixtures})")
         project.makepyfile(test_training=tests + "\n@pytest.fixture\ndef late():\n    yield\n    assert False\n")
@@ -512,7 +512,7 @@ def test_an_end_that_fails_writes_nothing(project: pytest.Pytester) -> None:
 
 
 def test_a_missing_key_is_the_only_thing_that_is_told(project: pytest.Pytester) -> None:
-    """Where the service cannot be asked for want of a key, nobody is told that nothing was recorded."""
+    """An error for a missing key is not followed by a warning that nothing was recorded."""
     result = project.runpytest_inprocess("--fine-tuning-record=once", "-W", "always")
     result.assert_outcomes(errors=1)
     assert "nothing was recorded" not in result.stdout.str()
@@ -532,7 +532,7 @@ def record(path, *urls):
 
 
 def test_vcrpy_records_nothing_of_the_fake_however_late_it_comes(project: pytest.Pytester) -> None:
-    """A cassette of vcrpy, imported and opened inside a test, has none of what the fake answers at either address."""
+    """vcrpy, even if imported and used inside a test, does not record the fake's responses."""
     project.makepyfile(
         test_training=VCR
         + """
@@ -555,7 +555,7 @@ def test_others(fake_fine_tuning_server, tmp_path):
 def test_new_episodes_wait_for_nothing_that_is_played(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While answers come from the cassette, our client's waits take no time, also where new ones may be recorded."""
+    """With new_episodes the client's waits take no time while responses are replayed."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     forget_source(project)
     slow = "    def wake(seconds): raise AssertionError('slept')\n    monkeypatch.setattr('time.sleep', wake)\n"
@@ -566,7 +566,7 @@ def test_new_episodes_wait_for_nothing_that_is_played(
 
 
 def test_azure_is_in_the_environment_only_where_it_is_in_the_cassette(project: pytest.Pytester) -> None:
-    """A client that goes by AZURE_OPENAI_ENDPOINT is led to Azure only by a cassette of Azure."""
+    """AZURE_OPENAI_ENDPOINT is set only for a cassette of Azure."""
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)
     look = "import os; print('at:', os.environ.get('AZURE_OPENAI_ENDPOINT'))"
     tests = TESTS.replace("assert train().is_completed()", look)
@@ -576,7 +576,7 @@ def test_azure_is_in_the_environment_only_where_it_is_in_the_cassette(project: p
 
 
 def test_two_tests_may_share_what_neither_adds_to(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With new_episodes, tests that replay one cassette and ask nothing new are nobody's business."""
+    """With new_episodes two tests may replay the same cassette if neither adds to it."""
     shared = TESTS.replace("fine_tuning_cassette\n", 'fine_tuning_cassette("one")\n', 1)
     project.makepyfile(test_training=shared)
     project.runpytest_inprocess(*FROM_FAKE).assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""The fixture beside other plugins, clocks and proxies, in a downstream project."""
+"""The fixture beside other plugins, frozen clocks and proxies, in a downstream project."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_warnings_as_errors_beside_all_plugins_of_this_environment(tmp_path: Pat
 
 
 def test_without_the_plugin(tmp_path: Path) -> None:
-    """With ``-p no:fake_fine_tuning`` the fixture is not there, and nothing else is amiss."""
+    """With ``-p no:fake_fine_tuning`` the fixture does not exist, and other tests pass."""
     folder = project(tmp_path, "def test_nothing(): pass\ndef test_fixture(fake_fine_tuning): pass\n")
     assert run(folder, "-p", "no:fake_fine_tuning") == {"passed": 1, "errors": 1}
 
@@ -134,7 +134,7 @@ def test_beside_a_cassette(fake_fine_tuning):
 
 
 class Run(NamedTuple):
-    """A run of pytest in a project with `TESTS`: the plugin that is loaded, arguments, more files of tests."""
+    """A pytest run in a project with `TESTS`: the extra plugin, arguments and more test files."""
 
     plugin: str
     arguments: tuple[str, ...]
@@ -156,7 +156,7 @@ RUNS = {
 
 
 class Outcome(NamedTuple):
-    """What a run has left: by file, how many tests passed, failed, …, and the project's folder."""
+    """The counts of passed and failed tests by file, and the project's folder."""
 
     counts: dict[str, dict[str, int]]
     folder: Path
@@ -164,7 +164,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
-    """Return what came of one of `RUNS`, which is made once for all tests that look at it."""
+    """Return the result of one of `RUNS`, which is run only once."""
 
     @cache
     def of(name: str) -> Outcome:
@@ -177,12 +177,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome
 
 @pytest.mark.parametrize("name", ["pytest-randomly", "cassetter", "pytest-asyncio", "time-machine", "pytest-recording"])
 def test_beside_another_plugin(name: str, outcome: Callable[[str], Outcome]) -> None:
-    """All tests pass when the other plugin is loaded and nothing is asked of it."""
+    """All tests pass while the other plugin is loaded and unused."""
     assert outcome(name).counts["test_project"] == {"passed": 4}
 
 
 def test_async_tests_of_pytest_asyncio_with_marks(outcome: Callable[[str], Outcome]) -> None:
-    """Async tests get the fixture in the strict mode of pytest-asyncio."""
+    """Async tests get the fixture in pytest-asyncio's strict mode."""
     assert outcome("pytest-asyncio").counts["test_then"] == {"passed": 2}
 
 
@@ -195,14 +195,14 @@ def test_async_tests_of_pytest_asyncio_with_marks(outcome: Callable[[str], Outco
     ids=["asyncio auto", "anyio"],
 )
 def test_async_tests(beside: tuple[str, ...], mark: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
-    """Async tests get the fixture in the auto mode of pytest-asyncio and with anyio."""
+    """Async tests get the fixture in pytest-asyncio's auto mode and with anyio."""
     folder = project(tmp_path, ASYNC.replace("MARK", mark), conftest=ANYIO)
     assert run(folder, *arguments, beside=beside) == {"passed": 2}
 
 
 @pytest.mark.parametrize("name", ["time-machine", "freezegun"])
 def test_with_a_stopped_clock(name: str, outcome: Callable[[str], Outcome]) -> None:
-    """While the process's clock stands still in another year, jobs go their way, at virtual paces and at real ones."""
+    """With a frozen process clock jobs still progress, at virtual and at real paces."""
     assert outcome(name).counts["test_then"] == {"passed": 2}
 
 
@@ -210,13 +210,13 @@ PROXY = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
 
 
 def test_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
-    """A proxy that nobody listens at catches no call to the fake."""
+    """A proxy in the environment does not intercept requests to the fake."""
     assert run(project(tmp_path, TESTS + OFFICIAL), environment=PROXY) == {"passed": 5}
 
 
 @pytest.mark.parametrize("name", ["pytest-recording", "pytest-recording, no new"])
 def test_the_fakes_traffic_is_not_recorded(name: str, outcome: Callable[[str], Outcome]) -> None:
-    """A test with a cassette of pytest-recording's and the fixture is neither recorded nor refused, by any library."""
+    """pytest-recording neither records nor blocks requests to the fake, by any library."""
     counts, folder = outcome(name)
     assert counts["test_then"] == {"passed": 1}
     assert list(folder.rglob("*.yaml")) == []

@@ -1,4 +1,4 @@
-"""A project of somebody else's, with whatever client it has: its tests pass with the fixture and nothing more."""
+"""The tests of a downstream project pass with any client and the fixture alone."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ HAS_NODE = shutil.which("node") is not None
 
 @pytest.fixture(scope="module")
 def counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
-    """By file, how many tests passed, failed, … in a run with openai 3, and with node where there is one."""
+    """Test counts by file, from a run with openai 3, and with node if it is installed."""
     files = {"test_node": NODE} if HAS_NODE else {}
     folder = tmp_path_factory.mktemp("downstream")
     return run_by_file(project(folder, TESTS.replace("OPENAI", "3"), client=CLIENT, **files))
@@ -124,7 +124,7 @@ def test_every_client_meets_the_fake(counts: dict[str, dict[str, int]]) -> None:
 
 @pytest.mark.skipif(not HAS_NODE, reason="there is no node on this machine")
 def test_another_language_meets_the_fake(counts: dict[str, dict[str, int]]) -> None:
-    """A test whose code calls a program of another language passes: the port is in its environment."""
+    """A test whose code runs a Node program passes, since the environment has the fake's address."""
     assert counts["test_node"] == {"passed": 1}
 
 

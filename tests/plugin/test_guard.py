@@ -1,4 +1,4 @@
-"""The guard: no request to a provider leaves the process, whoever makes it."""
+"""The guard: no request to a provider leaves the process, whichever library sends it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ EARLY_ASYNC = openai.AsyncOpenAI(base_url=OPENAI, api_key=KEY, max_retries=0)
 
 @pytest.fixture
 def fake() -> Iterator[FakeFineTuning]:
-    """A fake that no socket leads to, before the usual hosts."""
+    """A fake without a socket, behind a guard for the default hosts."""
     fake = FakeFineTuning()
     with fake.reached_at("http://fake-fine-tuning.invalid/v1"), install_guard(fake, ProviderHosts()):
         yield fake
@@ -55,7 +55,7 @@ def fake() -> Iterator[FakeFineTuning]:
 
 @LIBRARIES
 def test_a_blocking_request_to_a_provider_is_answered_by_the_fake(fake: FakeFineTuning, library: ModuleType) -> None:
-    """A request of either library, also by a client's stream, ends in the log of the fake."""
+    """A blocking request to a provider by httpx or httpx2, streamed or not, is answered by the fake."""
     with library.Client(headers=HEADERS) as client:
         assert client.get(f"{OPENAI}/models").json()["object"] == "list"
         with client.stream("GET", "https://eu.api.openai.com/v1/files") as answer:
@@ -66,7 +66,7 @@ def test_a_blocking_request_to_a_provider_is_answered_by_the_fake(fake: FakeFine
 
 @LIBRARIES
 def test_an_async_request_to_a_provider_is_answered_by_the_fake(fake: FakeFineTuning, library: ModuleType) -> None:
-    """So is one of either library's async client."""
+    """An async request to a provider by httpx or httpx2 is answered by the fake."""
 
     async def ask() -> int:
         async with library.AsyncClient(headers=HEADERS) as client:
@@ -78,7 +78,7 @@ def test_an_async_request_to_a_provider_is_answered_by_the_fake(fake: FakeFineTu
 
 
 def test_clients_of_the_sdk_that_are_older_than_the_guard_train_a_model(fake: FakeFineTuning) -> None:
-    """Upload, creation and looks of clients made at import time, blocking and async, come to the fake."""
+    """Upload, creation and polls by SDK clients made before the guard reach the fake, blocking and async."""
 
     async def look(job: str) -> str:
         return (await EARLY_ASYNC.fine_tuning.jobs.retrieve(job)).status
@@ -91,14 +91,14 @@ def test_clients_of_the_sdk_that_are_older_than_the_guard_train_a_model(fake: Fa
 
 
 def test_our_client_with_an_address_of_its_own_asks_the_fake(fake: FakeFineTuning) -> None:
-    """A client of this package that goes to the provider, as without any redirect, ends at the fake."""
+    """A client of this package that is configured for the provider reaches the fake."""
     with FineTuningClient("openai", api_key=KEY, base_url=OPENAI) as client:
         assert len(client.list_jobs().data) == 0
     fake.assert_called("list_jobs", times=1)
 
 
 def test_a_key_that_costs_money_is_not_kept(fake: FakeFineTuning) -> None:
-    """Neither the log nor the description of the account has the key of a request that was caught."""
+    """Neither the log nor the description of the account has the key of a caught request."""
     EARLY.models.list()
     openai.AzureOpenAI(
         api_key=KEY, azure_endpoint="https://mine.openai.azure.com", api_version="2025-04-01-preview"
@@ -121,7 +121,7 @@ def test_a_key_that_costs_money_is_not_kept(fake: FakeFineTuning) -> None:
     ids=["dated", "v1", "project"],
 )
 def test_a_client_of_azure_reaches_the_account_in_any_dialect(client: openai.OpenAI, dialect: str) -> None:
-    """Paths and keys as Azure has them come to the same account, whether it speaks Azure's dialect or not."""
+    """A request in Azure's form reaches the account, whether the fake's dialect is Azure's or not."""
     fake = FakeFineTuning(dialect=dialect)
     with fake.reached_at("http://fake-fine-tuning.invalid/v1"), install_guard(fake, ProviderHosts()):
         file = client.files.create(file=("train.jsonl", ROWS), purpose="fine-tune")
@@ -131,7 +131,7 @@ def test_a_client_of_azure_reaches_the_account_in_any_dialect(client: openai.Ope
 
 @LIBRARIES
 def test_a_transport_that_was_given_is_left_alone(fake: FakeFineTuning, library: ModuleType) -> None:
-    """A client with a transport of its own is answered by that, whatever host it asks."""
+    """A client with its own transport is not redirected, whatever host it requests."""
     transport = library.MockTransport(lambda request: library.Response(418))
     with library.Client(transport=transport) as client:
         assert client.get(f"{OPENAI}/models").status_code == 418
@@ -140,7 +140,7 @@ def test_a_transport_that_was_given_is_left_alone(fake: FakeFineTuning, library:
 
 @LIBRARIES
 def test_a_proxy_is_not_asked(fake: FakeFineTuning, library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that goes through a proxy does not come that far."""
+    """A client configured with a proxy reaches the fake instead of the proxy."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert library.get(f"{OPENAI}/models", headers=HEADERS).status_code == 200
     fake.assert_called("list_models")
@@ -149,7 +149,7 @@ def test_a_proxy_is_not_asked(fake: FakeFineTuning, library: ModuleType, monkeyp
 @LIBRARIES
 @pytest.mark.parametrize("url", ["https://example.com/x", f"{OPENAI}/models"])
 def test_other_hosts_and_allowed_ones_are_asked(library: ModuleType, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request to a host that is no provider's, or is allowed, goes on as it would have gone."""
+    """A request to a host that is not guarded, or is allowed, is sent as usual."""
     monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda transport, request: library.Response(418))
     fake = FakeFineTuning()
     with fake.reached_at("http://x.invalid/v1"), install_guard(fake, ProviderHosts(allowed=["*.openai.com"])):
@@ -159,7 +159,7 @@ def test_other_hosts_and_allowed_ones_are_asked(library: ModuleType, url: str, m
 
 @LIBRARIES
 def test_other_hosts_are_asked_by_async_clients(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So does the request of an async client."""
+    """An async request to a host that is not guarded is sent as usual."""
 
     async def teapot(transport: Any, request: Any) -> Any:
         return library.Response(418)
@@ -176,7 +176,7 @@ def test_other_hosts_are_asked_by_async_clients(library: ModuleType, monkeypatch
 
 
 def test_a_library_that_is_not_there_needs_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where httpx2 is not installed, requests of httpx are answered all the same."""
+    """Without httpx2 installed, requests of httpx are still guarded."""
     monkeypatch.setitem(sys.modules, "httpx2", None)  # Python's own way to say: not there
     fake = FakeFineTuning()
     with fake.reached_at("http://x.invalid/v1"), install_guard(fake, ProviderHosts()):
@@ -185,7 +185,7 @@ def test_a_library_that_is_not_there_needs_no_guard(monkeypatch: pytest.MonkeyPa
 
 @LIBRARIES
 def test_the_address_of_the_fake_itself_needs_no_socket(library: ModuleType) -> None:
-    """A request to where the fake says it is is answered in this process, while nobody listens there."""
+    """A request to the fake's own address is answered in process, without a listening socket."""
     fake = FakeFineTuning()
     with fake.reached_at("http://127.0.0.1:1/v1"), install_guard(fake, ProviderHosts()):
         assert library.get("http://127.0.0.1:1/v1/models", headers=HEADERS).status_code == 200
@@ -193,7 +193,7 @@ def test_the_address_of_the_fake_itself_needs_no_socket(library: ModuleType) -> 
 
 
 def test_the_innermost_guard_answers() -> None:
-    """Of two guards it is the younger one whose fake is asked, and then the older one's again."""
+    """Of two nested guards the inner one answers, and after it the outer one again."""
     older, younger = FakeFineTuning(), FakeFineTuning()
     with older.reached_at("http://a.invalid/v1"), install_guard(older, ProviderHosts()):
         with younger.reached_at("http://b.invalid/v1"), install_guard(younger, ProviderHosts()):
@@ -205,7 +205,7 @@ def test_the_innermost_guard_answers() -> None:
 
 
 def places() -> list[Any]:
-    """What a guard puts something else in the place of."""
+    """The functions that a guard replaces."""
     return [
         *(library.HTTPTransport.handle_request for library in (httpx, httpx2)),
         *(library.AsyncHTTPTransport.handle_async_request for library in (httpx, httpx2)),
@@ -220,7 +220,7 @@ def places() -> list[Any]:
 
 
 def test_everything_is_put_back() -> None:
-    """After a guard, and after two that end in the wrong order, all is the same object as before."""
+    """After a guard, and after two that end in the wrong order, all patched functions are the originals again."""
     before, fake = places(), FakeFineTuning()
     with fake.reached_at("http://a.invalid/v1"):
         first, second = install_guard(fake, ProviderHosts()), install_guard(fake, ProviderHosts())
@@ -235,7 +235,7 @@ def test_everything_is_put_back() -> None:
 
 
 def test_what_somebody_else_patched_on_top_is_theirs_to_undo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A patch that is taken away after the guard leaves its detour, which leads past no guard and is lifted later."""
+    """A function that others patched on top of the guard is restored later, and guards nothing until then."""
     before, fake = places(), FakeFineTuning()
     with fake.reached_at("http://a.invalid/v1"), monkeypatch.context() as patch:
         with install_guard(fake, ProviderHosts()):
@@ -250,7 +250,7 @@ def test_what_somebody_else_patched_on_top_is_theirs_to_undo(monkeypatch: pytest
 
 
 def test_a_cassette_in_the_test_plays_first(fake: FakeFineTuning, tmp_path: Path) -> None:
-    """What a cassette of vcrpy has is played; what it has not is answered by the fake."""
+    """A cassette of vcrpy replays its recordings, and other requests are answered by the fake."""
     path = tmp_path / "models.yaml"
     request = f"- request: {{body: '', headers: {{}}, method: GET, uri: '{OPENAI}/models'}}"
     response = "  response: {body: {string: played}, headers: {}, status: {code: 200, message: OK}}"
@@ -263,7 +263,7 @@ def test_a_cassette_in_the_test_plays_first(fake: FakeFineTuning, tmp_path: Path
 
 
 def test_a_cassette_around_the_guard_is_no_way_around_it(tmp_path: Path) -> None:
-    """While a cassette of vcrpy's is open, which has its own connections, a guard is laid, refuses, and is lifted."""
+    """A guard entered while a vcrpy cassette is open still refuses requests, and is removed after it."""
     before, fake = places(), FakeFineTuning()
     with (
         fake.reached_at("http://a.invalid/v1"),
@@ -301,7 +301,7 @@ ELSE: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("library", ELSE)
 def test_other_libraries_are_refused(fake: FakeFineTuning, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is neither httpx nor httpx2 gets an error that names the host, the address to use, and the way out."""
+    """A request by another library is refused with the host, the address to use, and how to allow it."""
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)
     with pytest.raises(BlockedRequestError, match=r"(?i)api\.openai\.com.*OPENAI_BASE_URL.*invalid/v1.*allowed_hosts"):
@@ -309,7 +309,7 @@ def test_other_libraries_are_refused(fake: FakeFineTuning, library: str, monkeyp
 
 
 def test_names_that_are_nobodys_business_are_looked_up(fake: FakeFineTuning) -> None:
-    """This machine is found, by name, by address and by nothing, with any of the arguments."""
+    """Local host names, addresses and empty names can still be resolved."""
     assert socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
     assert socket.getaddrinfo(None, 80)
     assert socket.gethostbyname("localhost")
@@ -318,7 +318,7 @@ def test_names_that_are_nobodys_business_are_looked_up(fake: FakeFineTuning) -> 
 
 @pytest.fixture
 def answering() -> Iterator[int]:
-    """The port of a server on this machine that answers everything with 204."""
+    """The port of a local server that responds 204 to everything."""
 
     class Answering(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -338,7 +338,7 @@ def answering() -> Iterator[int]:
 
 
 def test_a_connection_that_was_open_before_is_refused(answering: int) -> None:
-    """A session of requests sends a guarded host nothing more over a connection that it has kept."""
+    """A requests session cannot use a kept-alive connection to a guarded host."""
     fake, url = FakeFineTuning(), f"http://localhost:{answering}/v1/models"
     with requests.Session() as session, fake.reached_at("http://a.invalid/v1"):
         session.get(url)
@@ -348,7 +348,7 @@ def test_a_connection_that_was_open_before_is_refused(answering: int) -> None:
 
 
 def test_a_refusal_is_not_forgotten(fake: FakeFineTuning) -> None:
-    """A request that was refused is told with the usage errors, once, and described, though its error was swallowed."""
+    """A refused request is reported once among the usage errors, even if its exception was swallowed."""
     for _ in range(2):
         with contextlib.suppress(BlockedRequestError):
             requests.get(f"{OPENAI}/models")
@@ -378,13 +378,13 @@ def test_a_refusal_is_not_forgotten(fake: FakeFineTuning) -> None:
     ],
 )
 def test_which_hosts_are_guarded(host: str, guarded: bool) -> None:
-    """Those of the table and those added are, those allowed and all others are not."""
+    """The default and added hosts are guarded, and allowed and other hosts are not."""
     assert (host in ProviderHosts(guarded=["*.example.org"], allowed=["except.example.org"])) is guarded
 
 
 @pytest.mark.parametrize("pattern", ["https://api.example.com", "api.example.com:443", "a/b", "", 7, None])
 def test_what_is_no_host_is_refused(pattern: Any) -> None:
-    """A URL, a port, nothing and no text name no host; the error shows what would."""
+    """A URL, a port, an empty string or a non-string is not accepted as a host name."""
     with pytest.raises(FakeUsageError, match="allowed_hosts must be host names"):
         ProviderHosts(allowed=[pattern])
 
@@ -400,12 +400,12 @@ def test_what_is_no_host_is_refused(pattern: Any) -> None:
     ],
 )
 def test_paths_of_azure_are_put_under_v1(target: bytes, under_v1: bytes) -> None:
-    """Only the root at the beginning is changed; escapes and the query stay as they are."""
+    """Azure's root path becomes /v1, and escapes and the query are kept."""
     assert to_v1_target(target) == under_v1
 
 
 def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a proxy in the environment, other libraries are refused all the same, and it is never asked."""
+    """With a proxy in the environment, other libraries are still refused, and the proxy is not contacted."""
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     pytester.makepyfile(
@@ -434,14 +434,14 @@ def test_a_proxy_is_no_way_around_the_guard(pytester: pytest.Pytester, monkeypat
 def test_which_hosts_no_proxy_is_asked_for(
     guarded: tuple[str, ...], allowed: tuple[str, ...], unproxied: set[str], proxied: set[str]
 ) -> None:
-    """Those that ``NO_PROXY`` can name without naming others, and without one that is allowed."""
+    """NO_PROXY lists the guarded hosts that it can name without naming others, and none that is allowed."""
     names = set(ProviderHosts(guarded=guarded, allowed=allowed).unproxied)
     assert unproxied <= names
     assert not proxied & names
 
 
 def test_no_proxy_for_anybody_stays_so(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ``NO_PROXY`` spares all hosts, it does so under the fixture; a list keeps its entries."""
+    """A ``NO_PROXY`` of ``*`` stays as it is under the fixture, and a list keeps its entries."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("no_proxy", "mine.example.com")
     pytester.makepyfile(
@@ -509,6 +509,6 @@ def test_forked(fake_fine_tuning, work, said, operations):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
 def test_a_forked_process_asks_the_account_of_its_parent(pytester: pytest.Pytester) -> None:
-    """Whatever client asks in a process that was forked off, and wherever, its requests are in the fake's own log."""
+    """Requests from a forked process, by any client, are in the parent fake's log."""
     pytester.makepyfile(FORKING)
     pytester.runpytest_subprocess(*WITHOUT_OURS, timeout=60).assert_outcomes(passed=5)

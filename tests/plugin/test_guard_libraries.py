@@ -1,4 +1,4 @@
-"""The guard before real libraries that have an address of their own: aiohttp, niquests (urllib3-future) and uvloop."""
+"""The guard with libraries that have network code of their own: aiohttp, niquests (urllib3-future) and uvloop."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_others(fake_fine_tuning):
 
 
 def test_aiohttp_that_names_a_provider_reaches_the_fake(tmp_path: Path) -> None:
-    """Sessions of aiohttp and the SDK's client on it come to the fake; what leads elsewhere by itself is refused."""
+    """aiohttp and the SDK on it reach the fake, and requests that would bypass it are refused."""
     assert run(project(tmp_path, AIOHTTP), "-W", "error", beside=["aiohttp"]) == {"passed": 16}
 
 
@@ -138,7 +138,7 @@ def test_refused(fake_fine_tuning):
 
 
 def test_aiohttp_is_refused_where_the_fake_has_no_socket(tmp_path: Path) -> None:
-    """A fake without a socket cannot be reached by aiohttp, and the error names the host that was asked."""
+    """If the fake has no socket, aiohttp is refused with the host in the error."""
     assert run(project(tmp_path, BLOCKED), "--disable-socket", "--allow-unix-socket", beside=["aiohttp"]) == {
         "passed": 1
     }
@@ -179,5 +179,5 @@ def test_uvloop(fake_fine_tuning, options):
 
 
 def test_niquests_and_uvloop_are_refused(tmp_path: Path) -> None:
-    """What does without Python's own connections or look-ups sends nothing, not even CONNECT to a proxy."""
+    """niquests and uvloop send nothing to a guarded host, not even CONNECT to a proxy."""
     assert run(project(tmp_path, OTHERS), beside=["niquests-uvloop"]) == {"passed": 6}

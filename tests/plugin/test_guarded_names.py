@@ -1,4 +1,4 @@
-"""Names under the guard: which hosts it guards, however they are spelt, and who cannot look them up or reach them."""
+"""Which host names are guarded, however they are spelt, and which functions refuse them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GUARDED = ProviderHosts(guarded=["*.example.org"], allowed=["except.example.org"
 
 @pytest.fixture
 def fake() -> Iterator[FakeFineTuning]:
-    """A fake that no socket leads to, before the usual hosts."""
+    """A fake without a socket, behind a guard for the default hosts."""
     fake = FakeFineTuning()
     with fake.reached_at("http://fake-fine-tuning.invalid/v1"), install_guard(fake, ProviderHosts()):
         yield fake
@@ -33,7 +33,7 @@ def fake() -> Iterator[FakeFineTuning]:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A socket that listens on this machine and accepts no connection by itself."""
+    """A socket that listens on this machine and accepts nothing by itself."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
@@ -66,7 +66,7 @@ def listener() -> Iterator[socket.socket]:
     ],
 )
 def test_a_region_or_sovereign_cloud_of_a_provider_is_guarded(host: str) -> None:
-    """Hosts by region, for governments, in China, behind private links and of gateways are guarded like the others."""
+    """Regional, government, Chinese, private-link and gateway hosts of a provider are guarded."""
     assert host in GUARDED
 
 
@@ -85,12 +85,12 @@ def test_a_region_or_sovereign_cloud_of_a_provider_is_guarded(host: str) -> None
     ],
 )
 def test_a_neighbour_of_a_provider_is_not_guarded(host: str) -> None:
-    """Hosts without a fine-tuning API in the same domains are left alone."""
+    """Hosts in the same domains without a fine-tuning API are not guarded."""
     assert host not in GUARDED
 
 
 def test_every_provider_has_patterns_with_a_source() -> None:
-    """Each row of the table names its source in parentheses or as a package's docstring, and has patterns."""
+    """Each row of the provider table has patterns and names its source."""
     assert all("(" in source or "docstring" in source for source in PROVIDERS)
     assert all(PROVIDERS.values())
 
@@ -108,25 +108,25 @@ SPELLINGS = (
 
 @pytest.mark.parametrize("host", [*SPELLINGS, "api%2Eopenai.com", "api%E3%80%82openai.com"])
 def test_a_host_is_guarded_however_it_is_spelt(host: str) -> None:
-    """Upper case, a final dot, other dots, wide letters, invisible characters and escapes name the same host."""
+    """A host is guarded in upper case, with a final dot, other dots, wide letters, invisible characters or escapes."""
     assert host in ProviderHosts()
     assert host not in ProviderHosts(allowed=[HOST])
 
 
 @pytest.mark.parametrize("host", ["ü.example.org", "xn--tda.example.org"])
 def test_an_international_name_is_compared_in_ascii(host: str) -> None:
-    """A pattern covers a name with other letters in both of its forms; one too long for any name is no error."""
+    """An international name is guarded in both of its forms, and one that is too long is not an error."""
     assert host in GUARDED
     assert f"{'ü' * 70}.com" not in GUARDED
 
 
 def udp_socket() -> socket.socket:
-    """Make a socket for datagrams."""
+    """Make a UDP socket."""
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
 def connect_by_name(method: str, host: str | bytes) -> None:
-    """Give a socket's *method* the name."""
+    """Call a socket's *method* with the name."""
     with socket.socket() as connection:
         getattr(connection, method)((host, 443))
 
@@ -138,26 +138,26 @@ def send_by_name(*arguments: Any, method: str = "sendto") -> None:
 
 
 def connect_ssl_by_name() -> None:
-    """Connect a socket that speaks TLS with another name."""
+    """Connect a TLS socket by name."""
     context = ssl.create_default_context()
     with socket.socket() as plain, context.wrap_socket(plain, server_hostname="example.com") as connection:
         connection.connect((HOST, 443))
 
 
 async def connect_by_loop() -> None:
-    """Let asyncio connect a socket."""
+    """Connect a socket by name through asyncio."""
     with socket.socket() as connection:
         connection.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connection, (HOST, 443))
 
 
 async def resolve_by_loop() -> None:
-    """Let asyncio look the name up."""
+    """Resolve the name through asyncio."""
     await asyncio.get_running_loop().getaddrinfo(HOST, 443)
 
 
 async def send_by_loop() -> None:
-    """Let asyncio send datagrams to the name."""
+    """Open a datagram endpoint to the name through asyncio."""
     await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(HOST, 443))
 
 
@@ -184,7 +184,7 @@ BY_NAME: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("way", BY_NAME)
 def test_a_socket_cannot_be_led_to_a_guarded_host_by_its_name(fake: FakeFineTuning, way: str) -> None:
-    """Whatever function of `socket` takes the name refuses it, before it is looked up, and the fake notes it."""
+    """Every function of `socket` and asyncio that takes a guarded name refuses it, and the fake records it."""
     if way == "sendmsg" and not hasattr(socket.socket, "sendmsg"):
         pytest.skip("there is no sendmsg on Windows")
     with pytest.raises(BlockedRequestError, match=r"^a request to api\.openai\.com would have left"):
@@ -193,7 +193,7 @@ def test_a_socket_cannot_be_led_to_a_guarded_host_by_its_name(fake: FakeFineTuni
 
 
 def test_sockets_reach_what_is_not_guarded(fake: FakeFineTuning, listener: socket.socket) -> None:
-    """Connections, datagrams and look-ups of this machine work as ever, by name and by address."""
+    """Connections, datagrams and look-ups of this machine work by name and by address."""
     port = listener.getsockname()[1]
     with socket.create_connection(("localhost", port)), socket.socket() as connection, udp_socket() as receiver:
         assert connection.connect_ex(("127.0.0.1", port)) == 0
@@ -209,7 +209,7 @@ def test_sockets_reach_what_is_not_guarded(fake: FakeFineTuning, listener: socke
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets")
 def test_a_unix_socket_is_reached(fake: FakeFineTuning, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The path of a Unix socket is no host."""
+    """The path of a Unix socket is not treated as a host name."""
     path = str(tmp_path_factory.mktemp("u") / HOST)
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
         listener.bind(path)
@@ -218,7 +218,7 @@ def test_a_unix_socket_is_reached(fake: FakeFineTuning, tmp_path_factory: pytest
 
 
 def test_tls_with_a_guarded_host_does_not_begin(fake: FakeFineTuning, listener: socket.socket) -> None:
-    """A connection to the bare address of a guarded host sends nothing, whoever looked the address up."""
+    """A TLS handshake for a guarded host is refused before anything is sent, even to a bare address."""
     context = ssl.create_default_context()
     with (
         socket.create_connection(listener.getsockname()) as plain,
@@ -235,7 +235,7 @@ def test_tls_with_a_guarded_host_does_not_begin(fake: FakeFineTuning, listener: 
 
 
 class Connection:
-    """A connection as urllib3-future has it: like `http.client`'s, without being one."""
+    """A connection class like urllib3-future's, which does not derive from `http.client`'s."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -251,10 +251,10 @@ class Connection:
 
 
 class Loop:
-    """A loop as uvloop has it: it looks names up in C."""
+    """An event loop like uvloop's, which resolves names in C."""
 
     def getaddrinfo(self, host: str, port: int) -> str:
-        """Look a name up."""
+        """Resolve a name."""
         return "sent"
 
     def create_connection(self, factory: object, host: str, port: int) -> str:
@@ -262,7 +262,7 @@ class Loop:
         return "sent"
 
     def create_datagram_endpoint(self, factory: object, local_addr: object = None, remote_addr: object = None) -> str:
-        """Connect a socket for datagrams."""
+        """Open a datagram socket."""
         return "sent"
 
     def sock_connect(self, sock: object, address: object) -> str:
@@ -283,7 +283,7 @@ OWN_NETWORK_CODE: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("way", OWN_NETWORK_CODE)
 def test_libraries_with_network_code_of_their_own_are_refused(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections of urllib3-future, with and without a proxy, and loops of uvloop take no guarded host."""
+    """Connections of urllib3-future, with and without a proxy, and uvloop loops refuse a guarded host."""
     ask = OWN_NETWORK_CODE[way]
     modules: dict[str, dict[str, object]] = {
         "urllib3_future.connection": {"HTTPConnection": Connection},
@@ -312,7 +312,7 @@ class Loop:
 
 
 def test_a_library_that_is_imported_in_the_test_is_guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module that is imported while a guard is active is guarded from then on, and is itself again afterwards."""
+    """A library imported while a guard is active is guarded, and restored afterwards."""
     (tmp_path / "uvloop.py").write_text(UVLOOP)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "uvloop", ModuleType("uvloop"))  # restored after the test

@@ -1,4 +1,4 @@
-"""Marks and ini keys: how a test says what fake it wants, and how it is told that this makes no sense."""
+"""Marks and ini keys: how a test configures its fake, and how invalid values are reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIG = pytest.ExitCode.USAGE_ERROR
 
 
 def test_the_closest_mark_wins_option_by_option(pytester: pytest.Pytester) -> None:
-    """Of the marks of function, class and module, each option is taken from the closest that has it."""
+    """Each option comes from the closest mark that has it: function, class, then module."""
     pytester.makepyfile(
         """
         import pytest
@@ -40,7 +40,7 @@ def test_the_closest_mark_wins_option_by_option(pytester: pytest.Pytester) -> No
 
 
 def test_a_mark_is_enough(pytester: pytest.Pytester) -> None:
-    """A marked function, or method of a `TestCase`, has the fixture without naming it, before its other fixtures."""
+    """A marked function or `TestCase` method gets the fixture without naming it, before its other fixtures."""
     pytester.makepyfile(
         """
         import unittest
@@ -65,7 +65,7 @@ def test_a_mark_is_enough(pytester: pytest.Pytester) -> None:
 
 
 def test_a_plan_for_a_module(pytester: pytest.Pytester) -> None:
-    """`fake_fine_tuning_plan` beats the ini key, and a mark beats both."""
+    """`fake_fine_tuning_plan` wins over the ini key, and a mark over both."""
     pytester.makeini('[pytest]\nfake_fine_tuning_plan = {"queued": 1}')
     overriding = """
         import pytest
@@ -90,7 +90,7 @@ def test_a_plan_for_a_module(pytester: pytest.Pytester) -> None:
 
 
 def test_a_plan_that_is_none_fails_the_setup(pytester: pytest.Pytester) -> None:
-    """A bad value of `fake_fine_tuning_plan` is told in one line, without a traceback."""
+    """An invalid value of `fake_fine_tuning_plan` is reported in one line, without a traceback."""
     pytester.makepyfile(
         """
         import pytest
@@ -110,7 +110,7 @@ def test_a_plan_that_is_none_fails_the_setup(pytester: pytest.Pytester) -> None:
 
 
 def test_ini_keys_hold_for_all_tests(pytester: pytest.Pytester) -> None:
-    """Each of the keys sets its option, the plan as JSON or TOML."""
+    """Each ini key sets its option for all tests, the plan as JSON or TOML."""
     pytester.makeini(
         """
         [pytest]
@@ -142,7 +142,7 @@ def test_ini_keys_hold_for_all_tests(pytester: pytest.Pytester) -> None:
 
 
 def test_the_guard_can_be_left_out(pytester: pytest.Pytester) -> None:
-    """Without a guard, by mark or by key, nothing is patched, and the fake is reached over its socket."""
+    """Without the guard, by mark or ini key, nothing is patched, and the fake is reached over its socket."""
     pytester.makeini("[pytest]\nfake_fine_tuning_guard = false")
     pytester.makepyfile(
         """
@@ -194,7 +194,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[arguments for arguments, _ in BAD])
 def test_a_mark_that_makes_no_sense_stops_the_run(pytester: pytest.Pytester, arguments: str, message: str) -> None:
-    """Before any test runs, pytest ends with a usage error that names the test, the value and what would be right."""
+    """An invalid mark is a usage error before any test, with the test, the value and the valid ones."""
     pytester.makepyfile(
         f"""
         import pytest
@@ -231,7 +231,7 @@ BAD_KEYS = [
 def test_an_ini_key_that_makes_no_sense_stops_the_run(
     pytester: pytest.Pytester, key: str, value: str, message: str
 ) -> None:
-    """Before anything is collected, pytest ends with a usage error that names the key, the value and what is right."""
+    """An invalid ini key is a usage error before collection, with the key, the value and the valid ones."""
     pytester.makeini(f"[pytest]\nfake_fine_tuning_{key} = {value}")
     pytester.makepyfile("def test_innocent(): pass")
     result = pytester.runpytest_inprocess()
@@ -240,14 +240,14 @@ def test_an_ini_key_that_makes_no_sense_stops_the_run(
 
 
 def test_the_mark_is_registered(pytester: pytest.Pytester) -> None:
-    """`pytest --markers` tells what the mark takes, and the mark is no unknown one."""
+    """`pytest --markers` lists the mark with its arguments."""
     result = pytester.runpytest_inprocess("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.fake_fine_tuning(pace=, plan=, dialect=, *"])
 
 
 @pytest.mark.parametrize("text", ['[{"status": 503, "on": "list_jobs"}]', "[{status = 503, on = 'list_jobs'}]"])
 def test_faults_for_all_tests(text: str, pytester: pytest.Pytester) -> None:
-    """The ini key for faults arms them for every test, in JSON and in TOML's spelling."""
+    """The ini key for faults arms them for every test, in JSON or TOML."""
     pytester.makepyfile(
         """
         import httpx
@@ -265,7 +265,7 @@ def test_faults_for_all_tests(text: str, pytester: pytest.Pytester) -> None:
     [("503", "got 503"), ("[{", "a JSON list, or one as in"), ('[{"kind": "x"}]', "unknown fault kind 'x'")],
 )
 def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: pytest.Pytester) -> None:
-    """A wrong value of the ini key for faults is a usage error that names the key."""
+    """An invalid value of the ini key for faults is a usage error that names the key."""
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_inprocess("-o", f"fake_fine_tuning_faults={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -274,7 +274,7 @@ def test_faults_that_make_no_sense_stop_the_run(text: str, said: str, pytester: 
 
 
 def test_a_mark_on_one_parameter_holds_for_that_one(pytester: pytest.Pytester) -> None:
-    """Of a parametrized test only the case that is marked has the fixture; so with the mark of a cassette."""
+    """A mark on one parameter of a parametrized test gives only that case the fixture."""
     pytester.makepyfile(
         """
         import os
@@ -295,7 +295,7 @@ def test_a_mark_on_one_parameter_holds_for_that_one(pytester: pytest.Pytester) -
 def test_what_outlives_a_marked_test_is_made_without_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session's and a module's fixtures are made before the mark's, and do not keep the fake's environment."""
+    """Session and module fixtures are set up before the mark's fixture, and do not see its environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     pytester.makepyfile(
         """
@@ -319,7 +319,7 @@ def test_what_outlives_a_marked_test_is_made_without_the_fake(
 
 
 def test_a_marked_test_can_parametrize_its_plan(pytester: pytest.Pytester) -> None:
-    """The mark alone lets a test parametrize `fake_fine_tuning_plan`."""
+    """A test with the mark alone can parametrize `fake_fine_tuning_plan`."""
     pytester.makepyfile(
         """
         import pytest
@@ -339,7 +339,7 @@ def test_a_marked_test_can_parametrize_its_plan(pytester: pytest.Pytester) -> No
 
 
 def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
-    """A run whose tests are marked for the fake does not load cassettes."""
+    """A run whose tests are marked for the fake does not import cassettes."""
     pytester.makepyfile(
         """
         import sys
@@ -354,7 +354,7 @@ def test_a_mark_loads_what_it_needs_only(pytester: pytest.Pytester) -> None:
 
 
 def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
-    """pytest's own table in a TOML file may have numbers and booleans as such, and faults and plans as texts."""
+    """Ini keys in a TOML file may be numbers, booleans and lists, with faults and plans as strings."""
     pytester.makepyprojecttoml(
         """
         [tool.pytest]
@@ -384,7 +384,7 @@ def test_values_of_toml_are_taken(pytester: pytest.Pytester) -> None:
 def test_values_of_toml_that_make_no_sense_stop_the_run(
     pytester: pytest.Pytester, key: str, value: str, said: str
 ) -> None:
-    """A value of another type, or an unknown one, is a usage error that names the key."""
+    """A TOML value of a wrong type or an unknown one is a usage error that names the key."""
     pytester.makepyprojecttoml(f"[tool.pytest]\nfake_fine_tuning_{key} = {value}")
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_inprocess()

@@ -1,4 +1,4 @@
-"""The plugin as a user meets it."""
+"""The fixtures of the plugin, as a user's tests use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_trains(fake_fine_tuning):
 
 
 def test_a_polling_loop_of_the_official_client_ends_without_configuration(pytester: pytest.Pytester) -> None:
-    """A test that uses the fixture and a client made without arguments trains a model."""
+    """A test with the fixture and an SDK client made without arguments trains a model."""
     pytester.makepyfile(POLLING)
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-W", "ignore::ResourceWarning").assert_outcomes(
         passed=1
@@ -39,7 +39,7 @@ def test_a_polling_loop_of_the_official_client_ends_without_configuration(pytest
 
 
 def test_each_test_has_a_fresh_account(pytester: pytest.Pytester) -> None:
-    """What one test leaves behind is not there in the next, while the server stays the same."""
+    """Each test starts with an empty account, on the same server."""
     pytester.makepyfile(
         """
         urls = set()
@@ -63,7 +63,7 @@ def test_each_test_has_a_fresh_account(pytester: pytest.Pytester) -> None:
 
 
 def test_the_environment_is_put_back(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test without the fixture sees the environment as it was, also after one with it."""
+    """After a test with the fixture the environment is as before."""
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     pytester.makepyfile(
@@ -84,7 +84,7 @@ def test_the_environment_is_put_back(pytester: pytest.Pytester, monkeypatch: pyt
 def test_undoing_patches_leaves_the_fakes_environment(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test's own `monkeypatch` neither takes the fake's variables away nor leaves them behind, in either order."""
+    """The test's own `monkeypatch` neither removes the fake's variables nor leaves them behind."""
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     pytester.makepyfile(
         """
@@ -111,7 +111,7 @@ def test_undoing_patches_leaves_the_fakes_environment(
 
 
 def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest.Pytester) -> None:
-    """Neither the fake nor the client nor their libraries are imported for a test that does not ask for them."""
+    """A run without the fixtures imports neither the fake, the client nor their dependencies."""
     pytester.makepyfile(
         """
         import sys
@@ -126,7 +126,7 @@ def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest
 
 
 def test_the_handle_steers_time_and_plans(pytester: pytest.Pytester) -> None:
-    """A plan set on the handle fails the next job, and `advance_to` gets to where it is running."""
+    """A plan set on the handle fails the next job, and `advance_to` reaches a status."""
     pytester.makepyfile(
         """
         ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
@@ -149,7 +149,7 @@ def test_the_handle_steers_time_and_plans(pytester: pytest.Pytester) -> None:
 
 
 def test_waits_of_our_client_cost_no_real_time(pytester: pytest.Pytester) -> None:
-    """`wait_for_job` with its default interval ends at once, at the pace "polls" and on a clock that stands still."""
+    """`wait_for_job` with its default interval takes no real time at the paces "polls" and "manual"."""
     pytester.makepyfile(
         """
         import time
@@ -172,7 +172,7 @@ def test_waits_of_our_client_cost_no_real_time(pytester: pytest.Pytester) -> Non
 
 
 def test_a_wait_for_a_paused_job_times_out(pytester: pytest.Pytester) -> None:
-    """Our client's timeout comes although the job is paused and the pace is "polls"."""
+    """`wait_for_job` on a paused job raises WaitTimeout at the pace "polls"."""
     pytester.makepyfile(
         """
         import pytest
@@ -208,7 +208,7 @@ def test_a_proxy_in_the_environment_does_not_catch_the_fixture(
 
 
 def test_it_works_where_sockets_are_blocked(pytester: pytest.Pytester) -> None:
-    """With pytest-socket, our client, the SDK and bare httpx2 are answered all the same, without a warning."""
+    """With pytest-socket blocking sockets, our client, the SDK and httpx2 reach the fake without a warning."""
     pytester.makepyfile(
         """
         import httpx2
@@ -247,7 +247,7 @@ def test_it_works_where_sockets_are_blocked(pytester: pytest.Pytester) -> None:
 
 
 def test_after_blocked_sockets_all_is_as_before(pytester: pytest.Pytester) -> None:
-    """Where pytest-socket and the guard both had their hands on the socket module, it is whole afterwards."""
+    """After a test under both pytest-socket and the guard the socket module is as before."""
     pytester.makepyfile(
         """
         import socket
@@ -270,7 +270,7 @@ def test_after_blocked_sockets_all_is_as_before(pytester: pytest.Pytester) -> No
 def test_variables_that_would_lead_to_azure_lead_to_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variables for Azure are set with its dialect only, and replace those that exist."""
+    """The variables for Azure are set only with its dialect, and replace existing ones."""
     pytester.makepyfile(
         """
         import os
@@ -308,7 +308,7 @@ def test_variables_that_would_lead_to_azure_lead_to_the_fake(
 
 
 def test_a_process_that_is_started_reaches_the_same_account(pytester: pytest.Pytester) -> None:
-    """A subprocess inherits the variables, and `env` is what it needs at least."""
+    """A subprocess reaches the fake by the inherited variables, or by those in `env` alone."""
     pytester.makepyfile(
         """
         import subprocess
@@ -328,7 +328,7 @@ def test_a_process_that_is_started_reaches_the_same_account(pytester: pytest.Pyt
 
 
 def test_the_server_of_the_session_can_be_had_alone(pytester: pytest.Pytester) -> None:
-    """`fake_fine_tuning_server` is on its socket before any test has a fake of its own, and is the same fake."""
+    """`fake_fine_tuning_server` works without the test fixture, and is the same fake."""
     pytester.makepyfile(
         """
         import httpx
@@ -345,7 +345,7 @@ def test_the_server_of_the_session_can_be_had_alone(pytester: pytest.Pytester) -
 
 
 def test_a_clock_that_a_test_has_frozen_stops_nothing(pytester: pytest.Pytester) -> None:
-    """With the process's clocks standing still, requests over the socket are answered, and the session ends."""
+    """With frozen process clocks requests over the socket are answered, and the session ends."""
     pytester.makepyfile(
         """
         import time
@@ -368,7 +368,7 @@ def test_a_clock_that_a_test_has_frozen_stops_nothing(pytester: pytest.Pytester)
 
 
 def test_importing_the_plugin_imports_pytest_and_nothing_heavy() -> None:
-    """What `import pytest_fine_tuning` adds to `import pytest` is modules of the plugin itself, and few."""
+    """`import pytest_fine_tuning` imports only two modules of the plugin beyond pytest."""
     code = (
         "import sys, pytest; had = set(sys.modules); import pytest_fine_tuning; print(*sorted(set(sys.modules) - had))"
     )
@@ -377,7 +377,7 @@ def test_importing_the_plugin_imports_pytest_and_nothing_heavy() -> None:
 
 
 def test_after_its_test_a_handle_is_of_no_use(pytester: pytest.Pytester) -> None:
-    """A handle that was kept asserts nothing in a later test; the server's own does, once it was reset."""
+    """A handle kept from an earlier test raises when it is used."""
     pytester.makepyfile(
         """
         import pytest
@@ -402,7 +402,7 @@ def test_after_its_test_a_handle_is_of_no_use(pytester: pytest.Pytester) -> None
 
 
 def test_a_reset_in_a_test_comes_back_to_the_mark(pytester: pytest.Pytester) -> None:
-    """What the mark says holds after `reset()`, and not in the next test."""
+    """After `reset()` the mark's options still apply, and not in the next test."""
     pytester.makepyfile(
         """
         import pytest
@@ -421,7 +421,7 @@ def test_a_reset_in_a_test_comes_back_to_the_mark(pytester: pytest.Pytester) -> 
 
 
 def test_webhooks_end_with_their_test(pytester: pytest.Pytester) -> None:
-    """The thread that was to send a webhook again does not outlive the test."""
+    """The thread that retries a webhook ends with its test."""
     pytester.makepyfile(
         """
         import threading

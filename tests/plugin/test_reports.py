@@ -1,4 +1,4 @@
-"""What the plugin says after a test: of one that failed, of faults, of what made no sense, of findings."""
+"""What the plugin reports after a test: the fake's state, faults, usage errors and findings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ STORY = [line.replace("[", "[[]") for line in STORY]
 
 
 def test_a_failed_test_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
-    """Its report has clock, jobs, requests, faults and a command line, and no key."""
+    """The report of a failed test shows clock, jobs, requests, faults and a command line, and no key."""
     pytester.makepyfile(FAILING)
     result = pytester.runpytest_inprocess("-W", "error", "-W", "ignore::ResourceWarning")
     result.assert_outcomes(failed=1)
@@ -70,7 +70,7 @@ def test_a_failed_test_tells_what_the_fake_saw(pytester: pytest.Pytester) -> Non
 
 
 def test_a_passing_test_and_one_without_the_fixture_tell_nothing(pytester: pytest.Pytester) -> None:
-    """There is no section for what passed, nor for what failed without a fake."""
+    """A passing test, and a failed test without the fixture, have no section."""
     pytester.makepyfile("def test_passing(fake_fine_tuning): pass\ndef test_failing(): assert False")
     result = pytester.runpytest_inprocess("-rA")
     result.assert_outcomes(passed=1, failed=1)
@@ -78,7 +78,7 @@ def test_a_passing_test_and_one_without_the_fixture_tell_nothing(pytester: pytes
 
 
 def test_a_setup_that_fails_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
-    """A fixture that failed after the fake was there has the section, too."""
+    """A fixture that fails after the fake was set up has the section."""
     pytester.makepyfile(
         PRELUDE
         + """
@@ -96,7 +96,7 @@ def test_it(broken): pass
 
 
 def test_what_fails_at_the_end_tells_what_the_fake_saw(pytester: pytest.Pytester) -> None:
-    """A fixture that fails after the test, and a verdict of the plugin's own, have the section, too; once."""
+    """A fixture that fails after the test, and a failure by the plugin, have the section once."""
     pytester.makepyfile(
         PRELUDE
         + """
@@ -125,7 +125,7 @@ def test_both(checked):
 
 
 def test_a_failed_assertion_shows_the_test_only(pytester: pytest.Pytester) -> None:
-    """Of an assertion that fails, or makes no sense, no line of this package is shown."""
+    """The traceback of a failed assertion shows no line of this package."""
     pytester.makepyfile(
         """
         def test_created(fake_fine_tuning):
@@ -148,13 +148,13 @@ def test_a_failed_assertion_shows_the_test_only(pytester: pytest.Pytester) -> No
 
 
 def test_a_section_can_be_hidden(pytester: pytest.Pytester) -> None:
-    """It obeys `--show-capture`, as captured output does."""
+    """`--show-capture=no` hides the section."""
     pytester.makepyfile("def test_failing(fake_fine_tuning): assert False")
     pytester.runpytest_inprocess("--show-capture=no").stdout.no_fnmatch_line("*fake fine-tuning*")
 
 
 def test_a_bug_of_the_description_hides_nothing(pytester: pytest.Pytester) -> None:
-    """Where the account cannot be described, the test's own failure is told all the same."""
+    """An exception in `describe()` does not hide the test's own failure."""
     pytester.makepyfile(
         """
         def test_failing(fake_fine_tuning, monkeypatch):
@@ -168,7 +168,7 @@ def test_a_bug_of_the_description_hides_nothing(pytester: pytest.Pytester) -> No
 
 
 def test_faults_of_a_mark_that_never_fired_are_warned_of(pytester: pytest.Pytester) -> None:
-    """A fault that hit nothing is named in a warning at its test, unless that was skipped; one that fired is not."""
+    """A fault of a mark that never fired is named in a warning, unless the test was skipped."""
     pytester.makepyfile(
         PRELUDE
         + """
@@ -200,7 +200,7 @@ def test_without(fake_fine_tuning): pass
 
 
 def test_faults_that_never_fired_are_told_at_once(pytester: pytest.Pytester) -> None:
-    """Where warnings are errors the test fails with all of its faults, cleared ones too, and none of our own code."""
+    """With warnings as errors the test fails with all its unfired faults, cleared ones included."""
     pytester.makepyfile(
         """
         def test_unfired(fake_fine_tuning):
@@ -217,7 +217,7 @@ def test_faults_that_never_fired_are_told_at_once(pytester: pytest.Pytester) -> 
 
 
 def test_a_request_that_the_fake_did_not_understand_fails_the_test(pytester: pytest.Pytester) -> None:
-    """Code that swallowed a `fake_error` does not pass, unless the test took it; a test that failed fails once."""
+    """A test that swallows a `fake_error` fails, unless it took the usage errors; a failed test fails only once."""
     pytester.makepyfile(
         PRELUDE
         + """
@@ -297,7 +297,7 @@ def test_impatient(fake_fine_tuning):
 
 
 def test_a_request_that_was_refused_fails_the_test(pytester: pytest.Pytester) -> None:
-    """Code that swallowed the guard's refusal does not pass, unless the test took it."""
+    """A test that swallows the guard's refusal fails, unless it took the usage errors."""
     pytester.makepyfile(
         """
         import socket
@@ -359,7 +359,7 @@ SURVIVING = {
 def test_a_usage_error_is_shown_where_the_fake_was_used(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No traceback enters the fake or the guard, and the summary of a narrow terminal has the message's beginning."""
+    """The traceback of a usage error ends in the user's code, and the summary shows the message's beginning."""
     monkeypatch.setenv("COLUMNS", "100")
     pytester.makepyfile(test_it=MISUSE)
     result = pytester.runpytest_inprocess("--tb=short", "-q")
@@ -372,7 +372,7 @@ def test_a_usage_error_is_shown_where_the_fake_was_used(
 
 
 def test_a_usage_error_of_a_module_is_shown_there(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is where the fake is used wrongly while tests are collected."""
+    """A usage error during collection is shown at the line of the user's module."""
     monkeypatch.setenv("COLUMNS", "100")
     pytester.makepyfile(test_it="from fine_tuning_fakeserver import Plan\nPLANS = [Plan(curve='flat')]\n")
     result = pytester.runpytest_inprocess("--tb=short", "-q")
@@ -382,7 +382,7 @@ def test_a_usage_error_of_a_module_is_shown_there(pytester: pytest.Pytester, mon
 
 
 def test_several_usage_errors_are_told_in_turn(pytester: pytest.Pytester) -> None:
-    """A test that swallowed three names all of them, and the summary the first."""
+    """A test that swallows three usage errors is reported with all of them, the first in the summary."""
     pytester.makepyfile(
         test_it="""
         import socket
@@ -433,7 +433,7 @@ FOUND = [
 
 
 def test_findings_are_listed_on_demand(pytester: pytest.Pytester) -> None:
-    """With the flag the summary lists them under their tests, except where a mark says no; tests pass all the same."""
+    """With the flag the summary lists findings by test, except where a mark turns them off, and tests pass."""
     pytester.makepyfile(LEAVING)
     result = pytester.runpytest_inprocess("--fine-tuning-findings")
     result.assert_outcomes(passed=3)
@@ -442,7 +442,7 @@ def test_findings_are_listed_on_demand(pytester: pytest.Pytester) -> None:
 
 
 def test_findings_are_not_listed_unasked(pytester: pytest.Pytester) -> None:
-    """Without flag, key and mark there is no such section."""
+    """Without flag, ini key and mark the summary has no findings."""
     pytester.makepyfile(LEAVING)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=3)
@@ -450,7 +450,7 @@ def test_findings_are_not_listed_unasked(pytester: pytest.Pytester) -> None:
 
 
 def test_findings_can_fail_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the ini key on "fail" a test with findings fails at its end, and both summaries name them."""
+    """With the ini key "fail" a test with findings fails at teardown, and both summaries name them."""
     monkeypatch.setenv("COLUMNS", "120")
     pytester.makeini("[pytest]\nfake_fine_tuning_findings = fail")
     pytester.makepyfile(LEAVING)
@@ -463,7 +463,7 @@ def test_findings_can_fail_tests(pytester: pytest.Pytester, monkeypatch: pytest.
 
 
 def test_a_long_test_is_warned_of_and_passes(pytester: pytest.Pytester) -> None:
-    """More requests than the log keeps are no finding: a clean test passes, and the summary has a warning."""
+    """A request log that dropped entries is a warning in the summary, not a finding."""
     pytester.makepyfile(
         """
         import httpx, pytest
@@ -491,7 +491,7 @@ def test_marked(): pass
 
 
 def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
-    """Stories and findings of other processes are told, and a bad mark there fails its test only, not the run."""
+    """Reports and findings of xdist workers are shown, and an invalid mark there fails only its test."""
     pytester.makepyfile(test_failing=FAILING, test_leaving=LEAVING, test_badly_marked=BADLY_MARKED)
     result = pytester.runpytest_subprocess(*WITHOUT_OURS, "-n1", "--dist=loadfile", "--fine-tuning-findings")
     result.assert_outcomes(passed=3, failed=1, errors=1)
@@ -500,7 +500,7 @@ def test_all_of_it_comes_through_xdist(pytester: pytest.Pytester) -> None:
 
 
 def test_a_finding_can_be_ignored_by_its_code(pytester: pytest.Pytester) -> None:
-    """Of two codes one can be left out for a test, and a code that there is not is a usage error."""
+    """`findings_ignore` ignores one finding by code, and an unknown code is a usage error."""
     code = """
         import httpx, pytest
 

@@ -1,4 +1,4 @@
-"""The strategies and the state machine that users get: what they draw is what the service takes and gives."""
+"""The public strategies and state machine draw what the service accepts and returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _client(fake: FakeFineTuning) -> FineTuningClient:
 @settings(max_examples=20)
 @given(data=st.data())
 def test_training_files_are_accepted(method: str, data: st.DataObject) -> None:
-    """A drawn training file is accepted at upload, and a job that trains with it by its method succeeds."""
+    """A drawn training file is accepted, and a job trained on it by its method succeeds."""
     fake = FakeFineTuning(pace="polls")
     client = _client(fake)
     file = client.upload_file(data.draw(strategies.training_files(method)))
@@ -54,7 +54,7 @@ def test_training_files_are_accepted(method: str, data: st.DataObject) -> None:
 
 @given(content=strategies.broken_training_files())
 def test_broken_training_files_are_not(content: bytes) -> None:
-    """A drawn broken file is refused at upload, or its job fails for it."""
+    """A drawn broken training file is refused at upload, or fails its job."""
     client = _client(FakeFineTuning(pace="polls"))
     try:
         file = client.upload_file(content)
@@ -67,7 +67,7 @@ def test_broken_training_files_are_not(content: bytes) -> None:
 
 @given(metadata=strategies.metadata(), suffix=strategies.suffixes(), hyperparameters=strategies.hyperparameters())
 def test_options_are_accepted(metadata: dict[str, str], suffix: str, hyperparameters: dict[str, Any]) -> None:
-    """A job with drawn metadata, suffix and hyperparameters is created with just these."""
+    """A job with drawn metadata, suffix and hyperparameters is created with exactly these."""
     fake = FakeFineTuning(pace="manual")
     row = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
     client = _client(fake)
@@ -80,7 +80,7 @@ def test_options_are_accepted(metadata: dict[str, str], suffix: str, hyperparame
 
 @given(job=strategies.jobs())
 def test_jobs_are_what_the_service_answers(job: dict[str, Any]) -> None:
-    """A drawn job is read by the client, and written back as it was."""
+    """A drawn job is parsed by the client and written back unchanged."""
     read = FineTuningJobResponse.from_dict(job)
     assert read.to_dict() == job
     assert read.status in strategies.STATUSES
@@ -98,7 +98,7 @@ def test_jobs_of_a_status_have_it(status: str, data: st.DataObject) -> None:
 @settings(max_examples=20)
 @given(data=st.data())
 def test_plans_of_an_outcome_have_it(outcome: str, data: st.DataObject) -> None:
-    """A job that goes by a plan drawn with an outcome ends so."""
+    """A job with a plan drawn for an outcome ends with that outcome."""
     plan: Plan = data.draw(strategies.plans(outcome))
     fake = FakeFineTuning(pace="manual", plan=plan)
     fake.add_job(fake.add_file(data.draw(strategies.training_files()))["id"], status="validating_files")
@@ -108,7 +108,7 @@ def test_plans_of_an_outcome_have_it(outcome: str, data: st.DataObject) -> None:
 
 @given(fault=strategies.faults("list_jobs"))
 def test_faults_are_met_and_pass(fault: dict[str, Any]) -> None:
-    """A drawn fault hits as many calls as it says, and no more."""
+    """A drawn fault hits exactly as many calls as it says."""
     fake = FakeFineTuning(faults=[fault])
     client = _client(fake)
     for _ in range(fault["times"]):
@@ -122,13 +122,13 @@ def test_faults_are_met_and_pass(fault: dict[str, Any]) -> None:
     "draw", [strategies.rows, strategies.plans, strategies.jobs], ids=["a method", "an outcome", "a status"]
 )
 def test_what_there_is_not_is_refused(draw: Any) -> None:
-    """A strategy for a method, outcome or status that there is not says which there are."""
+    """A strategy for an unknown method, outcome or status is refused with the known ones."""
     with pytest.raises(ValueError, match=r"must be .*(succeeded|supervised).*got 'nonsense'"):
         draw("nonsense")
 
 
 class Watcher(FineTuningMachine):
-    """A user's machine: their code remembers how each job ended, as far as it could see."""
+    """A user's machine: the code under test records how each job ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Watcher(FineTuningMachine):
 
     @rule()
     def look(self) -> None:
-        """Code under test: note every job that is over."""
+        """Code under test: record every finished job."""
         try:
             for job in self.client.list_jobs(limit=100):
                 if job.is_finished():
@@ -149,28 +149,28 @@ class Watcher(FineTuningMachine):
 
     @invariant()
     def an_end_is_an_end(self) -> None:
-        """What was seen to be over stays as it was."""
+        """A finished job keeps its status."""
         now = {job["id"]: job["status"] for job in self.fake.jobs}
         assert all(now[job] == status for job, status in self.ended.items())
 
 
 class Hasty(FineTuningMachine):
-    """A user's machine with a bug: their code takes any job that is not running for one that has succeeded."""
+    """A user's machine with a bug: it takes every job that is not running for succeeded."""
 
     @precondition(lambda self: self.fake.jobs)
     @rule()
     def look(self) -> None:
-        """Code under test, which thinks of two statuses only."""
+        """Code under test, which knows only two statuses."""
         assert all(job["status"] in ("running", "succeeded") for job in self.fake.jobs)
 
 
 def test_the_machine_runs_with_a_users_code() -> None:
-    """A user's machine with sound code passes."""
+    """A user's machine with correct code passes."""
     run_state_machine_as_test(Watcher, settings=settings(QUICK, stateful_step_count=25))
 
 
 def test_the_machine_finds_a_users_bug() -> None:
-    """A user's machine whose code forgets most statuses fails."""
+    """A user's machine with a bug fails."""
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
             Hasty, settings=settings(max_examples=40, database=None, deadline=None, phases=[Phase.generate])
@@ -178,7 +178,7 @@ def test_the_machine_finds_a_users_bug() -> None:
 
 
 def test_the_machine_meets_every_kind_of_job() -> None:
-    """Runs of the bare machine see jobs in every status."""
+    """Runs of the machine without user code see jobs in every status."""
     seen: set[str] = set()
 
     class Noting(FineTuningMachine):

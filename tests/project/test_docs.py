@@ -1,4 +1,4 @@
-"""The documents are true: their code runs, their tables are complete, their links lead somewhere."""
+"""The documents are correct: their code runs, their tables are complete, their links resolve."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PAGES = sorted(DOCS.rglob("*.md"))
 
 
 def blocks(page: Path, language: str = "python") -> list[str]:
-    """The page's code in this language, in order."""
+    """The page's code blocks in this language, in order."""
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def findings_of(code: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the codes of the findings after *code* has run against a fake, a millisecond of real time per request."""
+    """Return the findings' codes after *code* has run against a fake, with a millisecond of real time per request."""
     ticks = count(1)
     monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: next(ticks) * 0.001)
     fake = FakeFineTuning(pace="manual", seed=7, start=1_700_000_000)
@@ -48,7 +48,7 @@ def findings_of(code: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_finding_has_a_page_whose_examples_are_true(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's flawed code has this finding and no other, and its mended code has none."""
+    """The flawed code on a finding's page has exactly this finding, and the corrected code has none."""
     flawed, mended = blocks(DOCS / "findings" / f"{code}.md")
 
     assert findings_of(flawed, monkeypatch) == [code]
@@ -56,21 +56,21 @@ def test_each_finding_has_a_page_whose_examples_are_true(code: str, monkeypatch:
 
 
 def test_the_table_of_findings_is_complete() -> None:
-    """The index lists each finding with its page, and no other."""
+    """The index lists exactly the known findings, each with its page."""
     listed = re.findall(r"^\| \[`(\w+)`\]\(\1\.md\) \|", (DOCS / "findings/index.md").read_text(), re.MULTILINE)
 
     assert sorted(listed) == sorted(CODES)
 
 
 def test_links_lead_to_pages() -> None:
-    """Each relative link of a page leads to a file."""
+    """Each relative link of a page leads to an existing file."""
     for page in [*PAGES, *ROOT.glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
 
 
 def test_the_control_api_and_the_plan_are_documented_whole() -> None:
-    """The docs name every control route, every field of a plan and every operation."""
+    """The docs name every control route and every field of a plan."""
     server, plans = (DOCS / "server.md").read_text(), (DOCS / "pytest.md").read_text()
     for operation in CONTROL_OPERATIONS:
         path = operation.path.replace("{job_id}", "{id}")
@@ -80,14 +80,14 @@ def test_the_control_api_and_the_plan_are_documented_whole() -> None:
 
 
 def test_the_table_of_operations_is_the_surface() -> None:
-    """The page about faults lists the name of every operation with its request, in the order of the source."""
+    """The page about faults lists every operation with its request, in the order of the source."""
     listed = re.findall(r"^\| `(\w+)` \| `(\w+) (/v1/\S+)` \|", (DOCS / "faults.md").read_text(), re.MULTILINE)
 
     assert listed == [(operation.name, operation.method, operation.path) for operation in OPERATIONS]
 
 
 def test_retries_take_no_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the replacements for its pauses, the SDK waits in virtual time before it repeats a request."""
+    """With the documented patches the SDK's retries wait in virtual time."""
     fake = FakeFineTuning(pace="manual")
     exec(blocks(DOCS / "faults.md")[1], {"monkeypatch": monkeypatch, "fake_fine_tuning": fake})
     begun = fake.now
@@ -121,14 +121,14 @@ def run_python(code: str, folder: Path, **environment: str) -> str:
 
 
 def block(page: str, words: str, language: str = "python") -> str:
-    """Return the page's code that has these words."""
+    """Return the page's code block that contains these words."""
     (code,) = (code for code in blocks(DOCS / page, language) if words in code)
     return code
 
 
 @pytest.mark.slow
 def test_the_quickstart_runs(pytester: pytest.Pytester) -> None:
-    """The code under test and its tests, each pasted into its file, pass without real waiting."""
+    """The quickstart's code and tests pass without real waiting."""
     for name in ("train.py", "test_train.py"):
         (pytester.path / name).write_text(block("quickstart.md", f"# {name}\n"), encoding="utf-8")
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=6)
@@ -145,7 +145,7 @@ def test_the_page_about_virtual_time_runs(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.slow
 def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
-    """The first program for the client trains a model and reads its last loss."""
+    """The first client program trains a model and prints its last loss."""
     (tmp_path / "train.jsonl").write_text(ROWS)
     with FakeFineTuning(pace=1e6).serving() as url:
         code = block("client.md", 'suffix="my-model"')
@@ -156,7 +156,7 @@ def test_the_client_program_prints_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_careful_client_program_runs(tmp_path: Path) -> None:
-    """The program with check, progress, key and events follows its job to the end."""
+    """The client program with check, progress, key and events runs to the job's end."""
     (tmp_path / "train.jsonl").write_text(ROWS)
     fake = FakeFineTuning(pace=1e6)
     with fake.serving() as url:
@@ -169,7 +169,7 @@ def test_the_careful_client_program_runs(tmp_path: Path) -> None:
 
 
 def test_the_settings_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings, pasted into a file, send the facade with the key named to the address named."""
+    """The documented settings file sends requests to its address with its key."""
     (tmp_path / "fine_tuning.toml").write_text(block("client.md", "[providers.gateway]", "toml"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_KEY", "sk-gateway")
@@ -188,7 +188,7 @@ def test_the_settings_file_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_the_steering_program_runs(tmp_path: Path) -> None:
-    """The program that plans and advances fails its job at step 60."""
+    """The program that plans and advances a job fails it at step 60."""
     printed = run_python(block("pytest.md", "fake.plan_job"), tmp_path)
 
     assert printed == "The job failed due to an internal error. 0\n"
@@ -196,13 +196,13 @@ def test_the_steering_program_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_program_about_checkpoints_runs(tmp_path: Path) -> None:
-    """The program that compares checkpoints finds the earliest one of a job that overfits."""
+    """The program that compares checkpoints finds the best one of a job that overfits."""
     assert run_python(block("pytest.md", "jobs.checkpoints.list"), tmp_path) == "60 of [90, 75, 60]\n"
 
 
 @pytest.mark.parametrize(("dialect", "full"), [("openai-2025-09", set[str]()), ("openai-spec", {"full_valid_loss"})])
 def test_checkpoints_have_the_losses_that_the_docs_say(dialect: str, full: set[str]) -> None:
-    """`valid_loss` is there at every tenth step and the last, `full_valid_loss` in events and one dialect only."""
+    """Checkpoints and events have `valid_loss` and `full_valid_loss` as the docs say."""
     fake = FakeFineTuning(dialect=dialect)
     file, validation = (fake.add_file(ROWS * 3)["id"] for _ in range(2))
     fields = {"n_epochs": 3, "batch_size": 2}
@@ -218,7 +218,7 @@ def test_checkpoints_have_the_losses_that_the_docs_say(dialect: str, full: set[s
 
 @pytest.mark.slow
 def test_the_scripting_program_runs(tmp_path: Path) -> None:
-    """The program with a script prints the statuses it prepared."""
+    """The program with a script prints its prepared statuses."""
     assert run_python(block("scripting.md", "script.exhausted"), tmp_path) == "queued running 429 failed\n"
 
 
@@ -248,7 +248,7 @@ def test_the_cassette_example_runs(pytester: pytest.Pytester, monkeypatch: pytes
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
 @pytest.mark.slow
 def test_the_curl_session_runs(tmp_path: Path) -> None:
-    """The curl session, but for the port, goes from upload to a deleted model."""
+    """The curl session runs from the upload to the deletion of a model."""
     code = block("server.md", "api()", "sh").partition("\n")[2]
     fake = FakeFineTuning()
     with fake.serving() as url:
@@ -269,7 +269,7 @@ def test_the_curl_session_runs(tmp_path: Path) -> None:
 
 
 def test_the_table_of_endpoints_is_the_surface() -> None:
-    """The fidelity page lists every route of the API, and no other, in the order of the source."""
+    """The fidelity page lists exactly the routes of the API, in the order of the source."""
     page = (DOCS / "fidelity.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(GET|POST|DELETE) (/v1/\S+)` \|", page, re.MULTILINE)
 
@@ -277,7 +277,7 @@ def test_the_table_of_endpoints_is_the_surface() -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    """mkdocs.yml has every page, and llms.txt every page that is not about one finding or a reference."""
+    """mkdocs.yml has every page, and llms.txt every page except those on findings and references."""
     pages = [page.relative_to(DOCS).as_posix() for page in PAGES]
     navigation, summary = (ROOT / "mkdocs.yml").read_text(), (DOCS / "llms.txt").read_text()
 

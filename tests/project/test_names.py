@@ -1,4 +1,4 @@
-"""One word stands for one thing: class and module names are used once."""
+"""Class and module names are used once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PARALLEL = {"errors", "models", "operations"}
 
 
 def test_no_class_name_stands_for_two_classes() -> None:
-    """Each class of the product has a name of its own."""
+    """No class name is used twice in the product."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
 
     assert FIGURES["class_names"](trees) == {}
 
 
 def test_no_module_name_stands_for_two_modules() -> None:
-    """Each module of a package has a name of its own; only parallel packages share some."""
+    """No module name is used twice in a package, and only parallel packages share names."""
     doubled = FIGURES["module_names"](PATHS)
 
     assert sorted(set(doubled) - PARALLEL) == []

@@ -1,4 +1,4 @@
-"""The README is short and true: its code runs."""
+"""The README is short and its code runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
 def block(words: str) -> str:
-    """Return the README's Python code that has these words."""
+    """Return the README's Python code block that contains these words."""
     (code,) = (code for kind, code in BLOCKS if kind == "python" and words in code)
     return str(code)
 
 
 def test_it_is_short() -> None:
-    """The README has at most 150 lines, and a whole program within the first 50."""
+    """The README has at most 150 lines, with complete code within the first 50."""
     lines = README.splitlines()
 
     assert len(lines) <= 150
@@ -30,7 +30,7 @@ def test_it_is_short() -> None:
 
 
 def test_the_program_without_pytest_prints_a_model(tmp_path: Path) -> None:
-    """The README's program, pasted as it is, trains a model."""
+    """The README's program without pytest prints a model."""
     code = block("with FakeFineTuning() as fake")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -48,6 +48,6 @@ def test_the_program_without_pytest_prints_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_tests_pass(pytester: pytest.Pytester) -> None:
-    """The README's tests, pasted into a file, pass."""
+    """The README's tests pass."""
     (pytester.path / "test_train.py").write_text(block("# test_train.py"), encoding="utf-8")
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=3)

@@ -1,4 +1,4 @@
-"""What type checkers make of the public API: a user's files, checked from outside by mypy and pyright, both strict."""
+"""What mypy and pyright, both strict, say of a user's files that use the public API."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _by_file(problems: Iterator[tuple[str, int]]) -> Errors:
 
 @pytest.fixture(scope="module", params=[_mypy, _pyright], ids=["mypy", "pyright"])
 def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    """What a type checker finds in both files, in a folder without anything else of this project's."""
+    """The lines with errors that a type checker finds in the user's files, in an otherwise empty folder."""
     folder = tmp_path_factory.mktemp("user")
     for name in (RIGHT, FAKE):
         (folder / name).write_bytes((HERE / name).read_bytes())
@@ -82,17 +82,17 @@ def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_package_says_that_it_is_typed() -> None:
-    """Type checkers read a package's annotations only where there is a `py.typed`."""
+    """The client package has a `py.typed`."""
     assert Path(fine_tuning_client.__file__).with_name("py.typed").is_file()
 
 
 def test_everything_has_the_type_that_a_user_expects(errors: Errors) -> None:
-    """A strict type checker finds nothing wrong with files that use the API and say each result's type."""
+    """A strict type checker accepts files that use the API and assert each result's type."""
     assert errors[RIGHT] == errors[FAKE] == set()
 
 
 def test_each_mistake_is_found_and_nothing_else(errors: Errors) -> None:
-    """A strict type checker complains of each line with a mistake, a missing await included, and of no other."""
+    """A strict type checker reports exactly the lines with a marked mistake."""
     lines = (HERE / "misuses.txt").read_text().splitlines()
     marked = {number for number, line in enumerate(lines, 1) if "# error: " in line}
     assert len(marked) > 15
@@ -104,7 +104,7 @@ def _public(thing: object) -> set[str]:
 
 
 def test_the_users_file_uses_everything() -> None:
-    """The file that is checked has every public name, every verb of both clients, all members of what is looked at."""
+    """The checked file uses every public name, every method of both clients, and all members of the results."""
     tree = ast.parse((HERE / RIGHT).read_text())
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     members = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -119,7 +119,7 @@ def test_the_users_file_uses_everything() -> None:
 
 
 def test_the_users_file_gives_every_keyword() -> None:
-    """Every keyword of every verb is given a value that the checkers hold to its type."""
+    """The checked file passes every keyword of every method."""
     tree = ast.parse((HERE / RIGHT).read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     given = {(_called(call), each.arg) for call in calls for each in call.keywords}
@@ -139,7 +139,7 @@ def _called(call: ast.Call) -> str:
 
 
 def _verbs_used(tree: ast.Module) -> dict[object, set[str]]:
-    """The verbs that are called on each of the clients."""
+    """The methods called on each of the clients."""
     owners: dict[object, tuple[str, ...]] = {
         FineTuningClient: ("with_a_client.ft", "clients_are_made.blocking"),
         AsyncFineTuningClient: ("with_an_async_client.ft", "async_clients_are_made.awaited"),
@@ -155,7 +155,7 @@ def _verbs_used(tree: ast.Module) -> dict[object, set[str]]:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[Path]:
-    """A file to train on, while every client goes to a fake."""
+    """A training file, while every client is redirected to a fake."""
     path = tmp_path / "train.jsonl"
     path.write_text(ROWS)
     fake = FakeFineTuning(pace="polls")
@@ -179,12 +179,12 @@ SESSIONS: Mapping[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_the_users_file_runs(session: str, source: Path) -> None:
-    """What the checkers have accepted runs against the fake, from upload to the model's deletion."""
+    """The type-checked session runs against the fake, from upload to the model's deletion."""
     SESSIONS[session](source)
 
 
 def test_the_file_about_the_fake_runs() -> None:
-    """What the checkers have accepted of a test that steers the fake, the fake accepts."""
+    """The type-checked file about steering the fake runs."""
     uses_the_fake.settings_are_given()
     fake = FakeFineTuning(**uses_the_fake.FRESH)
     fake.transport()
@@ -203,7 +203,7 @@ KEYWORDS: dict[type, tuple[type, set[str]]] = {
 
 @pytest.mark.parametrize("keywords", KEYWORDS, ids=lambda keywords: keywords.__name__)
 def test_keywords_are_declared_as_they_are_shown(keywords: type) -> None:
-    """A keyword that checkers and editors know is a field of its declaration, and may be all that the field may be."""
+    """Each keyword's type hint accepts every type that its declaration accepts."""
     declaration, others = KEYWORDS[keywords]
     shown, declared = get_type_hints(keywords), get_type_hints(declaration)
 
@@ -219,7 +219,7 @@ def members_of(hint: Any) -> tuple[Any, ...]:
 
 
 def accepts(shown: Any, declared: Any) -> bool:
-    """Whether what is declared may be given as what is shown; a seed's own objects are given as mappings."""
+    """Return whether a value of the declared type may be passed to the shown type; seeds may be mappings."""
     if shown == declared:
         return True
     wanted, own = (get_origin(hint) or hint for hint in (shown, declared))
@@ -229,6 +229,6 @@ def accepts(shown: Any, declared: Any) -> bool:
 
 
 def test_the_users_clients_can_be_made() -> None:
-    """Every argument of the clients that the checkers have accepted is one that they take."""
+    """The type-checked construction of clients, with every argument, runs."""
     uses_everything.clients_are_made()
     asyncio.run(uses_everything.async_clients_are_made())

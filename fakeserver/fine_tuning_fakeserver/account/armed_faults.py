@@ -77,7 +77,7 @@ def parse_faults(faults: object, paths: Mapping[str, str]) -> list[FaultSpec]:
         paths: the path of each operation that can be made to fail, by its name.
 
     Raises:
-        FakeUsageError: they are no collection, or one of them makes no sense.
+        FakeUsageError: they are not a collection, or one of them is invalid.
     """
     if isinstance(faults, str | bytes) or not isinstance(faults, Iterable):
         raise FakeUsageError(f"faults must be a collection of mappings, got {show_value(faults)}")

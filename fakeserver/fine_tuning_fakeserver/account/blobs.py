@@ -76,7 +76,7 @@ class Blob:
         """Return the content as a training file; it is parsed once, which needs no lock.
 
         Raises:
-            NotJsonlError: it is no training file.
+            NotJsonlError: it is not a training file.
         """
         if self._parsed is None:
             try:
@@ -101,7 +101,7 @@ class BlobWriter:
         """Append *data*.
 
         Raises:
-            StorageError: there is no room for it.
+            StorageError: the disk has no room for it.
         """
         self.size += len(data)
         self._memory += data
@@ -125,7 +125,7 @@ class BlobWriter:
         """Return what was written; the writer cannot be used any more.
 
         Raises:
-            StorageError: there is no room for it.
+            StorageError: the disk has no room for it.
         """
         if self._descriptor is None:
             return Blob.of(bytes(self._memory))

@@ -19,7 +19,7 @@ class HasLocks(Protocol):
     """An object with locks."""
 
     def renew_locks(self) -> None:
-        """Replace its locks, in a forked child, by new ones that nobody holds."""
+        """Replace its locks, in a forked child, by new ones that are not held."""
         ...
 
 

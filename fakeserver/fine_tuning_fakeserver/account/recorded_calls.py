@@ -27,7 +27,7 @@ class Call:
 
     Args:
         number: its place among the account's requests, from 1.
-        operation: the name of the operation, such as ``create_job``; None where there is no such route.
+        operation: the name of the operation, such as ``create_job``; None if the route is unknown.
         method: the HTTP method.
         path: the path, as the API has it: under ``/v1``, and decoded but for a slash within a name, ``%2F``.
         ids: the ids in the path, and the id that an accepted call made: ``job_id``, ``file_id``, ``model_id``, …
@@ -86,7 +86,7 @@ class Call:
 
     @property
     def answered(self) -> bool:
-        """Whether the client got the answer of an accepted call."""
+        """Whether the client received the response to an accepted call."""
         return self.accepted and 200 <= self.status < 300 and self.fault in (None, "delay")
 
     @property

@@ -85,7 +85,7 @@ class PaceSet:
 
 @dataclass(frozen=True, slots=True)
 class PlanSet:
-    """Jobs created from now on go by this plan; with `once` only the next one that has none waiting before it."""
+    """Jobs created from now on go by this plan; with `once` only one job, after those of earlier such plans."""
 
     plan: Plan
     once: bool = False

@@ -28,7 +28,7 @@ class LogEntry:
     Args:
         number: its place among the account's requests, from 1.
         at: when it was answered, in virtual Unix seconds.
-        operation: its name; None where there is no such route.
+        operation: its name; None if the route is unknown.
         method: the HTTP method.
         path: the path, as the API has it.
         query: the query string, secrets redacted.

@@ -21,7 +21,7 @@ from ..usage_errors import FakeUsageError
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:
-    """What a script's function gets to know of a request.
+    """A request as a script's function gets it.
 
     Args:
         operation: the name of the operation, such as ``create_job``.

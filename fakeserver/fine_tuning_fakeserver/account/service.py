@@ -220,7 +220,7 @@ class Service:
         """Change how time passes from now on.
 
         Raises:
-            FakeUsageError: there is no such pace.
+            FakeUsageError: the pace is unknown.
         """
         with self.lock:
             chosen = parse_pace(pace)

@@ -25,7 +25,7 @@ itself waits for the flushing thread must not block it for as long."""
 
 
 class Sender(Protocol):
-    """What sends the webhooks of one account."""
+    """The sender of one account's webhooks."""
 
     def wake(self) -> None:
         """Send what is due, soon; return at once."""
@@ -172,7 +172,7 @@ class World:
             changes: settings that differ from the defaults.
             faults: faults to arm instead of the defaults.
             defaults: new default settings, for this and later resets. A mapping may also hold ``faults``; without
-                them there are no default faults any more.
+                them the account has no default faults any more.
 
         Raises:
             FakeUsageError: an argument makes no sense; then nothing has changed.

@@ -127,7 +127,7 @@ def size_ahead(service: Service, identifier: str | None = None) -> Callable[[], 
 
 
 def content_ahead(service: Service, identifier: str) -> Callable[[], object] | None:
-    """Return a function that writes a long result file without the lock; None if it is none."""
+    """Return a function that writes a long result file without the lock; None if the file is not one."""
     with service.lock:
         job = service.account.results.get(identifier)
         spec = service.account.jobs[job].current_spec if job else None

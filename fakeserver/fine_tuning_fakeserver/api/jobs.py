@@ -138,7 +138,7 @@ def list_jobs(
 
 
 def _jobs_with_metadata(account: Account, pairs: list[tuple[str, str]]) -> OrderedIds:
-    """Return the jobs that have all *pairs*; only those with the rarest pair are looked at."""
+    """Return the jobs that have all *pairs*; only those with the rarest pair are compared."""
     rarest = min((account.jobs_by_metadata.get(pair, OrderedIds()) for pair in pairs), key=len)
     if len(pairs) == 1:
         return rarest

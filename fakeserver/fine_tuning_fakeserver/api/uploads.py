@@ -25,10 +25,10 @@ OPEN_FOR = 3600.0
 
 @operation
 def create(service: Service, now: float, body: CreateUploadBody) -> Json:
-    """Begin an upload; any file name passes (recording: 8 bytes that are no JSONL are completed).
+    """Begin an upload; any file name passes (recording: 8 bytes that are not JSONL are completed).
 
     Raises:
-        ApiError: there is no such purpose.
+        ApiError: the purpose is unknown.
     """
     if body.purpose not in PURPOSES:
         raise bad_purpose(body.purpose)

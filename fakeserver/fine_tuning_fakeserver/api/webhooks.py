@@ -76,7 +76,7 @@ class NextDeliveries:
 def next_deliveries(service: Service, busy: Container[str] = ()) -> NextDeliveries:
     """Return what to send now to endpoints that are not *busy*, and when to look again if time passes by itself.
 
-    No operation: the sender looks at any time, and must not move time, as a request does at the pace "instant".
+    No operation: the sender reads at any time, and must not move time, as a request does at the pace "instant".
     """
     with service.lock:
         now = service.clock.now()
@@ -103,7 +103,7 @@ def _deliver_unsent(service: Service) -> None:
 
 
 def record_attempt(service: Service, account: Account, delivery: WebhookDelivery, attempt: DeliveryAttempt) -> None:
-    """Record what came of sending for *account*, unless it was reset or the endpoint removed meanwhile."""
+    """Record the result of sending for *account*, unless it was reset or the endpoint removed meanwhile."""
     with service.lock:
         if service.account is account and service.account.outbox.is_pending(delivery.id):
             service.commit(DeliveryAttempted(delivery.id, attempt))

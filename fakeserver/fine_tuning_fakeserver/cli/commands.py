@@ -93,7 +93,7 @@ class OneOf(click.Choice[str]):
     """One of some words."""
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
-        """Return what is said of any other word."""
+        """Return the message about any other word."""
         words = cast(Sequence[str], self.choices)
         return f"must be one of {', '.join(words)}, got {value!r}{did_you_mean(value, words)}"
 

@@ -35,7 +35,7 @@ POLL_S = 0.08
 
 def run(path: Path, output: DemoOutput) -> int:
     """Run the session with the training file at *path*; return the exit code."""
-    # Without a terminal nobody watches, so nobody has to wait.
+    # Without a terminal the pauses would only cost time.
     fake = FakeFineTuning(pace=PACE if output.is_live else "polls", plan=PLAN)
     with fake.serving() as url, FineTuningClient("fake", base_url=url, api_key=API_KEY) as client:
         file = client.upload_file(path)

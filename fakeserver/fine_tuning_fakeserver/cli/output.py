@@ -1,4 +1,4 @@
-"""Output of commands: lines, tables, charts. Safe for a terminal; a closed stderr is no failure."""
+"""Output of commands: lines, tables, charts. Safe for a terminal; a closed stderr is not a failure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def format_time(at: Any) -> str:
 
 
 def print_note(text: str) -> None:
-    """Print a line to stderr; a stderr that is closed or broken is no failure."""
+    """Print a line to stderr; a closed or broken stderr is not a failure."""
     with suppress(OSError):
         if sys.stderr is not None:  # it is None if it was closed before the process began
             print(printable(text) + "\n", end="", file=sys.stderr, flush=True)  # in one piece, beside other threads

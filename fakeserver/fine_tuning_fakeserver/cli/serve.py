@@ -127,7 +127,7 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
         server.should_exit = True
 
     # uvicorn has handlers of its own while it runs, and afterwards raises again what it has caught. These are for
-    # before and after: to stop a server is no failure, from the moment its URL is known.
+    # before and after: stopping a server is not a failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     _announce(listener, fake, quiet, access)
@@ -190,6 +190,6 @@ class AccessLog:
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
         age = timedelta(seconds=int(self._fake.now - self._fake.born))
-        with suppress(OSError):  # nobody reads the log any more, which is no reason to fail the request
+        with suppress(OSError):  # a closed log is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
             print(text, file=self._out, flush=True)

@@ -1,4 +1,4 @@
-"""What `serve` says besides its access log: log records of the fake, and where other machines reach it."""
+"""The output of `serve` besides its access log: log records, and the address for other machines."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def address_for_others(listener: socket.socket) -> str:
             with socket.socket(listener.family, socket.SOCK_DGRAM) as probe:
                 probe.connect((_ELSEWHERE[socket.AddressFamily(listener.family)], 9))
                 host = probe.getsockname()[0]
-        except OSError:  # there is no way to others now; the name may be known to them later
+        except OSError:  # no route to other machines now; they may know the name later
             host = socket.gethostname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

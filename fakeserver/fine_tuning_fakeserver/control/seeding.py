@@ -42,7 +42,7 @@ class _Seed(ClosedModel):
         """Return the seed with these fields.
 
         Raises:
-            FakeUsageError: there is no such field, or its value does not fit.
+            FakeUsageError: a field is unknown, or its value does not fit.
         """
         try:
             return cls.model_validate(fields)

@@ -62,7 +62,7 @@ def advance_to(
     A job that is already there moves nothing. Without *job_id* it is the newest unfinished job, or the newest of all.
 
     Raises:
-        FakeUsageError: there is no such job, or it never gets there.
+        FakeUsageError: the job does not exist, or it never gets there.
     """
     if (status is None) == (step is None):
         raise FakeUsageError("advance_to needs either a status or a step: advance_to('running'), advance_to(step=40)")

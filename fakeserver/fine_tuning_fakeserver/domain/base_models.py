@@ -78,7 +78,7 @@ def snapshot_name(model: str) -> str:
 
 
 def shutdown_date(model: str) -> str | None:
-    """Return the day from which a model, or its base model, is gone; None if none is known."""
+    """Return the day from which a model, or its base model, is gone; None if no day is known."""
     return SHUTDOWN_DATES.get(snapshot_name(base_model(model)))
 
 
@@ -95,7 +95,7 @@ def parse_day(value: object, name: str = "as_of") -> str:
     """Return *value*, a date or its text, as ``YYYY-MM-DD``.
 
     Raises:
-        FakeUsageError: it is no date, or it is before 1970.
+        FakeUsageError: it is not a date, or it is before 1970.
     """
     try:
         day = date.fromisoformat(str(value))

@@ -144,7 +144,7 @@ def _checks(cls: type, thing: str) -> tuple[tuple[str, str, Check, Any], ...]:
 
 
 def check_names(thing: str, names: Iterable[object], known: Iterable[str]) -> None:
-    """Check that there are fields of these names.
+    """Check that fields of these names exist.
 
     Raises:
         FakeUsageError: one of them is not known.

@@ -50,7 +50,7 @@ class FaultTarget(TypedDict, total=False):
             a probability.
         probability: how likely a call is to be hit, from 0 to 1: a function of the seed and of how many calls
             matched before, so the same seed gives the same failures.
-        seed: what chance goes by; the default is derived from the account's seed and the fault's number.
+        seed: the seed of the probability; the default is derived from the account's seed and the fault's number.
         applied: True to let the call take effect, so that only its answer is lost or late.
     """
 
@@ -88,7 +88,7 @@ _check_error_status = whole(400, 599)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultSpec:
-    """What goes wrong, and when.
+    """A fault and the calls that it hits.
 
     Args:
         kind: one of `KINDS`.
@@ -97,7 +97,7 @@ class FaultSpec:
         nth: which of the calls that match it is for, from 1; None for each of them.
         times: how many calls it hits at most; None for no end.
         probability: how likely it is to hit a call, from 0 to 1; None for always.
-        seed: what chance goes by; None for the account's.
+        seed: the seed of the probability; None for the account's.
         applied: whether the call takes effect, and only its answer suffers.
         status: what is answered with.
         code: the error's ``code``.
@@ -146,7 +146,7 @@ class FaultSpec:
             operations: the paths of all operations, by name.
 
         Raises:
-            FakeUsageError: it is no mapping, has a field that its kind has not, or a value that does not fit.
+            FakeUsageError: it is not a mapping, or a field is unknown for its kind, or a value does not fit.
         """
         if not isinstance(value, Mapping):
             raise wrong_value("a fault", "a mapping, as in {'status': 500, 'on': 'list_jobs'}", value)
@@ -172,7 +172,7 @@ class FaultSpec:
         return (self.on is None or operation in self.on) and self.job in (None, job)
 
     def fires_at(self, ordinal: int, seed: object) -> bool:
-        """Return whether it hits the *ordinal*-th call that matches, from 1; chance goes by *seed*."""
+        """Return whether it hits the *ordinal*-th call that matches, from 1; the probability is seeded by *seed*."""
         if self.nth not in (None, ordinal):
             return False
         if self.probability is None:

@@ -31,7 +31,7 @@ class CheckpointOverride:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What a seeded job has instead of derived ids, names and numbers."""
+    """Given ids, names and numbers of a seeded job, in place of derived ones."""
 
     fine_tuned_model: str | None = None
     result_file: str | None = None
@@ -88,7 +88,7 @@ class Job:
 
     @property
     def current_spec(self) -> JobSpec:
-        """The spec that the job goes by now: that of its last replan."""
+        """The job's current spec: that of its last replan."""
         replans = (act.spec for act in reversed(self.interventions) if isinstance(act, Replan))
         return next(replans, self.spec)
 

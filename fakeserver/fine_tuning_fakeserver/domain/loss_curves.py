@@ -88,7 +88,7 @@ def csv_curve(text: str) -> Curve:
     Its rows are stretched over the job's steps.
 
     Raises:
-        FakeUsageError: there is no row, or a cell is no number.
+        FakeUsageError: it has no rows, or a cell is not a number.
     """
     try:
         rows = [row for row in csv.reader(text.strip().splitlines()) if row]

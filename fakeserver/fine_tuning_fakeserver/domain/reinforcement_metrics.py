@@ -133,7 +133,7 @@ def message(data: Json, total: int) -> str:
 
 
 def is_validated(spec: JobSpec, step: int) -> bool:
-    """Return whether *step* looks at validation data: every `eval_interval` steps, and the last, do."""
+    """Return whether *step* measures validation: every `eval_interval` steps, and the last, do."""
     interval = spec.hyperparameters.eval_interval
     return spec.has_validation and (step == spec.steps or step % int(interval) == 0)
 

@@ -56,7 +56,7 @@ class TrainingSegment:
         return self.origin + step * self.seconds_per_step
 
     def last_done(self, now: float) -> int:
-        """Return the last step done at *now*; ``first - 1`` if none is."""
+        """Return the last step done at *now*; ``first - 1`` if no step is done."""
         # a search, not a division: a float's last bit may be on either side
         return self.first - 1 + bisect_right(range(self.first, self.last + 1), now, key=self.completion_time)
 
@@ -273,7 +273,7 @@ class Timeline:
         """Return the event with this ordinal, from 0, oldest first; that of a training step is of the kind "step".
 
         Raises:
-            IndexError: there is no such event.
+            IndexError: the event does not exist.
         """
         left = ordinal
         for segment in self.segments:

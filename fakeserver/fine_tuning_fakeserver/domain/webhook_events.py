@@ -22,7 +22,7 @@ def is_valid_secret(secret: object) -> bool:
     """Return whether deliveries can be signed with *secret*."""
     try:
         return is_printable_ascii(secret) and bool(_signing_key(str(secret)))
-    except ValueError:  # after whsec_ there is no base64
+    except ValueError:  # the part after whsec_ is not base64
         return False
 
 
@@ -175,7 +175,7 @@ def _check_url(value: Any, name: str) -> Any:
     try:
         parts = urlsplit(value) if is_printable_ascii(value) and " " not in value else None
         is_http = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, or half an IPv6 address
+    except ValueError:  # a port that is not a number, or half an IPv6 address
         is_http = False
     if value is not None and not is_http:
         raise wrong_value(name, "an HTTP URL, or None to collect its deliveries", value)
@@ -197,7 +197,7 @@ def _parse_events(value: Any, name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """Where webhooks are to go.
+    """The targets of webhooks.
 
     Args:
         url: an HTTP URL; None to have deliveries collected, and sent nowhere.

@@ -71,7 +71,7 @@ def parse_query(
     """Return the query for calls of *operation*.
 
     Raises:
-        FakeUsageError: the operation is unknown, or *predicate* is no function.
+        FakeUsageError: the operation is unknown, or *predicate* is not a function.
     """
     if predicate is not None and not callable(predicate):
         raise FakeUsageError(
@@ -381,10 +381,10 @@ class Assertions(CallAssertions):
 
     @property
     def findings(self) -> list[Finding]:
-        """What the code under test did wrong although its test passes, by request number; see `CODES`.
+        """The flaws of the code under test that a passing test hides, by request number; see `CODES`.
 
         They are found when this is read, in the requests that the log has kept. The docstring of each rule says what is
-        wrong, and what the rule cannot see; in doubt there is no finding.
+        wrong, and what the rule cannot see; in doubt nothing is found.
 
         Raises:
             FakeUsageError: no client could have reached the fake.

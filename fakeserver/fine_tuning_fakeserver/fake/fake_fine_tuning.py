@@ -51,7 +51,7 @@ class OutsideChanges:
         """Cancel an unfinished job; return it as the service would.
 
         Raises:
-            FakeUsageError: there is no such job, or it is over; so do the other methods, where they cannot be done.
+            FakeUsageError: the job does not exist, or is over; the other methods raise it likewise.
         """
         return self._as_outsider(jobs.cancel, job)
 

@@ -1,4 +1,4 @@
-"""What happened in an account, as text for people: clock, jobs, requests, faults, and how to reproduce it."""
+"""The description of an account as text: clock, jobs, requests, faults, and how to reproduce it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class TimeControl:
         Without *job* it is the newest unfinished one.
 
         Raises:
-            FakeUsageError: there is no such job, or it never gets there.
+            FakeUsageError: the job does not exist, or it never gets there.
         """
         now = steering.advance_to(self._world.service, status, job, step)
         self._note_moved_clock()

@@ -1,4 +1,4 @@
-"""What calls have in common, and which jobs their answers have shown to a client."""
+"""Comparisons of calls, and the jobs that their responses have shown to a client."""
 
 from __future__ import annotations
 

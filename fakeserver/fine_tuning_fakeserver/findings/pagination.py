@@ -42,7 +42,7 @@ def ignored_has_more(calls: Sequence[Call], final_state: FinalState) -> Iterator
     about one single item of it: then it has found what it sought, and left off. Of events, whose newest are often all
     that is wanted, it takes a page by a limit of more than 20, the default; or three first pages without a limit, one
     of which has no event of the page before and was not followed by its further pages: what happened between the two
-    was never seen. A gap that the fake makes itself, where the answer to a look moves time, is nobody's fault.
+    was never seen. A gap that the fake itself makes, since a poll moves time, is not a flaw of the code.
 
     A limit of 1 asks for the newest, and one of up to 20 for the newest events: they are never reported, nor is a walk
     that was left on a later page. It cannot see what a page was for: a display of the newest few, or a loop of the

@@ -86,8 +86,8 @@ def polled_without_pause(calls: Sequence[Call], final_state: FinalState) -> Iter
     A pause is 1 s of virtual time, or 8 ms of real time, from one answer to the next. Virtual time is what a test
     advances, what passes at a numeric pace, and what is slept through the fake: by our client under the fixture, by
     `FakeFineTuning.sleep`, `async_sleep` and `time_module`; in a test with virtual time, by whatever waits, and real
-    time counts for nothing. A busy machine only makes pauses longer. Where a test has
-    stopped the real clock there is no finding.
+    time counts for nothing. A busy machine only makes pauses longer. Where a test has stopped the real clock nothing
+    is found.
 
     At the pace "polls" looks are counted instead, and real time counts for nothing: 100 looks in a row between which
     virtual time stood still. A loop never gets there, as looks move time to the job's next milestone and end it after
@@ -123,14 +123,14 @@ def _are_without_pause(first: Call, second: Call) -> bool:
 
 
 def _shows_unfinished(call: Call, final_state: FinalState) -> bool:
-    """Whether a job that the call looks at was not over."""
+    """Whether a job that the call reads was not over."""
     if call.operation in ("retrieve_job", "list_jobs"):
         return any(job.status not in TERMINAL for job in observed_jobs([call]))
     return call.answered and not _shows_end(call, final_state)
 
 
 def _shows_end(call: Call, final_state: FinalState) -> bool:
-    """Whether all jobs that the call looks at were over."""
+    """Whether all jobs that the call reads were over."""
     if call.operation in ("retrieve_job", "list_jobs"):
         return all(job.status in TERMINAL for job in observed_jobs([call]))
     return call.at >= final_state.over.get(call.job_id or "", call.at + 1)
@@ -138,7 +138,7 @@ def _shows_end(call: Call, final_state: FinalState) -> bool:
 
 @rule("a job was polled on after a final status had been answered")
 def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
-    """A job whose end had been answered was looked at on and on.
+    """A job whose end the client had seen was polled on.
 
     On and on is in more than 5 rounds, which have a pause between them (1 s of virtual or real time), but none of ten
     minutes; or retrieved more than 20 times, whatever the pauses. A look is to retrieve the job, to read its newest
@@ -176,7 +176,7 @@ def _polled_on(job_id: str, looks: Sequence[Call]) -> Finding:
 
 
 def _is_late(call: Call) -> bool:
-    """Whether the call only looks, and at no job that is still under way."""
+    """Whether the call only reads, and no unfinished job."""
     under_way = call.operation == "retrieve_job" and any(job.status not in TERMINAL for job in observed_jobs([call]))
     return call.operation in LOOKS and not under_way
 

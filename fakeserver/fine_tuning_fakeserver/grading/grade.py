@@ -63,7 +63,7 @@ def combine_parts(grader: Grader, results: Mapping[str, PartResult], take_score:
     parts = {name: _part_outcome(part, results[name], take_score) for name, part in _parts(grader).items()}
     if not isinstance(grader, Multi):
         return parts[_ITSELF]
-    # The formula over the parts' rewards; if a part fails, there is no reward (inferred).
+    # The formula over the parts' rewards; if a part fails, the reward is missing (inferred).
     rewards = {name: part.reward for name, part in parts.items()}
     errors = [error for part in parts.values() for error in part.errors]
     reward = 0.0

@@ -51,7 +51,7 @@ def run(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits:
 
     Raises:
         GradingError: it raised, returned no number, or went past a limit.
-        FakeUsageError: there is no interpreter to run it.
+        FakeUsageError: no interpreter is available to run it.
     """
     paths = sysconfig.get_paths()
     task = {

@@ -54,7 +54,7 @@ class GradingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GradingOutcome:
-    """What one grader made of one sample; with errors the reward is 0 (inferred). `model` is the one that judged."""
+    """A grader's result for one sample; with errors the reward is 0 (inferred). `model` is the one that judged."""
 
     reward: float
     errors: tuple[ErrorFlag, ...] = ()

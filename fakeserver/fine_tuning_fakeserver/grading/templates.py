@@ -23,7 +23,7 @@ _STEP = re.compile(r"""\s*(?:\.\s*([\w-]+)|\[\s*(\d{1,9})\s*\]|\[\s*'([^']*)'\s*
 
 @dataclass(frozen=True, slots=True)
 class GradingInput:
-    """What is graded: a row of data, and a model's answer to it."""
+    """The input of a grader: a row of data, and a model's answer to it."""
 
     item: Mapping[str, Any]
     sample: Mapping[str, Any]
@@ -50,7 +50,7 @@ class GradingInput:
         """Return *template* with the case's values in its placeholders.
 
         Raises:
-            GradingError: there is no such value.
+            GradingError: the value does not exist.
             FakeUsageError: the text would be too long.
         """
         filled: list[str] = []

@@ -1,4 +1,4 @@
-"""What requests do not contain: ids, times, seeds, the organisation, and how jobs went and ended."""
+"""Facts that requests do not contain: ids, times, seeds, the organisation, and the course of jobs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _STEP = re.compile(r"Step (\d+)/(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class JobHistory:
-    """What the events of a job show; times are Unix seconds.
+    """The history of a job as its events show it; times are Unix seconds.
 
     Args:
         ids: event ids by ordinal, oldest first from 0.
@@ -61,7 +61,7 @@ class JobHistory:
 
 @dataclass(frozen=True, slots=True)
 class DatasetShape:
-    """What is known of a training file: how many examples, and in which format; the default is the least."""
+    """The known shape of a training file: number of examples and format; the default is the least."""
 
     examples: int = 10
     format: str = CHAT
@@ -107,7 +107,7 @@ class InferredJob:
 
 @dataclass(frozen=True, slots=True)
 class InferredState:
-    """What an account must hold before the first request, and what has to be set on the way.
+    """The state that an account needs before the first request, and the settings needed later.
 
     Args:
         start: Unix seconds; the first request comes no earlier.

@@ -32,7 +32,7 @@ def find_files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
     """Return the files at *paths*, folders searched through, each with whether it was named itself.
 
     Raises:
-        RecordingError: there is nothing at a path, or no file of a known kind in a folder.
+        RecordingError: a path does not exist, or a folder has no file of a known kind.
     """
     for path in paths:
         if path.is_file():

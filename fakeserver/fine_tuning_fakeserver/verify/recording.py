@@ -36,7 +36,7 @@ class RecordedExchange:
     Args:
         request_body: None where the recording has lost it.
         body: the answer's bytes, decompressed.
-        json: the body parsed; None where it is no JSON.
+        json: the body parsed; None if it is not JSON.
         end_is_known: whether the recording shows if a line feed ends the body.
     """
 
@@ -104,7 +104,7 @@ class RecordedExchange:
 
     @property
     def length(self) -> int | None:
-        """How many bytes the body had, if the answer says so and the body was not compressed."""
+        """The body's length by its header, if there is one and the body was not compressed."""
         text = self.headers.get("content-length", "")
         return int(text) if text.isdecimal() and "content-encoding" not in self.headers else None
 
@@ -119,12 +119,12 @@ class Recording:
 
 
 def parse_answer(body: bytes, headers: Mapping[str, str]) -> Any:
-    """Parse the body of an answer with these headers; return None if it is no JSON."""
+    """Parse the body of an answer with these headers; return None if it is not JSON."""
     return parse_json(body) if "json" in headers.get("content-type", "json") else None
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse *body*; return None if it is no JSON."""
+    """Parse *body*; return None if it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -103,7 +103,7 @@ def verify_in_dialect(recording: Recording, dialect: str) -> VerifiedRecording:
 
 
 def dialect_at(exchange: RecordedExchange) -> str:
-    """Return the name of the dialect of an exchange's date; the default's if it has none."""
+    """Return the name of the dialect of an exchange's date; the default's if the date is unknown."""
     try:
         day = parsedate_to_datetime(exchange.headers.get("date", "")).date().isoformat()
     except ValueError:

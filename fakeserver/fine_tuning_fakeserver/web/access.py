@@ -76,7 +76,7 @@ class Access:
         """Refuse to be steered by a client that has to have the token, and does not send it.
 
         Raises:
-            AccessDeniedError: there is no token, or it is wrong.
+            AccessDeniedError: the token is missing or wrong.
         """
         if self.is_local and is_loopback(peer):
             return
@@ -95,7 +95,7 @@ def new_access(is_local: bool, allowed_hosts: Iterable[str] = (), control_token:
     """Return the rules of a server.
 
     Raises:
-        FakeUsageError: a host is no name, or the token cannot be sent in a header.
+        FakeUsageError: a host is not a name, or the token cannot be sent in a header.
     """
     names: tuple[Any, ...] = tuple(allowed_hosts) if is_collection(allowed_hosts) else (None,)
     if not all(isinstance(name, str) and _HOST_NAME.fullmatch(_without_brackets(name)) for name in names):
@@ -150,7 +150,7 @@ def check_control(request: ApiRequest) -> None:
 
 
 def check_page(request: ApiRequest) -> None:
-    """Refuse what a page of another site sends, and of a page of the fake's own what is no JSON.
+    """Refuse what a page of another site sends, and of a page of the fake's own what is not JSON.
 
     Raises:
         AccessDeniedError: a browser says that it comes from elsewhere.

@@ -72,7 +72,7 @@ class NormalizePath:
         self._router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; there is nothing to start or stop."""
+        """Answer one request; the app needs no start or stop."""
         if scope["type"] == "lifespan":
             for stage in ("startup", "shutdown"):
                 await receive()

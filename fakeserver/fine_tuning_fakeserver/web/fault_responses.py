@@ -40,7 +40,7 @@ CANNOT_CLOSE = (
 
 @dataclass(slots=True)
 class FaultOutcome:
-    """What a fault makes of a response, and of the connection.
+    """The effect of a fault on the response and the connection.
 
     Args:
         response: what is sent; nothing where its status is 0.
@@ -153,7 +153,7 @@ async def disconnect(call: FaultyCall) -> FaultOutcome:
 
 
 async def refuse(call: FaultyCall) -> FaultOutcome:
-    """Reset the connection, as if nobody had listened."""
+    """Reset the connection, like a closed port."""
     return FaultOutcome(_no_response(), "reset")
 
 

@@ -54,7 +54,7 @@ class InProcessConnection(Connection):
         return True
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Run it here: there are no other requests."""
+        """Run it in this thread, since no other requests wait."""
         return work()
 
     async def close(self, receive: Receive, *, reset: bool) -> None:
@@ -64,7 +64,7 @@ class InProcessConnection(Connection):
 
 @dataclass(slots=True)
 class InProcessResponse:
-    """What the application answered.
+    """The application's response.
 
     Args:
         status: the status; 0 where no response came.
@@ -218,7 +218,7 @@ def _truncated_stream_class(library: ModuleType) -> Any:
     """Make the class of a body that ends before its time, for one library."""
 
     class TruncatedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
-        """Yields what came of the body, then raises."""
+        """Yields the beginning of the body, then raises."""
 
         def __init__(self, response: InProcessResponse) -> None:
             self._body = response.body

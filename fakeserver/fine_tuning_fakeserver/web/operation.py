@@ -1,4 +1,4 @@
-"""What an operation is: one declaration, from which routing, documents, assertions and rules are derived."""
+"""Operations: one declaration each, from which routing, documents, assertions and rules are derived."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ROUTES = {each.operation: (each.operation, each.method, f"/v1{each.path}") for 
 
 @dataclass(frozen=True, slots=True)
 class RouteGroup:
-    """What the answers of one group of operations have in common.
+    """The common form of the responses of one group of operations.
 
     Args:
         newline: whether a JSON body ends with a newline.

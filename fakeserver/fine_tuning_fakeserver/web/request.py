@@ -173,7 +173,7 @@ def check_api_key(authorization: str, accepted: frozenset[str]) -> None:
     """Refuse a request without an accepted key; an empty set accepts any.
 
     Raises:
-        ApiError: 401: there is no key, or another.
+        ApiError: 401: the key is missing or wrong.
     """
     key = api_key_of(authorization)
     if not key:
@@ -267,7 +267,7 @@ class Connection:
     async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
         """Delay the response; return False if the client does not wait that long.
 
-        On a socket these are real seconds. In process nobody waits: virtual time passes, by a call of *pass_time*.
+        On a socket these are real seconds. In process only virtual time passes, by a call of *pass_time*.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -285,7 +285,7 @@ class Connection:
         return await asyncio.to_thread(work)
 
     async def close(self, receive: Receive, *, reset: bool) -> None:
-        """Close the connection, or with *reset* abort it, as if nobody had listened."""
+        """Close the connection, or with *reset* abort it, like a closed port."""
         raise NotImplementedError
 
 

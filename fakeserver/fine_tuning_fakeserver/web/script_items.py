@@ -237,7 +237,7 @@ def _retry_after(error: object) -> float | str | None:
     """Return the error's `retry_after`, or that header of its response.
 
     Raises:
-        FakeUsageError: it is no time.
+        FakeUsageError: it is not a time.
     """
     headers = getattr(getattr(error, "response", None), "headers", {})
     wait = getattr(error, "retry_after", None)

@@ -221,7 +221,7 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().set_exception_handler(LoopErrors())
         await super().startup(sockets)
         # asyncio accepts as often in a row as it lets connections wait. Out of descriptors it fails as often, logs each
-        # failure, and schedules itself anew for each: it is told that one may wait, and the system that many may.
+        # failure, and schedules itself anew for each: so asyncio is given a backlog of one, and the system a large one.
         for listener in sockets or ():
             listener.listen(QUEUED_AT_MOST)
 
@@ -271,7 +271,7 @@ def pending_bytes(of: socket.socket | int, request: str) -> int:
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one. It is bound before the server starts: nobody has to wait.
+    """Return a listening socket; port 0 takes a free one. It is bound at once, so that clients need not wait.
 
     Raises:
         OSError: the address is taken or is not this machine's.

@@ -102,7 +102,7 @@ class WebhookSender:
                 asyncio.run(self._send_all())
         finally:
             with self._changed:
-                if self._thread is threading.current_thread():  # after a bug: let nobody wait for this thread
+                if self._thread is threading.current_thread():  # after a bug, nothing may wait for this thread
                     self._tried, self._thread = self._wakes, None
                     self._changed.notify_all()
 
@@ -162,7 +162,7 @@ class WebhookSender:
 
 
 async def _attempt(client: httpx.AsyncClient, delivery: WebhookDelivery) -> DeliveryAttempt:
-    """Send a delivery once; log what came of it if it was not taken."""
+    """Send a delivery once; log the result if it was not accepted."""
     attempt = await _post(client, delivery)
     if not attempt.succeeded:
         target = urlsplit(delivery.endpoint.url or "")

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of `jobs`: a server for the module, and the command with a fresh account of it."""
+"""Fixtures for the tests of `jobs`: one server per module, and the command with a fresh account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strategies import BORN
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeFineTuning]:
-    """One fake on a socket for all tests here; each begins it anew."""
+    """One fake on a socket for all tests of a module; each test resets it."""
     fake = FakeFineTuning(start=BORN)
     with fake.serving():
         yield fake
@@ -21,7 +21,7 @@ def server() -> Iterator[FakeFineTuning]:
 
 @pytest.fixture
 def jobs(server: FakeFineTuning, capsys: pytest.CaptureFixture[str]) -> Iterator[Jobs]:
-    """The command, with a fresh account."""
+    """The command with a fresh account."""
     server.reset()
     with sent_to(server, capsys) as jobs:
         yield jobs

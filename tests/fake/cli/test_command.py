@@ -1,4 +1,4 @@
-"""The command itself: help, version, options and variables, by calling it."""
+"""The command `fake-fine-tuning`: help, version, options and environment variables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEAVY = {CLIENT, SERVER, FAKE, "httpx", "pydantic", "rich"}
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
-    """The words and the declaration of each command."""
+    """The name and the click command of each command."""
     for name in cli.COMMANDS:
         yield name, import_module(f"fine_tuning_fakeserver.cli.{name}").command
     for name, command in JOBS.commands.items():
@@ -36,7 +36,7 @@ def every_command() -> Iterator[tuple[str, click.Command]]:
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What `serve` is told when it is called: it binds no socket, and serves nothing."""
+    """The settings that `serve` was called with; no socket is bound and nothing is served."""
     told: dict[str, Any] = {}
 
     def bind(host: str, port: int) -> None:
@@ -67,7 +67,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     ids=str,
 )
 def test_commands_import_what_they_need(words: str, code: int, modules: list[str]) -> None:
-    """Help and wrong usage take none of the heavy modules, `jobs` no server, and `serve` no client."""
+    """Help and wrong usage import no heavy modules, `jobs` no server, and `serve` no client."""
     program = (
         "import sys\n"
         "from fine_tuning_fakeserver.cli import main\n"
@@ -80,14 +80,14 @@ def test_commands_import_what_they_need(words: str, code: int, modules: list[str
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The version is that of the distribution."""
+    """`--version` prints the distribution's version."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"fake-fine-tuning {version('fake-fine-tuning')}\n"
 
 
 @pytest.mark.parametrize("words", [[], ["jobs"]], ids=str)
 def test_without_a_command_there_is_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a command one is told which there are, and that it was a mistake."""
+    """Without a command the commands are listed on stderr, and the exit code is 2."""
     assert main(words) == 2
     shown = capsys.readouterr()
     assert all(f"  {command} " in shown.err for command in (JOBS.commands if words else cli.COMMANDS))
@@ -97,7 +97,7 @@ def test_without_a_command_there_is_help(words: list[str], capsys: pytest.Captur
 @pytest.mark.parametrize("words", ["", "jobs", *(words for words, _ in every_command())])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help(words: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """``-h`` and ``--help`` after a command are that command's help, at most 80 columns wide."""
+    """``-h`` and ``--help`` after a command print its help, at most 80 columns wide."""
     assert main([*words.split(), flag]) == 0
 
     shown = capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_every_command_has_help(words: str, flag: str, capsys: pytest.CaptureFix
 
 
 def test_help_in_our_own_words() -> None:
-    """What commands and options are said to be is as in the snapshot, whatever click makes of it."""
+    """The help texts of commands and options are as in the snapshot."""
     text = f"{cli.cli.help}\n\n{cli.cli.epilog}\n"
     for words, command in every_command():
         text += f"== {words}\n{command.help}\n\n"
@@ -119,7 +119,7 @@ def test_help_in_our_own_words() -> None:
 
 
 def test_short_help_is_the_commands_own() -> None:
-    """The list of commands says of none what its own help does not say, and cuts nothing off."""
+    """The one-line help of each command is not truncated."""
     context = click.Context(cli.cli)
 
     assert all(not command.get_short_help_str(64).endswith("...") for command in cli.cli.commands.values())
@@ -153,7 +153,7 @@ def test_short_help_is_the_commands_own() -> None:
     ids=str,
 )
 def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be meant is refused with exit code 2, and named; an unknown argument's value is not shown."""
+    """Wrong usage is refused with exit code 2 and named, and an unknown argument's value is not shown."""
     assert main(words) == 2
 
     shown = capsys.readouterr()
@@ -189,7 +189,7 @@ OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--or
 def test_a_terminal_obeys_no_argument(
     words: tuple[list[str], str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An argument that is quoted in an error stays on one line, with what a terminal would obey escaped."""
+    """An argument quoted in an error stays on one line, with control characters escaped."""
     monkeypatch.setenv("OPENAI_API_KEY", "any")
 
     assert main(words[0]) in (2, 127)
@@ -200,7 +200,7 @@ def test_a_terminal_obeys_no_argument(
 
 
 def test_defaults(settings: dict[str, Any]) -> None:
-    """Without options and variables it is port 4355 of this machine, a minute a second, seed 0."""
+    """By default `serve` uses port 4355 on loopback, pace 60 and seed 0."""
     assert main(["serve"]) == 2
 
     assert settings == {
@@ -236,7 +236,7 @@ VARIABLES = {
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_variables_beat_defaults(name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable is read as its option would be; an empty one counts as not set."""
+    """An environment variable is read like its option, and an empty one counts as unset."""
     text, setting, value = VARIABLES[name]
     monkeypatch.setenv(f"FAKE_FINE_TUNING_{name}", text)
 
@@ -245,14 +245,14 @@ def test_variables_beat_defaults(name: str, settings: dict[str, Any], monkeypatc
 
 
 def test_every_variable_is_tested() -> None:
-    """The table above has the variables of `serve`, and of `exec`."""
+    """`VARIABLES` has every environment variable of `serve` and `exec`."""
     variables = {str(option.envvar) for option in (*serve.OPTIONS, *commands.ACCOUNT_OPTIONS) if option.envvar}
 
     assert variables == {f"FAKE_FINE_TUNING_{name}" for name in VARIABLES}
 
 
 def test_options_beat_variables(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option wins over its variable, which is then not even looked at."""
+    """An option wins over its variable, which is then not even parsed."""
     monkeypatch.setenv("FAKE_FINE_TUNING_PACE", "60")
     monkeypatch.setenv("FAKE_FINE_TUNING_PORT", "nonsense")
 
@@ -261,7 +261,7 @@ def test_options_beat_variables(settings: dict[str, Any], monkeypatch: pytest.Mo
 
 
 def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is no good is refused with exit code 2, by its own name."""
+    """An invalid variable is refused with exit code 2, by its own name."""
     monkeypatch.setenv("FAKE_FINE_TUNING_SEED", "many")
 
     assert main(["serve"]) == 2
@@ -275,7 +275,7 @@ OUTPUTS = ["fidelity", "demo", "serve --help", "verify ."]
 @pytest.mark.slow
 @pytest.mark.parametrize("words", OUTPUTS)
 def test_a_stdout_that_takes_nothing(words: str, tmp_path: Path) -> None:
-    """Where stdout is full, that is one line and exit code 1; where its reader is gone, there is no word."""
+    """A full stdout is one line on stderr and exit code 1; a closed pipe is silent with exit code 0."""
     write(tmp_path, "vcr.yaml", session())
     command = [COMMAND, *words.split()]
     with open("/dev/full", "w") as full:
@@ -292,7 +292,7 @@ def test_a_stdout_that_takes_nothing(words: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [*OUTPUTS, "jobs create --help"])
 def test_any_encoding_will_do(words: str, tmp_path: Path) -> None:
-    """What the encoding of stdout lacks is replaced."""
+    """Characters that stdout's encoding lacks are replaced."""
     write(tmp_path, "vcr.yaml", session())
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([COMMAND, *words.split()], cwd=tmp_path, env=environ, capture_output=True, text=True)
@@ -301,7 +301,7 @@ def test_any_encoding_will_do(words: str, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that is interrupted on the way, or while it is imported, ends with 130, and without a word."""
+    """An interrupt, even during imports, ends a command silently with exit code 130."""
 
     def interrupted(*arguments: object) -> Any:
         raise KeyboardInterrupt
@@ -327,7 +327,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ],
 )
 def test_shells_complete(words: str, completed: str) -> None:
-    """A shell that asks as click's completion does is told commands, options and their values."""
+    """Shell completion offers commands, options and their values."""
     asked = {"_FAKE_FINE_TUNING_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run(
         [COMMAND], env={**os.environ, **asked}, capture_output=True, text=True, timeout=LONGEST_S, check=True

@@ -1,4 +1,4 @@
-"""`fake-fine-tuning demo`, and what lies in `examples/`: a session from beginning to end."""
+"""`fake-fine-tuning demo`, and the files in `examples/`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ STATUSES = ["validating_files", "queued", "running", "succeeded"]
 
 
 def shown_at(shown: str, parts: list[str]) -> list[int]:
-    """Where *parts* stand in what was shown; -1 for what does not."""
+    """The positions of *parts* in the output, or -1."""
     return [shown.find(part) for part in parts]
 
 
 def test_a_session_ends_with_the_model() -> None:
-    """Without a terminal the session runs to its end at once, says no bad word, and its last line is the model."""
+    """Without a terminal the demo runs to its end without a warning, and its last line is the model."""
     environ = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, timeout=LONGEST_S, env=environ)
 
@@ -43,7 +43,7 @@ def test_a_session_ends_with_the_model() -> None:
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a terminal there is a live bar with step and loss, within 80 columns."""
+    """In a terminal there is a live progress bar with step and loss, within 80 columns."""
     monkeypatch.setattr(demo_session, "POLL_S", 0.02)
     monkeypatch.setattr(demo_session, "PACE", 500.0)
     monkeypatch.setattr(demo_session, "LONGEST_TRAINING_S", 0.2)
@@ -68,7 +68,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_no_good(
     name: str, content: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that is missing or refused is one line on stderr with its name and the reason, and exit code 2."""
+    """A missing or invalid file is one line on stderr with its name and the reason, and exit code 2."""
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_good(
 
 
 def test_a_job_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Data that the service would refuse in the job ends with status, code and message, and exit code 1."""
+    """A job that fails is shown with status, code and message, and the exit code is 1."""
     path = tmp_path / "few.jsonl"
     path.write_text('{"messages": [{"role": "assistant", "content": "Hello."}]}\n' * 3)
 
@@ -95,7 +95,7 @@ def test_a_job_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_configuration_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A broken configuration of the client's in this folder is one line, not a traceback."""
+    """An unreadable client configuration is one line on stderr, not a traceback."""
     (tmp_path / "pyproject.toml").write_text("[tool.fine_tuning\n")
     monkeypatch.chdir(tmp_path)
 
@@ -104,7 +104,7 @@ def test_a_configuration_that_cannot_be_read(
 
 
 def test_names_are_shown_as_they_are() -> None:
-    """A name that looks like markup or an emoji is shown letter by letter."""
+    """A name that looks like markup or an emoji code is shown literally."""
     out = StringIO()
     demo_session.DemoOutput(Console(file=out)).item("uploaded", "file-[bold]1", ":smile:.jsonl")
 
@@ -112,7 +112,7 @@ def test_names_are_shown_as_they_are() -> None:
 
 
 def test_a_terminal_obeys_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file's name and the words of its rows are printed, with what a terminal would obey escaped."""
+    """Control characters in file names and in the service's messages are escaped."""
     path = tmp_path / "\x1b[31m\u202e[bold].jsonl"
     row = {"messages": [{"role": "\x1b[2J\u200b", "content": "a"}, {"role": "assistant", "content": "b"}]}
     path.write_text(f"{json.dumps(row)}\n" * 10)
@@ -126,7 +126,7 @@ def test_a_terminal_obeys_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("width", [80, 60])
 def test_it_fits_the_terminal(width: int) -> None:
-    """The chart, and what is said of a thing, is as wide as the terminal at most."""
+    """The chart and the other output are no wider than the terminal."""
     out = StringIO()
     rows: list[dict[str, float | None]] = [{"step": step, "train_loss": 1.0 / step} for step in range(1, 91)]
     output = demo_session.DemoOutput(Console(file=out, width=width))
@@ -138,7 +138,7 @@ def test_it_fits_the_terminal(width: int) -> None:
 
 
 def test_any_stdout_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whatever stream somebody has put in the place of stdout can be written to."""
+    """Any stream can replace stdout."""
     out = StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     path = tmp_path / "few.jsonl"
@@ -149,12 +149,12 @@ def test_any_stdout_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_there_is_one_example() -> None:
-    """The training file in `examples/` is the one that an installed demo uses."""
+    """The training file in `examples/` equals the packaged one."""
     assert (EXAMPLES / demo.EXAMPLE.name).read_bytes() == demo.EXAMPLE.read_bytes()
 
 
 def test_the_example_is_a_good_one() -> None:
-    """The example has 12 to 20 chats of one assistant, each with an answer, no two alike."""
+    """The example file has 12 to 20 different chats with one system prompt, each with an answer."""
     rows = [json.loads(line)["messages"] for line in demo.EXAMPLE.read_text("utf-8").splitlines()]
 
     assert 12 <= len(rows) <= 20
@@ -164,7 +164,7 @@ def test_the_example_is_a_good_one() -> None:
 
 
 def test_the_script_of_the_official_sdk_runs() -> None:
-    """`examples/session.py` gets from a file to a model, with nothing but the two variables."""
+    """`examples/session.py` trains a model with only two environment variables."""
     with FakeFineTuning(pace="instant").serving() as url:
         environ = {**os.environ, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "any", "PYTHONWARNINGS": "error"}
         script = str(EXAMPLES / "session.py")

@@ -1,4 +1,4 @@
-"""`fake-fine-tuning exec`: a command with a fake of its own, as a CI job in any language runs one."""
+"""`fake-fine-tuning exec`: a command with its own fake, for CI jobs in any language."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRON = {name: value for name, value in os.environ.items() if not name.startsw
 
 
 def executed(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """What the command did."""
+    """The completed process of the command."""
     settings = {**ENVIRON, "PYTHONWARNINGS": "error", **environ}
     return subprocess.run(
         [COMMAND, "exec", *arguments], env=settings, capture_output=True, text=True, timeout=LONGEST_S, check=False
@@ -38,7 +38,7 @@ print([client.fine_tuning.jobs.retrieve(job.id).status for _ in range(3)])
 
 
 def test_a_program_without_a_word_of_ours_trains() -> None:
-    """A program that makes the official client without arguments gets its fake, at the pace that was asked for."""
+    """A program that makes the official client without arguments reaches the fake, at the requested pace."""
     done = executed("--pace", "polls", "--", sys.executable, "-c", TRAINS, http_proxy="http://127.0.0.1:9")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -47,7 +47,7 @@ def test_a_program_without_a_word_of_ours_trains() -> None:
 
 @pytest.mark.parametrize(("dialect", "provider"), [("azure-2025", "azure"), ("openai-2025-09", "openai")])
 def test_no_variable_leads_elsewhere(dialect: str, provider: str) -> None:
-    """In any dialect all names that SDKs and our client read lead to the fake, whatever was there before."""
+    """In any dialect all variables that SDKs and our client read point to the fake, whatever their old values."""
     names = ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT", "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
     shown = " ".join(f"${name}" for name in (*names, "FINE_TUNING_PROVIDER", "MINE"))
     before = dict.fromkeys((*names, "FINE_TUNING_PROVIDER"), "https://real.example")
@@ -60,7 +60,7 @@ def test_no_variable_leads_elsewhere(dialect: str, provider: str) -> None:
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
 def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
-    """A failed suite fails the job that runs it, with its own code, or as a shell tells of a signal."""
+    """The exit code is the command's own, or 128 plus the signal."""
     assert executed("--", "sh", "-c", script).returncode == code
 
 
@@ -76,7 +76,7 @@ def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
     ],
 )
 def test_what_cannot_be_run(arguments: tuple[str, ...], code: int, said: str) -> None:
-    """Wrong usage and an unknown command print one line, exit with a code of their own, and run nothing."""
+    """Wrong usage and an unknown command print one line, exit with their own code, and run nothing."""
     done = executed(*arguments)
 
     assert (done.returncode, done.stdout) == (code, "")
@@ -84,14 +84,14 @@ def test_what_cannot_be_run(arguments: tuple[str, ...], code: int, said: str) ->
 
 
 def test_arguments_of_the_command_are_its_own() -> None:
-    """What stands behind the first ``--`` is passed on as it is, flags and further ``--`` too."""
+    """Everything after the first ``--`` is passed to the command, including flags and further ``--``."""
     done = executed("--", sys.executable, "-c", "import sys; print(sys.argv[1:])", "--pace", "--", "-h")
 
     assert done.stdout == "['--pace', '--', '-h']\n"
 
 
 def test_being_stopped_stops_the_command() -> None:
-    """A job that is cancelled takes its command along, and leaves no server behind."""
+    """SIGTERM ends the command and the server."""
     script = "import signal, sys, time; print('up', flush=True); signal.pause()"
     command = [COMMAND, "exec", "--", sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON) as process:

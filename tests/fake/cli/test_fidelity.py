@@ -1,4 +1,4 @@
-"""`fake-fine-tuning fidelity`: figures for a person, the ledger for a machine, the table for a file."""
+"""`fake-fine-tuning fidelity`: a table of figures, JSON, and Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fine_tuning_fakeserver.web import documents
 
 
 def test_figures_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without flags there is a table: a line an area, a column a kind of evidence."""
+    """Without flags the output is a table with a row per area and a column per kind of evidence."""
     assert main(["fidelity"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     ledger = documents.fidelity()
@@ -26,13 +26,13 @@ def test_figures_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_ledger_for_a_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    """``--json`` is the whole ledger."""
+    """``--json`` prints the whole ledger."""
     assert main(["fidelity", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == documents.fidelity()
 
 
 def test_the_table_for_a_file(tmp_path: Path) -> None:
-    """``--markdown`` writes between the markers, and touches nothing else."""
+    """``--markdown`` writes the table between the markers, and changes nothing else."""
     file = tmp_path / "README.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
 
@@ -49,7 +49,7 @@ def test_the_table_for_a_file(tmp_path: Path) -> None:
 def test_a_file_without_a_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
 ) -> None:
-    """A file that is not there, or has no place for the table, ends the command with 2."""
+    """A file that is missing or has no markers is refused with exit code 2."""
     file = tmp_path / "README.md"
     if content is not None:
         file.write_text(content)

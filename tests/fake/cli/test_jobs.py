@@ -1,4 +1,4 @@
-"""`fake-fine-tuning jobs` against the fake, over a socket: what each verb does and writes."""
+"""`fake-fine-tuning jobs` against a fake on a socket: what each verb does and prints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BORN_AT = "2023-11-14T22:13:20Z"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with a training file, and nothing in the environment."""
+    """Work in a folder with a training file, and without environment variables."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -33,12 +33,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def parsed(done: Done) -> list[Any]:
-    """The results as JSON lines."""
+    """The results as parsed JSON lines."""
     return [json.loads(line) for line in done.lines]
 
 
 def test_create_uploads_and_starts(jobs: Jobs) -> None:
-    """The job's id is all there is on stdout; stderr has the file's id and the command to follow the job."""
+    """`create` prints only the job's id on stdout, and on stderr the file's id and the command to follow the job."""
     done = jobs("create", "train.jsonl", *MODEL, "--provider", "fake")
     (job,) = jobs.fake.jobs
 
@@ -48,7 +48,7 @@ def test_create_uploads_and_starts(jobs: Jobs) -> None:
 
 
 def test_create_looks_into_the_file_first(jobs: Jobs, folder: Path) -> None:
-    """A file that the service would not train with is told of, line by line, and nothing is sent."""
+    """`create` reports an invalid training file line by line, and sends nothing."""
     (folder / "bad.jsonl").write_text(ROWS + '{"messages": []}\n\x1b[2J\n')
     done = jobs("create", "bad.jsonl", *MODEL)
     last = "nothing was sent because of bad.jsonl; --no-check sends it all the same"
@@ -62,7 +62,7 @@ def test_create_looks_into_the_file_first(jobs: Jobs, folder: Path) -> None:
 
 
 def test_create_without_a_look(jobs: Jobs, folder: Path) -> None:
-    """With --no-check the service is the judge."""
+    """With --no-check an invalid training file is sent, and the service fails the job."""
     (folder / "few.jsonl").write_text(ROWS.splitlines(keepends=True)[0])
     done = jobs("create", "few.jsonl", *MODEL, "--no-check", "--follow")
 
@@ -71,7 +71,7 @@ def test_create_without_a_look(jobs: Jobs, folder: Path) -> None:
 
 
 def test_create_says_what_will_be_trained(jobs: Jobs, folder: Path) -> None:
-    """What training comes to is told before it begins; a file of one row will do to measure with."""
+    """`create` prints the report of both files before it sends them."""
     (folder / "one.jsonl").write_text(ROWS.splitlines(keepends=True)[0])
     reports = [check_training_file(name, model=MODEL[1], n_epochs=3) for name in ("train.jsonl", "one.jsonl")]
     done = jobs("create", "train.jsonl", "--validation-file", "one.jsonl", *MODEL, "--n-epochs", "3")
@@ -81,7 +81,7 @@ def test_create_says_what_will_be_trained(jobs: Jobs, folder: Path) -> None:
 
 
 def test_create_takes_the_id_of_a_file(jobs: Jobs) -> None:
-    """A file that is there already, in the service, is not sent again."""
+    """`create` with file ids uploads nothing."""
     files = [jobs.fake.add_file(ROWS)["id"] for _ in range(2)]
     done = jobs("create", files[0], *MODEL, "--validation-file", files[1])
 
@@ -91,7 +91,7 @@ def test_create_takes_the_id_of_a_file(jobs: Jobs) -> None:
 
 
 def test_a_file_at_hand_beats_an_id(jobs: Jobs, folder: Path) -> None:
-    """A file here is meant even if its name could be an id."""
+    """A local file wins over an id of the same name."""
     (folder / "file-1.jsonl").write_text(ROWS)
 
     assert jobs("create", "file-1.jsonl", *MODEL).code == 0
@@ -116,14 +116,14 @@ def test_a_file_at_hand_beats_an_id(jobs: Jobs, folder: Path) -> None:
     ],
 )
 def test_create_sends_what_was_given(words: list[str], expected: dict[str, Any], jobs: Jobs) -> None:
-    """Each option is sent as the API has it, and nothing else is."""
+    """`create` sends exactly the given options, in the API's form."""
     assert jobs("create", "train.jsonl", *MODEL, *words).code == 0
     (body,) = jobs.sent("create_job")
     assert body == {"model": "gpt-4o-mini", "training_file": body["training_file"], **expected}
 
 
 def test_create_once(jobs: Jobs) -> None:
-    """Repeated with the same key, a creation is answered with the job that there is, and sends no file again."""
+    """A repeated `create` with the same idempotency key returns the existing job, and uploads nothing."""
     key = ("--idempotency-key", "run-7", "--metadata", "team=a")
     first, again = (jobs("create", "train.jsonl", *MODEL, *key) for _ in range(2))
 
@@ -135,7 +135,7 @@ def test_create_once(jobs: Jobs) -> None:
 
 
 def test_create_by_preference(jobs: Jobs, folder: Path) -> None:
-    """A preference job is created with its method and its numbers."""
+    """`create --method dpo` creates a preference job with its hyperparameters."""
     answers = {name: [{"role": "assistant", "content": name}] for name in ("preferred_output", "non_preferred_output")}
     row = {"input": {"messages": [{"role": "user", "content": "Hi"}]}, **answers}
     (folder / "pairs.jsonl").write_text(f"{json.dumps(row)}\n" * 10)
@@ -145,7 +145,7 @@ def test_create_by_preference(jobs: Jobs, folder: Path) -> None:
 
 
 def test_create_by_reinforcement(jobs: Jobs, folder: Path) -> None:
-    """A reinforcement job is created with the grader of a file."""
+    """`create --method reinforcement` creates a job with the grader from a file."""
     row = {"messages": [{"role": "user", "content": "Hi"}], "answer": "Hello"}
     (folder / "tasks.jsonl").write_text(f"{json.dumps(row)}\n" * 10)
     (folder / "grader.json").write_text(json.dumps(GRADER))
@@ -156,7 +156,7 @@ def test_create_by_reinforcement(jobs: Jobs, folder: Path) -> None:
 
 
 def test_create_and_follow(jobs: Jobs) -> None:
-    """Following, stdout has the job's id, its events from the first to the last, and its model's name."""
+    """`create --follow` prints the job's id, all its events in order, and its model's name."""
     done = jobs("create", "train.jsonl", *MODEL, "--follow")
     (job,) = jobs.fake.jobs
 
@@ -167,7 +167,7 @@ def test_create_and_follow(jobs: Jobs) -> None:
 
 
 def test_following_a_job_that_fails(jobs: Jobs) -> None:
-    """A job that fails ends with code and reason on stderr, and exit code 1."""
+    """`create --follow` of a job that fails ends with code and reason on stderr, and exit code 1."""
     jobs.fake.plan = {"fail_at": 3, "error": "server_error"}
     done = jobs("create", "train.jsonl", *MODEL, "--follow")
 
@@ -177,7 +177,7 @@ def test_following_a_job_that_fails(jobs: Jobs) -> None:
 
 
 def test_list(jobs: Jobs) -> None:
-    """Without a terminal there are a heading and a line a job, newest first, with a tab between cells."""
+    """Without a terminal `list` prints a heading and a line per job, newest first, separated by tabs."""
     ids = [jobs.job("succeeded"), jobs.job("running")]
     done = jobs("list")
 
@@ -189,7 +189,7 @@ def test_list(jobs: Jobs) -> None:
 
 
 def test_list_page_by_page(jobs: Jobs) -> None:
-    """A page says where the next one begins; --all needs no more than one call."""
+    """A page of `list` ends with the command for the next one, and --all prints all pages."""
     ids = [jobs.job() for _ in range(3)][::-1]
     first = jobs("list", "--limit", "2")
     rest = jobs("list", "--after", ids[1], "--json")
@@ -201,7 +201,7 @@ def test_list_page_by_page(jobs: Jobs) -> None:
 
 
 def test_list_by_metadata(jobs: Jobs) -> None:
-    """Pairs choose jobs, in a page as well as in all of them."""
+    """`list --metadata` filters jobs, with --all too."""
     wanted = jobs.job(metadata={"team": "a", "run": "1"})
     jobs.job(metadata={"team": "a", "run": "2"})
     pairs = ("--metadata", "team=a", "--metadata", "run=1")
@@ -211,13 +211,13 @@ def test_list_by_metadata(jobs: Jobs) -> None:
 
 
 def test_an_empty_list(jobs: Jobs) -> None:
-    """Without jobs there is nothing on stdout, and a word on stderr."""
+    """An empty list prints nothing on stdout and "no jobs" on stderr."""
     assert jobs("list") == Done(0, "", "no jobs\n")
     assert jobs("list", "--json") == Done(0, "", "")
 
 
 def test_show(jobs: Jobs) -> None:
-    """A job is shown a member a line; what the service did not say is left out."""
+    """`show` prints one member per line, without those that are null."""
     job_id = jobs.job("succeeded", metadata={"a": "b", "c": "d"}, hyperparameters={"n_epochs": 3})
     shown = dict(jobs("show", job_id).cells)
 
@@ -229,7 +229,7 @@ def test_show(jobs: Jobs) -> None:
 
 
 def test_show_for_a_machine(jobs: Jobs) -> None:
-    """``--json`` is what the service said, all of it, in one line."""
+    """`show --json` prints the service's whole response in one line."""
     job_id = jobs.job()
     (job,) = parsed(jobs("show", job_id, "--json"))
 
@@ -237,7 +237,7 @@ def test_show_for_a_machine(jobs: Jobs) -> None:
 
 
 def test_events(jobs: Jobs) -> None:
-    """There are the newest twenty events, or as many as asked for, the newest last."""
+    """`events` prints the newest twenty events, or as many as requested, the newest last."""
     job_id = jobs.job("succeeded")
     known = jobs("events", job_id, "--limit", "1000")
 
@@ -251,7 +251,7 @@ def test_events(jobs: Jobs) -> None:
 
 
 def test_events_followed_by_a_machine(jobs: Jobs) -> None:
-    """Followed as JSON, stdout has events and nothing else, each once."""
+    """`events --follow --json` prints each event once and nothing else."""
     job_id = jobs.job("queued")
     done = jobs("events", job_id, "--follow", "--json")
     ids = [event["id"] for event in parsed(done)]
@@ -262,7 +262,7 @@ def test_events_followed_by_a_machine(jobs: Jobs) -> None:
 
 
 def test_events_followed_from_the_newest(jobs: Jobs) -> None:
-    """With a limit, following begins with that many of the events there are."""
+    """`events --follow --limit` starts with that many existing events."""
     jobs.fake.pace = "manual"
     job_id = jobs.job("running")
     before = jobs("events", job_id, "--limit", "1000").lines
@@ -273,7 +273,7 @@ def test_events_followed_from_the_newest(jobs: Jobs) -> None:
 
 
 def test_checkpoints(jobs: Jobs) -> None:
-    """Checkpoints are shown in the order of training, with their numbers and the model of each."""
+    """`checkpoints` prints step, metrics and model in the order of training."""
     job_id = jobs.job("succeeded")
     done = jobs("checkpoints", job_id)
     steps = [int(cells[0]) for cells in done.cells[1:]]
@@ -285,14 +285,14 @@ def test_checkpoints(jobs: Jobs) -> None:
 
 
 def test_no_checkpoints(jobs: Jobs) -> None:
-    """A job without checkpoints says so on stderr."""
+    """`checkpoints` of a job without checkpoints says so on stderr."""
     job_id = jobs.job("queued")
 
     assert jobs("checkpoints", job_id) == Done(0, "", f"job {job_id} has no checkpoints\n")
 
 
 def test_pause_resume_cancel(jobs: Jobs) -> None:
-    """Each of the three does its work and says the status that came of it."""
+    """`pause`, `resume` and `cancel` change the job and print its new status."""
     jobs.fake.pace = "manual"
     job_id = jobs.job("running")
     said = [jobs(verb, job_id).cells for verb in ("pause", "resume", "cancel")]
@@ -301,7 +301,7 @@ def test_pause_resume_cancel(jobs: Jobs) -> None:
 
 
 def test_wait(jobs: Jobs) -> None:
-    """Waiting tells each status on the way on stderr, and ends with the model's name, alone on stdout."""
+    """`wait` prints each status on stderr, and only the model's name on stdout."""
     jobs.fake.pace = "manual"
     job_id = jobs.job("queued")
     done = jobs("wait", job_id)
@@ -312,7 +312,7 @@ def test_wait(jobs: Jobs) -> None:
 
 
 def test_wait_runs_out(jobs: Jobs) -> None:
-    """A wait that runs out is told from a failure, and from a success, by its exit code."""
+    """`wait --timeout` ends with exit code 124 when time is up, with the commands to continue."""
     job_id = jobs.job("paused")
     done = jobs("wait", job_id, "--timeout", "12")
 
@@ -327,7 +327,7 @@ def test_wait_runs_out(jobs: Jobs) -> None:
 
 @pytest.mark.parametrize("verb", [("wait",), ("events", "--follow")])
 def test_a_job_is_looked_at_after_a_second(verb: tuple[str, ...], jobs: Jobs) -> None:
-    """The second look at a job comes after a second: a fake's job may be over by then."""
+    """The second poll of a job comes after one second."""
     job_id, slept = jobs.job("queued"), list[float]()
     with redirect(jobs.fake.base_url, sleep=slept.append):
         assert jobs(*verb, job_id).code == 0
@@ -337,7 +337,7 @@ def test_a_job_is_looked_at_after_a_second(verb: tuple[str, ...], jobs: Jobs) ->
 
 @pytest.mark.parametrize("verb", [("wait",), ("events", "--follow")])
 def test_watching_a_cancelled_job(verb: tuple[str, ...], jobs: Jobs) -> None:
-    """A job that was cancelled ends with exit code 1."""
+    """Watching a cancelled job ends with exit code 1."""
     job_id = jobs.job("cancelled")
     done = jobs(*verb, job_id)
 
@@ -346,7 +346,7 @@ def test_watching_a_cancelled_job(verb: tuple[str, ...], jobs: Jobs) -> None:
 
 
 def test_metrics(jobs: Jobs) -> None:
-    """The numbers of all steps are lines with tabs, or CSV that reads the same."""
+    """`metrics` prints the values of all steps, as tab-separated lines or the same as CSV."""
     job_id = jobs.job("succeeded")
     done = jobs("metrics", job_id)
     rows = list(csv.DictReader(StringIO(jobs("metrics", job_id, "--csv").out)))
@@ -359,7 +359,7 @@ def test_metrics(jobs: Jobs) -> None:
 
 
 def test_no_metrics_yet(jobs: Jobs) -> None:
-    """A job without a result file says so, with its status and exit code 1."""
+    """`metrics` of a job without a result file says so with its status, and exits with 1."""
     job_id = jobs.job("queued")
     jobs.fake.pace = "manual"
 
@@ -369,7 +369,7 @@ def test_no_metrics_yet(jobs: Jobs) -> None:
 
 
 def test_azure(capsys: pytest.CaptureFixture[str]) -> None:
-    """Under another provider the same command goes from a file to a model."""
+    """With another provider the same commands create and list a job."""
     fake = FakeFineTuning(start=BORN, dialect="azure-2025")
     with fake.serving(), sent_to(fake, capsys) as jobs:
         done = jobs("create", "train.jsonl", *MODEL, "--follow", "--provider", "azure")
@@ -385,7 +385,7 @@ def test_azure(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_address_and_the_key(
     provider: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address is the one given, before or after the verb, and the key is the environment's, or none is needed."""
+    """The address may be given before or after the verb, and the key comes from the environment, if one is needed."""
     fake = FakeFineTuning(start=BORN, pace="instant", dialect="azure-2025" if provider == "azure" else "openai-2025-09")
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "sk-azure")
     if provider == "openai_compatible":

@@ -1,4 +1,4 @@
-"""`fake-fine-tuning jobs` where something is wrong: one line, an exit code, no traceback, and no key."""
+"""Errors of `fake-fine-tuning jobs`: one line, an exit code, no traceback, and no key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Run = Callable[..., Done]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with a training file, and a key in the environment."""
+    """Work in a folder with a training file, and with a key in the environment."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command, sent wherever its arguments say; no run of it may show the key, or a traceback."""
+    """Run the command, and check that its output has neither the key nor a traceback."""
 
     def run(*words: str) -> Done:
         code = main(["jobs", *words])
@@ -56,13 +56,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def refusing(status: int, body: Any, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
-    """A service that answers everything with a status."""
+    """Answer every request with a status."""
     content = body if isinstance(body, str) else json.dumps(body)
     return lambda _: httpx.Response(status, content=content, headers=headers)
 
 
 def test_errors_in_our_own_words(run: Run) -> None:
-    """What cannot be meant is said in one line, with exit code 2, nothing on stdout, and without a request."""
+    """Each wrong usage in the snapshot is one line as recorded there, with exit code 2 and nothing on stdout."""
     text = ""
     for line in SNAPSHOT.read_text("utf-8").splitlines():
         if line.startswith("$ "):
@@ -111,7 +111,7 @@ USAGE = [
 
 @pytest.mark.parametrize(("words", "said"), USAGE, ids=range(len(USAGE)))
 def test_wrong_usage(words: list[str], said: str, run: Run) -> None:
-    """What click or the client refuses is named in the last line, with exit code 2, and nothing on stdout."""
+    """Wrong usage that click or the client detects is the last line of stderr, with exit code 2 and no stdout."""
     done = run(*words)
 
     assert (done.code, done.out) == (2, "")
@@ -131,14 +131,14 @@ def test_wrong_usage(words: list[str], said: str, run: Run) -> None:
     ids=" ".join,
 )
 def test_a_wrong_argument_leaves_no_file(words: tuple[str, ...], jobs: Jobs) -> None:
-    """What this side finds wrong with an argument of a creation is found before anything is sent."""
+    """An invalid argument of `create` is refused before anything is sent."""
     assert jobs("create", "train.jsonl", *MODEL, *words).code == 2
     assert not jobs.fake.requests
 
 
 @pytest.mark.parametrize("words", [("--suffix", "s" * 65), ("--seed", "-1"), ("--batch-size", "257")], ids=" ".join)
 def test_the_service_knows_its_limits(words: tuple[str, ...], jobs: Jobs) -> None:
-    """A value beyond a limit of the service is refused by the service; the uploaded file's id can be used again."""
+    """A value beyond the service's limits is refused by the service, and the uploaded file's id is printed."""
     done = jobs("create", "train.jsonl", *MODEL, *words)
 
     assert (done.code, done.out) == (1, "")
@@ -155,7 +155,7 @@ def test_the_service_knows_its_limits(words: tuple[str, ...], jobs: Jobs) -> Non
     ],
 )
 def test_a_grader_that_is_none(content: str | None, said: str, run: Run, folder: Path) -> None:
-    """A grader's file that cannot be used is named, with the reason."""
+    """An unusable grader file is refused with the reason."""
     if content is not None:
         (folder / "g.json").write_text(content)
     done = run("create", "train.jsonl", *MODEL, "--method", "reinforcement", "--grader", "g.json")
@@ -165,7 +165,7 @@ def test_a_grader_that_is_none(content: str | None, said: str, run: Run, folder:
 
 
 def test_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key one is told the variable to set."""
+    """A missing key is refused with the variable to set."""
     monkeypatch.delenv("OPENAI_API_KEY")
 
     done = run("list")
@@ -177,7 +177,7 @@ def test_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("content", ["no toml", '[providers.openai]\napi_key = "sk"', "[providers]\nopenai = 1"])
 def test_a_configuration_that_is_no_good(content: str, run: Run, folder: Path) -> None:
-    """A broken configuration in this folder is one line that names it."""
+    """A broken configuration file is one line that names it."""
     (folder / "fine_tuning.toml").write_text(content)
     done = run("list")
 
@@ -186,7 +186,7 @@ def test_a_configuration_that_is_no_good(content: str, run: Run, folder: Path) -
 
 
 def test_what_a_provider_does_not_offer(run: Run, folder: Path) -> None:
-    """A verb that a provider does not have is a wrong use of it."""
+    """A verb that the provider lacks is refused with exit code 2."""
     (folder / "fine_tuning.toml").write_text('[providers.fake]\ncapabilities = ["list"]\n')
     done = run("pause", "ftjob-1", "--provider", "fake")
 
@@ -195,7 +195,7 @@ def test_what_a_provider_does_not_offer(run: Run, folder: Path) -> None:
 
 
 def test_a_job_that_is_not_there(jobs: Jobs) -> None:
-    """An unknown job is named, by the service; exit code 1."""
+    """An unknown job is the service's 404, with exit code 1."""
     for verb in ("show", "events", "checkpoints", "cancel", "pause", "resume", "wait", "metrics"):
         done = jobs(verb, "ftjob-none")
         assert (done.code, done.out) == (1, "")
@@ -205,7 +205,7 @@ def test_a_job_that_is_not_there(jobs: Jobs) -> None:
 
 
 def test_an_unknown_job_is_looked_for_where_it_was(server: FakeFineTuning, run: Run) -> None:
-    """Where a job is unknown, one is told how to list those of the same service."""
+    """The error for an unknown job suggests a list command for the same service."""
     given = ("--provider", "fake", "--base-url", server.base_url)
 
     for words in (("show", "ftjob-none", *given), (*given, "cancel", "ftjob-none")):
@@ -213,7 +213,7 @@ def test_an_unknown_job_is_looked_for_where_it_was(server: FakeFineTuning, run: 
 
 
 def test_a_key_that_is_not_accepted(run: Run) -> None:
-    """A refused key is a refusal: exit code 1, and the key is not shown."""
+    """A refused key is exit code 1."""
     with FakeFineTuning(api_keys=["sk-another"]).serving() as url:
         done = run("list", "--base-url", url)
 
@@ -222,7 +222,7 @@ def test_a_key_that_is_not_accepted(run: Run) -> None:
 
 
 def test_nobody_there(run: Run) -> None:
-    """A service that cannot be reached is exit code 1; of a fake it is said how to start one."""
+    """An unreachable service is exit code 1, and for a fake the message says how to start one."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with redirect(url, sleep=lambda _: None):
@@ -249,7 +249,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "body", "said"), REFUSALS, ids=range(len(REFUSALS)))
 def test_refusals(status: int, body: Any, said: str, run: Run) -> None:
-    """Whatever a service answers that is no success is one line with exit code 1, harmless and without the key."""
+    """Any error response is one printable line with exit code 1."""
     with answering(refusing(status, body), KEY):
         done = run("list")
 
@@ -262,7 +262,7 @@ def test_refusals(status: int, body: Any, said: str, run: Run) -> None:
     [(httpx.ReadError("lost"), 1), (httpx.ReadTimeout("slow"), 1), (None, 1), (KeyboardInterrupt(), 130)],
 )
 def test_a_job_that_may_be_there(error: BaseException | None, code: int, run: Run) -> None:
-    """Where the answer to a creation is lost, one is told to look before trying again; it is not sent twice."""
+    """A `create` whose response is lost is sent once, and the message says to look for the job."""
     created = 0
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -281,7 +281,7 @@ def test_a_job_that_may_be_there(error: BaseException | None, code: int, run: Ru
 
 
 def test_a_refused_job_keeps_its_file(jobs: Jobs) -> None:
-    """Where the file was taken and the job was not, the file's id is told: it need not be sent again."""
+    """If a job is refused after the upload, the file's id is printed."""
     done = jobs("create", "train.jsonl", "--model", "gpt-none")
     (file,) = jobs.fake.files
 
@@ -291,7 +291,7 @@ def test_a_refused_job_keeps_its_file(jobs: Jobs) -> None:
 
 
 def test_following_a_service_that_goes_away(run: Run) -> None:
-    """A service that is gone for long ends following with the command to come back."""
+    """If the service stays unreachable, `--follow` ends with the command to continue."""
     looks = 0
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -316,7 +316,7 @@ def test_following_a_service_that_goes_away(run: Run) -> None:
 )
 @pytest.mark.parametrize("words", [("events", "ftjob-1", "--follow"), ("wait", "ftjob-1")], ids=" ".join)
 def test_watching_a_service_that_stumbles(words: tuple[str, ...], answer: httpx.Response, run: Run) -> None:
-    """A service that fails, wants to be left alone, or talks nonsense ends watching with the command to come back."""
+    """If the service fails, rate-limits or responds nonsense, watching ends with the command to continue."""
     with answering(lambda _: answer):
         done = run(*words)
 
@@ -325,7 +325,7 @@ def test_watching_a_service_that_stumbles(words: tuple[str, ...], answer: httpx.
 
 
 def test_a_key_that_is_looked_for_in_vain(run: Run) -> None:
-    """Where a service lists jobs whatever their metadata, a creation with a key sends no file."""
+    """If a service ignores the metadata filter, `create` with an idempotency key uploads nothing."""
     sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -340,7 +340,7 @@ def test_a_key_that_is_looked_for_in_vain(run: Run) -> None:
 
 
 def test_words_of_the_service_are_harmless(jobs: Jobs) -> None:
-    """What could move a cursor or break a line is escaped, and markup is text, in results as well as on stderr."""
+    """Control characters and markup from the service are escaped or literal, on stdout and stderr."""
     jobs.fake.plan = {"fail_at": 1, "error": {"code": "x", "message": HOSTILE}}
     job_id = jobs.job("queued", metadata={"note": HOSTILE})
     shown = jobs("show", job_id)
@@ -358,7 +358,7 @@ def test_words_of_the_service_are_harmless(jobs: Jobs) -> None:
     [(0, "1970-01-01T00:00:00Z"), (1.5, "1970-01-01T00:00:01Z"), (10**20, "1" + "0" * 20), (True, "True")],
 )
 def test_any_time_can_be_shown(created_at: Any, said: str, run: Run) -> None:
-    """A time that is none of this world is shown as the service gave it."""
+    """A timestamp out of range is shown as the service sent it."""
     with answering(refusing(200, JOB | {"created_at": created_at})):
         assert f"created_at\t{said}" in run("show", "ftjob-1").lines
 
@@ -367,7 +367,7 @@ def test_any_time_can_be_shown(created_at: Any, said: str, run: Run) -> None:
     "odd", [{"error": "text"}, {"method": {"type": []}}, {"method": 3, "hyperparameters": [1]}, {"metadata": "x"}]
 )
 def test_odd_members_can_be_shown(odd: dict[str, Any], run: Run) -> None:
-    """A member of a kind that no service should send does not hide the others."""
+    """A member of an unexpected type does not hide the others."""
     with answering(refusing(200, JOB | odd)):
         done = run("show", "ftjob-1")
 
@@ -375,7 +375,7 @@ def test_odd_members_can_be_shown(odd: dict[str, Any], run: Run) -> None:
 
 
 def test_a_checkpoint_that_says_nothing(run: Run) -> None:
-    """A checkpoint without metrics is a line with what there is."""
+    """A checkpoint without metrics is shown with dashes."""
     points = [{"id": str(step), "step_number": step, "created_at": 1, "metrics": None} for step in (2, 1)]
     with answering(refusing(200, {"data": points, "has_more": False})):
         assert run("checkpoints", "ftjob-1").lines == ["STEP\tMETRICS\tMODEL", "1\t-\t-", "2\t-\t-"]
@@ -386,7 +386,7 @@ def test_a_checkpoint_that_says_nothing(run: Run) -> None:
     [(None, "no reason given"), ("text", "text"), ({}, "no reason given"), ({"message": "m", "code": None}, "m")],
 )
 def test_a_failure_is_explained_whatever_the_error_is(error: Any, reason: str, run: Run) -> None:
-    """A failed job with an odd error is a failed job all the same."""
+    """A failed job with any form of `error` is reported as failed, with exit code 1."""
     with answering(refusing(200, JOB | {"status": "failed", "error": error})):
         done = run("wait", "ftjob-1")
 
@@ -394,7 +394,7 @@ def test_a_failure_is_explained_whatever_the_error_is(error: Any, reason: str, r
 
 
 def test_a_header_that_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that fits into no header is wrong usage, not a crash."""
+    """A setting that is invalid in a header is wrong usage with exit code 2."""
     monkeypatch.setenv("OPENAI_ORG_ID", "örg")
 
     assert run("list", "--base-url", "http://127.0.0.1:9/v1").code == 2
@@ -402,7 +402,7 @@ def test_a_header_that_cannot_be_sent(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("key", ["sk-with-ümlaut-inside", "two words-of-a-key"])
 def test_a_key_that_is_none(key: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that cannot be one is refused without being shown."""
+    """An invalid key is refused, and not shown."""
     monkeypatch.setenv("OPENAI_API_KEY", key)
     done = run("list")
 

@@ -1,4 +1,4 @@
-"""`fake-fine-tuning jobs` as a process of its own: signals, pipes, exit codes; and in a terminal."""
+"""`fake-fine-tuning jobs` as a process: signals, pipes, exit codes, and terminals."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ HOSTILE = "\x1b[2J[red]x[/] :smile:"
 
 
 class Terminal(StringIO):
-    """A stdout that says it is a terminal."""
+    """A stdout that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeFineTuning]:
-    """One fake on a socket for all tests here, whose time stands still; each begins it anew."""
+    """One fake on a socket whose time stands still; each test resets it."""
     fake = FakeFineTuning(start=BORN, pace="manual")
     with fake.serving():
         yield fake
@@ -46,7 +46,7 @@ def server() -> Iterator[FakeFineTuning]:
 def jobs(
     server: FakeFineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Jobs]:
-    """A fresh account, a folder with a training file, and an environment for processes."""
+    """A fresh account, a folder with a training file, and the environment of a process."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -62,12 +62,12 @@ def jobs(
 HEARS_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""A process that is begun in the background may be told to ignore an interrupt, and hands that on."""
+"""A process started in the background may ignore interrupts, and its children inherit that."""
 
 
 @contextmanager
 def started(*words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process, which is over when the context is."""
+    """The command as a process, which is killed when the context ends."""
     command = [sys.executable, "-c", HEARS_CTRL_C, COMMAND, "jobs", *words]
     with subprocess.Popen(command, stdout=out, stderr=err, text=True) as process:
         try:
@@ -77,7 +77,7 @@ def started(*words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE)
 
 
 def test_an_interrupt_leaves_a_followed_job_running(jobs: Jobs) -> None:
-    """Ctrl-C ends following with 130 and the command to come back, and the job does not notice."""
+    """Ctrl-C ends `--follow` with 130 and the command to continue, and does not affect the job."""
     with started("create", "train.jsonl", "--model", "gpt-4o-mini", "--follow", "--provider", "openai") as process:
         assert process.stdout is not None
         job_id, first, _ = (process.stdout.readline().strip() for _ in range(3))
@@ -93,7 +93,7 @@ def test_an_interrupt_leaves_a_followed_job_running(jobs: Jobs) -> None:
 
 
 def test_an_interrupt_leaves_a_job_that_is_waited_for_running(jobs: Jobs) -> None:
-    """Ctrl-C ends a wait with 130 and the command to come back, and nothing on stdout."""
+    """Ctrl-C ends `wait` with 130 and the command to continue, and nothing on stdout."""
     job_id = jobs.job("running")
     with started("wait", job_id) as process:
         assert process.stderr is not None
@@ -109,7 +109,7 @@ def test_an_interrupt_leaves_a_job_that_is_waited_for_running(jobs: Jobs) -> Non
     "words", [("events",), ("events", "--follow"), ("metrics", "--csv"), ("show", "--json")], ids=" ".join
 )
 def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], jobs: Jobs) -> None:
-    """Where nobody reads any more, the command ends without a word, and without having failed."""
+    """A closed pipe ends the command silently with exit code 0."""
     job_id = jobs.job("succeeded")
     read, write = os.pipe()
     os.close(read)
@@ -122,7 +122,7 @@ def test_a_closed_pipe_ends_it_quietly(words: tuple[str, ...], jobs: Jobs) -> No
 
 @pytest.mark.parametrize("words", [(), ("--follow",)], ids=str)
 def test_an_id_that_cannot_be_printed(words: tuple[str, ...], jobs: Jobs) -> None:
-    """Where stdout takes nothing, the id of a job that was paid for is on stderr, and the exit code is 1."""
+    """If stdout cannot be written, the new job's id is on stderr, and the exit code is 1."""
     with open("/dev/full", "w") as full:
         command = [COMMAND, "jobs", "create", "train.jsonl", "--model", "gpt-4o-mini", *words]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LONGEST_S)
@@ -134,7 +134,7 @@ def test_an_id_that_cannot_be_printed(words: tuple[str, ...], jobs: Jobs) -> Non
 
 @pytest.mark.parametrize("words", [("list",), ("metrics", "--csv")], ids=" ".join)
 def test_results_that_cannot_be_written(words: tuple[str, ...], jobs: Jobs) -> None:
-    """Where stdout takes nothing, that is one line on stderr, and exit code 1."""
+    """If stdout cannot be written, the error is one line on stderr, and the exit code is 1."""
     job_id = jobs.job("succeeded")
     with open("/dev/full", "w") as full:
         command = [COMMAND, "jobs", *words, *([job_id] if words[0] == "metrics" else [])]
@@ -145,7 +145,7 @@ def test_results_that_cannot_be_written(words: tuple[str, ...], jobs: Jobs) -> N
 
 
 def test_an_id_that_nobody_reads(jobs: Jobs) -> None:
-    """Where the reader of stdout is gone, the id of a job that was paid for is on stderr."""
+    """If stdout is a closed pipe, the new job's id is on stderr."""
     read, write = os.pipe()
     os.close(read)
     with started("create", "train.jsonl", "--model", "gpt-4o-mini", "--follow", out=write) as process:
@@ -164,7 +164,7 @@ def test_an_id_that_nobody_reads(jobs: Jobs) -> None:
 def test_a_closed_stderr_is_no_failure(
     words: tuple[str, ...], code: int, unbuffered: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody reads stderr, results and exit code are the same, though the interpreter flushes it at its exit."""
+    """A closed stderr changes neither results nor exit code."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     read, write = os.pipe()
     os.close(read)
@@ -176,7 +176,7 @@ def test_a_closed_stderr_is_no_failure(
 
 
 def test_streams_that_were_never_open(jobs: Jobs) -> None:
-    """Without stdout and stderr the work is done all the same, and notes do not end up among results."""
+    """Without stdout and stderr the command still works, and notes do not get into the results."""
     closed = subprocess.run(
         f"{COMMAND} jobs create train.jsonl --model gpt-4o-mini >&- 2>&-", shell=True, timeout=LONGEST_S
     )
@@ -190,7 +190,7 @@ def test_streams_that_were_never_open(jobs: Jobs) -> None:
     ("words", "code"), [(("list",), 0), (("show", "ftjob-none"), 1), (("list", "--provider", "azure"), 2)]
 )
 def test_exit_codes(words: tuple[str, ...], code: int, jobs: Jobs) -> None:
-    """A process ends with the command's code, at most a line on stderr, and never shows the key."""
+    """A process exits with the command's code, at most one line on stderr, and never shows the key."""
     jobs.job("running")
     done = subprocess.run([COMMAND, "jobs", *words], capture_output=True, text=True, timeout=LONGEST_S)
 
@@ -199,7 +199,7 @@ def test_exit_codes(words: tuple[str, ...], code: int, jobs: Jobs) -> None:
 
 
 def test_any_encoding_will_do(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an encoding lacks is escaped."""
+    """Characters that stdout's encoding lacks are escaped."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     job_id = jobs.job(metadata={"town": "Zürich"})
     done = subprocess.run([COMMAND, "jobs", "show", job_id], capture_output=True, text=True, timeout=LONGEST_S)
@@ -210,7 +210,7 @@ def test_any_encoding_will_do(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Run a verb with a terminal, one that has colours, in the place of stdout; its lines."""
+    """The output lines of a verb in a terminal with colours."""
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -225,7 +225,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 def test_columns_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
-    """In a terminal there are columns and colours."""
+    """In a terminal a list has aligned columns and colours."""
     succeeded, running = jobs.job("succeeded", suffix="a" * 60), jobs.job("running")
     heading, first, second = terminal("list")
 
@@ -239,7 +239,7 @@ def test_columns_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -
 def test_a_list_in_a_narrow_terminal(
     columns: int, lines_each: int, jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a narrow terminal what does not fit beside goes below, aligned from job to job, and no name is broken."""
+    """In a narrow terminal cells that do not fit go to the next line, aligned, and no name is broken."""
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     ids = [jobs.job("succeeded", suffix="mine"), jobs.job("running")]
@@ -257,7 +257,7 @@ def test_a_list_in_a_narrow_terminal(
 def test_results_fit_a_narrow_terminal(
     words: str, columns: int, jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Members, messages, metrics and charts are broken at spaces where they are wider than the terminal."""
+    """Members, messages, metrics and charts are wrapped to the terminal's width."""
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     job_id = jobs.job("succeeded", metadata={"note": "a long remark " * 20})
@@ -268,7 +268,7 @@ def test_results_fit_a_narrow_terminal(
 
 
 def test_words_of_the_service_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
-    """In a terminal, too, control characters are escaped, and neither markup nor emoji codes mean anything."""
+    """In a terminal control characters are escaped, and markup and emoji codes are literal."""
     shown = "\n".join(terminal("show", jobs.job("running", metadata={"note": HOSTILE})))
 
     assert r"\u001b[2J[red]x[/] :smile:" in shown
@@ -276,7 +276,7 @@ def test_words_of_the_service_in_a_terminal(jobs: Jobs, terminal: Callable[..., 
 
 
 def test_a_chart_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -> None:
-    """Metrics in a terminal are the last step's numbers, and a chart of the loss."""
+    """In a terminal `metrics` shows the last step's values and a chart of the loss."""
     lines = terminal("metrics", jobs.job("succeeded"))
 
     assert lines[0].split() == ["step", "100"]
@@ -287,7 +287,7 @@ def test_a_chart_in_a_terminal(jobs: Jobs, terminal: Callable[..., list[str]]) -
 def test_no_colour_where_none_is_wanted(
     jobs: Jobs, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NO_COLOR takes the colours away, and leaves the columns."""
+    """NO_COLOR removes the colours and keeps the columns."""
     monkeypatch.setenv("NO_COLOR", "1")
     job_id = jobs.job("succeeded")
 

@@ -1,4 +1,4 @@
-"""`fake-fine-tuning serve` as a person or a CI job meets it: a process, its output and its end."""
+"""`fake-fine-tuning serve` as a process: its output and its end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server() -> Generator[tuple[str, list[str]], None, None]:
-    """A quiet server: its base URL, and the lines of stdout after it."""
+    """A quiet server: its base URL, and the further lines of stdout."""
     with started("--port", "0", "--pace", "polls", "--seed", "7", "-q") as process:
         url, *exports = (line(process.stdout) for _ in range(5))
         yield url, exports
@@ -42,7 +42,7 @@ def server() -> Generator[tuple[str, list[str]], None, None]:
 
 
 def test_the_first_line_is_the_base_url(server: tuple[str, list[str]]) -> None:
-    """The first line on stdout is the base URL of the API, on loopback, and it answers."""
+    """The first line of stdout is the API's base URL on loopback, and it responds."""
     url, _ = server
 
     assert url.startswith("http://127.0.0.1:")
@@ -51,7 +51,7 @@ def test_the_first_line_is_the_base_url(server: tuple[str, list[str]]) -> None:
 
 
 def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
-    """A shell that is given the export lines has the variables that SDKs read, and the key is accepted."""
+    """The export lines set the variables that SDKs read in a shell, and the key is accepted."""
     url, exports = server
     script = "\n".join([*exports, 'echo "$OPENAI_BASE_URL $OPENAI_API_KEY $NO_PROXY $no_proxy"'])
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
@@ -64,7 +64,7 @@ def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
 
 
 def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
-    """A client in a shell that was given the export lines reaches the server, whatever proxy is set there."""
+    """A client in a shell with the export lines reaches the server despite proxy variables."""
     _, exports = server
     program = "import openai; print(openai.OpenAI(max_retries=0).fine_tuning.jobs.list().data)"
     script = "\n".join([*exports, shlex.join([sys.executable, "-c", program])])
@@ -75,7 +75,7 @@ def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
 
 
 def test_the_flags_reach_the_account(server: tuple[str, list[str]]) -> None:
-    """Pace and seed are those of the command line."""
+    """`--pace` and `--seed` apply to the account."""
     url, _ = server
     state = httpx.get(url.replace("/v1", "/_fake"), trust_env=False).text
 
@@ -84,7 +84,7 @@ def test_the_flags_reach_the_account(server: tuple[str, list[str]]) -> None:
 
 
 def test_a_dialect_has_its_own_address() -> None:
-    """A server that speaks Azure's dialect prints Azure's base URL, and the variables that Azure's clients read."""
+    """With Azure's dialect `serve` prints Azure's base URL and variables."""
     with started("--port", "0", "-q", "--dialect", "azure-2025") as process:
         url, endpoint, key = (line(process.stdout) for _ in range(3))
         listed = httpx.get(f"{url}/fine_tuning/jobs", headers={"api-key": key.partition("=")[2]}, trust_env=False)
@@ -98,7 +98,7 @@ def test_a_dialect_has_its_own_address() -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly(stop: signal.Signals) -> None:
-    """Ctrl-C and a container's stop end it with 0 and no word, though a client is connected."""
+    """SIGINT and SIGTERM end the server with exit code 0, even with a client connected."""
     with started(FAKE_FINE_TUNING_PORT="0") as process, httpx.Client(headers=KEY, trust_env=False) as client:
         url = line(process.stdout)
         client.get(f"{url}/models")
@@ -112,7 +112,7 @@ def test_it_stops_cleanly(stop: signal.Signals) -> None:
 
 
 def test_a_connection_without_a_request_is_closed() -> None:
-    """`--timeout`, or its variable, says after how many seconds a connection is closed on which no request comes."""
+    """A connection without a request is closed after `--timeout` seconds."""
     with started("--port", "0", "-q", FAKE_FINE_TUNING_TIMEOUT="0.05") as process:
         place = urlsplit(line(process.stdout))
         with socket.create_connection((place.hostname, place.port), 10) as connection:
@@ -122,7 +122,7 @@ def test_a_connection_without_a_request_is_closed() -> None:
 
 
 def test_it_stops_before_it_is_up() -> None:
-    """An interrupt right after the first line is a clean end, too."""
+    """An interrupt right after the first line ends the server with exit code 0."""
     with started("--port", "0") as process:
         line(process.stdout)
         process.send_signal(signal.SIGINT)
@@ -132,7 +132,7 @@ def test_it_stops_before_it_is_up() -> None:
 
 
 def test_a_taken_port() -> None:
-    """A port that is taken is one line on stderr with the port and a way out, and exit code 2."""
+    """A port in use is one line on stderr that suggests `--port`, and exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with started("--port", port) as process:
@@ -145,7 +145,7 @@ def test_a_taken_port() -> None:
 
 
 def test_an_address_of_another_machine() -> None:
-    """An address that is not this machine's is one line on stderr that names it, and exit code 2."""
+    """An address of another machine is one line on stderr that names it, and exit code 2."""
     with started("--host", "192.0.2.1", "--port", "0") as process:
         out, errors = process.communicate()
 
@@ -155,7 +155,7 @@ def test_an_address_of_another_machine() -> None:
 
 
 def test_other_machines_are_warned_of() -> None:
-    """On all addresses the URL is one that can be connected to, and a warning says who gets in, even with -q."""
+    """On all addresses the printed URL can be connected to, and a warning says who has access, even with -q."""
     with started("--host", "0.0.0.0", "--port", "0", "--quiet") as process:
         url = line(process.stdout)
         assert httpx.get(f"{url}/models", headers=KEY, trust_env=False).status_code == 200
@@ -173,17 +173,17 @@ def test_other_machines_are_warned_of() -> None:
 
 
 def test_the_address_for_others_is_this_machines() -> None:
-    """The address that is told to others is one of this machine's own; one that was chosen stays as it is."""
+    """The address shown for other machines is one of this machine's own, or the chosen one."""
     with bind("0.0.0.0") as everywhere, bind() as here:
         told, port = address_for_others(everywhere).rsplit(":", 1)
         assert address_for_others(here) == f"127.0.0.1:{here.getsockname()[1]}"
-    with suppress(socket.gaierror), socket.create_server((told, 0)) as again:  # a name that only others know
+    with suppress(socket.gaierror), socket.create_server((told, 0)) as again:  # a name that only other machines resolve
         assert again.getsockname()[0] != "0.0.0.0"
     assert int(port) > 0
 
 
 def test_without_a_network_others_are_told_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no way leads to other machines, they are told the machine's name."""
+    """Without a network route the address shown for other machines is the host name."""
 
     def connect(self: socket.socket, address: object) -> None:
         raise OSError("Network is unreachable")
@@ -194,7 +194,7 @@ def test_without_a_network_others_are_told_a_name(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_webhook_that_nobody_takes_is_logged() -> None:
-    """A webhook that is not delivered is a line: event, job, target without its query, reason, next attempt."""
+    """An undelivered webhook is logged with event, job, target without query, reason, and next attempt."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         target = f"http://127.0.0.1:{gone.getsockname()[1]}/hook"
     arguments = ("--port", "0", "--pace", "10000", "--webhook", f"{target}?token=secret")
@@ -213,7 +213,7 @@ def test_a_webhook_that_nobody_takes_is_logged() -> None:
 
 
 def test_logs_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log record cannot make a terminal do anything, nor look like another one."""
+    """Control characters in a log record are escaped."""
     record = logging.LogRecord("x", logging.ERROR, "", 0, "bug: %s", ("\x1b[2J\u202e",), None)
     serve_log.NoteHandler().handle(record)
 
@@ -221,7 +221,7 @@ def test_logs_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_token_is_given_on_the_command_line() -> None:
-    """On all addresses control wants the token of `--control-token`, from this machine, too, and nothing shows it."""
+    """On all addresses the control API needs the token of `--control-token`, which is never shown."""
     with started("--host", "0.0.0.0", "--port", "0", "--quiet", "--control-token", "secret-token") as process:
         control = line(process.stdout).replace("/v1", "/_fake")
         without = httpx.get(control, trust_env=False)
@@ -235,7 +235,7 @@ def test_the_token_is_given_on_the_command_line() -> None:
 
 
 def test_no_variable_of_uvicorn_opens_control() -> None:
-    """Variables that platforms set for their web servers change nothing: a peer is who the socket says."""
+    """Environment variables of uvicorn have no effect."""
     with started("--port", "0", "-q", FORWARDED_ALLOW_IPS="*", WEB_CONCURRENCY="x") as process:
         control = line(process.stdout).replace("/v1", "/_fake")
         claimed = httpx.get(control, headers={"x-forwarded-for": "10.9.9.1"}, trust_env=False)
@@ -246,7 +246,7 @@ def test_no_variable_of_uvicorn_opens_control() -> None:
 
 
 def test_a_proxy_is_believed_if_it_is_named() -> None:
-    """With `--forwarded-allow-ips` a peer is who the proxy says, the last that is none itself, and has no control."""
+    """With `--forwarded-allow-ips` the peer is the last address that is not itself a trusted proxy."""
     with started("--port", "0", "-q", "--forwarded-allow-ips", "127.0.0.1") as process:
         control = line(process.stdout).replace("/v1", "/_fake")
         statuses = [
@@ -260,7 +260,7 @@ def test_a_proxy_is_believed_if_it_is_named() -> None:
 
 
 def test_hosts_are_allowed_on_the_command_line() -> None:
-    """`--allowed-host` may come several times; requests for other hosts are refused, and are in the log."""
+    """`--allowed-host` can be repeated, and requests for other hosts are refused and logged."""
     with started("--port", "0", "--allowed-host", "fake", "--allowed-host", "Host.Docker.Internal") as process:
         url = line(process.stdout)
         statuses = [
@@ -286,7 +286,7 @@ def test_hosts_are_allowed_on_the_command_line() -> None:
     ],
 )
 def test_rules_that_cannot_be_meant(options: list[str], said: str) -> None:
-    """A host with a scheme, a token that no header can carry, and belief in everybody are refused with exit code 2."""
+    """A host with a scheme, an invalid token, or trust in all proxies is refused with exit code 2."""
     with started("--port", "0", *options) as process:
         out, errors = process.communicate()
 
@@ -296,7 +296,7 @@ def test_rules_that_cannot_be_meant(options: list[str], said: str) -> None:
 
 
 def test_a_log_that_nobody_reads_is_no_failure() -> None:
-    """A server whose stderr is closed while it runs answers as before, and is stopped with 0."""
+    """A server whose stderr is closed still responds, and ends with exit code 0."""
     with started("--port", "0", PYTHONUNBUFFERED="") as process, httpx.Client(headers=KEY, trust_env=False) as client:
         url = line(process.stdout)
         assert process.stderr
@@ -310,7 +310,7 @@ def test_a_log_that_nobody_reads_is_no_failure() -> None:
 
 
 def logged(method: str, path: str) -> str:
-    """The access log of one request to a fresh fake."""
+    """The access log of one request to a new fake."""
     fake, out = FakeFineTuning(pace="manual"), StringIO()
     fake.advance("1h")
     with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, out)), base_url="http://fake") as client:
@@ -319,7 +319,7 @@ def logged(method: str, path: str) -> str:
 
 
 def test_the_log_has_a_line_a_request() -> None:
-    """A line has time, virtual time, status, milliseconds, method, path and query."""
+    """A log line has time, virtual time, status, milliseconds, method, path and query."""
     text = logged("GET", "/v1/fine_tuning/jobs?limit=2")
     time, virtual, status, milliseconds, unit, method, target = text.split()
 
@@ -331,7 +331,7 @@ def test_the_log_has_a_line_a_request() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models?api-key=secret&x=1", "/v1/models/sk-secret-0123456789abc"])
 def test_the_log_has_no_keys(path: str) -> None:
-    """No header gets into the log, no key of the query, and nothing that looks like a key."""
+    """Neither headers nor keys in the query get into the log."""
     text = logged("GET", path)
 
     assert "secret" not in text
@@ -339,7 +339,7 @@ def test_the_log_has_no_keys(path: str) -> None:
 
 
 def test_the_log_cannot_be_forged() -> None:
-    """A path with a line break or an escape sequence stays one printable line."""
+    """A path with a line break or an escape sequence is one printable log line."""
     text = logged("GET", "/v1/%0a%1b[31mforged")
 
     assert text.count("\n") == 1
@@ -348,7 +348,7 @@ def test_the_log_cannot_be_forged() -> None:
 
 
 def test_the_log_passes_on_what_is_no_request() -> None:
-    """A server that announces its start and stop is answered, and nothing is logged."""
+    """Lifespan messages are answered and not logged."""
     fake, out = FakeFineTuning(), StringIO()
     said: list[str] = []
 
@@ -365,7 +365,7 @@ def test_the_log_passes_on_what_is_no_request() -> None:
 
 
 def test_a_closed_log_fails_no_request() -> None:
-    """When nobody reads the log any more, requests are answered as before."""
+    """A closed log does not affect requests."""
 
     class Closed(StringIO):
         def write(self, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of findings: code under test, the fake it talks to, and our own client for it."""
+"""Fixtures for the tests of findings: code under test, its fake, and our own client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from strategies import BORN
 
 @pytest.fixture
 def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
-    """Code under test, on a fake whose clock stands still."""
+    """Code under test, on a fake whose time stands still."""
     set_request_interval(monkeypatch)
     with Code(FakeFineTuning(pace="manual", start=BORN)) as found:
         yield found
@@ -21,12 +21,12 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
 
 @pytest.fixture
 def fake(code: Code) -> FakeFineTuning:
-    """The fake that the code under test asks."""
+    """The fake of the code under test."""
     return code.fake
 
 
 @pytest.fixture
 def own(fake: FakeFineTuning) -> Iterator[None]:
-    """Our own client talks to the fake."""
+    """Redirect our own client to the fake."""
     with redirected(fake):
         yield

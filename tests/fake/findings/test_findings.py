@@ -1,4 +1,4 @@
-"""Findings about polling, models and what is left behind: sessions with the flaw, and sessions without."""
+"""Findings about polling, models and leaked jobs and files: sessions with and without the flaw."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from strategies import ROWS
 
 
 def test_a_loop_without_a_sleep_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Twenty looks at a job that trains, with nothing between them, are a loop without a pause; nineteen are not."""
+    """Twenty polls of a running job without a pause are a finding, and nineteen are not."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(HOT_LOOKS - 1):
         code.look(job)
@@ -38,7 +38,7 @@ def test_a_loop_without_a_sleep_is_found(code: Code, fake: FakeFineTuning) -> No
 
 
 def test_a_loop_of_the_official_client_without_a_sleep_is_found(fake: FakeFineTuning) -> None:
-    """A loop of the official SDK that never sleeps is found also where other things are asked for in between."""
+    """A loop of the official SDK without a sleep is found, even with other requests in between."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     with official(fake) as client:
         for _ in range(HOT_LOOKS):
@@ -53,7 +53,7 @@ def test_a_loop_of_the_official_client_without_a_sleep_is_found(fake: FakeFineTu
 def test_a_loop_that_sleeps_is_fine(
     code: Code, fake: FakeFineTuning, pace: Any, rest: Callable[[FakeFineTuning], object]
 ) -> None:
-    """Virtual time that passes between two looks, by hand or by our client's sleep, is a pause at any pace."""
+    """Virtual time that passes between two polls counts as a pause, at any pace."""
     fake.pace = pace
     job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
     for _ in range(2 * HOT_LOOKS):
@@ -66,7 +66,7 @@ def test_a_loop_that_sleeps_is_fine(
 def test_a_sleep_that_the_fake_replaces_is_a_pause(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a test puts the fake's sleep in the place of `time.sleep`, a loop that sleeps is fine."""
+    """A loop whose `time.sleep` is replaced by the fake's sleep has no finding."""
     monkeypatch.setattr("time.sleep", fake.sleep)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
     for _ in range(2 * HOT_LOOKS):
@@ -80,7 +80,7 @@ def test_a_sleep_that_the_fake_replaces_is_a_pause(
 def test_at_the_pace_polls_looks_are_counted(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, interval: float
 ) -> None:
-    """At the pace "polls" a hundred looks at a job that is paused are found, whatever real time is between them."""
+    """At the pace "polls" a hundred polls of a paused job are a finding, whatever real time passes between them."""
     set_request_interval(monkeypatch, interval)
     fake.pace = "polls"
     job = fake.add_job(fake.add_file(ROWS)["id"], status="paused")
@@ -93,7 +93,7 @@ def test_at_the_pace_polls_looks_are_counted(
 
 
 def test_looks_that_move_time_are_no_hot_loop(code: Code, fake: FakeFineTuning) -> None:
-    """At the pace "polls" more than a hundred looks are fine where time goes on from one to the next."""
+    """At the pace "polls" more than a hundred polls cause no finding if each moves time."""
     fake.pace = "polls"
     for hours in range(1, 1 + HOT_LOOKS_AT_POLLS // 2):
         fake.plan = {"queued": f"{hours}h"}
@@ -109,7 +109,7 @@ def test_looks_that_move_time_are_no_hot_loop(code: Code, fake: FakeFineTuning) 
 def test_a_clock_that_was_stopped_is_not_held_against_anybody(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a test has stopped the real clock, no pause can be seen, and nothing is found."""
+    """With a frozen real clock polls without a pause are not found."""
     monkeypatch.setattr("fine_tuning_fakeserver.web.app.elapsed", lambda: 1.0)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(HOT_LOOKS):
@@ -119,7 +119,7 @@ def test_a_clock_that_was_stopped_is_not_held_against_anybody(
 
 
 def test_a_short_sleep_is_a_pause(code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A poll interval of 10 ms, as tests set it, is a pause, and so is any longer one of a slow machine."""
+    """A poll interval of 10 ms or more counts as a pause."""
     set_request_interval(monkeypatch, 0.01)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(2 * HOT_LOOKS):
@@ -130,7 +130,7 @@ def test_a_short_sleep_is_a_pause(code: Code, fake: FakeFineTuning, monkeypatch:
 
 @pytest.mark.parametrize("verb", ["/events?limit=10", "/checkpoints", "s?limit=1"])
 def test_a_loop_that_looks_in_another_way_is_found(code: Code, fake: FakeFineTuning, verb: str) -> None:
-    """Polling by events, checkpoints or the list of jobs is found while a job trains, and not when it is over."""
+    """Polling by events, checkpoints or lists is found while a job runs, and not after its end."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     path = f"/fine_tuning/jobs/{job['id']}{verb}" if verb[0] == "/" else f"/fine_tuning/job{verb}"
     for _ in range(HOT_LOOKS):
@@ -143,7 +143,7 @@ def test_a_loop_that_looks_in_another_way_is_found(code: Code, fake: FakeFineTun
 
 
 def test_many_waiters_are_no_loop(code: Code, fake: FakeFineTuning) -> None:
-    """Eight tasks that wait for one job, and see its end once each, have neither polled in haste nor too long."""
+    """Eight tasks that wait for one job concurrently have no finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="queued")
 
     async def session() -> None:
@@ -170,7 +170,7 @@ def test_many_waiters_are_no_loop(code: Code, fake: FakeFineTuning) -> None:
 
 @pytest.mark.parametrize("also", ["", "/events?limit=5"])
 def test_polling_on_after_the_end_is_found(code: Code, fake: FakeFineTuning, also: str) -> None:
-    """A loop that does not know "cancelled", and asks five times more, is found, whatever else it looks at."""
+    """Five further polls of a cancelled job are a finding, whatever else is requested."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     code.look(job)
     code.about(job, "/cancel")
@@ -187,7 +187,7 @@ def test_polling_on_after_the_end_is_found(code: Code, fake: FakeFineTuning, als
 
 
 def test_waiting_for_a_success_that_never_comes_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Who waits until all jobs have succeeded, though one has failed, is found, at both jobs."""
+    """Waiting for all jobs to succeed although one has failed is a finding for each job."""
     file = fake.add_file(ROWS)["id"]
     jobs = [fake.add_job(file, status=status) for status in ("succeeded", "failed")]
     for _ in range(1 + ROUNDS_TOO_MANY):
@@ -199,7 +199,7 @@ def test_waiting_for_a_success_that_never_comes_is_found(code: Code, fake: FakeF
 
 
 def test_a_loop_without_a_pause_that_never_ends_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Where no pause can be seen it takes more than twenty looks at a job that is over."""
+    """Without visible pauses more than twenty polls of a finished job are needed for a finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     for _ in range(HOT_LOOKS):
         code.look(job)
@@ -210,7 +210,7 @@ def test_a_loop_without_a_pause_that_never_ends_is_found(code: Code, fake: FakeF
 
 
 def test_looking_again_at_the_end_is_fine(code: Code, fake: FakeFineTuning) -> None:
-    """A few looks more at a job that is over are fine, and so are any number in a loop over several jobs."""
+    """A few further polls of a finished job, or any number in a loop over several jobs, cause no finding."""
     file = fake.add_file(ROWS)["id"]
     over, going = fake.add_job(file, status="succeeded"), fake.add_job(file, status="running", plan={"queued": "6h"})
     for _ in range(ROUNDS_TOO_MANY):
@@ -226,7 +226,7 @@ def test_looking_again_at_the_end_is_fine(code: Code, fake: FakeFineTuning) -> N
 
 @pytest.mark.parametrize("apart", [0, "1h"])
 def test_deliveries_and_visits_are_no_loop(code: Code, fake: FakeFineTuning, apart: Any) -> None:
-    """A webhook that comes again and again at once, and a page that is opened now and then, are no loop."""
+    """Repeated polls of a finished job, in one moment or far apart, cause no finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     for _ in range(2 * ROUNDS_TOO_MANY):
         code.look(job)
@@ -239,7 +239,7 @@ def test_deliveries_and_visits_are_no_loop(code: Code, fake: FakeFineTuning, apa
 def test_a_slow_machine_makes_no_rounds(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, interval: float
 ) -> None:
-    """Six looks at a job that is over are rounds of a loop where real seconds are between them, and not for less."""
+    """Six polls of a finished job are a finding if seconds of real time pass between them, and not if less."""
     set_request_interval(monkeypatch, interval)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     for _ in range(1 + ROUNDS_TOO_MANY):
@@ -252,14 +252,14 @@ def test_a_slow_machine_makes_no_rounds(
 
 
 def poll(client: Any, job: Any, fake: FakeFineTuning, known: tuple[str, ...]) -> None:
-    """Poll a job as somebody does who has a table of statuses, and crash at one that is not in it."""
+    """Poll a job with a fixed set of known statuses, and crash at any other."""
     for _ in range(3):
         known.index(client.fine_tuning.jobs.retrieve(job["id"]).status)
         fake.advance(5)
 
 
 def test_a_crash_at_a_pause_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """A poller that falls silent at a pause that somebody else made is found, and its job is not taken for leaked."""
+    """A poller that stops at a pause by somebody else is found, and its job is not reported as leaked."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     with official(fake) as client:
         poll(client, job, fake, ("running",))
@@ -271,7 +271,7 @@ def test_a_crash_at_a_pause_is_found(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_a_crash_beside_others_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """A poller that fell silent is found also where others that call themselves alike go on with other jobs."""
+    """A poller that stops at a pause is found even if other polls with the same user agent continue."""
     file = fake.add_file(ROWS)["id"]
     job, other = (fake.add_job(file, status="running", plan={"seconds_per_step": 60}) for _ in range(2))
     for turn in range(4):
@@ -288,7 +288,7 @@ def test_a_crash_beside_others_is_found(code: Code, fake: FakeFineTuning) -> Non
 
 
 def test_the_ticks_of_a_scheduler_are_no_poller(code: Code, fake: FakeFineTuning) -> None:
-    """Looks a minute apart may be all that there is to come: the last one, at a pause, is no crash."""
+    """With polls a minute apart a last poll at a pause is not reported as a crash."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running", plan={"seconds_per_step": 60})
     for turn in range(4):
         if turn == 3:
@@ -300,7 +300,7 @@ def test_the_ticks_of_a_scheduler_are_no_poller(code: Code, fake: FakeFineTuning
 
 
 def test_who_goes_on_after_a_pause_has_not_crashed(code: Code, fake: FakeFineTuning) -> None:
-    """A poller that asks for anything more after a pause is fine, and so is one that has paused the job itself."""
+    """A poller that sends anything after the pause, or has paused the job itself, has no finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     with official(fake) as client:
         poll(client, job, fake, ("running",))
@@ -319,7 +319,7 @@ def test_who_goes_on_after_a_pause_has_not_crashed(code: Code, fake: FakeFineTun
 
 @pytest.mark.usefixtures("own")
 def test_our_client_may_stop_at_a_pause(code: Code, fake: FakeFineTuning) -> None:
-    """Our own client, told to wait until a pause, has not crashed at it."""
+    """Our own client with `until_paused` has no finding."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
 
     def pause(seen: Any) -> None:
@@ -357,7 +357,7 @@ def test_our_client_may_stop_at_a_pause(code: Code, fake: FakeFineTuning) -> Non
 def test_a_model_that_there_is_not_yet(
     code: Code, fake: FakeFineTuning, method: str, path: str, body: Any, status: str, expected: str | None
 ) -> None:
-    """Naming nothing for a model is found after a job that trains, or that ended badly, and not after a success."""
+    """Using a missing model name is found after a running or failed job, and not after a success."""
     code.look(fake.add_job(fake.add_file(ROWS)["id"], status=status))
     code.send(method, path, json=body)
 
@@ -365,7 +365,7 @@ def test_a_model_that_there_is_not_yet(
 
 
 def test_a_model_that_is_none_without_a_job_is_no_finding(code: Code, fake: FakeFineTuning) -> None:
-    """Where no job was seen, a request that names no model has another cause; and a name of its own is a name."""
+    """A missing model name without an earlier job, or an unknown model, causes no finding."""
     code.send("GET", "/models/None")
     code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
     code.send("GET", "/models/nonesuch")
@@ -381,7 +381,7 @@ def test_a_model_that_is_none_without_a_job_is_no_finding(code: Code, fake: Fake
 def test_of_a_list_the_newest_job_is_the_one_that_is_used(
     code: Code, fake: FakeFineTuning, newest: str, expected: str
 ) -> None:
-    """After a list it is the newest job without a model that is named, and what was sent for its model."""
+    """After a list the finding names the newest job without a model."""
     file = fake.add_file(ROWS)["id"]
     for status in ("cancelled", "running", newest):
         job = fake.add_job(file, status=status)
@@ -396,7 +396,7 @@ def test_of_a_list_the_newest_job_is_the_one_that_is_used(
 
 
 def test_a_job_that_has_its_model_is_not_the_one_that_was_read_too_early(code: Code, fake: FakeFineTuning) -> None:
-    """Of two jobs the one without a model is named, although the other was seen later."""
+    """Of two jobs the finding names the one without a model, even if the other was polled later."""
     file = fake.add_file(ROWS)["id"]
     early, done = (fake.add_job(file, status=status) for status in ("running", "succeeded"))
     code.look(early)
@@ -426,7 +426,7 @@ def test_a_job_that_has_its_model_is_not_the_one_that_was_read_too_early(code: C
 def test_the_same_job_after_a_bad_file_is_found(
     code: Code, fake: FakeFineTuning, first: dict[str, Any], again: dict[str, Any]
 ) -> None:
-    """A job that failed because of its file, asked for again in any spelling, is found with all three requests."""
+    """Creating the same job again after its file made it fail is found, in any spelling."""
     fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
     file = fake.add_file(ROWS)["id"]
     job = code.create(training_file=file, **first)
@@ -437,7 +437,7 @@ def test_the_same_job_after_a_bad_file_is_found(
 
 
 def test_the_same_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """A file that made a job fail, uploaded again as it was, is found once, however often; another size is fine."""
+    """Uploading the same file again after it made a job fail is one finding; with a different size it is not found."""
     fake.pace, fake.plan = "polls", {"error": "invalid_training_file"}
     for _ in range(3):
         code.look(code.create(training_file=code.upload()))
@@ -451,7 +451,7 @@ def test_the_same_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) 
 
 @pytest.mark.parametrize("data", [5, None, ["x", 1, None], [{"id": 7, "status": "failed"}], [{"id": "x"}]], ids=str)
 def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, data: Any) -> None:
-    """A list may have anything for its jobs, or none: what is no job is not seen."""
+    """A list response without valid jobs shows no job to the rules."""
     code.send("GET", "/fine_tuning/jobs")
 
     assert observed_jobs([replace(fake.calls[0], answer={"data": data, "has_more": True})]) == []
@@ -459,7 +459,7 @@ def test_an_answer_of_any_shape_shows_no_job(code: Code, fake: FakeFineTuning, d
 
 @pytest.mark.parametrize("error", ["boom", {"code": 400, "message": "bad"}, {"code": ["x"]}, {"code": None}], ids=str)
 def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFineTuning, error: Any) -> None:
-    """A job's error may have any shape: it is no finding, and no rule breaks at it."""
+    """A scripted job error of any shape causes no finding and does not break a rule."""
     fake({"create_job": ["queued"], "retrieve_job": [{"status": "failed", "error": error}]})
     job = code.create()
     code.look(job)
@@ -481,7 +481,7 @@ def test_an_error_that_a_script_makes_up_breaks_nothing(code: Code, fake: FakeFi
     ],
 )
 def test_another_job_after_a_failure_is_fine(code: Code, fake: FakeFineTuning, error: str, again: Any) -> None:
-    """A failure of the service may be tried again, and a failure of the file with another file or other options."""
+    """Retrying after a service failure, or with another file or other options, causes no finding."""
     fake.pace, fake.plan = "polls", {"outcome": "failed", "error": error}
     body = {"training_file": fake.add_file(ROWS)["id"]}
     code.look(code.create(**body))
@@ -494,7 +494,7 @@ def test_another_job_after_a_failure_is_fine(code: Code, fake: FakeFineTuning, e
 
 
 def test_a_job_that_was_waited_for_and_left_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Who creates a job, looks five times and stops, leaves it running; four looks are no waiting."""
+    """A job that was created, polled five times and left running is a finding; four polls are not."""
     job = code.create()
     for _ in range(WAITED_LOOKS - 1):
         code.look(job)
@@ -507,7 +507,7 @@ def test_a_job_that_was_waited_for_and_left_is_found(code: Code, fake: FakeFineT
 
 @pytest.mark.usefixtures("own")
 def test_a_wait_that_timed_out_leaves_a_job_unless_it_is_cancelled(fake: FakeFineTuning) -> None:
-    """After our client's timeout the job is left running, until it is cancelled."""
+    """A job left running after our client's timeout is a finding until it is cancelled."""
     fake.plan = {"queued": "6h"}
     job = FineTuning.create_job(fake.add_file(ROWS)["id"], MODEL)
     with pytest.raises(WaitTimeout):
@@ -520,7 +520,7 @@ def test_a_wait_that_timed_out_leaves_a_job_unless_it_is_cancelled(fake: FakeFin
 
 @pytest.mark.parametrize("way", ["failed", "paused by others"])
 def test_a_cancel_that_failed_leaves_the_job(code: Code, fake: FakeFineTuning, way: str) -> None:
-    """A job whose cancel was answered 500 still runs, and is found; one that somebody else holds does not."""
+    """A job whose cancel failed is found as leaked, and one paused by somebody else is not."""
     job = code.create()
     for _ in range(WAITED_LOOKS):
         code.look(job)
@@ -535,7 +535,7 @@ def test_a_cancel_that_failed_leaves_the_job(code: Code, fake: FakeFineTuning, w
 
 @pytest.mark.parametrize("ending", ["over", "paused by us", "told", "ours"])
 def test_jobs_that_are_not_left(code: Code, fake: FakeFineTuning, ending: str) -> None:
-    """A job that is over or paused, whose end a webhook will tell, or that a test has put there is not leaked."""
+    """A finished or paused job, one with a webhook, or one added by the test is not leaked."""
     if ending == "told":
         fake.add_webhook()
     job = code.create() if ending != "ours" else fake.add_job(fake.add_file(ROWS)["id"], status="running")
@@ -555,7 +555,7 @@ def test_jobs_that_are_not_left(code: Code, fake: FakeFineTuning, ending: str) -
 
 @pytest.mark.parametrize("status", [400, 429, 503])
 def test_a_file_without_a_job_is_found(code: Code, fake: FakeFineTuning, status: int) -> None:
-    """A file of which no job came is left behind at once, or, where a limit may pass, when another takes its place."""
+    """An uploaded file whose job was refused is leaked; after a 429 only when another file replaces it."""
     fake.fail(status, on="create_job")
     code.create(training_file=code.upload())
     assert found(fake) == ([] if status == 429 else [("leaked_file", (1, 2))])
@@ -566,7 +566,7 @@ def test_a_file_without_a_job_is_found(code: Code, fake: FakeFineTuning, status:
 
 @pytest.mark.parametrize("way", ["deleted", "used", "used before", "not asked for"])
 def test_files_that_are_not_left(code: Code, fake: FakeFineTuning, way: str) -> None:
-    """A file that is deleted, that some job uses, or that no job was asked for with is not leaked."""
+    """A file that is deleted, used by a job, or never used in a create is not leaked."""
     file = code.upload()
     if way == "used before":
         code.create(training_file=file)
@@ -582,7 +582,7 @@ def test_files_that_are_not_left(code: Code, fake: FakeFineTuning, way: str) -> 
 
 
 def test_a_file_that_waits_or_expires_is_not_left(code: Code, fake: FakeFineTuning) -> None:
-    """A file kept for when there is room again, and one that goes by itself, are no finding."""
+    """A file kept for a retry after a limit, or with an expiry, is not leaked."""
     fake.reset(max_active_jobs=1)
     kept, used = code.upload("kept.jsonl"), code.upload("used.jsonl")
     code.create()
@@ -598,7 +598,7 @@ def test_a_file_that_waits_or_expires_is_not_left(code: Code, fake: FakeFineTuni
 
 
 def test_files_left_behind_at_once_are_one_finding(code: Code, fake: FakeFineTuning) -> None:
-    """Three files that are left when a job is created at last are one finding."""
+    """Three files leaked before the same job are one finding."""
     for _ in range(3):
         code.create(training_file=code.upload(), model="gpt-9")
     code.create()
@@ -612,7 +612,7 @@ def test_files_left_behind_at_once_are_one_finding(code: Code, fake: FakeFineTun
 
 
 def test_findings_fail_an_assertion_unless_they_are_ignored(code: Code, fake: FakeFineTuning) -> None:
-    """`assert_no_findings` names code, requests, message and hint of all findings but those to be ignored."""
+    """`assert_no_findings` lists code, requests, message and hint of all findings that are not ignored."""
     code.create(training_file=code.upload(), model="gpt-9")
     code.create()
     code.look(fake.add_job(fake.add_file(ROWS)["id"], status="running"))
@@ -632,7 +632,7 @@ def test_findings_fail_an_assertion_unless_they_are_ignored(code: Code, fake: Fa
 
 
 def test_the_documents_list_every_code() -> None:
-    """The table of findings has every code, in the words of its rule; each is one line without a full stop."""
+    """The docs list every finding with its rule's one-line text, without a full stop."""
     root = Path(__file__).parents[3]
     text = "\n".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
     assert {
@@ -651,7 +651,7 @@ def test_the_documents_list_every_code() -> None:
     ],
 )
 def test_how_a_finding_is_told(code: Code, fake: FakeFineTuning, requests: int, words: str, shown: list[int]) -> None:
-    """A finding names its requests, or how many there are, and shows a few of them, or the first and the last."""
+    """A finding shows its requests, or their number with the first and last ones."""
     for _ in range(requests):
         code.send("GET", "/models")
     finding = Finding("leaked_job", "a job was left", tuple(fake.calls), "cancel it")
@@ -661,7 +661,7 @@ def test_how_a_finding_is_told(code: Code, fake: FakeFineTuning, requests: int, 
 
 
 def test_many_findings_are_told_shortly(code: Code, fake: FakeFineTuning) -> None:
-    """Of a great many findings the first ten are told, and how many more there are of which code."""
+    """Of many findings the first ten are shown, and the others counted by code."""
     for _ in range(12):
         job = code.create()
         for _ in range(WAITED_LOOKS):
@@ -678,7 +678,7 @@ def test_many_findings_are_told_shortly(code: Code, fake: FakeFineTuning) -> Non
 def test_a_rule_that_breaks_hurts_nobody(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bug of ours in one rule is named in the log, and the other rules go on."""
+    """An exception in one rule is logged, and the other rules still apply."""
     monkeypatch.setitem(RULES, "polled_without_pause", lambda calls, final_state: [1 / 0])
     code.send("GET", "/fine_tuning/jobs?after=1760000000")
 
@@ -687,7 +687,7 @@ def test_a_rule_that_breaks_hurts_nobody(
 
 
 def test_senders_are_judged_apart(code: Code, fake: FakeFineTuning) -> None:
-    """What one client asks for neither completes nor excuses what another does."""
+    """Requests of different clients are judged separately."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     with Code(fake, "another") as other:
         for _ in range(ROUNDS_TOO_MANY):

@@ -1,4 +1,4 @@
-"""Sessions in which nothing is wrong have no findings: our client's, the examples', the official SDK's."""
+"""Correct sessions of our client, the examples and the official SDK have no findings."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ PACES = ["polls", "manual", 1000.0]
 
 @pytest.fixture(params=PACES, ids=str)
 def fake(request: pytest.FixtureRequest) -> Iterator[FakeFineTuning]:
-    """A fake at one pace, to which our clients and whatever reads the environment talk."""
+    """A fake at one pace, to which our clients are redirected."""
     fake = FakeFineTuning(pace=request.param, start=BORN, plan={"seconds_per_step": 0.5})
     with redirected(fake):
         yield fake
 
 
 def clean(fake: FakeFineTuning) -> None:
-    """Nothing was found, in requests that there were."""
+    """Check that there were calls and no findings."""
     assert fake.calls
     assert fake.findings == []
 
 
 def test_our_client_has_no_findings(fake: FakeFineTuning) -> None:
-    """A whole session of our client, with every way to wait and to walk, has no findings at any pace."""
+    """A whole session of our client has no findings at any pace."""
     file = FineTuning.upload_file(ROWS.encode(), filename="rows.jsonl")
     job = FineTuning.create_job(file.id, MODEL, suffix="mine")
     assert list(FineTuning.follow_job_events(job.id))
@@ -60,7 +60,7 @@ def test_our_client_has_no_findings(fake: FakeFineTuning) -> None:
 
 
 def test_our_client_has_no_findings_where_things_go_wrong(fake: FakeFineTuning) -> None:
-    """Failures of service, connection and job that our client meets have no findings either."""
+    """Failures of service, connection and job that our client handles cause no finding."""
     fake.fail(503, on="retrieve_job", times=3, retry_after=2)
     fake.rate_limit(on="create_job", retry_after=5)
     fake.disconnect(on="list_job_events")
@@ -75,7 +75,7 @@ def test_our_client_has_no_findings_where_things_go_wrong(fake: FakeFineTuning) 
 
 
 def test_many_waits_at_once_have_no_findings(fake: FakeFineTuning) -> None:
-    """Five jobs that our async client waits for at the same time have no findings."""
+    """Five concurrent waits of our async client have no findings."""
 
     async def session() -> None:
         file = (await AsyncFineTuning.upload_file(ROWS.encode(), filename="rows.jsonl")).id
@@ -90,7 +90,7 @@ def test_many_waits_at_once_have_no_findings(fake: FakeFineTuning) -> None:
 def test_the_client_program_of_the_readme_has_no_findings(
     fake: FakeFineTuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The documented program for the client has no findings at any pace."""
+    """The documented client program has no findings at any pace."""
     (tmp_path / "train.jsonl").write_text(ROWS)
     monkeypatch.chdir(tmp_path)
     exec(block('suffix="my-model"'), {})
@@ -99,7 +99,7 @@ def test_the_client_program_of_the_readme_has_no_findings(
 
 
 def block(words: str) -> str:
-    """Return the Python program of the documents that has these words."""
+    """Return the documents' Python program that contains these words."""
     (found,) = (code for code in re.findall(r"```python\n(.*?)```", DOCUMENTS, re.DOTALL) if words in code)
     return str(found)
 
@@ -120,7 +120,7 @@ def test_the_first_program_of_the_readme_has_no_findings(monkeypatch: pytest.Mon
 
 
 def test_the_example_has_no_findings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The session in ``examples/`` has no findings, over a socket and with its sleeps."""
+    """The session in ``examples/`` has no findings, over a socket."""
     fake = FakeFineTuning(pace=3600)
     with fake.serving() as url:
         monkeypatch.setenv("OPENAI_BASE_URL", url)
@@ -133,7 +133,7 @@ def test_the_example_has_no_findings(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_a_careful_session_of_the_official_client_has_no_findings() -> None:
-    """A session of the official async SDK, with refusals and failures on its way, has no findings."""
+    """A session of the official async SDK with refusals and failures has no findings."""
     fake = FakeFineTuning(pace="polls", start=BORN)
     fake.rate_limit(on="list_jobs", retry_after=0.001)
     transport: Any = fake.transport(httpx2)
@@ -158,12 +158,12 @@ def test_a_careful_session_of_the_official_client_has_no_findings() -> None:
 
 
 def test_a_full_log_takes_no_longer_a_request_than_a_short_one() -> None:
-    """All rules together work in proportion to the log, also where it is full of lists of events."""
+    """The time of all rules is proportional to the log's length."""
     assert instructions(400) < 1.1 * 4 * instructions(100)
 
 
 def instructions(requests: int) -> int:
-    """How many of Python's instructions it takes to look through a log of lists of events."""
+    """The number of Python instructions that the rules need for a log of event lists."""
     fake = FakeFineTuning(pace="manual", start=BORN)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     with httpx.Client(transport=fake.transport(), headers={"authorization": "Bearer any"}) as http:

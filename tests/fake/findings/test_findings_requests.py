@@ -1,4 +1,4 @@
-"""Findings about pages and about asking again: sessions with the flaw, and sessions without."""
+"""Findings about pages, cursors and retries: sessions with and without the flaw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOBS = "/fine_tuning/jobs"
 
 
 def many_jobs(fake: FakeFineTuning) -> None:
-    """More jobs than one page of the default length has."""
+    """Add more jobs than a default page holds."""
     file = fake.add_file(ROWS)["id"]
     for _ in range(25):
         fake.add_job(file, status="succeeded")
@@ -31,7 +31,7 @@ def many_jobs(fake: FakeFineTuning) -> None:
 
 
 def test_a_first_page_taken_for_all_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """A list of jobs that has more, asked for without a limit and never walked, is found."""
+    """Reading only the first page of a list that has more is found."""
     many_jobs(fake)
     code.send("GET", JOBS)
 
@@ -41,7 +41,7 @@ def test_a_first_page_taken_for_all_is_found(code: Code, fake: FakeFineTuning) -
 
 
 def test_a_page_of_the_official_client_taken_for_all_is_found(fake: FakeFineTuning) -> None:
-    """`.data` of the official SDK's page is the first page only, and found; iterating the page is not."""
+    """Reading only `.data` of the SDK's page is found, and iterating over the page is not."""
     many_jobs(fake)
     with official(fake) as client:
         assert len(client.fine_tuning.jobs.list().data) == 20
@@ -53,9 +53,9 @@ def test_a_page_of_the_official_client_taken_for_all_is_found(fake: FakeFineTuni
 
 @pytest.mark.usefixtures("own")
 def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """A walk to the end, one that is left half-way, and a look at the newest by a limit of 1 are fine.
+    """Walking all pages, leaving a walk half-way, and reading the newest job with a limit of 1 cause no finding.
 
-    A loop that is left on the first page looks as one that takes it for all, whatever its limit.
+    A loop that is left on the first page cannot be told from one that reads only that page.
     """
     many_jobs(fake)
     code.send("GET", f"{JOBS}?limit=1")
@@ -73,7 +73,7 @@ def test_walks_and_peeks_are_fine(code: Code, fake: FakeFineTuning) -> None:
 
 
 def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> None:
-    """The same list with a filter is another: that it was answered whole excuses nothing. One list is one finding."""
+    """Walking the list with another filter does not count, and one list is one finding."""
     many_jobs(fake)
     for _ in range(3):
         code.send("GET", JOBS)
@@ -84,7 +84,7 @@ def test_a_page_of_another_list_is_no_rest(code: Code, fake: FakeFineTuning) -> 
 
 @pytest.mark.parametrize("used", [0, 1, 2])
 def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, used: int) -> None:
-    """Who goes on with one job of the page has found it, and left off; who goes on with two takes them all."""
+    """Using one job of a first page causes no finding, and using two causes one."""
     many_jobs(fake)
     page = code.send("GET", JOBS)["data"]
     for job, model in zip(page[:used], ("id", "fine_tuned_model"), strict=False):
@@ -94,7 +94,7 @@ def test_a_page_with_what_was_sought_is_fine(code: Code, fake: FakeFineTuning, u
 
 
 def test_a_gap_that_the_fake_makes_is_fine(code: Code, fake: FakeFineTuning) -> None:
-    """At the pace "polls" a look moves time past many events: who misses them could not have seen them."""
+    """Events missed because a poll at the pace "polls" moved time cause no finding."""
     fake.pace, fake.plan = "polls", {"starting": 0, "seconds_per_step": 1}
     job = code.create(training_file=fake.add_file(ROWS * 5)["id"])
     for _ in range(5):
@@ -105,7 +105,7 @@ def test_a_gap_that_the_fake_makes_is_fine(code: Code, fake: FakeFineTuning) -> 
 
 
 def follow(code: Code, fake: FakeFineTuning, query: str = "", looks: int = 3) -> None:
-    """Follow a job's events by their newest page, a minute of training from one to the next."""
+    """Follow a job's events by the newest page, with a minute of training between pages."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for _ in range(looks):
         fake.advance("60s")
@@ -113,7 +113,7 @@ def follow(code: Code, fake: FakeFineTuning, query: str = "", looks: int = 3) ->
 
 
 def test_events_that_fell_between_two_pages_are_found(code: Code, fake: FakeFineTuning) -> None:
-    """Who follows events by their newest page alone, and so misses some, is found with the page after the gap."""
+    """Following events by the newest page only, and so missing some, is found."""
     fake.plan = {"starting": 0, "seconds_per_step": 1}
     follow(code, fake)
 
@@ -122,7 +122,7 @@ def test_events_that_fell_between_two_pages_are_found(code: Code, fake: FakeFine
 
 @pytest.mark.parametrize(("query", "looks", "step"), [("?limit=1", 3, 1), ("", 2, 1), ("", 3, 10)])
 def test_newest_events_are_fine(code: Code, fake: FakeFineTuning, query: str, looks: int, step: int) -> None:
-    """The newest events by a limit, a look or two, and pages that overlap are fine."""
+    """The newest events by a limit, one or two reads, and overlapping pages cause no finding."""
     fake.plan = {"starting": 0, "seconds_per_step": step}
     follow(code, fake, query, looks)
 
@@ -131,7 +131,7 @@ def test_newest_events_are_fine(code: Code, fake: FakeFineTuning, query: str, lo
 
 @pytest.mark.usefixtures("own")
 def test_our_client_follows_without_a_gap(fake: FakeFineTuning) -> None:
-    """Our own client's way to follow events, and to walk them, misses none and is not found."""
+    """Our own client follows and iterates all events without a finding."""
     fake.plan = {"seconds_per_step": 1}
     job = FineTuning.create_job(fake.add_file(ROWS)["id"], MODEL)
     events = list(FineTuning.follow_job_events(job.id, poll_interval=60))
@@ -147,7 +147,7 @@ def test_our_client_follows_without_a_gap(fake: FakeFineTuning) -> None:
     "after", ["1700000000", "1700000000.5", "1.76e+09", "2026-01-01T00:00:00Z", "2026-01-01", "file-x", "ft:x"]
 )
 def test_a_cursor_that_is_no_cursor_is_found(code: Code, fake: FakeFineTuning, after: str) -> None:
-    """A time or the id of another kind of thing for a cursor is found, in every list that has pages."""
+    """A time or an id of another kind as a cursor is found, in every list with pages."""
     job = fake.add_job(fake.add_file(ROWS)["id"], status="running")
     for path in (JOBS, f"{JOBS}/{job['id']}/events", f"{JOBS}/{job['id']}/checkpoints"):
         code.send("GET", path, params={"after": after})
@@ -156,7 +156,7 @@ def test_a_cursor_that_is_no_cursor_is_found(code: Code, fake: FakeFineTuning, a
 
 
 def test_a_cursor_that_is_tried_again_is_one_finding(code: Code, fake: FakeFineTuning) -> None:
-    """The same mistake at the same list is one finding, however often it is made."""
+    """The same wrong cursor type at the same list is one finding."""
     for after in ("1700000000", "1700000001"):
         code.send("GET", JOBS, params={"after": after})
 
@@ -164,7 +164,7 @@ def test_a_cursor_that_is_tried_again_is_one_finding(code: Code, fake: FakeFineT
 
 
 def test_cursors_of_the_right_kind_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """An id of the list's own kind is fine, also where the fake refuses it."""
+    """A cursor of the list's own kind causes no finding, even if the fake refuses it."""
     many_jobs(fake)
     job = fake.jobs[3]["id"]
     code.send("GET", f"{JOBS}?after={job}")
@@ -187,7 +187,7 @@ def test_cursors_of_the_right_kind_are_fine(code: Code, fake: FakeFineTuning) ->
     ],
 )
 def test_automatic_retries_of_the_official_client_are_found(fake: FakeFineTuning, go_wrong: Any) -> None:
-    """The official SDK sends a create again after a failure that may have created the job, and that is found."""
+    """The official SDK's automatic retry of a create that may have succeeded is found."""
     go_wrong(fake)
     file = fake.add_file(ROWS)["id"]
     with official(fake) as client:
@@ -199,7 +199,7 @@ def test_automatic_retries_of_the_official_client_are_found(fake: FakeFineTuning
 
 @pytest.mark.parametrize("fault", ["disconnect", "truncate", "malformed"])
 def test_a_create_again_after_a_lost_answer_is_found(code: Code, fake: FakeFineTuning, fault: str) -> None:
-    """Asking again after an answer that never came, or that cannot be read, is found."""
+    """Repeating a create after a lost or unreadable response is found."""
     getattr(fake, fault)(on="create_job")
     body = {"training_file": fake.add_file(ROWS)["id"], "model": MODEL}
     with pytest.raises((httpx.TransportError, ValueError)):
@@ -210,7 +210,7 @@ def test_a_create_again_after_a_lost_answer_is_found(code: Code, fake: FakeFineT
 
 
 def test_retries_of_several_creates_at_once_are_found(code: Code, fake: FakeFineTuning) -> None:
-    """Creates that fail and are sent again in turn are found, one by one, whatever others list in between."""
+    """Interleaved retries of several creates are each found, even if another client lists jobs in between."""
     fake.fail(500, on="create_job", times=3)
     files = [fake.add_file(ROWS)["id"] for _ in range(3)]
     with Code(fake, "another") as other:
@@ -222,7 +222,7 @@ def test_retries_of_several_creates_at_once_are_found(code: Code, fake: FakeFine
 
 
 def test_a_create_again_with_the_file_uploaded_anew_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Who repeats upload and create after a 500 asks for the same job, and once is enough to say so."""
+    """Repeating upload and create after a 500 is one finding."""
     fake.fail(500, on="create_job", times=2)
     for _ in range(3):
         code.create(training_file=code.upload())
@@ -237,7 +237,7 @@ def test_a_create_again_with_the_file_uploaded_anew_is_found(code: Code, fake: F
 
 
 def test_two_that_ask_once_each_do_not_retry(code: Code, fake: FakeFineTuning) -> None:
-    """The same body from two clients is no retry."""
+    """The same create by two clients is not a retry."""
     fake.fail(500, on="create_job")
     file = fake.add_file(ROWS)["id"]
     with Code(fake, "another") as other:
@@ -249,7 +249,7 @@ def test_two_that_ask_once_each_do_not_retry(code: Code, fake: FakeFineTuning) -
 
 @pytest.mark.parametrize("way", ["listed", "another", "refused", "limited", "no connection", "in time"])
 def test_creates_that_are_not_blind(code: Code, fake: FakeFineTuning, way: str) -> None:
-    """Listing in between, another body, and failures that cannot have created a job make it no blind retry."""
+    """A list in between, another body, or a failure before the job was created make it no blind retry."""
     faults: dict[str, Any] = {
         "refused": lambda: fake.fail(400, on="create_job"),
         "limited": lambda: fake.rate_limit(on="create_job", retry_after=None),
@@ -272,7 +272,7 @@ def test_creates_that_are_not_blind(code: Code, fake: FakeFineTuning, way: str) 
 
 @pytest.mark.usefixtures("own")
 def test_our_client_does_not_retry_blindly(fake: FakeFineTuning) -> None:
-    """Our own client repeats what is safe to repeat, waits as it is asked to, and is not found."""
+    """Our own client's retries have no finding."""
     fake.rate_limit(on="create_job", retry_after=20, times=2)
     fake.fail(500, on="retrieve_job", times=2)
     fake.rate_limit(on="retrieve_job", retry_after=30)
@@ -286,7 +286,7 @@ def test_our_client_does_not_retry_blindly(fake: FakeFineTuning) -> None:
 
 
 def test_a_retry_after_that_is_not_kept_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """The same request before the time is over that the 429 asked for is found, and says how long was waited."""
+    """Repeating a request before the 429's Retry-After is over is found, with the time waited."""
     fake.rate_limit(on="list_jobs", retry_after=20, times=2)
     code.send("GET", JOBS)
     fake.advance(19)
@@ -301,7 +301,7 @@ def test_a_retry_after_that_is_not_kept_is_found(code: Code, fake: FakeFineTunin
 
 @pytest.mark.parametrize("pace", ["manual", "polls"])
 def test_a_look_that_is_repeated_too_early_is_found_at_any_pace(code: Code, fake: FakeFineTuning, pace: Any) -> None:
-    """Time that the answer itself moves, as at the pace "polls", is no waiting."""
+    """Time that the response itself moves, as at the pace "polls", does not count as waiting."""
     fake.pace = pace
     job = fake.add_job(fake.add_file(ROWS)["id"], status="validating_files")
     fake.rate_limit(on="retrieve_job", retry_after=20)
@@ -312,7 +312,7 @@ def test_a_look_that_is_repeated_too_early_is_found_at_any_pace(code: Code, fake
 
 
 def test_a_loop_of_refusals_without_a_pause_is_found(code: Code, fake: FakeFineTuning) -> None:
-    """Three refusals in a row without a pause are found also where nobody said how long to wait; two are not."""
+    """Three refusals in a row without a pause are found even without Retry-After; two are not."""
     fake.reset(max_active_jobs=0)
     file = fake.add_file(ROWS)["id"]
     for _ in range(REFUSALS_TOO_MANY - 1):
@@ -325,7 +325,7 @@ def test_a_loop_of_refusals_without_a_pause_is_found(code: Code, fake: FakeFineT
 
 @pytest.mark.parametrize("paths", [("/models", "/files", JOBS), (JOBS, "/files")])
 def test_a_loop_over_several_requests_is_found(code: Code, fake: FakeFineTuning, paths: tuple[str, ...]) -> None:
-    """Three refusals of the same request are found also where others are asked for in between, once a request."""
+    """Three refusals of the same request are found once per request, even with others in between."""
     fake.rate_limit(times=None, retry_after=20)
     for _ in range(REFUSALS_TOO_MANY):
         assert found(fake) == []
@@ -338,7 +338,7 @@ def test_a_loop_over_several_requests_is_found(code: Code, fake: FakeFineTuning,
 
 
 def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """Five tasks that ask for the same before any of them has been refused have not come too soon."""
+    """Five concurrent requests that are all refused cause no finding."""
     fake.rate_limit(on="list_jobs", times=None, retry_after=20)
 
     async def session() -> None:
@@ -353,7 +353,7 @@ def test_tasks_that_ask_at_once_are_fine(code: Code, fake: FakeFineTuning) -> No
 
 
 def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTuning) -> None:
-    """Other requests after a 429, the same one after another, and the same ones with a pause are fine."""
+    """After a 429, other requests and the same requests after a pause cause no finding."""
     fake.rate_limit(on="list_jobs", retry_after=20)
     for path in (JOBS, "/models", JOBS):
         code.send("GET", path)
@@ -374,7 +374,7 @@ def test_refusals_of_different_requests_are_fine(code: Code, fake: FakeFineTunin
 def test_a_retry_after_that_the_fake_sleeps_is_kept(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch, pace: Any
 ) -> None:
-    """Where a test puts the fake's sleep in the place of `time.sleep`, who sleeps as long as was asked is fine."""
+    """Sleeping for Retry-After with the fake's sleep causes no finding."""
     monkeypatch.setattr("time.sleep", fake.sleep)
     fake.pace = pace
     fake.rate_limit(on="list_jobs", retry_after=20, times=5)
@@ -388,7 +388,7 @@ def test_a_retry_after_that_the_fake_sleeps_is_kept(
 def test_a_stopped_clock_hides_how_long_was_waited(
     code: Code, fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a test has stopped the real clock, a Retry-After may well have been kept, and nothing is found."""
+    """With a frozen real clock an early retry is not found."""
     set_request_interval(monkeypatch, 0)
     fake.rate_limit(on="list_jobs", retry_after=20, times=5)
     for _ in range(6):
@@ -398,7 +398,7 @@ def test_a_stopped_clock_hides_how_long_was_waited(
 
 
 def test_retries_of_the_official_client_wait(fake: FakeFineTuning) -> None:
-    """The official SDK's own retries wait, which is not held against it, whatever a test makes of its sleep."""
+    """The official SDK's own retries cause no finding, even if a test replaces its sleep."""
     fake.rate_limit(on="list_jobs", retry_after=0.2, times=2)
     with official(fake) as client:
         client._sleep_for_retry = lambda **_: None  # type: ignore[method-assign]
@@ -410,7 +410,7 @@ def test_retries_of_the_official_client_wait(fake: FakeFineTuning) -> None:
 
 @pytest.mark.usefixtures("own")
 def test_our_client_gives_up_when_it_would_take_too_long(fake: FakeFineTuning) -> None:
-    """A Retry-After longer than our client waits ends in an error, not in a request that comes too early."""
+    """A Retry-After longer than our client waits raises RateLimitError without a further request."""
     fake.rate_limit(on="list_jobs", retry_after=600)
     with pytest.raises(RateLimitError):
         FineTuning.list_jobs()
@@ -419,7 +419,7 @@ def test_our_client_gives_up_when_it_would_take_too_long(fake: FakeFineTuning) -
 
 
 def test_a_loop_around_the_official_client_is_found(fake: FakeFineTuning) -> None:
-    """Who calls the official SDK again at once, when it has given up, is found with the request that came too early."""
+    """Calling the official SDK again at once after its RateLimitError is found."""
     fake.rate_limit(on="list_jobs", retry_after=30)
     with official(fake, max_retries=0) as client:
         with pytest.raises(openai.RateLimitError):
@@ -431,7 +431,7 @@ def test_a_loop_around_the_official_client_is_found(fake: FakeFineTuning) -> Non
 
 @pytest.mark.usefixtures("own")
 def test_our_client_with_a_sleep_of_its_own_is_fine(fake: FakeFineTuning) -> None:
-    """Our own client always waits, also where the fake cannot see its sleep."""
+    """Our own client with a custom sleep has no finding."""
     fake.rate_limit(on="list_jobs", retry_after=30, times=2)
     with httpx.Client(transport=fake.transport()) as http, redirect("http://fake/v1", http_client=http, sleep=str):
         FineTuning.list_jobs(limit=1)

@@ -1,4 +1,4 @@
-"""Each finding about files and jobs that are left, models and pages against ten programs that have the flaw."""
+"""Findings about files, jobs, models and pages, each against ten programs with the flaw."""
 # ruff: noqa: D103 - the name of a program says what it does
 
 from __future__ import annotations
@@ -462,5 +462,5 @@ def jobs_after_a_day(code: Program) -> None:
 def test_a_program_with_the_flaw_is_found(
     code: str, program: Run, missed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each flaw is found, but where its program looks like a sound one for a reason that stands beside it."""
+    """Each flaw is found, except where the program states why it cannot be."""
     assert (code in run(program, monkeypatch)) is not bool(missed)

@@ -1,4 +1,4 @@
-"""Each finding about polling and retries against ten programs that have the flaw."""
+"""Findings about polling and retries, each against ten programs with the flaw."""
 # ruff: noqa: D103 - the name of a program says what it does
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def the_sdk_waits_for_another_word(code: Program) -> None:
 
 
 def pause(code: Program, job: Any) -> None:
-    """Pause a job in the dashboard."""
+    """Pause a job from outside the code under test."""
     code.fake.advance_to("running", job["id"])
     code.fake.pause_job(job["id"])
 
@@ -456,5 +456,5 @@ def the_quota_is_used_up(code: Program) -> None:
 def test_a_program_with_the_flaw_is_found(
     code: str, program: Run, missed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each flaw is found, but where its program looks like a sound one for a reason that stands beside it."""
+    """Each flaw is found, except where the program states why it cannot be."""
     assert (code in run(program, monkeypatch)) is not bool(missed)

@@ -1,4 +1,4 @@
-"""Programs that do right what a finding is about: none of them has any."""
+"""Correct programs in the areas of the findings."""
 # ruff: noqa: D103 - the name of a program says what it does
 
 from __future__ import annotations
@@ -332,5 +332,5 @@ def a_date_is_kept(code: Program) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS.without)
 def test_a_sound_program_has_no_findings(program: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No finding is made of a program that does right what a finding is about."""
+    """A correct program has no findings."""
     assert run(program, monkeypatch) == set()

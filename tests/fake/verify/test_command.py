@@ -1,4 +1,4 @@
-"""The command `verify`: what a person sees, what a machine reads, and the exit codes."""
+"""The command `verify`: its output, its JSON, and its exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL = Exchange("GET", "/v1/models/none", b"", "x/y", 404, JSON_TYPE, b'{"error
 
 
 def test_what_a_person_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file, a row an exchange, the reason below a row that has one, and the totals last."""
+    """The output has the file, a row per exchange, the reason below a row without verdict, and the totals."""
     path = write(tmp_path, "vcr.yaml", session())
 
     assert main(["verify", str(path)]) == 0
@@ -29,7 +29,7 @@ def test_what_a_person_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_differences_are_shown_and_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first difference stands below its row: path, expected, got; and the exit code is 1."""
+    """The first difference is shown below its row, and the exit code is 1."""
     path = write(tmp_path, "proxy.json", [MODEL])
 
     assert main(["verify", str(path)]) == 1
@@ -41,7 +41,7 @@ def test_differences_are_shown_and_fail(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_long_values_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A row stays readable whatever was recorded."""
+    """A long recorded value is cut."""
     long = Exchange("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": "x" * 9999}).encode())
 
     assert main(["verify", str(write(tmp_path, "proxy.json", [long]))]) == 1
@@ -49,7 +49,7 @@ def test_long_values_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_terminal_obeys_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Names of files and members are printed with what a terminal would obey escaped, a row a line."""
+    """Control characters in file and member names are escaped."""
     folder = tmp_path / "\x1b[31m\u202e\n"
     folder.mkdir()
     odd = Exchange("GET", "/v1/models/m", b"", "x/y", 404, JSON_TYPE, json.dumps({"error": {"\x1b[2J\n": 1}}).encode())
@@ -64,7 +64,7 @@ def test_a_terminal_obeys_no_recording(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--json` prints one document: recordings with their rows, what was passed over, totals."""
+    """`--json` prints one document with recordings, rows, skipped files and totals."""
     write(tmp_path, "proxy.json", [MODEL, session()[0]])
     (tmp_path / "other.json").write_text("{}")
 
@@ -88,7 +88,7 @@ def test_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_folders_are_verified_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder's recordings are counted together; a file in it that is no recording is passed over, and named."""
+    """The recordings in a folder are counted together, and other files in it are skipped and named."""
     exchanges = session()
     for name in ("vcr.yaml", "session.har"):
         write(tmp_path, name, exchanges)
@@ -102,7 +102,7 @@ def test_folders_are_verified_whole(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the fake could not be told of is said after a recording's rows."""
+    """Facts that the fake cannot hold are listed as notes after a recording's rows."""
     jobs = next(each for each in session() if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
     odd = jobs.answer.replace(b'"status": "succeeded"', b'"status": "created"')
 
@@ -125,7 +125,7 @@ def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_unusable_recordings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None, expected: str
 ) -> None:
-    """A path that cannot be used is named with what would be right: one line, exit code 2, nothing verified."""
+    """An unusable path is one line with the reason, and exit code 2."""
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
@@ -140,7 +140,7 @@ def test_unusable_recordings(
 
 
 def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder whose files are no recordings is nothing to verify; a broken file in one is never passed over."""
+    """A folder without recordings, or with a broken one, ends with exit code 2."""
     (tmp_path / "other.json").write_text("{}")
     assert main(["verify", str(tmp_path)]) == 2
 
@@ -151,7 +151,7 @@ def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A recording that takes place at no time at all is refused by name."""
+    """A recording with impossible times is refused by name."""
     late = session()[0]
     odd = late.answer.replace(b'"created_at": 17', b'"created_at": 99999999999917')
 
@@ -160,19 +160,19 @@ def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def request_parts(exchange: Exchange) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:
-    """All of an exchange but its answer."""
+    """All parts of an exchange but its response."""
     return exchange.method, exchange.path, exchange.body, exchange.kind, exchange.status, exchange.headers
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a path there is nothing to do; help says what the verdicts and exit codes mean."""
+    """Without a path the exit code is 2, and help explains the exit codes."""
     assert main(["verify"]) == 2
     assert main(["verify", "-h"]) == 0
     assert "Exit codes: 0 nothing differs" in capsys.readouterr().out
 
 
 def test_output_can_go_anywhere(tmp_path: Path) -> None:
-    """What is printed to is not always a terminal."""
+    """The output can go to any stream."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         assert main(["verify", str(write(tmp_path, "proxy.json", [MODEL]))]) == 1

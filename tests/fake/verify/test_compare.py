@@ -1,4 +1,4 @@
-"""When two answers count as the same, of the same shape, or different."""
+"""When two responses count as exact, of the same shape, or different."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ JSON_TYPE = "application/json"
 
 
 def recorded(body: bytes, status: int = 200, end_is_known: bool = True, **headers: str) -> RecordedExchange:
-    """An exchange with this answer; `_` in a header's name is a dash."""
+    """An exchange with this response; `_` in a header's name is a dash."""
     named = {"content-type": JSON_TYPE, **{name.replace("_", "-"): value for name, value in headers.items()}}
     answer = parse_answer(body, named)
     return RecordedExchange(0, "GET", "https://x/v1/models", {}, b"", status, named, body, answer, end_is_known)
 
 
-def answered(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> InProcessResponse:
-    """A reply of the fake."""
+def fake_reply(body: bytes, status: int = 200, kind: str = JSON_TYPE, *names: str) -> InProcessResponse:
+    """A response of the fake."""
     headers = [(b"content-type", kind.encode()), *((name.encode(), b"x") for name in names)]
     return InProcessResponse(status, headers, [body])
 
 
-def held(expected: Any, got: Any) -> Comparison:
-    """Two JSON answers held against each other."""
-    return compare(recorded(json.dumps(expected).encode()), answered(json.dumps(got).encode()))
+def compare_json(expected: Any, got: Any) -> Comparison:
+    """Compare two JSON responses."""
+    return compare(recorded(json.dumps(expected).encode()), fake_reply(json.dumps(got).encode()))
 
 
 def test_equal_bytes_are_exact() -> None:
-    """Status and bytes equal: nothing is left to say."""
-    assert compare(recorded(b'{"a": 1}'), answered(b'{"a": 1}')) == Comparison("exact")
+    """Responses of equal status and bytes are exact."""
+    assert compare(recorded(b'{"a": 1}'), fake_reply(b'{"a": 1}')) == Comparison("exact")
 
 
 SAME_SHAPE = [
@@ -55,8 +55,8 @@ SAME_SHAPE = [
 
 @pytest.mark.parametrize(("expected", "got", "path"), SAME_SHAPE)
 def test_volatile_values_keep_the_shape(expected: Any, got: Any, path: str) -> None:
-    """Ids, times, seeds, numbers of a training, and names and numbers in messages may be others."""
-    found = held(expected, got)
+    """Different ids, times, seeds, figures, and names and numbers in messages are the same shape."""
+    found = compare_json(expected, got)
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -81,8 +81,8 @@ DIFFERS = [
 
 @pytest.mark.parametrize(("expected", "got", "path", "was", "is_"), DIFFERS)
 def test_all_else_differs(expected: Any, got: Any, path: str, was: Any, is_: Any) -> None:
-    """Members, their order, types, lengths and telling values are the answer's shape; the first that parts is shown."""
-    found = held(expected, got)
+    """Different members, order, types, lengths or other values differ, and the first one is shown."""
+    found = compare_json(expected, got)
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -90,9 +90,9 @@ def test_all_else_differs(expected: Any, got: Any, path: str, was: Any, is_: Any
 
 
 def test_another_status_differs() -> None:
-    """The status comes first, and the fake's own words go with it."""
+    """A different status differs, with the fake's message as a note."""
     refusal = b'{"error": {"message": "No such File object: x"}}'
-    found = compare(recorded(b"{}"), answered(refusal, 404))
+    found = compare(recorded(b"{}"), fake_reply(refusal, 404))
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -102,15 +102,15 @@ def test_another_status_differs() -> None:
 
 @pytest.mark.parametrize("body", [b'{"fake_error": "no"}', b"[]", b'{"error": "text"}', b""])
 def test_refusals_of_any_kind_are_shown(body: bytes) -> None:
-    """A reply that is no error of the API is no trouble."""
-    notes = compare(recorded(b"{}"), answered(body, 400)).notes
+    """The fake's own error is noted, and any other body is not."""
+    notes = compare(recorded(b"{}"), fake_reply(body, 400)).notes
 
     assert notes == (("the fake says: no",) if b"fake_error" in body else ())
 
 
 def test_other_spacing_is_the_same_shape() -> None:
-    """JSON that says the same in other bytes is no more than of the same shape, and the place is shown."""
-    found = compare(recorded(b'{"a": 1}\n'), answered(b'{"a": 1}'))
+    """The same JSON in other bytes is the same shape, with the place of the difference."""
+    found = compare(recorded(b'{"a": 1}\n'), fake_reply(b'{"a": 1}'))
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -119,13 +119,13 @@ def test_other_spacing_is_the_same_shape() -> None:
 
 
 def test_an_unknown_end_is_not_held_against_the_fake() -> None:
-    """Where a recording does not tell of the last newline, either is right."""
-    assert compare(recorded(b"{}", end_is_known=False), answered(b"{}\n")).verdict == "exact"
+    """If a recording does not show whether the body ended with a newline, either is exact."""
+    assert compare(recorded(b"{}", end_is_known=False), fake_reply(b"{}\n")).verdict == "exact"
 
 
 def test_a_contradicting_length_is_never_exact() -> None:
-    """Where Content-Length says that the kept body is not the real one, nothing can be exact."""
-    found = compare(recorded(b"{}", content_length="7"), answered(b"{}"))
+    """A body that contradicts its recorded Content-Length is not exact."""
+    found = compare(recorded(b"{}", content_length="7"), fake_reply(b"{}"))
 
     assert found.verdict == "same shape"
     assert found.difference is not None
@@ -133,8 +133,8 @@ def test_a_contradicting_length_is_never_exact() -> None:
 
 
 def test_the_length_of_a_compressed_body_says_nothing() -> None:
-    """Content-Length counts what was on the wire."""
-    found = compare(recorded(b"{}", content_length="7", content_encoding="gzip"), answered(b"{}"))
+    """The Content-Length of a compressed body is not compared."""
+    found = compare(recorded(b"{}", content_length="7", content_encoding="gzip"), fake_reply(b"{}"))
 
     assert found == Comparison("exact")
 
@@ -143,15 +143,15 @@ def test_the_length_of_a_compressed_body_says_nothing() -> None:
     ("body", "verdict"), [(b"abc", "exact"), (b"xyz", "same shape"), (b"longer", "same shape"), (b"", "differs")]
 )
 def test_content_is_free(body: bytes, verdict: str) -> None:
-    """What is no JSON is exact or not; its bytes are the file's, which nobody knows."""
+    """Content that is not JSON is exact or of the same shape."""
     exchange = recorded(b"abc", content_type="application/octet-stream")
 
-    assert verdict == compare(exchange, answered(body, 200, "application/octet-stream")).verdict
+    assert verdict == compare(exchange, fake_reply(body, 200, "application/octet-stream")).verdict
 
 
 def test_another_media_type_differs() -> None:
-    """JSON instead of content is another answer, whatever is in it."""
-    found = compare(recorded(b"{}", content_type="application/octet-stream; x=y"), answered(b"{}"))
+    """Another media type differs, whatever the body."""
+    found = compare(recorded(b"{}", content_type="application/octet-stream; x=y"), fake_reply(b"{}"))
 
     assert found.verdict == "differs"
     assert found.difference is not None
@@ -159,9 +159,9 @@ def test_another_media_type_differs() -> None:
 
 
 def test_headers_of_the_api_are_noted() -> None:
-    """Headers of the API that are on one side only are a note; the verdict is of the body."""
+    """Headers of the API on one side only are noted, and do not affect the verdict."""
     exchange = recorded(b"{}", openai_version="2020-10-01", x_request_id="r")
-    found = compare(exchange, answered(b"{}", 200, JSON_TYPE, "x-request-id", "openai-project", "server"))
+    found = compare(exchange, fake_reply(b"{}", 200, JSON_TYPE, "x-request-id", "openai-project", "server"))
 
     assert found.verdict == "exact"
     assert found.notes == (
@@ -171,8 +171,8 @@ def test_headers_of_the_api_are_noted() -> None:
 
 
 def test_recordings_without_headers_are_not_blamed() -> None:
-    """Where no header of the API was kept, none is missing."""
-    assert compare(recorded(b"{}"), answered(b"{}", 200, JSON_TYPE, *API_HEADERS)) == Comparison("exact")
+    """A recording without headers of the API has no missing ones."""
+    assert compare(recorded(b"{}"), fake_reply(b"{}", 200, JSON_TYPE, *API_HEADERS)) == Comparison("exact")
 
 
 values = st.recursive(
@@ -185,13 +185,13 @@ values = st.recursive(
 
 @given(values)
 def test_what_is_equal_does_not_differ(value: Any) -> None:
-    """A value never differs from itself."""
+    """A value does not differ from itself."""
     assert not list(json_differences(value, json.loads(json.dumps(value))))
 
 
 @given(values, values)
 def test_what_differs_differs_both_ways(one: Any, other: Any) -> None:
-    """Two values differ as much seen from one side as from the other."""
+    """Comparison is symmetric."""
     there = [is_free for _, is_free in json_differences(one, other)]
     back = [is_free for _, is_free in json_differences(other, one)]
 

@@ -1,4 +1,4 @@
-"""Recordings of each format become the same exchanges; other files are refused by name."""
+"""Recordings of each format are read as the same exchanges, and other files are refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def only(folder: Path, text: str, name: str = "one.json") -> RecordedExchange:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_formats_tell_the_same(tmp_path: Path, name: str) -> None:
-    """Method, address, status, headers and bodies come out of every format as they went in."""
+    """Method, address, status, headers and bodies are read from every format unchanged."""
     found = read_recording(write(tmp_path, name, SMALL)).exchanges
 
     assert [each.method for each in found] == ["GET", "POST"]
@@ -75,14 +75,14 @@ def test_all_formats_tell_the_same(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str) -> None:
-    """The format is known from the content."""
+    """The format is detected from the content."""
     formats = {"vcr.yaml": "vcr", "ruby.yml": "vcr", "proxy.json": "test-proxy", "session.har": "har"}
 
     assert formats[name] == read_recording(write(tmp_path, name, SMALL)).format
 
 
 def test_numbers_of_the_proxy_keep_their_spelling(tmp_path: Path) -> None:
-    """A float is written as it stands in the recording, however Python would spell it."""
+    """A float keeps its spelling in the recording."""
     text = entry().replace('{"a": 1}', '{"a": 4.7e-6, "b": 0.00001, "c": 1.0, "d": []}')
 
     assert only(tmp_path, text).body == b'{\n  "a": 4.7e-6,\n  "b": 0.00001,\n  "c": 1.0,\n  "d": []\n}'
@@ -90,7 +90,7 @@ def test_numbers_of_the_proxy_keep_their_spelling(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("length", "end"), [("13", b"\n"), ("12", b""), ("99", b""), (None, b"")])
 def test_content_length_tells_the_last_newline(tmp_path: Path, length: str | None, end: bytes) -> None:
-    """A parsed body ends with a newline where its Content-Length has room for one; else nobody knows."""
+    """A parsed body's last newline is derived from Content-Length, if it has one."""
     headers = {"Content-Type": "application/json", **({"Content-Length": length} if length else {})}
     exchange = only(tmp_path, entry(ResponseHeaders=headers))
 
@@ -99,7 +99,7 @@ def test_content_length_tells_the_last_newline(tmp_path: Path, length: str | Non
 
 
 def test_bodies_that_the_proxy_keeps_otherwise(tmp_path: Path) -> None:
-    """Text is kept as it is or as its lines, other content as base64, nothing as null."""
+    """Text bodies are strings or lines, other content is base64, and an empty body is null."""
     text, raw = {"Content-Type": "text/plain"}, {"Content-Type": "application/octet-stream"}
 
     assert only(tmp_path, entry(ResponseBody="é", ResponseHeaders=text)).body == "é".encode()
@@ -110,7 +110,7 @@ def test_bodies_that_the_proxy_keeps_otherwise(tmp_path: Path) -> None:
 
 
 def test_lost_request_bodies_are_told_from_empty_ones(tmp_path: Path) -> None:
-    """A request that had bytes and has none in the recording has lost them."""
+    """A request with a Content-Length but no body in the recording has lost it."""
     assert only(tmp_path, entry(RequestHeaders={"Content-Length": "3"})).request_body is None
     assert only(tmp_path, entry(RequestHeaders={"Content-Length": "0"})).request_body == b""
     assert only(tmp_path, entry(RequestBody="YWI=")).request_body == b"ab"
@@ -123,7 +123,7 @@ def interaction(response: dict[str, Any], name: str = "interactions") -> str:
 
 
 def test_cassettes_of_other_versions(tmp_path: Path) -> None:
-    """Old vcrpy's httpx answers, exact bytes in base64, and compressed bodies are read."""
+    """Old vcrpy's responses, base64 bytes and compressed bodies are read."""
     packed = {
         "status": {"code": 200},
         "headers": {"Content-Encoding": ["gzip"]},
@@ -138,7 +138,7 @@ def test_cassettes_of_other_versions(tmp_path: Path) -> None:
 
 
 def test_unanswered_requests_of_a_browser_are_left_out(tmp_path: Path) -> None:
-    """A HAR entry with status 0 got no answer."""
+    """A HAR entry with status 0 has no response and is left out."""
     request = {"method": "GET", "url": "https://x/v1/models", "headers": []}
     entries = [{"request": request, "response": {"status": status, "headers": []}} for status in (0, 204)]
 
@@ -172,7 +172,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
-    """What cannot be read is named, with what is wrong; it is never a traceback."""
+    """A broken recording is refused with its path and the reason in one line."""
     text, expected = BROKEN[name]
     path = tmp_path / name
     path.write_text(text, "utf-8")
@@ -186,7 +186,7 @@ def test_broken_recordings_are_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", '{"Entries": {}}', '{"log": []}', "7"])
 def test_other_documents_are_no_recordings(tmp_path: Path, text: str) -> None:
-    """Sound JSON of another kind is told from a broken recording, and the message says what is wanted."""
+    """JSON that is not a recording is refused as such, with the expected formats."""
     path = tmp_path / "other.json"
     path.write_text(text, "utf-8")
 
@@ -195,7 +195,7 @@ def test_other_documents_are_no_recordings(tmp_path: Path, text: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    """A binary file is named."""
+    """A binary file is refused."""
     path = tmp_path / "binary.json"
     path.write_bytes(b"\xff\xfe\x00")
 
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_folders_are_gone_through(tmp_path: Path) -> None:
-    """A folder stands for the files in it whose names end as recordings' do, in order."""
+    """A folder stands for the files in it with a recording's extension, in order."""
     (tmp_path / "inner").mkdir()
     for name in ("b.json", "inner/a.yml", "c.HAR", "notes.txt"):
         (tmp_path / name).write_text("{}")
@@ -217,7 +217,7 @@ def test_folders_are_gone_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "none"])
 def test_missing_paths_are_refused(tmp_path: Path, name: str) -> None:
-    """A path without a file, and a folder without a recording, are named."""
+    """A missing path, and a folder without recordings, are refused."""
     path = tmp_path / name
 
     with pytest.raises(RecordingError, match=r"no such file or folder|has no recording"):
@@ -225,7 +225,7 @@ def test_missing_paths_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_whole_session_is_read(tmp_path: Path) -> None:
-    """Every exchange of a session is there, in its order."""
+    """Every exchange of a session is read in order."""
     exchanges = session()
 
     assert len(exchanges) == len(read_recording(write(tmp_path, "vcr.yaml", exchanges)).exchanges)

@@ -1,4 +1,4 @@
-"""A recording of the fake is what the fake answers; and what a recording lacks is filled in as far as it tells."""
+"""A recording of the fake verifies as exact, and missing parts are reconstructed where possible."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ FORM = "multipart/form-data; boundary=B"
 
 
 def verdicts(verified: VerifiedRecording) -> list[str]:
-    """The verdicts of all rows that the fake could be asked about."""
+    """The verdicts of all rows that were requested."""
     return [row.comparison.verdict for row in verified.rows if not row.reason]
 
 
 def inexact(verified: VerifiedRecording) -> list[Any]:
-    """The rows that are not exact, with what there is to say of them."""
+    """The rows that are not exact."""
     return [row for row in verified.rows if not row.reason and row.comparison.verdict != "exact"]
 
 
 def recording_of(exchanges: Sequence[Exchange]) -> Recording:
-    """The exchanges as they were, without the way through a file."""
+    """A recording of these exchanges, without a file."""
     recorded = [
         RecordedExchange(
             number,
@@ -54,7 +54,7 @@ def recording_of(exchanges: Sequence[Exchange]) -> Recording:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
-    """Whatever the format, each recorded answer of the fake comes out again byte for byte."""
+    """In every format, each recorded response of the fake is exact."""
     verified = verify(read_recording(write(tmp_path, name, session())))
 
     assert inexact(verified) == []
@@ -63,7 +63,7 @@ def test_a_session_with_the_fake_is_exact(tmp_path: Path, name: str) -> None:
 
 
 def test_a_session_of_another_account_is_exact() -> None:
-    """Seed, organisation, pace, plan and models of the recorded account need not be told."""
+    """A session with other seed, organization, pace, plan and models is exact without these as settings."""
     plan = {"validating": "5m", "seconds_per_step": 1, "queued": 60}
     exchanges = session(seed=77, organization_id="org-1", organization="acme", owner="user-9", pace="polls", plan=plan)
 
@@ -71,7 +71,7 @@ def test_a_session_of_another_account_is_exact() -> None:
 
 
 def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
-    """A session that vcrpy recorded from the fake on a socket verifies exact."""
+    """A session recorded by vcrpy from the fake on a socket is exact."""
     path = tmp_path / "session.yaml"
     fake = FakeFineTuning()
     with fake.serving() as url, vcr.use_cassette(str(path)), httpx.Client(base_url=url) as client:
@@ -92,7 +92,7 @@ def test_a_cassette_of_vcrpy_is_exact(tmp_path: Path) -> None:
 
 
 def test_lost_request_bodies_are_noted(tmp_path: Path) -> None:
-    """A row whose request had to be written again says so."""
+    """A row whose lost request body was reconstructed has a note."""
     verified = verify(read_recording(write(tmp_path, "proxy.json", session())))
 
     assert [row.path for row in verified.rows if LOST in row.comparison.notes] == [
@@ -102,7 +102,7 @@ def test_lost_request_bodies_are_noted(tmp_path: Path) -> None:
 
 
 def test_a_lost_json_body_is_written_again() -> None:
-    """Jobs and uploads can be asked for again from what came of them."""
+    """Lost bodies of jobs and uploads are reconstructed from the responses."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
@@ -129,7 +129,7 @@ def _without_body(exchange: RecordedExchange) -> RecordedExchange:
 
 
 def test_a_part_of_a_session_needs_no_beginning() -> None:
-    """Lists, jobs, files and models that were there before are put in; a page's cursor and what follows it, too."""
+    """Existing jobs, files, models and cursors are restored from a part of a session."""
     exchanges = session()
     lists = [each for each in exchanges if each.method == "GET" and each.status == 200 and "content" not in each.path]
     alone = [each for each in lists if "/events" not in each.path and "/checkpoints" not in each.path]
@@ -140,7 +140,7 @@ def test_a_part_of_a_session_needs_no_beginning() -> None:
 
 
 def test_pages_of_a_list_fit_together() -> None:
-    """Pages that follow each other, the last of which says there is more, are exact, ties of a second included."""
+    """Successive pages are exact, even with equal times."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     for _ in range(9):
@@ -158,7 +158,7 @@ def test_pages_of_a_list_fit_together() -> None:
 
 
 def test_glimpses_are_enough_for_the_shape() -> None:
-    """Events and checkpoints of a job of which nothing else was recorded have the recorded shape, or are exact."""
+    """Events or checkpoints recorded alone are exact or of the same shape."""
     exchanges = session()
     events = next(each for each in exchanges if "/events?limit=1000" in each.path)
     checkpoints = next(each for each in exchanges if each.path.endswith("/checkpoints"))
@@ -169,7 +169,7 @@ def test_glimpses_are_enough_for_the_shape() -> None:
 
 
 def test_files_that_were_read_or_deleted_were_there() -> None:
-    """A file of which only the content, or the end, was recorded is put in; its bytes are others."""
+    """A file is restored if only its content or its deletion was recorded."""
     exchanges = session()
     content = next(each for each in exchanges if each.path.endswith("/content"))
     deleted = next(each for each in exchanges if each.method == "DELETE" and "/files/" in each.path)
@@ -179,7 +179,7 @@ def test_files_that_were_read_or_deleted_were_there() -> None:
 
 
 def test_models_that_were_used_or_deleted_were_there() -> None:
-    """A tuned model of which only its use, or its end, was recorded is put in."""
+    """A fine-tuned model is restored if only its use or its deletion was recorded."""
     exchanges = session()
     deleted = next(each for each in exchanges if each.method == "DELETE" and "/models/" in each.path)
     used = next(each for each in exchanges if each.method == "POST" and b'"model": "ft:' in each.body)
@@ -191,7 +191,7 @@ def test_models_that_were_used_or_deleted_were_there() -> None:
 @pytest.mark.parametrize("error", ["server_error", {"code": "x", "message": "It broke.", "param": None}])
 @pytest.mark.parametrize("fail_at", ["validation", 12])
 def test_failures_end_as_they_ended(error: Any, fail_at: Any) -> None:
-    """A job that failed fails again: with its error, at its step."""
+    """A failed job fails again with its error and at its step."""
     record = Recorder(plan={"error": error, "fail_at": fail_at})
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     job = record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
@@ -204,7 +204,7 @@ def test_failures_end_as_they_ended(error: Any, fail_at: Any) -> None:
 
 
 def test_other_methods_are_exact() -> None:
-    """A job by preferences is trained and listed again as it was, with its file or without."""
+    """A dpo job is restored and listed as recorded, with its file or without."""
     row = (
         b'{"input": {"messages": [{"role": "user", "content": "a"}]}, "preferred_output": [{"role": "assistant", '
         b'"content": "b"}], "non_preferred_output": [{"role": "assistant", "content": "c"}]}\n'
@@ -229,7 +229,7 @@ def test_other_methods_are_exact() -> None:
 
 
 def test_refused_keys_are_refused_again() -> None:
-    """An answer to no key, or to a wrong one, is asked for again so."""
+    """A response to a missing or wrong key is requested again without a valid key."""
     record = Recorder(api_keys=["right"])
     record.call("GET", "/models")
     missing = record.send("GET", "/models", None, ())
@@ -241,7 +241,7 @@ def test_refused_keys_are_refused_again() -> None:
 
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
 def test_faults_are_not_asked_for(status: int) -> None:
-    """What no state of an account brings about is not applicable, with the reason."""
+    """A response that no state of an account causes is not applicable, with the reason."""
     each = Exchange("GET", "/v1/models", b"", "x/y", status, [], b"{}")
     (row,) = verify(recording_of([each])).rows
 
@@ -250,7 +250,7 @@ def test_faults_are_not_asked_for(status: int) -> None:
 
 
 def test_settings_can_be_given() -> None:
-    """What an account is besides, such as a dialect, is told as settings."""
+    """Further facts of an account, such as result format, can be passed as settings."""
     exchanges = session(base64_results=False)
 
     assert len(inexact(verify(recording_of(exchanges)))) == 1
@@ -260,7 +260,7 @@ def test_settings_can_be_given() -> None:
 
 
 def test_facts_that_are_no_facts_are_told() -> None:
-    """A job that the fake cannot hold is a note; its rows differ, and the rest goes on."""
+    """A job that the fake cannot hold is a problem, its rows differ, and the rest is verified."""
     exchanges = session()
     listed = next(each for each in exchanges if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
     odd = listed.answer.replace(b'"status": "succeeded"', b'"status": "created"')
@@ -272,7 +272,7 @@ def test_facts_that_are_no_facts_are_told() -> None:
 
 
 def test_any_part_of_a_session_is_taken() -> None:
-    """Whatever exchanges are left out, and in whatever order they are, every row gets its verdict."""
+    """Any selection of exchanges in any order gets a verdict for every row."""
     exchanges = session()
     random_ = random.Random(7)
     for _ in range(25):
@@ -281,7 +281,7 @@ def test_any_part_of_a_session_is_taken() -> None:
 
 
 def test_paths_of_gateways_are_taken_from_the_version_on() -> None:
-    """A gateway's prefix before /v1 is no part of the route; what has no version is no route."""
+    """A gateway's prefix before /v1 is ignored, and a path without a version is not applicable."""
     whole = recording_of(session()).exchanges[1]
     prefixed = replace(whole, url="https://gateway/openai/v1/fine_tuning/jobs?x=y")
     foreign = replace(whole, url="https://other/openai/fine_tuning/jobs")
@@ -292,7 +292,7 @@ def test_paths_of_gateways_are_taken_from_the_version_on() -> None:
 
 
 def test_large_files_take_no_room() -> None:
-    """A file of gigabytes that was listed is listed again."""
+    """A listed file of gigabytes is restored without its content."""
     listed = (
         b'{\n  "object": "list",\n  "data": [\n    {\n      "object": "file",\n      "id": "file-x",'
         b'\n      "purpose": "batch",'
@@ -313,7 +313,7 @@ def test_large_files_take_no_room() -> None:
 
 
 def test_time_is_the_recorded_one() -> None:
-    """An account begins no earlier than what was in it."""
+    """An account begins no later than the oldest recorded time."""
     each = next(each for each in session(start=BORN) if each.path == "/v1/files" and each.method == "POST")
     answer = each.answer.replace(b"1700000000", b"1600000000")
 
@@ -326,7 +326,7 @@ def test_time_is_the_recorded_one() -> None:
 
 
 def test_what_the_fake_refuses_is_put_in() -> None:
-    """A file or job that the service took and the fake refuses differs, and what follows it is asked all the same."""
+    """A file or job that the fake refuses differs, and later requests are still verified."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     record.call("GET", f"/files/{training}")
@@ -345,7 +345,7 @@ def test_what_the_fake_refuses_is_put_in() -> None:
 
 
 def test_lost_forms_tell_when_a_file_ends() -> None:
-    """A file that expires is uploaded again with the time it had."""
+    """The expiry of a file whose form was lost is restored."""
     record = Recorder(pace="manual")
     ends = b'--B\r\nContent-Disposition: form-data; name="expires_after[%b]"\r\n\r\n%b\r\n'
     body = ends % (b"anchor", b"created_at") + ends % (b"seconds", b"7200") + form(ROWS.encode())
@@ -356,7 +356,7 @@ def test_lost_forms_tell_when_a_file_ends() -> None:
 
 
 def test_the_first_events_tell_the_first_phases() -> None:
-    """Where only a job's first events were recorded, its training fills the time until it ended."""
+    """If only a job's first events were recorded, its training fills the time to its end."""
     record = Recorder(plan={"validating": 90, "queued": 9, "starting": 500})
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     job = record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
@@ -372,7 +372,7 @@ def test_the_first_events_tell_the_first_phases() -> None:
 
 
 def test_jobs_outlive_their_file() -> None:
-    """A job that went on after its file was deleted goes on here, too."""
+    """A job that continued after its file was deleted continues in the fake, too."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     job = record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
@@ -391,7 +391,7 @@ def test_jobs_outlive_their_file() -> None:
     ],
 )
 def test_odd_facts_are_problems(was: bytes, is_: bytes, expected: str) -> None:
-    """A member that no job of the fake can have is named."""
+    """A member that no job of the fake can have is a problem that names it."""
     record = Recorder(plan={"error": "server_error"})
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
@@ -404,7 +404,7 @@ def test_odd_facts_are_problems(was: bytes, is_: bytes, expected: str) -> None:
 
 
 def test_ids_that_are_given_twice_are_problems() -> None:
-    """Two files cannot have one id, whatever a recording says."""
+    """Two files with the same id are a problem."""
     exchanges = session()[:1]
 
     verified = verify(recording_of([*exchanges, *exchanges]))
@@ -414,7 +414,7 @@ def test_ids_that_are_given_twice_are_problems() -> None:
 
 
 def test_lists_from_the_future_are_problems() -> None:
-    """A list that shows what was not there yet cannot be shown; nothing breaks."""
+    """A list with items from the future differs and is a problem."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     for _ in range(2):
@@ -430,7 +430,7 @@ def test_lists_from_the_future_are_problems() -> None:
 
 
 def test_the_first_step_is_enough() -> None:
-    """A job that was left at its first step is there again."""
+    """A job recorded up to its first step is restored."""
     record = Recorder(pace="manual", plan={"starting": 200})
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     job = record.call("POST", "/fine_tuning/jobs", {"model": "gpt-4o-mini", "training_file": training})
@@ -441,7 +441,7 @@ def test_the_first_step_is_enough() -> None:
 
 
 def test_one_thing_may_be_known_twice() -> None:
-    """A file that is a cursor and was read is restored once; a lost body of a verb without bodies stays empty."""
+    """A file known as cursor and by its content is restored once, and an empty body stays empty."""
     record = Recorder(pace="manual")
     training = record.call("POST", "/files", form(ROWS.encode()), FORM)["id"]
     record.call("GET", f"/files/{training}/content")

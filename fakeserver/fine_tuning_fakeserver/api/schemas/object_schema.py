@@ -42,7 +42,7 @@ class ObjectSchema:
 
     @property
     def kind(self) -> str:
-        """The value of its member ``object``, such as ``fine_tuning.job``; empty if it has none."""
+        """The value of its member ``object``, such as ``fine_tuning.job``; empty if the object lacks it."""
         return str(next((schema["const"] for name, schema, _ in self.members() if name == "object"), ""))
 
     @property

@@ -53,7 +53,7 @@ SERVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a command of `jobs` works with."""
+    """The client and the output that a command of `jobs` uses."""
 
     client: FineTuningClient
     out: Writer

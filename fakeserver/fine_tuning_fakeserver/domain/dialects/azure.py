@@ -124,7 +124,7 @@ _HTTP = HttpStyle(
     added_headers={ALL: ((b"x-ms-region", b"East US 2"),)},
     json_type=b"application/json; charset=utf-8",
     request_id=(b"apim-request-id", "uuid"),
-    # inferred: texts that users print; that a path without a version is as one that is no route, too
+    # inferred: texts that users print; that a path without a version is refused like an unknown path, too
     bare_errors={
         401: (
             "401",

@@ -1,4 +1,4 @@
-"""What a dialect of the API can have of its own, and how an answer is put into it.
+"""The ways in which a dialect of the API can differ, and the translation of responses into it.
 
 What a dialect leaves out is as recorded in 2025-09.
 """
@@ -18,7 +18,7 @@ ALL = ""
 
 @dataclass(frozen=True, slots=True)
 class EventKind:
-    """What an event of a kind means: the status from then on, and its text, without which it is not shown."""
+    """The meaning of a kind of event: the status from then on, and its text; without a text it is hidden."""
 
     status: str | None = None
     text: str | None = None
