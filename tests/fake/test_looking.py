@@ -294,7 +294,20 @@ def test_the_official_client_is_seen() -> None:
         (lambda fake: fake.assert_job_created(times=True), "times must be a whole number from 0, got True"),
         (lambda fake: fake.assert_job_not_cancelled("ftjob-x"), "there is no job 'ftjob-x'"),
         (lambda fake: fake.assert_job_cancelled(object()), "must be a string such as job.id, got"),
+        (
+            lambda fake: fake.assert_job_cancelled(fake.jobs[0]),
+            "job_id must be a string such as job.id, got {'object': ",
+        ),
+        (lambda fake: fake.assert_file_deleted({}), "file_id must be a string such as file.id, got {}"),
         (lambda fake: fake.assert_no_findings(ignore=["leaked_jobs"]), "did you mean 'leaked_job'?"),
+        (lambda fake: fake.assert_no_findings(ignore=[{}]), "unknown finding {}"),
+        (lambda fake: fake.assert_no_findings(ignore=3), "ignore must be a collection of codes of findings, got 3"),
+        (lambda fake: fake.cancel_job(fake.jobs[0]), "job must be a string such as job.id, got {'object': "),
+        (lambda fake: fake.pause_job(fake.jobs[0]), "job must be a string such as job.id, got {'object': "),
+        (lambda fake: fake.resume_job(None), "job must be a string such as job.id, got None"),
+        (lambda fake: fake.delete_file({}), "file must be a string such as file.id, got {}"),
+        (lambda fake: fake.plan_job(fake.jobs[0], fail_at=3), "job must be a string such as job.id, got {'object': "),
+        (lambda fake: fake.advance_to("running", fake.jobs[0]), "job must be a string such as job.id, got {'object': "),
     ],
 )
 def test_questions_that_make_no_sense(

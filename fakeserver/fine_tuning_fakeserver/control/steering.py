@@ -12,7 +12,7 @@ from fine_tuning_formats.text import Duration, show_value
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanSet
 from ..account.service import Service, operation
-from ..domain.checks import parse_seconds
+from ..domain.checks import parse_seconds, require_id
 from ..domain.job import Job
 from ..domain.job_spec import with_outcome
 from ..domain.plan import Plan, parse_plan
@@ -85,6 +85,7 @@ def target_job(account: Account, identifier: str | None) -> Job:
         if newest is None:
             raise FakeUsageError("there is no job yet; create one first")
         return account.jobs[newest]
+    require_id(identifier, "job")
     if identifier not in account.jobs:
         known = ", ".join(list(account.jobs)[-3:]) or "none yet"
         raise FakeUsageError(f"unknown job {show_value(identifier)}; the newest are: {known}")

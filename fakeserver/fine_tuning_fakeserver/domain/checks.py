@@ -86,6 +86,16 @@ def is_collection(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
+def require_id(value: object, name: str) -> None:
+    """Refuse an object, as the service returns it, where its id belongs.
+
+    Raises:
+        FakeUsageError: *value* is no string.
+    """
+    if not isinstance(value, str):
+        raise wrong_value(name, f"a string such as {name.removesuffix('_id')}.id", value)
+
+
 def optional(check: Check) -> Check:
     """Return *check* for a field that may be None, too."""
     return lambda value, name: None if value is None else check(value, name)

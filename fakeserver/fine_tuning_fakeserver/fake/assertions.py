@@ -10,9 +10,10 @@ from ..account.recorded_calls import Call, recorded_call
 from ..account.service import Service
 from ..account.world import World
 from ..api import webhooks
+from ..domain.checks import is_collection, require_id
 from ..domain.timeline import TERMINAL
 from ..findings import CODES, FinalState, Finding, find, render_findings
-from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name
+from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name, wrong_value
 from ..web.operations import BY_NAME, check_operation
 
 Predicate: TypeAlias = Callable[[Call], object]
@@ -397,10 +398,13 @@ class Assertions(CallAssertions):
         Raises:
             FakeUsageError: a code is unknown; or nothing was found, in a log that has forgotten requests.
         """
-        ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
-        for code in sorted(ignored - CODES.keys()):
-            raise unknown_name("finding", code, CODES)
-        if findings := [finding for finding in self.findings if finding.code not in ignored]:
+        codes = [ignore] if isinstance(ignore, str) else list(ignore) if is_collection(ignore) else None
+        if codes is None:
+            raise wrong_value("ignore", "a collection of codes of findings", ignore)
+        for code in codes:
+            if code not in tuple(CODES):  # it may be unhashable
+                raise unknown_name("finding", code, CODES)
+        if findings := [finding for finding in self.findings if finding.code not in codes]:
             count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
             raise AssertionError("\n".join([f"{count}:", *render_findings(findings)]))
         self._require_complete_log(self.calls)
@@ -410,6 +414,6 @@ class Assertions(CallAssertions):
 def _about(operation: str, **identifier: str | None) -> CallQuery:
     """Return the query for accepted calls of *operation*, with one id or with any."""
     for name, value in identifier.items():
-        if not isinstance(value, str | None):
-            raise FakeUsageError(f"{name} must be a string such as job.id, got {value!r}")
+        if value is not None:
+            require_id(value, name)
     return CallQuery(operation, {name: value for name, value in identifier.items() if value is not None}, None, True)

@@ -14,6 +14,7 @@ from ..api import files, graders, inference, jobs, webhooks
 from ..api_errors import ApiError
 from ..control import seeding, steering
 from ..control.seeding import FileSeedFields, JobSeedFields
+from ..domain.checks import require_id
 from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
@@ -53,21 +54,22 @@ class OutsideChanges:
         Raises:
             FakeUsageError: the job does not exist, or is over; the other methods raise it likewise.
         """
-        return self._as_outsider(jobs.cancel, job)
+        return self._as_outsider(jobs.cancel, job, "job")
 
     def pause_job(self, job: str) -> dict[str, Any]:
         """Pause a running job."""
-        return self._as_outsider(jobs.pause, job)
+        return self._as_outsider(jobs.pause, job, "job")
 
     def resume_job(self, job: str) -> dict[str, Any]:
         """Resume a paused job."""
-        return self._as_outsider(jobs.resume, job)
+        return self._as_outsider(jobs.resume, job, "job")
 
     def delete_file(self, file: str) -> dict[str, Any]:
         """Delete a file; a job that still needs it fails."""
-        return self._as_outsider(files.delete, file)
+        return self._as_outsider(files.delete, file, "file")
 
-    def _as_outsider(self, verb: Callable[[Service, str], Any], identifier: str) -> dict[str, Any]:
+    def _as_outsider(self, verb: Callable[[Service, str], Any], identifier: str, noun: str) -> dict[str, Any]:
+        require_id(identifier, noun)
         try:
             return self._to_dialect(verb(self._world.service, identifier))
         except ApiError as error:
