@@ -187,6 +187,27 @@ def test_allowed_hosts_are_names(value: Any) -> None:
     assert str(caught.value) == f"{message}{value!r}"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"port": "4355"}, "port must be a whole number from 0 to 65535, got '4355'"),
+        ({"port": 70_000}, "port must be a whole number from 0 to 65535, got 70000"),
+        ({"port": True}, "port must be a whole number from 0 to 65535, got True"),
+        ({"host": None}, "host must be a string, got None"),
+        ({"control_token": 4355}, "control_token must be printable ASCII without spaces"),
+        ({"control_token": b"secret"}, "control_token must be printable ASCII without spaces"),
+        ({"control_token": 0}, "control_token must be printable ASCII without spaces"),
+    ],
+    ids=str,
+)
+def test_where_to_serve_is_checked(wrong: dict[str, Any], message: str) -> None:
+    """An address, a port or a token that is none is refused by its name before anything is served."""
+    with pytest.raises(FakeUsageError) as caught, FakeFineTuning().serving(**wrong):
+        pass
+
+    assert str(caught.value) == message
+
+
 def test_in_process_nobody_is_refused() -> None:
     """In process, Host, Origin and content type are not checked."""
     fake = FakeFineTuning()

@@ -253,10 +253,23 @@ def test_advancing_an_empty_account(http: Http) -> None:
     assert refused(http, "POST", "/_fake/clock/advance", {"to": "running"}) == "there is no job yet; create one first"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/health")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/_fake/nothing"), ("GET", "/_fake/"), ("POST", "/_fake/clok")])
 def test_what_is_no_control_route(http: Http, method: str, path: str) -> None:
-    """An unknown path or method of the control API is refused in the fake's own words."""
-    assert "the API is under /v1" in http.json(method, path, status=404)["fake_error"]
+    """An unknown path of the control API is refused in the fake's own words, which say where the APIs are."""
+    refusal = f"unknown route of fake-fine-tuning: {method} {path}; the API is under /v1, control under /_fake"
+
+    assert http.json(method, path, status=404)["fake_error"] == refusal
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [("GET", "/_fake/reset", "POST"), ("POST", "/health", "GET"), ("PUT", "/_fake/clock", "GET or PATCH")],
+)
+def test_a_wrong_method_of_control(http: Http, method: str, path: str, right: str) -> None:
+    """A control route that is requested by a wrong method names the right ones."""
+    refusal = f"{path} of fake-fine-tuning must be requested by {right}, got {method}"
+
+    assert http.json(method, path, status=404)["fake_error"] == refusal
 
 
 def test_a_control_body_past_the_limit(http: Http) -> None:

@@ -184,8 +184,11 @@ def unknown_route_response(
         as_invalid: whether the account's dialect calls unknown URLs invalid.
     """
     if path.startswith("/_fake") or not path.startswith("/v1"):
-        kind = "method" if methods else "route"
-        return usage_error_response(f"unknown {kind} of fake-fine-tuning: {method} {path}; the API is under /v1", 404)
+        if methods:
+            wrong = f"{path} of fake-fine-tuning must be requested by {' or '.join(methods)}, got {method}"
+        else:
+            wrong = f"unknown route of fake-fine-tuning: {method} {path}; the API is under /v1, control under /_fake"
+        return usage_error_response(wrong, 404)
     if methods:
         refusal = error_response(wrong_method(method, path), GATEWAY)
         # inferred: RFC 9110 has a 405 name them; the headers of a recorded one are not known

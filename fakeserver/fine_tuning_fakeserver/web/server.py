@@ -23,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from fine_tuning_formats.text import is_loopback
 
 from ..clock import own_thread, steady
+from ..domain.checks import text, whole
 from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
@@ -275,7 +276,10 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
     Raises:
         OSError: the address is taken or is not this machine's.
+        FakeUsageError: host or port has the wrong type, or the port is out of range.
     """
+    text(host, "host")
+    whole(0, 65535)(port, "port")
     try:
         # To the system an empty one, perhaps a variable that is not set, would be all addresses.
         is_name = bool(host.encode("idna")) and "\0" not in host
