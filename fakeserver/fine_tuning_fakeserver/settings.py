@@ -63,7 +63,7 @@ _Start = Annotated[float | None, number(0, LATEST, f"Unix seconds from 0 to {LAT
 _Models = Annotated[
     tuple[BaseModel, ...],
     Requirement(
-        "a tuple of BaseModel",
+        "a tuple of fine_tuning_fakeserver.domain.base_models.BaseModel",
         lambda value: isinstance(value, tuple) and all(isinstance(model, BaseModel) for model in value),
     ),
 ]

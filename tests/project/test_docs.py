@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.findings.rules import CODES
+from fine_tuning_fakeserver.settings import CONTROL_FIELDS, Settings
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import ROWS
@@ -77,6 +79,17 @@ def test_the_control_api_and_the_plan_are_documented_whole() -> None:
         assert path in server if path in ("/health", "/ready") else f"`{operation.method} {path}`" in server
     for field in FIELDS:
         assert f"`{field}`" in plans
+
+
+def test_every_setting_is_documented_where_it_can_be_given() -> None:
+    """The page about pytest lists the settings of the control API, and apart from them those that only Python has."""
+    section = (DOCS / "pytest.md").read_text().partition("## Settings")[2].partition("\n\nThe mark also takes")[0]
+    everywhere, python_only = section.partition("`POST /_fake/reset`: ")[2].split("In Python only: ")
+
+    assert set(re.findall(r"`(\w+)`", everywhere)) == set(CONTROL_FIELDS)
+    assert set(re.findall(r"`(\w+)`", python_only)) - {"faults"} == {field.name for field in fields(Settings)} - {
+        *CONTROL_FIELDS
+    }
 
 
 def test_the_table_of_operations_is_the_surface() -> None:
@@ -266,6 +279,19 @@ def test_the_curl_session_runs(tmp_path: Path) -> None:
     assert done.stdout.startswith("queued\nrunning\nsucceeded\n")
     assert done.stdout.endswith('"deleted": true\n}\n')
     assert fake.requests[-1].status == 200
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+def test_control_by_curl_runs(tmp_path: Path) -> None:
+    """The control calls by curl, but for the port, reset the account, arm a fault and move time."""
+    code = block("server.md", "CONTROL=", "sh").partition("\n")[2]
+    fake = FakeFineTuning(start=1_700_000_000)
+    with fake.serving() as url:
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "CONTROL": url.removesuffix("/v1") + "/_fake"}
+        subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60)
+
+    assert (fake.settings.seed, fake.pace, fake.now) == (7, "manual", 1_700_000_090)
+    assert [fault.spec.kind for fault in fake.faults] == ["fail"]
 
 
 def test_the_table_of_endpoints_is_the_surface() -> None:
