@@ -55,11 +55,27 @@ def reworded(error: click.ClickException) -> click.ClickException:
     if isinstance(error, click.NoSuchOption):
         return without_value(error)
     if type(error) is click.BadParameter and error.param and error.ctx:
-        name = max(error.param.opts, key=len)  # --port, not -p
-        if error.param.name and error.ctx.get_parameter_source(error.param.name) == ParameterSource.ENVIRONMENT:
-            name = str(error.param.envvar)
-        return click.UsageError(f"{name} {error.message}", error.ctx)
+        return click.UsageError(f"{_name_as_given(error.param, error.ctx)} {error.message}", error.ctx)
     return error
+
+
+def usage_error(error: FakeUsageError, ctx: click.Context) -> click.UsageError:
+    """Return *error* with the options, or their variables, in place of the settings that it names."""
+    names = {param.name: param for param in ctx.command.params if param.name}
+    words, got, value = str(error).partition(", got ")
+    # the subject, or a name that is no English word, unlike that of --host
+    words = re.sub(
+        r"^\w+|(?<= )[a-z]+_[a-z_]+",
+        lambda match: _name_as_given(names[match[0]], ctx) if match[0] in names else match[0],
+        words,
+    )
+    return click.UsageError(words + got + value, ctx)
+
+
+def _name_as_given(param: click.Parameter, ctx: click.Context) -> str:
+    if param.name and ctx.get_parameter_source(param.name) == ParameterSource.ENVIRONMENT:
+        return str(param.envvar)
+    return max(param.opts, key=len)  # --port, not -p
 
 
 def without_value(error: click.NoSuchOption) -> click.NoSuchOption:
@@ -123,4 +139,4 @@ def create_fake(**settings: Any) -> FakeFineTuning:
     try:
         return FakeFineTuning(**settings)
     except FakeUsageError as error:
-        raise click.UsageError(str(error), click.get_current_context()) from None
+        raise usage_error(error, click.get_current_context()) from None

@@ -21,7 +21,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option, usage_error
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
 
@@ -108,7 +108,7 @@ def command(
         try:
             access = new_access(is_local(listener), allowed_hosts, control_token)
         except FakeUsageError as error:
-            raise click.UsageError(str(error), context) from None
+            raise usage_error(error, context) from None
         _serve(fake, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
     return 0
 

@@ -133,8 +133,9 @@ def test_short_help_is_the_commands_own() -> None:
         (["serve", "--port", "99999"], "--port must be a whole number from 0 to 65535, got '99999'"),
         (["serve", "--port", "-1"], "--port must be a whole number from 0 to 65535, got '-1'"),
         (["serve", "--port", "http"], "--port must be a whole number from 0 to 65535, got 'http'"),
-        (["serve", "--pace", "fast"], "'fast'"),
-        (["serve", "--pace", "0"], "pace"),
+        (["serve", "--pace", "fast"], "Error: --pace must be 'polls', 'manual', 'instant', or "),
+        (["serve", "--pace", "my pace is"], "got 'my pace is'"),
+        (["serve", "--pace", "0"], "Error: --pace must be "),
         (["serve", "--seed", "1.5"], "--seed must be a whole number, got '1.5'"),
         (["serve", "--seed", "9" * 30], "seed"),
         (["serve", "--dialect", "klingon"], "--dialect must be one of openai-2025-09, "),
@@ -142,8 +143,13 @@ def test_short_help_is_the_commands_own() -> None:
         (["serve", "--organization", "old"], "--organization must be one of new, inactive, active, got 'old'"),
         (["serve", "--host", ""], "cannot listen on  port 4355: host must be an address or a name, got ''"),
         (["serve", "--host", "ü..b"], "host must be an address or a name, got 'ü..b'"),
-        (["serve", "--as-of", "soon"], "'soon'"),
+        (["serve", "--as-of", "soon"], "Error: --as-of must be a date from 1970 on, as in '2026-07-02', got 'soon'"),
+        (["serve", "--organization", "new"], "Error: --organization 'new' requires --as-of, a date"),
         (["serve", "--webhook", "nowhere"], "nowhere"),
+        (
+            ["serve", "--webhook", "http://seed.invalid/"],
+            "--webhook http://seed.invalid/: only with --allow-remote-web",
+        ),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
         (["serve", "extra"], "unexpected argument (not shown"),
         (["serve", "--prot", "1"], "--port"),
@@ -267,6 +273,17 @@ def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str], monkeypat
     assert main(["serve"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "Error: FAKE_FINE_TUNING_SEED must be a whole number, got 'many'"
+
+
+def test_a_wrong_variable_of_the_account_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable whose value the fake itself refuses is named as it was set, and so is an option that it requires."""
+    monkeypatch.setenv("FAKE_FINE_TUNING_ORGANIZATION", "new")
+
+    assert main(["serve"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "Error: FAKE_FINE_TUNING_ORGANIZATION 'new' requires --as-of, a date"
 
 
 OUTPUTS = ["fidelity", "demo", "serve --help", "verify ."]

@@ -71,7 +71,7 @@ def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
         (("npm", "test"), 2, "unexpected argument"),
         (("--",), 2, "missing command; put -- before it"),
         (("--pace", "fast", "--", "true"), 2, "a real second, got 'fast'"),
-        (("--organization", "new", "--", "true"), 2, "organization_class 'new' requires as_of"),
+        (("--organization", "new", "--", "true"), 2, "--organization 'new' requires --as-of"),
         (("--", "no-such-command-anywhere"), 127, "no-such-command-anywhere: No such file or directory"),
     ],
 )

@@ -279,9 +279,9 @@ def test_hosts_are_allowed_on_the_command_line() -> None:
     [
         (
             ["--allowed-host", "http://fake:80"],
-            "allowed_hosts must be a collection of host names without scheme and port",
+            "--allowed-host must be a collection of host names without scheme and port",
         ),
-        (["--control-token", "two words"], "control_token must be printable ASCII without spaces"),
+        (["--control-token", "two words"], "--control-token must be printable ASCII without spaces"),
         (["--forwarded-allow-ips", "*"], "--forwarded-allow-ips must be the addresses of proxies, got '*'"),
     ],
 )
