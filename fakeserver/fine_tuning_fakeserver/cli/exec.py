@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NOT_FOUND, KILLED = 127, 128
 """What a shell returns for an unknown command, and adds to the number of the signal that ended one."""
 
+EXAMPLE = "fake-fine-tuning exec -- npm test"
 USAGE = "[OPTIONS] -- COMMAND [ARGUMENT]..."
 EPILOG = """\
 The fake's address and a key are in the command's environment, under the names that SDKs read, OpenAI's and Azure's.
@@ -32,18 +33,22 @@ usage, 127 if there is no such command.
 class ExecCommand(Command):
     """Takes what follows the first ``--`` as it is."""
 
+    allow_interspersed_args = False  # where -- is missing, the flags after the command are not taken for ours
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what comes before ``--``."""
         end = args.index("--") if "--" in args else len(args)
         ctx.params["words"] = args[end + 1 :]
-        return super().parse_args(ctx, args[:end])
+        if click.Command.parse_args(self, ctx, args[:end]) and not ctx.resilient_parsing:
+            raise click.UsageError(f"the command must follow --, as in {EXAMPLE}", ctx)
+        return []
 
 
 @click.command(cls=ExecCommand, params=[*ACCOUNT_OPTIONS], options_metavar=USAGE, epilog=EPILOG)
 def command(words: Sequence[str], **account: Any) -> int:
     """Run a command against a fake of its own."""
     if not words:
-        raise click.UsageError("missing command; put -- before it, as in fake-fine-tuning exec -- npm test")
+        raise click.UsageError(f"missing command; put -- before it, as in {EXAMPLE}")
     fake, stops = create_fake(**account), list[int]()
     # A terminal sends Ctrl-C to both processes: whether it ends the command is the command's decision.
     signal.signal(signal.SIGINT, lambda number, frame: None)

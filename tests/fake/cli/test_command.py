@@ -181,7 +181,7 @@ OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--or
         (["serve", f"--{HOSTILE}"], "No such option"),
         (["exec", "--pace", HOSTILE, "--", "x"], ESCAPED),
         (["exec", "--", HOSTILE], ESCAPED),
-        (["exec", HOSTILE], "not shown"),
+        (["exec", HOSTILE], "the command must follow --"),
         (["demo", HOSTILE], ESCAPED),
         (["verify", HOSTILE], ESCAPED),
         (["fidelity", "--markdown", HOSTILE], ESCAPED),

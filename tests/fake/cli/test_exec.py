@@ -68,7 +68,9 @@ def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
     ("arguments", "code", "said"),
     [
         ((), 2, "missing command; put -- before it"),
-        (("npm", "test"), 2, "unexpected argument"),
+        (("npm", "test"), 2, "the command must follow --, as in fake-fine-tuning exec -- npm test"),
+        (("--seed", "1", "pytest", "-x", "--pace"), 2, "the command must follow --, as in "),
+        (("--pase", "polls", "npm"), 2, "No such option '--pase'"),
         (("--",), 2, "missing command; put -- before it"),
         (("--pace", "fast", "--", "true"), 2, "a real second, got 'fast'"),
         (("--organization", "new", "--", "true"), 2, "--organization 'new' requires --as-of"),
