@@ -28,6 +28,7 @@ from fine_tuning_formats.secret_rules import (
     MEMBER,
     RANDOM,
     SHORT,
+    START,
     USER_INFO,
     VENDOR_TOKEN,
     is_secret,
@@ -86,10 +87,10 @@ _KEY_ENDS = re.compile(r"(?<![\w-])([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
 # Each replacement does not match, or is replaced by itself.
 PATTERNS = (
     (API_KEY, KEY),
-    (re.compile(rf"(?<![\w-])org-{RANDOM}[A-Za-z0-9-]{{10,}}"), ORGANIZATION),
-    (re.compile(rf"(?<![\w-])proj[_-]{RANDOM}[A-Za-z0-9]{{7,}}"), PROJECT),
-    (re.compile(r"(?<![\w-])user-[A-Za-z0-9]{16,}"), USER),
-    (re.compile(r"(?<![\w-])req_[A-Za-z0-9]{16,}"), REQUEST),
+    (re.compile(rf"{START}org-{RANDOM}[A-Za-z0-9-]{{10,}}"), ORGANIZATION),
+    (re.compile(rf"{START}proj[_-]{RANDOM}[A-Za-z0-9]{{7,}}"), PROJECT),
+    (re.compile(START + r"user-[A-Za-z0-9]{16,}"), USER),
+    (re.compile(START + r"req_[A-Za-z0-9]{16,}"), REQUEST),
     (re.compile(r"\bft:([^:\s\"/]+):(?!personal:|:)[^:\s\"/]+:"), rf"ft:\1:{ORGANIZATION}:"),
     (re.compile(r"\bft%3A([^:\s\"/%]+)%3A(?!personal%3A|%3A)[^:\s\"/%]+%3A", re.I), rf"ft%3A\1%3A{ORGANIZATION}%3A"),
     (JSON_WEB_TOKEN, SCRUBBED),

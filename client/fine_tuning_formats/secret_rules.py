@@ -53,14 +53,17 @@ PARAMETER = re.compile(r"(?<![^?&])([\w.\[\]%-]{1,64})=([^&\s\"'\\]+)")
 # A secret has a digit, or letters of both cases: names that people give, such as "my-org-support", do not match.
 RANDOM = r"(?:(?=[\w-]*\d)|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))"
 _TOKEN = r"(?:(?=[^\s\"',;\\=]*\d)|(?=[^\s\"',;\\=]*[a-z])(?=[^\s\"',;\\=]*[A-Z]))[^\s\"',;\\=]{6,}=*"
+_URL_TOKEN = _TOKEN.replace("=]", "=&]")  # in a query the next parameter ends it
 
 # Each form begins at the start of a word, or at something rare: otherwise a long word would be searched anew from every
-# letter on.
-API_KEY = re.compile(rf"(?<![\w-])(?:sk|sess|rk|pk)-{RANDOM}[A-Za-z0-9_-]{{16,}}")
-JSON_WEB_TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*")
-BEARER_TOKEN = re.compile(rf"(?<!\w)(?i:bearer)\s+{_TOKEN}")
+# letter on. In JSON and URLs the character before a word may be spelt as an escape, which ends with letters of its own.
+ESCAPE_BEFORE = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+START = rf"(?:(?<![\w-])|{ESCAPE_BEFORE})"
+API_KEY = re.compile(rf"{START}(?:sk|sess|rk|pk)-{RANDOM}[A-Za-z0-9_-]{{16,}}")
+JSON_WEB_TOKEN = re.compile(rf"{START}eyJ[\w-]{{8,}}\.[\w-]{{4,}}\.[\w-]*")
+BEARER_TOKEN = re.compile(rf"(?:(?<!\w)|{ESCAPE_BEFORE})(?i:bearer)(?:\s+{_TOKEN}|(?:\+|%20){_URL_TOKEN})")
 VENDOR_TOKEN = re.compile(
-    r"(?<![\w-])(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    START + r"(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{30,}|whsec_[A-Za-z0-9+/=]{16,})"
 )
 USER_INFO = re.compile(r"(?<=//)[^/\s:@\"]+:[^/\s@\"]+@")

@@ -268,6 +268,8 @@ SECRETS = {
     "a project's name": "in proj-acme123",
     "an entity of W&B": '{"wandb": {"entity": "acme-corp"}}',
     "a key of OpenAI": "sk-proj-Abc123Abc123Abc123",
+    "a key on a line of its own, in JSON": '"see:\\nsk-proj-Abc123Abc123Abc123"',
+    "an organisation on a line of its own, in JSON": '"see:\\norg-acme-corp-1"',
     "a key in a query": "https://x/files?accessToken=q7fJ39xkLm02pQvZ",
 }
 
@@ -305,7 +307,7 @@ def test_what_people_call_things_stays(one: str, other: str) -> None:
     assert [NO_SECRETS.redact(each) for each in (one, other)] == [one, other]
 
 
-@pytest.mark.parametrize("letter", ["a", "-", "sk-a", "*", ".", "/", "x-", "A1", "eyJ", '"', "\\"])
+@pytest.mark.parametrize("letter", ["a", "-", "sk-a", "*", ".", "/", "x-", "A1", "eyJ", '"', "\\", "\\nsk-", "%20"])
 def test_long_words_cost_what_they_are_long(letter: str) -> None:
     """A text takes no longer than its sixteen pieces one by one, by far: no pattern begins anew at every letter."""
     short, long = (f'"{letter * (length // len(letter))}" ' for length in (20_000, 320_000))
