@@ -46,8 +46,8 @@ _HEADER_WORDS = _SECRET_WORDS | (_AMBIGUOUS_WORDS - {"code"}) | {"authentication
 _PUBLIC_HEADERS = frozenset({"idempotency-key", "x-idempotency-key"})
 """Headers with a word of secrets in their names that are none: a client tells by them that it asks again."""
 
-# Where a name stands before a value, in a text that may not be valid JSON.
-MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)"')
+# Where a name stands before a value, in a text that may not be valid JSON, or was cut within the value.
+MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
 PARAMETER = re.compile(r"(?<![^?&])([\w.\[\]%-]{1,64})=([^&\s\"'\\]+)")
 
 # A secret has a digit, or letters of both cases: names that people give, such as "my-org-support", do not match.
@@ -184,7 +184,7 @@ def redact_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, 
 def _redact_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if is_secret_header(name.decode("latin-1")):
         return name, REDACTED.encode()
-    return name, redact_known(value.decode("latin-1")).encode("latin-1")
+    return name, redact_text(value.decode("latin-1")).encode("latin-1")
 
 
 def redact_query(query: str) -> str:
@@ -193,7 +193,9 @@ def redact_query(query: str) -> str:
         return redact_known(query)
     pairs = [pair.partition("=") for pair in query.split("&")]
     for place, (name, sign, value) in enumerate(pairs):
-        if value and is_secret(unquote_plus(name), unquote_plus(value)):
+        plain = unquote_plus(value)
+        is_spelt_otherwise = plain != value and redact_text(plain) != plain
+        if value and (is_secret(unquote_plus(name), plain) or is_spelt_otherwise):
             pairs[place] = (name, sign, REDACTED)
     return redact_known("&".join(["".join(pair) for pair in pairs]))
 

@@ -113,7 +113,11 @@ def test_keys_are_not_kept(header: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}", f"x={CANARY}"],
+    [
+        *(f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}"),
+        *(f"x={CANARY}", f"x=see%20{CANARY}", f"x={CANARY.replace('-', '%2D')}"),
+        f"x=https%3A%2F%2Fhost%2F%3Fapi_key%3D{CANARY[3:]}",
+    ],
 )
 def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
     """A key in the query appears nowhere in the journal, nor in a report; what else is in the query does."""
@@ -121,8 +125,32 @@ def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
 
     journal = http.send("GET", "/_fake/requests").body.decode()
     shown = journal + repr(http.fake.requests) + repr(http.fake.calls) + http.fake.describe()
-    assert CANARY not in shown
+    assert CANARY[3:] not in shown.replace("%2D", "-")
     assert query.partition("=")[0] in journal
+
+
+@pytest.mark.parametrize("path", [f"/files/{CANARY}", f"/nothing/{CANARY}", f"/{CANARY}/models"])
+def test_keys_in_a_path_are_not_shown(http: Http, path: str) -> None:
+    """What looks like a key in the path, as of a gateway, is in neither the journal nor a line of a call."""
+    http.send("GET", path)
+
+    shown = http.send("GET", "/_fake/requests").body.decode() + repr(http.fake.calls) + http.fake.describe()
+    assert CANARY not in shown
+
+
+def test_keys_in_the_address_of_a_page_are_not_kept(http: Http) -> None:
+    """A header that is a URL is kept without the secrets in the URL's query."""
+    http.send("GET", "/models", None, [KEY, (b"referer", b"http://page.example/?access_token=word&page=2")])
+
+    assert http.fake.requests[0].headers["referer"] == "http://page.example/?access_token=[redacted]&page=2"
+
+
+def test_a_key_that_a_long_body_was_cut_in_is_not_shown(http: Http) -> None:
+    """The journal cuts long bodies; the beginning of a secret before the cut is hidden as the whole is."""
+    start = '{"note": "' + "x" * (BODY_BYTES_AT_MOST - 40) + '", "api_key": "'
+    http.send("POST", JOBS, f'{start}{"s3cret" * 20}"}}'.encode())
+
+    assert "s3cret" not in http.send("GET", "/_fake/requests").body.decode()
 
 
 def test_harmless_headers_and_parameters_are_kept(http: Http) -> None:
