@@ -202,7 +202,9 @@ def redact_uri(uri: str, secrets: SecretMap) -> str:
     host = url.hostname or ""
     place = "localhost" if is_loopback(host) else host + (f":{url.port}" if url.port else "")
     pairs = parse_qsl(url.query, keep_blank_values=True)
-    query = urlencode([(name, SCRUBBED if is_secret(name, value) else value) for name, value in pairs], safe="[]:,/")
+    # each value before it is encoded: it may be a URL with a query of its own
+    shown = [(name, SCRUBBED if is_secret(name, value) else secrets.redact(value)) for name, value in pairs]
+    query = urlencode(shown, safe="[]:,/")
     return secrets.redact(urlunsplit((url.scheme, place, shorten_base(url.path), query, "")))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -280,6 +280,14 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
     secrets = re.findall(r"[\w-]*(?:[a-z]\d|\d[a-z]|abcd|acme)[\w-]*", text, re.IGNORECASE)
     assert secrets
     assert [each for each in secrets if each in NO_SECRETS.redact(text)] == []
+
+
+def test_a_url_in_a_query_has_no_secrets() -> None:
+    """An address that a query holds is written without its user and the secrets in its own query."""
+    address = quote("https://me:word@host.example/?api_key=word&page=2", safe="")
+    request = RecordedRequest("GET", f"{URL}/models?url={address}")
+    uri = redact_request(request, SecretMap.collect([request])).uri
+    assert unquote(uri).endswith("/models?url=https://host.example/?api_key=scrubbed&page=2")
 
 
 @pytest.mark.parametrize("shown", ["q7fJ39...tR8w", "q7fJ39xk**tR8w", "q7fJ39…R8w"])
