@@ -196,7 +196,8 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
         else:
             request.body = await read_body(receive)
         if operation.prepare and (work := operation.prepare(request)):
-            request.read_ahead_result = await connection_of(request.scope).run_in_thread(work)
+            connection = connection_of(request.scope)
+            request.read_ahead_result = await connection.run_in_thread(work, receive, request.abandon)
     except ClientGoneError:
         raise
     except Exception as error:

@@ -53,7 +53,7 @@ class InProcessConnection(Connection):
         pass_time(seconds)
         return True
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
+    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
         """Run it here: there are no other requests."""
         return work()
 
