@@ -24,6 +24,7 @@ from fine_tuning_formats.bodies import MEDIA_TYPE
 from fine_tuning_formats.secret_rules import (
     API_KEY,
     BEARER_TOKEN,
+    ESCAPE_BEFORE,
     IN_MATCHES,
     JSON_WEB_TOKEN,
     MEMBER,
@@ -82,8 +83,8 @@ _ORGANIZATION_MEMBER = re.compile(
     r'"((?:[^"\\]|\\.)++)"'
 )
 
-_KEY_ENDS = re.compile(r"(?<![\w-])([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
-"""A key of which an error shows the ends."""
+_KEY_ENDS = re.compile(rf"(?:(?<![\w\\-])|(?<=\\\\)|{ESCAPE_BEFORE})" + r"([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
+"""A key of which an error shows the ends. The letter of an escape, as of a line feed in JSON, is no part of it."""
 
 _ORGANIZATION = re.compile(rf"{START}org-{RANDOM}[A-Za-z0-9-]{{10,}}")
 _PROJECT = re.compile(rf"{START}proj[_-]{RANDOM}[A-Za-z0-9]{{7,}}")

@@ -299,6 +299,12 @@ def test_the_ends_of_a_key_are_not_shown(shown: str) -> None:
     assert sent.redact(f"Incorrect key: {shown}.") == "Incorrect key: sk-****bbed."
 
 
+@pytest.mark.parametrize("before", ["a line\n", "\t", "é\n", "C:\\", ""])
+def test_the_ends_of_a_key_leave_json_as_it_is(before: str) -> None:
+    """Where JSON spells the character before a key as an escape, only the key is replaced."""
+    assert json.loads(NO_SECRETS.redact(json.dumps(f"{before}sk-ab****wxyz"))) == f"{before}sk-****bbed"
+
+
 DIFFERENT = [
     ("my-org-support", "my-org-billing"),
     ("sk-learn-v1", "sk-learn-v2"),
