@@ -24,10 +24,13 @@ from fine_tuning_formats.bodies import MEDIA_TYPE
 from fine_tuning_formats.secret_rules import (
     API_KEY,
     BEARER_TOKEN,
+    ESCAPE_BEFORE,
+    IN_MATCHES,
     JSON_WEB_TOKEN,
     MEMBER,
     RANDOM,
     SHORT,
+    START,
     USER_INFO,
     VENDOR_TOKEN,
     is_secret,
@@ -80,16 +83,23 @@ _ORGANIZATION_MEMBER = re.compile(
     r'"((?:[^"\\]|\\.)++)"'
 )
 
-_KEY_ENDS = re.compile(r"(?<![\w-])([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
-"""A key of which an error shows the ends."""
+_KEY_ENDS = re.compile(rf"(?:(?<![\w\\-])|(?<=\\\\)|{ESCAPE_BEFORE})" + r"([\w-]++)(\*{2,}|\.{3}|…|\\u2026)([\w-]*)")
+"""A key of which an error shows the ends. The letter of an escape, as of a line feed in JSON, is no part of it."""
+
+_ORGANIZATION = re.compile(rf"{START}org-{RANDOM}[A-Za-z0-9-]{{10,}}")
+_PROJECT = re.compile(rf"{START}proj[_-]{RANDOM}[A-Za-z0-9]{{7,}}")
+_USER = re.compile(START + r"user-[A-Za-z0-9]{16,}")
+_REQUEST = re.compile(START + r"req_[A-Za-z0-9]{16,}")
+_IN_MATCHES = {**IN_MATCHES, _ORGANIZATION: ("org-",), _PROJECT: ("proj",), _USER: ("user-",), _REQUEST: ("req_",)}
+"""By pattern, texts of which a match has one; other patterns are always tried."""
 
 # Each replacement does not match, or is replaced by itself.
-PATTERNS = (
+_PATTERNS = (
     (API_KEY, KEY),
-    (re.compile(rf"(?<![\w-])org-{RANDOM}[A-Za-z0-9-]{{10,}}"), ORGANIZATION),
-    (re.compile(rf"(?<![\w-])proj[_-]{RANDOM}[A-Za-z0-9]{{7,}}"), PROJECT),
-    (re.compile(r"(?<![\w-])user-[A-Za-z0-9]{16,}"), USER),
-    (re.compile(r"(?<![\w-])req_[A-Za-z0-9]{16,}"), REQUEST),
+    (_ORGANIZATION, ORGANIZATION),
+    (_PROJECT, PROJECT),
+    (_USER, USER),
+    (_REQUEST, REQUEST),
     (re.compile(r"\bft:([^:\s\"/]+):(?!personal:|:)[^:\s\"/]+:"), rf"ft:\1:{ORGANIZATION}:"),
     (re.compile(r"\bft%3A([^:\s\"/%]+)%3A(?!personal%3A|%3A)[^:\s\"/%]+%3A", re.I), rf"ft%3A\1%3A{ORGANIZATION}%3A"),
     (JSON_WEB_TOKEN, SCRUBBED),
@@ -133,8 +143,9 @@ class SecretMap:
         text = replace_named(text, SCRUBBED)
         text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', text)
         text = _KEY_ENDS.sub(self._mask, text)
-        for pattern, stand_in in PATTERNS:
-            text = pattern.sub(stand_in, text)
+        for pattern, stand_in in _PATTERNS:
+            if any(part in text for part in _IN_MATCHES.get(pattern, ("",))):
+                text = pattern.sub(stand_in, text)
         return text
 
     def redact_bytes(self, body: bytes) -> bytes:
@@ -201,7 +212,9 @@ def redact_uri(uri: str, secrets: SecretMap) -> str:
     host = url.hostname or ""
     place = "localhost" if is_loopback(host) else host + (f":{url.port}" if url.port else "")
     pairs = parse_qsl(url.query, keep_blank_values=True)
-    query = urlencode([(name, SCRUBBED if is_secret(name, value) else value) for name, value in pairs], safe="[]:,/")
+    # each value before it is encoded: it may be a URL with a query of its own
+    shown = [(name, SCRUBBED if is_secret(name, value) else secrets.redact(value)) for name, value in pairs]
+    query = urlencode(shown, safe="[]:,/")
     return secrets.redact(urlunsplit((url.scheme, place, shorten_base(url.path), query, "")))
 
 

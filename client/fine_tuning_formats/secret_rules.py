@@ -46,34 +46,39 @@ _HEADER_WORDS = _SECRET_WORDS | (_AMBIGUOUS_WORDS - {"code"}) | {"authentication
 _PUBLIC_HEADERS = frozenset({"idempotency-key", "x-idempotency-key"})
 """Headers with a word of secrets in their names that are none: a client tells by them that it asks again."""
 
-# Where a name stands before a value, in a text that may not be valid JSON.
-MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)"')
+# Where a name stands before a value, in a text that may not be valid JSON, or was cut within the value.
+MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
 PARAMETER = re.compile(r"(?<![^?&])([\w.\[\]%-]{1,64})=([^&\s\"'\\]+)")
 
 # A secret has a digit, or letters of both cases: names that people give, such as "my-org-support", do not match.
 RANDOM = r"(?:(?=[\w-]*\d)|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))"
 _TOKEN = r"(?:(?=[^\s\"',;\\=]*\d)|(?=[^\s\"',;\\=]*[a-z])(?=[^\s\"',;\\=]*[A-Z]))[^\s\"',;\\=]{6,}=*"
+_URL_TOKEN = _TOKEN.replace("=]", "=&]")  # in a query the next parameter ends it
 
 # Each form begins at the start of a word, or at something rare: otherwise a long word would be searched anew from every
-# letter on.
-API_KEY = re.compile(rf"(?<![\w-])(?:sk|sess|rk|pk)-{RANDOM}[A-Za-z0-9_-]{{16,}}")
-JSON_WEB_TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*")
-BEARER_TOKEN = re.compile(rf"(?<!\w)(?i:bearer)\s+{_TOKEN}")
+# letter on. In JSON and URLs the character before a word may be spelt as an escape, which ends with letters of its own.
+ESCAPE_BEFORE = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+START = rf"(?:(?<![\w-])|{ESCAPE_BEFORE})"
+API_KEY = re.compile(rf"{START}(?:sk|sess|rk|pk)-{RANDOM}[A-Za-z0-9_-]{{16,}}")
+JSON_WEB_TOKEN = re.compile(rf"{START}eyJ[\w-]{{8,}}\.[\w-]{{4,}}\.[\w-]*")
+BEARER_TOKEN = re.compile(rf"(?:(?<!\w)|{ESCAPE_BEFORE})(?i:bearer)(?:\s+{_TOKEN}|(?:\+|%20){_URL_TOKEN})")
 VENDOR_TOKEN = re.compile(
-    r"(?<![\w-])(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    START + r"(?:hf_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{30,}|whsec_[A-Za-z0-9+/=]{16,})"
 )
 USER_INFO = re.compile(r"(?<=//)[^/\s:@\"]+:[^/\s@\"]+@")
 
 _VENDORS = ("hf_", "AKIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza", "whsec_")
-_FORMS = (
-    (("sk-", "sess-", "rk-", "pk-"), API_KEY, REDACTED),
-    (("eyJ",), JSON_WEB_TOKEN, REDACTED),
-    (("earer", "EARER"), BEARER_TOKEN, f"Bearer {REDACTED}"),
-    (_VENDORS, VENDOR_TOKEN, REDACTED),
-    (("@",), USER_INFO, f"{REDACTED}@"),
-)
-"""Forms, each with texts of which a match has one: to look for those first is faster by far."""
+IN_MATCHES = {
+    API_KEY: ("sk-", "sess-", "rk-", "pk-"),
+    JSON_WEB_TOKEN: ("eyJ",),
+    BEARER_TOKEN: ("earer", "EARER"),
+    VENDOR_TOKEN: _VENDORS,
+    USER_INFO: ("@",),
+}
+"""By form, texts of which a match has one: to look for those first is faster by far."""
+_STAND_INS = {BEARER_TOKEN: f"Bearer {REDACTED}", USER_INFO: f"{REDACTED}@"}
+_FORMS = tuple((parts, form, _STAND_INS.get(form, REDACTED)) for form, parts in IN_MATCHES.items())
 
 
 def is_secret(name: str, value: str = "") -> bool:
@@ -142,7 +147,10 @@ def spellings(text: str) -> set[str]:
 
 def replace_named(text: str, stand_in: str = REDACTED) -> str:
     """Return *text* with the secrets replaced that stand behind their names, in JSON or in a URL."""
-    text = MEMBER.sub(lambda match: f'{match[1]}"{stand_in}"' if is_secret(match[2], match[3]) else match[0], text)
+    if '"' in text:
+        text = MEMBER.sub(lambda match: f'{match[1]}"{stand_in}"' if is_secret(match[2], match[3]) else match[0], text)
+    if "=" not in text:
+        return text
     return PARAMETER.sub(
         lambda match: f"{match[1]}={stand_in}" if is_secret(unquote(match[1]), match[2]) else match[0], text
     )
@@ -164,9 +172,9 @@ def redact_known(text: str, known: Iterable[str] = ()) -> str:
     """Return *text* without *known* spellings of secrets, and without what looks like a key or a token."""
     for spelling in known:
         text = text.replace(spelling, REDACTED)
-    for beginnings, form, stand_in in _FORMS:
-        for beginning in beginnings:
-            if beginning in text:
+    for parts, form, stand_in in _FORMS:
+        for part in parts:
+            if part in text:
                 text = form.sub(stand_in, text)
                 break
     return text
@@ -181,7 +189,7 @@ def redact_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, 
 def _redact_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if is_secret_header(name.decode("latin-1")):
         return name, REDACTED.encode()
-    return name, redact_known(value.decode("latin-1")).encode("latin-1")
+    return name, redact_text(value.decode("latin-1")).encode("latin-1")
 
 
 def redact_query(query: str) -> str:
@@ -190,7 +198,9 @@ def redact_query(query: str) -> str:
         return redact_known(query)
     pairs = [pair.partition("=") for pair in query.split("&")]
     for place, (name, sign, value) in enumerate(pairs):
-        if value and is_secret(unquote_plus(name), unquote_plus(value)):
+        plain = unquote_plus(value)
+        is_spelt_otherwise = plain != value and redact_text(plain) != plain
+        if value and (is_secret(unquote_plus(name), plain) or is_spelt_otherwise):
             pairs[place] = (name, sign, REDACTED)
     return redact_known("&".join(["".join(pair) for pair in pairs]))
 

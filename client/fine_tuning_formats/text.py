@@ -84,7 +84,7 @@ def _dict_members(values: dict[object, object], at_most: int) -> Iterator[tuple[
 def _plain_repr(value: object, at_most: int) -> str:
     try:
         return repr(value[:at_most] if type(value) is str else value)
-    except RecursionError:  # another container, such as a tuple of lists
+    except (RecursionError, ValueError):  # a deep container of another kind; an integer of thousands of digits
         return "..."
 
 

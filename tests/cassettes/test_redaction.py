@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -268,6 +268,8 @@ SECRETS = {
     "a project's name": "in proj-acme123",
     "an entity of W&B": '{"wandb": {"entity": "acme-corp"}}',
     "a key of OpenAI": "sk-proj-Abc123Abc123Abc123",
+    "a key on a line of its own, in JSON": '"see:\\nsk-proj-Abc123Abc123Abc123"',
+    "an organisation on a line of its own, in JSON": '"see:\\norg-acme-corp-1"',
     "a key in a query": "https://x/files?accessToken=q7fJ39xkLm02pQvZ",
 }
 
@@ -280,6 +282,14 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
     assert [each for each in secrets if each in NO_SECRETS.redact(text)] == []
 
 
+def test_a_url_in_a_query_has_no_secrets() -> None:
+    """An address that a query holds is written without its user and the secrets in its own query."""
+    address = quote("https://me:word@host.example/?api_key=word&page=2", safe="")
+    request = RecordedRequest("GET", f"{URL}/models?url={address}")
+    uri = redact_request(request, SecretMap.collect([request])).uri
+    assert unquote(uri).endswith("/models?url=https://host.example/?api_key=scrubbed&page=2")
+
+
 @pytest.mark.parametrize("shown", ["q7fJ39...tR8w", "q7fJ39xk**tR8w", "q7fJ39…R8w"])
 def test_the_ends_of_a_key_are_not_shown(shown: str) -> None:
     """A sent key is recognized by its ends in an error that shows only these."""
@@ -287,6 +297,12 @@ def test_the_ends_of_a_key_are_not_shown(shown: str) -> None:
         [RecordedRequest("GET", f"{URL}/models", (("authorization", "Bearer q7fJ39xkLm02pQvZtR8w"),))]
     )
     assert sent.redact(f"Incorrect key: {shown}.") == "Incorrect key: sk-****bbed."
+
+
+@pytest.mark.parametrize("before", ["a line\n", "\t", "é\n", "C:\\", ""])
+def test_the_ends_of_a_key_leave_json_as_it_is(before: str) -> None:
+    """Where JSON spells the character before a key as an escape, only the key is replaced."""
+    assert json.loads(NO_SECRETS.redact(json.dumps(f"{before}sk-ab****wxyz"))) == f"{before}sk-****bbed"
 
 
 DIFFERENT = [
@@ -305,7 +321,7 @@ def test_what_people_call_things_stays(one: str, other: str) -> None:
     assert [NO_SECRETS.redact(each) for each in (one, other)] == [one, other]
 
 
-@pytest.mark.parametrize("letter", ["a", "-", "sk-a", "*", ".", "/", "x-", "A1", "eyJ", '"', "\\"])
+@pytest.mark.parametrize("letter", ["a", "-", "sk-a", "*", ".", "/", "x-", "A1", "eyJ", '"', "\\", "\\nsk-", "%20"])
 def test_long_words_cost_what_they_are_long(letter: str) -> None:
     """The time to redact a text grows about linearly with its length."""
     short, long = (f'"{letter * (length // len(letter))}" ' for length in (20_000, 320_000))

@@ -100,7 +100,7 @@ def test_a_value_is_shown_as_python_shows_it(value: Any, most: int) -> None:
 
 
 def test_no_more_of_a_value_is_read_than_is_shown() -> None:
-    """A self-containing or very deeply nested value can be shown."""
+    """A value that contains itself, is too deep for repr in another container, or has too many digits, is shown."""
     endless: list[Any] = [1]
     endless.append(endless)
     deep: Any = []
@@ -110,6 +110,7 @@ def test_no_more_of_a_value_is_read_than_is_shown() -> None:
     assert show_value(endless, 10) == "[1, [1, [1…"
     assert show_value(deep, 4) == "[[[[…"
     assert show_value((deep,)) == "..."
+    assert show_value(10**5000) == "..."
 
 
 def test_a_name_that_is_megabytes_long_is_compared_with_none() -> None:

@@ -577,6 +577,16 @@ def test_an_error_of_the_test_is_told_though_its_answer_was_lost(http: Http, fau
     assert http.fake.jobs == []
 
 
+def test_no_key_is_told_though_its_answer_was_lost(http: Http) -> None:
+    """A usage error whose answer was lost is told without the request's keys, as one that was answered."""
+    file = http.file()
+    http.fake.arm({"kind": "disconnect", "on": "create_job", "applied": True})
+    named = {"fake_outcome": "q7fJ39xkLm02", "password": "q7fJ39xkLm02"}
+    http.send("POST", JOBS, {"model": "gpt-4o-mini", "training_file": file, "metadata": named})
+    (told,) = http.fake.take_usage_errors()
+    assert "got '[redacted]'" in told
+
+
 @pytest.mark.parametrize("fault", [{"kind": "truncate"}, {"kind": "delay", "seconds": 1}])
 def test_an_error_that_its_answer_tells_is_told_once(http: Http, fault: dict[str, Any]) -> None:
     """A wrong use of the fake is reported only once if the client received its response."""

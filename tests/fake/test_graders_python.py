@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import socket
 import sys
 import threading
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.grading import grade as grade_module
 from fine_tuning_fakeserver.grading import python_runner, python_runner_child
 from fine_tuning_fakeserver.grading.python_runner import Limits
 from fine_tuning_fakeserver.grading.result import GradingError
@@ -159,6 +163,39 @@ def test_what_it_has_started_is_ended_too(tmp_path: Path) -> None:
     assert at_end
     assert os.read(reader, 1) == b""  # no process holds the pipe open any more
     os.close(reader)
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["the client disconnects", "the server stops"])
+def test_a_grader_that_nobody_waits_for_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """A python grader ends with its client's connection, and keeps a server that stops a moment at most."""
+    monkeypatch.setattr(python_runner, "DEFAULT_LIMITS", PATIENT)
+    monkeypatch.setattr(grade_module, "SECONDS_AT_MOST", PATIENT.seconds)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    source = f"""def grade(sample, item):
+        import time
+        pipe = open({str(tmp_path / "pipe")!r}, "w")
+        print("begun", file=pipe, flush=True)
+        time.sleep(600)"""
+    content = json.dumps(body(source)).encode()
+    fake = FakeFineTuning(run_python_graders=True)
+    with fake.serving() as url:
+        place = urlsplit(url)
+        client = socket.create_connection((place.hostname, place.port))
+        client.sendall(
+            b"POST /v1%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\nContent-Length: %d\r\n\r\n%s"
+            % (RUN.encode(), len(content), content)
+        )
+        select.select([reader], [], [])
+        assert os.read(reader, 100) == b"begun\n"
+        if ending == "the client disconnects":
+            client.close()
+            select.select([reader], [], [])  # until the grader, which holds the other end, is no more
+    client.close()
+    os.close(reader)
+    assert b"Nobody waits for the grader any more." in fake.requests[0].answer
 
 
 @POSIX

@@ -166,8 +166,11 @@ def test_by_hand_nothing_is_waited_for(content: bytes, status: int) -> None:
 def test_a_server_of_another_make_reads_aside_where_it_can() -> None:
     """Work is done in another thread inside an event loop, and in the same thread without one."""
 
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("only the fake's own server watches the client")
+
     async def aside() -> str:
-        return await Connection().run_in_thread(lambda: threading.current_thread().name)
+        return await Connection().run_in_thread(lambda: threading.current_thread().name, receive, receive)
 
     with pytest.raises(StopIteration) as done:
         aside().send(None)

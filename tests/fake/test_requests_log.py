@@ -1,4 +1,4 @@
-"""The request log: what it keeps of a request, what it removes, and its filters."""
+"""The request log: what is kept of a request, what is not, and how it is found again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_kept(http: Http) -> None:
 
 
 def test_filters(http: Http) -> None:
-    """The log can be filtered by operation, status and number of entries."""
+    """The log is filtered by operation, status and number of entries, all at once."""
     file = http.file()
     http.send("GET", f"/files/{file}")
     http.send("GET", "/files/none")
@@ -96,7 +96,7 @@ CANARY = "sk-canary-0123456789"
     ],
 )
 def test_keys_are_not_kept(header: str) -> None:
-    """A key in any header is not in the log, whatever the response."""
+    """A key appears nowhere in the log, whichever header it came in and whatever was answered."""
     http = Http(FakeFineTuning(start=BORN, api_keys=["right"]))
     headers = [(header.encode(), f"Bearer {CANARY}".encode())]
 
@@ -104,25 +104,53 @@ def test_keys_are_not_kept(header: str) -> None:
         http.send("GET", path, None, headers)
         http.send("GET", path, None, [*headers, (b"authorization", b"Bearer right")])
 
-    journal = http.send("GET", "/_fake/requests").body.decode()
-    assert len(json.loads(journal)["requests"]) == 6
-    assert CANARY not in journal
-    assert "right" not in journal
+    log = http.send("GET", "/_fake/requests").body.decode()
+    assert len(json.loads(log)["requests"]) == 6
+    assert CANARY not in log
+    assert "right" not in log
     assert CANARY not in repr(http.fake.requests)
 
 
 @pytest.mark.parametrize(
     "query",
-    [f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}", f"x={CANARY}"],
+    [
+        *(f"api-key={CANARY}", f"limit=2&access_token={CANARY}", f"key={CANARY}", f"api%2Dkey={CANARY}"),
+        *(f"x={CANARY}", f"x=see%20{CANARY}", f"x={CANARY.replace('-', '%2D')}"),
+        f"x=https%3A%2F%2Fhost%2F%3Fapi_key%3D{CANARY[3:]}",
+    ],
 )
 def test_keys_in_a_query_are_not_kept(http: Http, query: str) -> None:
-    """A key in a query is neither in the log nor in a report, and other parameters are."""
+    """A key in the query appears nowhere in the log, nor in a report; what else is in the query does."""
     http.send("GET", f"/models?{query}")
 
-    journal = http.send("GET", "/_fake/requests").body.decode()
-    shown = journal + repr(http.fake.requests) + repr(http.fake.calls) + http.fake.describe()
+    log = http.send("GET", "/_fake/requests").body.decode()
+    shown = log + repr(http.fake.requests) + repr(http.fake.calls) + http.fake.describe()
+    assert CANARY[3:] not in shown.replace("%2D", "-")
+    assert query.partition("=")[0] in log
+
+
+@pytest.mark.parametrize("path", [f"/files/{CANARY}", f"/nothing/{CANARY}", f"/{CANARY}/models"])
+def test_keys_in_a_path_are_not_shown(http: Http, path: str) -> None:
+    """What looks like a key in the path, as of a gateway, is in neither the log nor a line of a call."""
+    http.send("GET", path)
+
+    shown = http.send("GET", "/_fake/requests").body.decode() + repr(http.fake.calls) + http.fake.describe()
     assert CANARY not in shown
-    assert query.partition("=")[0] in journal
+
+
+def test_keys_in_the_address_of_a_page_are_not_kept(http: Http) -> None:
+    """A header that is a URL is kept without the secrets in the URL's query."""
+    http.send("GET", "/models", None, [KEY, (b"referer", b"http://page.example/?access_token=word&page=2")])
+
+    assert http.fake.requests[0].headers["referer"] == "http://page.example/?access_token=[redacted]&page=2"
+
+
+def test_a_key_that_a_long_body_was_cut_in_is_not_shown(http: Http) -> None:
+    """The log cuts long bodies; the beginning of a secret before the cut is hidden as the whole is."""
+    start = '{"note": "' + "x" * (BODY_BYTES_AT_MOST - 40) + '", "api_key": "'
+    http.send("POST", JOBS, f'{start}{"s3cret" * 20}"}}'.encode())
+
+    assert "s3cret" not in http.send("GET", "/_fake/requests").body.decode()
 
 
 def test_harmless_headers_and_parameters_are_kept(http: Http) -> None:
@@ -204,7 +232,7 @@ def test_long_forms_are_cut(http: Http) -> None:
 
 
 def test_old_requests_are_forgotten(http: Http) -> None:
-    """The log keeps the newest thousand requests, and counts all."""
+    """The log keeps the newest thousand requests, and counts them all."""
     for _ in range(ENTRIES_AT_MOST + 5):
         http.send("GET", "/nothing")
 

@@ -80,6 +80,21 @@ def test_forms_of_secrets(text: str) -> None:
     assert redact_query(f"x={text}") == f"x={FORMS[text]}"
 
 
+@pytest.mark.parametrize("escape", ["\\n", "\\t", "\\u00e9", "%20", "%0A"])
+@pytest.mark.parametrize(
+    "text", [f"sk-proj-{RANDOM}", f"Bearer {RANDOM}", f"hf_{RANDOM}x", "eyJhbGciOiJI.eyJzdWIi.c2ln"]
+)
+def test_forms_of_secrets_after_an_escape(escape: str, text: str) -> None:
+    """A key at the start of a line is hidden, also where JSON or a URL spells the end of the line before."""
+    assert redact_text(f"a line{escape}{text}") == f"a line{escape}{FORMS[text]}"
+
+
+@pytest.mark.parametrize("space", ["%20", "+"])
+def test_a_bearer_token_in_a_url(space: str) -> None:
+    """A token is hidden behind its scheme, however a URL spells the space between."""
+    assert redact_text(f"/files?x=Bearer{space}{RANDOM}&limit=2") == f"/files?x=Bearer {REDACTED}&limit=2"
+
+
 def test_a_secret_however_deep() -> None:
     """A secret is found beyond the recursion limit, and in JSON within strings."""
     deep: Any = {"note": '{"api_key": "inner"}', "api_key": ["outer"]}

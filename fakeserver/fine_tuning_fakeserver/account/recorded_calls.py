@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fine_tuning_formats.secret_rules import known_spellings, redact_text
+from fine_tuning_formats.secret_rules import known_spellings, redact_known, redact_text
 from fine_tuning_formats.text import printable
 
 from .request_log import LogEntry, TimingSample, json_or_none, named_secrets
@@ -109,7 +109,7 @@ class Call:
             except RecursionError:  # JSON may be nested deeper than Python prints
                 text = "…"
             pairs.append(f"{name}={text}")
-        what = " ".join([self.operation or f"{self.method} {self.path}", *pairs])
+        what = " ".join([self.operation or f"{self.method} {redact_known(self.path, known)}", *pairs])
         came = str(self.status) if self.fault is None else f"{self.status or 'no answer'} by fault {self.fault!r}"
         made = [value for value in self.ids.values() if value not in path]
         error = self.answer.get("error") if isinstance(self.answer, dict) and self.status >= 400 else None

@@ -93,7 +93,7 @@ class LogEntry:
             "at": self.at,
             "operation": self.operation,
             "method": self.method,
-            "path": self.path,
+            "path": redact_known(self.path, known),
             "query": self.query,
             "headers": self.headers,
             "body": redact_text(self.body.decode(errors="replace"), known),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -64,8 +64,13 @@ class GradedParts:
     results: Mapping[str, PartResult]
 
 
-def grade_ahead(settings: Settings, body: RunGraderBody) -> GradedParts:
+def grade_ahead(settings: Settings, body: RunGraderBody, is_wanted: Callable[[], bool]) -> GradedParts:
     """Grade a sample as far as no account is needed, which may take long: code of a grader runs here.
+
+    Args:
+        settings: those of the account.
+        body: the request.
+        is_wanted: whether anybody waits for the result still; python graders are ended when nobody does.
 
     Raises:
         FakeUsageError: the fake, as it is set up, cannot grade it.
@@ -74,7 +79,8 @@ def grade_ahead(settings: Settings, body: RunGraderBody) -> GradedParts:
     _require_gradable(grader, settings.run_python_graders)
     seconds = SLOWEST[grader.type] * (0.25 + 0.75 * _uniform("grading", seed, _canonical(grader), body.model_sample))
     case = GradingInput.of(body.item or {}, body.model_sample)
-    return GradedParts(grader, _name(grader, seed), seconds, grade_parts(grader, case, partial(_model_number, seed)))
+    results = grade_parts(grader, case, partial(_model_number, seed), is_wanted)
+    return GradedParts(grader, _name(grader, seed), seconds, results)
 
 
 @operation

@@ -49,13 +49,29 @@ PartResult: TypeAlias = float | GradingError | ModelAnswer
 """The reward of one grader, why it has none, or what comes of it when its model has answered."""
 
 
-def grade_parts(grader: Grader, case: GradingInput, model: Model) -> dict[str, PartResult]:
+def grade_parts(
+    grader: Grader, case: GradingInput, model: Model, is_wanted: Callable[[], bool]
+) -> dict[str, PartResult]:
     """Grade *case* by each grader inside a multi grader, or by the grader itself, as far as no account is needed.
 
-    It takes long for many parts, and longest for python graders; what is left after `SECONDS_AT_MOST` fails.
+    It takes long for many parts, and longest for python graders; what is left after `SECONDS_AT_MOST`, or when the
+    result is not wanted any more, fails.
     """
     end = steady() + SECONDS_AT_MOST
-    return {name: _part_result(part, case, model, end - steady()) for name, part in _parts(grader).items()}
+
+    def run_python(part: Python) -> float:
+        limits = python_runner.DEFAULT_LIMITS
+        limits = replace(limits, seconds=min(limits.seconds, end - steady()))
+        return python_runner.run(part.source, case.sample, case.item, limits, is_wanted)
+
+    def result(part: SubGrader) -> PartResult:
+        if steady() >= end:
+            return GradingError("other_error", f"The grader took longer than {SECONDS_AT_MOST:g} seconds.")
+        if not is_wanted():
+            return GradingError("other_error", "Nobody waits for the grader any more.")
+        return _part_result(part, case, model, run_python)
+
+    return {name: result(part) for name, part in _parts(grader).items()}
 
 
 def combine_parts(grader: Grader, results: Mapping[str, PartResult], take_score: TakeScore) -> GradingOutcome:
@@ -78,9 +94,9 @@ def _parts(grader: Grader) -> Mapping[str, SubGrader]:
     return grader.sub_graders() if isinstance(grader, Multi) else {_ITSELF: grader}
 
 
-def _part_result(grader: SubGrader, case: GradingInput, model: Model, seconds_left: float) -> PartResult:
-    if seconds_left <= 0:
-        return GradingError("other_error", f"The grader took longer than {SECONDS_AT_MOST:g} seconds.")
+def _part_result(
+    grader: SubGrader, case: GradingInput, model: Model, run_python: Callable[[Python], float]
+) -> PartResult:
     try:
         match grader:
             case StringCheck():
@@ -89,9 +105,7 @@ def _part_result(grader: SubGrader, case: GradingInput, model: Model, seconds_le
             case TextSimilarity():
                 return similarity(grader.evaluation_metric, case.fill(grader.input), case.fill(grader.reference))
             case Python():
-                limits = python_runner.DEFAULT_LIMITS
-                limits = replace(limits, seconds=min(limits.seconds, seconds_left))
-                return python_runner.run(grader.source, case.sample, case.item, limits)
+                return run_python(grader)
             case _:
                 return ModelAnswer(grader, model(grader, case.fill(prompt_template(grader))))
     except GradingError as error:

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..clock import steady
 from ..usage_errors import FakeUsageError
 from .result import GradingError
 
@@ -46,11 +47,21 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def run(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> float:
+LOOKS_EVERY_S = 0.1
+"""How many seconds pass at most until a grader is ended whose result is not wanted any more."""
+
+
+def run(
+    source: str,
+    sample: Mapping[str, Any],
+    item: Mapping[str, Any],
+    limits: Limits = DEFAULT_LIMITS,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> float:
     """Return what the source's ``grade(sample, item)`` returns.
 
     Raises:
-        GradingError: it raised, returned no number, or went past a limit.
+        GradingError: it raised, returned no number, went past a limit, or is not wanted any more.
         FakeUsageError: no interpreter is available to run it.
     """
     paths = sysconfig.get_paths()
@@ -64,13 +75,13 @@ def run(source: str, sample: Mapping[str, Any], item: Mapping[str, Any], limits:
         "cpu_seconds": int(limits.seconds) + 1,  # should this process die before it can end the other one
     }
     with tempfile.TemporaryDirectory(prefix="fake-fine-tuning-") as folder:
-        answer = _run_child(json.dumps(task).encode(), folder, limits.seconds)
+        answer = _run_child(json.dumps(task).encode(), folder, limits.seconds, is_wanted)
     if "reward" in answer:
         return float(answer["reward"])
     raise _runtime_error(answer["error"])
 
 
-def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
+def _run_child(task: bytes, folder: str, seconds: float, is_wanted: Callable[[], bool]) -> dict[str, Any]:
     """Run the child in *folder*, send it the task, and return its answer."""
     if not sys.executable:
         raise FakeUsageError("python graders need an interpreter to run in, and sys.executable names none")
@@ -85,9 +96,7 @@ def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
         start_new_session=True,  # so that what the grader starts can be ended with it
     ) as process:
         try:
-            output, _ = process.communicate(task, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise _runtime_error(f"The grader took longer than {seconds:g} seconds.") from None
+            output = _communicate(process, task, seconds, is_wanted)
         finally:
             _kill_group(process)
     try:
@@ -95,6 +104,20 @@ def _run_child(task: bytes, folder: str, seconds: float) -> dict[str, Any]:
     except (ValueError, TypeError):
         text = f"The grader's process ended without an answer, with code {process.returncode}."
         raise _runtime_error(text) from None
+
+
+def _communicate(process: subprocess.Popen[bytes], task: bytes, seconds: float, is_wanted: Callable[[], bool]) -> bytes:
+    """Send the task, and return what the process writes until it ends."""
+    end = steady() + seconds
+    left_to_send: bytes | None = task
+    while is_wanted():
+        try:
+            return process.communicate(left_to_send, timeout=min(LOOKS_EVERY_S, max(end - steady(), 0)))[0]
+        except subprocess.TimeoutExpired:
+            left_to_send = None  # the process has it, or keeps what is left
+            if steady() >= end:
+                raise _runtime_error(f"The grader took longer than {seconds:g} seconds.") from None
+    raise _runtime_error("Nobody waits for the grader any more.")
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

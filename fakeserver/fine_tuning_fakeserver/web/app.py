@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fine_tuning_formats.secret_rules import redact_headers, redact_query
+from fine_tuning_formats.secret_rules import known_spellings, redact_headers, redact_query, redact_text
 from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
@@ -196,7 +196,8 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
         else:
             request.body = await read_body(receive)
         if operation.prepare and (work := operation.prepare(request)):
-            request.read_ahead_result = await connection_of(request.scope).run_in_thread(work)
+            connection = connection_of(request.scope)
+            request.read_ahead_result = await connection.run_in_thread(work, receive, request.abandon)
     except ClientGoneError:
         raise
     except Exception as error:
@@ -243,7 +244,8 @@ async def _respond_with_fault(
     outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
     _complete_entry(entry, operation, request, outcome.response)
     if request.usage_error and not response.is_usage_error(entry.answer):
-        request.requests.note(f"request {entry.number}: {request.usage_error}")
+        text = redact_text(request.usage_error, known_spellings(entry.secrets))
+        request.requests.note(f"request {entry.number}: {printable(text)}")
     await outcome.send(connection, receive, send)
 
 

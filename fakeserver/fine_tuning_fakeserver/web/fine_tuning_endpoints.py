@@ -93,7 +93,7 @@ def grade_ahead(request: ApiRequest) -> Callable[[], GradedParts | FakeUsageErro
 
     def grade() -> GradedParts | FakeUsageError:
         try:
-            return graders.grade_ahead(request.service.settings, body)
+            return graders.grade_ahead(request.service.settings, body, lambda: not request.is_abandoned)
         except FakeUsageError as error:
             return error
 

@@ -53,7 +53,7 @@ class InProcessConnection(Connection):
         pass_time(seconds)
         return True
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
+    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
         """Run it in this thread, since no other requests wait."""
         return work()
 

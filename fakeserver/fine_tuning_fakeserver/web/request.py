@@ -61,6 +61,7 @@ class ApiRequest:
         read_ahead_result: what `Operation.prepare` made of a large body.
         took_effect: whether its operation succeeded, whatever a fault makes of the answer.
         usage_error: what the fake's user did wrong, which is the answer unless a fault makes something else of it.
+        is_abandoned: whether the client has disconnected while `Operation.prepare`'s work was under way.
     """
 
     world: World
@@ -76,6 +77,11 @@ class ApiRequest:
     read_ahead_result: Any = None
     took_effect: bool = False
     usage_error: str = ""
+    is_abandoned: bool = False
+
+    def abandon(self) -> None:
+        """Note that nobody waits for the answer any more."""
+        self.is_abandoned = True
 
     def header(self, name: bytes) -> str:
         """Return a header by its name in lower case; empty if it was not sent."""
@@ -276,8 +282,11 @@ class Connection:
             return True
         return False
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Run *work*, which takes long, while other requests go on; in process, where nothing may wait, at once."""
+    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
+        """Run *work*, which takes long, while other requests go on; in process, where nothing may wait, at once.
+
+        On the fake's own server *abandon* is called if the client disconnects meanwhile: *work* may then end early.
+        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:  # a server that runs on another library, or none

@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import h11
 import uvicorn
@@ -30,6 +30,8 @@ from .request import CONNECTION_KEY, Connection, wait_disconnected
 from .response import usage_error_response
 
 log = logging.getLogger("fine_tuning_fakeserver")
+
+T = TypeVar("T")
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
@@ -77,6 +79,19 @@ class SocketConnection(Connection):
             return await super().delay(seconds, receive, pass_time)
         finally:
             self._delayed = False
+
+    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
+        """Run *work* in a thread, and watch for the client to disconnect."""
+
+        async def watch() -> None:
+            await wait_disconnected(receive)
+            abandon()
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            watching.cancel()
 
     def release(self) -> None:
         """Close it if it is delayed, because the server stops."""

@@ -259,6 +259,18 @@ def test_a_proxy_is_believed_if_it_is_named() -> None:
     assert statuses == [403, 403, 200]
 
 
+def test_no_forwarded_name_stands_for_requests_in_process() -> None:
+    """What a proxy forwards for is a peer whatever it is called, and steers the fake with the token only."""
+    options = ("--host", "0.0.0.0", "--control-token", "secret-token", "--forwarded-allow-ips", "127.0.0.1")
+    with started(*options, "--port", "0", "-q") as process:
+        control = line(process.stdout).replace("/v1", "/_fake")
+        claimed = httpx.get(control, headers={"x-forwarded-for": "testclient"}, trust_env=False)
+        process.send_signal(signal.SIGINT)
+        end(process)
+
+    assert claimed.status_code == 403
+
+
 def test_hosts_are_allowed_on_the_command_line() -> None:
     """`--allowed-host` can be repeated, and requests for other hosts are refused and logged."""
     with started("--port", "0", "--allowed-host", "fake", "--allowed-host", "Host.Docker.Internal") as process:
