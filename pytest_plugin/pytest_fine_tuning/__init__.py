@@ -19,7 +19,10 @@ from .markers import (
     COLLECTED,
     FAKE_MARK,
     HANDLE,
+    MODULE_FIXTURE,
     NOT_PASSED,
+    OUTER_FAKES,
+    SESSION_FIXTURE,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "UnfiredFaultWarning",
     "fake_fine_tuning",
+    "fake_fine_tuning_module",
     "fake_fine_tuning_plan",
     "fake_fine_tuning_server",
+    "fake_fine_tuning_session",
     "fine_tuning_cassette",
     "fine_tuning_service",
     "virtual_time_fixture",
@@ -147,12 +152,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Add what the fake saw to the report of a failed test, and notes about its cassette."""
     report = yield
     _shorten_summary_line(report)
-    if NOT_PASSED in item.stash and report.when != "teardown" and not report.passed:
-        item.stash[NOT_PASSED] = True
+    if report.when == "setup" or (report.when == "call" and not report.passed):
+        item.stash[NOT_PASSED] = not report.passed
     if HANDLE in item.stash:
         from .fixture import add_report_section
 
         add_report_section(item, report)
+    if OUTER_FAKES in item.config.stash:
+        from .outer_fakes import add_outer_sections
+
+        add_outer_sections(item, report)
     if report.when == "teardown" and CASSETTE_REPORT in item.stash:
         setattr(report, CASSETTE_ATTRIBUTE, item.stash[CASSETTE_REPORT])
     return report
@@ -186,6 +195,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             from .cassettes import finish_cassette
 
             finish_cassette(item, passed)
+    if OUTER_FAKES in item.config.stash:
+        from .outer_fakes import fail_on_misuse
+
+        fail_on_misuse(item)
     return result
 
 
@@ -251,6 +264,44 @@ def virtual_time_fixture(request: pytest.FixtureRequest, fake_fine_tuning: FakeF
     from .fixture import virtual_time_of
 
     return virtual_time_of(request)
+
+
+@pytest.fixture(scope="session")
+def _fine_tuning_module_server() -> Generator[SessionServer, None, None]:
+    from .outer_fakes import outer_server
+
+    server = outer_server(MODULE_FIXTURE)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def fake_fine_tuning_module(
+    request: pytest.FixtureRequest, _fine_tuning_module_server: SessionServer
+) -> Generator[FakeFineTuning, None, None]:
+    """Provide a fake like `fake_fine_tuning`, with an account of its own that lasts for the module.
+
+    For clients and accounts that outlive a test. Clients are directed to it, and providers guarded, from the first test
+    that requests it to the last of the module; while a test has `fake_fine_tuning` as well, to that one. Its options
+    are those of the ini keys and of the module's ``pytestmark``.
+    """
+    from .outer_fakes import fake_for_scope
+
+    with fake_for_scope(request, _fine_tuning_module_server) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def fake_fine_tuning_session(request: pytest.FixtureRequest) -> Generator[FakeFineTuning, None, None]:
+    """Provide a fake like `fake_fine_tuning_module` for the whole run, or for one worker of pytest-xdist."""
+    from .outer_fakes import fake_for_scope, outer_server
+
+    server = outer_server(SESSION_FIXTURE)
+    try:
+        with fake_for_scope(request, server) as fake:
+            yield fake
+    finally:
+        server.close()
 
 
 @pytest.fixture

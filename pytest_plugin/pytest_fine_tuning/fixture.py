@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
@@ -21,16 +21,19 @@ from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 from fine_tuning_fakeserver.fake.report import describe_fault
 from fine_tuning_fakeserver.findings import render_findings
 
+from .environment import AZURE_VARIABLES, EnvironmentPatch
+from .layers import layer, restore_after_test
 from .markers import (
-    ENVIRONMENT,
+    FAKE_MARK,
     FINDINGS,
     FINDINGS_ATTRIBUTE,
     HANDLE,
     NOT_PASSED,
     REAL_WAITS_ATTRIBUTE,
+    SECTION,
     VIRTUAL_TIME,
 )
-from .network_guard import install_guard, over_socket, remove_guard
+from .network_guard import install_guard, needs_guard, over_socket
 from .options import Options, fixture_options
 from .vcr_exemption import exempt_from_vcr
 
@@ -40,15 +43,19 @@ if TYPE_CHECKING:
 Sleeps: TypeAlias = tuple[Callable[[float], object], Callable[[float], Awaitable[object]]]
 """How blocking and async clients wait."""
 
-AZURE_VARIABLES = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")
 NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 
 
 class SessionServer:
-    """The session's fake: served on a socket where sockets work, with clients that need none."""
+    """A fake of the session: served on a socket where sockets work, with clients that need none.
 
-    def __init__(self) -> None:
+    Args:
+        nowhere: the base URL of its account where no socket can be had.
+    """
+
+    def __init__(self, nowhere: str = NOWHERE) -> None:
         self.fake = FakeFineTuning()
+        self.nowhere = nowhere
         self.process = os.getpid()
         """The process that owns the account; a forked child has a copy."""
         self.http_client = httpx.Client(transport=ForkAwareTransport(self), trust_env=False)
@@ -111,40 +118,71 @@ def fake_for_test(
         in_process: whether requests of this package's client bypass the socket; not if they are recorded.
         start: when the account begins, unless the test's options set it.
     """
+    options = options_or_fail(item, plan)
+    with ExitStack() as stack:
+        fake = stack.enter_context(fresh_account(server, options, start))
+        sleeps = stack.enter_context(_virtual_time(item, fake, options)) if options.virtual_time else None
+        clients = server if in_process else None
+        stack.enter_context(layer(item.config, "function", lambda: directed_clients(fake, options, clients, sleeps)))
+        item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
+        yield fake
+        report_findings(item, fake, options)
+
+
+def options_or_fail(node: pytest.Item | pytest.Collector, plan: object = None, name: str = FAKE_MARK) -> Options:
+    """Return the options of a test, or of the module or session of a fixture; fail the test if they are invalid."""
     try:
-        options = fixture_options(item, plan)
+        return fixture_options(node, plan)
     except FakeUsageError as error:
-        raise pytest.fail.Exception(f"fake_fine_tuning: {error}", pytrace=False) from None
+        raise pytest.fail.Exception(f"{name}: {error}", pytrace=False) from None
+
+
+@contextmanager
+def fresh_account(
+    server: SessionServer, options: Options, start: float | None = None
+) -> Generator[FakeFineTuning, None, None]:
+    """Begin an account on *server*, and let nobody assert about it once the context has ended."""
     fake, server.process = server.fake, os.getpid()
     with ExitStack() as stack:
         if not server.open():
-            stack.enter_context(fake.reached_at(NOWHERE))
+            stack.enter_context(fake.reached_at(server.nowhere))
         begin = {} if start is None else {"start": start}
         fake.reset(defaults={"faults": options.faults, **begin, **options.settings})
         stack.callback(fake.finish_test)
-        environment = item.stash[ENVIRONMENT] = EnvironmentPatch(_environment_variables(fake, options))
+        yield fake
+
+
+@contextmanager
+def directed_clients(
+    fake: FakeFineTuning, options: Options, clients: SessionServer | None, sleeps: Sleeps | None = None
+) -> Generator[EnvironmentPatch, None, None]:
+    """Direct clients to *fake* by environment, guard and redirect while the context lasts.
+
+    Args:
+        fake: the fake.
+        options: its options.
+        clients: whose clients this package's client uses, which need no socket; None: its own.
+        sleeps: how this package's client waits, unless by the fake.
+    """
+    sleep, async_sleep = sleeps or (fake.sleep, fake.async_sleep)
+    with ExitStack() as stack:
+        environment = EnvironmentPatch(_environment_variables(fake, options))
         stack.callback(environment.restore)
         stack.enter_context(exempt_from_vcr(fake.base_url, options.hosts))
-        if options.hosts is not None:
+        if options.hosts is not None or needs_guard():
             stack.enter_context(install_guard(fake, options.hosts))
-        sleep: Callable[[float], object] = fake.sleep
-        async_sleep: Callable[[float], Awaitable[object]] = fake.async_sleep
-        if options.virtual_time:
-            sleep, async_sleep = stack.enter_context(_virtual_time(item, fake, options))
         stack.enter_context(
             redirect(
                 fake.base_url,
                 api_key=API_KEY,
-                http_client=server.http_client if in_process else None,
-                async_http_client=server.async_http_client if in_process else None,
+                http_client=clients.http_client if clients else None,
+                async_http_client=clients.async_http_client if clients else None,
                 sleep=sleep,
                 async_sleep=async_sleep,
                 clock=lambda: fake.now,
             )
         )
-        item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
-        yield fake
-        report_findings(item, fake, options)
+        yield environment
 
 
 @contextmanager
@@ -184,44 +222,10 @@ def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, 
     return {**variables, **spared}
 
 
-class EnvironmentPatch:
-    """Variables that are set now and restored later.
-
-    Not pytest's `monkeypatch`: a test's own ``monkeypatch.undo()`` would take them away.
-    """
-
-    def __init__(self, ours: Mapping[str, str]) -> None:
-        self._ours = dict(ours)
-        self._before = {name: os.environ.get(name) for name in ours}
-        os.environ.update(ours)
-
-    def restore(self) -> None:
-        """Restore all variables."""
-        for name in self._ours:
-            self._restore(name)
-
-    def restore_again(self) -> None:
-        """Restore the variables that have our values once more.
-
-        A `monkeypatch` that was created before us undoes after us, and puts our values back.
-        """
-        for name, value in self._ours.items():
-            if os.environ.get(name) == value:
-                self._restore(name)
-
-    def _restore(self, name: str) -> None:
-        value = self._before[name]
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
-SECTION = "fake fine-tuning"
 ERRORS_AT_MOST = 10
 
 
-def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -> None:
+def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, options: Options) -> None:
     """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
     findings = []
     if options.findings != "off":
@@ -232,13 +236,7 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
             item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
     if item.stash[NOT_PASSED]:
         return
-    if errors := fake.take_usage_errors():
-        lines = errors[1:ERRORS_AT_MOST]
-        if len(errors) > ERRORS_AT_MOST:
-            lines.append(f"and {len(errors) - ERRORS_AT_MOST} more")
-        # the error first: pytest -q cuts a long line
-        remedy = "the fake was used wrongly; take_usage_errors() in the test if that is intended"
-        _fail_test(errors[0], lines, remedy)
+    fail_on_usage_errors(fake)
     if options.findings == "fail" and findings:
         codes = ", ".join(dict.fromkeys(finding.code for finding in findings))
         remedy = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
@@ -255,6 +253,17 @@ def report_findings(item: pytest.Item, fake: FakeFineTuning, options: Options) -
             pytest.fail(f"{type(warning).__name__}: {warning}", pytrace=False)
 
 
+def fail_on_usage_errors(fake: FakeFineTuning) -> None:
+    """Fail the test if the fake was used wrongly."""
+    if errors := fake.take_usage_errors():
+        lines = errors[1:ERRORS_AT_MOST]
+        if len(errors) > ERRORS_AT_MOST:
+            lines.append(f"and {len(errors) - ERRORS_AT_MOST} more")
+        # the error first: pytest -q cuts a long line
+        remedy = "the fake was used wrongly; take_usage_errors() in the test if that is intended"
+        _fail_test(errors[0], lines, remedy)
+
+
 def _fail_test(head: str, lines: Iterable[str], remedy: str) -> None:
     indented = (f"  {line}".replace("\n", "\n  ") for line in lines)
     pytest.fail("\n".join([head, *indented, f"({remedy})"]), pytrace=False)
@@ -263,17 +272,25 @@ def _fail_test(head: str, lines: Iterable[str], remedy: str) -> None:
 def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add the fake's state to the report of a failed phase; clean up and add findings after teardown."""
     if report.when == "teardown":
-        remove_guard()
-        item.stash[ENVIRONMENT].restore_again()
+        restore_after_test()
         setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
         if VIRTUAL_TIME in item.stash:
             from .virtual_time import remove_patches
 
             remove_patches()
             setattr(report, REAL_WAITS_ATTRIBUTE, [str(wait) for wait in item.stash[VIRTUAL_TIME].real_waits])
-    if report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED]):  # once per test
-        try:
-            text = item.stash[HANDLE].describe()
-        except Exception as error:  # a bug of ours must not hide the test's own failure
-            text = f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"
-        report.sections.append((SECTION, text))
+    if is_to_describe(item, report):
+        report.sections.append((SECTION, description(item.stash[HANDLE])))
+
+
+def is_to_describe(item: pytest.Item, report: pytest.TestReport) -> bool:
+    """Return whether *report* is the one of a test that has failed to say what the fake saw: the first."""
+    return report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED])
+
+
+def description(fake: FakeFineTuning) -> str:
+    """Return the fake's state as text."""
+    try:
+        return fake.describe()
+    except Exception as error:  # a bug of ours must not hide the test's own failure
+        return f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"

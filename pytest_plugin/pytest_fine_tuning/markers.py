@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
 
-    from .fixture import EnvironmentPatch
+    from .outer_fakes import OuterFake
     from .virtual_time import VirtualTime
 
 
@@ -23,7 +23,8 @@ CASSETTE_MARK = "fine_tuning_cassette"
 """The marks; each has the name of the fixture that it brings."""
 
 HANDLE: pytest.StashKey[FakeFineTuning] = pytest.StashKey()
-ENVIRONMENT: pytest.StashKey[EnvironmentPatch] = pytest.StashKey()
+OUTER_FAKES: pytest.StashKey[list[OuterFake]] = pytest.StashKey()
+"""The fakes that outlive a test, while they are in use and until the report of the last test that they were for."""
 NOT_PASSED = pytest.StashKey[bool]()
 """Whether the test or its setup failed or was skipped."""
 CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
@@ -49,6 +50,9 @@ REAL_WAITS_ATTRIBUTE = "fake_fine_tuning_real_waits"
 """The report attributes with a test's findings, and its waits in real time: plain lists, which pytest-xdist can
 transfer."""
 
+OUTER_FINDINGS_ATTRIBUTE = "fake_fine_tuning_outer_findings"
+"""The report attribute with the findings of fakes that ended with the test, by what they were for; plain as well."""
+
 CASSETTE_ATTRIBUTE = "fine_tuning_cassette"
 """The report attribute with a test's `CassetteReport`, plain as well."""
 
@@ -58,6 +62,12 @@ REPLACEMENTS: Mapping[str, frozenset[str]] = {
     CASSETTE_MARK: frozenset({"fine_tuning_service"}),
 }
 """Fixtures that read the mark themselves, so that the mark's own fixture is not added."""
+
+SECTION = "fake fine-tuning"
+"""The title of sections of reports."""
+
+MODULE_FIXTURE = "fake_fine_tuning_module"
+SESSION_FIXTURE = "fake_fine_tuning_session"
 
 
 def apply_marks(items: Iterable[pytest.Item]) -> None:
@@ -72,7 +82,7 @@ def apply_marks(items: Iterable[pytest.Item]) -> None:
             if not item.get_closest_marker(mark):
                 continue
             replacements = {mark, *REPLACEMENTS[mark]}
-            is_replaced = mark == FAKE_MARK and item.get_closest_marker(CASSETTE_MARK)
+            is_replaced = mark == FAKE_MARK and (item.get_closest_marker(CASSETTE_MARK) or _is_for_module(item))
             if isinstance(item, pytest.Function) and not is_replaced and replacements.isdisjoint(item.fixturenames):
                 index = _first_function_scoped(item)
                 # a new list: pytest shares its own among all parametrized items of a function
@@ -83,6 +93,13 @@ def apply_marks(items: Iterable[pytest.Item]) -> None:
                 validate(item)
             except ValueError as error:
                 raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{mark}: {error}") from None
+
+
+def _is_for_module(item: pytest.Item) -> bool:
+    """Return whether the fake's marks of *item* are all its module's, and configure the module's fake."""
+    return MODULE_FIXTURE in getattr(item, "fixturenames", ()) and not any(
+        isinstance(node, pytest.Item | pytest.Class) for node, _ in item.iter_markers_with_node(FAKE_MARK)
+    )
 
 
 def _first_function_scoped(item: pytest.Function) -> int:

@@ -10,6 +10,8 @@ connects or sends to it; and a TLS handshake with it, which sees what was looked
 Not covered: libraries with network code of their own (pycurl, curl_cffi, grpc), and requests without TLS to an address
 that was looked up earlier.
 
+An outer fake, of a module or session, answers requests to its own address only.
+
 A client's own transport or connector comes first, and so does whatever patches transports while the guard is active,
 vcrpy included; what was patched earlier sees only requests to other hosts.
 """
@@ -29,7 +31,7 @@ from functools import cache
 from importlib import import_module
 from operator import methodcaller
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from fine_tuning_fakeserver import FakeFineTuning
@@ -62,13 +64,20 @@ def over_socket(library: ModuleType, kind: str) -> Any:
 
 
 class NetworkGuard:
-    """The guarded hosts of one fake, and the transports that lead to it."""
+    """The guarded hosts of one fake, and the transports that lead to it.
 
-    def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts) -> None:
+    Args:
+        fake: the fake.
+        hosts: the guarded hosts; None: none.
+    """
+
+    def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts | None) -> None:
         self._fake = fake
         self._hosts = hosts
         self.own_url = urlsplit(fake.base_url)
         """The fake's address."""
+        self.is_nowhere = f".{self.own_url.hostname}".endswith(f".{NOWHERE_HOST}")
+        """Whether the fake has no socket."""
         self._transports: dict[str, Any] = {}
         self._process = os.getpid()
 
@@ -79,31 +88,36 @@ class NetworkGuard:
 
     def covers(self, url: Any) -> bool:
         """Return whether a request of httpx or httpx2 to *url* must be sent to the fake by the guard."""
-        return url.host in self._hosts or (
-            not self.in_forked_child and url.netloc.decode("ascii") == self.own_url.netloc
-        )
+        return self._hosts is not None and (url.host in self._hosts or self.is_at(url))
+
+    def is_at(self, url: Any) -> bool:
+        """Return whether *url* is the fake's own, and is answered in this process."""
+        is_own: bool = url.netloc.decode("ascii") == self.own_url.netloc
+        return is_own and self._hosts is not None and not self.in_forked_child
 
     def covers_host(self, host: str) -> bool:
         """Return whether *host* is guarded, or is the address of a fake without a socket."""
-        return host in self._hosts or resolved_name(host) == NOWHERE_HOST
+        return resolved_name(host) == NOWHERE_HOST or (self._hosts is not None and host in self._hosts)
 
-    def check(self, host: object) -> None:
-        """Refuse a guarded *host*.
+    def is_at_host(self, host: str) -> bool:
+        """Return whether *host* is the name of this fake, which has no socket."""
+        return self.is_nowhere and resolved_name(host) == self.own_url.hostname
+
+    def refuse(self, host: str) -> NoReturn:
+        """Refuse a request to a guarded *host*.
 
         Raises:
-            BlockedRequestError: the host is guarded.
+            BlockedRequestError: always.
         """
-        name = host.decode("utf-8", "replace") if isinstance(host, bytes | bytearray) else host
-        if isinstance(name, str) and self.covers_host(name):
-            name = resolved_name(name)
-            refusal = (
-                f"a request to {name} would have left this process while `fake_fine_tuning` is active; the fake "
-                f"answers httpx, httpx2 and aiohttp, and this came another way: give the client the address in "
-                f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
-                f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
-            )
-            self._fake.requests_log.note(refusal)  # the code under test may swallow the error
-            raise BlockedRequestError(refusal)
+        name = resolved_name(host)
+        refusal = (
+            f"a request to {name} would have left this process while `fake_fine_tuning` is active; the fake "
+            f"answers httpx, httpx2 and aiohttp, and this came another way: give the client the address in "
+            f"OPENAI_BASE_URL ({self._fake.base_url}), or let it out: "
+            f"@pytest.mark.fake_fine_tuning(allowed_hosts=[{name!r}])"
+        )
+        self._fake.requests_log.note(refusal)  # the code under test may swallow the error
+        raise BlockedRequestError(refusal)
 
     def transport_for(self, library: ModuleType, kind: str) -> Any:
         """Return the transport that sends requests of *library* to the fake; *kind* names its transport class."""
@@ -151,12 +165,14 @@ def to_v1_target(target: bytes) -> bytes:
 
 
 # Process-wide, not a ContextVar: code under test may use threads, which would not inherit it.
-_guards: list[NetworkGuard] = []
+_guards: list[NetworkGuard | None] = []
+"""The innermost last: it alone has the providers; those before it answer requests to their own addresses. None where
+clients are to reach the real service."""
 
 
 @contextmanager
-def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None, None, None]:
-    """Guard *hosts* while the context lasts."""
+def install_guard(fake: FakeFineTuning, hosts: ProviderHosts | None) -> Generator[None, None, None]:
+    """Guard *hosts* while the context lasts; None: those that an outer fake guards are not guarded either."""
     guard = NetworkGuard(fake, hosts)
     for patch in _patches():
         patch.replace()
@@ -170,6 +186,21 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts) -> Generator[None,
         remove_guard()
 
 
+def needs_guard() -> bool:
+    """Return whether a fake needs a guard although it guards no providers: to answer before others do."""
+    return bool(_guards)
+
+
+@contextmanager
+def suspend_guards() -> Generator[None, None, None]:
+    """Let requests to providers reach them while the context lasts."""
+    _guards.append(None)
+    try:
+        yield
+    finally:
+        _guards.pop()
+
+
 def remove_guard() -> None:
     """Restore the original functions once no guard is active, unless other code patched them meanwhile.
 
@@ -178,6 +209,15 @@ def remove_guard() -> None:
     if not _guards:
         for patch in _patches():
             patch.restore()
+
+
+def renew_guard() -> None:
+    """Replace again what a test has restored, while a guard outlives it; restore all once no guard is active."""
+    if not _guards:
+        remove_guard()
+        return
+    for patch in _patches():
+        patch.replace()
 
 
 def _replace_in_module(module: ModuleType) -> None:
@@ -290,7 +330,17 @@ OPTIONAL_MODULES: Mapping[str, Callable[[ModuleType], tuple[Patch, ...]]] = {
 
 
 def _guard_for(url: Any) -> NetworkGuard | None:
-    return next((guard for guard in reversed(_guards) if guard.covers(url)), None)
+    innermost = _guards[-1] if _guards else None
+    if innermost and innermost.covers(url):
+        return innermost
+    return next((guard for guard in _guards if guard and guard.is_at(url)), None)
+
+
+def _guard_for_host(host: str) -> NetworkGuard | None:
+    innermost = _guards[-1] if _guards else None
+    if innermost and innermost.covers_host(host):
+        return innermost
+    return next((guard for guard in _guards if guard and guard.is_at_host(host)), None)
 
 
 def _guarded_send(library: ModuleType) -> Callable[[Function], Function]:
@@ -338,13 +388,13 @@ def _guarded_aiohttp_request(original: Function) -> Function:
             url = session._build_url(str_or_url)
         except (TypeError, ValueError):  # aiohttp has an error of its own for that
             return await original(session, method, str_or_url, **options)
-        guard = next((guard for guard in reversed(_guards) if guard.covers_host(url.raw_host or "")), None)
+        guard = _guard_for_host(url.raw_host or "")
         connector_kind = sys.modules["aiohttp.client"].TCPConnector
         if guard is None or type(session.connector) is not connector_kind:
             return await original(session, method, str_or_url, **options)
         own = guard.own_url
-        if own.hostname == NOWHERE_HOST or getattr(session, "_default_proxy", None):
-            guard.check(url.raw_host)
+        if guard.is_nowhere or getattr(session, "_default_proxy", None):
+            guard.refuse(url.raw_host)
         headers = session._prepare_headers(options.get("headers"))
         target = guard.to_own_dialect(url.raw_path_qs.encode("ascii"), headers).decode("ascii")
         headers["Host"] = own.netloc
@@ -389,5 +439,6 @@ def _address(position: int, name: str) -> HostFinder:
 
 
 def _check_host(host: object) -> None:
-    for guard in _guards:
-        guard.check(host)
+    name = host.decode("utf-8", "replace") if isinstance(host, bytes | bytearray) else host
+    if isinstance(name, str) and (guard := _guard_for_host(name)):
+        guard.refuse(name)

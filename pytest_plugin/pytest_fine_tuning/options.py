@@ -59,8 +59,12 @@ class Options:
 DEFAULT_OPTIONS = Options()
 
 
-def fixture_options(item: pytest.Item, plan: object = None) -> Options:
-    """Return the options of a test; *plan* is the value of the fixture `fake_fine_tuning_plan`.
+def fixture_options(item: pytest.Item | pytest.Collector, plan: object = None) -> Options:
+    """Return the options of a test, or of the module or session that a fixture of that scope lives for.
+
+    Args:
+        item: the test, module or session, whose marks and ini keys count.
+        plan: the value of the fixture `fake_fine_tuning_plan`.
 
     Raises:
         FakeUsageError: an ini key or a mark is invalid.
@@ -72,18 +76,24 @@ def fixture_options(item: pytest.Item, plan: object = None) -> Options:
     if plan is not None:
         values["plan"] = plan
     layers = [values]
+    if not isinstance(item, pytest.Item):  # virtual time is a test's
+        for name in VIRTUAL_OPTIONS:
+            values.pop(name, None)
     for mark in reversed(list(item.iter_markers(FAKE_MARK))):  # the closest last
         if mark.args:
             raise FakeUsageError(f"arguments of the mark must be keywords, as in pace='manual', got {mark.args[0]!r}")
+        if not isinstance(item, pytest.Item) and mark.kwargs.get("virtual_time"):
+            remedy = "give the tests that wait fake_fine_tuning, and the mark"
+            raise FakeUsageError(f"virtual_time must be left out for a fake that outlives a test, got True; {remedy}")
         layers.append(dict(mark.kwargs))
     if VIRTUAL_TIME_FIXTURE in getattr(item, "fixturenames", ()) and _is_our_fixture(item):
         layers.append({"virtual_time": True})
     return parse_options(_merge(layers)) if any(layers) else DEFAULT_OPTIONS
 
 
-def _is_our_fixture(item: pytest.Item) -> bool:
+def _is_our_fixture(item: pytest.Item | pytest.Collector) -> bool:
     """Whether the test's fixture `virtual_time` is the plugin's; another project may have one of that name."""
-    definitions = item._fixtureinfo.name2fixturedefs.get(VIRTUAL_TIME_FIXTURE, ())  # type: ignore[attr-defined]
+    definitions = item._fixtureinfo.name2fixturedefs.get(VIRTUAL_TIME_FIXTURE, ())  # type: ignore[union-attr]
     return bool(definitions) and definitions[-1].func.__module__ == __package__
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from fine_tuning_cassettes import CassetteError
 from fine_tuning_cassettes.cassette import read_metadata
 
 from .cassettes import CassetteSpec, cassette_for_test, cassette_spec, open_cassette
+from .markers import OUTER_FAKES
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
@@ -62,6 +63,7 @@ def cassette_service(request: pytest.FixtureRequest, tape: CassetteSpec) -> Gene
         # the fake's account is new, and knows nothing of what is replayed: a miss says how to record all again
         block, cassette = open_cassette(request.node, replace(tape, options={**tape.options, "mode": "none"}))
     with ExitStack() as stack:
+        stack.enter_context(_without_outer_fakes(request))
         fake = None
         if cassette.records and source == "fake":
             fake = stack.enter_context(_fake_to_record(request, cassette))
@@ -113,13 +115,23 @@ def service_for_test(request: pytest.FixtureRequest) -> Generator[FineTuningServ
         return
     refuse_beside_fake(request, f"--fine-tuning={way}")
     if way == "live":
-        require_keys("azure" if os.environ.get("AZURE_OPENAI_ENDPOINT") else "openai")
-        yield FineTuningService(way)
+        with _without_outer_fakes(request):
+            require_keys("azure" if os.environ.get("AZURE_OPENAI_ENDPOINT") else "openai")
+            yield FineTuningService(way)
     else:
         with cassette_service(
             request, cassette_spec_or_fail(request.node, "rewrite" if way == "record" else "none")
         ) as service:
             yield service
+
+
+def _without_outer_fakes(request: pytest.FixtureRequest) -> AbstractContextManager[None]:
+    """Let clients reach the service, or a cassette, although a fake of the module or session is in use."""
+    if not request.config.stash.get(OUTER_FAKES, []):
+        return nullcontext()
+    from .layers import without_fakes
+
+    return without_fakes(request.config)
 
 
 def refuse_beside_fake(request: pytest.FixtureRequest, what: str) -> None:

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from .markers import CASSETTE_ATTRIBUTE, FINDINGS_ATTRIBUTE, REAL_WAITS_ATTRIBUTE, CassetteReport
+from .markers import (
+    CASSETTE_ATTRIBUTE,
+    FINDINGS_ATTRIBUTE,
+    OUTER_FINDINGS_ATTRIBUTE,
+    REAL_WAITS_ATTRIBUTE,
+    CassetteReport,
+)
 
 SHOWN_FILES = 20
 
@@ -25,6 +31,8 @@ def write_summary(terminal: pytest.TerminalReporter) -> None:
     reports = [report for several in terminal.stats.values() for report in several]
     for title, attribute in BY_TEST.items():
         noted = {report.nodeid: lines for report in reports if (lines := getattr(report, attribute, None))}
+        for report in reports if attribute == FINDINGS_ATTRIBUTE else []:
+            noted |= getattr(report, OUTER_FINDINGS_ATTRIBUTE, {})
         if noted:
             terminal.section(title)
         for nodeid, lines in noted.items():

@@ -230,6 +230,13 @@ def test_checkpoints_have_the_losses_that_the_docs_say(dialect: str, full: set[s
 
 
 @pytest.mark.slow
+def test_the_tests_with_a_fake_of_their_module_pass(pytester: pytest.Pytester) -> None:
+    """The page of the plugin shows tests that share an account, and they pass."""
+    pytester.makepyfile(block("pytest.md", "fake_fine_tuning_module"))
+    pytester.runpytest_inprocess().assert_outcomes(passed=3)
+
+
+@pytest.mark.slow
 def test_the_scripting_program_runs(tmp_path: Path) -> None:
     """The program with a script prints its prepared statuses."""
     assert run_python(block("scripting.md", "script.exhausted"), tmp_path) == "queued running 429 failed\n"
