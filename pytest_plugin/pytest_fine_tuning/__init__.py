@@ -19,6 +19,7 @@ from .markers import (
     COLLECTED,
     FAKE_MARK,
     HANDLE,
+    IMPORT_ENV,
     MODULE_FIXTURE,
     NOT_PASSED,
     OUTER_FAKES,
@@ -63,6 +64,7 @@ INI: Mapping[str, tuple[str, Any]] = {
     "virtual_time": ("waits of tests are virtual, and move the fake's clock: true or false (default)", str | bool),
     "wall_clock": ("with virtual time, time.time and datetime are the fake's clock, by time-machine", str | bool),
 }
+IMPORT_ENV_INI = "a placeholder key and URL while tests are collected: true or false (default)"
 PLAN_FIXTURE = "fake_fine_tuning_plan"
 
 CASSETTE_MARKER = (
@@ -112,7 +114,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, words in CASSETTE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
     parser.addini("fine_tuning_scrub", f"{CASSETTE_MARK}: {SCRUB_INI}", "linelist", default=[])
-    for name, (words, kind) in INI.items():
+    for name, (words, kind) in {**INI, "import_env": (IMPORT_ENV_INI, str | bool)}.items():
         default: Any = [] if kind == "linelist" else ""
         try:
             parser.addini(f"{FAKE_MARK}_{name}", f"{FAKE_MARK}: {words}", kind, default=default)
@@ -128,6 +130,38 @@ def pytest_configure(config: pytest.Config) -> None:
         from .options import check_ini
 
         check_ini(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Set the placeholder key and URL while the first conftest.py files are imported, if wanted."""
+    try:
+        if not _wants_placeholder(early_config):
+            return (yield)
+        from .import_environment import placeholder_environment
+
+        with placeholder_environment(early_config):
+            return (yield)
+    except Exception as error:
+        from .import_environment import add_hint
+
+        add_hint(early_config, error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Set the placeholder key and URL while tests are collected, if wanted; not for processes started in between."""
+    if not _wants_placeholder(session.config):
+        return (yield)
+    from .import_environment import placeholder_environment
+
+    with placeholder_environment(session.config):
+        return (yield)
+
+
+def _wants_placeholder(config: pytest.Config) -> bool:
+    return config.getini(IMPORT_ENV) not in ("", False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,10 +202,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Let the message of a usage error in a module's own code survive the summary."""
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let the message of a usage error in a module's own code survive the summary; say what a missing key needs."""
     report = yield
     _shorten_summary_line(report)
+    if report.failed:
+        from .import_environment import add_hint_section
+
+        add_hint_section(collector.config, report)
     return report
 
 

@@ -63,6 +63,9 @@ REPLACEMENTS: Mapping[str, frozenset[str]] = {
 }
 """Fixtures that read the mark themselves, so that the mark's own fixture is not added."""
 
+IMPORT_ENV = "fake_fine_tuning_import_env"
+"""The ini key for a placeholder key during collection."""
+
 SECTION = "fake fine-tuning"
 """The title of sections of reports."""
 

@@ -10,7 +10,8 @@ connects or sends to it; and a TLS handshake with it, which sees what was looked
 Not covered: libraries with network code of their own (pycurl, curl_cffi, grpc), and requests without TLS to an address
 that was looked up earlier.
 
-An outer fake, of a module or session, answers requests to its own address only.
+A client that was made while tests were collected has a placeholder for an address (see `import_environment`), and is
+answered by the innermost fake. An outer fake, of a module or session, answers requests to its own address only.
 
 A client's own transport or connector comes first, and so does whatever patches transports while the guard is active,
 vcrpy included; what was patched earlier sees only requests to other hosts.
@@ -38,6 +39,7 @@ from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
 from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH
 
+from .import_environment import PLACEHOLDER_HOST, has_placeholder
 from .patching import Function, ImportHook, Patch
 from .provider_hosts import ProviderHosts, resolved_name
 
@@ -68,7 +70,7 @@ class NetworkGuard:
 
     Args:
         fake: the fake.
-        hosts: the guarded hosts; None: none.
+        hosts: the guarded hosts; None: only the placeholder that clients have which were made during collection.
     """
 
     def __init__(self, fake: FakeFineTuning, hosts: ProviderHosts | None) -> None:
@@ -88,7 +90,9 @@ class NetworkGuard:
 
     def covers(self, url: Any) -> bool:
         """Return whether a request of httpx or httpx2 to *url* must be sent to the fake by the guard."""
-        return self._hosts is not None and (url.host in self._hosts or self.is_at(url))
+        return url.host == PLACEHOLDER_HOST or (
+            self._hosts is not None and (url.host in self._hosts or self.is_at(url))
+        )
 
     def is_at(self, url: Any) -> bool:
         """Return whether *url* is the fake's own, and is answered in this process."""
@@ -96,8 +100,10 @@ class NetworkGuard:
         return is_own and self._hosts is not None and not self.in_forked_child
 
     def covers_host(self, host: str) -> bool:
-        """Return whether *host* is guarded, or is the address of a fake without a socket."""
-        return resolved_name(host) == NOWHERE_HOST or (self._hosts is not None and host in self._hosts)
+        """Return whether *host* is guarded, or is the address of a fake without a socket, or of none yet."""
+        return resolved_name(host) in (PLACEHOLDER_HOST, NOWHERE_HOST) or (
+            self._hosts is not None and host in self._hosts
+        )
 
     def is_at_host(self, host: str) -> bool:
         """Return whether *host* is the name of this fake, which has no socket."""
@@ -188,7 +194,7 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts | None) -> Generato
 
 def needs_guard() -> bool:
     """Return whether a fake needs a guard although it guards no providers: to answer before others do."""
-    return bool(_guards)
+    return bool(_guards) or has_placeholder()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
+from .import_environment import PLACEHOLDER_HOST
 from .patching import ImportHook
 from .provider_hosts import ProviderHosts
 
@@ -40,7 +41,8 @@ def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts 
         return bool(urlsplit(request.uri).netloc == address)
 
     def append(tape: Any, request: Any, response: Any) -> None:
-        is_guarded = hosts is not None and (urlsplit(request.uri).hostname or "") in hosts
+        host = urlsplit(request.uri).hostname or ""
+        is_guarded = host == PLACEHOLDER_HOST or (hosts is not None and host in hosts)
         if not is_ours(request) and not is_guarded:
             append_original(tape, request, response)
 
