@@ -306,7 +306,7 @@ def test_deliveries_compare_and_print(http: Http) -> None:
             ["--webhook", "ftp://127.0.0.1"],
             "webhook 'url' must be an HTTP URL, or None to collect its deliveries, got ",
         ),
-        (["--webhook", "http://example.com"], "only with allow_remote_webhooks"),
+        (["--webhook", "http://example.com"], "only with --allow-remote-webhooks"),
         (
             ["--webhook", "http://127.0.0.1:9", "--webhook-secret", "whsec_!"],
             "webhook 'secret' must be printable ASCII, and base64 after 'whsec_'",

@@ -211,7 +211,7 @@ def test_from_the_command_line() -> None:
             ["--as-of", "2026-07-02", "--organization", "old"],
             "--organization must be one of new, inactive, active, got 'old'",
         ),
-        (["--organization", "new"], "requires as_of, a date"),
+        (["--organization", "new"], "requires --as-of, a date"),
     ],
 )
 def test_wrong_usage(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
