@@ -112,6 +112,20 @@ def test_a_page_cannot_run_code(fake: FakeFineTuning, client: httpx.Client) -> N
     assert graded.json()["reward"] == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "status"), [("evil.example", 403), ("fake", 200), ("127.0.0.1", 200), ("localhost", 200)]
+)
+def test_a_rebound_page_cannot_run_code_on_any_address(host: str, status: int) -> None:
+    """Where other machines are served, a page may run python graders only by an address or an allowed host."""
+    fake = FakeFineTuning(run_python_graders=True)
+    with fake.serving(host="0.0.0.0", allowed_hosts=["fake"]) as url:
+        port = httpx.URL(url).port
+        page = {**KEY, **JSON, "host": f"{host}:{port}", "origin": f"http://{host}:{port}"}
+        answer = httpx.post(f"http://127.0.0.1:{port}{RUN}", headers=page, json=PYTHON, trust_env=False)
+
+    assert answer.status_code == status
+
+
 def test_a_page_may_use_graders_that_run_no_code(fake: FakeFineTuning) -> None:
     """With python graders disabled, the API answers a web page as the service does."""
     with FakeFineTuning() as off:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from math import log, sqrt
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.api.files import MUCH_BYTES
 from fine_tuning_fakeserver.grading import grade, similarity
 from fine_tuning_fakeserver.grading.grader_models import TextSimilarity
 from fine_tuning_fakeserver.usage_errors import FakeUsageError
-from strategies import Http
+from strategies import ROWS, Http
 
 RUN = "/fine_tuning/alpha/graders/run"
 METRICS = ["cosine", "fuzzy_match", "bleu", "gleu", "meteor", *(f"rouge_{n}" for n in "12345l")]
@@ -124,6 +129,27 @@ def test_others_are_answered_while_a_sample_is_graded(monkeypatch: pytest.Monkey
         finally:
             may_end.set()
         assert sent.result(10).json()["reward"] == 0.5
+
+
+def test_many_slow_graders_hold_up_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many samples are being graded, a large file is uploaded meanwhile."""
+    may_end = threading.Event()
+    monkeypatch.setattr(grade, "similarity", lambda *_: float(may_end.wait(10)))
+    body = json.dumps({"grader": GRADER, "model_sample": "a"}).encode()
+    head = f"POST /v1{RUN} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\n"
+    request = f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    rows = (ROWS * (MUCH_BYTES // len(ROWS) + 1)).encode()
+    with (
+        FakeFineTuning().serving() as url,
+        httpx.Client(base_url=url, headers={"authorization": "Bearer any"}) as client,
+        ExitStack() as stack,
+    ):
+        stack.callback(may_end.set)
+        for _ in range(40):  # more than the threads that asyncio has for all work
+            stack.enter_context(socket.create_connection((urlsplit(url).hostname, urlsplit(url).port))).sendall(request)
+        assert client.get("/models").status_code == 200  # those before it have been read
+        form = {"file": ("train.jsonl", rows)}
+        assert client.post("/files", files=form, data={"purpose": "fine-tune"}, timeout=5).status_code == 200
 
 
 def test_what_takes_longer_than_the_limit_fails(monkeypatch: pytest.MonkeyPatch) -> None:

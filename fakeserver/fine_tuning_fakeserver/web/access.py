@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -169,6 +170,37 @@ def check_page(request: ApiRequest) -> None:
     media_type = request.header(b"content-type").partition(";")[0].strip().lower()
     if origins and scope["method"] in ("POST", "PUT", "PATCH") and media_type != "application/json":
         raise FakeUsageError(f"the content type of a web page's request must be application/json, got {media_type!r}")
+
+
+def check_code_runner(request: ApiRequest) -> None:
+    """Refuse a request that runs code if a web page sends it that may be of another site.
+
+    On a server for other machines any Host is answered, so a page whose name was rebound to it looks like its own. Only
+    one of an address, or of an allowed host, cannot be that.
+
+    Raises:
+        AccessDeniedError: a page may not run code here.
+        FakeUsageError: as `check_page`.
+    """
+    if _peer_of(request.scope) is None:
+        return
+    check_page(request)
+    access = request.scope.get("state", {}).get(ACCESS_KEY)
+    name = _name_in(request.header(b"host"))
+    is_named = isinstance(access, Access) and not _is_address(name) and name not in access.allowed_hosts
+    if is_named and not is_loopback(name) and _headers(request.scope, b"origin"):
+        raise AccessDeniedError(
+            f"python graders must not be run by a web page of a host that could be another site's, got {name!r}; allow "
+            "it with --allowed-host, in Python serving(allowed_hosts=[…])"
+        )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _peer_of(scope: Scope) -> str | None:

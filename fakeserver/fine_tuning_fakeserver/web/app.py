@@ -24,7 +24,7 @@ from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter, fault_responses, response, script_player
-from .access import AccessDeniedError, check_control, check_page
+from .access import AccessDeniedError, check_code_runner, check_control
 from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS
@@ -187,7 +187,7 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
                 check_api_key(key, request.service.settings.api_keys)
                 check_account(request)
                 if operation.runs_code and request.service.settings.run_python_graders:
-                    check_page(request)
+                    check_code_runner(request)
         except (ApiError, FakeUsageError):
             await drop_body(receive)  # a client that is still sending would not get the answer
             raise
@@ -197,7 +197,9 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
             request.body = await read_body(receive)
         if operation.prepare and (work := operation.prepare(request)):
             connection = connection_of(request.scope)
-            request.read_ahead_result = await connection.run_in_thread(work, receive, request.abandon)
+            request.read_ahead_result = await connection.run_in_thread(
+                work, receive, request.abandon, grades=operation.runs_code
+            )
     except ClientGoneError:
         raise
     except Exception as error:

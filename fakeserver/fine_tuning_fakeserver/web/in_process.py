@@ -53,7 +53,9 @@ class InProcessConnection(Connection):
         pass_time(seconds)
         return True
 
-    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
+    async def run_in_thread(
+        self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object], *, grades: bool = False
+    ) -> T:
         """Run it in this thread, since no other requests wait."""
         return work()
 

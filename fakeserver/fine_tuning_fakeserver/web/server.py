@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import select
 import selectors
 import socket
@@ -13,6 +14,8 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 import h11
@@ -32,6 +35,8 @@ from .response import usage_error_response
 log = logging.getLogger("fine_tuning_fakeserver")
 
 T = TypeVar("T")
+
+GRADERS_AT_ONCE = 4
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
@@ -63,6 +68,16 @@ class WatchedSelector(selectors.DefaultSelector):
             self.is_waiting = False
 
 
+@cache
+def _grader_threads() -> ThreadPoolExecutor:
+    """Return the threads of graders in this process. They are few: a python grader may take gigabytes."""
+    return ThreadPoolExecutor(GRADERS_AT_ONCE, "fake-fine-tuning graders")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_grader_threads.cache_clear)  # the child has none of the threads
+
+
 class SocketConnection(Connection):
     """A connection of the fake's own server, which can be closed at any point."""
 
@@ -80,7 +95,9 @@ class SocketConnection(Connection):
         finally:
             self._delayed = False
 
-    async def run_in_thread(self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object]) -> T:
+    async def run_in_thread(
+        self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object], *, grades: bool = False
+    ) -> T:
         """Run *work* in a thread, and watch for the client to disconnect."""
 
         async def watch() -> None:
@@ -89,7 +106,7 @@ class SocketConnection(Connection):
 
         watching = asyncio.ensure_future(watch())
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(_grader_threads() if grades else None, work)
         finally:
             watching.cancel()
 
