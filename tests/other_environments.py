@@ -44,9 +44,12 @@ def installed(name: str, *requirements: str, alone: bool = False) -> Path:
 
 
 def _install(folder: Path, arguments: list[str]) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
+    options = ["install", "--disable-pip-version-check", "--retries", "1"]
+    # scripts/venv makes an environment without pip, and fills it with the pip of the Python that it is made from
+    base: str = getattr(sys, "_base_executable", sys.executable)
+    pip = [sys.executable, "-m", "pip"] if find_spec("pip") else [base, "-m", "pip", "--python", sys.executable]
     uv = ["uv", "pip", "install", "--python", sys.executable]
-    command = [*(pip if find_spec("pip") else uv), "--quiet", "--target", str(folder), *arguments]
+    command = [*(uv if shutil.which("uv") else [*pip, *options]), "--quiet", "--target", str(folder), *arguments]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
