@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from downstream_project import WITHOUT_OURS
+from fine_tuning_fakeserver.web import documents
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -44,6 +45,14 @@ def test_the_program_without_pytest_prints_a_model(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ft:gpt-4o-mini-2024-07-18")
+
+
+def test_its_figures_of_evidence_are_the_ledgers() -> None:
+    """The README counts facts, and those that are inferred, as the ledger does."""
+    total = documents.fidelity()["total"]
+
+    assert f"- {total['entries']} facts " in README
+    assert f"; {total['inferred']['percent']:.1f} % are inferred" in README
 
 
 @pytest.mark.slow
