@@ -84,6 +84,10 @@ class LogEntry:
         """The values in the body under names such as ``api_key``."""
         return named_secrets(json_or_none(self.body) if self.form is None else self.form)
 
+    def redact(self, text: str) -> str:
+        """Return *text*, which tells of the request, without secrets."""
+        return redact_text(text, known_spellings(self.secrets))
+
     def as_json(self, known: Iterable[str] | None = None) -> dict[str, Any]:
         """Return the entry as the control API shows it, without *known* spellings of secrets; by default, its own."""
         if known is None:
@@ -203,6 +207,11 @@ def retry_after_seconds(headers: Sequence[tuple[bytes, bytes]], times: Iterable[
     except ValueError:
         return None
     return max(until - max(times), 0.0) or None
+
+
+def secrets_of(entries: Iterable[LogEntry]) -> list[str]:
+    """Return all spellings of the secrets in the bodies of *entries*."""
+    return known_spellings(secret for entry in entries for secret in entry.secrets)
 
 
 def named_secrets(members: Any) -> frozenset[str]:

@@ -7,10 +7,10 @@ import string
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-from fine_tuning_formats.secret_rules import REDACTED, known_spellings, redact_text
+from fine_tuning_formats.secret_rules import REDACTED, redact_text
 
 from ..account.recorded_calls import recorded_call
-from ..account.request_log import BODY_BYTES_AT_MOST, LogEntry
+from ..account.request_log import BODY_BYTES_AT_MOST, LogEntry, secrets_of
 from ..account.world import AccountSnapshot
 
 ADDRESS = "http://127.0.0.1:4355"
@@ -23,7 +23,7 @@ _IN_ADDRESS = string.punctuation.replace("#", "")
 
 def curl(entry: LogEntry, snapshot: AccountSnapshot) -> tuple[str, list[str]]:
     """Return the command line, and in words what differs from the request."""
-    left_out = REDACTED in entry.query or recorded_call(entry).secrets
+    left_out = REDACTED in entry.query or entry.secrets
     notes = ["keys that were sent are left out"] if left_out else []
     if _is_refused(entry) and snapshot.settings.api_keys:
         notes.append("the key is another")
@@ -67,7 +67,7 @@ def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple
     if not entry.body:
         return "", []
     header = ["-H", f"Content-Type: {kind}" if kind.isprintable() else "Content-Type:"]
-    body = redact_text(entry.body.decode(errors="surrogateescape"), known_spellings(recorded_call(entry).secrets))
+    body = entry.redact(entry.body.decode(errors="surrogateescape"))
     if len(body) > CONTENT_AT_MOST:
         cut = ", and more that are not known" if len(entry.body) >= BODY_BYTES_AT_MOST else ""
         notes.append(f"put the body that was sent ({len(entry.body)} bytes{cut}) into body.json first")
@@ -78,7 +78,7 @@ def _body(entry: LogEntry, snapshot: AccountSnapshot, notes: list[str]) -> tuple
 
 
 def _form(entry: LogEntry, form: Any, snapshot: AccountSnapshot, notes: list[str]) -> tuple[str, list[str]]:
-    known = known_spellings(recorded_call(entry).secrets)
+    known = secrets_of([entry])
     texts = {name: redact_text(str(value), known) for name, value in form.items() if name not in ("filename", "bytes")}
     if not all(text.isprintable() for pair in texts.items() for text in pair):
         notes.append("control characters in its form are told escaped")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from operator import itemgetter
 
-from fine_tuning_formats.secret_rules import known_spellings, redact_text
+from fine_tuning_formats.secret_rules import redact_text
 from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
 from ..account.recorded_calls import numbered, recorded_call
-from ..account.request_log import LogEntry
+from ..account.request_log import LogEntry, json_or_none, secrets_of
 from ..account.world import AccountSnapshot, World
 from ..api import response_objects
 from ..domain.job import Job
@@ -48,7 +48,7 @@ def render_report(snapshot: AccountSnapshot) -> str:
         *(f"  request {number}: {text}" for number, text in newest_errors),
         *again(snapshot),
     ]
-    known = known_spellings(secret for entry in entries for secret in recorded_call(entry).secrets)
+    known = secrets_of(entries)
     return "\n".join(printable(redact_text(line, known)) for line in lines)
 
 
@@ -77,10 +77,9 @@ def usage_errors_in(entries: Iterable[LogEntry]) -> list[tuple[int, str]]:
     errors = []
     for entry in entries:
         if entry.status >= 400 and is_usage_error(entry.answer):
-            call = recorded_call(entry)
-            is_whole = isinstance(call.answer, dict)
-            text = str(call.answer["fake_error"]) if is_whole else entry.answer.decode(errors="replace")
-            errors.append((entry.number, printable(redact_text(text, known_spellings(call.secrets)))))
+            answer = json_or_none(entry.answer)
+            text = str(answer["fake_error"]) if isinstance(answer, dict) else entry.answer.decode(errors="replace")
+            errors.append((entry.number, printable(entry.redact(text))))
     return errors
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fine_tuning_formats.secret_rules import known_spellings, redact_headers, redact_query, redact_text
+from fine_tuning_formats.secret_rules import redact_headers, redact_query
 from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
@@ -246,8 +246,7 @@ async def _respond_with_fault(
     outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
     _complete_entry(entry, operation, request, outcome.response)
     if request.usage_error and not response.is_usage_error(entry.answer):
-        text = redact_text(request.usage_error, known_spellings(entry.secrets))
-        request.requests.note(f"request {entry.number}: {printable(text)}")
+        request.requests.note(f"request {entry.number}: {printable(entry.redact(request.usage_error))}")
     await outcome.send(connection, receive, send)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fine_tuning_formats.secret_rules import known_spellings
 from fine_tuning_formats.text import show_value
 
+from ..account.request_log import secrets_of
 from ..api import graders, inference, webhooks
 from ..api.request_models import parse_control, parse_control_object
 from ..control import seeding, steering
@@ -197,7 +197,7 @@ def list_requests(request: ApiRequest) -> Any:
         if not (text.isascii() and text.isdecimal() and len(text) < 16):
             raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {show_value(text)}")
         numbers[name] = int(text)
-    known = known_spellings(secret for entry in request.requests.find() for secret in entry.secrets)
+    known = secrets_of(request.requests.find())
     entries = request.requests.find(query.get("operation"), **numbers)
     return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
 
