@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .errors import CassetteLeakError
 from .messages import Interaction, RecordedRequest, decode_response, header_value
-from .redaction import SCRUBBED, SecretMap, is_secret_header, redact_request, redact_response, redact_uri
+from .redaction import SCRUBBED, SecretMap, is_private_header, redact_request, redact_response, redact_uri
 from .request_matching import RequestKey, request_key
 from .resources import provider_of
 from .scrub import Scrub
@@ -56,7 +56,7 @@ class RecordOptions:
             if type(value) is not kind:
                 raise ValueError(f"{field.name} must be of type {kind.__name__}, got {value!r}")
         for name in self.keep_headers:
-            if is_secret_header(name):
+            if is_private_header(name):
                 raise ValueError(f"keep_headers must name headers without secrets, got {name!r}")
 
 

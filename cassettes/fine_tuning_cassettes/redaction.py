@@ -175,7 +175,7 @@ class SecretMap:
         return sorted(known.items(), key=lambda pair: (-len(pair[0]), pair[0]))
 
 
-def is_secret_header(name: str) -> bool:
+def is_private_header(name: str) -> bool:
     """Return whether a header, named in lower case, carries a secret or the name of an account."""
     return name in _ACCOUNT_HEADERS or secret_rules.is_secret_header(name)
 
@@ -256,7 +256,7 @@ def _secrets_in_headers(headers: Headers) -> Iterator[tuple[str, str]]:
         if stand_in := _ACCOUNT_HEADERS.get(name) or _REQUEST_ID_HEADERS.get(name):
             yield value, stand_in
             continue
-        if not is_secret_header(name):
+        if not is_private_header(name):
             continue
         if "cookie" in name:
             cookies = [cookie.partition("=")[2].strip() for cookie in value.split(";")]
