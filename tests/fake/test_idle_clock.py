@@ -182,3 +182,13 @@ def test_a_clock_is_faster_than_real_time_only_until_it_idles(steps: list[tuple[
             rate = rate / 2 + 1
             clock.run_at(rate)
         assert clock.now() >= before
+
+
+def test_an_account_forgets_when_its_finished_jobs_ended() -> None:
+    """What an account keeps about the ends of jobs does not grow with the jobs that are over."""
+    http = running("instant")
+    file = http.file()
+    for _ in range(150):
+        http.job(training_file=file, model="gpt-4o-mini")
+
+    assert len(http.fake._world.service.account._ends) < 150

@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import replace
 from math import inf
+from typing import TypeAlias
 
 from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
@@ -100,6 +101,18 @@ class OrderedIds:
 
 FIRST_STATUS = "validating_files"
 
+Heap: TypeAlias = list[tuple[float, str]]
+"""Times with the ids of what changes then, the earliest first; what has changed again has stale entries."""
+
+
+def _without_stale(heap: Heap, live: Collection[str]) -> Heap:
+    """Return *heap*, without the entries of ids that are not *live* once these are most."""
+    if len(heap) <= 2 * len(live) + 100:
+        return heap
+    kept = [entry for entry in heap if entry[1] in live]
+    heapq.heapify(kept)
+    return kept
+
 
 class StatusCounts:
     """Counts of jobs by status. To ask costs as much as statuses have changed since, however many jobs there are."""
@@ -108,8 +121,8 @@ class StatusCounts:
         self._counts: Counter[str] = Counter()
         self._unfinished: dict[str, str] = {}
         """The status as which each job is counted that is not known to be over."""
-        self._changes: list[tuple[float, str]] = []
-        """When statuses change next: a heap. An entry that says nothing any more does no harm."""
+        self._changes: Heap = []
+        """When statuses change next. Stale entries do no harm."""
 
     def watch(self, job: Job) -> None:
         """Count a job that was created or changed."""
@@ -123,9 +136,7 @@ class StatusCounts:
     def finish(self, identifier: str, status: str) -> None:
         """Count a job as over, for good."""
         self._count_as(identifier, status)
-        if len(self._changes) > 2 * len(self._unfinished) + 100:
-            self._changes = [entry for entry in self._changes if entry[1] in self._unfinished]
-            heapq.heapify(self._changes)
+        self._changes = _without_stale(self._changes, self._unfinished)
 
     def by_status(self, now: float, jobs: Mapping[str, Job]) -> dict[str, int]:
         """Return the counts at *now*, without zeros."""
@@ -201,9 +212,9 @@ class Account:
         self.file_shelf = OrderedIds()
         self.jobs_by_metadata: defaultdict[tuple[str, str], OrderedIds] = defaultdict(OrderedIds)
         self.files_by_purpose: defaultdict[str, OrderedIds] = defaultdict(OrderedIds)
-        self._agenda: list[tuple[float, str]] = []
-        self._ends: list[tuple[float, str]] = []
-        """When jobs end, negative, so that the last is the first; entries that do not hold any more are skipped."""
+        self._agenda: Heap = []
+        self._ends: Heap = []
+        """When jobs end, negative, so that the last is the first. Stale entries are skipped."""
         self.awaited_until = born
         """When the last uploaded file is ready, and the last delivery that failed is tried again."""
         self.outbox = WebhookQueue(settings.seed)
@@ -233,6 +244,7 @@ class Account:
                     self.models[model] = job.id
         if timeline.end <= now and (status := timeline.status(now)) in TERMINAL:
             del self.active[job.id]
+            self._ends = _without_stale(self._ends, self.active)
             self.status_counts.finish(job.id, status)
             if status == "succeeded" and job.result_file not in self.deleted:
                 self.results[job.result_file] = job.id
