@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
@@ -88,9 +89,9 @@ def command(
     from ..web.server import bind, is_local
 
     context = click.get_current_context()
-    if "*" in (forwarded_allow_ips or ""):
-        # then whatever a client claims to be would be believed, since proxies only add to it
-        raise click.UsageError("--forwarded-allow-ips must be the addresses of proxies, got '*'", context)
+    for proxy in (forwarded_allow_ips or "").split(","):
+        if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
+            raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
@@ -111,6 +112,14 @@ def command(
             raise usage_error(error, context) from None
         _serve(fake, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
     return 0
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:

@@ -295,6 +295,10 @@ def test_hosts_are_allowed_on_the_command_line() -> None:
         ),
         (["--control-token", "two words"], "--control-token must be printable ASCII without spaces"),
         (["--forwarded-allow-ips", "*"], "--forwarded-allow-ips must be the addresses of proxies, got '*'"),
+        (
+            ["--forwarded-allow-ips", "10.0.0.1,proxy"],
+            "--forwarded-allow-ips must be the addresses of proxies, got 'proxy'",
+        ),
     ],
 )
 def test_rules_that_cannot_be_meant(options: list[str], said: str) -> None:
