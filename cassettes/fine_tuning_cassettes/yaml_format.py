@@ -48,8 +48,8 @@ class _Loader(_SafeLoader):  # type: ignore[misc]  # the C loader if there is on
     def get_single_node(self) -> yaml.Node | None:
         """Return the root of the document, all of which has been checked.
 
-        A few lines of aliases stand for more values than memory holds, or for a value that is part of itself: whoever
-        walks through them never ends.
+        Aliases are refused: a few lines of them can expand to more values than memory holds, or to a value that
+        contains itself, which no traversal would end.
         """
         root: yaml.Node | None = super().get_single_node()
         seen: set[yaml.Node] = set()

@@ -44,7 +44,7 @@ _AMBIGUOUS_WORDS = frozenset({"key", "token", "code", "auth", "pat", "session", 
 _RANDOM_VALUE = re.compile(r"(?=\S*\d|(?=\S*[a-z])\S*[A-Z])\S{16,}")
 _HEADER_WORDS = _SECRET_WORDS | (_AMBIGUOUS_WORDS - {"code"}) | {"authentication"}
 _PUBLIC_HEADERS = frozenset({"idempotency-key", "x-idempotency-key"})
-"""Headers with a word of secrets in their names that are none: a client tells by them that it asks again."""
+"""Headers that are not secrets although their names contain such a word: they mark a retry of the same request."""
 
 # Where a name stands before a value, in a text that may not be valid JSON, or was cut within the value.
 MEMBER = re.compile(r'("([\w .\[\]-]{1,64})"\s*:\s*)"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)')

@@ -1,7 +1,7 @@
 """A placeholder key and address for clients that are made while tests are collected, in a checkout without a key.
 
 They are in the environment during collection only. A client that has them is answered by the fake of a fixture (see
-`network_guard`), and refused where there is none.
+`network_guard`); without a fixture its requests are refused.
 
 Runs that use no fake import this module, too, so it imports pytest and the standard library only.
 """

@@ -16,7 +16,7 @@ FOLLOWED = 3
 NEWEST = 1
 """A limit that asks for the newest item alone."""
 FEW_EVENTS = 20
-"""As many as a page has without a limit: who asks for no more wants the newest; a greater limit asks for all."""
+"""The default size of a page of events. A limit up to it asks for the newest events, a greater one for all."""
 LEAP_S = 1.0
 """An answer that takes so much virtual time has moved it: the fake's doing, at the pace "polls" for one."""
 

@@ -146,7 +146,7 @@ def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterato
     client did meanwhile was to look: at this job, or at others that were over as well. A loop over several jobs that
     retrieves all of them until the last is over is wasteful, not wrong.
 
-    It cannot see who polls: a test that does all this on purpose is taken for a loop that does not know the status.
+    It cannot tell a test that does all this on purpose from a loop that does not know the status.
     """
     late_runs = runs(
         calls, lambda first, second: _is_late(first) and _is_late(second) and virtual_gap(first, second) < APART_S
@@ -231,10 +231,10 @@ _SPOILS = ("truncate", "malformed")
 def create_retried_blindly(calls: Sequence[Call], final_state: FinalState) -> Iterator[Finding]:
     """A create left open whether the job exists now, and the same create was sent again.
 
-    Open is a status of 408, of 500 or more, or an answer that a fault kept from its client or spoilt; a connection
-    that was refused leaves nothing open. The same is the same body, be it with its files uploaded anew (same name,
-    same size). It is not blind to list jobs in between, with success. A retry that OpenAI's SDK makes by itself counts
-    as well: it sends no key by which the service could tell.
+    It is open after status 408, after 500 or more, and where a fault kept or spoilt the answer; not after a refused
+    connection. Two creates are the same if their bodies are equal, also with files uploaded again (same name and
+    size). A successful list of jobs between them makes the retry safe. A retry by OpenAI's SDK itself counts as well:
+    it sends no idempotency key.
 
     It cannot see a client's own timeout where the answer was made all the same, nor whether it is the code that
     retries or its test.
@@ -274,7 +274,7 @@ def hot_loop_on_429(calls: Sequence[Call], final_state: FinalState) -> Iterator[
     no request came in between; else it takes three refusals. The same request has the same method, path, query
     and body; the same client the same User-Agent.
 
-    Of retries by OpenAI's SDK or by this project's client it says nothing, as they always wait. It cannot see a sleep
+    Retries by OpenAI's SDK and by this project's client are never reported, as they always wait. It cannot see a sleep
     that a test has replaced by another than the fake's (`FakeFineTuning.sleep`), nor whether it is the code that
     retries or its test. Where two requests came at once by different connections, or in process from different threads
     or tasks, neither may be an answer to the other's refusal: those do not count.

@@ -71,7 +71,7 @@ ObjectStates: TypeAlias = dict[str, list[Json]]
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A file or job of which a list shows no more than that it existed; a purpose is a file's."""
+    """A file or job that is known from a list only, by its id and time; files have a purpose, too."""
 
     kind: str
     id: str

@@ -65,7 +65,7 @@ def wait(condition: Any, timeout: float | None = None) -> bool:
 
 
 def join(thread: threading.Thread, timeout: float | None = None) -> None:
-    """Wait for the end of a thread, in the place of its own method; one that is none of the test's is at work."""
+    """Replace `Thread.join`. A join of a thread that does not belong to the test counts as work, not as a wait."""
     virtual = scheduler.for_caller()
     is_wait = (timeout is None or timeout > 0) and thread.is_alive() and thread is not threading.current_thread()
     if virtual is None or not is_wait:
