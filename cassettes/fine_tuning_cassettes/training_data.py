@@ -44,7 +44,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{32}(, .*)?")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _STRUCTURE = frozenset({"role", "type", "name", "id"})
 """Members that structure a row and are not data themselves."""
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)')
+_STRING_OR_ITS_START = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)')
 
 
 def short_hash(content: bytes) -> str:
@@ -206,7 +206,7 @@ def _texts_in_file(content: bytes) -> Iterator[str]:
     # a piece of a file may begin and end inside a row
     for line in content.decode("utf-8", "replace").split("\n"):
         yield line
-        for match in _STRING.finditer(line):
+        for match in _STRING_OR_ITS_START.finditer(line):
             yield unescape_json(match[1])
 
 

@@ -39,6 +39,20 @@ def test_rows_that_requests_quote_are_not_written_and_match(tmp_path: Path, body
     assert "CANARY" not in record_and_replay(tmp_path / "c.yaml", session)
 
 
+def test_a_row_that_is_cut_within_a_text_is_known_by_that_text(tmp_path: Path) -> None:
+    """A part of a file that ends inside a string is a text of its own: a quotation of it, unescaped, is not written."""
+    sentence = "the CANARY row\nsays caf\u00e9 and launch code"
+    service = JsonService({"/uploads/upload_1/parts": {"object": "upload.part", "id": "part_1"}})
+
+    def session() -> None:
+        cut = json.dumps({"messages": [{"role": "user", "content": f"{sentence} and so on"}]})
+        piece = cut[: cut.index(" and so on")].encode()
+        service.post("/uploads/upload_1/parts", files={"data": ("part", piece)})
+        service.post("/fine_tuning/jobs", json={"training_file": "file-1", "metadata": {"description": sentence}})
+
+    assert "CANARY" not in record_and_replay(tmp_path / "c.yaml", session)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

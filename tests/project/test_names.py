@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import runpy
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,3 +30,17 @@ def test_no_module_name_stands_for_two_modules() -> None:
     for name in doubled:
         packages = [path.relative_to(ROOT).parts[1] for path in doubled[name]]
         assert len(set(packages)) == len(packages), f"{name} is used twice in one package"
+
+
+def _bound_names(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def test_no_module_binds_a_name_twice() -> None:
+    """A module's constant, function or class is not replaced by a later one of the same name."""
+    for path in PATHS:
+        names = Counter(name for statement in ast.parse(path.read_text()).body for name in _bound_names(statement))
+        assert [name for name, times in names.items() if times > 1] == [], path
