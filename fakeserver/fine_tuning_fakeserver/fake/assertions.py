@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from ..account.recorded_calls import Call, recorded_call
+from ..account.request_log import ENTRIES_AT_MOST
 from ..account.service import Service
 from ..account.world import World
 from ..api import webhooks
@@ -215,7 +216,7 @@ class CallAssertions:
             position += position < len(names) and call.operation == names[position]
         if position == len(names):
             return self
-        self._require_complete_log(calls)
+        self._require_complete_log()
         done = f"after {' → '.join(names[:position])} there was" if position else "there was"
         raise AssertionError(failure_message(f"expected {' → '.join(names)}: {done} no {names[position]}", calls))
 
@@ -233,12 +234,12 @@ class CallAssertions:
         count = len(query.matching(calls))
         if count == times or (times is None and count):
             if times is not None:
-                self._require_complete_log(calls)
+                self._require_complete_log()
             if not count:
                 self._require_known_id(query, calls)
             return self
         if times is None or count < times:
-            self._require_complete_log(calls)
+            self._require_complete_log()
         wanted = "at least once" if times is None else times_text(times)
         happened = f"{'at least ' if self._world.requests.forgotten else ''}{times_text(count)}"
         head = f"{describe_query(noun, query.fields, query.predicate)}: expected {wanted}, happened {happened}"
@@ -248,7 +249,7 @@ class CallAssertions:
         """Fail if a call matches."""
         calls = self._require_assertable(query)
         if not (matches := query.matching(calls)):
-            self._require_complete_log(calls)
+            self._require_complete_log()
             self._require_known_id(query, calls)
             return self
         numbers = ", ".join(str(call.number) for call in matches)
@@ -286,11 +287,11 @@ class CallAssertions:
                 f"there is no {kind} {value!r}{did_you_mean(value, known[name])}; the newest are: {newest}"
             )
 
-    def _require_complete_log(self, calls: list[Call]) -> None:
+    def _require_complete_log(self) -> None:
         """Reject an assertion whose outcome forgotten requests could change."""
         if lost := self._world.requests.forgotten:
             raise FakeUsageError(
-                f"cannot tell: the log keeps the last {len(calls)} requests, and has forgotten {lost}; "
+                f"cannot tell: the log keeps the last {ENTRIES_AT_MOST} requests, and has forgotten {lost}; "
                 f"assert earlier, or `reset()` in between"
             )
 
@@ -407,7 +408,7 @@ class Assertions(CallAssertions):
         if findings := [finding for finding in self.findings if finding.code not in codes]:
             count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
             raise AssertionError("\n".join([f"{count}:", *render_findings(findings)]))
-        self._require_complete_log(self.calls)
+        self._require_complete_log()
         return self
 
 

@@ -12,6 +12,7 @@ from .observed_calls import (
     TERMINAL,
     UNDER_WAY,
     ObservedJob,
+    how_looked,
     is_reupload,
     is_same_job,
     join_chains,
@@ -228,7 +229,7 @@ def leaked_job(calls: Sequence[Call], final_state: FinalState) -> Iterator[Findi
         looks = max((ways.get(operation, []) for operation in LOOKS), key=len)
         is_left = job_id in created and job_id not in final_state.over and job_id not in final_state.paused
         if is_left and len(looks) >= WAITED_LOOKS and last_seen[job_id].status in UNDER_WAY:
-            looked = "retrieved" if looks[0].operation == "retrieve_job" else f"looked at by {looks[0].operation}"
+            looked = how_looked(looks[0])
             yield Finding(
                 "leaked_job",
                 f"job {job_id} was created and {looked} {len(looks)} times, was last seen {last_seen[job_id].status}, "

@@ -172,3 +172,8 @@ def listed_items(call: Call) -> list[Any]:
     """Return the items of a list's answer."""
     data = call.answer.get("data") if isinstance(call.answer, dict) else None
     return data if isinstance(data, list) else []
+
+
+def how_looked(call: Call) -> str:
+    """Return in words how a call looked at a job: ``retrieved``, or by which list."""
+    return "retrieved" if call.operation == "retrieve_job" else f"looked at by {call.operation}"

@@ -13,6 +13,7 @@ from .observed_calls import (
     UNDER_WAY,
     ObservedJob,
     group_calls,
+    how_looked,
     is_same_job,
     jobs_seen_by,
     join_chains,
@@ -166,7 +167,7 @@ def no_terminal_check(calls: Sequence[Call], final_state: FinalState) -> Iterato
 
 def _polled_on(job_id: str, looks: Sequence[Call]) -> Finding:
     ended = next((job.ended for job in observed_jobs(looks[:1]) if job.job_id == job_id), "was over")
-    looked = "retrieved" if looks[0].operation == "retrieve_job" else f"looked at by {looks[0].operation}"
+    looked = how_looked(looks[0])
     return Finding(
         "no_terminal_check",
         f"job {job_id} {ended}, and was {looked} {len(looks) - 1} times more",

@@ -32,9 +32,6 @@ def similarity(metric: str, text: str, reference: str) -> float:
     if metric in METRICS:
         return METRICS[metric](text, reference)
 
-    if metric == "rouge_l":
-        return _rouge_l(text, reference)
-
     from rouge_score.rouge_scorer import RougeScorer  # it knows Latin letters and digits only
 
     kind = metric.replace("_", "")
@@ -129,4 +126,5 @@ METRICS: dict[str, Callable[[str, str], float]] = {
     "gleu": _gleu,
     "meteor": _meteor,
     "cosine": _cosine,
+    "rouge_l": _rouge_l,
 }

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from ..evidence import inferred, printed
 from ..usage_errors import FakeUsageError, did_you_mean
 from .file_endpoints import FILE_OPERATIONS
 from .fine_tuning_endpoints import FINE_TUNING_OPERATIONS
 from .model_endpoints import MODEL_OPERATIONS
-from .operation import Operation, id_name
+from .operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (*FINE_TUNING_OPERATIONS, *FILE_OPERATIONS, *MODEL_OPERATIONS)
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 PATHS = {operation.name: operation.path for operation in OPERATIONS}
-PATH_PATTERNS = {
-    operation.name: re.compile(re.sub(r"\{(\w+)\}", lambda match: f"(?P<{id_name(match[1])}>[^/]+)", operation.path))
-    for operation in OPERATIONS
-}
-"""By the operation's name, what its paths look like; groups are called as the ids that they match."""
-
 SHARED_EVIDENCE = {
     "401 no key": printed("an answer without a key", "2023, 2026"),
     "401 another organization": printed("an answer to a client that names another organization", "2024, 2025"),
