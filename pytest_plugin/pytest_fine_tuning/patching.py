@@ -73,10 +73,11 @@ class ImportHook(MetaPathFinder):
             return None
         spec = find_spec(name)
         loader: Any = spec and spec.loader
+        execute = loader and loader.exec_module  # perhaps that of an older hook, which `find_spec` has asked, too
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module  # restore the method of its class
-            loader.exec_module(module)
+            loader.exec_module = execute
+            execute(module)
             if not self._is_over:
                 then(module)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase, translate
+from functools import cache
 from urllib.parse import unquote
 
 from fine_tuning_fakeserver import FakeUsageError
@@ -104,6 +105,9 @@ def resolved_name(host: str) -> str:
     return host.lower().rstrip(".")
 
 
+_translate = cache(translate)  # the known hosts are the same in every test
+
+
 def _compile_patterns(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
     patterns = list(patterns)
     for pattern in patterns:
@@ -112,4 +116,4 @@ def _compile_patterns(option: str, patterns: Iterable[str]) -> re.Pattern[str]:
                 f"{option} must be host names without scheme, port and path, as in 'api.example.com' or "
                 f"'*.example.com', got {pattern!r}"
             )
-    return re.compile("|".join(translate(pattern.lower()) for pattern in patterns) or r"(?!)")
+    return re.compile("|".join(_translate(pattern.lower()) for pattern in patterns) or r"(?!)")
