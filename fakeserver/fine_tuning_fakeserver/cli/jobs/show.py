@@ -194,11 +194,11 @@ def wait(context: Context, job_id: str, timeout: float | None) -> int:
 def _saying_how_to_come_back(context: Context, *words: str) -> Iterator[None]:
     """Print the command that resumes watching, after an interrupt or an error of the connection or the service."""
     import fine_tuning_client as ft
-    from fine_tuning_client.waiting import TRANSIENT_ERRORS
 
+    passing = (ft.APIConnectionError, ft.APIResponseError, ft.InternalServerError, ft.RateLimitError)
     try:
         yield
-    except (KeyboardInterrupt, ft.WaitTimeout, *TRANSIENT_ERRORS):
+    except (KeyboardInterrupt, ft.WaitTimeout, *passing):
         print_note(f"the job goes on; come back to it with: {context.command_line(*words)}")
         raise
 
