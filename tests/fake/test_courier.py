@@ -304,9 +304,9 @@ def test_from_the_command_line(receiver: Receiver) -> None:
     """`serve --webhook` prints the secret as an export line, and sends webhooks."""
     with started("--port", "0", "-q", "--pace", "10000", "--webhook", receiver.url) as process:
         url, *_, export = (line(process.stdout) for _ in range(4))
-        client = openai.OpenAI(base_url=url, api_key="any")
-        file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
-        job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+        with openai.OpenAI(base_url=url, api_key="any") as client:
+            file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+            job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
         event = receiver.next(export.removeprefix("export OPENAI_WEBHOOK_SECRET="))
         process.terminate()
 

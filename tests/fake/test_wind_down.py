@@ -66,8 +66,7 @@ def test_a_closed_door_says_nothing_of_what_was_asked() -> None:
 def test_what_the_sdk_makes_of_it() -> None:
     """The official SDK raises PermissionDeniedError without a retry."""
     fake = FakeFineTuning(as_of="2027-01-06")
-    with fake.serving() as url:
-        client = openai.OpenAI(base_url=url, api_key="any")
+    with fake.serving() as url, openai.OpenAI(base_url=url, api_key="any") as client:
         file = client.files.create(file=("train.jsonl", ROWS.encode()), purpose="fine-tune")
         with pytest.raises(openai.PermissionDeniedError, match="can no longer create"):
             client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")

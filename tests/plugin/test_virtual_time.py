@@ -9,6 +9,7 @@ import threading
 import time
 import types
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Lab:
     fake: FakeFineTuning
     job: str
     virtual: VirtualTime
+    clients: ExitStack
 
     @property
     def passed(self) -> float:
@@ -48,8 +50,8 @@ class Lab:
         return self.fake.now - BORN
 
     def client(self, **options: Any) -> openai.OpenAI:
-        """A client over the socket."""
-        return openai.OpenAI(base_url=self.fake.base_url, api_key="any", **options)
+        """A client over the socket, which is closed at the end of the test."""
+        return self.clients.enter_context(openai.OpenAI(base_url=self.fake.base_url, api_key="any", **options))
 
     def async_client(self, **options: Any) -> openai.AsyncOpenAI:
         """The same for async code."""
@@ -61,8 +63,8 @@ def lab(served: FakeFineTuning) -> Iterator[Lab]:
     """A fresh account with virtual time."""
     served.reset(defaults={"start": BORN, "pace": "manual", "plan": {"queued": "90d"}})
     job = served.add_job(served.add_file(ROWS)["id"], status="queued")["id"]
-    with virtual_time(served) as virtual:
-        yield Lab(served, job, virtual)
+    with ExitStack() as clients, virtual_time(served) as virtual:
+        yield Lab(served, job, virtual, clients)
 
 
 def send_soon(sock: socket.socket) -> None:

@@ -200,9 +200,9 @@ def test_a_webhook_that_nobody_takes_is_logged() -> None:
     arguments = ("--port", "0", "--pace", "10000", "--webhook", f"{target}?token=secret")
     with started(*arguments) as process:
         url = line(process.stdout)
-        client = openai.OpenAI(base_url=url, api_key="any")
-        file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
-        job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
+        with openai.OpenAI(base_url=url, api_key="any") as client:
+            file = client.files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+            job = client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
         told = next(text for _ in range(9) if "webhook" in (text := line(process.stderr)))
         process.terminate()
 

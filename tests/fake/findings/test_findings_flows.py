@@ -113,7 +113,9 @@ def test_the_first_program_of_the_readme_has_no_findings(monkeypatch: pytest.Mon
         return made[0]
 
     monkeypatch.setattr("fine_tuning_fakeserver.FakeFineTuning", remembered)
-    exec(block("with FakeFineTuning() as fake"), {})
+    namespace: dict[str, Any] = {}
+    exec(block("with FakeFineTuning() as fake"), namespace)
+    namespace["client"].close()
 
     clean(made[0])
     made[0].assert_job_created(model="gpt-4o-mini").assert_file_uploaded(filename="train.jsonl")
