@@ -29,10 +29,10 @@ from .markers import (
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
     from .fixture import SessionServer
     from .service_modes import FineTuningService
-    from .virtual_time import VirtualTime
 
 __all__ = [
     "UnfiredFaultWarning",

@@ -38,7 +38,7 @@ from .options import Options, fixture_options
 from .vcr_exemption import exempt_from_vcr
 
 if TYPE_CHECKING:
-    from .virtual_time import VirtualTime
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
 Sleeps: TypeAlias = tuple[Callable[[float], object], Callable[[float], Awaitable[object]]]
 """How blocking and async clients wait."""
@@ -190,7 +190,7 @@ def _virtual_time(item: pytest.Item, fake: FakeFineTuning, options: Options) -> 
     """Make the waits of *item* virtual; yield how this package's client waits there: like everybody else."""
     from anyio import sleep as async_sleep
 
-    from .virtual_time import sleep, virtual_time
+    from fine_tuning_fakeserver.virtual_time import sleep, virtual_time
 
     with ExitStack() as stack:
         try:
@@ -275,7 +275,7 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         restore_after_test()
         setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
         if VIRTUAL_TIME in item.stash:
-            from .virtual_time import remove_patches
+            from fine_tuning_fakeserver.virtual_time import remove_patches
 
             remove_patches()
             setattr(report, REAL_WAITS_ATTRIBUTE, [str(wait) for wait in item.stash[VIRTUAL_TIME].real_waits])

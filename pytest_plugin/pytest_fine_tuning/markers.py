@@ -13,9 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
     from .outer_fakes import OuterFake
-    from .virtual_time import VirtualTime
 
 
 FAKE_MARK = "fake_fine_tuning"

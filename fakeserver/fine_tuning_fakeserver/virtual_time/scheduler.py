@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.server import are_all_idle
-
+from ..account.world import VirtualWaits
+from ..web.server import are_all_idle
 from .callers import is_real_caller, place_of
 
 real_sleep, real_monotonic, new_lock = time.sleep, time.monotonic, threading.Lock
@@ -27,6 +26,33 @@ NOTED_FROM_S = 1.0
 """Real seconds from which a wait is listed."""
 NEGLIGIBLE_S = 1e-6
 """What Unix seconds cannot resolve as floats."""
+
+
+class AccountClock(Protocol):
+    """The clock of a fake's account, as `FakeFineTuning` has it."""
+
+    @property
+    def now(self) -> float:
+        """Virtual time, in Unix seconds."""
+        ...
+
+    @property
+    def born(self) -> float:
+        """When the account began, in virtual Unix seconds."""
+        ...
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a webhook is being delivered, or about to be."""
+        ...
+
+    def bind_waits(self, waits: VirtualWaits | None) -> None:
+        """Take *waits* for what makes waits of this process virtual."""
+        ...
+
+    def pass_waited_time(self, seconds: float) -> None:
+        """Move time by what was waited."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class VirtualTime:
         real_waits: the waits that took more than a second of real time.
     """
 
-    def __init__(self, fake: FakeFineTuning) -> None:
+    def __init__(self, fake: AccountClock) -> None:
         self.waited_s, self.jumps = 0.0, 0
         self.real_waits: list[RealWait] = []
         self.on_move: Callable[[], object] = lambda: None
