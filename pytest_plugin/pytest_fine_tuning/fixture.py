@@ -24,6 +24,7 @@ from fine_tuning_fakeserver.findings import render_findings
 from .environment import AZURE_VARIABLES, EnvironmentPatch
 from .layers import layer, restore_after_test
 from .markers import (
+    EXPLORED_RUN,
     FAKE_MARK,
     FINDINGS,
     FINDINGS_ATTRIBUTE,
@@ -122,11 +123,15 @@ def fake_for_test(
     with ExitStack() as stack:
         fake = stack.enter_context(fresh_account(server, options, start))
         sleeps = stack.enter_context(_virtual_time(item, fake, options)) if options.virtual_time else None
+        if run := item.stash.get(EXPLORED_RUN, None):
+            stack.enter_context(run.active(fake, item.stash[VIRTUAL_TIME]))
         clients = server if in_process else None
         stack.enter_context(layer(item.config, "function", lambda: directed_clients(fake, options, clients, sleeps)))
         item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
-        report_findings(item, fake, options)
+        if run is None or run.combination is None:
+            fail_on_broken_checks(fake)
+            report_findings(item, fake, options)
 
 
 def options_or_fail(node: pytest.Item | pytest.Collector, plan: object = None, name: str = FAKE_MARK) -> Options:
@@ -220,6 +225,12 @@ def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, 
     # through a proxy, a client would not resolve the host, and so bypass the guard
     spared = {name: ",".join([variables[name], *unproxied]) for name in NO_PROXY_VARIABLES if variables[name] != "*"}
     return {**variables, **spared}
+
+
+def fail_on_broken_checks(fake: FakeFineTuning) -> None:
+    """Fail the test if a check of `always` does not hold."""
+    for error in fake.check_always():
+        raise error
 
 
 ERRORS_AT_MOST = 10
