@@ -121,6 +121,9 @@ class TestRuns:
             call = next(report for report in reports if report.when == "call")
             found = self._subtests(call, exploration)
             self._apply(exploration, call)
+            outcomes = [(f"explore {each.combination}", _outcome(each)) for each in exploration.verdicts]
+            for report in reports:  # JUnit reads the last
+                report.user_properties += outcomes
         if error := self._tear_down_rest():
             reports[-1] = error
         return [*reports[:1], *found, *reports[1:]]
@@ -179,31 +182,22 @@ class TestRuns:
     def _apply(self, exploration: ExplorationReport, call: pytest.TestReport) -> None:
         """Put what was found into the report of the test's call, which fails if anything is wrong."""
         lines = exploration.lines(rerun=f"pytest {self._item.nodeid!r} --fine-tuning-explore=".replace("'", '"'))
-        for verdict in exploration.verdicts:
-            call.user_properties.append((f"explore {verdict.combination}", _outcome(verdict)))
         if exploration.wrong:
             _fail(call, lines)
         else:
             setattr(call, EXPLORATION_ATTRIBUTE, lines)
 
     def _subtests(self, call: pytest.TestReport, exploration: ExplorationReport) -> list[pytest.TestReport]:
-        """Return a report for each combination, as pytest's own subtests have them."""
+        """Return a report, of a subtest, for each problem; it names the first combination that has it."""
         try:
             from _pytest.subtests import SubtestContext, SubtestReport
-        except ImportError:  # pytest before 9: the properties of the test have them all the same
+        except ImportError:  # pytest before 9: the report of the test says it as well
             return []
         reports: list[pytest.TestReport] = []
-        first_of = {id(verdict): group[0] for group in exploration.problems(wrong_only=True) for verdict in group}
-        for verdict in exploration.verdicts:
-            report = SubtestReport._new(call, SubtestContext(msg=str(verdict.combination), kwargs={}), None, None)
+        for first, *_ in exploration.problems(wrong_only=True):
+            report = SubtestReport._new(call, SubtestContext(msg=str(first.combination), kwargs={}), None, None)
             report.duration = 0.0
-            first = first_of.get(id(verdict))
-            if first is verdict:
-                _fail(report, [f"{verdict.combination}: {_outcome(verdict)}"])
-            elif first:  # to read the same a hundred times helps nobody
-                path, line, _ = report.location
-                report.outcome = "skipped"
-                report.longrepr = (path, line or 0, f"Skipped: {_outcome(verdict)}, as {first.combination}")
+            _fail(report, [f"{first.combination}: {_outcome(first)}"])
             reports.append(report)
         return reports
 

@@ -130,7 +130,6 @@ def fake_for_test(
         item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
         if run is None or run.combination is None:
-            fail_on_broken_checks(fake)
             report_findings(item, fake, options)
 
 
@@ -227,17 +226,14 @@ def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, 
     return {**variables, **spared}
 
 
-def fail_on_broken_checks(fake: FakeFineTuning) -> None:
-    """Fail the test if a check of `always` does not hold."""
-    for error in fake.check_always():
-        raise error
-
-
 ERRORS_AT_MOST = 10
 
 
 def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, options: Options) -> None:
-    """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
+    """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing.
+
+    A check of `always` that does not hold fails any test.
+    """
     findings = []
     if options.findings != "off":
         findings = [finding for finding in fake.findings if finding.code not in options.ignored]
@@ -245,6 +241,8 @@ def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, 
         if lost := fake.requests_log.forgotten:
             count = "1 request" if lost == 1 else f"{lost} requests"
             item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
+    for error in fake.check_always():
+        raise error
     if item.stash[NOT_PASSED]:
         return
     fail_on_usage_errors(fake)

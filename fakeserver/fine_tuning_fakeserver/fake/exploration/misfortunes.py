@@ -29,12 +29,14 @@ class Situation:
     Args:
         operation: the operation that is requested.
         status: the status of the newest unfinished job, or of the newest of all; None where there is no job.
+        can_fail: whether its training is still ahead or under way.
         has_file: whether a file can be deleted.
         has_model: whether a fine-tuned model can.
     """
 
     operation: str
     status: str | None = None
+    can_fail: bool = False
     has_file: bool = False
     has_model: bool = False
 
@@ -48,9 +50,10 @@ def situation_of(world: World, operation: str) -> Situation:
     """Return the situation in which *operation* is requested."""
     with world.service.lock:
         account, now = world.account, world.now
-        job = steering.target_job(account, None) if account.jobs else None
-        status = job.timeline().status(now) if job else None
-        return Situation(operation, status, bool(account.file_shelf), bool(account.models))
+        timeline = steering.target_job(account, None).timeline() if account.jobs else None
+        status = timeline.status(now) if timeline else None
+        can_fail = timeline is not None and status not in TERMINAL and not timeline.has_happened("trained", now)
+        return Situation(operation, status, can_fail, bool(account.file_shelf), bool(account.models))
 
 
 Fault: TypeAlias = Mapping[str, Any]
@@ -142,10 +145,6 @@ def _train_another(world: World) -> None:
     seeding.seed_job(world.service, seeding.JobSeed.parse(seed))
 
 
-def _is_under_way(situation: Situation) -> bool:
-    return situation.is_under_way
-
-
 def _refusal(error: ApiError) -> Fault:
     return {"kind": "fail", "status": error.status, "code": error.code, "message": error.message}
 
@@ -181,9 +180,15 @@ BETWEEN = (
         "the job fails at its next training step",
         9,
         event=_fail(outcome="failed", fail_at=1, error="server_error"),
-        applies=_is_under_way,
+        applies=lambda situation: situation.can_fail,
     ),
-    Misfortune("cancelled", "the job is cancelled by somebody else", 9, event=_cancel, applies=_is_under_way),
+    Misfortune(
+        "cancelled",
+        "the job is cancelled by somebody else",
+        9,
+        event=_cancel,
+        applies=lambda situation: situation.is_under_way,
+    ),
     Misfortune(
         "paused",
         "the job is paused and resumed by somebody else",

@@ -15,6 +15,7 @@ from .verdicts import MARKS, NOT_REACHED, SUSPICIOUS, WRONG, Verdict
 COLUMNS_AT_MOST = 30
 """How many requests one block of the matrix is wide."""
 CALLS_SHOWN = 4
+PARTS_AT_MOST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class ExplorationReport:
                 numbers = f"{first + 1}" if first == place else f"{first + 1}-{place + 1}"
                 parts.append(f"{numbers} {situation.operation}")
                 first = place + 1
-        yield f"requests: {', '.join(parts)}"
+        more = f", … {len(situations)}" if parts[PARTS_AT_MOST:] else ""
+        yield f"requests: {', '.join(parts[:PARTS_AT_MOST])}{more}"
 
     def _matrix(self) -> Iterator[str]:
         """Yield a row for each misfortune and a column for each request that something happened to, or after."""
@@ -101,7 +103,8 @@ class ExplorationReport:
             block = columns[start : start + COLUMNS_AT_MOST]
             yield f"{'':<16}" + "".join(f"{column:>4}" for column in block)
             for name in names:
-                yield f"{name:<16}" + "".join(f"{cells.get((name, column), ''):>4}" for column in block)
+                row = "".join(f"{cells.get((name, column), ''):>4}" for column in block).rstrip()
+                yield from [f"{name:<16}{row}"] if row else []
 
     def problems(self, *, wrong_only: bool = False) -> list[list[Verdict]]:
         """Return what is wrong, and then what is suspicious: runs with the same problem together, the earliest first.
