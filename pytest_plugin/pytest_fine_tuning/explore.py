@@ -16,8 +16,8 @@ from _pytest.runner import runtestprotocol
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
-from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, Limits, explore
-from fine_tuning_fakeserver.fake.exploration.report import ExplorationReport
+from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
+from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, RunLimits, explore
 from fine_tuning_fakeserver.fake.exploration.runs import RunRecord
 from fine_tuning_fakeserver.fake.exploration.verdicts import Verdict, judge
 
@@ -43,7 +43,7 @@ class ExploredRun:
     """
 
     combination: Combination | None = None
-    limits: Limits | None = None
+    limits: RunLimits | None = None
     restart: Callable[[], object] | None = None
     error: BaseException | None = None
     record: RunRecord | None = field(default=None, repr=False)
@@ -116,7 +116,7 @@ class TestRuns:
         reports = runtestprotocol(self._item, log=False, nextitem=self._spare)
         found: list[pytest.TestReport] = []
         if base.record and all(report.passed and not hasattr(report, "wasxfail") for report in reports):
-            limits = Limits.of(base.record)
+            limits = RunLimits.of(base.record)
             exploration = explore(partial(self._run, limits), base.record, self._options, shard=_shard_of(self._item))
             call = next(report for report in reports if report.when == "call")
             found = self._subtests(call, exploration)
@@ -131,7 +131,7 @@ class TestRuns:
     def replay(self, combination: Combination) -> list[pytest.TestReport]:
         """Run the test with one combination as if it were its only run; return its reports."""
         base = self._run(None, None)
-        run = self._new_run(Limits.of(base), combination)
+        run = self._new_run(RunLimits.of(base), combination)
         self._item.stash[EXPLORED_RUN] = run
         reports = runtestprotocol(self._item, log=False, nextitem=self._nextitem)
         call = next((report for report in reports if report.when == "call"), None)
@@ -146,7 +146,7 @@ class TestRuns:
         setattr(call, EXPLORATION_ATTRIBUTE, report.lines())
         return reports
 
-    def _run(self, limits: Limits | None, combination: Combination | None) -> RunRecord:
+    def _run(self, limits: RunLimits | None, combination: Combination | None) -> RunRecord:
         """Run a copy of the test, with all function-scoped fixtures anew; return what became of it."""
         item, run = _fresh_copy(self._item), self._new_run(limits, combination)
         item.stash[EXPLORED_RUN] = run
@@ -157,7 +157,7 @@ class TestRuns:
             raise pytest.fail.Exception(f"the run with {combination or 'nothing'} had no account: {run.error}")
         return replace(run.record, error=run.error)
 
-    def _new_run(self, limits: Limits | None, combination: Combination | None) -> ExploredRun:
+    def _new_run(self, limits: RunLimits | None, combination: Combination | None) -> ExploredRun:
         return ExploredRun(combination, limits, self._options.restart)
 
     def _phase(self, item: pytest.Item, when: Phase, **arguments: Any) -> bool:

@@ -12,8 +12,8 @@ from ..account.world import World
 if TYPE_CHECKING:
     from ..virtual_time import VirtualTime
     from .exploration.disturbance import Combination
-    from .exploration.explorer import Limits
-    from .exploration.report import ExplorationReport
+    from .exploration.exploration_report import ExplorationReport
+    from .exploration.explorer import RunLimits
     from .exploration.runs import RunRecord
 
 Check = TypeVar("Check", bound=Callable[[], object])
@@ -69,18 +69,18 @@ class ExploreControl:
             FakeUsageError: an option makes no sense.
             Exception: what *program* raises when nothing goes wrong.
         """
-        from .exploration.explorer import ExploreOptions, Limits, explore
+        from .exploration.explorer import ExploreOptions, RunLimits, explore
 
         chosen = ExploreOptions.parse(options)
         assert chosen is not None
         base = self._run_once(program, chosen, None, None)
         for error in filter(None, (base.error, *base.broken_checks)):
             raise error
-        limits = Limits.of(base)
+        limits = RunLimits.of(base)
         return explore(lambda combination: self._run_once(program, chosen, combination, limits), base, chosen)
 
     def _run_once(
-        self, program: Callable[[], object], options: Any, combination: Combination | None, limits: Limits | None
+        self, program: Callable[[], object], options: Any, combination: Combination | None, limits: RunLimits | None
     ) -> RunRecord:
         from ..virtual_time import virtual_time
         from .exploration.disturbance import ProcessEndedError
@@ -93,7 +93,7 @@ class ExploreControl:
                 error = _error_of(options.restart)
             return self.end_run(error)
 
-    def begin_run(self, combination: Combination | None, limits: Limits | None, virtual: VirtualTime) -> None:
+    def begin_run(self, combination: Combination | None, limits: RunLimits | None, virtual: VirtualTime) -> None:
         """Let *combination* go wrong in this thread's run, which ends at *limits*; for whoever explores.
 
         Args:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
+from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
 from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, ordered_occurrences
 from fine_tuning_fakeserver.fake.exploration.misfortunes import BETWEEN, MISFORTUNES, Situation
-from fine_tuning_fakeserver.fake.exploration.report import ExplorationReport
 from fine_tuning_fakeserver.fake.exploration.verdicts import ALLOWED, GOOD, NOT_REACHED, SUSPICIOUS, WRONG
 from strategies import ROWS
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 from ...domain.checks import LONGEST, Requirement, boolean, check_fields, check_names, is_number, whole
 from ...usage_errors import unknown_name, wrong_value
 from .disturbance import Combination, Occurrence
+from .exploration_report import ExplorationReport
 from .misfortunes import MISFORTUNES, Situation
-from .report import ExplorationReport
 from .runs import Runner, RunRecord
 from .verdicts import Verdict, judge
 
@@ -94,7 +94,7 @@ class ExploreOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """How far a disturbed run may go before it counts as one that does not end.
 
     Args:
