@@ -269,7 +269,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         changes = seed.hyperparameters.model_dump(exclude_unset=True)
         request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))
     identifier = seed.id or new_job_id(account)
-    plan = next_plan(account).changed(seed.plan)
+    plan = next_plan(account, body, request.model).changed(seed.plan)
     if seed.status == "failed":
         plan = plan.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
     elif seed.status == "succeeded":

@@ -185,6 +185,32 @@ class FakeFineTuning(
         """Change the plan of the next job that is created, field by field of `Plan`; called twice, the next two."""
         return steering.plan_next(self._world.service, changes)
 
+    def plan_when(
+        self,
+        *,
+        model: str | None = None,
+        suffix: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **changes: Unpack[PlanFields],
+    ) -> Plan:
+        """Change the plan of every new job that has this model, suffix and metadata, field by field of `Plan`.
+
+        The newest such plan that is for a job has it; `plan_next` wins over all of them. What is not changed is as in
+        `plan` now.
+
+        Args:
+            model: as the request names it, or its dated name.
+            suffix: the suffix of the model's name.
+            metadata: pairs that are among the job's.
+            changes: fields of `Plan`.
+
+        Raises:
+            FakeUsageError: neither model, suffix nor metadata is given, or a value does not fit.
+        """
+        given = {"model": model, "suffix": suffix, "metadata": metadata}
+        when = {name: value for name, value in given.items() if value is not None}
+        return steering.plan_when(self._world.service, when, changes).plan
+
     def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""
         plan = steering.set_job_plan(self._world.service, job, changes)
