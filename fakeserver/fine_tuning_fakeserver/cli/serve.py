@@ -22,7 +22,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option, usage_error
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, create_fake_from_setup, option, usage_error
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
 
@@ -52,6 +52,7 @@ OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
     option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
+    option("--setup", metavar="FILE", help="Begin with the settings, files, jobs, plans and faults of a file."),
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
@@ -82,6 +83,7 @@ def command(
     forwarded_allow_ips: str | None,
     quiet: bool,
     timeout: float,
+    setup: str | None,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -95,8 +97,9 @@ def command(
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
-    webhooks = [{"url": url, "secret": secret}] if url else []
-    fake = create_fake(webhooks=webhooks, patience=None, **settings)  # people may look at a job as often as they like
+    settings |= {"webhooks": [{"url": url, "secret": secret}]} if url else {}
+    defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
+    fake = create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -144,12 +147,15 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
 
 
 def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access) -> None:
+    from ..fake.clients import API_KEY
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     with fake.reached_at(url):
         base_url, exports = fake.base_url, fake.env
+    if keys := fake.settings.api_keys:  # any other is refused
+        exports |= {name: min(keys) for name, value in exports.items() if value == API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
     names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last

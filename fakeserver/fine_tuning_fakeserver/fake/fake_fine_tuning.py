@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..account.request_log import LogEntry, RequestLog
@@ -102,6 +104,33 @@ class FakeFineTuning(
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
         self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
+
+    @classmethod
+    def from_setup(
+        cls,
+        path: str | PathLike[str],
+        *,
+        defaults: SettingsFields | None = None,
+        **settings: Unpack[SettingsFields],
+    ) -> Self:
+        """Return a fake that begins as a setup file says, and begins so again at each reset.
+
+        Args:
+            path: a file of TOML or JSON, named ``.toml`` or ``.json``.
+            defaults: settings for what the file does not say.
+            settings: settings that win over those of the file.
+
+        Raises:
+            FakeUsageError: the file cannot be read or makes no sense; the message names file, line and field.
+        """
+        from ..control.setup_file import read_setup  # here, since few fakes begin so
+
+        setup = read_setup(Path(path), PATHS)
+        fake = cls()
+        fake._world.reset(
+            defaults={**(defaults or {}), **setup.settings, **settings, "faults": setup.faults}, fill=setup.fill
+        )
+        return fake
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

@@ -47,7 +47,12 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         told.update(settings)
 
     monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
+
+    def create_fake_from_setup(path: str, defaults: dict[str, Any], **settings: Any) -> None:
+        told.update(defaults, setup=path, **settings)
+
     monkeypatch.setattr(serve, "create_fake", create_fake)
+    monkeypatch.setattr(serve, "create_fake_from_setup", create_fake_from_setup)
     for parameter in serve.OPTIONS:
         if parameter.envvar:
             monkeypatch.delenv(str(parameter.envvar), raising=False)
@@ -171,7 +176,7 @@ def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[
 
 HOSTILE = "\x1b[2J\u202e\u200b\x85\u2028\nx"
 ESCAPED = r"\x1b[2J\u202e\u200b\x85\u2028\nx"
-OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--organization", "--webhook")
+OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--organization", "--webhook", "--setup")
 
 
 @pytest.mark.parametrize(
@@ -231,6 +236,7 @@ VARIABLES = {
     "DIALECT": ("azure-2025", "dialect", "azure-2025"),
     "AS_OF": ("2026-07-02", "as_of", "2026-07-02"),
     "ORGANIZATION": ("new", "organization_class", "new"),
+    "SETUP": ("team.toml", "setup", "team.toml"),
     "WEBHOOK": ("http://127.0.0.1/", "webhooks", [{"url": "http://127.0.0.1/", "secret": None}]),
     "WEBHOOK_SECRET": ("", "webhooks", []),
     "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
