@@ -21,7 +21,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from ..web import REQUEST_TIMEOUT_S
+from ..web import DEFAULT_PORT, REQUEST_TIMEOUT_S
 from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, create_fake_from_setup, option, usage_error
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
@@ -50,7 +50,7 @@ TIMEOUT_HELP = "Close connections on which a request, or the next piece of its b
 
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
-    option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
+    option("--port", "-p", metavar="PORT", default=DEFAULT_PORT, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
     option("--setup", metavar="FILE", help="Begin with the settings, files, jobs, plans and faults of a file."),
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
