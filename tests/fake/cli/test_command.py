@@ -155,6 +155,13 @@ def test_short_help_is_the_commands_own() -> None:
             ["serve", "--webhook", "http://seed.invalid/"],
             "--webhook http://seed.invalid/: only with --allow-remote-web",
         ),
+        (
+            ["serve", "--log-format", "jason"],
+            "--log-format must be one of text, json, got 'jason' (did you mean 'json'?)",
+        ),
+        (["serve", "--drain", "-1"], "--drain must be a number from 0 on, got '-1'"),
+        (["serve", "--setup", "team.yaml"], "Error: a setup file must be named .toml or .json, got 'team.yaml'"),
+        (["serve", "--setup", "none.toml"], "Error: none.toml cannot be read: No such file or directory"),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
         (["serve", "extra"], "unexpected argument (not shown"),
         (["serve", "--prot", "1"], "--port"),
@@ -242,6 +249,8 @@ VARIABLES = {
     "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
     "CONTROL_TOKEN": ("token", "seed", 0),
     "TIMEOUT": ("5", "seed", 0),
+    "DRAIN": ("5", "seed", 0),
+    "LOG_FORMAT": ("json", "seed", 0),
     "FORWARDED_ALLOW_IPS": ("10.0.0.1", "seed", 0),
 }
 
