@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
@@ -75,6 +76,7 @@ OPTIONS = (
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     option("--drain", metavar="SECONDS", default=DRAIN_S, type=Number(float, 0), help=DRAIN_HELP),
     option("--log-format", metavar="FORMAT", default="text", type=OneOf(("text", "json")), help=FORMAT_HELP),
+    click.Option(["--metrics"], is_flag=True, help="Show figures for Prometheus at /metrics."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
@@ -91,6 +93,7 @@ def command(
     setup: str | None,
     drain: float,
     log_format: str,
+    metrics: bool,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -101,6 +104,9 @@ def command(
     for proxy in (forwarded_allow_ips or "").split(","):
         if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
             raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
+    if metrics and not find_spec("prometheus_client"):
+        text = "--metrics needs prometheus-client, not installed here: pip install 'fake-fine-tuning[metrics]'"
+        raise click.UsageError(text, context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
@@ -121,7 +127,7 @@ def command(
         except FakeUsageError as error:
             raise usage_error(error, context) from None
         limits = {"request_timeout_s": timeout, "forwarded_allow_ips": forwarded_allow_ips, "drain_s": drain}
-        _serve(fake, listener, quiet, access, log_format, **limits)
+        _serve(fake, listener, quiet, access, log_format, metrics, **limits)
     return 0
 
 
@@ -134,13 +140,25 @@ def _is_network(text: str) -> bool:
 
 
 def _serve(
-    fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, log_format: str, **settings: Any
+    fake: FakeFineTuning,
+    listener: socket.socket,
+    quiet: bool,
+    access: Access,
+    log_format: str,
+    metrics: bool,
+    **settings: Any,
 ) -> None:
     from ..clock import steady
     from ..web.access import HostGuard
     from ..web.server import Server, config
 
-    app: ASGIApp = HostGuard(fake.asgi_app, access)
+    if metrics:
+        from .prometheus import MetricsPage, RequestMetrics, new_registry
+
+        registry = new_registry(fake)
+        app: ASGIApp = RequestMetrics(HostGuard(MetricsPage(fake.asgi_app, registry), access), registry)
+    else:
+        app = HostGuard(fake.asgi_app, access)
     note: Callable[[str], None] = print_note
     look_at_jobs: Callable[[], None] | None = None
     if log_format == "json":
