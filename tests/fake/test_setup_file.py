@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ WRONG = [
     ("[[webhook]]", "[webhook]", "line 46: webhook must be a list of tables, as in [[webhook]], got {'url'"),
     ("seed = 7", "seed = ", "line 4: Invalid value"),
     ("seed = 7", "seed 7", "line 4: Expected '=' after a key in a key/value pair"),
-    ("127.0.0.1", "example.com", "only with allow_remote_webhooks may it be on another machine"),
+    ("127.0.0.1", "example.com", "line 46, webhook[0]: webhook http://example.com:9/hook: only with allow_remote"),
 ]
 
 
@@ -318,3 +319,28 @@ def test_every_member_is_in_the_schema() -> None:
     for name in ("Settings", "Plan", "When"):
         for member, schema in definitions[name]["properties"].items():
             assert schema.get("description"), f"{name}.{member}"
+
+
+def test_a_damaged_file_is_refused_by_name(setup: Path) -> None:
+    """Whatever single character is missing, doubled or another, the file is accepted, or refused by its name."""
+    chance, messages = random.Random(7), list[str]()
+    for _ in range(150):
+        place = chance.randrange(len(SETUP))
+        damage = chance.choice(("", SETUP[place] * 2, chance.choice("[]{}\"=\n#a0.,'")))
+        setup.write_text(SETUP[:place] + damage + SETUP[place + 1 :], encoding="utf-8")
+        try:
+            FakeFineTuning.from_setup(setup)
+        except FakeUsageError as error:
+            messages.append(str(error))
+
+    assert len(messages) > 50
+    assert [message for message in messages if not message.startswith(str(setup))] == []
+
+
+def test_webhooks_on_other_machines_may_be_allowed(setup: Path) -> None:
+    """A webhook on another machine is taken where the file or the caller allows it."""
+    remote = SETUP.replace("127.0.0.1", "example.com")
+    setup.write_text(remote, encoding="utf-8")
+    assert FakeFineTuning.from_setup(setup, allow_remote_webhooks=True).webhooks
+    setup.write_text(remote.replace("seed = 7", "seed = 7\nallow_remote_webhooks = true"), encoding="utf-8")
+    assert FakeFineTuning.from_setup(setup).webhooks

@@ -19,7 +19,7 @@ from ..account.service import Service
 from ..domain.checks import check_names
 from ..domain.fault_spec import FaultSpec
 from ..domain.plan import JobFilter, Plan
-from ..domain.webhook_events import WebhookConfig
+from ..domain.webhook_events import WebhookConfig, check_webhook_url
 from ..settings import FIELDS, Settings
 from ..usage_errors import FakeUsageError, wrong_value
 from . import seeding, steering
@@ -137,12 +137,13 @@ class Setup:
                 seeding.seed_job(service, job, over_for_s=1.0)
 
 
-def read_setup(path: str | Path, operations: Mapping[str, str]) -> Setup:
+def read_setup(path: str | Path, operations: Mapping[str, str], *, remote_allowed: bool = False) -> Setup:
     """Read a setup file, and check all of it that can be checked without an account.
 
     Args:
         path: a ``.toml`` or ``.json`` file; paths in it are relative to its folder.
         operations: the paths of all operations, by name.
+        remote_allowed: whether webhooks may be on other machines though the file does not say so.
 
     Raises:
         SetupError: it cannot be read, or makes no sense.
@@ -164,7 +165,8 @@ def read_setup(path: str | Path, operations: Mapping[str, str]) -> Setup:
                 raise FakeUsageError("only one plan can be without when, for all jobs that no other plan is for")
             else:
                 defaults.append(plan)
-    webhooks = _each(document, "webhook", WebhookConfig.parse)
+    remote_allowed = remote_allowed or settings.get("allow_remote_webhooks", False)
+    webhooks = _each(document, "webhook", lambda table: _webhook(table, remote_allowed))
     _each(document, "fault", lambda table: FaultSpec.parse(table, operations))
     return Setup(
         settings={
@@ -260,6 +262,12 @@ def _file_seed(table: Mapping[str, Any], folder: Path) -> seeding.FileSeed:
         raise wrong_value("path", "the path of a file", path)
     content = _read_text(folder / path, f"path {path!r}")
     return seeding.FileSeed.parse({"filename": Path(path).name, **_without(table, "path"), "content": content})
+
+
+def _webhook(table: Mapping[str, Any], remote_allowed: bool) -> WebhookConfig:
+    config = WebhookConfig.parse(table)
+    check_webhook_url(config, remote_allowed=remote_allowed)
+    return config
 
 
 def _without(table: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class FakeFineTuning(
         """
         from ..control.setup_file import read_setup  # here, since few fakes begin so
 
-        setup = read_setup(Path(path), PATHS)
+        setup = read_setup(Path(path), PATHS, remote_allowed=settings.get("allow_remote_webhooks", False))
         fake = cls()
         fake._world.reset(
             defaults={**(defaults or {}), **setup.settings, **settings, "faults": setup.faults}, fill=setup.fill
