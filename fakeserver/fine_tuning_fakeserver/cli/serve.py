@@ -101,12 +101,9 @@ def command(
     from ..web.server import bind, is_local
 
     context = click.get_current_context()
-    for proxy in (forwarded_allow_ips or "").split(","):
-        if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
-            raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
-    if metrics and not find_spec("prometheus_client"):
-        text = "--metrics needs prometheus-client, not installed here: pip install 'fake-fine-tuning[metrics]'"
-        raise click.UsageError(text, context)
+    _check_proxies(forwarded_allow_ips or "", context)
+    if metrics:
+        _require_prometheus(context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
@@ -131,6 +128,18 @@ def command(
     return 0
 
 
+def _check_proxies(addresses: str, context: click.Context) -> None:
+    for proxy in addresses.split(","):
+        if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
+            raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
+
+
+def _require_prometheus(context: click.Context) -> None:
+    if not find_spec("prometheus_client"):
+        text = "--metrics needs prometheus-client, not installed here: pip install 'fake-fine-tuning[metrics]'"
+        raise click.UsageError(text, context)
+
+
 def _is_network(text: str) -> bool:
     try:
         ip_network(text)
@@ -152,13 +161,7 @@ def _serve(
     from ..web.access import HostGuard
     from ..web.server import Server, config
 
-    if metrics:
-        from .prometheus import MetricsPage, RequestMetrics, new_registry
-
-        registry = new_registry(fake)
-        app: ASGIApp = RequestMetrics(HostGuard(MetricsPage(fake.asgi_app, registry), access), registry)
-    else:
-        app = HostGuard(fake.asgi_app, access)
+    app: ASGIApp = _measured_app(fake, access) if metrics else HostGuard(fake.asgi_app, access)
     note: Callable[[str], None] = print_note
     look_at_jobs: Callable[[], None] | None = None
     if log_format == "json":
@@ -187,6 +190,14 @@ def _serve(
         fake.deliver_webhooks(left_s)
     if look_at_jobs:
         look_at_jobs()
+
+
+def _measured_app(fake: FakeFineTuning, access: Access) -> ASGIApp:
+    from ..web.access import HostGuard
+    from .prometheus import MetricsPage, RequestMetrics, new_registry
+
+    registry = new_registry(fake)
+    return RequestMetrics(HostGuard(MetricsPage(fake.asgi_app, registry), access), registry)
 
 
 def _announce(

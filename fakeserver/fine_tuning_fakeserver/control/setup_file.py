@@ -155,23 +155,14 @@ def read_setup(path: str | Path, operations: Mapping[str, str], *, remote_allowe
             _check_list(name, document.members.get(name, []))
     with document.locating("settings") if "settings" in document.members else document.locating():
         settings = _parse_settings(document.members.get("settings", {}))
-    defaults: list[Plan] = []
-    for place, table in document.section("plan"):
-        with document.locating("plan", place):
-            plan = Plan().changed(_without(table, "when"))
-            if "when" in table:
-                JobFilter.parse(table["when"])
-            elif defaults:
-                raise FakeUsageError("only one plan can be without when, for all jobs that no other plan is for")
-            else:
-                defaults.append(plan)
+    default_plan = _parse_plans(document)
     remote_allowed = remote_allowed or settings.get("allow_remote_webhooks", False)
     webhooks = _each(document, "webhook", lambda table: _webhook(table, remote_allowed))
     _each(document, "fault", lambda table: FaultSpec.parse(table, operations))
     return Setup(
         settings={
             **settings,
-            **({"plan": defaults[0]} if defaults else {}),
+            **({"plan": default_plan} if default_plan else {}),
             **({"webhooks": webhooks} if webhooks else {}),
         },
         faults=tuple(table for _, table in document.section("fault")),
@@ -180,6 +171,21 @@ def read_setup(path: str | Path, operations: Mapping[str, str], *, remote_allowe
         jobs=_each(document, "job", seeding.JobSeed.parse),
         document=document,
     )
+
+
+def _parse_plans(document: SetupDocument) -> Plan | None:
+    """Check all plans; return the default one, if there is one."""
+    default: Plan | None = None
+    for place, table in document.section("plan"):
+        with document.locating("plan", place):
+            plan = Plan().changed(_without(table, "when"))
+            if "when" in table:
+                JobFilter.parse(table["when"])
+            elif default:
+                raise FakeUsageError("only one plan can be without when, for all jobs that no other plan is for")
+            else:
+                default = plan
+    return default
 
 
 def _each(document: SetupDocument, name: str, parse: Callable[[Mapping[str, Any]], T]) -> tuple[T, ...]:
