@@ -89,6 +89,11 @@ class Session(RuleBasedStateMachine):
         """Change the plan of later jobs."""
         self.http.fake.plan = {"curve": curve}
 
+    @rule(model=st.sampled_from(["gpt-4o-mini", "gpt-4.1-mini-2025-04-14"]), curve=st.sampled_from(["plateau", "nan"]))
+    def plan_for_a_model(self, model: str, curve: str) -> None:
+        """Change the plan of later jobs of a model."""
+        self.http.fake.plan_when(model=model, curve=curve)
+
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def replan(self, data: st.DataObject) -> None:

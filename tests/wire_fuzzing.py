@@ -69,6 +69,7 @@ BODIES: Mapping[str, Any] = {
     "PATCH /_fake/clock": {"pace": "polls"},
     "POST /_fake/clock/advance": {"seconds": 60},
     "PUT /_fake/plan": {"outcome": "failed", "error": "server_error", "queued": 10},
+    "POST /_fake/plans": {"when": {"suffix": "x", "metadata": {"a": "b"}}, "outcome": "failed", "queued": 10},
     "PUT /_fake/jobs/{job_id}/plan": {"fail_at_step": 3, "step_duration": "2s"},
     "POST /_fake/files": {"filename": "a.jsonl", "content": ROWS},
     "POST /_fake/jobs": {"training_file": "FILE", "status": "running", "metadata": {"a": "b"}},
@@ -87,7 +88,7 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
 """The sound fields of every form, beside its file."""
 
 QUERIES = ("limit", "after", "order", "purpose", "metadata[k]", "project_id", "operation", "status", "api-version", "x")
-CLEANED_UP = ("POST /_fake/reset", "POST /_fake/faults", "POST /_fake/webhooks", "PUT /_fake/plan")
+CLEANED_UP = ("POST /_fake/reset", "POST /_fake/faults", "POST /_fake/webhooks", "PUT /_fake/plan", "POST /_fake/plans")
 """Operations after which the account is reset: an armed fault answers 500, a key refuses everything else."""
 
 

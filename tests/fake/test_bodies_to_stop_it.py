@@ -40,6 +40,8 @@ DEEP_PLACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/uploads", {"filename": 0, "purpose": "fine-tune", "bytes": 1, "mime_type": "text/jsonl"}, "filename"),
     ("PUT", "/_fake/plan", {"outcome": 0}, "outcome"),
     ("PUT", "/_fake/plan", {"more": 0}, "more"),
+    ("POST", "/_fake/plans", {"when": 0}, "when"),
+    ("POST", "/_fake/plans", {"when": {"metadata": 0}}, "when"),
     ("PUT", PLAN, {"error": 0}, "error"),
     ("POST", "/_fake/faults", {"status": 0}, "status"),
     ("POST", "/_fake/faults", {"kind": 0}, "kind"),

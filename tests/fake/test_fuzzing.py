@@ -31,7 +31,7 @@ def test_made_up_requests_are_answered_as_described() -> None:
 
 def test_requests_that_are_nearly_right_break_nothing_over_a_socket() -> None:
     """Nearly valid requests to `serve` get no 5xx, write nothing to stderr, and leave no open descriptor."""
-    most = example_count(300, 10_000)
+    most = example_count(400, 10_000)
     figures = fuzz_server(lambda figures: figures.requests < most, warm_up=most // 2, life_s=600)
 
     assert not figures.failures, "\n".join(figures.lines())

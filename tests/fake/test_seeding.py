@@ -210,7 +210,10 @@ def test_files_that_cannot_be_seeded(http: Http, body: Any, words: str) -> None:
         ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs must "),
         ({"hyperparameters": {"n_epochs": 10**18}}, "hyperparameters.n_epochs must be less than or equal to 1000000, "),
         ({"hyperparameters": {"learning_rate_multiplier": "x"}}, "hyperparameters.learning_rate_multiplier must "),
-        ({"hyperparameters": {"epochs": 1}}, "unknown seed field 'hyperparameters.epochs'"),
+        (
+            {"hyperparameters": {"epochs": 1}},
+            "unknown seed field of hyperparameters 'epochs' (did you mean 'n_epochs'",
+        ),
         ({"metadata": {"k": 5}}, "metadata.k must be a valid string, got 5"),
         ({"checkpoints": [{"id": "x"}]}, "checkpoints.0.created_at is required"),
         ({"plan": {"outcome": "maybe"}}, "outcome must be one of succeeded, failed, got 'maybe'"),

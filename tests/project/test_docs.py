@@ -7,18 +7,22 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import openai
 import pytest
 
 from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.control.setup_file import LISTS, FileTable
+from fine_tuning_fakeserver.control.setup_schema import setup_schema
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.findings.rules import CODES
 from fine_tuning_fakeserver.settings import CONTROL_FIELDS, Settings
@@ -317,3 +321,23 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in pages if f"- {page}\n" not in navigation] == []
     special = ("index.md", "findings/", "reference/")
     assert [page for page in pages if not page.startswith(special) and f"({page})" not in summary] == []
+
+
+def test_the_setup_file_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented setup file begins an account as the page says, and its schema accepts it."""
+    (tmp_path / "team.toml").write_text(block("setup.md", "# team.toml", "toml"), encoding="utf-8")
+    (tmp_path / "train.jsonl").write_text(ROWS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    exec(block("setup.md", "from_setup"), {})
+
+    document = tomllib.loads(block("setup.md", "# team.toml", "toml"))
+    jsonschema_rs.Draft202012Validator(setup_schema()).validate(document)
+
+
+def test_the_page_about_setup_files_is_complete() -> None:
+    """The page lists every member of a setup, with every member of a file."""
+    members = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (DOCS / "setup.md").read_text(), re.MULTILINE))
+
+    assert set(members) == {"settings", *LISTS}
+    assert set(re.findall(r"`(\w+)`", members["file"])) == set(FileTable.model_fields)

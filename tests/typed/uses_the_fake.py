@@ -54,6 +54,7 @@ def time_and_plans(fake: FakeFineTuning, rows: str) -> None:
     assert_type(fake.plan_all(finishing=3), Plan)
     assert_type(fake.time_module.monotonic(), float)
     assert_type(fake.plan_next(outcome="succeeded", queued=1), Plan)
+    assert_type(fake.plan_when(suffix="x", metadata={"a": "b"}, fail_at=40), Plan)
     file = fake.add_file(rows, filename="a.jsonl", purpose="fine-tune", created_at=None)
     assert_type(file, dict[str, Any])
     job = fake.add_job(

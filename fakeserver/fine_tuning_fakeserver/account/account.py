@@ -13,7 +13,7 @@ from typing import TypeAlias
 from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
 from ..domain.job import Job, checkpoint_steps, finished_at, models_at
-from ..domain.plan import Plan
+from ..domain.plan import Plan, PlanRule
 from ..domain.timeline import TERMINAL
 from ..settings import Settings
 from .blobs import Blob
@@ -36,6 +36,7 @@ from .records import (
     Permission,
     PermissionGranted,
     PermissionRevoked,
+    PlanRuleAdded,
     PlanSet,
     Record,
     RepliesSet,
@@ -206,6 +207,8 @@ class Account:
         self.grader_scores: deque[float | None] = deque()
         self.next_plans: deque[Plan] = deque()
         """Plans of the next jobs to be created, one each."""
+        self.plan_rules: deque[PlanRule] = deque()
+        """Plans of some of the jobs to be created, the newest first: the first that is for a job has it."""
         self.named: dict[str, deque[NextIdReserved]] = {kind: deque() for kind in NAMED}
         """Ids of the next things to be created, see `NextIdReserved`."""
         self.job_shelf = OrderedIds()
@@ -330,6 +333,8 @@ def apply(account: Account, record: Record) -> None:
                 account.next_plans.append(plan)
             else:
                 account.plan = plan
+        case PlanRuleAdded(rule):
+            account.plan_rules.appendleft(rule)
         case UploadChanged(upload):
             account.uploads[upload.id] = upload
             _release_id(account, "upload", upload.id)

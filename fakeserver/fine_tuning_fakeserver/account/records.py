@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from ..clock import Pace
 from ..domain.job import NO_OVERRIDES, Job, Overrides
 from ..domain.job_spec import Dataset
-from ..domain.plan import Plan
+from ..domain.plan import Plan, PlanRule
 from ..domain.timeline import Intervention
 from ..domain.webhook_events import DeliveryAttempt, WebhookEndpoint
 from .blobs import Blob
@@ -89,6 +89,13 @@ class PlanSet:
 
     plan: Plan
     once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRuleAdded:
+    """Jobs created from now on that the rule is for go by its plan, unless a later rule or `PlanSet.once` has them."""
+
+    rule: PlanRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +229,7 @@ Record: TypeAlias = (
     | ClockAdvanced
     | PaceSet
     | PlanSet
+    | PlanRuleAdded
     | NextIdReserved
     | UploadChanged
     | PartAdded

@@ -172,6 +172,7 @@ class World:
         renew_after_fork(self)
         self._default_settings = settings or Settings()
         self._default_faults = parse_faults(faults, paths)
+        self._fill: Callable[[Service], None] | None = None
         self.sender = NoSender()
         self.reset()
 
@@ -184,6 +185,7 @@ class World:
         changes: Mapping[str, Any] | None = None,
         faults: Iterable[Mapping[str, Any]] | None = None,
         defaults: Settings | Mapping[str, Any] | None = None,
+        fill: Callable[[Service], None] | None = None,
     ) -> None:
         """Begin a fresh account.
 
@@ -192,11 +194,13 @@ class World:
             faults: faults to arm instead of the defaults.
             defaults: new default settings, for this and later resets. A mapping may also hold ``faults``; without
                 them the account has no default faults any more.
+            fill: with new defaults, puts things into this account, and into those of later resets.
 
         Raises:
             FakeUsageError: an argument makes no sense; then nothing has changed.
         """
         settings, specs = self._default_settings, self._default_faults
+        filling = self._fill if defaults is None else fill
         if isinstance(defaults, Settings):
             settings, specs = defaults, []
         elif defaults is not None:
@@ -204,10 +208,12 @@ class World:
             specs = parse_faults(defaults.get("faults", ()), self._paths)
         chosen = settings.changed(changes or {})
         armed = specs if faults is None else parse_faults(faults, self._paths)
+        service = Service(chosen)
+        if filling:
+            filling(service)
         with self._lock:
-            self._default_settings, self._default_faults = settings, specs
+            self._default_settings, self._default_faults, self._fill = settings, specs, filling
             self.sender.stop()
-            service = Service(chosen)
             self.requests = RequestLog()
             self.faults = ArmedFaults(self._paths, armed, service.created_at)
             self.scripts = ScriptStack()
@@ -216,6 +222,8 @@ class World:
             self.sender = self._new_sender(service) if self._new_sender else NoSender()
             self.is_reachable = self.is_handed_out or bool(self.urls)
             self.is_finished = False
+        if filling:  # there may be something to send, now or later
+            self.sender.wake()
 
     @property
     def account(self) -> Account:

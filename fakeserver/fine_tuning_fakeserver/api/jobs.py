@@ -266,7 +266,7 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     identifier = new_job_id(account)
     reserved = account.named["job"][0] if account.named["job"] else None
     seed = reserved.seed if reserved and body.seed is None else body.seed
-    plan = plan_from_metadata(next_plan(account), body.metadata)
+    plan = plan_from_metadata(next_plan(account, body, request.model), body.metadata)
     spec = build_job_spec(plan, request, job_seed(identifier, seed), training, validation)
     job = build_job(account, identifier, now, body, request, spec)
     return replace(job, overrides=reserved.overrides) if reserved else job
@@ -301,9 +301,14 @@ def _require_free_slot(account: Account, now: float, model: str, limit: int) -> 
         raise too_many_jobs(limit, running, active - running, model)
 
 
-def next_plan(account: Account) -> Plan:
-    """Return the plan of the next job, unless its own metadata changes it."""
-    return account.next_plans[0] if account.next_plans else account.plan
+def next_plan(account: Account, body: CreateJobBody, model: str) -> Plan:
+    """Return the plan of the job that *body* makes, unless its own metadata changes it; *model* is the dated name."""
+    if account.next_plans:
+        return account.next_plans[0]
+    for rule in account.plan_rules:
+        if rule.when.matches((body.model, model), body.suffix, body.metadata):
+            return rule.plan
+    return account.plan
 
 
 def new_job_id(account: Account) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import orjson
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
@@ -311,7 +312,7 @@ def parse_control(model: type[B], raw: bytes, where: str) -> B:
 
 
 def usage_error(
-    error: ValidationError, value: Mapping[str, Any], known: Iterable[str], thing: str = "field"
+    error: ValidationError, value: Mapping[str, Any], known: Mapping[str, FieldInfo], thing: str = "field"
 ) -> FakeUsageError:
     """Return the fake's own error for the first field of *value* that does not fit.
 
@@ -324,11 +325,28 @@ def usage_error(
     if problem["type"] == "missing":
         return FakeUsageError(f"{field} is required")
     if problem["type"] == "extra_forbidden":
-        is_nested = "." in field
-        return (
-            FakeUsageError(f"unknown {thing} {show_value(field)}") if is_nested else unknown_name(thing, field, known)
-        )
+        within, _, name = field.rpartition(".")
+        known_there = _fields_within(known, within.split(".")) if within else known
+        return unknown_name(f"{thing} of {within}" if within else thing, name, known_there)
     # "Input should be a valid integer", "String should have at most 64 characters"
     _, should, requirement = message.partition(" should ")
     got = f"got {show_value(problem['input'])}"
     return FakeUsageError(f"{field} must {requirement}, {got}" if should else f"{field}: {message.lower()}, {got}")
+
+
+def _fields_within(fields: Mapping[str, FieldInfo], path: Sequence[str]) -> list[str]:
+    """Return the names that the fields at *path* can have: of a union, those of all its models."""
+    for name in path:
+        if name in fields:  # not the place in a list
+            fields = {each: field for model in _models_in(fields[name]) for each, field in model.model_fields.items()}
+    return list(fields)
+
+
+def _models_in(declared: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models of a field or type, whatever they are wrapped in."""
+    if isinstance(declared, FieldInfo):
+        declared = declared.annotation
+    if isinstance(declared, type) and issubclass(declared, BaseModel):
+        yield declared
+    for part in get_args(declared):
+        yield from _models_in(part)

@@ -1,6 +1,7 @@
 """The command `fake-fine-tuning`: show the fake to a person, or serve it to a program in any language.
 
-Exit codes: 0 success; 1 the job of `demo` or `jobs` failed, or a service refused; 2 wrong usage; 130 interrupted.
+Exit codes: 0 success; 1 the job of `demo` or `jobs` failed, a service refused, or a server is not `ready`; 2 wrong
+usage; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ COMPLETE = "_FAKE_FINE_TUNING_COMPLETE"
 
 COMMANDS = {
     "serve": "Run the fake as a local server, for any language.",
+    "ready": "Exit with 0 once a server answers.",
     "exec": "Run a command against a fake of its own: exec -- npm test",
     "jobs": "Create, watch and steer jobs, of the fake or a real service.",
     "demo": "Run a whole fine-tuning session here in the terminal.",

@@ -6,7 +6,7 @@ The fake is imported when one is created, so that help is quick.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
@@ -140,3 +140,29 @@ def create_fake(**settings: Any) -> FakeFineTuning:
         return FakeFineTuning(**settings)
     except FakeUsageError as error:
         raise usage_error(error, click.get_current_context()) from None
+
+
+def create_fake_from_setup(path: str, defaults: Mapping[str, Any], **settings: Any) -> FakeFineTuning:
+    """Create a fake with a setup file.
+
+    Args:
+        path: the file. It wins over those of *settings* that are an option's default, and over *defaults*.
+        defaults: settings for what neither the file nor an option says.
+        settings: settings by option.
+
+    Raises:
+        click.UsageError: the file or a setting makes no sense.
+    """
+    from ..control.setup_file import SetupError
+    from ..fake.fake_fine_tuning import FakeFineTuning
+
+    context = click.get_current_context()
+    unset = {name for name in settings if context.get_parameter_source(name) == ParameterSource.DEFAULT}
+    chosen = {name: value for name, value in settings.items() if name not in unset}
+    others: Any = {**defaults, **{name: settings[name] for name in unset}}
+    try:
+        return FakeFineTuning.from_setup(path, defaults=others, **chosen)
+    except SetupError as error:  # about the file's members, not about options
+        raise click.UsageError(str(error), context) from None
+    except FakeUsageError as error:
+        raise usage_error(error, context) from None

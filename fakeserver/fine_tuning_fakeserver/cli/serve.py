@@ -7,10 +7,10 @@ import shlex
 import signal
 import socket
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
@@ -21,13 +21,14 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from ..web import REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option, usage_error
+from ..web import DEFAULT_PORT, DRAIN_S, REQUEST_TIMEOUT_S
+from .commands import ACCOUNT_OPTIONS, Command, Number, OneOf, create_fake, create_fake_from_setup, option, usage_error
 from .output import print_error, print_note
+from .request_observer import ObservedRequest, RequestObserver
 from .serve_log import address_for_others, show_logs
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from ..fake.fake_fine_tuning import FakeFineTuning
     from ..web.access import Access
@@ -48,10 +49,14 @@ Ctrl-C stops the server, with exit code 0.
 
 TIMEOUT_HELP = "Close connections on which a request, or the next piece of its body, takes longer."
 
+FORMAT_HELP = "text, or json: an object a line, without health probes, with jobs."
+DRAIN_HELP = "At SIGTERM, answer requests and try webhooks under way for so long."
+
 OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
-    option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
+    option("--port", "-p", metavar="PORT", default=DEFAULT_PORT, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
+    option("--setup", metavar="FILE", help="Begin with the settings, files, jobs, plans and faults of a file."),
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
@@ -69,6 +74,9 @@ OPTIONS = (
         help="Proxies whose X-Forwarded-For is believed; otherwise nobody's is.",
     ),
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
+    option("--drain", metavar="SECONDS", default=DRAIN_S, type=Number(float, 0), help=DRAIN_HELP),
+    option("--log-format", metavar="FORMAT", default="text", type=OneOf(("text", "json")), help=FORMAT_HELP),
+    click.Option(["--metrics"], is_flag=True, help="Show figures for Prometheus at /metrics."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
 
@@ -82,6 +90,10 @@ def command(
     forwarded_allow_ips: str | None,
     quiet: bool,
     timeout: float,
+    setup: str | None,
+    drain: float,
+    log_format: str,
+    metrics: bool,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -89,14 +101,15 @@ def command(
     from ..web.server import bind, is_local
 
     context = click.get_current_context()
-    for proxy in (forwarded_allow_ips or "").split(","):
-        if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
-            raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
+    _check_proxies(forwarded_allow_ips or "", context)
+    if metrics:
+        _require_prometheus(context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
-    webhooks = [{"url": url, "secret": secret}] if url else []
-    fake = create_fake(webhooks=webhooks, patience=None, **settings)  # people may look at a job as often as they like
+    settings |= {"webhooks": [{"url": url, "secret": secret}]} if url else {}
+    defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
+    fake = create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -110,8 +123,21 @@ def command(
             access = new_access(is_local(listener), allowed_hosts, control_token)
         except FakeUsageError as error:
             raise usage_error(error, context) from None
-        _serve(fake, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
+        limits = {"request_timeout_s": timeout, "forwarded_allow_ips": forwarded_allow_ips, "drain_s": drain}
+        _serve(fake, listener, quiet, access, log_format, metrics, **limits)
     return 0
+
+
+def _check_proxies(addresses: str, context: click.Context) -> None:
+    for proxy in addresses.split(","):
+        if proxy and not _is_network(proxy.strip()):  # not "*" either: clients would be whoever they claim to be
+            raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
+
+
+def _require_prometheus(context: click.Context) -> None:
+    if not find_spec("prometheus_client"):
+        text = "--metrics needs prometheus-client, not installed here: pip install 'fake-fine-tuning[metrics]'"
+        raise click.UsageError(text, context)
 
 
 def _is_network(text: str) -> bool:
@@ -122,15 +148,34 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:
+def _serve(
+    fake: FakeFineTuning,
+    listener: socket.socket,
+    quiet: bool,
+    access: Access,
+    log_format: str,
+    metrics: bool,
+    **settings: Any,
+) -> None:
+    from ..clock import steady
     from ..web.access import HostGuard
     from ..web.server import Server, config
 
-    show_logs(quiet)
-    app: ASGIApp = HostGuard(fake.asgi_app, access)
-    if not quiet and sys.stderr is not None:
-        app = AccessLog(fake, app, sys.stderr)
-    server = Server(config(app, **settings))
+    app: ASGIApp = _measured_app(fake, access) if metrics else HostGuard(fake.asgi_app, access)
+    note: Callable[[str], None] = print_note
+    look_at_jobs: Callable[[], None] | None = None
+    if log_format == "json":
+        from .json_log import JobLog, JsonAccessLog, JsonHandler, write_json_line
+
+        show_logs(quiet, JsonHandler())
+        note = write_json_line
+        if not quiet:
+            app, look_at_jobs = JsonAccessLog(fake, app), JobLog(fake).look
+    else:
+        show_logs(quiet)
+        if not quiet and sys.stderr is not None:
+            app = AccessLog(fake, app, sys.stderr)
+    server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -139,17 +184,34 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
     # before and after: stopping a server is not a failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, fake, quiet, access)
+    _announce(listener, fake, quiet, access, note)
     server.run(sockets=[listener])
+    if (left_s := server.drains_until - steady()) > 0:
+        fake.deliver_webhooks(left_s)
+    if look_at_jobs:
+        look_at_jobs()
 
 
-def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access) -> None:
+def _measured_app(fake: FakeFineTuning, access: Access) -> ASGIApp:
+    from ..web.access import HostGuard
+    from .prometheus import MetricsPage, RequestMetrics, new_registry
+
+    registry = new_registry(fake)
+    return RequestMetrics(HostGuard(MetricsPage(fake.asgi_app, registry), access), registry)
+
+
+def _announce(
+    listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access, note: Callable[[str], None]
+) -> None:
+    from ..fake.clients import API_KEY
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     with fake.reached_at(url):
         base_url, exports = fake.base_url, fake.env
+    if keys := fake.settings.api_keys:  # any other is refused
+        exports |= {name: min(keys) for name, value in exports.items() if value == API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
     names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last
@@ -157,15 +219,15 @@ def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access
 
     if not access.is_local:
         clients = "clients with the token" if access.control_token else "nobody without --control-token"
-        print_note(f"warning: {listener.getsockname()[0]} lets other machines in; control (/_fake) accepts {clients}")
+        note(f"warning: {listener.getsockname()[0]} lets other machines in; control (/_fake) accepts {clients}")
         others_url = urlsplit(base_url)._replace(netloc=address_for_others(listener)).geturl()
-        print_note(f"other machines reach it at {others_url}")
+        note(f"other machines reach it at {others_url}")
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
-        print_note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
+        note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
 
 
-class AccessLog:
+class AccessLog(RequestObserver):
     """ASGI middleware that writes a line for each response to *out*, without headers and without keys in the query.
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
@@ -173,32 +235,18 @@ class AccessLog:
     """
 
     def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO) -> None:
+        super().__init__(app)
         self._fake = fake
-        self._app = app
         self._out = out
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, then write its line."""
-        status = "---"  # the client has closed the connection before there was a response
-
-        async def send_noting_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-            await send(message)
-
-        start = time.perf_counter()
-        try:
-            await self._app(scope, receive, send_noting_status)
-        finally:
-            if scope["type"] == "http":
-                self._write(scope, f"{status} {1000 * (time.perf_counter() - start):7.1f} ms")
-
-    def _write(self, scope: Scope, response: str) -> None:
+    def observe(self, request: ObservedRequest) -> None:
+        """Write the line of a request; ``---`` for the status of one whose client did not wait for its response."""
+        scope = request.scope
         # as sent: escaped characters cannot harm a terminal
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
         age = timedelta(seconds=int(self._fake.now - self._fake.born))
+        response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
         with suppress(OSError):  # a closed log is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
             print(text, file=self._out, flush=True)

@@ -17,10 +17,12 @@ class NoteHandler(logging.Handler):
             print_note(line)
 
 
-def show_logs(quiet: bool) -> None:
-    """Print what the fake and its libraries log from now on; errors only if *quiet*."""
+def show_logs(quiet: bool, handler: logging.Handler | None = None) -> None:
+    """Print what the fake and its libraries log from now on, by *handler* if there is one; errors only if *quiet*."""
     level = logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[NoteHandler()])
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[handler or NoteHandler()]
+    )
     if not quiet:
         logging.getLogger("fine_tuning_fakeserver").setLevel(logging.INFO)
 

@@ -223,11 +223,14 @@ def _taken(kind: str, identifier: str | None) -> FakeUsageError:
 
 
 @operation
-def seed_job(service: Service, now: float, seed: JobSeed) -> Json:
+def seed_job(service: Service, now: float, seed: JobSeed, over_for_s: float = 0.0) -> Json:
     """Put a job into the account, in the requested state.
 
     A seed names a status and perhaps times; a job is a course in time. So the job is decided as a created one would
     be, then shifted in time until it has its status *now*.
+
+    Args:
+        over_for_s: how long a job that is over has been so, in seconds; where that is not 0, no webhook announces it.
 
     Raises:
         FakeUsageError: its id is taken, its file is missing, or it cannot be in that state.
@@ -240,7 +243,9 @@ def seed_job(service: Service, now: float, seed: JobSeed) -> Json:
         _require_free_file_id(account, result)
     if seed.id in account.jobs:
         raise _taken("job", seed.id)
-    job = _shift_to_status(_undisturbed_job(account, now, seed), seed, now)
+    job = _shift_to_status(
+        _undisturbed_job(account, now, seed), seed, now - over_for_s if seed.status in TERMINAL else now
+    )
     interventions: tuple[Intervention, ...] = ()
     if seed.status == "cancelled":
         interventions = (Cancel(job.created_at),)
@@ -269,7 +274,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         changes = seed.hyperparameters.model_dump(exclude_unset=True)
         request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))
     identifier = seed.id or new_job_id(account)
-    plan = next_plan(account).changed(seed.plan)
+    plan = next_plan(account, body, request.model).changed(seed.plan)
     if seed.status == "failed":
         plan = plan.changed({"outcome": "failed"} if seed.error is None else {"error": seed.error})
     elif seed.status == "succeeded":

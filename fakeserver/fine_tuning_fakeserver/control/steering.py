@@ -10,12 +10,12 @@ from fine_tuning_formats.job_rules import JOB_STATUSES
 from fine_tuning_formats.text import Duration, show_value
 
 from ..account.account import Account
-from ..account.records import JobIntervened, PlanSet
+from ..account.records import JobIntervened, PlanRuleAdded, PlanSet
 from ..account.service import Service, operation
 from ..domain.checks import parse_seconds, require_id
 from ..domain.job import Job
 from ..domain.job_spec import with_outcome
-from ..domain.plan import Plan, parse_plan
+from ..domain.plan import JobFilter, Plan, PlanRule, parse_plan
 from ..domain.timeline import TERMINAL, Replan
 from ..usage_errors import FakeUsageError, wrong_value
 
@@ -138,6 +138,24 @@ def plan_next(service: Service, now: float, changes: Mapping[str, Any]) -> Plan:
     plan = service.account.plan.changed(changes)
     service.commit(PlanSet(plan, once=True))
     return plan
+
+
+@operation
+def plan_when(service: Service, now: float, when: object, changes: Mapping[str, Any]) -> PlanRule:
+    """Set the plan of the new jobs that *when*, fields of `JobFilter`, is for: the account's with these *changes*.
+
+    Raises:
+        FakeUsageError: *when* is no filter, or *changes* make no plan.
+    """
+    rule = PlanRule(JobFilter.parse(when), service.account.plan.changed(changes))
+    service.commit(PlanRuleAdded(rule))
+    return rule
+
+
+@operation
+def list_plan_rules(service: Service, now: float) -> list[PlanRule]:
+    """Return the plans that are for some jobs, in the order in which they are tried: the newest first."""
+    return list(service.account.plan_rules)
 
 
 @operation

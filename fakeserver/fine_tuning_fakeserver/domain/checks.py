@@ -24,10 +24,17 @@ LONGEST = 1e10
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A check that leaves the value as it is: the words for what is wanted, and the test."""
+    """A check that leaves the value as it is.
+
+    Args:
+        wanted: the words for what is wanted.
+        accepts: the test.
+        keywords: what of it JSON Schema can say.
+    """
 
     wanted: str
     accepts: Callable[[Any], bool]
+    keywords: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self, value: Any, name: str) -> Any:
         """Return *value*.
@@ -42,7 +49,8 @@ class Requirement:
     def or_none(self, meaning: str = "") -> Requirement:
         """Return the requirement that None meets, too; *meaning* is for errors: "for no limit"."""
         wanted = f"{self.wanted}, or None {meaning}" if meaning else self.wanted
-        return Requirement(wanted, lambda value: value is None or self.accepts(value))
+        keywords = ((name, (*given, None) if name == "enum" else given) for name, given in self.keywords)
+        return Requirement(wanted, lambda value: value is None or self.accepts(value), tuple(keywords))
 
 
 def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
@@ -50,14 +58,18 @@ def whole(least: int = -(2**63), most: int = 2**63 - 1) -> Requirement:
     words = f"a whole number from {least}" if least > -(2**63) else "a whole number of at most 64 bits"
     if most < 2**63 - 1:
         words += f" to {most}"
-    return Requirement(words, lambda value: isinstance(value, int) and is_number(value, least, most))
+    keywords = _limits(least, most)
+    return Requirement(words, lambda value: isinstance(value, int) and is_number(value, least, most), keywords)
 
 
 def number(least: float, most: float, wanted: str = "") -> Requirement:
     """Require an int or a float in this range; nan and bools are refused."""
-    return Requirement(
-        wanted or f"a number from {least:.0f} to {most:.0f}", lambda value: is_number(value, least, most)
-    )
+    words = wanted or f"a number from {least:.0f} to {most:.0f}"
+    return Requirement(words, lambda value: is_number(value, least, most), _limits(least, most))
+
+
+def _limits(least: float, most: float) -> tuple[tuple[str, Any], ...]:
+    return (("minimum", least), ("maximum", most))
 
 
 def is_number(value: Any, least: float, most: float) -> bool:
@@ -68,7 +80,8 @@ def is_number(value: Any, least: float, most: float) -> bool:
 def one_of(names: Iterable[str]) -> Requirement:
     """Require one of these names."""
     known = tuple(names)
-    return Requirement(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known)
+    words = f"one of {', '.join(known)}"
+    return Requirement(words, lambda value: isinstance(value, str) and value in known, (("enum", known),))
 
 
 def is_text(value: Any) -> bool:

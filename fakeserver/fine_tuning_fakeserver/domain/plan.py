@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeAlias, TypedDict
 
 from fine_tuning_formats.text import Duration
 
 from ..usage_errors import FakeUsageError, wrong_value
-from .checks import Requirement, check_fields, check_names, is_number, one_of, parse_seconds
+from .checks import Requirement, check_fields, check_names, is_number, is_text, one_of, optional, parse_seconds, text
 from .loss_curves import check_curve
 
 OUTCOMES = ("succeeded", "failed")
@@ -80,9 +80,9 @@ def parse_error(value: Any, name: str = "error") -> JobError | None:
         return JobError(value, *FAILURES[value])
     if not isinstance(value, Mapping) or not set(value) <= {"code", "message", "param"} or "code" not in value:
         raise wrong_value(name, "a code, or an object with code, message and param", value)
-    for member, text in value.items():
-        if not isinstance(text, str) and text is not None:
-            raise wrong_value(f"{name}.{member}", "a string", text)
+    for member, words in value.items():
+        if not isinstance(words, str) and words is not None:
+            raise wrong_value(f"{name}.{member}", "a string", words)
     message, param = FAILURES.get(value["code"], (str(value["code"]), None))
     return JobError(value["code"], value.get("message", message), value.get("param", param))
 
@@ -180,3 +180,75 @@ def parse_plan(value: Any, name: str = "plan") -> Plan:
     if not isinstance(value, Mapping):
         raise wrong_value(name, "a Plan, or a mapping of its fields", value)
     return Plan().changed(value)
+
+
+_Text = Annotated[str | None, text.or_none("for any")]
+
+
+def _copy_pairs(value: Any, name: str) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(is_text(each) for pair in value.items() for each in pair):
+        raise wrong_value(name, "a mapping of strings to strings", value)
+    return dict(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which new jobs a plan is for: those that have all that is given.
+
+    Args:
+        model: the model that the request names, or the dated name that it stands for.
+        suffix: the suffix of the model's name.
+        metadata: pairs that are among the job's metadata.
+
+    Raises:
+        FakeUsageError: nothing is given, or a value has the wrong type.
+    """
+
+    model: _Text = None
+    suffix: _Text = None
+    metadata: Annotated[Mapping[str, str] | None, optional(_copy_pairs)] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "when")
+        if not self.as_json():
+            raise FakeUsageError(f"a plan for some jobs requires at least one of {', '.join(FILTER_FIELDS)}")
+
+    @classmethod
+    def parse(cls, value: Any) -> JobFilter:
+        """Return a mapping of its fields as a filter.
+
+        Raises:
+            FakeUsageError: it is none, or a field does not fit.
+        """
+        if not isinstance(value, Mapping):
+            raise wrong_value("when", f"a mapping with {', '.join(FILTER_FIELDS)}", value)
+        check_names("field of when", value, FILTER_FIELDS)
+        return cls(**value)
+
+    def matches(self, models: Container[str], suffix: str | None, metadata: Mapping[str, str] | None) -> bool:
+        """Return whether a job is meant that has these names of its model, suffix and metadata."""
+        return (
+            (self.model is None or self.model in models)
+            and self.suffix in (None, suffix)
+            and (self.metadata or {}).items() <= (metadata or {}).items()
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that are given."""
+        members = {"model": self.model, "suffix": self.suffix, "metadata": self.metadata or None}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+FILTER_FIELDS = tuple(field.name for field in fields(JobFilter))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRule:
+    """A plan, and the new jobs that it is for."""
+
+    when: JobFilter
+    plan: Plan
+
+    def as_json(self) -> dict[str, Any]:
+        """The rule as the control API shows it: ``when``, and the fields of the plan."""
+        return {"when": self.when.as_json(), **self.plan.as_json()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..account.request_log import LogEntry, RequestLog
@@ -103,6 +105,33 @@ class FakeFineTuning(
         self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
 
+    @classmethod
+    def from_setup(
+        cls,
+        path: str | PathLike[str],
+        *,
+        defaults: SettingsFields | None = None,
+        **settings: Unpack[SettingsFields],
+    ) -> Self:
+        """Return a fake that begins as a setup file says, and begins so again at each reset.
+
+        Args:
+            path: a file of TOML or JSON, named ``.toml`` or ``.json``.
+            defaults: settings for what the file does not say.
+            settings: settings that win over those of the file.
+
+        Raises:
+            FakeUsageError: the file cannot be read or makes no sense; the message names file, line and field.
+        """
+        from ..control.setup_file import read_setup  # here, since few fakes begin so
+
+        setup = read_setup(Path(path), PATHS, remote_allowed=settings.get("allow_remote_webhooks", False))
+        fake = cls()
+        fake._world.reset(
+            defaults={**(defaults or {}), **setup.settings, **settings, "faults": setup.faults}, fill=setup.fill
+        )
+        return fake
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.serving())
@@ -184,6 +213,32 @@ class FakeFineTuning(
     def plan_next(self, **changes: Unpack[PlanFields]) -> Plan:
         """Change the plan of the next job that is created, field by field of `Plan`; called twice, the next two."""
         return steering.plan_next(self._world.service, changes)
+
+    def plan_when(
+        self,
+        *,
+        model: str | None = None,
+        suffix: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **changes: Unpack[PlanFields],
+    ) -> Plan:
+        """Change the plan of every new job that has this model, suffix and metadata, field by field of `Plan`.
+
+        The newest such plan that is for a job has it; `plan_next` wins over all of them. What is not changed is as in
+        `plan` now.
+
+        Args:
+            model: as the request names it, or its dated name.
+            suffix: the suffix of the model's name.
+            metadata: pairs that are among the job's.
+            changes: fields of `Plan`.
+
+        Raises:
+            FakeUsageError: neither model, suffix nor metadata is given, or a value does not fit.
+        """
+        given = {"model": model, "suffix": suffix, "metadata": metadata}
+        when = {name: value for name, value in given.items() if value is not None}
+        return steering.plan_when(self._world.service, when, changes).plan
 
     def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on, field by field of `Plan`; what has happened stays."""

@@ -2,3 +2,12 @@
 
 REQUEST_TIMEOUT_S = 30.0
 """Default of how many real seconds a request may take to come."""
+
+DEFAULT_PORT = 4355
+"""The port of `serve`, unless another is chosen."""
+
+OBSERVED_KEY = "fine_tuning_fakeserver.observed"
+"""Where a request's ``scope["state"]`` may have a dictionary, in which the application notes the operation's name."""
+
+DRAIN_S = 8.0
+"""How many real seconds `serve` has, by default, to end what is under way: less than the 10 s that Docker gives."""

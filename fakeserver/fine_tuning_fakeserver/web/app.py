@@ -23,7 +23,7 @@ from ..api_errors import ApiError, internal
 from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
-from . import dialect_adapter, fault_responses, response, script_player
+from . import OBSERVED_KEY, dialect_adapter, fault_responses, response, script_player
 from .access import AccessDeniedError, check_code_runner, check_control
 from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from .operation import CONTROL, GATEWAY, Operation
@@ -110,6 +110,9 @@ class RouteEndpoint:
             scope = {**scope, "path": scope["path"].replace(_INNER_SLASH, "%2F"), "path_params": named}
         operation = self._methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if operation:
+            state = scope.get("state")
+            if state and (observed := state.get(OBSERVED_KEY)) is not None:
+                observed["operation"] = operation.name
             await self._handler.serve(operation, scope, receive, send)
         else:
             await self._handler.handle_unknown_route(tuple(self._methods), scope, receive, send)

@@ -138,6 +138,17 @@ def set_plan(request: ApiRequest) -> Any:
     return steering.set_plan(request.service, plan).as_json()
 
 
+def add_plan_rule(request: ApiRequest) -> Any:
+    """Plan the jobs to come that match."""
+    changes = _object(request, "POST /_fake/plans")
+    return steering.plan_when(request.service, changes.pop("when", {}), changes).as_json()
+
+
+def list_plan_rules(request: ApiRequest) -> Any:
+    """List the plans of jobs that match, in the order in which they are tried."""
+    return {"plans": [rule.as_json() for rule in steering.list_plan_rules(request.service)]}
+
+
 def set_job_plan(request: ApiRequest) -> Any:
     """Change the plan of one job."""
     job_id = request.path["job_id"]
@@ -230,6 +241,8 @@ CONTROL_OPERATIONS = tuple(
         ("PATCH", "/_fake/clock", set_pace),
         ("POST", "/_fake/clock/advance", advance),
         ("PUT", "/_fake/plan", set_plan),
+        ("POST", "/_fake/plans", add_plan_rule),
+        ("GET", "/_fake/plans", list_plan_rules),
         ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
         ("POST", "/_fake/files", seed_file),
         ("POST", "/_fake/jobs", seed_job),

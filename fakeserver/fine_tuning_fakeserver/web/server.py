@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import selectors
+import signal
 import socket
 import struct
 import sys
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from types import FrameType
 from typing import Any, TypeVar
 
 import h11
@@ -43,6 +45,9 @@ GRACE_S = 1.0
 
 QUEUED_AT_MOST = 256
 """How many connections may wait to be accepted."""
+
+TICKS_A_SECOND = 10
+"""How often uvicorn looks whether it is to stop."""
 
 REPEATED_AFTER_S = 60.0
 """How many real seconds the log is silent about a failure that goes on."""
@@ -126,11 +131,19 @@ class SocketConnection(Connection):
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's configuration, and how many real seconds a request may take to come."""
+    """uvicorn's configuration, and limits of ours.
 
-    def __init__(self, app: ASGIApp, request_timeout_s: float, **settings: Any) -> None:
+    Args:
+        app: the application.
+        request_timeout_s: how many real seconds a request may take to come.
+        drain_s: how many real seconds requests under way have when the process is to end by SIGTERM.
+    """
+
+    def __init__(self, app: ASGIApp, request_timeout_s: float, drain_s: float, **settings: Any) -> None:
         super().__init__(app, **settings)
         self.request_timeout_s = request_timeout_s
+        self.drain_s = drain_s
+        self.grace_s = GRACE_S
 
 
 class Protocol(H11Protocol):
@@ -213,10 +226,10 @@ class Protocol(H11Protocol):
         return False
 
     def shutdown(self) -> None:
-        """Stop; clients that have not sent or received everything after `GRACE_S` are disconnected."""
+        """Stop; clients that have not sent or received everything after the time of grace are disconnected."""
         super().shutdown()
-        self._connection.release()
-        self.loop.call_later(GRACE_S, self.transport.abort)
+        self.loop.call_later(self.config.grace_s - GRACE_S, self._connection.release)
+        self.loop.call_later(self.config.grace_s, self.transport.abort)
 
 
 def _timeout_response(seconds: float) -> bytes:
@@ -247,7 +260,35 @@ class LoopErrors:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with its own handler of the event loop's errors, and a long queue of connections."""
+    """uvicorn's server, with its own handler of the event loop's errors, and a long queue of connections.
+
+    Args:
+        config: its configuration.
+        each_second: what to call about once a second.
+    """
+
+    config: ServerConfig
+
+    def __init__(self, config: ServerConfig, each_second: Callable[[], object] | None = None) -> None:
+        super().__init__(config)
+        self._each_second = each_second
+        self.drains_until = 0.0
+        """When what is under way is to be over, as `steady` has it; 0 unless SIGTERM has come."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop by a signal; SIGTERM, by which a supervisor stops a server, leaves time for what is under way."""
+        if sig == signal.SIGTERM and not self.should_exit:
+            self.config.grace_s = max(GRACE_S, self.config.drain_s)
+            self.drains_until = steady() + self.config.drain_s
+        elif sig == signal.SIGINT:
+            self.drains_until = 0.0
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is to be done again and again; return whether to stop."""
+        if self._each_second and counter % TICKS_A_SECOND == 0:
+            self._each_second()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
@@ -338,7 +379,10 @@ def is_local(listener: socket.socket) -> bool:
 
 
 def config(
-    app: ASGIApp, request_timeout_s: float = REQUEST_TIMEOUT_S, forwarded_allow_ips: str | None = None
+    app: ASGIApp,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
+    forwarded_allow_ips: str | None = None,
+    drain_s: float = GRACE_S,
 ) -> ServerConfig:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
 
@@ -352,10 +396,12 @@ def config(
         request_timeout_s: how long a request may take to come; see `Protocol`.
         forwarded_allow_ips: the proxies that are believed about whom they forward for. None: peers are those of the
             socket, whatever uvicorn's own variables say, which platforms set for their web servers.
+        drain_s: how long requests under way have at SIGTERM.
     """
     return ServerConfig(
         app,
         request_timeout_s,
+        drain_s,
         http=Protocol,
         loop="asyncio",  # uvloop, which uvicorn takes where it is installed, does not tell whether it waits
         backlog=1,
@@ -367,7 +413,7 @@ def config(
         proxy_headers=bool(forwarded_allow_ips),
         forwarded_allow_ips=forwarded_allow_ips or "",
         workers=1,
-        timeout_graceful_shutdown=60,
+        timeout_graceful_shutdown=60 + int(drain_s),
     )
 
 

@@ -170,7 +170,9 @@ async def _attempt(client: httpx.AsyncClient, delivery: WebhookDelivery) -> Deli
         reason = attempt.error or f"answered {attempt.status}"
         again = replace(delivery, attempts=(*delivery.attempts, attempt)).next_attempt_at
         then = "given up" if again is None else f"again in {again - attempt.at:g} virtual seconds"
-        log.info("webhook %s of %s not delivered to %s: %s; %s", delivery.type, delivery.job, at, reason, then)
+        members = {"webhook": delivery.type, "job": delivery.job, "url": at, "reason": reason}
+        text = "webhook %s of %s not delivered to %s: %s; %s"
+        log.info(text, delivery.type, delivery.job, at, reason, then, extra={"members": members})
     return attempt
 
 

@@ -47,7 +47,12 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         told.update(settings)
 
     monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
+
+    def create_fake_from_setup(path: str, defaults: dict[str, Any], **settings: Any) -> None:
+        told.update(defaults, setup=path, **settings)
+
     monkeypatch.setattr(serve, "create_fake", create_fake)
+    monkeypatch.setattr(serve, "create_fake_from_setup", create_fake_from_setup)
     for parameter in serve.OPTIONS:
         if parameter.envvar:
             monkeypatch.delenv(str(parameter.envvar), raising=False)
@@ -129,7 +134,7 @@ def test_short_help_is_the_commands_own() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"], "unknown command; expected one of: serve, exec, jobs, "),
+        (["train"], "unknown command; expected one of: serve, ready, exec, jobs, "),
         (["serve", "--port", "99999"], "--port must be a whole number from 0 to 65535, got '99999'"),
         (["serve", "--port", "-1"], "--port must be a whole number from 0 to 65535, got '-1'"),
         (["serve", "--port", "http"], "--port must be a whole number from 0 to 65535, got 'http'"),
@@ -150,6 +155,13 @@ def test_short_help_is_the_commands_own() -> None:
             ["serve", "--webhook", "http://seed.invalid/"],
             "--webhook http://seed.invalid/: only with --allow-remote-web",
         ),
+        (
+            ["serve", "--log-format", "jason"],
+            "--log-format must be one of text, json, got 'jason' (did you mean 'json'?)",
+        ),
+        (["serve", "--drain", "-1"], "--drain must be a number from 0 on, got '-1'"),
+        (["serve", "--setup", "team.yaml"], "Error: a setup file must be named .toml or .json, got 'team.yaml'"),
+        (["serve", "--setup", "none.toml"], "Error: none.toml cannot be read: No such file or directory"),
         (["serve", "--webhook-secret", "s"], "--webhook-secret requires --webhook"),
         (["serve", "extra"], "unexpected argument (not shown"),
         (["serve", "--prot", "1"], "--port"),
@@ -171,7 +183,7 @@ def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[
 
 HOSTILE = "\x1b[2J\u202e\u200b\x85\u2028\nx"
 ESCAPED = r"\x1b[2J\u202e\u200b\x85\u2028\nx"
-OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--organization", "--webhook")
+OPTIONS = ("--host", "--port", "--pace", "--seed", "--dialect", "--as-of", "--organization", "--webhook", "--setup")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +243,14 @@ VARIABLES = {
     "DIALECT": ("azure-2025", "dialect", "azure-2025"),
     "AS_OF": ("2026-07-02", "as_of", "2026-07-02"),
     "ORGANIZATION": ("new", "organization_class", "new"),
+    "SETUP": ("team.toml", "setup", "team.toml"),
     "WEBHOOK": ("http://127.0.0.1/", "webhooks", [{"url": "http://127.0.0.1/", "secret": None}]),
     "WEBHOOK_SECRET": ("", "webhooks", []),
     "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
     "CONTROL_TOKEN": ("token", "seed", 0),
     "TIMEOUT": ("5", "seed", 0),
+    "DRAIN": ("5", "seed", 0),
+    "LOG_FORMAT": ("json", "seed", 0),
     "FORWARDED_ALLOW_IPS": ("10.0.0.1", "seed", 0),
 }
 

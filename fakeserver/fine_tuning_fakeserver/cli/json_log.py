@@ -1,0 +1,109 @@
+"""The log of `serve --log-format json`: a JSON object a line, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TextIO
+
+import orjson
+from starlette.types import ASGIApp
+
+from fine_tuning_formats.secret_rules import redact_known, redact_query
+
+from ..account.service import Service
+from ..domain.job import Job
+from ..domain.timeline import TERMINAL
+from ..fake.fake_fine_tuning import FakeFineTuning
+from .request_observer import PROBES, ObservedRequest, RequestObserver
+
+log = logging.getLogger("fine_tuning_fakeserver")
+
+
+def write_json_line(message: str, level: str = "info", out: TextIO | None = None, **members: Any) -> None:
+    """Write a line to stderr, or to *out*; where it cannot be written, that is no failure."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    line = orjson.dumps({"time": now, "level": level, "message": message, **members}, default=str).decode()
+    with suppress(OSError):
+        if stream := out or sys.stderr:
+            print(line + "\n", end="", file=stream, flush=True)  # in one piece, beside other threads
+
+
+class JsonHandler(logging.Handler):
+    """Writes log records; a record's ``members`` are members of its line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*."""
+        members = dict(getattr(record, "members", {}))
+        if record.exc_info:
+            members["traceback"] = logging.Formatter().formatException(record.exc_info)
+        write_json_line(record.getMessage(), record.levelname.lower(), logger=record.name, **members)
+
+
+class JsonAccessLog(RequestObserver):
+    """ASGI middleware that writes a line for each request but health probes; no headers, no keys in path and query."""
+
+    def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO | None = None) -> None:
+        super().__init__(app)
+        self._fake = fake
+        self._out = out
+
+    def observe(self, request: ObservedRequest) -> None:
+        """Write the line of a request."""
+        scope = request.scope
+        if scope["path"] in PROBES:
+            return
+        path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
+        client = scope.get("client")
+        write_json_line(
+            "request",
+            out=self._out,
+            client=f"{client[0]}:{client[1]}" if client else None,
+            request_id=request.request_id,
+            operation=request.operation,
+            status=request.status,
+            method=scope["method"],
+            path=redact_known(path) + (f"?{redact_query(query)}" if query else ""),
+            duration_ms=round(1000 * request.duration_s, 1),
+            virtual_time=round(self._fake.now, 3),
+        )
+
+
+class JobLog:
+    """Logs each new status of a job, when it is asked to look; looking moves no time."""
+
+    def __init__(self, fake: FakeFineTuning) -> None:
+        self._fake = fake
+        self._service: Service | None = None
+        self._known = 0
+        """How many jobs of the account were seen."""
+        self._logged: dict[str, int] = {}
+        """How many statuses were logged of each job that is not over."""
+
+    def look(self) -> None:
+        """Log what has happened since the last look."""
+        service = self._fake._world.service
+        if service is not self._service:  # a new account
+            self._service, self._known, self._logged = service, 0, {}
+        with service.lock:
+            now, jobs = service.clock.now(), service.account.jobs
+            for identifier in islice(jobs, self._known, None):
+                self._logged[identifier] = _old_news(jobs[identifier], service.created_at)
+            self._known = len(jobs)
+            for identifier, logged in list(self._logged.items()):
+                job = jobs.get(identifier)
+                reached = [(at, status) for at, status in job.timeline().milestones if at <= now] if job else []
+                for at, status in reached[logged:]:
+                    members = {"job": identifier, "status": status, "virtual_time": round(at, 3)}
+                    log.info("job %s is %s", identifier, status, extra={"members": members})
+                self._logged[identifier] = len(reached)
+                if job is None or (reached and reached[-1][1] in TERMINAL):  # None: a crash has undone its creation
+                    del self._logged[identifier]
+
+
+def _old_news(job: Job, born: float) -> int:
+    """Return how many statuses a job had before the account began: those of a seeded one."""
+    return sum(at <= born for at, _ in job.timeline().milestones) if job.created_at < born else 0

@@ -1,0 +1,71 @@
+"""What sees each request to `serve` and its response, for logs and metrics."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..web import OBSERVED_KEY
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PROBES = ("/health", "/ready", "/metrics")
+"""Paths that machines ask for every few seconds."""
+
+
+@dataclass(slots=True)
+class ObservedRequest:
+    """A request that is over.
+
+    Args:
+        scope: the request, as ASGI has it.
+        duration_s: how many real seconds it took.
+        operation: the name of the operation; None for an unknown path, or where the request did not get so far.
+        status: the response's status; None if the client had closed the connection before there was one.
+        request_id: the response's ``x-request-id``, if it has one.
+    """
+
+    scope: Scope
+    duration_s: float
+    operation: str | None
+    status: int | None
+    request_id: str | None
+
+
+class RequestObserver:
+    """ASGI middleware that passes each request on, then tells `observe` of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and observe it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status: int | None = None
+        request_id: str | None = None
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status, request_id
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = dict(message["headers"])
+                request_id = headers[b"x-request-id"].decode() if b"x-request-id" in headers else None
+            await send(message)
+
+        # shared with an observer around this one: the application notes the name of the operation in it
+        observed: dict[str, Any] = scope.get("state", {}).get(OBSERVED_KEY, {})
+        scope = {**scope, "state": {**scope.get("state", {}), OBSERVED_KEY: observed}}
+        start = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_noting)
+        finally:
+            duration_s = time.perf_counter() - start
+            self.observe(ObservedRequest(scope, duration_s, observed.get("operation"), status, request_id))
+
+    def observe(self, request: ObservedRequest) -> None:
+        """Take note of a request that is over."""
+        raise NotImplementedError
