@@ -133,7 +133,7 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
     server = Server(config(app, **settings))
 
     def stop(number: int, frame: object) -> None:
-        server.should_exit = True
+        server.stop()
 
     # uvicorn has handlers of its own while it runs, and afterwards raises again what it has caught. These are for
     # before and after: stopping a server is not a failure, from the moment its URL is known.
