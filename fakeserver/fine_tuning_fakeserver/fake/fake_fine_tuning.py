@@ -17,7 +17,7 @@ from ..domain.checks import require_id
 from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
-from ..settings import FIELDS, Settings, SettingsFields
+from ..settings import DEFAULT_SETTINGS, FIELDS, Settings, SettingsFields
 from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.operations import PATHS
 from ..web.webhook_sender import WebhookSender
@@ -99,7 +99,7 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
     """
 
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
-        self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
+        self._world = World(DEFAULT_SETTINGS.changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
 
     def __enter__(self) -> Self:
