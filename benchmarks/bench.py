@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
@@ -106,7 +107,10 @@ def _serve(kind: str, pipe: Connection) -> None:
     listener = bind()
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     pipe.send(listener.getsockname())
-    uvicorn.Server(config(app)).run(sockets=[listener])
+    settings = config(app)
+    if kind == "bare":
+        settings.http = H11Protocol  # uvicorn's own
+    uvicorn.Server(settings).run(sockets=[listener])
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 from .response import usage_error_response
+from .whole_responses import WholeResponses
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
@@ -162,6 +163,7 @@ class Protocol(H11Protocol):
         self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
         self._waiting_since = self.loop.time()
         self._head_begun = False
+        self.app = WholeResponses(self.app, self)
         self._deadline = self.loop.call_later(self.config.request_timeout_s, self._check_deadline)
         self.is_over = self.loop.create_future()
 
