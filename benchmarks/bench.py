@@ -11,12 +11,14 @@ import multiprocessing
 import socket
 import statistics
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -25,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
@@ -41,7 +44,7 @@ Call = Callable[[], object]
 
 
 def main(names: list[str]) -> None:
-    figures = {figure.__name__: figure for figure in (over_a_socket, in_process, long_list, long_page, job_bytes)}
+    figures = {figure.__name__: figure for figure in FIGURES}
     for name in names or figures:
         print(figures[name](), flush=True)
 
@@ -104,7 +107,10 @@ def _serve(kind: str, pipe: Connection) -> None:
     listener = bind()
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     pipe.send(listener.getsockname())
-    uvicorn.Server(config(app)).run(sockets=[listener])
+    settings = config(app)
+    if kind == "bare":
+        settings.http = H11Protocol  # uvicorn's own
+    uvicorn.Server(settings).run(sockets=[listener])
 
 
 @contextmanager
@@ -144,6 +150,37 @@ def over_a_socket() -> str:
     ours, theirs = ours / CONNECTIONS, theirs / CONNECTIONS
     detail = f"{1e6 / ours:.0f} and {1e6 / theirs:.0f} requests/s"
     return line("GET job over a socket: rate to a bare route's", theirs / ours, ">= 0.7", detail)
+
+
+# ---- starting and stopping the server, beside uvicorn's own
+
+
+def start_and_stop() -> str:
+    fake = account()
+
+    def ours() -> None:
+        with fake.serving() as url:
+            _ask_health(url.removesuffix("/v1"))
+
+    def plain() -> None:
+        listener = bind()
+        server = uvicorn.Server(config(fake.asgi_app))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        _ask_health("http://{}:{}".format(*listener.getsockname()))
+        server.should_exit = True
+        thread.join()
+
+    first, second = medians(ours, plain, calls=1)
+    detail = f"{first / 1e3:.1f} and {second / 1e3:.1f} ms"
+    return line("server started, asked, stopped: time to uvicorn's", first / second, "<= 0.05", detail)
+
+
+def _ask_health(url: str) -> None:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(65536)
 
 
 # ---- one call of the SDK in this process, beside a canned answer
@@ -240,6 +277,8 @@ def _bytes_a_job(rows: int, n_epochs: int, jobs: int = 2000) -> float:
     tracemalloc.stop()
     return (after - before) / jobs
 
+
+FIGURES = (over_a_socket, start_and_stop, in_process, long_list, long_page, job_bytes)
 
 if __name__ == "__main__":
     main(sys.argv[1:])

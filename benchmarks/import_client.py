@@ -22,8 +22,8 @@ ROUNDS = 21
 IMPORTS = {
     "nothing": "pass",
     "httpx": "import httpx",
-    "client": "import fine_tuning_client",
-    "both": "import fine_tuning_client, httpx",
+    "client": "from fine_tuning_client import FineTuningClient",
+    "both": "import httpx; from fine_tuning_client import FineTuningClient",
     "openai": "import openai",
 }
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}

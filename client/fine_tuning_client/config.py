@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -273,6 +272,8 @@ def read_file(directory: str) -> Settings:
             text = (Path(directory) / filename).read_text("utf-8")
             if not all(name in text for name in tables):
                 continue  # somebody else's file, which need not even be valid
+            import tomllib  # most directories have no such file
+
             settings: Any = tomllib.loads(text)
         except FileNotFoundError:
             continue

@@ -36,6 +36,18 @@ class ApiError(Exception):
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
 
+class ScriptedError(ApiError):
+    """An error answer that a test has prepared.
+
+    Attributes:
+        retry_after: its Retry-After header.
+        page: media type and body of the answer, where they are not the service's.
+    """
+
+    retry_after: float | str | None = None
+    page: tuple[bytes, bytes] | None = None
+
+
 @backed(printed("an answer without a key", "2023, 2026"))
 def no_key() -> ApiError:
     """Return 401 without a key."""

@@ -168,9 +168,14 @@ class Settings:
         Raises:
             FakeUsageError: a setting is unknown, or its value does not fit.
         """
+        if not changes:
+            return self
         check_names("setting", changes, FIELDS)
         return replace(self, **changes)
 
+
+DEFAULT_SETTINGS = Settings()
+"""What an account is born with unless it is told otherwise. They are checked once: a test often changes none."""
 
 FIELDS = tuple(field.name for field in fields(Settings))
 CONTROL_FIELDS = tuple(name for name in FIELDS if name not in ("models", "allow_remote_webhooks"))

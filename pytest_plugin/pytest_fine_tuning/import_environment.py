@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
+from fine_tuning_fakeserver.import_hook import ImportHook
+
 from .environment import AZURE_VARIABLES, EnvironmentPatch
 from .markers import IMPORT_ENV, SECTION
-from .patching import ImportHook
 
 DIALECT = "fake_fine_tuning_dialect"
 PLACEHOLDER_HOST = "placeholder.fake-fine-tuning.invalid"

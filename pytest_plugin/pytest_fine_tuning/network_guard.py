@@ -26,10 +26,9 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
-from importlib import import_module
 from operator import methodcaller
 from types import ModuleType
 from typing import Any, NoReturn
@@ -37,10 +36,11 @@ from urllib.parse import urlsplit
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
+from fine_tuning_fakeserver.import_hook import ImportHook
 from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH
 
 from .import_environment import PLACEHOLDER_HOST, has_placeholder
-from .patching import Function, ImportHook, Patch
+from .patching import Function, Patch
 from .provider_hosts import ProviderHosts, resolved_name
 
 LIBRARIES = ("httpx", "httpx2")
@@ -182,7 +182,7 @@ def install_guard(fake: FakeFineTuning, hosts: ProviderHosts | None) -> Generato
     guard = NetworkGuard(fake, hosts)
     for patch in _patches():
         patch.replace()
-    hook = ImportHook(dict.fromkeys(OPTIONAL_MODULES, _replace_in_module))
+    hook = ImportHook(dict.fromkeys(PATCHES_BY_MODULE, _replace_in_module))
     _guards.append(guard)
     try:
         yield
@@ -227,26 +227,20 @@ def renew_guard() -> None:
 
 
 def _replace_in_module(module: ModuleType) -> None:
-    for patch in OPTIONAL_MODULES[module.__name__](module):
+    for patch in PATCHES_BY_MODULE[module.__name__](module):
         patch.replace()
 
 
-def _patches() -> Iterator[Patch]:
-    """Yield all patches; those of a module are made once, so that a test costs little."""
-    for name in LIBRARIES:
-        if library := sys.modules.get(name) or _import_if_installed(name):
-            yield from _httpx_patches(library)
-    yield from _standard_library_patches()
-    for name, patches in OPTIONAL_MODULES.items():
-        if module := sys.modules.get(name):
-            yield from patches(module)
+def _patches() -> tuple[Patch, ...]:
+    """Return the patches of the standard library, and of the modules that are imported so far."""
+    return _patches_of(*map(sys.modules.get, PATCHES_BY_MODULE))
 
 
-def _import_if_installed(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        return None
+@cache
+def _patches_of(*modules: ModuleType | None) -> tuple[Patch, ...]:
+    """Return all patches; they are made once, so that a test costs little."""
+    own = [patches(module) for patches, module in zip(PATCHES_BY_MODULE.values(), modules, strict=True) if module]
+    return (*_standard_library_patches(), *(patch for patches in own for patch in patches))
 
 
 @cache
@@ -313,7 +307,7 @@ def _uvloop_patches(module: Any) -> tuple[Patch, ...]:
 def _vcrpy_patches(kept: Any) -> tuple[Patch, ...]:
     """Return the patches of the originals that vcrpy keeps and calls for requests it does not replay."""
     patches = []
-    for library in filter(None, map(_import_if_installed, LIBRARIES)):
+    for library in filter(None, map(sys.modules.get, LIBRARIES)):  # vcrpy has imported what there is
         name = f"_{library.__name__.title()}"
         if hasattr(kept, f"{name}HttpTransport_handle_request"):
             patches.append(Patch(kept, f"{name}HttpTransport_handle_request", _guarded_send(library)))
@@ -323,7 +317,8 @@ def _vcrpy_patches(kept: Any) -> tuple[Patch, ...]:
     return tuple(patches)
 
 
-OPTIONAL_MODULES: Mapping[str, Callable[[ModuleType], tuple[Patch, ...]]] = {
+PATCHES_BY_MODULE: Mapping[str, Callable[[ModuleType], tuple[Patch, ...]]] = {
+    **dict.fromkeys(LIBRARIES, _httpx_patches),
     "aiohttp.client": _aiohttp_patches,
     "urllib3.connection": _urllib3_patches,
     "urllib3._async.connection": _urllib3_patches,

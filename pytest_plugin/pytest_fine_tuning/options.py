@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fine_tuning_fakeserver import FakeUsageError, Settings
+from fine_tuning_fakeserver import FakeUsageError
 from fine_tuning_fakeserver.clock import parse_pace
-from fine_tuning_fakeserver.settings import FIELDS
+from fine_tuning_fakeserver.settings import DEFAULT_SETTINGS, FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
 from .markers import EXPLORE_FLAG, FAKE_MARK
@@ -76,8 +76,7 @@ def fixture_options(item: pytest.Item | pytest.Collector, plan: object = None) -
     Raises:
         FakeUsageError: an ini key or a mark is invalid.
     """
-    texts = {name: item.config.getini(f"{FAKE_MARK}_{name}") for name in _READERS}
-    values = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
+    values = dict(_ini_values(item.config))
     if item.config.getoption("fine_tuning_findings") and values.get("findings", "off") == "off":
         values["findings"] = "report"
     if plan is not None:
@@ -108,6 +107,17 @@ def _explored_by_flag(item: pytest.Item | pytest.Collector, layers: list[dict[st
     if any(layer.get("pace", "manual") != "manual" or "explore" in layer for layer in layers):
         return {}
     return {"explore": flag if isinstance(flag, int) else True}
+
+
+_INI_VALUES: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()
+
+
+def _ini_values(config: pytest.Config) -> Mapping[str, Any]:
+    """Return the options that the run's ini keys set, which are read once."""
+    if _INI_VALUES not in config.stash:
+        texts = {name: config.getini(f"{FAKE_MARK}_{name}") for name in _READERS}
+        config.stash[_INI_VALUES] = {name: _READERS[name](text) for name, text in texts.items() if text not in ("", [])}
+    return config.stash[_INI_VALUES]
 
 
 def _is_our_fixture(item: pytest.Item | pytest.Collector) -> bool:
@@ -144,7 +154,7 @@ def parse_options(values: Mapping[str, Any]) -> Options:
             f"unknown option {unknown[0]!r}{did_you_mean(unknown[0], known, 0.7)}; expected one of: {', '.join(known)}"
         )
     settings = {name: value for name, value in values.items() if name in FIELDS}
-    Settings().changed(settings)
+    DEFAULT_SETTINGS.changed(settings)
     guarded, allowed = (_list_value(name, values.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
     hosts = ProviderHosts(guarded, allowed)
     virtual_time, wall_clock = (

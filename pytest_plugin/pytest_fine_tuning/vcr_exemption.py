@@ -10,8 +10,9 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
+from fine_tuning_fakeserver.import_hook import ImportHook
+
 from .import_environment import PLACEHOLDER_HOST
-from .patching import ImportHook
 from .provider_hosts import ProviderHosts
 
 VCR = "vcr.cassette"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -23,13 +24,13 @@ VERBS = {name for name in vars(fine_tuning_client.methods.SyncMethods) if not na
 
 
 def test_public_names_are_pinned() -> None:
-    """`__all__` is sorted and equal to the package's public names, modules excepted."""
-    shown = {
-        name
-        for name, value in vars(fine_tuning_client).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
-    assert set(fine_tuning_client.__all__) == shown
+    """`__all__` is sorted, and each name in it is imported from where the package says, when it is first asked for."""
+    assert set(fine_tuning_client.__all__) == set(fine_tuning_client._HOMES) <= set(dir(fine_tuning_client))
+    for name, module in fine_tuning_client._HOMES.items():
+        home = importlib.import_module(f"fine_tuning_client.{module}")
+        assert getattr(fine_tuning_client, name) is getattr(home, name)
+    with pytest.raises(AttributeError, match="module 'fine_tuning_client' has no attribute 'FineTuner'"):
+        assert fine_tuning_client.FineTuner  # type: ignore[attr-defined]
     constants = [name for name in fine_tuning_client.__all__ if name.isupper()]
     classes = [name for name in fine_tuning_client.__all__ if name[0].isupper() and not name.isupper()]
     functions = [name for name in fine_tuning_client.__all__ if name.islower()]
@@ -82,12 +83,19 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 
 def test_importing_costs_the_standard_library_only() -> None:
-    """Importing the package imports nothing outside the standard library, not even httpx."""
-    code = "import sys; before = set(sys.modules); import fine_tuning_client; print(*set(sys.modules) - before)"
+    """Importing all public names imports nothing outside the standard library, not even httpx."""
+    code = "before = set(sys.modules); from fine_tuning_client import *; print(*set(sys.modules) - before)"
     found = subprocess.run([sys.executable, "-S", "-c", PATH + code], capture_output=True, text=True, check=True)
     foreign = {name.partition(".")[0] for name in found.stdout.split()} - sys.stdlib_module_names
     assert foreign == {"fine_tuning_client", "fine_tuning_formats"}
     assert "asyncio" not in found.stdout.split()
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    """Importing the package by itself imports none of its modules: a public name does when it is first asked for."""
+    code = "import fine_tuning_client; print(*(name for name in sys.modules if name.startswith('fine_tuning_')))"
+    found = subprocess.run([sys.executable, "-S", "-c", PATH + code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["fine_tuning_client"]
 
 
 PATH = f"import sys; sys.path.insert(0, {str(Path(fine_tuning_client.__file__).parents[1])!r}); "

@@ -13,14 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.account.armed_faults import FAULTS_AT_MOST
+from fine_tuning_fakeserver.api.inference_bodies import ChatBody, CompletionBody
 from fine_tuning_fakeserver.api.request_models import CreateJobBody, CreatePermissionsBody
 from fine_tuning_fakeserver.control.seeding import FileSeed, JobSeed
 from fine_tuning_fakeserver.grading.body_types import ClosedModel
 from fine_tuning_fakeserver.grading.grader_models import RunGraderBody
 from fine_tuning_fakeserver.settings import WEBHOOKS_AT_MOST
 from fine_tuning_fakeserver.usage_errors import did_you_mean
-from fine_tuning_fakeserver.web.control_endpoints import RepliesBody
-from fine_tuning_fakeserver.web.model_endpoints import ChatBody, CompletionBody
+from fine_tuning_fakeserver.web.control_bodies import RepliesBody
 from fine_tuning_formats.text import repr_start, show_value
 from strategies import BORN, Http
 

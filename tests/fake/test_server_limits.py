@@ -85,6 +85,10 @@ class HandLoop:
         self.requests.append(request)
         return asyncio.Future(loop=cast(Any, self))
 
+    def create_future(self) -> Any:
+        """Return a future of this loop."""
+        return asyncio.Future(loop=cast(Any, self))
+
     def call_exception_handler(self, context: object) -> None:
         """Do nothing."""
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.web import server
 from strategies import BORN
 
 pytestmark = pytest.mark.slow
@@ -25,6 +26,12 @@ def _silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str])
     yield
     assert caplog.records == []
     assert tuple(capfd.readouterr()) == ("", "")
+
+
+@pytest.fixture(autouse=True)
+def _brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server wait for clients that hold it up only as long as a test needs."""
+    monkeypatch.setattr(server, "GRACE_S", 0.1)
 
 
 def connected(url: str) -> socket.socket:
@@ -93,16 +100,58 @@ def test_a_target_with_its_origin() -> None:
     assert (status, json.loads(answer)["id"]) == (200, "gpt-4o-mini")
 
 
-def test_the_server_does_not_sleep_through_a_replaced_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the fake's sleep in the place of `asyncio.sleep`, the ticks of the fake's own server move no time."""
-    fake = FakeFineTuning(start=BORN, pace="manual")
-    ticks = threading.Semaphore(0)
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_the_server_never_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server starts, answers and stops without a sleep: it need not wait for a tick, nor is a fake sleep called."""
+    sleeps = []
 
     async def sleep(seconds: float) -> None:
-        await fake.async_sleep(seconds)
-        ticks.release()
+        sleeps.append(seconds)
 
     monkeypatch.setattr("asyncio.sleep", sleep)
-    with fake.serving():
-        assert all(ticks.acquire(timeout=30) for _ in range(2))
-        assert fake.now == BORN
+    with FakeFineTuning(start=BORN).serving() as url, connected(url) as connection:
+        connection.sendall(HEALTH)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+    assert sleeps == []
+
+
+def test_what_came_before_the_stop_is_answered() -> None:
+    """Requests that clients have sent are answered although the server is told to stop before it has accepted them."""
+    fake = FakeFineTuning(start=BORN)
+    with contextlib.ExitStack() as stack:
+        with fake.serving() as url:
+            connections = [stack.enter_context(connected(url)) for _ in range(20)]
+            for connection in connections:
+                connection.sendall(HEALTH)
+        heads = [connection.recv(12) for connection in connections]
+
+    assert set(heads) == {b"HTTP/1.1 200"}
+
+
+def test_the_stop_waits_for_an_answer_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request whose answer has begun gets all of it, and the server has stopped once its block is over."""
+    monkeypatch.setattr(server, "GRACE_S", 60.0)  # for a busy machine; a client that reads is not waited for
+    fake = FakeFineTuning(start=BORN)
+    file = fake.add_file("x" * (8 << 20), purpose="batch")
+    request = f"GET /v1/files/{file['id']}/content HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\n\r\n"
+    received = bytearray()
+
+    def receive() -> None:
+        for piece in iter(lambda: connection.recv(1 << 20), b""):
+            received.extend(piece)
+
+    with contextlib.ExitStack() as stack:
+        with fake.serving() as url:
+            connection = stack.enter_context(connected(url))
+            connection.sendall(request.encode())
+            received.extend(connection.recv(12))
+            reader = threading.Thread(target=receive)
+            reader.start()
+        with pytest.raises(ConnectionRefusedError):
+            connected(url)
+        reader.join()
+
+    assert received.endswith(b"x\r\n0\r\n\r\n")

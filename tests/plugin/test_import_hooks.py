@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_fine_tuning.patching import ImportHook
+from fine_tuning_fakeserver.import_hook import ImportHook
 
 
 def test_every_hook_of_a_module_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

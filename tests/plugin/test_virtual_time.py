@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -528,3 +529,24 @@ def test_waits_that_stay_real_are_noted(lab: Lab, monkeypatch: pytest.MonkeyPatc
     assert noted.thread == "MainThread"
     assert "test_virtual_time.py:" in noted.place
     assert str(noted).endswith("(MainThread)")
+
+
+TRIO_IMPORTED_LATE = """
+import sys
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.virtual_time import virtual_time
+
+fake = FakeFineTuning(pace="manual")
+with virtual_time(fake):
+    assert "trio" not in sys.modules
+    import trio
+
+    trio.run(trio.sleep, 100)
+    print(round(fake.now - fake.born))
+"""
+
+
+def test_trio_is_virtual_when_it_is_imported_late() -> None:
+    """Virtual time does not import trio; a test that imports it while waits are virtual has virtual waits of trio."""
+    done = subprocess.run([sys.executable, "-c", TRIO_IMPORTED_LATE], capture_output=True, text=True, check=True)
+    assert done.stdout == "100\n"

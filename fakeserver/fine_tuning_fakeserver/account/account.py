@@ -174,8 +174,9 @@ class Account:
     def __init__(self, settings: Settings, born: float = 0.0) -> None:
         self.settings = settings
         self.dialect = dialect_named(settings.dialect)
-        self.organization_id = settings.organization_id or ids.derived_id("org", settings.seed)
-        self.project = settings.project or ids.derived_id("project", settings.seed)
+        organization_id, project = ids.account_ids(settings.seed)
+        self.organization_id = settings.organization_id or organization_id
+        self.project = settings.project or project
         self.owner = settings.owner or settings.organization
         self.base_models = {model.id: model for model in (*settings.models, *self.dialect.models)}
         self.snapshots = {**base_models.SNAPSHOTS, **self.dialect.snapshots}

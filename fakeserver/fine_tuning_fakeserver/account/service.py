@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
 from ..clock import ClockMark, Pace, VirtualClock, parse_pace, real_now
-from ..settings import Settings
+from ..settings import DEFAULT_SETTINGS, Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
 from .forking import complete_before_fork
@@ -93,7 +93,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
-        settings = settings or Settings()
+        settings = settings or DEFAULT_SETTINGS
         self.renew_locks()
         complete_before_fork(self)
         self.journal = journal()

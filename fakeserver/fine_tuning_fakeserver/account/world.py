@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..clock import Pace
 from ..domain.job import Job
-from ..settings import Settings
+from ..settings import DEFAULT_SETTINGS, Settings
 from .account import Account
 from .armed_faults import ArmedFault, ArmedFaults, parse_faults
 from .forking import renew_after_fork
@@ -170,7 +170,7 @@ class World:
         self._new_sender = sender
         self.renew_locks()
         renew_after_fork(self)
-        self._default_settings = settings or Settings()
+        self._default_settings = settings or DEFAULT_SETTINGS
         self._default_faults = parse_faults(faults, paths)
         self._fill: Callable[[Service], None] | None = None
         self.sender = NoSender()
@@ -204,7 +204,7 @@ class World:
         if isinstance(defaults, Settings):
             settings, specs = defaults, []
         elif defaults is not None:
-            settings = Settings().changed({name: value for name, value in defaults.items() if name != "faults"})
+            settings = DEFAULT_SETTINGS.changed({name: value for name, value in defaults.items() if name != "faults"})
             specs = parse_faults(defaults.get("faults", ()), self._paths)
         chosen = settings.changed(changes or {})
         armed = specs if faults is None else parse_faults(faults, self._paths)

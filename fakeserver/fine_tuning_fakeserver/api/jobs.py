@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fine_tuning_formats.job_rules import base_model
 from fine_tuning_formats.training_file import MIN_EXAMPLES
@@ -29,8 +29,10 @@ from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause, Resume
 from ..domain.training_methods import TrainingRequest
 from ..usage_errors import unknown_name
-from .request_models import CreateJobBody
 from .response_objects import Json, checkpoint_objects, event_object, job_object, page_object, page_object_after
+
+if TYPE_CHECKING:
+    from .request_models import CreateJobBody
 
 T = TypeVar("T")
 

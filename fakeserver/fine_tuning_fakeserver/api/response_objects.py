@@ -35,7 +35,8 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
     succeeded = status == "succeeded"
     method, style, numbers = METHODS[job.spec.method], job.dialect.event_style, job.spec.hyperparameters
     if not files_are_read:  # they are as requested, except those that the dialect decides at once
-        numbers = replace(job.requested, **{name: getattr(numbers, name) for name in style.resolved_at_creation})
+        resolved = {name: getattr(numbers, name) for name in style.resolved_at_creation}
+        numbers = replace(job.requested, **resolved) if resolved else job.requested
     error = job.error if status == "failed" else None
     job_members = {
         "object": "fine_tuning.job",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fine_tuning_formats.training_file import NotJsonlError
 
@@ -16,8 +17,10 @@ from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload
 from ..domain import ids
 from ..domain.job_spec import Dataset
 from .files import MUCH_BYTES, PURPOSES, expires_after, new_file_id, stored_file_object
-from .request_models import CompleteUploadBody, CreateUploadBody
 from .response_objects import Json, upload_object
+
+if TYPE_CHECKING:
+    from .request_models import CompleteUploadBody, CreateUploadBody
 
 OPEN_FOR = 3600.0
 """Seconds in which an upload must be completed (recordings UploadsTests)."""

@@ -6,6 +6,8 @@ usage; 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -79,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the command's name; by default the process's own.
     """
+    if argv is None:  # the process ends with the command: it need not look for garbage once more
+        atexit.register(gc.freeze)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal can show all that is printed
     try:

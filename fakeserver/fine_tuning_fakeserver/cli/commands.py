@@ -5,6 +5,7 @@ The fake is imported when one is created, so that help is quick.
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -134,8 +135,14 @@ ACCOUNT_OPTIONS = (
 
 def create_fake(**settings: Any) -> FakeFineTuning:
     """Create a fake with *settings*; raise click's error if they do not fit."""
-    from ..fake.fake_fine_tuning import FakeFineTuning
-
+    was_enabled = gc.isenabled()
+    gc.disable()  # what is imported stays: to look for garbage in it takes a twentieth of the start
+    try:
+        from ..fake.fake_fine_tuning import FakeFineTuning
+        from ..web import server  # noqa: F401 - all of them serve
+    finally:
+        if was_enabled:
+            gc.enable()
     try:
         return FakeFineTuning(**settings)
     except FakeUsageError as error:

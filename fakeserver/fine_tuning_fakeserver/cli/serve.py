@@ -178,7 +178,7 @@ def _serve(
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
-        server.should_exit = True
+        server.stop()
 
     # uvicorn has handlers of its own while it runs, and afterwards raises again what it has caught. These are for
     # before and after: stopping a server is not a failure, from the moment its URL is known.

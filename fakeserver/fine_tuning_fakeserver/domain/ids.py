@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 # recording: the order the service itself uses in the time part of model ids (ModelsTests/ListModels).
@@ -71,6 +72,12 @@ def derived_id(kind: str, *parts: object, shapes: Mapping[str, IdShape] = SHAPES
     """Return the id of a *kind* (job, checkpoint, file, org) named by *parts*."""
     shape = shapes[kind]
     return shape.prefix + to_digits(derived_number(kind, *parts), shape.width, shape.digits)
+
+
+@lru_cache(128)
+def account_ids(seed: int) -> tuple[str, str]:
+    """Return the ids of organization and project of an account; tests begin many of one seed."""
+    return derived_id("org", seed), derived_id("project", seed)
 
 
 def timed_id(prefix: str, at: float, *parts: object) -> str:

@@ -127,29 +127,36 @@ def build_job_spec(
 ) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
     numbers = resolve_hyperparameters(request, training.data.examples)
-    spec = JobSpec(
+    n_epochs, epoch_steps = int(numbers.n_epochs), steps_per_epoch(training.data.examples, numbers.batch_size)
+    error = file_error(request, training) or (file_error(request, validation, "validation") if validation else None)
+    error, fail_step = _outcome(plan, n_epochs * epoch_steps, error)
+    return JobSpec(
         plan=plan,
         durations=PhaseDurations.for_plan(plan),
         method=request.method,
         hyperparameters=numbers,
-        n_epochs=int(numbers.n_epochs),
-        steps_per_epoch=steps_per_epoch(training.data.examples, numbers.batch_size),
+        n_epochs=n_epochs,
+        steps_per_epoch=epoch_steps,
         tokens=training.data.tokens,
         seed=seed,
         validation_examples=validation.data.examples if validation else None,
         curves=((1, plan.curve),),
         graders=request.graders,
+        error=error,
+        fail_step=fail_step,
     )
-    error = file_error(request, training) or (file_error(request, validation, "validation") if validation else None)
-    return with_outcome(spec, plan, error)
 
 
 def with_outcome(spec: JobSpec, plan: Plan, file_error: JobError | None) -> JobSpec:
     """Return *spec* with the outcome of *plan*; an error in the files comes first."""
-    in_training = plan.fail_step is not None and file_error is None
-    fail_step = min(plan.fail_step, spec.steps) if in_training and plan.fail_step else None
-    error = file_error or plan.failure
+    error, fail_step = _outcome(plan, spec.steps, file_error)
     return replace(spec, plan=plan, durations=PhaseDurations.for_plan(plan), error=error, fail_step=fail_step)
+
+
+def _outcome(plan: Plan, steps: int, file_error: JobError | None) -> tuple[JobError | None, int | None]:
+    """Return the error that a job of so many steps ends with, and the step at which it does."""
+    in_training = plan.fail_step is not None and file_error is None
+    return file_error or plan.failure, min(plan.fail_step, steps) if in_training and plan.fail_step else None
 
 
 def file_error(request: TrainingRequest, file: JobFile, role: str = "training") -> JobError | None:

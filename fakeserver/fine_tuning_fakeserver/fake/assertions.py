@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.request_log import ENTRIES_AT_MOST
@@ -13,9 +13,11 @@ from ..account.world import World
 from ..api import webhooks
 from ..domain.checks import is_collection, require_id
 from ..domain.timeline import TERMINAL
-from ..findings import CODES, FinalState, Finding, find, render_findings
 from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name, wrong_value
 from ..web.operations import BY_NAME, check_operation
+
+if TYPE_CHECKING:
+    from ..findings import FinalState, Finding
 
 Predicate: TypeAlias = Callable[[Call], object]
 
@@ -298,6 +300,8 @@ class CallAssertions:
 
 def final_state(service: Service) -> FinalState:
     """Return the account as findings see it; this moves no time but at the pace "instant"."""
+    from ..findings import FinalState  # on demand: a server finds nothing
+
     endpoints = webhooks.list_endpoints(service)
     with service.lock:
         now, jobs = service.clock.now(), list(service.account.jobs.values())
@@ -391,6 +395,8 @@ class Assertions(CallAssertions):
         Raises:
             FakeUsageError: no client could have reached the fake.
         """
+        from ..findings import find
+
         return find(self._require_assertable(), final_state(self._world.service))
 
     def assert_no_findings(self, ignore: Iterable[str] = ()) -> Self:
@@ -399,6 +405,8 @@ class Assertions(CallAssertions):
         Raises:
             FakeUsageError: a code is unknown; or nothing was found, in a log that has forgotten requests.
         """
+        from ..findings import CODES, render_findings
+
         codes = [ignore] if isinstance(ignore, str) else list(ignore) if is_collection(ignore) else None
         if codes is None:
             raise wrong_value("ignore", "a collection of codes of findings", ignore)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from ..account.request_log import LogEntry, RequestLog
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S, World
-from ..api import files, graders, inference, jobs, webhooks
+from ..api import files, inference, jobs, webhooks
 from ..api_errors import ApiError
-from ..control import seeding, steering
-from ..control.seeding import FileSeedFields, JobSeedFields
+from ..control import steering
 from ..domain.checks import require_id
 from ..domain.dialects.dialect import to_dialect
 from ..domain.plan import Plan, PlanFields
 from ..domain.webhook_events import EVENTS, WebhookConfig, WebhookDelivery, WebhookEndpoint
-from ..settings import FIELDS, Settings, SettingsFields
+from ..settings import DEFAULT_SETTINGS, FIELDS, Settings, SettingsFields
 from ..usage_errors import FakeUsageError, did_you_mean
 from ..web.operations import PATHS
 from ..web.webhook_sender import WebhookSender
@@ -31,6 +30,9 @@ from .faults import FaultControl
 from .report import Report
 from .scripting import ScriptControl
 from .time_control import TimeControl
+
+if TYPE_CHECKING:
+    from ..control.seeding import FileSeedFields, JobSeedFields
 
 _OTHER_NAMES = {
     "app": "the ASGI application is `asgi_app`",
@@ -102,7 +104,7 @@ class FakeFineTuning(
     """
 
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
-        self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
+        self._world = World(DEFAULT_SETTINGS.changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
 
     @classmethod
@@ -248,6 +250,8 @@ class FakeFineTuning(
 
     def add_file(self, content: str | bytes, **seed: Unpack[FileSeedFields]) -> dict[str, Any]:
         """Put a file into the account; fields of `FileSeed`. Return it as the service would."""
+        from ..control import seeding  # on demand: pydantic takes its time
+
         try:
             text = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as error:
@@ -257,6 +261,8 @@ class FakeFineTuning(
 
     def add_job(self, training_file: str, **seed: Unpack[JobSeedFields]) -> dict[str, Any]:
         """Put a job into the account, in any state; fields of `JobSeed`. Return it as the service would."""
+        from ..control import seeding
+
         parsed = seeding.JobSeed.parse({"training_file": training_file, **seed})
         job = self._to_dialect(seeding.seed_job(self._world.service, parsed))
         self._world.sender.wake()
@@ -264,6 +270,8 @@ class FakeFineTuning(
 
     def name_next(self, kind: str, identifier: str, seed: int | None = None) -> None:
         """Give the next "file" or "job" that is created this id instead of a derived one; a job also this seed."""
+        from ..control import seeding
+
         seeding.reserve_next_id(self._world.service, kind, identifier, seed)
 
     def add_webhook(self, url: str | None = None, secret: str | None = None, events: Iterable[str] = EVENTS) -> str:
@@ -297,6 +305,8 @@ class FakeFineTuning(
 
     def grader_scores(self, scores: Iterable[float | None]) -> None:
         """Let grading models give these scores next, in this order; None: an answer without a score."""
+        from ..api import graders
+
         if not isinstance(scores, Iterable):
             raise FakeUsageError(f"scores must be a collection of numbers, got {scores!r}; as in grader_scores([0.5])")
         graders.set_scores(self._world.service, list(scores))

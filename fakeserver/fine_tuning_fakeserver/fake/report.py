@@ -17,7 +17,6 @@ from ..api import response_objects
 from ..domain.job import Job
 from ..web.response import is_usage_error
 from .assertions import last_n_of
-from .reproduction import again
 
 JOBS_AT_MOST, EVENTS_AT_MOST, REQUESTS_AT_MOST = 5, 3, 20
 REFUSALS_AT_MOST = 10
@@ -28,6 +27,8 @@ _YEAR_10000 = 253402300800.0
 
 def render_report(snapshot: AccountSnapshot) -> str:
     """Return the report, without keys that are in the log, and without control characters."""
+    from .reproduction import again  # on demand: most tests pass
+
     entries, jobs, settings = snapshot.requests, snapshot.jobs, snapshot.settings
     newest_jobs, newest_entries = jobs[-JOBS_AT_MOST:], entries[-REQUESTS_AT_MOST:]
     errors = usage_errors_in(entries)

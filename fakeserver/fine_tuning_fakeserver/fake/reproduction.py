@@ -14,7 +14,7 @@ from ..account.request_log import LogEntry
 from ..account.world import AccountSnapshot
 from ..domain.job import Job
 from ..domain.timeline import TERMINAL
-from ..settings import LATEST, Settings
+from ..settings import DEFAULT_SETTINGS, LATEST
 from ..web.operations import PATHS
 from .curl import ADDRESS, CONTENT_AT_MOST, curl
 
@@ -73,7 +73,7 @@ def _control_line(path: str, body: Mapping[str, Any]) -> str:
 
 def _reset_lines(snapshot: AccountSnapshot, last: LogEntry) -> Iterator[str]:
     """Yield the lines for a fresh account with the same settings, at the time of the request; its key is another."""
-    settings, fresh = snapshot.settings, Settings()
+    settings, fresh = snapshot.settings, DEFAULT_SETTINGS
     body: dict[str, Any] = {"seed": settings.seed, "pace": snapshot.pace}
     body |= {name: value for name in _PLAIN if (value := getattr(settings, name)) != getattr(fresh, name)}
     if settings.api_keys:

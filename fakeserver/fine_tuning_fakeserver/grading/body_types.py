@@ -9,9 +9,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
+
+from .nesting import is_writable
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -60,15 +61,6 @@ It comes after the limit of the dict's length, if there is one.
 
 ShortCircuitDict = Annotated[dict[K, T], IN_PARTS]
 """A dict whose validation stops soon after the first wrong pair."""
-
-
-def is_writable(value: Any) -> bool:
-    """Return whether a JSON value can be written again, six levels deeper: orjson reads more nesting than it writes."""
-    try:
-        orjson.dumps([[[[[[value]]]]]])
-    except orjson.JSONEncodeError:
-        return False
-    return True
 
 
 def _require_writable(value: T) -> T:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from ..usage_errors import FakeUsageError
-from .body_types import is_writable
+from .nesting import is_writable
 from .result import GradingError
 
 CHARACTERS_AT_MOST = 1_000_000

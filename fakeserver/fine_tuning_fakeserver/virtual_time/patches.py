@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
+from ..import_hook import ImportHook
 from . import event_loop, locks, scheduler, threads
 from .callers import REAL_CALLERS, package_of
 from .scheduler import AccountClock, VirtualTime, real_monotonic, real_sleep
@@ -65,16 +65,25 @@ _without_imports: WeakSet[ModuleType] = WeakSet()
 """Modules that were searched, and have imported nothing by name that is patched."""
 
 
-def _all_patches() -> list[tuple[Any, str, Callable[..., Any]]]:
-    """Return what to patch; trio's parts where it is installed, as a test may import it late."""
-    if not _TRIO and find_spec("trio"):
+_TRIO: list[tuple[Any, str, Callable[..., Any]]] = []
+"""What is patched of trio, once it is imported."""
+
+
+def _replace_functions() -> None:
+    """Replace what is not replaced yet."""
+    for owner, name, ours in [*_PATCHES, *_TRIO]:
+        if getattr(owner, name) is not ours:
+            _ORIGINALS[ours] = getattr(owner, name)
+            setattr(owner, name, ours)
+
+
+def _replace_in_trio(trio: ModuleType) -> None:
+    """Replace what there is in trio as well, which a test may import late, and most never do."""
+    if not _TRIO:
         from . import trio_clock
 
         _TRIO.extend(trio_clock.PATCHES)
-    return [*_PATCHES, *_TRIO]
-
-
-_TRIO: list[tuple[Any, str, Callable[..., Any]]] = []
+    _replace_functions()
 
 
 @contextmanager
@@ -92,11 +101,12 @@ def virtual_time(fake: AccountClock, *, wall_clock: bool = False) -> Generator[V
         virtual = VirtualTime(fake)
         fake.bind_waits(virtual)
         stack.callback(fake.bind_waits, None)
-        for owner, name, ours in _all_patches():
-            if getattr(owner, name) is not ours:
-                _ORIGINALS[ours] = getattr(owner, name)
-                setattr(owner, name, ours)
         stack.callback(remove_patches)
+        _replace_functions()
+        if trio := sys.modules.get("trio"):
+            _replace_in_trio(trio)
+        else:
+            stack.callback(ImportHook({"trio": _replace_in_trio}).end)
         replaced = list(_replace_imported_names())
         stack.callback(_restore, replaced)
         scheduler.active = virtual

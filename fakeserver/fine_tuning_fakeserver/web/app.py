@@ -8,6 +8,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.routing import Route, Router
@@ -19,11 +20,11 @@ from fine_tuning_formats.text import printable
 from ..account.armed_faults import ArmedFault
 from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, retry_after_seconds
 from ..account.world import World
-from ..api_errors import ApiError, internal
+from ..api_errors import ApiError, ScriptedError, internal
 from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
-from . import OBSERVED_KEY, dialect_adapter, fault_responses, response, script_player
+from . import OBSERVED_KEY, dialect_adapter, fault_responses, response
 from .access import AccessDeniedError, check_code_runner, check_control
 from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from .operation import CONTROL, GATEWAY, Operation
@@ -40,7 +41,6 @@ from .request import (
     read_form,
 )
 from .response import ApiResponse
-from .script_items import ConnectionFailure, ScriptedError
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
@@ -222,10 +222,9 @@ def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFa
     try:
         is_poll = request.scope["method"] == "GET" and operation.group is not CONTROL
         with request.service.transaction(counts_as_poll=is_poll):
-            result = script_player.respond(operation, request) if is_scripted else operation.run(request)
-            if isinstance(result, ConnectionFailure):
-                connection_of(request.scope).set_client_error(result.names, result.text)
-                return request.faults.unarmed_fault(result.fault)
+            result = _scripted_result(operation, request) if is_scripted else operation.run(request)
+            if isinstance(result, ArmedFault):
+                return result
             if isinstance(result, ApiResponse):
                 answer = result
             elif request.service.account.dialect is RECORDED:
@@ -236,6 +235,18 @@ def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFa
         return _error_response(error, operation, request)
     request.took_effect = True
     return answer
+
+
+def _scripted_result(operation: Operation, request: ApiRequest) -> Any:
+    """Return what a script answers, or the fault by which it breaks the connection."""
+    from . import script_player  # on demand: most runs have no scripts
+    from .script_items import ConnectionFailure
+
+    result = script_player.respond(operation, request)
+    if not isinstance(result, ConnectionFailure):
+        return result
+    connection_of(request.scope).set_client_error(result.names, result.text)
+    return request.faults.unarmed_fault(result.fault)
 
 
 async def _respond_with_fault(
@@ -329,9 +340,7 @@ def _error_response(error: Exception, operation: Operation, request: ApiRequest)
         if isinstance(error, ScriptedError):
             if error.page:
                 media, body = error.page
-                answer = ApiResponse(
-                    error.status, [(b"content-type", media), (b"content-length", b"%d" % len(body))], body
-                )
+                answer = response.whole_response(body, (b"content-type", media), error.status)
             answer.headers.extend(fault_responses.retry_after_headers(error.retry_after))
         return answer
     if refusal := response.machine_error(error):

@@ -7,13 +7,12 @@ from typing import Any
 from fine_tuning_formats.text import show_value
 
 from ..account.request_log import secrets_of
-from ..api import graders, inference, webhooks
-from ..api.request_models import parse_control, parse_control_object
-from ..control import seeding, steering
+from ..api import inference, webhooks
+from ..api.json_bodies import parse_control_object
+from ..control import steering
 from ..domain.checks import check_names
 from ..domain.plan import Plan
 from ..domain.webhook_events import WebhookConfig
-from ..grading.body_types import Body, ShortCircuitList
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
@@ -60,41 +59,6 @@ def remove_webhook(request: ApiRequest) -> Any:
     return webhooks.remove(request.service, request.path["webhook_id"])
 
 
-class PaceBody(Body):
-    """``PATCH /_fake/clock``."""
-
-    pace: str | float
-
-
-class AdvanceBody(Body):
-    """``POST /_fake/clock/advance``: one of `seconds`, `to` and `step`."""
-
-    seconds: float | str | None = None
-    to: str | None = None
-    step: int | None = None
-    job: str | None = None
-
-
-class NextBody(Body):
-    """``POST /_fake/next``: the id of the next file or job, and the job's seed."""
-
-    kind: str
-    id: str
-    seed: int | None = None
-
-
-class RepliesBody(Body):
-    """``PUT /_fake/replies``."""
-
-    replies: ShortCircuitList[str]
-
-
-class GraderScoresBody(Body):
-    """``PUT /_fake/graders``."""
-
-    scores: ShortCircuitList[float | None]
-
-
 def get_state(request: ApiRequest) -> Any:
     """Return the account's state."""
     return {"version": VERSION, **steering.account_summary(request.world.service)}
@@ -116,12 +80,18 @@ def get_clock(request: ApiRequest) -> Any:
 
 def set_pace(request: ApiRequest) -> Any:
     """Change the pace."""
+    from ..api.request_models import parse_control
+    from .control_bodies import PaceBody
+
     request.service.set_pace(parse_control(PaceBody, request.body, "PATCH /_fake/clock").pace)
     return get_clock(request)
 
 
 def advance(request: ApiRequest) -> Any:
     """Advance the clock, by seconds or until a job reaches a status or step."""
+    from ..api.request_models import parse_control
+    from .control_bodies import AdvanceBody
+
     body = parse_control(AdvanceBody, request.body, "POST /_fake/clock/advance")
     if body.seconds is not None and (body.to, body.step, body.job) == (None, None, None):
         steering.advance(request.service, body.seconds)
@@ -166,16 +136,24 @@ def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
 
 def seed_file(request: ApiRequest) -> Any:
     """Put a file into the account."""
+    from ..control import seeding
+
     return seeding.seed_file(request.service, seeding.FileSeed.parse(_object(request, "POST /_fake/files")))
 
 
 def seed_job(request: ApiRequest) -> Any:
     """Put a job into the account."""
+    from ..control import seeding
+
     return seeding.seed_job(request.service, seeding.JobSeed.parse(_object(request, "POST /_fake/jobs")))
 
 
 def name_next(request: ApiRequest) -> Any:
     """Reserve the id of the next file or job."""
+    from ..api.request_models import parse_control
+    from ..control import seeding
+    from .control_bodies import NextBody
+
     body = parse_control(NextBody, request.body, "POST /_fake/next")
     seeding.reserve_next_id(request.service, body.kind, body.id, body.seed)
     return body.model_dump()
@@ -183,12 +161,19 @@ def name_next(request: ApiRequest) -> Any:
 
 def set_grader_scores(request: ApiRequest) -> Any:
     """Prepare the scores of graders that the fake cannot compute."""
+    from ..api import graders
+    from ..api.request_models import parse_control
+    from .control_bodies import GraderScoresBody
+
     body = parse_control(GraderScoresBody, request.body, "PUT /_fake/graders")
     return {"scores": graders.set_scores(request.service, body.scores)}
 
 
 def set_replies(request: ApiRequest) -> Any:
     """Prepare the texts of completions."""
+    from ..api.request_models import parse_control
+    from .control_bodies import RepliesBody
+
     body = parse_control(RepliesBody, request.body, "PUT /_fake/replies")
     return {"replies": inference.set_replies(request.service, body.replies)}
 

@@ -186,8 +186,8 @@ def _path_item(operation: Operation) -> Schema:
         "parameters": [*in_path, *in_query],
     }
     body = {"multipart/form-data": operation.form} if operation.form else {}
-    if operation.request:
-        body = {"application/json": ref(operation.request.__name__)}
+    if request := operation.request:
+        body = {"application/json": ref(request.__name__)}
     if body:
         content = {media_type: {"schema": schema} for media_type, schema in body.items()}
         item["requestBody"] = {"required": True, "content": content}

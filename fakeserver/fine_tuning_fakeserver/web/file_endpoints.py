@@ -8,7 +8,6 @@ from typing import Any
 
 from ..api import files, uploads
 from ..api.files import PURPOSES
-from ..api.request_models import CompleteUploadBody, CreateUploadBody, parse
 from ..api.schemas import file_schemas
 from ..api.schemas.file_schemas import FILE, UPLOAD, UPLOAD_PART
 from ..api.schemas.object_schema import BINARY, CURSOR, STRING, Schema, one_of, page_limit
@@ -107,6 +106,8 @@ def download_file(request: ApiRequest) -> ApiResponse:
 
 def create_upload(request: ApiRequest) -> Any:
     """Begin an upload in parts."""
+    from ..api.request_models import CreateUploadBody, parse
+
     return uploads.create(request.service, parse(CreateUploadBody, json_body(request)))
 
 
@@ -118,12 +119,16 @@ def add_upload_part(request: ApiRequest) -> Any:
 
 def complete_upload(request: ApiRequest) -> Any:
     """Make a file of an upload's parts."""
+    from ..api.request_models import CompleteUploadBody, parse
+
     body = parse(CompleteUploadBody, json_body(request))
     return uploads.complete(request.service, request.path["upload_id"], body, request.read_ahead_result)
 
 
 def join_parts_ahead(request: ApiRequest) -> Callable[[], Any] | None:
     """Return what joins an upload's parts, unless the request is invalid, which `complete_upload` reports."""
+    from ..api.request_models import CompleteUploadBody, parse
+
     try:
         body = parse(CompleteUploadBody, json_body(request))
     except ApiError:
@@ -233,7 +238,7 @@ FILE_OPERATIONS = (
         *api_route("create_upload"),
         run=create_upload,
         group=UPLOADS,
-        request=CreateUploadBody,
+        body="api.request_models.CreateUploadBody",
         response=UPLOAD,
         makes=UPLOAD,
         made_id="upload_id",
@@ -263,7 +268,7 @@ FILE_OPERATIONS = (
         run=complete_upload,
         group=UPLOADS,
         prepare=join_parts_ahead,
-        request=CompleteUploadBody,
+        body="api.request_models.CompleteUploadBody",
         response=UPLOAD,
         makes=FILE,
         links=links_by("file_id", "$response.body#/file/id"),

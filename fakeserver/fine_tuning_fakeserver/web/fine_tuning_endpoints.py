@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..api import graders, jobs, models
-from ..api.graders import GradedParts
-from ..api.request_models import CreateJobBody, CreatePermissionsBody, parse
+from ..api import jobs, models
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.job_schemas import JOB
 from ..api.schemas.object_schema import CURSOR, STRING, one_of, page_limit
 from ..api_errors import ApiError
 from ..evidence import inferred, printed, recorded, spec, vendor
-from ..grading.grader_models import RunGraderBody, ValidateGraderBody
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter
 from .operation import FINE_TUNING, FIRST_ID, ID, Link, Operation, api_route, links_by, links_to
 from .request import ApiRequest, by_id, choice_of, json_body, limit_of, metadata_of
+
+if TYPE_CHECKING:
+    from ..api.graders import GradedParts
 
 # spec: default pages are 20 jobs, 20 events, 10 checkpoints. A script was seen to ask for 300 events; the upper bound
 # is inferred.
@@ -27,6 +27,8 @@ PERMISSION_ORDERS = ("descending", "ascending")
 
 def create_job(request: ApiRequest) -> Any:
     """Create a job, as the account's dialect has it."""
+    from ..api.request_models import CreateJobBody, parse
+
     body, dialect = json_body(request), request.service.account.dialect
     extra = dialect_adapter.take_own_members(dialect, body) if dialect.extra_fields else None
     if dialect.max_suffix_length:
@@ -62,6 +64,8 @@ def list_job_checkpoints(request: ApiRequest) -> Any:
 
 def grant_permissions(request: ApiRequest) -> Any:
     """Grant projects the use of a checkpoint."""
+    from ..api.request_models import CreatePermissionsBody, parse
+
     body = parse(CreatePermissionsBody, json_body(request))
     return models.grant_permissions(request.service, request.path["checkpoint"], body.project_ids)
 
@@ -86,6 +90,9 @@ def revoke_permission(request: ApiRequest) -> Any:
 
 def grade_ahead(request: ApiRequest) -> Callable[[], GradedParts | FakeUsageError] | None:
     """Return what grades a sample; None for an invalid request, which `run_grader` refuses."""
+    from ..api import graders
+    from ..grading.grader_models import RunGraderBody
+
     try:
         body = graders.parse_grader_body(RunGraderBody, json_body(request))
     except ApiError:
@@ -102,6 +109,9 @@ def grade_ahead(request: ApiRequest) -> Callable[[], GradedParts | FakeUsageErro
 
 def run_grader(request: ApiRequest) -> Any:
     """Grade one sample."""
+    from ..api import graders
+    from ..grading.grader_models import RunGraderBody
+
     graded = request.read_ahead_result
     if graded is None:
         graders.parse_grader_body(RunGraderBody, json_body(request))  # raises what is wrong
@@ -112,6 +122,8 @@ def run_grader(request: ApiRequest) -> Any:
 
 def validate_grader(request: ApiRequest) -> Any:
     """Check a grader's definition."""
+    from ..api import graders
+
     return graders.validate(request.service, json_body(request))
 
 
@@ -131,7 +143,7 @@ FINE_TUNING_OPERATIONS = (
         *api_route("create_job"),
         run=create_job,
         group=FINE_TUNING,
-        request=CreateJobBody,
+        body="api.request_models.CreateJobBody",
         response=JOB,
         makes=JOB,
         made_id="job_id",
@@ -246,7 +258,7 @@ FINE_TUNING_OPERATIONS = (
         *api_route("grant_permissions"),
         run=grant_permissions,
         group=FINE_TUNING,
-        request=CreatePermissionsBody,
+        body="api.request_models.CreatePermissionsBody",
         response=file_schemas.PERMISSION_PAGE,
         links=(
             Link("revoke_permission", {"checkpoint": "$request.path.checkpoint", "permission_id": FIRST_ID}),
@@ -279,7 +291,7 @@ FINE_TUNING_OPERATIONS = (
         run=run_grader,
         prepare=grade_ahead,
         group=FINE_TUNING,
-        request=RunGraderBody,
+        body="grading.grader_models.RunGraderBody",
         response=grader_and_chat_schemas.GRADER_RUN,
         has_usage_errors=True,
         runs_code=True,
@@ -293,7 +305,7 @@ FINE_TUNING_OPERATIONS = (
         *api_route("validate_grader"),
         run=validate_grader,
         group=FINE_TUNING,
-        request=ValidateGraderBody,
+        body="grading.grader_models.ValidateGraderBody",
         response=grader_and_chat_schemas.GRADER_VALIDATED,
         evidence={"200": _GRADED, "400": _UNSEEN},
     ),

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from typing import Any
 
 from ..api import inference, models
-from ..api.request_models import parse
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.object_schema import Schema, ref
 from ..evidence import inferred, printed, recorded, spec
-from ..grading.body_types import WRITABLE, ShortCircuitList
 from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
 from .request import ApiRequest, by_id, json_body
 from .response import ApiResponse
 
 
-class _PromptBody(BaseModel):
-    """The members that the fake reads of any inference body; all others are accepted and ignored."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
-    model: str
-    n: Annotated[int, Field(ge=1, le=128)] | None = None
-    stream: bool | None = None
-
-
-class StreamOptions(BaseModel):
-    """``stream_options``."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-    include_usage: bool = False
-
-
-class ChatBody(_PromptBody):
-    """``POST /chat/completions``."""
-
-    messages: Annotated[ShortCircuitList[dict[str, Any]], Field(min_length=1), WRITABLE]
-    stream_options: StreamOptions | None = None
-
-
-def _refuse_number(value: Any) -> Any:
-    """Refuse a number: 0 is equal to False, and would pass as the literal."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise PydanticCustomError("bool_type", "Input should be a valid boolean")
-    return value
-
-
-class CompletionBody(_PromptBody):
-    """``POST /completions``."""
-
-    prompt: str | ShortCircuitList[str] = ""
-    stream: Annotated[Literal[False] | None, BeforeValidator(_refuse_number)] = None
-
-
 def create_chat_completion(request: ApiRequest) -> Any:
     """Answer a chat, whole or as a stream of events."""
+    from ..api.inference_bodies import ChatBody
+    from ..api.request_models import parse
+
     body = parse(ChatBody, json_body(request))
     reply = inference.answer_prompt(request.service, "chatcmpl-", body.model, body.messages, body.n or 1)
     if not body.stream:
@@ -68,6 +29,9 @@ def create_chat_completion(request: ApiRequest) -> Any:
 
 def create_completion(request: ApiRequest) -> Any:
     """Answer a prompt; of several the last counts."""
+    from ..api.inference_bodies import CompletionBody
+    from ..api.request_models import parse
+
     body = parse(CompletionBody, json_body(request))
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
     reply = inference.answer_prompt(request.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
@@ -122,7 +86,7 @@ MODEL_OPERATIONS = (
         *api_route("create_chat_completion"),
         run=create_chat_completion,
         group=INFERENCE,
-        request=ChatBody,
+        body="api.inference_bodies.ChatBody",
         response=grader_and_chat_schemas.CHAT,
         other_media={"text/event-stream": _STREAM},
         evidence={
@@ -136,7 +100,7 @@ MODEL_OPERATIONS = (
         *api_route("create_completion"),
         run=create_completion,
         group=INFERENCE,
-        request=CompletionBody,
+        body="api.inference_bodies.CompletionBody",
         response=grader_and_chat_schemas.COMPLETION,
         evidence={"200": spec("CreateCompletionResponse"), "400": _BODY, "404": _UNKNOWN_PROMPTED},
     ),

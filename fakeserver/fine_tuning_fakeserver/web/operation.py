@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-from pydantic import BaseModel
 
 from fine_tuning_formats.api_paths import API_PATHS, path_parameters
 
@@ -14,6 +13,8 @@ from ..api.schemas.object_schema import ObjectSchema, Schema
 from ..evidence import Evidence
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .request import ApiRequest
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -78,7 +79,7 @@ class Operation:
         run: runs it for a request; returns JSON, or a whole response.
         group: what its answers have in common with others.
         prepare: returns what to do for a request before `run`, without the account's lock, because it takes long.
-        request: the model of its JSON body.
+        body: where in this package the model of its JSON body is; pydantic is imported when the first is needed.
         form: the schema of its form, where it takes one instead.
         file_bytes_at_most: the size limit of the form's file; 0 where it takes no form.
         query: the schemas of its query parameters.
@@ -98,7 +99,7 @@ class Operation:
     run: Callable[[ApiRequest], Any]
     group: RouteGroup
     prepare: Callable[[ApiRequest], Callable[[], Any] | None] | None = None
-    request: type[BaseModel] | None = None
+    body: str = ""
     form: Schema | None = None
     file_bytes_at_most: int = 0
     query: Mapping[str, Schema] = field(default_factory=dict)
@@ -110,6 +111,15 @@ class Operation:
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     has_usage_errors: bool = False
     runs_code: bool = False
+
+    @property
+    def request(self) -> type[BaseModel] | None:
+        """The model of its JSON body, if it takes one."""
+        if not self.body:
+            return None
+        module, _, name = self.body.rpartition(".")
+        model: type[BaseModel] = getattr(import_module(f"..{module}", __package__), name)
+        return model
 
     @property
     def lists(self) -> ObjectSchema | None:
@@ -124,10 +134,11 @@ class Operation:
     @property
     def fields(self) -> tuple[str, ...] | None:
         """The names of ids and options that a call can have; None if the fake does not know them all."""
-        if self.request and self.request.model_config.get("extra") != "forbid":
+        request = self.request
+        if request and request.model_config.get("extra") != "forbid":
             return None
         ids = [*map(id_name, self.path_parameters), *([self.made_id] if self.made_id else [])]
-        body = [*self.request.model_fields] if self.request else []
+        body = [*request.model_fields] if request else []
         form = self.form["properties"] if self.form else {}
         texts = [name for name, schema in form.items() if schema.get("format") != "binary"]
         return (*ids, *self.query, *body, *texts, *(["filename", "bytes"] if form else []))

@@ -16,7 +16,7 @@ from ..account.request_log import RequestLog
 from ..account.script_queue import ScriptStack
 from ..account.service import Service
 from ..account.world import World
-from ..api.request_models import JSON_BYTES_AT_MOST, field_error, parse_json
+from ..api.json_bodies import JSON_BYTES_AT_MOST, field_error, parse_json
 from ..api_errors import (
     ApiError,
     mismatched_organization,

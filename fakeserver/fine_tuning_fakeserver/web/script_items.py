@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 
-from ..api_errors import INVALID, ApiError
+from ..api_errors import INVALID, ApiError, ScriptedError
 from ..control.steering import STATUSES
 from ..usage_errors import FakeUsageError, did_you_mean
 from .operations import BY_NAME
@@ -98,18 +98,6 @@ _BROKEN: Mapping[str, ConnectionFailure] = {
     **dict.fromkeys(("APIConnectionError", "TransportError", "ConnectionError"), HUNG_UP),
 }
 """By the name of an exception's class, or of a base of it; the first that fits counts."""
-
-
-class ScriptedError(ApiError):
-    """An error answer that a test has prepared.
-
-    Attributes:
-        retry_after: its Retry-After header.
-        page: media type and body of the answer, where they are not the service's.
-    """
-
-    retry_after: float | str | None = None
-    page: tuple[bytes, bytes] | None = None
 
 
 def parse_item(item: Any, operation: str) -> ScriptItem:

@@ -14,10 +14,10 @@ from ..account.recorded_calls import call_ids, request_options
 from ..account.script_queue import Script, ScriptedCall
 from ..account.service import Service
 from ..api import files, jobs
-from ..api.request_models import CreateJobBody, parse, parse_json
+from ..api.json_bodies import parse_json
 from ..api.schemas.job_schemas import JOB
 from ..api_errors import ApiError
-from ..control import seeding, steering
+from ..control import steering
 from ..domain import ids
 from ..usage_errors import FakeUsageError
 from . import dialect_adapter
@@ -173,6 +173,9 @@ def _job_id(values: Json, operation: Operation, request: ApiRequest, identifier:
 
 def _create_job(operation: Operation, request: ApiRequest, identifier: str | None) -> str | None:
     """Let the fake create the job of a request, under this id if there is one; return None where it would refuse."""
+    from ..api.request_models import CreateJobBody, parse
+    from ..control import seeding
+
     service = request.service
     try:
         sent = parse_json(request.body)
@@ -191,6 +194,8 @@ def _create_job(operation: Operation, request: ApiRequest, identifier: str | Non
 
 def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
     """Return the id of the job; it is seeded from *values*, as far as the fake takes them, if it is not there."""
+    from ..control import seeding
+
     if identifier is not None and identifier in service.account.jobs:
         return identifier
     training_file = _ensure_file(service, values.get("training_file"))
@@ -208,6 +213,8 @@ def _ensure_job(service: Service, identifier: str | None, values: Json) -> str:
 
 def _ensure_file(service: Service, identifier: Any) -> str:
     """Return the id of a training file in the account; it is seeded if it is not there."""
+    from ..control import seeding
+
     if not isinstance(identifier, str) or not identifier:
         return str(seeding.seed_file(service, seeding.FileSeed(content=ROWS))["id"])
     if identifier not in service.account.files:
@@ -248,6 +255,8 @@ def _object(values: Json, operation: Operation, request: ApiRequest) -> Json:
             if request.form and part:  # the file gets this id, unless the fake would refuse it
                 purpose = request.form.text("purpose")
                 files.check_new_file(files.NewFile(part.content, part.filename or "upload", purpose))
+                from ..control import seeding
+
                 seeding.reserve_next_id(request.service, "file", values["id"])
         answer = operation.run(request)
     except ApiError:

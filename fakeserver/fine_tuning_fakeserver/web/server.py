@@ -33,6 +33,7 @@ from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
 from .request import CONNECTION_KEY, Connection, wait_disconnected
 from .response import usage_error_response
+from .whole_responses import WholeResponses
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
@@ -46,8 +47,11 @@ GRACE_S = 1.0
 QUEUED_AT_MOST = 256
 """How many connections may wait to be accepted."""
 
-TICKS_A_SECOND = 10
-"""How often uvicorn looks whether it is to stop."""
+DATE_RENEWED_S = 1.0
+"""How many real seconds the date in the head of answers lasts."""
+
+_TURNS_TO_READ = 4
+"""How many turns of the loop a request takes from a connection that is accepted to the endpoint."""
 
 REPEATED_AFTER_S = 60.0
 """How many real seconds the log is silent about a failure that goes on."""
@@ -168,7 +172,9 @@ class Protocol(H11Protocol):
         self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
         self._waiting_since = self.loop.time()
         self._head_begun = False
+        self.app = WholeResponses(self.app, self)
         self._deadline = self.loop.call_later(self.config.request_timeout_s, self._check_deadline)
+        self.is_over = self.loop.create_future()
 
     def data_received(self, data: bytes) -> None:
         """Take the next piece of a request; those of one head share its limit."""
@@ -182,6 +188,7 @@ class Protocol(H11Protocol):
         self._deadline.cancel()
         open_connections.pop(self._ends, None)
         super().connection_lost(exc)
+        self.is_over.set_result(None)
 
     def _check_deadline(self) -> None:
         """Close the connection if it has waited too long for the client; otherwise check again when it may have."""
@@ -260,7 +267,9 @@ class LoopErrors:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with its own handler of the event loop's errors, and a long queue of connections.
+    """uvicorn's server, stopping at once, with a handler of the loop's errors, and a long queue of connections.
+
+    uvicorn's own looks every 100 ms whether it is to stop, then whether the connections are closed (0.54).
 
     Args:
         config: its configuration.
@@ -274,30 +283,100 @@ class Server(uvicorn.Server):
         self._each_second = each_second
         self.drains_until = 0.0
         """When what is under way is to be over, as `steady` has it; 0 unless SIGTERM has come."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        """Whether there may be a reason to stop."""
+
+    def stop(self) -> None:
+        """Let the server stop. May be called in any thread, and by a handler of signals."""
+        self.should_exit = True
+        self._look()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop by a signal; SIGTERM, by which a supervisor stops a server, leaves time for what is under way."""
+        """Stop by a signal; SIGTERM, by which a supervisor stops a server, leaves time for what is under way.
+
+        A second Ctrl-C waits for no request.
+        """
         if sig == signal.SIGTERM and not self.should_exit:
             self.config.grace_s = max(GRACE_S, self.config.drain_s)
             self.drains_until = steady() + self.config.drain_s
         elif sig == signal.SIGINT:
             self.drains_until = 0.0
         super().handle_exit(sig, frame)
+        self._look()
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what is to be done again and again; return whether to stop."""
-        if self._each_second and counter % TICKS_A_SECOND == 0:
+        """Do what is to be done about once a second; return whether to stop."""
+        if self._each_second:
             self._each_second()
         return await super().on_tick(counter)
 
+    def _look(self) -> None:
+        if self._loop is not None:  # otherwise the loop looks before it waits
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                self._loop.call_soon_threadsafe(self._changed.set)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
-        asyncio.get_running_loop().set_exception_handler(LoopErrors())
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(LoopErrors())
         await super().startup(sockets)
         # asyncio accepts as often in a row as it lets connections wait. Out of descriptors it fails as often, logs each
         # failure, and schedules itself anew for each: so asyncio is given a backlog of one, and the system a large one.
         for listener in sockets or ():
             listener.listen(QUEUED_AT_MOST)
+
+    async def main_loop(self) -> None:
+        """Wait until the server is to stop."""
+        while not await self.on_tick(0):  # which also renews the date of answers
+            await self._wait_for_change(DATE_RENEWED_S)
+
+    async def _wait_for_change(self, at_most_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._changed.wait()
+        self._changed.clear()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections, those with a request once it is answered.
+
+        What clients sent before is read first: it is a matter of some turns of the loop.
+        """
+        for _ in range(QUEUED_AT_MOST):
+            if not any(map(_has_client_waiting, sockets or ())):
+                break
+            await _next_turn()
+        for _ in range(_TURNS_TO_READ):
+            await _next_turn()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._close_connections()
+        except TimeoutError:
+            log.error("%d requests were not answered when the server stopped", len(self.server_state.tasks))
+
+    async def _close_connections(self) -> None:
+        state, told = self.server_state, set[Any]()
+        while (state.connections or state.tasks) and not self.force_exit:
+            for connection in state.connections - told:
+                connection.shutdown()
+                told.add(connection)
+            watch = asyncio.ensure_future(self._changed.wait())  # a second Ctrl-C
+            ends = [connection.is_over for connection in state.connections if isinstance(connection, Protocol)]
+            await asyncio.wait([watch, *ends, *state.tasks], return_when=asyncio.FIRST_COMPLETED)
+            watch.cancel()
+            self._changed.clear()
+
+
+async def _next_turn() -> None:
+    """Let the loop make a turn. Not by `asyncio.sleep`, which a test may have replaced."""
+    loop = asyncio.get_running_loop()
+    turn = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn
 
 
 running_servers: dict[socket.socket, WatchedSelector] = {}
@@ -445,6 +524,6 @@ def serving(
         try:
             yield url_of(listener)
         finally:
-            server.should_exit = True
+            server.stop()
             del running_servers[listener]
             thread.join()

@@ -67,7 +67,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         *((f"{name} --help", 0, []) for name in cli.COMMANDS),
         ("serve --port http", 2, []),
         ("jobs show a/b --provider fake", 2, [CLIENT, "httpx", "rich"]),
-        ("serve --port 0 --host 192.0.2.1", 2, [SERVER, FAKE, "pydantic"]),
+        ("serve --port 0 --host 192.0.2.1", 2, [SERVER, FAKE]),
     ],
     ids=str,
 )

@@ -1,0 +1,104 @@
+"""What a request and a test cost, counted in calls of Python functions, which no slow machine changes.
+
+A bound is what was counted on Python 3.11 and a tenth. Who raises one says in the commit what the work is for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.web.in_process import call_app
+from pytest_fine_tuning.fixture import directed_clients
+from pytest_fine_tuning.options import DEFAULT_OPTIONS
+from strategies import BORN
+
+ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+HEADERS = [(b"authorization", b"Bearer any"), (b"content-type", b"application/json"), (b"host", b"localhost")]
+JOB = "ftjob-work0000000000000000000"
+
+
+def work_of(run: Callable[[], Any]) -> tuple[int, int]:
+    """How many Python functions *run* calls, once it has run before, and of how many files."""
+    for _ in range(5):
+        run()
+    files: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            files.append(frame.f_code.co_filename)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return len(files), len(set(files))
+
+
+def request(fake: FakeFineTuning, method: str, path: str, body: bytes = b"") -> Callable[[], None]:
+    """Make one request in process, which is answered with 200."""
+
+    def run() -> None:
+        assert call_app(fake.asgi_app, method, f"/v1{path}".encode(), HEADERS, body).status == 200
+
+    return run
+
+
+@pytest.fixture
+def fake() -> FakeFineTuning:
+    """A fake with 20 jobs."""
+    fake = FakeFineTuning(start=BORN, pace="manual", patience=None)
+    file = fake.add_file(ROW * 10)["id"]
+    for number in range(20):
+        fake.add_job(file, id=JOB if not number else None)
+    return fake
+
+
+def test_the_work_of_retrieving_a_job(fake: FakeFineTuning) -> None:
+    """A job that is retrieved again takes no more calls, in no more files, than was agreed."""
+    calls, files = work_of(request(fake, "GET", f"/fine_tuning/jobs/{JOB}"))
+    assert calls <= 96
+    assert files <= 25
+
+
+def test_the_work_of_listing_jobs(fake: FakeFineTuning) -> None:
+    """A page of 20 jobs takes no more calls, in no more files, than was agreed."""
+    calls, files = work_of(request(fake, "GET", "/fine_tuning/jobs"))
+    assert calls <= 232
+    assert files <= 25
+
+
+def test_the_work_of_creating_a_job(fake: FakeFineTuning) -> None:
+    """A job that is created takes no more calls, in no more files, than was agreed."""
+    file = fake.files[0]["id"]
+    body = f'{{"model": "gpt-4o-mini", "training_file": "{file}"}}'.encode()
+    calls, files = work_of(request(fake, "POST", "/fine_tuning/jobs", body))
+    assert calls <= 260
+    assert files <= 40
+
+
+def test_the_work_of_a_reset(fake: FakeFineTuning) -> None:
+    """An account that is begun anew takes no more calls, in no more files, than was agreed."""
+    calls, files = work_of(fake.reset)
+    assert calls <= 60
+    assert files <= 20
+
+
+def test_the_work_of_directing_clients(fake: FakeFineTuning) -> None:
+    """Clients that are directed to a test's fake take no more calls, in no more files, than was agreed."""
+
+    def direct() -> None:
+        with directed_clients(fake, DEFAULT_OPTIONS, None):
+            pass
+
+    with fake.reached_at("http://127.0.0.1:1/v1"):
+        calls, files = work_of(direct)
+    assert calls <= 229
+    assert files <= 19
