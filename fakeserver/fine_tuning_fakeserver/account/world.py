@@ -190,7 +190,7 @@ class World:
             self.sender.stop()
             service = Service(chosen)
             self.requests = RequestLog()
-            self.faults = ArmedFaults(self._paths, armed, service.created_at)
+            self.faults = ArmedFaults(self._paths, armed, service.created_at, service.commit_aside)
             self.scripts = ScriptStack()
             self.service = service
             self.sender = self._new_sender(service) if self._new_sender else NoSender()

@@ -241,7 +241,7 @@ async def _respond_with_fault(
     """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
     request.requests.add(entry := _new_entry(operation, request))
     entry.fault = fault.kind
-    fault.requests.append(entry.number)
+    request.faults.add_hit(fault, entry.number)
     connection = connection_of(request.scope)
     outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
     _complete_entry(entry, operation, request, outcome.response)
