@@ -43,13 +43,18 @@ class Blob:
         """Return what is left of a blob of *size* bytes whose content was dropped: it cannot be read."""
         return cls(b"", size=size)
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether its bytes are gone, and only their number is left."""
+        return self._descriptor is None and len(self._bytes) < self.size
+
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Yield all bytes, in pieces of at most *size*.
 
         Raises:
             LookupError: they were dropped.
         """
-        if self._descriptor is None and len(self._bytes) < self.size:
+        if self.is_dropped:
             raise LookupError(f"the {self.size} bytes were dropped when their file or upload ended")
         for offset in range(0, self.size, size):
             if self._descriptor is None:
