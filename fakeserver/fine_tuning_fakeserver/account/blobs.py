@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
 
 from ..domain.job_spec import Dataset, read_dataset
+from ..usage_errors import FakeUsageError
 
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
@@ -17,6 +18,10 @@ CHUNK_BYTES = 256 * 1024
 
 class StorageError(OSError):
     """A blob could not be put on disk; it has the number and the text of the system's error."""
+
+
+class DroppedContentError(FakeUsageError, LookupError):
+    """The bytes are not there any more; only their number is."""
 
 
 class Blob:
@@ -52,10 +57,12 @@ class Blob:
         """Yield all bytes, in pieces of at most *size*.
 
         Raises:
-            LookupError: they were dropped.
+            DroppedContentError: they were dropped.
         """
         if self.is_dropped:
-            raise LookupError(f"the {self.size} bytes were dropped when their file or upload ended")
+            raise DroppedContentError(
+                f"the {self.size} bytes were dropped when their file or upload ended, or when the account was saved"
+            )
         for offset in range(0, self.size, size):
             if self._descriptor is None:
                 yield self._bytes[offset : offset + size]

@@ -195,20 +195,15 @@ def _read_text(value: Any) -> Any:
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
 
-@cache
-def _act_adapter(act: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(_stored_form(act))
-
-
 def _write_act(act: Intervention) -> Json:
-    return {"act": _NAME_OF_ACT[type(act)], **_act_adapter(type(act)).dump_python(act, mode="json")}
+    return {"act": _NAME_OF_ACT[type(act)], **_adapter(type(act)).dump_python(act, mode="json")}
 
 
 def _read_act(value: Any) -> Intervention:
     if isinstance(value, Mapping):
         members = dict(value)
         if (name := members.pop("act", None)) in ACTS:
-            act: Intervention = _act_adapter(ACTS[name]).validate_python(members)
+            act: Intervention = _adapter(ACTS[name]).validate_python(members)
             return act
     raise ValueError(f"an intervention must have one of {', '.join(ACTS)} as its act")
 
@@ -221,8 +216,14 @@ def _read_dialect(value: Any) -> Dialect:
     return dialect_named(value)
 
 
-@cache
 def _adapter(record: Any) -> TypeAdapter[Any]:
+    """Return what reads and writes records of a kind, or interventions; made once, as that takes milliseconds."""
+    adapter: TypeAdapter[Any] = _made_adapter(record)
+    return adapter
+
+
+@cache
+def _made_adapter(record: Any) -> TypeAdapter[Any]:
     return TypeAdapter(_stored_form(record))
 
 

@@ -99,14 +99,21 @@ class Service:
     Args:
         settings: what the account is born with.
         journal: makes the store of its records.
+        born: when it began, in Unix seconds, unless it begins now.
     """
 
-    def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        journal: Callable[[], Journal] = MemoryJournal,
+        born: float | None = None,
+    ) -> None:
         settings = settings or Settings()
         self.renew_locks()
         complete_before_fork(self)
         self.journal = journal()
-        self.created_at = real_now() if settings.begins is None else settings.begins
+        begins = settings.begins if born is None else born
+        self.created_at = real_now() if begins is None else begins
         self.account = Account(settings, self.created_at)
         self.clock = VirtualClock(self.created_at, _rate(settings.pace))
         self.looks = Looks()
@@ -114,6 +121,34 @@ class Service:
         self._counts_as_poll = False
         self._awaited = self.created_at
         self._plan_idling()
+
+    @classmethod
+    def restored(
+        cls, settings: Settings, born: float, records: Sequence[Record], now: float, awaited: float
+    ) -> Service:
+        """Return the account that *records* add up to, at the time *now*, in Unix seconds.
+
+        Args:
+            settings: what it was born with.
+            born: when it began.
+            records: all of its records.
+            now: its time, from which it goes on.
+            awaited: until when a client waits, at a pace at which time passes by itself.
+        """
+        service = cls(settings, born=born)
+        service.journal.append(records)
+        service._fold(records)
+        service.account.materialize(now)
+        service._drop_contents()
+        service.clock = VirtualClock(now, _rate(service.account.pace))
+        service._awaited = awaited
+        service._plan_idling()
+        return service
+
+    @property
+    def awaited_until(self) -> float:
+        """Until when a client waits, at a pace at which time passes by itself, in virtual Unix seconds."""
+        return self._awaited
 
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..clock import Pace
 from ..domain.job import Job
 from ..settings import Settings
+from ..usage_errors import FakeUsageError
 from .account import Account
 from .armed_faults import ArmedFault, ArmedFaults, parse_faults
 from .forking import renew_after_fork
@@ -18,6 +19,7 @@ from .records import StoredFile
 from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
 from .service import Service
+from .stored_account import StoredAccount, as_of_request, as_of_time
 
 FLUSH_WITHIN_S = 5.0
 """Default timeout of `Sender.flush`, in real seconds. Shorter than a webhook target may take to answer: a target that
@@ -187,15 +189,94 @@ class World:
         armed = specs if faults is None else parse_faults(faults, self._paths)
         with self._lock:
             self._default_settings, self._default_faults = settings, specs
-            self.sender.stop()
             service = Service(chosen)
-            self.requests = RequestLog()
-            self.faults = ArmedFaults(self._paths, armed, service.created_at, service.commit_aside)
-            self.scripts = ScriptStack()
-            self.service = service
-            self.sender = self._new_sender(service) if self._new_sender else NoSender()
-            self.is_reachable = self.is_handed_out or bool(self.urls)
-            self.is_finished = False
+            new_faults = ArmedFaults(self._paths, armed, service.created_at, service.commit_aside)
+            self._replace(service, RequestLog(), new_faults, ScriptStack(), len(service.journal))
+
+    def _replace(
+        self, service: Service, requests: RequestLog, faults: ArmedFaults, scripts: ScriptStack, beginning: int
+    ) -> None:
+        """Go on with another account; the lock is held."""
+        sender = self._new_sender(service) if self._new_sender else NoSender()
+        self.sender.stop()
+        self.requests, self.faults, self.scripts, self.service, self.sender = requests, faults, scripts, service, sender
+        self._beginning = beginning
+        self.is_reachable = self.is_handed_out or bool(self.urls)
+        self.is_finished = False
+
+    def store(self) -> StoredAccount:
+        """Return the account as it is now, to be saved or copied.
+
+        Raises:
+            FakeUsageError: a script is in use that is a function, or has one.
+        """
+        service = self.service
+        with service.lock:
+            now = service.clock.now()
+            return StoredAccount(
+                settings=service.settings,
+                born=service.created_at,
+                now=now,
+                awaited=service.awaited_until,
+                records=list(service.journal),
+                beginning=self._beginning,
+                log=self.requests.store(),
+                scripts=self.scripts.store(),
+                in_vain=service.looks.in_vain,
+            )
+
+    def restore(self, stored: StoredAccount, *, as_default: bool = False) -> None:
+        """Go on with the account as it was stored, instead of this one.
+
+        Args:
+            stored: the account.
+            as_default: whether later resets begin an account with its settings, and without faults.
+
+        Raises:
+            FakeUsageError: its records make no account; then nothing has changed.
+        """
+        try:
+            service = Service.restored(stored.settings, stored.born, stored.records, stored.now, stored.awaited)
+        except (LookupError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise FakeUsageError(f"the records make no account: {type(error).__name__}: {error}") from error
+        service.looks.restore_in_vain(service.moment, stored.in_vain)
+        faults = ArmedFaults(self._paths, commit=service.commit_aside)
+        for record in stored.records:
+            faults.apply(record)
+        with self._lock:
+            scripts, requests = ScriptStack.restored(stored.scripts), RequestLog.restored(stored.log)
+            self._replace(service, requests, faults, scripts, stored.beginning)
+            if as_default:
+                self._default_settings, self._default_faults = stored.settings, []
+        self.sender.wake()
+
+    def rewind(self, request: int | None = None, time: float | None = None) -> None:
+        """Go back to the account as it was when a request was answered, or at a time in virtual Unix seconds.
+
+        Raises:
+            FakeUsageError: neither or both are given, or that account cannot be had; then nothing has changed.
+        """
+        if (request is None) == (time is None):
+            raise FakeUsageError("rewind_to needs either a request or a time: rewind_to(request=3), rewind_to(time=…)")
+        if self.waits_are_virtual:
+            raise FakeUsageError("an account cannot be rewound while waits are virtual: their clock never goes back")
+        if self.scripts.was_used:
+            raise FakeUsageError("an account that has had scripts cannot be rewound: what they took is not recorded")
+        with self.service.lock:
+            stored, files, parts = self.store(), self.account.files, self.account.parts
+            cut = as_of_request(stored, request) if request is not None else as_of_time(stored, cast(float, time))
+            past = Service.restored(cut.settings, cut.born, cut.records, cut.now, cut.awaited).account
+            lost = [each for each, file in past.files.items() if file.content.is_dropped and each not in files]
+            lost += [
+                each
+                for each, contents in past.parts.items()
+                if each not in parts and any(content.is_dropped for content in contents.values())
+            ]
+            if lost:
+                raise FakeUsageError(
+                    f"an account cannot be rewound to where it had {lost[0]}: its bytes were dropped when it ended"
+                )
+            self.restore(cut)
 
     @property
     def account(self) -> Account:

@@ -267,7 +267,10 @@ def download(service: Service, now: float, identifier: str) -> Download:
         raise unknown_file(identifier)
     if file.purpose in ("assistants", "user_data"):
         raise not_downloadable(file.purpose)
-    return Download(file.filename, file.content.chunks())
+    chunks = file.content.chunks()
+    if file.content.is_dropped:
+        next(chunks)  # an error is to be the answer, not to come in the middle of it
+    return Download(file.filename, chunks)
 
 
 def file_by_id(account: Account, identifier: str, now: float) -> Json:

@@ -22,7 +22,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option, usage_error
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, load_fake, option, usage_error
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
 
@@ -52,6 +52,7 @@ OPTIONS = (
     option("--host", metavar="ADDRESS", default="127.0.0.1", help="Address to listen on."),
     option("--port", "-p", metavar="PORT", default=4355, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
+    option("--load", metavar="FILE", help="Go on with a saved account; it brings its own settings."),
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
@@ -82,6 +83,7 @@ def command(
     forwarded_allow_ips: str | None,
     quiet: bool,
     timeout: float,
+    load: str | None,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -96,7 +98,15 @@ def command(
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
     webhooks = [{"url": url, "secret": secret}] if url else []
-    fake = create_fake(webhooks=webhooks, patience=None, **settings)  # people may look at a job as often as they like
+    if load:
+        fake = load_fake(load, settings["allow_remote_webhooks"])
+        try:
+            for webhook in webhooks:
+                fake.add_webhook(**webhook)
+        except FakeUsageError as error:
+            raise usage_error(error, context) from None
+    else:  # people may look at a job as often as they like
+        fake = create_fake(webhooks=webhooks, patience=None, **settings)
     try:
         listener = bind(host, port)
     except OSError as error:

@@ -26,6 +26,7 @@ from .assertions import Assertions
 from .clients import Clients
 from .faults import FaultControl
 from .report import Report
+from .saving import Saving
 from .scripting import ScriptControl
 from .time_control import TimeControl
 
@@ -81,7 +82,7 @@ class OutsideChanges:
         return copy
 
 
-class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Report, Assertions):
+class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Saving, Report, Assertions):
     """A fake of the fine-tuning API with one account.
 
     As a context manager it serves on a free port of this machine, like `serving`; in process it needs none.

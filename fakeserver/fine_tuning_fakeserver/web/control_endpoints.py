@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from fine_tuning_formats.text import show_value
@@ -93,6 +94,16 @@ class GraderScoresBody(Body):
     """``PUT /_fake/graders``."""
 
     scores: ShortCircuitList[float | None]
+
+
+class RewindBody(Body):
+    """``POST /_fake/rewind``: either of them."""
+
+    request: int | None = None
+    time: float | None = None
+
+
+IMPORT_BYTES_AT_MOST = 256 * 1024 * 1024
 
 
 def get_state(request: ApiRequest) -> Any:
@@ -202,6 +213,37 @@ def list_requests(request: ApiRequest) -> Any:
     return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
 
 
+def export_account(request: ApiRequest) -> ApiResponse:
+    """Return the account as a file."""
+    from . import account_file  # imported on demand, as below
+
+    out = BytesIO()
+    account_file.write_account(request.world.store(), out)
+    return whole_response(out.getvalue(), (b"content-type", b"application/zip"))
+
+
+def import_account(request: ApiRequest) -> Any:
+    """Go on with the account of a file, if this one is still empty."""
+    from . import account_file
+
+    world = request.world
+    if world.requests.count or len(world.service.journal):
+        raise FakeUsageError(
+            f"the account must be empty for an import, got one with {len(world.service.journal)} records and "
+            f"{world.requests.count} requests; POST /_fake/reset first"
+        )
+    allowed = world.service.settings.allow_remote_webhooks
+    world.restore(account_file.read_account(BytesIO(request.body), allow_remote_webhooks=allowed))
+    return get_state(request)  # of the new account
+
+
+def rewind(request: ApiRequest) -> Any:
+    """Take the account back to where it was when a request was answered, or at a time."""
+    body = parse_control(RewindBody, request.body, "POST /_fake/rewind")
+    request.world.rewind(body.request, body.time)
+    return get_state(request)
+
+
 def get_fidelity(request: ApiRequest) -> Any:
     """Return the fidelity ledger."""
     from . import documents  # imported on demand, as below
@@ -221,34 +263,42 @@ def health(request: ApiRequest) -> Any:
     return {"status": "ok", "version": VERSION}
 
 
-CONTROL_OPERATIONS = tuple(
-    Operation(f"{method} {path}", method, path, run, CONTROL)
-    for method, path, run in (
-        ("GET", "/_fake", get_state),
-        ("POST", "/_fake/reset", reset),
-        ("GET", "/_fake/clock", get_clock),
-        ("PATCH", "/_fake/clock", set_pace),
-        ("POST", "/_fake/clock/advance", advance),
-        ("PUT", "/_fake/plan", set_plan),
-        ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
-        ("POST", "/_fake/files", seed_file),
-        ("POST", "/_fake/jobs", seed_job),
-        ("POST", "/_fake/next", name_next),
-        ("PUT", "/_fake/replies", set_replies),
-        ("PUT", "/_fake/graders", set_grader_scores),
-        ("POST", "/_fake/webhooks", add_webhook),
-        ("GET", "/_fake/webhooks", list_webhooks),
-        ("GET", "/_fake/webhooks/deliveries", list_deliveries),
-        ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
-        ("POST", "/_fake/faults", arm_fault),
-        ("GET", "/_fake/faults", list_faults),
-        ("DELETE", "/_fake/faults", disarm_faults),
-        ("GET", "/_fake/requests", list_requests),
-        ("GET", "/_fake/fidelity", get_fidelity),
-        ("GET", "/openapi.json", get_openapi),
-        ("GET", "/health", health),
-        ("GET", "/ready", health),
-    )
+_IMPORT = Operation(
+    "POST /_fake/import", "POST", "/_fake/import", import_account, CONTROL, body_bytes_at_most=IMPORT_BYTES_AT_MOST
+)
+CONTROL_OPERATIONS = (
+    _IMPORT,
+    *(
+        Operation(f"{method} {path}", method, path, run, CONTROL)
+        for method, path, run in (
+            ("GET", "/_fake", get_state),
+            ("POST", "/_fake/reset", reset),
+            ("GET", "/_fake/clock", get_clock),
+            ("PATCH", "/_fake/clock", set_pace),
+            ("POST", "/_fake/clock/advance", advance),
+            ("PUT", "/_fake/plan", set_plan),
+            ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
+            ("POST", "/_fake/files", seed_file),
+            ("POST", "/_fake/jobs", seed_job),
+            ("POST", "/_fake/next", name_next),
+            ("PUT", "/_fake/replies", set_replies),
+            ("PUT", "/_fake/graders", set_grader_scores),
+            ("POST", "/_fake/webhooks", add_webhook),
+            ("GET", "/_fake/webhooks", list_webhooks),
+            ("GET", "/_fake/webhooks/deliveries", list_deliveries),
+            ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
+            ("POST", "/_fake/faults", arm_fault),
+            ("GET", "/_fake/faults", list_faults),
+            ("DELETE", "/_fake/faults", disarm_faults),
+            ("GET", "/_fake/requests", list_requests),
+            ("GET", "/_fake/export", export_account),
+            ("POST", "/_fake/rewind", rewind),
+            ("GET", "/_fake/fidelity", get_fidelity),
+            ("GET", "/openapi.json", get_openapi),
+            ("GET", "/health", health),
+            ("GET", "/ready", health),
+        )
+    ),
 )
 OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")
 """Paths that other machines may request, too."""
