@@ -15,7 +15,6 @@ from ..usage_errors import FakeUsageError
 from .account import Account
 from .armed_faults import ArmedFault, ArmedFaults, parse_faults
 from .forking import renew_after_fork
-from .records import StoredFile
 from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
 from .service import Service
@@ -91,8 +90,6 @@ class AccountSnapshot:
         jobs: oldest first.
         requests: the request log, newest last.
         faults: oldest first.
-        files: those in the account, by id.
-        is_scripted: whether a test has prepared answers.
     """
 
     settings: Settings
@@ -102,8 +99,6 @@ class AccountSnapshot:
     jobs: Sequence[Job]
     requests: Sequence[LogEntry]
     faults: Sequence[ArmedFault]
-    files: Mapping[str, StoredFile]
-    is_scripted: bool
 
 
 class World:
@@ -204,6 +199,11 @@ class World:
         self.is_reachable = self.is_handed_out or bool(self.urls)
         self.is_finished = False
 
+    @property
+    def has_happened(self) -> bool:
+        """Whether a request has come, or anything has changed, since the account began."""
+        return bool(self.requests.count) or len(self.service.journal) > self._beginning or self.scripts.was_used
+
     def store(self) -> StoredAccount:
         """Return the account as it is now, to be saved or copied.
 
@@ -300,7 +300,7 @@ class World:
 
     def snapshot(self) -> AccountSnapshot:
         """Return the account as it is now, with the requests it has had."""
-        service, scripts = self.service, self.scripts
+        service = self.service
         with service.lock:
             now = service.clock.now()
             return AccountSnapshot(
@@ -311,6 +311,4 @@ class World:
                 jobs=list(service.account.jobs.values()),
                 requests=self.requests.find(),
                 faults=self.faults.all(now),
-                files=dict(service.account.files),
-                is_scripted=bool(scripts.scripts or scripts.overrides or scripts.ended),
             )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from ..account.stored_account import StoredAccount
 from ..account.world import World
 from ..usage_errors import FakeUsageError
 
@@ -37,6 +38,19 @@ class Saving:
                 part.unlink(missing_ok=True)
         except OSError as error:
             raise FakeUsageError(f"the account cannot be saved to {str(path)!r}: {error.strerror or error}") from None
+
+    def stored_account(self) -> StoredAccount:
+        """Return the account as it is now, for `web.account_file`.
+
+        Raises:
+            FakeUsageError: a script is in use that is a function, or has one.
+        """
+        return self._world.store()
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether anything has happened in the account since it began."""
+        return self._world.has_happened
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, allow_remote_webhooks: bool = False) -> Self:

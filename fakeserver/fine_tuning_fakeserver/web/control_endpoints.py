@@ -227,7 +227,7 @@ def import_account(request: ApiRequest) -> Any:
     from . import account_file
 
     world = request.world
-    if world.requests.count or len(world.service.journal):
+    if world.has_happened:
         raise FakeUsageError(
             f"the account must be empty for an import, got one with {len(world.service.journal)} records and "
             f"{world.requests.count} requests; POST /_fake/reset first"
