@@ -396,7 +396,8 @@ def test_a_closed_log_fails_no_request() -> None:
 def test_a_saved_account_goes_on_in_a_server(tmp_path: Path) -> None:
     """`serve --load FILE` answers other bytes than the account that was saved."""
     fake = FakeFineTuning(pace="polls", seed=7)
-    job = fake.add_job(fake.add_file('{"prompt": "a", "completion": "b"}\n' * 10)["id"])["id"]
+    row = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    job = fake.add_job(fake.add_file(row * 10)["id"], status="queued")["id"]
     fake.save(tmp_path / "account.zip")
 
     with started("--port", "0", "-q", "--load", str(tmp_path / "account.zip")) as process:
