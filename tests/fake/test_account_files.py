@@ -99,6 +99,10 @@ BAD_FILES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "the records make no account: KeyError: 'x'",
     ),
     "no request": (lambda raw: changed(raw, requests=b"{}\n"), "the file is a damaged account"),
+    "odd bytes": (
+        lambda raw: changed(raw, requests=member(raw, "requests.jsonl").replace(b"/v1/files", "/v1/☃".encode())),
+        "the file is a damaged account: UnicodeEncodeError",
+    ),
     "other contents": (
         lambda raw: changed(
             raw, **{name: b"x" for name in zipfile.ZipFile(io.BytesIO(raw)).namelist() if "blobs" in name}

@@ -221,9 +221,11 @@ def read_account(source: IO[bytes], *, allow_remote_webhooks: bool = False) -> S
         with zipfile.ZipFile(source) as archive:
             _check_members(archive)
             return _read(archive, allow_remote_webhooks)
+    except FakeUsageError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise AccountFileError(f"the file must be a whole zip of a saved account: {error}") from None
-    except (LookupError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise AccountFileError(f"the file is a damaged account: {type(error).__name__}: {error}") from None
 
 
