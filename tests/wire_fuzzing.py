@@ -74,6 +74,8 @@ BODIES: Mapping[str, Any] = {
     "POST /_fake/files": {"filename": "a.jsonl", "content": ROWS},
     "POST /_fake/jobs": {"training_file": "FILE", "status": "running", "metadata": {"a": "b"}},
     "POST /_fake/next": {"kind": "job", "id": "ftjob-next"},
+    "POST /_fake/rewind": {"request": 1},
+    "POST /_fake/import": {"no": "zip"},  # the account is never empty here, so even a whole file would be refused
     "PUT /_fake/replies": {"replies": ["a", "b"]},
     "PUT /_fake/graders": {"scores": [0.5, None]},
     "POST /_fake/webhooks": {"url": "http://127.0.0.1:9/hook", "events": ["fine_tuning.job.succeeded"]},

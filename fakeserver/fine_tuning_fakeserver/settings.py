@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -69,6 +70,21 @@ _Models = Annotated[
 ]
 
 
+DIGEST_PREFIX = "sha256:"
+
+
+def key_digest(key: str) -> str:
+    """Return what stands for an API key where the key itself is not to be kept; of a digest, itself."""
+    if key.startswith(DIGEST_PREFIX):
+        return key
+    return DIGEST_PREFIX + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+
+
+def is_accepted_key(key: str, accepted: frozenset[str]) -> bool:
+    """Return whether *key* is among the *accepted* keys and digests of keys; a digest is no key."""
+    return not key.startswith(DIGEST_PREFIX) and (key in accepted or key_digest(key) in accepted)
+
+
 class SettingsFields(TypedDict, total=False):
     """The fields of `Settings` as keywords, each with all types that it accepts."""
 
@@ -107,7 +123,7 @@ class Settings:
         organization: the name in fine-tuned models (``ft:base:NAME:suffix:id``) and in headers.
         owner: ``owned_by`` of fine-tuned models; the default is the organization.
         project: the ``openai-project`` header; what `organization_id` is to ``OpenAI-Organization``.
-        api_keys: the keys that are accepted; empty for any key.
+        api_keys: the keys that are accepted, or their digests (``sha256:…``); empty for any key.
         max_active_jobs: how many unfinished jobs a model may have; one more is refused with 429. None: no limit.
         patience: at the paces at which time does not pass by itself: an unfinished job can be looked at so often, less
             one, while nothing moves time or changes; the next look is a usage error, as the loop would never end. None:

@@ -125,6 +125,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "last two cost money unless the fake is recorded"
     )
     group.addoption("--fine-tuning", choices=SERVICE_MODES, default="fake", metavar="MODE", help=text)
+    text = "do not save the accounts of failed tests below pytest's cache folder"
+    group.addoption("--fine-tuning-no-save", action="store_true", help=text)
     for name, words in CASSETTE_INI.items():
         parser.addini(f"fine_tuning_{name}", f"{CASSETTE_MARK}: {words}", "string", default="")
     parser.addini("fine_tuning_scrub", f"{CASSETTE_MARK}: {SCRUB_INI}", "linelist", default=[])

@@ -289,12 +289,23 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
             remove_patches()
             setattr(report, REAL_WAITS_ATTRIBUTE, [str(wait) for wait in item.stash[VIRTUAL_TIME].real_waits])
     if is_to_describe(item, report):
-        report.sections.append((SECTION, description(item.stash[HANDLE])))
+        fake = item.stash[HANDLE]
+        report.sections.append((SECTION, "\n".join([description(fake), *saving(item, fake)])))
 
 
 def is_to_describe(item: pytest.Item, report: pytest.TestReport) -> bool:
     """Return whether *report* is the one of a test that has failed to say what the fake saw: the first."""
     return report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED])
+
+
+def saving(item: pytest.Item, fake: FakeFineTuning) -> list[str]:
+    """Save the account of a failed test; return the lines that say how to open it."""
+    from .saved_accounts import save_account  # here, since few tests fail
+
+    try:
+        return save_account(item, fake)
+    except Exception as error:  # as for the description
+        return [f"fake-fine-tuning has a bug, please report it: {type(error).__name__}: {error}"]
 
 
 def description(fake: FakeFineTuning) -> str:

@@ -51,11 +51,8 @@ STORY = [
     "   *s     3  cancel_job job_id='ftjob-*' → 400*",
     "faults:",
     "  1  rate_limit(*on=('list_jobs',)*): hit request 2",
-    "request 3 again, in another terminal than `fake-fine-tuning serve`:",
-    '  curl * http://127.0.0.1:4355/_fake/reset --data-raw \'{*"pace": "manual"*}\'',
-    '  curl * http://127.0.0.1:4355/_fake/files --data-raw \'{"id": "file-*}\'',
-    '  curl * http://127.0.0.1:4355/_fake/jobs --data-raw \'{"id": "ftjob-*"status": "succeeded"}\'',
-    "  curl -sS --globoff -X POST http://127.0.0.1:4355/v1/fine_tuning/jobs/ftjob-*/cancel *: Bearer any'",
+    "open this account, as it is now, in a server:",
+    "  fake-fine-tuning serve --load .pytest_cache/d/fake-fine-tuning/test_*test_failing-*.zip",
 ]
 STORY = [line.replace("[", "[[]") for line in STORY]
 

@@ -247,6 +247,13 @@ def test_the_scripting_program_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_program_about_saved_accounts_runs(tmp_path: Path) -> None:
+    """The program that forks, saves, loads and rewinds an account runs, and leaves a file."""
+    assert run_python(block("saved-accounts.md", "fake.fork"), tmp_path) == ""
+    assert (tmp_path / "account.zip").exists()
+
+
+@pytest.mark.slow
 def test_the_webhook_program_runs(tmp_path: Path) -> None:
     """The program for webhooks reads the event of its failed job."""
     printed = run_python(block("webhooks.md", "fake.add_webhook"), tmp_path)

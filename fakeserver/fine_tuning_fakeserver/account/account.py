@@ -19,7 +19,6 @@ from ..settings import Settings
 from .blobs import Blob
 from .records import (
     NAMED,
-    ClockAdvanced,
     CompletionGiven,
     DeliveryAttempted,
     FileDeleted,
@@ -372,8 +371,8 @@ def apply(account: Account, record: Record) -> None:
             account.awaited_until = max(
                 account.awaited_until, account.outbox.deliveries[identifier].next_attempt_at or 0.0
             )
-        case ClockAdvanced():
-            pass  # the clock's, see Service.replay
+        case _:
+            pass  # the clock's, the looks' or the faults'
 
 
 def next_id(account: Account, kind: str, derive: Callable[[int], str], taken: Container[str], ordinal: int) -> str:

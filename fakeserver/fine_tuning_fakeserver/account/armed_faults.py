@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from fine_tuning_formats.text import show_value
 from ..domain.fault_spec import FaultSpec
 from ..usage_errors import FakeUsageError
 from .forking import renew_after_fork
+from .records import FaultArmed, FaultHit, FaultsDisarmed, FaultsMatched, Record
 
 
 @dataclass(slots=True, eq=False)
@@ -56,13 +57,10 @@ class ArmedFault:
         """End the fault if its time is up."""
         self.over = self.over or (self.ends_at is not None and now >= self.ends_at)
 
-    def matches(self, operation: str, job: str | None, now: float, seed: int) -> bool:
-        """Count a call that the fault is for; return whether it is to be hit."""
+    def is_for(self, operation: str, job: str | None, now: float) -> bool:
+        """Return whether it is for a call, be it hit or not."""
         self.expire(now)
-        if self.over or not self.spec.matches(operation, job):
-            return False
-        self.matched += 1
-        return self.spec.fires_at(self.matched, f"{seed}/{self.number}")
+        return not self.over and self.spec.matches(operation, job)
 
 
 FAULTS_AT_MOST = 10_000
@@ -87,28 +85,36 @@ def parse_faults(faults: object, paths: Mapping[str, str]) -> list[FaultSpec]:
     return [FaultSpec.parse(fault, paths) for fault in given]
 
 
-def _armed(ordinal: int, spec: FaultSpec, now: float) -> ArmedFault:
-    return ArmedFault(ordinal, spec, None if spec.duration is None else now + spec.duration)
-
-
 class ArmedFaults:
     """The faults of an account, oldest first. A call is hit by the oldest fault that matches it.
+
+    What happens to them is recorded, and `apply` is all that changes them.
 
     Args:
         paths: the path of each operation that can be made to fail, by its name.
         specs: the faults that are armed at *now*.
         now: virtual Unix seconds.
+        commit: appends a record to the account's.
     """
 
-    def __init__(self, paths: Mapping[str, str], specs: Iterable[FaultSpec] = (), now: float = 0.0) -> None:
+    def __init__(
+        self,
+        paths: Mapping[str, str],
+        specs: Iterable[FaultSpec] = (),
+        now: float = 0.0,
+        commit: Callable[[Record], object] = lambda record: None,
+    ) -> None:
         self._paths = paths
+        self._commit = commit
         self.renew_locks()
         renew_after_fork(self)
-        self._all = [_armed(ordinal, spec, now) for ordinal, spec in enumerate(specs, 1)]
+        self._all: list[ArmedFault] = []
         self._spared: list[ArmedFault] = []
         """Faults that were disarmed before they hit anything."""
-        self.active = [*self._all]
+        self.active: list[ArmedFault] = []
         """Faults that are not exhausted: all that a request has to be compared with."""
+        for spec in specs:
+            self._arm(spec, now)
 
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""
@@ -120,18 +126,19 @@ class ArmedFaults:
         Raises:
             FakeUsageError: it makes no sense.
         """
-        spec = FaultSpec.parse(fault, self._paths)
+        return self._arm(FaultSpec.parse(fault, self._paths), now)
+
+    def _arm(self, spec: FaultSpec, now: float) -> ArmedFault:
         with self._lock:
-            armed = _armed(len(self._all) + 1, spec, now)
-            self._all.append(armed)
-            self.active = [*self.active, armed]
+            self._apply(record := FaultArmed(now, len(self._all) + 1, spec))
+            armed = self._all[-1]
+        self._commit(record)  # without the lock: who holds the account's may be waiting for this one
         return armed
 
     def disarm(self, now: float) -> None:
         """Forget all faults; those that have hit nothing are still `unfired`."""
-        unfired = self.unfired(now)
-        with self._lock:
-            self._all, self.active, self._spared = [], [], unfired
+        self.apply(record := FaultsDisarmed(now))
+        self._commit(record)
 
     def unfired(self, now: float) -> list[ArmedFault]:
         """Return the faults that have hit nothing, disarmed ones too."""
@@ -151,11 +158,47 @@ class ArmedFaults:
             seed: the account's.
         """
         with self._lock:
-            matches = [fault for fault in self.active if fault.matches(operation, job, now, seed)]
-            if matches:
-                matches[0].fired += 1
-            self.active = [fault for fault in self.active if not fault.exhausted]
-        return matches[0] if matches else None
+            concerned = [fault for fault in self.active if fault.is_for(operation, job, now)]
+            if not concerned:
+                self.active = [fault for fault in self.active if not fault.over]
+                return None
+            fires = (each for each in concerned if each.spec.fires_at(each.matched + 1, f"{seed}/{each.number}"))
+            hit = next(fires, None)
+            record = FaultsMatched(now, tuple(fault.number for fault in concerned), hit.number if hit else None)
+            self._apply(record)
+        self._commit(record)
+        return hit
+
+    def add_hit(self, fault: ArmedFault, request: int) -> None:
+        """Note the number of the request that a fault has hit."""
+        fault.requests.append(request)
+        if fault.number:  # else it was never armed
+            self._commit(FaultHit(fault.number, request))
+
+    def apply(self, record: Record) -> None:
+        """Change the faults by a record; it never refuses."""
+        with self._lock:
+            self._apply(record)
+
+    def _apply(self, record: Record) -> None:
+        match record:
+            case FaultArmed(at, number, spec):
+                ends_at = None if spec.duration is None else at + spec.duration
+                self._all.append(armed := ArmedFault(number, spec, ends_at))
+                self.active = [*self.active, armed]
+            case FaultsMatched(at, numbers, hit):
+                for fault in self._all:
+                    fault.matched += fault.number in numbers
+                    fault.fired += fault.number == hit
+                    fault.expire(at)
+                self.active = [fault for fault in self.active if not fault.exhausted]
+            case FaultHit(number, request):
+                for fault in self._all:
+                    if fault.number == number:
+                        fault.requests.append(request)
+            case FaultsDisarmed(at):
+                self._spared = [*self._spared, *(fault for fault in self._all if not fault.fired)]
+                self._all, self.active = [], []
 
     def all(self, now: float) -> list[ArmedFault]:
         """Return all faults that were armed, exhausted ones too."""

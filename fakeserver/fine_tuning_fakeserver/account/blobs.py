@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
 
 from ..domain.job_spec import Dataset, read_dataset
+from ..usage_errors import FakeUsageError
 
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
@@ -17,6 +18,10 @@ CHUNK_BYTES = 256 * 1024
 
 class StorageError(OSError):
     """A blob could not be put on disk; it has the number and the text of the system's error."""
+
+
+class DroppedContentError(FakeUsageError, LookupError):
+    """The bytes are not there any more; only their number is."""
 
 
 class Blob:
@@ -43,14 +48,21 @@ class Blob:
         """Return what is left of a blob of *size* bytes whose content was dropped: it cannot be read."""
         return cls(b"", size=size)
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether its bytes are gone, and only their number is left."""
+        return self._descriptor is None and len(self._bytes) < self.size
+
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Yield all bytes, in pieces of at most *size*.
 
         Raises:
-            LookupError: they were dropped.
+            DroppedContentError: they were dropped.
         """
-        if self._descriptor is None and len(self._bytes) < self.size:
-            raise LookupError(f"the {self.size} bytes were dropped when their file or upload ended")
+        if self.is_dropped:
+            raise DroppedContentError(
+                f"the {self.size} bytes were dropped when their file or upload ended, or when the account was saved"
+            )
         for offset in range(0, self.size, size):
             if self._descriptor is None:
                 yield self._bytes[offset : offset + size]

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 from ..clock import Pace
 from ..usage_errors import FakeUsageError
 
 REQUESTS_AT_MOST = 1000
 """So many different requests are remembered, the newest."""
+
+Request: TypeAlias = tuple[str, tuple[Any, ...]]
+"""The name of an operation, and what tells the request from others for it."""
+
+SHOWN_BY: dict[str, Callable[..., object]] = {}
+"""By operation, what computes what a list shows: a function of an account, a time, and the request's query."""
+
+Shown = TypeVar("Shown", bound=Callable[..., object])
+
+
+def shows(operation: str) -> Callable[[Shown], Shown]:
+    """Let the decorated function compute what *operation* shows, so that records can do without it."""
+
+    def register(function: Shown) -> Shown:
+        SHOWN_BY[operation] = function
+        return function
+
+    return register
+
 
 _REMEDIES = {
     "manual": 'let time pass (fake.advance, fake.sleep in the place of the loop\'s sleep) or use the pace "polls"',
@@ -26,21 +46,31 @@ class Looks:
     """
 
     def __init__(self) -> None:
-        self._shown: dict[Hashable, object] = {}
+        self._shown: dict[Request, object] = {}
         self._moment: Hashable = None
         self._in_vain: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """By the id of an unfinished job: how often each operation showed it since the account has changed."""
 
-    def is_repeated(self, request: Hashable, shown: object) -> bool:
+    def is_repeated(self, request: Request, shown: object) -> bool:
         """Return whether *request* was answered before, with the same to be seen."""
         return request in self._shown and self._shown[request] == shown
 
-    def remember(self, request: Hashable, shown: object) -> None:
+    def remember(self, request: Request, shown: object) -> None:
         """Keep what *request* shows now."""
         self._shown.pop(request, None)
         self._shown[request] = shown
         if len(self._shown) > REQUESTS_AT_MOST:
             del self._shown[next(iter(self._shown))]
+
+    @property
+    def in_vain(self) -> dict[str, dict[str, int]]:
+        """By the id of an unfinished job: how often each operation showed it since the account has changed."""
+        return {job_id: dict(looks) for job_id, looks in self._in_vain.items()}
+
+    def restore_in_vain(self, moment: Hashable, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on from these counts, while it is the same *moment*."""
+        self._moment = moment
+        self._in_vain.update({job_id: Counter(looks) for job_id, looks in counts.items()})
 
     def excuse(self) -> None:
         """Forget the looks in vain: their client has slept."""

@@ -8,9 +8,10 @@ dropped from its record: an account of fewer records, which has the file still, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ..clock import Pace
+from ..domain.fault_spec import FaultSpec
 from ..domain.job import NO_OVERRIDES, Job, Overrides
 from ..domain.job_spec import Dataset
 from ..domain.plan import Plan, PlanRule
@@ -220,6 +221,51 @@ class DeliveryAttempted:
     attempt: DeliveryAttempt
 
 
+@dataclass(frozen=True, slots=True)
+class ListSeen:
+    """A list was answered at the pace "polls", by `at`, in Unix seconds; what it showed follows from that.
+
+    `query` is what tells the request from others for the operation: the arguments of its function in `looks.SHOWN_BY`.
+    """
+
+    at: float
+    operation: str
+    query: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultArmed:
+    """A fault was armed at `at`, in Unix seconds; `number` is its place in the order of arming, from 1."""
+
+    at: float
+    number: int
+    spec: FaultSpec
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsMatched:
+    """A call came at `at` that these faults are for, by number; `hit` is the one that hits it, if one does."""
+
+    at: float
+    faults: tuple[int, ...]
+    hit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultHit:
+    """A fault, by number, has hit the request of this number in the request log."""
+
+    fault: int
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsDisarmed:
+    """All faults were disarmed at `at`, in Unix seconds."""
+
+    at: float
+
+
 Record: TypeAlias = (
     FileUploaded
     | FileDeleted
@@ -242,7 +288,16 @@ Record: TypeAlias = (
     | WebhookAdded
     | WebhookRemoved
     | DeliveryAttempted
+    | ListSeen
+    | FaultArmed
+    | FaultsMatched
+    | FaultHit
+    | FaultsDisarmed
 )
+FAULT_RECORDS = (FaultArmed, FaultsMatched, FaultHit, FaultsDisarmed)
+"""What `ArmedFaults` go by."""
+ASIDES = (ListSeen, *FAULT_RECORDS)
+"""Records of what has happened beside the account, which stays as it is."""
 
 
 def accepted_at(record: Record) -> float | None:
@@ -265,6 +320,8 @@ def accepted_at(record: Record) -> float | None:
         case DeliveryAttempted(_, attempt):
             return attempt.at
         case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _) | PartAdded(at):
+            return at
+        case FaultArmed(at) | FaultsMatched(at) | FaultsDisarmed(at) | ListSeen(at):
             return at
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -46,6 +46,7 @@ class LogEntry:
         took_effect: whether the operation was carried out, whatever a fault made of the answer.
         raw_path: the path as it was sent: not decoded, and where the dialect has it.
         caller: the connection it came by, in process the thread and task: requests of one caller are in sequence.
+        head: how many records the account had when it was answered.
     """
 
     number: int
@@ -68,6 +69,7 @@ class LogEntry:
     took_effect: bool = False
     raw_path: bytes = b""
     caller: str = ""
+    head: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -124,6 +126,27 @@ class TimingSample(NamedTuple):
     waits_are_virtual: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """What a request log holds, at one moment.
+
+    Args:
+        entries: the entries, by number.
+        count: how many requests have come in.
+        forgotten: how many of them are not among the entries.
+        slept_s: virtual seconds slept.
+        errors_read_to: the number of the last request whose usage errors have been taken.
+        notes: usage errors that no answer shows.
+    """
+
+    entries: Sequence[LogEntry] = ()
+    count: int = 0
+    forgotten: int = 0
+    slept_s: float = 0.0
+    errors_read_to: int = 0
+    notes: Sequence[str] = ()
+
+
 class RequestLog:
     """The last `ENTRIES_AT_MOST` requests, and how far usage errors have been read.
 
@@ -150,6 +173,22 @@ class RequestLog:
             self.slept_s = 0.0
             self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
             self._notes: dict[str, None] = {}
+
+    def store(self) -> StoredLog:
+        """Return what is in the log; the entries are copies."""
+        entries = [replace(entry) for entry in self.find()]
+        with self._lock:
+            return StoredLog(entries, self.count, self.forgotten, self.slept_s, self.errors_read_to, list(self._notes))
+
+    @classmethod
+    def restored(cls, stored: StoredLog) -> RequestLog:
+        """Return a log that goes on from what was stored."""
+        log = cls()
+        log.count, log.forgotten, log.slept_s = stored.count, stored.forgotten, stored.slept_s
+        log.errors_read_to = stored.errors_read_to
+        log._entries.extend(replace(entry) for entry in stored.entries)
+        log._notes = dict.fromkeys(stored.notes)
+        return log
 
     def next_number(self) -> int:
         """Count a request that has come in; return its number."""

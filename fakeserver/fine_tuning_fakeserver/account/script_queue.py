@@ -8,8 +8,8 @@ run out the fake answers as usual, or the call is an error if the script is stri
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from itertools import islice
 from typing import Any, Self
@@ -119,6 +119,23 @@ class Script:
         uncalled = [(None, self._function)] if self._function and not self.calls else []
         return [*uncalled, *((name, item) for name, queue in [(None, self._queue), *queues] if queue for item in queue)]
 
+    def store(self, *, is_ended: bool) -> StoredScript:
+        """Return the script as it is now; of one that has ended, only what was never used.
+
+        Raises:
+            FakeUsageError: it is a function or an iterator, or has one: these cannot be stored.
+        """
+        queues = [self._queue, *self._queues.values()]
+        if (self._function or not all(type(queue) is deque for queue in queues)) and not is_ended:
+            which = "is a function, or has one" if self._function else "has a function or an iterator"
+            raise FakeUsageError(
+                f"a script that is in use {which}, which cannot be stored; end it first (script.stop()), or write its "
+                "answers as a list"
+            )
+        left = {name: tuple(queue) for name, queue in self._queues.items() if type(queue) is deque}
+        queue = tuple(self._queue) if type(self._queue) is deque else ()
+        return StoredScript(self.strict, self.calls, is_ended, queue, left)
+
     def has_answer(self, operation: str) -> bool:
         """Return whether an item for *operation* is left, or a function to call."""
         return self._function is not None or bool(self._queues.get(operation, self._queue))
@@ -139,6 +156,26 @@ class Script:
         self.calls += 1
 
 
+@dataclass(frozen=True, slots=True)
+class StoredScript:
+    """A script at one moment: the items that are left, in one queue or by operation, and how many calls it answered."""
+
+    strict: bool
+    calls: int
+    is_ended: bool
+    queue: Sequence[Any] = ()
+    queues: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScripts:
+    """The scripts of an account at one moment, the innermost last; see `ScriptStack` for the rest."""
+
+    scripts: Sequence[StoredScript] = ()
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    events: int = 0
+
+
 class ScriptStack:
     """The scripts of an account, and the members they have set, which later answers must agree with.
 
@@ -154,6 +191,35 @@ class ScriptStack:
         self.ended: list[Script] = []
         self.overrides: dict[str, dict[str, Any]] = {}
         self.events = 0
+
+    @property
+    def was_used(self) -> bool:
+        """Whether there ever was a script."""
+        return bool(self.scripts or self.ended or self.overrides)
+
+    def store(self) -> StoredScripts:
+        """Return the scripts as they are now.
+
+        Raises:
+            FakeUsageError: one of them is a function or an iterator, which only this process has.
+        """
+        ended = [script.store(is_ended=True) for script in self.ended]
+        scripts = [script.store(is_ended=False) for script in self.scripts]
+        overrides = {identifier: dict(members) for identifier, members in self.overrides.items()}
+        return StoredScripts([*ended, *scripts], overrides, self.events)
+
+    @classmethod
+    def restored(cls, stored: StoredScripts) -> ScriptStack:
+        """Return the scripts that were stored."""
+        stack = cls()
+        for each in stored.scripts:
+            script = Script(stack, each.queues or each.queue, strict=each.strict)
+            script.calls = each.calls
+            if each.is_ended:
+                stack.end(script)
+        stack.overrides = {identifier: dict(members) for identifier, members in stored.overrides.items()}
+        stack.events = stored.events
+        return stack
 
     def end(self, script: Script) -> None:
         """End *script*, and those begun after it; without effect if it has ended."""

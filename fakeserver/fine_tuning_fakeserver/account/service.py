@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
 from ..clock import ClockMark, Pace, VirtualClock, parse_pace, real_now
@@ -14,8 +14,17 @@ from ..settings import DEFAULT_SETTINGS, Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
 from .forking import complete_before_fork
-from .looks import Looks
-from .records import CONTENT_RECORDS, ClockAdvanced, PaceSet, Record, accepted_at, content_owner, without_content
+from .looks import SHOWN_BY, Looks
+from .records import (
+    CONTENT_RECORDS,
+    ClockAdvanced,
+    ListSeen,
+    PaceSet,
+    Record,
+    accepted_at,
+    content_owner,
+    without_content,
+)
 
 
 class Journal(Protocol):
@@ -90,20 +99,56 @@ class Service:
     Args:
         settings: what the account is born with.
         journal: makes the store of its records.
+        born: when it began, in Unix seconds, unless it begins now.
     """
 
-    def __init__(self, settings: Settings | None = None, journal: Callable[[], Journal] = MemoryJournal) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        journal: Callable[[], Journal] = MemoryJournal,
+        born: float | None = None,
+    ) -> None:
         settings = settings or DEFAULT_SETTINGS
         self.renew_locks()
         complete_before_fork(self)
         self.journal = journal()
-        self.created_at = real_now() if settings.begins is None else settings.begins
+        begins = settings.begins if born is None else born
+        self.created_at = real_now() if begins is None else begins
         self.account = Account(settings, self.created_at)
         self.clock = VirtualClock(self.created_at, _rate(settings.pace))
         self.looks = Looks()
+        self._changes = 0
         self._counts_as_poll = False
         self._awaited = self.created_at
         self._plan_idling()
+
+    @classmethod
+    def restored(
+        cls, settings: Settings, born: float, records: Sequence[Record], now: float, awaited: float
+    ) -> Service:
+        """Return the account that *records* add up to, at the time *now*, in Unix seconds.
+
+        Args:
+            settings: what it was born with.
+            born: when it began.
+            records: all of its records.
+            now: its time, from which it goes on.
+            awaited: until when a client waits, at a pace at which time passes by itself.
+        """
+        service = cls(settings, born=born)
+        service.journal.append(records)
+        service._fold(records)
+        service.account.materialize(now)
+        service._drop_contents()
+        service.clock = VirtualClock(now, _rate(service.account.pace))
+        service._awaited = awaited
+        service._plan_idling()
+        return service
+
+    @property
+    def awaited_until(self) -> float:
+        """Until when a client waits, at a pace at which time passes by itself, in virtual Unix seconds."""
+        return self._awaited
 
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""
@@ -155,8 +200,19 @@ class Service:
             FakeUsageError: there were too many since time has moved or anything changed.
         """
         if (patience := self.settings.patience) is not None:
-            moment = self.clock.now(), len(self.journal)
-            self.looks.count(operation, unfinished, moment, patience, self.account.pace)
+            self.looks.count(operation, unfinished, self.moment, patience, self.account.pace)
+
+    @property
+    def moment(self) -> tuple[float, int]:
+        """What differs once time has moved or anything has changed."""
+        return self.clock.now(), self._changes
+
+    def remember(self, operation: str, query: tuple[Any, ...], shown: object, at: float) -> None:
+        """Keep what a list shows at a time."""
+        request = (operation, query)
+        if not self.looks.is_repeated(request, shown):
+            self.looks.remember(request, shown)
+            self.journal.append((ListSeen(at, operation, query),))
 
     def _drop_contents(self) -> None:
         """Let go of the contents that no file or upload has any more: nothing brings these back."""
@@ -170,10 +226,18 @@ class Service:
         self.account = Account(self.settings, self.created_at)
         self.clock.return_to(mark)
         self.looks = Looks()
-        for record in self.journal:
-            self._replay_record(record)
+        self._fold(list(self.journal))
         self.account.materialize(self.clock.now())
         self._plan_idling()
+
+    def _fold(self, records: Sequence[Record]) -> None:
+        """Apply records, and see again what lists have shown last."""
+        newest = {(each.operation, each.query): each for each in records if isinstance(each, ListSeen)}
+        for record in records:
+            self._replay_record(record)
+            if isinstance(record, ListSeen) and newest[(record.operation, record.query)] is record:
+                shown = SHOWN_BY[record.operation](self.account, record.at, *record.query)
+                self.looks.remember((record.operation, record.query), shown)
 
     def _replay_record(self, record: Record) -> None:
         """Apply one record, after materialising everything due before it."""
@@ -194,9 +258,15 @@ class Service:
     def commit(self, *records: Record) -> None:
         """Append *records* to the journal, then apply them."""
         self.journal.append(records)
+        self._changes += 1
         for record in records:
             apply(self.account, record)
         self._plan_idling()
+
+    def commit_aside(self, record: Record) -> None:
+        """Append a record of what has happened beside the account."""
+        with self.lock:
+            self.journal.append((record,))
 
     def keep_pace_until(self, at: float) -> None:
         """Let the clock run at its pace until *at*, in Unix seconds: a client waits for what comes then."""
@@ -230,13 +300,14 @@ class Service:
     def replay(self, records: Iterable[Record]) -> None:
         """Append and apply the records of another account of the same settings: then answers are the same bytes."""
         with self.lock:
-            for record in records:
+            known = list(records)
+            for record in known:
                 if (at := accepted_at(record)) is not None:
                     self.clock.move_to(at)
                 if isinstance(record, PaceSet):
                     self.clock.run_at(_rate(record.pace))
-                self.journal.append([record])
-                self._replay_record(record)
+            self.journal.append(known)
+            self._fold(known)
             self._drop_contents()
             self._plan_idling()
 

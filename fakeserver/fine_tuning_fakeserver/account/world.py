@@ -6,18 +6,19 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..clock import Pace
 from ..domain.job import Job
 from ..settings import DEFAULT_SETTINGS, Settings
+from ..usage_errors import FakeUsageError
 from .account import Account
 from .armed_faults import ArmedFault, ArmedFaults, parse_faults
 from .forking import renew_after_fork
-from .records import StoredFile
 from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
 from .service import Service
+from .stored_account import StoredAccount, as_of_request, as_of_time
 
 FLUSH_WITHIN_S = 5.0
 """Default timeout of `Sender.flush`, in real seconds. Shorter than a webhook target may take to answer: a target that
@@ -104,8 +105,6 @@ class AccountSnapshot:
         jobs: oldest first.
         requests: the request log, newest last.
         faults: oldest first.
-        files: those in the account, by id.
-        is_scripted: whether a test has prepared answers.
     """
 
     settings: Settings
@@ -115,8 +114,6 @@ class AccountSnapshot:
     jobs: Sequence[Job]
     requests: Sequence[LogEntry]
     faults: Sequence[ArmedFault]
-    files: Mapping[str, StoredFile]
-    is_scripted: bool
 
 
 class World:
@@ -213,17 +210,101 @@ class World:
             filling(service)
         with self._lock:
             self._default_settings, self._default_faults, self._fill = settings, specs, filling
-            self.sender.stop()
-            self.requests = RequestLog()
-            self.faults = ArmedFaults(self._paths, armed, service.created_at)
-            self.scripts = ScriptStack()
+            new_faults = ArmedFaults(self._paths, armed, service.created_at, service.commit_aside)
+            self._replace(service, RequestLog(), new_faults, ScriptStack(), len(service.journal))
             self.checks = []
-            self.service = service
-            self.sender = self._new_sender(service) if self._new_sender else NoSender()
-            self.is_reachable = self.is_handed_out or bool(self.urls)
-            self.is_finished = False
         if filling:  # there may be something to send, now or later
             self.sender.wake()
+
+    def _replace(
+        self, service: Service, requests: RequestLog, faults: ArmedFaults, scripts: ScriptStack, beginning: int
+    ) -> None:
+        """Go on with another account; the lock is held."""
+        sender = self._new_sender(service) if self._new_sender else NoSender()
+        self.sender.stop()
+        self.requests, self.faults, self.scripts, self.service, self.sender = requests, faults, scripts, service, sender
+        self._beginning = beginning
+        self.is_reachable = self.is_handed_out or bool(self.urls)
+        self.is_finished = False
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether a request has come, or anything has changed, since the account began."""
+        return bool(self.requests.count) or len(self.service.journal) > self._beginning or self.scripts.was_used
+
+    def store(self) -> StoredAccount:
+        """Return the account as it is now, to be saved or copied.
+
+        Raises:
+            FakeUsageError: a script is in use that is a function, or has one.
+        """
+        service = self.service
+        with service.lock:
+            now = service.clock.now()
+            return StoredAccount(
+                settings=service.settings,
+                born=service.created_at,
+                now=now,
+                awaited=service.awaited_until,
+                records=list(service.journal),
+                beginning=self._beginning,
+                log=self.requests.store(),
+                scripts=self.scripts.store(),
+                in_vain=service.looks.in_vain,
+            )
+
+    def restore(self, stored: StoredAccount, *, as_default: bool = False) -> None:
+        """Go on with the account as it was stored, instead of this one.
+
+        Args:
+            stored: the account.
+            as_default: whether later resets begin an account with its settings, and without faults.
+
+        Raises:
+            FakeUsageError: its records make no account; then nothing has changed.
+        """
+        try:
+            service = Service.restored(stored.settings, stored.born, stored.records, stored.now, stored.awaited)
+        except (LookupError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise FakeUsageError(f"the records make no account: {type(error).__name__}: {error}") from error
+        service.looks.restore_in_vain(service.moment, stored.in_vain)
+        faults = ArmedFaults(self._paths, commit=service.commit_aside)
+        for record in stored.records:
+            faults.apply(record)
+        with self._lock:
+            scripts, requests = ScriptStack.restored(stored.scripts), RequestLog.restored(stored.log)
+            self._replace(service, requests, faults, scripts, stored.beginning)
+            if as_default:
+                self._default_settings, self._default_faults, self._fill = stored.settings, [], None
+        self.sender.wake()
+
+    def rewind(self, request: int | None = None, time: float | None = None) -> None:
+        """Go back to the account as it was when a request was answered, or at a time in virtual Unix seconds.
+
+        Raises:
+            FakeUsageError: neither or both are given, or that account cannot be had; then nothing has changed.
+        """
+        if (request is None) == (time is None):
+            raise FakeUsageError("rewind_to needs either a request or a time: rewind_to(request=3), rewind_to(time=…)")
+        if self.waits_are_virtual:
+            raise FakeUsageError("an account cannot be rewound while waits are virtual: their clock never goes back")
+        if self.scripts.was_used:
+            raise FakeUsageError("an account that has had scripts cannot be rewound: what they took is not recorded")
+        with self.service.lock:
+            stored, files, parts = self.store(), self.account.files, self.account.parts
+            cut = as_of_request(stored, request) if request is not None else as_of_time(stored, cast(float, time))
+            past = Service.restored(cut.settings, cut.born, cut.records, cut.now, cut.awaited).account
+            lost = [each for each, file in past.files.items() if file.content.is_dropped and each not in files]
+            lost += [
+                each
+                for each, contents in past.parts.items()
+                if each not in parts and any(content.is_dropped for content in contents.values())
+            ]
+            if lost:
+                raise FakeUsageError(
+                    f"an account cannot be rewound to where it had {lost[0]}: its bytes were dropped when it ended"
+                )
+            self.restore(cut)
 
     @property
     def account(self) -> Account:
@@ -247,7 +328,7 @@ class World:
 
     def snapshot(self) -> AccountSnapshot:
         """Return the account as it is now, with the requests it has had."""
-        service, scripts = self.service, self.scripts
+        service = self.service
         with service.lock:
             now = service.clock.now()
             return AccountSnapshot(
@@ -258,6 +339,4 @@ class World:
                 jobs=list(service.account.jobs.values()),
                 requests=self.requests.find(),
                 faults=self.faults.all(now),
-                files=dict(service.account.files),
-                is_scripted=bool(scripts.scripts or scripts.overrides or scripts.ended),
             )

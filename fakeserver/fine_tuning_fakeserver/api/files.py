@@ -12,6 +12,7 @@ from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import RESULTS, Account, OrderedIds, UnknownCursorError, next_id, result_created_at
 from ..account.blobs import Blob
+from ..account.looks import shows
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (
@@ -210,12 +211,21 @@ def list_files(
         raise unknown_cursor() from None
     shown = [file_by_id(account, identifier, now) for identifier in page]
     if service.polling_advances_time and (ready := _next_ready(account, page, now)) is not None:
-        request = ("list_files", after, limit, purpose, oldest_first)
-        if service.looks.is_repeated(request, shown):
+        query = (after, limit, purpose, oldest_first)
+        if service.looks.is_repeated(("list_files", query), shown):
             now = service.advance_clock(ready)
             shown = [file_by_id(account, identifier, now) for identifier in page]
-        service.looks.remember(request, shown)
+        service.remember("list_files", query, shown, now)
     return page_object_with_ids(shown, has_more)
+
+
+@shows("list_files")
+def _shown_files(
+    account: Account, at: float, after: str | None, limit: int, purpose: str | None, oldest_first: bool
+) -> list[Json]:
+    identifiers = account.file_shelf if purpose is None else account.files_by_purpose[purpose]
+    page, _ = identifiers.page(after, limit, oldest_first=oldest_first)
+    return [file_by_id(account, identifier, at) for identifier in page]
 
 
 def _next_ready(account: Account, identifiers: Iterable[str], now: float) -> float | None:
@@ -257,7 +267,10 @@ def download(service: Service, now: float, identifier: str) -> Download:
         raise unknown_file(identifier)
     if file.purpose in ("assistants", "user_data"):
         raise not_downloadable(file.purpose)
-    return Download(file.filename, file.content.chunks())
+    chunks = file.content.chunks()
+    if file.content.is_dropped:
+        next(chunks)  # an error is to be the answer, not to come in the middle of it
+    return Download(file.filename, chunks)
 
 
 def file_by_id(account: Account, identifier: str, now: float) -> Json:

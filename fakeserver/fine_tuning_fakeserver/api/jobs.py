@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +10,7 @@ from fine_tuning_formats.job_rules import base_model
 from fine_tuning_formats.training_file import MIN_EXAMPLES
 
 from ..account.account import NO_METADATA, Account, OrderedIds, UnknownCursorError, next_id
+from ..account.looks import shows
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import (
@@ -81,7 +82,7 @@ def _look_by_list(
     service: Service,
     now: float,
     operation: str,
-    query: Hashable,
+    query: tuple[Any, ...],
     jobs: Sequence[Job],
     show: Callable[[float], T],
     *,
@@ -110,9 +111,28 @@ def _look_by_list(
         request = (operation, query)
         if service.looks.is_repeated(request, shown):
             ahead = [job for job in jobs if until_last_event or job.id in unfinished]
-            shown = show(_advance_to_next_milestone(service, ahead, now))
-        service.looks.remember(request, shown)
+            now = _advance_to_next_milestone(service, ahead, now)
+            shown = show(now)
+        service.remember(operation, query, shown, now)
     return shown
+
+
+@shows("list_jobs")
+def _shown_jobs(account: Account, at: float, after: str | None, limit: int, *pairs: tuple[str, str]) -> list[Json]:
+    identifiers = _jobs_with_metadata(account, pairs) if pairs else account.job_shelf
+    page, _ = identifiers.page(after, limit)
+    return [job_object(account.jobs[each], at) for each in page]
+
+
+@shows("list_job_events")
+def _shown_events(account: Account, at: float, identifier: str, after: str | None, limit: int) -> tuple[str, int]:
+    timeline = account.jobs[identifier].timeline()
+    return timeline.status(at), timeline.event_count(at)
+
+
+@shows("list_job_checkpoints")
+def _shown_status(account: Account, at: float, identifier: str, after: str | None, limit: int) -> str:
+    return account.jobs[identifier].timeline().status(at)
 
 
 @operation
@@ -139,7 +159,7 @@ def list_jobs(
     return page_object([*shown], has_more)  # a dialect changes the page
 
 
-def _jobs_with_metadata(account: Account, pairs: list[tuple[str, str]]) -> OrderedIds:
+def _jobs_with_metadata(account: Account, pairs: Sequence[tuple[str, str]]) -> OrderedIds:
     """Return the jobs that have all *pairs*; only those with the rarest pair are compared."""
     rarest = min((account.jobs_by_metadata.get(pair, OrderedIds()) for pair in pairs), key=len)
     if len(pairs) == 1:

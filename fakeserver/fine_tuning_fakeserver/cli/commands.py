@@ -133,6 +133,21 @@ ACCOUNT_OPTIONS = (
 )
 
 
+def load_fake(path: str, allow_remote_webhooks: bool) -> FakeFineTuning:
+    """Load a saved account; raise click's error if it cannot be read, or if an option says otherwise."""
+    from ..fake.fake_fine_tuning import FakeFineTuning
+
+    context = click.get_current_context()
+    for each in ACCOUNT_OPTIONS:
+        if context.get_parameter_source(str(each.name)) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            name = _name_as_given(each, context)
+            raise click.UsageError(f"{name} cannot be set with --load: the file has the account's settings", context)
+    try:
+        return FakeFineTuning.load(path, allow_remote_webhooks=allow_remote_webhooks)
+    except FakeUsageError as error:
+        raise click.UsageError(f"--load: {error}", context) from None
+
+
 def create_fake(**settings: Any) -> FakeFineTuning:
     """Create a fake with *settings*; raise click's error if they do not fit."""
     was_enabled = gc.isenabled()

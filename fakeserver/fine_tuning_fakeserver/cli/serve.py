@@ -22,7 +22,17 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import DEFAULT_PORT, DRAIN_S, REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, OneOf, create_fake, create_fake_from_setup, option, usage_error
+from .commands import (
+    ACCOUNT_OPTIONS,
+    Command,
+    Number,
+    OneOf,
+    create_fake,
+    create_fake_from_setup,
+    load_fake,
+    option,
+    usage_error,
+)
 from .output import print_error, print_note
 from .request_observer import ObservedRequest, RequestObserver
 from .serve_log import address_for_others, show_logs
@@ -57,6 +67,7 @@ OPTIONS = (
     option("--port", "-p", metavar="PORT", default=DEFAULT_PORT, type=Number(int, 0, 65535), help="0: a free port."),
     *ACCOUNT_OPTIONS,
     option("--setup", metavar="FILE", help="Begin with the settings, files, jobs, plans and faults of a file."),
+    option("--load", metavar="FILE", help="Go on with a saved account; it brings its own settings."),
     option("--webhook", metavar="URL", help="Send an event to this URL when a job has ended."),
     option("--webhook-secret", metavar="SECRET", help="Sign webhooks with it; otherwise a secret is derived."),
     click.Option(["--allow-remote-webhooks"], is_flag=True, help="Let webhooks leave this machine."),
@@ -94,6 +105,7 @@ def command(
     drain: float,
     log_format: str,
     metrics: bool,
+    load: str | None,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -107,9 +119,20 @@ def command(
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
-    settings |= {"webhooks": [{"url": url, "secret": secret}]} if url else {}
-    defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
-    fake = create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
+    webhooks = [{"url": url, "secret": secret}] if url else []
+    if load and setup:
+        raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
+    if load:
+        fake = load_fake(load, settings["allow_remote_webhooks"])
+        try:
+            for webhook in webhooks:
+                fake.add_webhook(**webhook)
+        except FakeUsageError as error:
+            raise usage_error(error, context) from None
+    else:
+        settings |= {"webhooks": webhooks} if webhooks else {}
+        defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
+        fake = create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
     try:
         listener = bind(host, port)
     except OSError as error:

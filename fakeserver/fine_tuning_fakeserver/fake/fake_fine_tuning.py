@@ -28,6 +28,7 @@ from .clients import Clients
 from .explore_control import ExploreControl
 from .faults import FaultControl
 from .report import Report
+from .saving import Saving
 from .scripting import ScriptControl
 from .time_control import TimeControl
 
@@ -87,7 +88,7 @@ class OutsideChanges:
 
 
 class FakeFineTuning(
-    TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, ExploreControl, Report, Assertions
+    TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Saving, ExploreControl, Report, Assertions
 ):
     """A fake of the fine-tuning API with one account.
 

@@ -1,4 +1,4 @@
-"""The description of an account as text: clock, jobs, requests, faults, and how to reproduce it."""
+"""The description of an account as text: clock, jobs, requests, faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ _YEAR_10000 = 253402300800.0
 
 def render_report(snapshot: AccountSnapshot) -> str:
     """Return the report, without keys that are in the log, and without control characters."""
-    from .reproduction import again  # on demand: most tests pass
 
     entries, jobs, settings = snapshot.requests, snapshot.jobs, snapshot.settings
     newest_jobs, newest_entries = jobs[-JOBS_AT_MOST:], entries[-REQUESTS_AT_MOST:]
@@ -47,7 +46,6 @@ def render_report(snapshot: AccountSnapshot) -> str:
         *(f"  {describe_fault(fault)}" for fault in snapshot.faults),
         *([f"refused by the fake itself{last_n_of(len(newest_errors), len(errors))}:"] if errors else []),
         *(f"  request {number}: {text}" for number, text in newest_errors),
-        *again(snapshot),
     ]
     known = secrets_of(entries)
     return "\n".join(printable(redact_text(line, known)) for line in lines)
@@ -100,8 +98,8 @@ class Report:
     def describe(self) -> str:
         """Return what happened so far: clock, the newest jobs with their events, the newest requests, faults.
 
-        And the last request that failed, or else the last that changed something, as command lines to be tried on
-        ``fake-fine-tuning serve``. No keys are in it. The text is for people and changes between versions.
+        No keys are in it. The text is for people and changes between versions. To try what comes next, `save` the
+        account and open it: ``fake-fine-tuning serve --load FILE``.
         """
         notes = self._world.requests.notes
         head = ["refused, and no answer tells it:"] if notes else []

@@ -202,7 +202,7 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
         if operation.file_bytes_at_most:
             request.form = await read_form(receive, request.header(b"content-type"), operation.file_bytes_at_most)
         else:
-            request.body = await read_body(receive)
+            request.body = await read_body(receive, operation.body_bytes_at_most)
         if operation.prepare and (work := operation.prepare(request)):
             connection = connection_of(request.scope)
             request.read_ahead_result = await connection.run_in_thread(
@@ -260,7 +260,7 @@ async def _respond_with_fault(
     """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
     request.requests.add(entry := _new_entry(operation, request))
     entry.fault = fault.kind
-    fault.requests.append(entry.number)
+    request.faults.add_hit(fault, entry.number)
     connection = connection_of(request.scope)
     outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
     _complete_entry(entry, operation, request, outcome.response)
@@ -324,6 +324,7 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     if answer.status == 429:
         entry.retry_after_s = retry_after_seconds(answer.headers, (entry.at, real_now()))
     entry.took_effect = request.took_effect
+    entry.head = len(service.journal)
 
 
 def _unanswered_response() -> ApiResponse:

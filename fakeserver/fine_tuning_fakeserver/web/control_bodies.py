@@ -38,3 +38,10 @@ class GraderScoresBody(Body):
     """``PUT /_fake/graders``."""
 
     scores: ShortCircuitList[float | None]
+
+
+class RewindBody(Body):
+    """``POST /_fake/rewind``: either of them."""
+
+    request: int | None = None
+    time: float | None = None

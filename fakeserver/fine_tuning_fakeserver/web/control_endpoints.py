@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from fine_tuning_formats.text import show_value
@@ -57,6 +58,9 @@ def list_deliveries(request: ApiRequest) -> Any:
 def remove_webhook(request: ApiRequest) -> Any:
     """Remove a webhook endpoint."""
     return webhooks.remove(request.service, request.path["webhook_id"])
+
+
+IMPORT_BYTES_AT_MOST = 256 * 1024 * 1024
 
 
 def get_state(request: ApiRequest) -> Any:
@@ -198,6 +202,40 @@ def list_requests(request: ApiRequest) -> Any:
     return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
 
 
+def export_account(request: ApiRequest) -> ApiResponse:
+    """Return the account as a file."""
+    from . import account_file  # imported on demand, as below
+
+    out = BytesIO()
+    account_file.write_account(request.world.store(), out)
+    return whole_response(out.getvalue(), (b"content-type", b"application/zip"))
+
+
+def import_account(request: ApiRequest) -> Any:
+    """Go on with the account of a file, if this one is still empty."""
+    from . import account_file
+
+    world = request.world
+    if world.has_happened:
+        raise FakeUsageError(
+            f"the account must be empty for an import, got one with {len(world.service.journal)} records and "
+            f"{world.requests.count} requests; POST /_fake/reset first"
+        )
+    allowed = world.service.settings.allow_remote_webhooks
+    world.restore(account_file.read_account(BytesIO(request.body), allow_remote_webhooks=allowed))
+    return get_state(request)  # of the new account
+
+
+def rewind(request: ApiRequest) -> Any:
+    """Take the account back to where it was when a request was answered, or at a time."""
+    from ..api.request_models import parse_control
+    from .control_bodies import RewindBody
+
+    body = parse_control(RewindBody, request.body, "POST /_fake/rewind")
+    request.world.rewind(body.request, body.time)
+    return get_state(request)
+
+
 def get_fidelity(request: ApiRequest) -> Any:
     """Return the fidelity ledger."""
     from . import documents  # imported on demand, as below
@@ -217,36 +255,44 @@ def health(request: ApiRequest) -> Any:
     return {"status": "ok", "version": VERSION}
 
 
-CONTROL_OPERATIONS = tuple(
-    Operation(f"{method} {path}", method, path, run, CONTROL)
-    for method, path, run in (
-        ("GET", "/_fake", get_state),
-        ("POST", "/_fake/reset", reset),
-        ("GET", "/_fake/clock", get_clock),
-        ("PATCH", "/_fake/clock", set_pace),
-        ("POST", "/_fake/clock/advance", advance),
-        ("PUT", "/_fake/plan", set_plan),
-        ("POST", "/_fake/plans", add_plan_rule),
-        ("GET", "/_fake/plans", list_plan_rules),
-        ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
-        ("POST", "/_fake/files", seed_file),
-        ("POST", "/_fake/jobs", seed_job),
-        ("POST", "/_fake/next", name_next),
-        ("PUT", "/_fake/replies", set_replies),
-        ("PUT", "/_fake/graders", set_grader_scores),
-        ("POST", "/_fake/webhooks", add_webhook),
-        ("GET", "/_fake/webhooks", list_webhooks),
-        ("GET", "/_fake/webhooks/deliveries", list_deliveries),
-        ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
-        ("POST", "/_fake/faults", arm_fault),
-        ("GET", "/_fake/faults", list_faults),
-        ("DELETE", "/_fake/faults", disarm_faults),
-        ("GET", "/_fake/requests", list_requests),
-        ("GET", "/_fake/fidelity", get_fidelity),
-        ("GET", "/openapi.json", get_openapi),
-        ("GET", "/health", health),
-        ("GET", "/ready", health),
-    )
+_IMPORT = Operation(
+    "POST /_fake/import", "POST", "/_fake/import", import_account, CONTROL, body_bytes_at_most=IMPORT_BYTES_AT_MOST
+)
+CONTROL_OPERATIONS = (
+    _IMPORT,
+    *(
+        Operation(f"{method} {path}", method, path, run, CONTROL)
+        for method, path, run in (
+            ("GET", "/_fake", get_state),
+            ("POST", "/_fake/reset", reset),
+            ("GET", "/_fake/clock", get_clock),
+            ("PATCH", "/_fake/clock", set_pace),
+            ("POST", "/_fake/clock/advance", advance),
+            ("PUT", "/_fake/plan", set_plan),
+            ("POST", "/_fake/plans", add_plan_rule),
+            ("GET", "/_fake/plans", list_plan_rules),
+            ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
+            ("POST", "/_fake/files", seed_file),
+            ("POST", "/_fake/jobs", seed_job),
+            ("POST", "/_fake/next", name_next),
+            ("PUT", "/_fake/replies", set_replies),
+            ("PUT", "/_fake/graders", set_grader_scores),
+            ("POST", "/_fake/webhooks", add_webhook),
+            ("GET", "/_fake/webhooks", list_webhooks),
+            ("GET", "/_fake/webhooks/deliveries", list_deliveries),
+            ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
+            ("POST", "/_fake/faults", arm_fault),
+            ("GET", "/_fake/faults", list_faults),
+            ("DELETE", "/_fake/faults", disarm_faults),
+            ("GET", "/_fake/requests", list_requests),
+            ("GET", "/_fake/export", export_account),
+            ("POST", "/_fake/rewind", rewind),
+            ("GET", "/_fake/fidelity", get_fidelity),
+            ("GET", "/openapi.json", get_openapi),
+            ("GET", "/health", health),
+            ("GET", "/ready", health),
+        )
+    ),
 )
 OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")
 """Paths that other machines may request, too."""

@@ -10,7 +10,9 @@ from typing import Literal
 from starlette.types import Receive, Send
 
 from .. import api_errors
+from ..account.account import Account
 from ..account.armed_faults import ArmedFault
+from ..account.looks import shows
 from ..account.request_log import json_or_none
 from ..api_errors import ApiError
 from ..control import steering
@@ -121,16 +123,21 @@ async def outage(call: FaultyCall) -> FaultOutcome:
         service.keep_pace_until(ends_at)
     if _is_poll(call) and ends_at is not None and service.account.pace in ("polls", "instant"):
         # at a pace at which polling moves time, a refused poll moves it, too: else an outage would never end
-        scope, looks = call.request.scope, service.looks
-        request = ("refused", scope["path"], scope["query_string"])
+        scope = call.request.scope
+        query = (scope["path"], scope["query_string"].decode("latin-1"))
         with service.lock:
             now = service.clock.now()
             # as where nothing is refused: a list moves time if it was refused at this time before
-            if call.operation.name == "retrieve_job" or looks.is_repeated(request, now):
+            if call.operation.name == "retrieve_job" or service.looks.is_repeated(("refused", query), now):
                 left, step = ends_at - now, (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
                 now = service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
-            looks.remember(request, now)
+            service.remember("refused", query, now, now)
     return FaultOutcome(_error_response(call))
+
+
+@shows("refused")
+def _refused_at(account: Account, at: float, path: str, query: str) -> float:
+    return at
 
 
 def _is_poll(call: FaultyCall) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fine_tuning_formats.api_paths import API_PATHS, path_parameters
 
+from ..api.json_bodies import JSON_BYTES_AT_MOST
 from ..api.schemas.object_schema import ObjectSchema, Schema
 from ..evidence import Evidence
 
@@ -90,6 +91,7 @@ class Operation:
         links: the operations that can follow a success.
         evidence: what backs its answers, by status and, of several with one status, which: ``"400 unknown field"``.
         has_usage_errors: whether it may refuse with ``fake_error`` what concerns the fake alone.
+        body_bytes_at_most: how large a body may be that is no form.
         runs_code: whether it runs code that a request brings, where `Settings.run_python_graders` lets it.
     """
 
@@ -110,6 +112,7 @@ class Operation:
     links: tuple[Link, ...] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     has_usage_errors: bool = False
+    body_bytes_at_most: int = JSON_BYTES_AT_MOST
     runs_code: bool = False
 
     @property

@@ -26,6 +26,7 @@ from ..api_errors import (
     unsupported_type,
     wrong_key,
 )
+from ..settings import is_accepted_key
 from .upload_form import FILE_PARTS, FormReader, UploadForm
 
 CONNECTION_KEY = "fine_tuning_fakeserver.connection"
@@ -184,7 +185,7 @@ def check_api_key(authorization: str, accepted: frozenset[str]) -> None:
     key = api_key_of(authorization)
     if not key:
         raise no_key()
-    if accepted and key not in accepted:
+    if accepted and not is_accepted_key(key, accepted):
         raise wrong_key(key)
 
 

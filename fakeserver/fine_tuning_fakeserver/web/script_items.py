@@ -106,8 +106,8 @@ def parse_item(item: Any, operation: str) -> ScriptItem:
     Raises:
         InvalidScriptItem: it does not fit the operation.
     """
-    if item is None:
-        return None
+    if item is None or isinstance(item, ConnectionFailure):  # the latter from a script that was stored
+        return item
     if isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException)):
         return response_for_exception(item)
     if iscoroutinefunction(item):

@@ -238,6 +238,7 @@ def test_defaults(settings: dict[str, Any]) -> None:
 VARIABLES = {
     "HOST": ("0.0.0.0", "host", "0.0.0.0"),
     "PORT": ("0", "port", 0),
+    "LOAD": ("", "seed", 0),
     "PACE": ("polls", "pace", "polls"),
     "SEED": ("7", "seed", 7),
     "DIALECT": ("azure-2025", "dialect", "azure-2025"),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Generator
 from contextlib import suppress
 from io import StringIO
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +21,7 @@ import pytest
 from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.cli import serve_log
+from fine_tuning_fakeserver.cli import main, serve_log
 from fine_tuning_fakeserver.cli.serve import AccessLog
 from fine_tuning_fakeserver.cli.serve_log import address_for_others
 from fine_tuning_fakeserver.web.in_process import transport
@@ -390,3 +391,45 @@ def test_a_closed_log_fails_no_request() -> None:
     fake = FakeFineTuning()
     with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, Closed()))) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200
+
+
+def test_a_saved_account_goes_on_in_a_server(tmp_path: Path) -> None:
+    """`serve --load FILE` answers other bytes than the account that was saved."""
+    fake = FakeFineTuning(pace="polls", seed=7)
+    row = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    job = fake.add_job(fake.add_file(row * 10)["id"], status="queued")["id"]
+    fake.save(tmp_path / "account.zip")
+
+    with started("--port", "0", "-q", "--load", str(tmp_path / "account.zip")) as process:
+        url = line(process.stdout)
+        answer = httpx.get(f"{url}/fine_tuning/jobs/{job}", headers=KEY, trust_env=False)
+        process.send_signal(signal.SIGINT)
+        assert end(process) == ""
+
+    with httpx.Client(transport=fake.transport(), base_url=f"{url}/") as client:
+        assert answer.content == client.get(f"fine_tuning/jobs/{job}", headers=KEY).content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--load", "/nowhere/a.zip"],
+            "Error: --load: the account cannot be loaded from '/nowhere/a.zip': No such file",
+        ),
+        (
+            ["--load", __file__],
+            f"Error: --load: {__file__}: the file must be a whole zip of a saved account: File is not",
+        ),
+        (
+            ["--load", "a.zip", "--seed", "3"],
+            "Error: --seed cannot be set with --load: the file has the account's setti",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that cannot be loaded, or an option that its settings contradict, is not refused with exit code 2."""
+    assert main(["serve", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""Entries of the request log as text: redacted JSON, one entry a line."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from fine_tuning_formats.secret_rules import redact_known, redact_text
+
+from .request_log import LogEntry, TimingSample
+
+
+def write_entry(entry: LogEntry, known: Iterable[str]) -> bytes:
+    """Return *entry* as one line of JSON without its end, without the *known* spellings of secrets."""
+    secrets = list(known)
+    members: dict[str, Any] = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.raw_headers]
+    members |= {
+        "path": redact_known(entry.path, secrets),
+        "raw_headers": headers,
+        "raw_path": redact_known(entry.raw_path.decode("latin-1"), secrets),
+        "body": _write_bytes(entry.body, lambda text: redact_text(text, secrets)),
+        "answer": _write_bytes(entry.answer, lambda text: redact_known(text, secrets)),
+        "form": entry.form and _redact_form(entry.form, secrets),
+        "ids": dict(entry.ids),
+        "timing": entry.timing and list(entry.timing),
+    }
+    return orjson.dumps(_without_surrogates(members))
+
+
+def read_entry(line: bytes, passed_s: float) -> LogEntry:
+    """Return the entry of a line; *passed_s* is how much later it is here, in the real seconds of `TimingSample`."""
+    members: dict[str, Any] = orjson.loads(line)
+    timing = members["timing"] and TimingSample(*members["timing"])
+    members |= {
+        "raw_headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in members["raw_headers"]],
+        "raw_path": members["raw_path"].encode("latin-1"),
+        "body": _read_bytes(members["body"]),
+        "answer": _read_bytes(members["answer"]),
+        "timing": timing and timing._replace(real_s=timing.real_s + passed_s),
+    }
+    return LogEntry(**members)
+
+
+def _redact_form(form: Any, secrets: list[str]) -> dict[str, Any]:
+    return {
+        name: redact_text(value, secrets) if isinstance(value, str) and name != "filename" else value
+        for name, value in form.items()
+    }
+
+
+def _write_bytes(value: bytes, redact: Any) -> Any:
+    text = redact(value.decode(errors="surrogateescape"))
+    raw: bytes = text.encode(errors="surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}
+
+
+def _read_bytes(value: Any) -> bytes:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode()
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return *value* with a question mark for what no UTF-8 can hold."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return [_without_surrogates(item) for item in value] if isinstance(value, list | tuple) else value

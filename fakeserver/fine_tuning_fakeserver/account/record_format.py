@@ -1,0 +1,283 @@
+"""Records as text: versioned JSON, tagged by kind, one record a line.
+
+Dialects are stored by name, and contents as their digests: whoever stores records stores the bytes beside them, and
+brings them back by a `ContentStore`. A released version stays readable: its reader is in `READERS` for good.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Protocol, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import orjson
+from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, create_model
+
+from ..clock import parse_pace
+from ..domain.dialects import dialect_named
+from ..domain.dialects.dialect import Dialect
+from ..domain.fault_spec import FaultSpec
+from ..domain.job import Job
+from ..domain.timeline import Cancel, FileLost, Intervention, Pause, Replan, Resume
+from ..usage_errors import FakeUsageError
+from ..version import VERSION
+from . import records
+from .blobs import Blob
+from .records import Record
+
+RECORD_VERSION = 1
+"""The version of the records that are written."""
+
+KINDS: Mapping[str, type[Record]] = {
+    "file_uploaded": records.FileUploaded,
+    "file_deleted": records.FileDeleted,
+    "job_created": records.JobCreated,
+    "job_intervened": records.JobIntervened,
+    "model_deleted": records.ModelDeleted,
+    "clock_advanced": records.ClockAdvanced,
+    "pace_set": records.PaceSet,
+    "plan_set": records.PlanSet,
+    "plan_rule_added": records.PlanRuleAdded,
+    "next_id_reserved": records.NextIdReserved,
+    "upload_changed": records.UploadChanged,
+    "part_added": records.PartAdded,
+    "permission_granted": records.PermissionGranted,
+    "permission_revoked": records.PermissionRevoked,
+    "replies_set": records.RepliesSet,
+    "completion_given": records.CompletionGiven,
+    "grader_scores_set": records.GraderScoresSet,
+    "grader_score_used": records.GraderScoreUsed,
+    "webhook_added": records.WebhookAdded,
+    "webhook_removed": records.WebhookRemoved,
+    "delivery_attempted": records.DeliveryAttempted,
+    "list_seen": records.ListSeen,
+    "fault_armed": records.FaultArmed,
+    "faults_matched": records.FaultsMatched,
+    "fault_hit": records.FaultHit,
+    "faults_disarmed": records.FaultsDisarmed,
+}
+"""The records by the kind that tags them. A kind keeps its name, whatever its class is called."""
+ACTS: Mapping[str, type[Intervention]] = {
+    "pause": Pause,
+    "resume": Resume,
+    "cancel": Cancel,
+    "file_lost": FileLost,
+    "replan": Replan,
+}
+"""The interventions by the name that tags them: most have the same members."""
+_NAME_OF_ACT = {act: name for name, act in ACTS.items()}
+_KIND_OF = {record: kind for kind, record in KINDS.items()}
+
+Json: TypeAlias = dict[str, Any]
+
+
+class ContentStore(Protocol):
+    """Where contents are, beside the records."""
+
+    def put(self, content: Blob) -> str:
+        """Keep the bytes; return their sha256 in hexadecimal digits."""
+        ...
+
+    def get(self, digest: str, size: int) -> Blob:
+        """Return the bytes, or what is left of them where only the digest was kept."""
+        ...
+
+
+_contents: ContextVar[ContentStore] = ContextVar("_contents")
+"""Of the record that is being written or read."""
+
+
+class RecordFormatError(FakeUsageError):
+    """A stored record cannot be read."""
+
+
+def write_record(record: Record, contents: ContentStore) -> bytes:
+    """Return *record* as one line of JSON without its end; its content is put into *contents*.
+
+    Raises:
+        FakeUsageError: it holds what JSON cannot.
+    """
+    kind = _KIND_OF[type(record)]
+    token = _contents.set(contents)
+    try:
+        members = _adapter(type(record)).dump_python(record, mode="json", warnings=False)
+        return orjson.dumps({"version": RECORD_VERSION, "record": kind, **members})
+    except (TypeError, ValueError) as error:
+        if isinstance(error, FakeUsageError):
+            raise
+        raise FakeUsageError(f"a record {kind} cannot be stored: {error}") from None
+    finally:
+        _contents.reset(token)
+
+
+def read_record(line: bytes, contents: ContentStore) -> Record:
+    """Return the record of a line, whatever released version has written it.
+
+    Raises:
+        RecordFormatError: it is not a record, or a newer version has written it.
+    """
+    try:
+        members = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordFormatError(f"a record must be JSON: {error}") from None
+    if not isinstance(members, dict):
+        raise RecordFormatError("a record must be a JSON object")
+    reader = READERS[check_version(members.pop("version", None), "a record", READERS)]
+    token = _contents.set(contents)
+    try:
+        return reader(members)
+    finally:
+        _contents.reset(token)
+
+
+def check_version(version: Any, what: str, known: Mapping[int, object]) -> int:
+    """Return *version* if it is among the *known* ones.
+
+    Raises:
+        RecordFormatError: it is not.
+    """
+    if isinstance(version, int) and version in known and version is not True:
+        return version
+    newer = isinstance(version, int) and version > max(known)
+    remedy = f"; a newer fake-fine-tuning has written it, this is {VERSION}: upgrade it" if newer else ""
+    versions = ", ".join(map(str, known))
+    raise RecordFormatError(f"the version of {what} must be one of {versions}, got {version!r}{remedy}")
+
+
+def _read_1(members: Json) -> Record:
+    kind = members.pop("record", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise RecordFormatError(f"the kind of a record must be one of {', '.join(KINDS)}, got {kind!r}")
+    try:
+        record: Record = _adapter(KINDS[kind]).validate_python(members)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RecordFormatError(f"a record {kind} cannot be read: {place}: {first['msg']}") from None
+    return record
+
+
+READERS: Mapping[int, Callable[[Json], Record]] = {1: _read_1}
+"""By version, what makes a record of its members."""
+
+
+# ---- what pydantic cannot know by itself
+
+
+def _write_content(content: Blob) -> Json:
+    if content.is_dropped:
+        return {"sha256": None, "size": content.size}
+    return {"sha256": _contents.get().put(content), "size": content.size}
+
+
+def _read_content(value: Any) -> Blob:
+    stored = _CONTENT.validate_python(value)
+    return Blob.dropped(stored.size) if stored.sha256 is None else _contents.get().get(stored.sha256, stored.size)
+
+
+@dataclass
+class _StoredContent:
+    sha256: str | None
+    size: int
+
+
+_CONTENT = TypeAdapter(_StoredContent)
+
+
+def _write_text(value: str | bytes | None) -> Any:
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _read_text(value: Any) -> Any:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+
+
+def _write_act(act: Intervention) -> Json:
+    return {"act": _NAME_OF_ACT[type(act)], **_adapter(type(act)).dump_python(act, mode="json")}
+
+
+def _read_act(value: Any) -> Intervention:
+    if isinstance(value, Mapping):
+        members = dict(value)
+        if (name := members.pop("act", None)) in ACTS:
+            act: Intervention = _adapter(ACTS[name]).validate_python(members)
+            return act
+    raise ValueError(f"an intervention must have one of {', '.join(ACTS)} as its act")
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def _read_dialect(value: Any) -> Dialect:
+    return dialect_named(value)
+
+
+def _adapter(record: Any) -> TypeAdapter[Any]:
+    """Return what reads and writes records of a kind, or interventions; made once, as that takes milliseconds."""
+    adapter: TypeAdapter[Any] = _made_adapter(record)
+    return adapter
+
+
+@cache
+def _made_adapter(record: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(_stored_form(record))
+
+
+@cache
+def _stored_form(kind: Any) -> Any:
+    """Return the type of a dataclass for pydantic, with the forms of `_FORMS` in place of some of its fields."""
+    hints = get_type_hints(kind)
+    members: Any = {
+        each.name: (
+            _FORMS_BY_FIELD.get((kind, each.name)) or _form(hints[each.name]),
+            ... if each.default is MISSING and each.default_factory is MISSING else None,
+        )
+        for each in fields(kind)
+    }
+    model = create_model(kind.__name__, __config__=ConfigDict(extra="forbid", protected_namespaces=()), **members)
+
+    def read(value: Any) -> Any:
+        found = model.model_validate(value)
+        return kind(**{name: getattr(found, name) for name in found.model_fields_set})
+
+    def write(value: Any) -> Any:
+        if not isinstance(value, kind):  # another member of a union
+            return value
+        members = {each.name: getattr(value, each.name) for each in fields(kind)}
+        return model.model_construct(**members).model_dump(mode="json", warnings=False)
+
+    return Annotated[Any, PlainValidator(read), PlainSerializer(write)]
+
+
+def _form(hint: Any) -> Any:
+    """Return the type for pydantic of a field's type, in which dataclasses have their stored forms."""
+    if hint is float:
+        return int | float  # an answer may show the one or the other
+    if isinstance(hint, type) and hint in _FORMS:
+        return _FORMS[hint]
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _stored_form(hint)
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return Union[tuple(map(_form, get_args(hint)))]  # noqa: UP007  # of members that are only known now
+    if (origin := get_origin(hint)) in (tuple, Sequence, Mapping):
+        return origin[tuple(each if each is ... else _form(each) for each in get_args(hint))]
+    return hint
+
+
+_ACT = Annotated[Any, PlainValidator(_read_act), PlainSerializer(_write_act)]
+_FORMS: Mapping[type[Any], Any] = {
+    Blob: Annotated[Any, PlainValidator(_read_content), PlainSerializer(_write_content)],
+    Dialect: Annotated[Any, PlainValidator(_read_dialect), PlainSerializer(lambda dialect: dialect.name)],
+}
+_FORMS_BY_FIELD: Mapping[tuple[type[Any], str], Any] = {
+    (FaultSpec, "body"): Annotated[Any, PlainValidator(_read_text), PlainSerializer(_write_text)],
+    (records.JobIntervened, "act"): _ACT,
+    (Job, "interventions"): tuple[_ACT, ...],
+    (records.PaceSet, "pace"): Annotated[Any, PlainValidator(lambda pace: parse_pace(pace))],
+    (records.ListSeen, "query"): Annotated[Any, PlainValidator(_tuples)],
+}
