@@ -6,10 +6,10 @@ The fake is imported when one is created, so that help is quick.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -21,7 +21,10 @@ from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from ..fake.fake_accounts import FakeAccounts
     from ..fake.fake_fine_tuning import FakeFineTuning
+
+T = TypeVar("T")
 
 HIDDEN_OPTIONS = ("--api-key", "--key")
 OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
@@ -136,7 +139,18 @@ def create_fake(**settings: Any) -> FakeFineTuning:
     """Create a fake with *settings*; raise click's error if they do not fit."""
     from ..fake.fake_fine_tuning import FakeFineTuning
 
+    return _create(FakeFineTuning, settings)
+
+
+def create_accounts(**settings: Any) -> FakeAccounts:
+    """Create the accounts of a server with *settings*; raise click's error if they do not fit."""
+    from ..fake.fake_accounts import FakeAccounts
+
+    return _create(FakeAccounts, settings)
+
+
+def _create(kind: Callable[..., T], settings: dict[str, Any]) -> T:
     try:
-        return FakeFineTuning(**settings)
+        return kind(**settings)
     except FakeUsageError as error:
         raise usage_error(error, click.get_current_context()) from None

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -19,17 +19,18 @@ import click
 
 from fine_tuning_formats.secret_rules import redact_known, redact_query
 
+from ..account import ACCOUNTS_AT_MOST
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import REQUEST_TIMEOUT_S
-from .commands import ACCOUNT_OPTIONS, Command, Number, create_fake, option, usage_error
+from .commands import ACCOUNT_OPTIONS, Command, Number, create_accounts, option, usage_error
 from .output import print_error, print_note
 from .serve_log import address_for_others, show_logs
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ..fake.fake_fine_tuning import FakeFineTuning
+    from ..fake.fake_accounts import FakeAccounts
     from ..web.access import Access
 
 EPILOG = """\
@@ -68,6 +69,15 @@ OPTIONS = (
         metavar="ADDRESSES",
         help="Proxies whose X-Forwarded-For is believed; otherwise nobody's is.",
     ),
+    click.Option(["--account-per-key"], is_flag=True, help="Give each API key an account of its own under /v1."),
+    option("--account-ttl", metavar="DURATION", help="Forget accounts that no request was for as long, such as 12h."),
+    option(
+        "--max-accounts",
+        metavar="N",
+        default=ACCOUNTS_AT_MOST,
+        type=Number(int, 0),
+        help="Refuse more accounts than these, besides main.",
+    ),
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
@@ -96,7 +106,8 @@ def command(
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
     webhooks = [{"url": url, "secret": secret}] if url else []
-    fake = create_fake(webhooks=webhooks, patience=None, **settings)  # people may look at a job as often as they like
+    # people may look at a job as often as they like
+    accounts = create_accounts(webhooks=webhooks, patience=None, **settings)
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -110,7 +121,7 @@ def command(
             access = new_access(is_local(listener), allowed_hosts, control_token)
         except FakeUsageError as error:
             raise usage_error(error, context) from None
-        _serve(fake, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
+        _serve(accounts, listener, quiet, access, request_timeout_s=timeout, forwarded_allow_ips=forwarded_allow_ips)
     return 0
 
 
@@ -122,14 +133,14 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:
+def _serve(accounts: FakeAccounts, listener: socket.socket, quiet: bool, access: Access, **settings: Any) -> None:
     from ..web.access import HostGuard
     from ..web.server import Server, config
 
     show_logs(quiet)
-    app: ASGIApp = HostGuard(fake.asgi_app, access)
+    app: ASGIApp = HostGuard(accounts.asgi_app, access)
     if not quiet and sys.stderr is not None:
-        app = AccessLog(fake, app, sys.stderr)
+        app = AccessLog(accounts.age_for, app, sys.stderr)
     server = Server(config(app, **settings))
 
     def stop(number: int, frame: object) -> None:
@@ -139,16 +150,17 @@ def _serve(fake: FakeFineTuning, listener: socket.socket, quiet: bool, access: A
     # before and after: stopping a server is not a failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, fake, quiet, access)
+    _announce(listener, accounts, quiet, access)
     server.run(sockets=[listener])
 
 
-def _announce(listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access) -> None:
+def _announce(listener: socket.socket, accounts: FakeAccounts, quiet: bool, access: Access) -> None:
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    with fake.reached_at(url):
+    fake = accounts.main
+    with accounts.reached_at(url):
         base_url, exports = fake.base_url, fake.env
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
@@ -170,10 +182,15 @@ class AccessLog:
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
+
+    Args:
+        age_for: returns how many virtual seconds ago the account began that a request is for.
+        app: the application.
+        out: where the lines go.
     """
 
-    def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO) -> None:
-        self._fake = fake
+    def __init__(self, age_for: Callable[[Scope], float], app: ASGIApp, out: TextIO) -> None:
+        self._age_for = age_for
         self._app = app
         self._out = out
 
@@ -198,7 +215,7 @@ class AccessLog:
         # as sent: escaped characters cannot harm a terminal
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
-        age = timedelta(seconds=int(self._fake.now - self._fake.born))
+        age = timedelta(seconds=int(self._age_for(scope)))
         with suppress(OSError):  # a closed log is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
             print(text, file=self._out, flush=True)

@@ -100,6 +100,13 @@ class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptC
         self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
 
+    @classmethod
+    def of_world(cls, world: World) -> Self:
+        """Return a handle of an account that is there already, such as one of several on a server."""
+        fake = cls.__new__(cls)
+        fake._world, fake._servers = world, []
+        return fake
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.serving())

@@ -43,11 +43,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         told.update(host=host, port=port)
         raise OSError("no socket in this test")
 
-    def create_fake(**settings: Any) -> None:
+    def create_accounts(**settings: Any) -> None:
         told.update(settings)
 
     monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
-    monkeypatch.setattr(serve, "create_fake", create_fake)
+    monkeypatch.setattr(serve, "create_accounts", create_accounts)
     for parameter in serve.OPTIONS:
         if parameter.envvar:
             monkeypatch.delenv(str(parameter.envvar), raising=False)
@@ -220,6 +220,9 @@ def test_defaults(settings: dict[str, Any]) -> None:
         "webhooks": [],
         "allow_remote_webhooks": False,
         "patience": None,
+        "account_per_key": False,
+        "account_ttl": None,
+        "max_accounts": 10_000,
     }
 
 
@@ -235,6 +238,8 @@ VARIABLES = {
     "WEBHOOK_SECRET": ("", "webhooks", []),
     "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
     "CONTROL_TOKEN": ("token", "seed", 0),
+    "ACCOUNT_TTL": ("12h", "account_ttl", "12h"),
+    "MAX_ACCOUNTS": ("3", "max_accounts", 3),
     "TIMEOUT": ("5", "seed", 0),
     "FORWARDED_ALLOW_IPS": ("10.0.0.1", "seed", 0),
 }
