@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -19,7 +17,7 @@ from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from fine_tuning_fakeserver.web.operation import Operation
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, GRADER, KEY, ROWS, Http, everything, form, part_form
-from webhook_receiver import Receiver
+from webhook_receiver import Receiver, receiving
 
 ROUTES = (*OPERATIONS, *CONTROL_OPERATIONS)
 MESSAGES = [{"role": "user", "content": "Hello?"}]
@@ -37,6 +35,9 @@ BODIES: dict[str, Any] = {
     "POST /_fake/reset": {"seed": 9},
     "PATCH /_fake/clock": {"pace": "polls"},
     "POST /_fake/clock/advance": {"seconds": 90},
+    "POST /_fake/clock/sleep": {"seconds": 5},
+    "POST /_fake/plan/next": {"outcome": "failed"},
+    "POST /_fake/scripts": {"responses": ["failed"]},
     "PUT /_fake/plan": {"seconds_per_step": 5},
     "PUT /_fake/jobs/{job_id}/plan": {"outcome": "failed"},
     "POST /_fake/files": {"content": ROWS, "id": "file-seeded"},
@@ -48,7 +49,11 @@ BODIES: dict[str, Any] = {
     "POST /_fake/faults": {"kind": "fail", "on": "list_jobs"},
 }
 """The bodies with which a route succeeds, by operation; the others need none."""
-JOBS = dict.fromkeys(["cancel_job", "pause_job", "PUT /_fake/jobs/{job_id}/plan"], "running") | {"resume_job": "paused"}
+JOBS = {
+    **dict.fromkeys(["cancel_job", "pause_job", "PUT /_fake/jobs/{job_id}/plan"], "running"),
+    **dict.fromkeys([f"POST /_fake/jobs/{{job_id}}/{verb}" for verb in ("cancel", "pause")], "running"),
+    **dict.fromkeys(["resume_job", "POST /_fake/jobs/{job_id}/resume"], "paused"),
+}
 """Which job a route needs, by its status; the others a succeeded one."""
 
 
@@ -66,6 +71,7 @@ def fill(fake: FakeFineTuning) -> dict[str, str]:
     part = json.loads(http.send("POST", f"/uploads/{upload}/parts", part_form(b"abcd"), (KEY, FORM)).body)["id"]
     fake.add_webhook()
     fake.fail(on="delete_file", nth=99)
+    fake({"download_file": ["Hm."]}).stop()
     return {
         **{status: job["id"] for status, job in jobs.items()},
         "job_id": done["id"],
@@ -75,6 +81,7 @@ def fill(fake: FakeFineTuning) -> dict[str, str]:
         "permission_id": granted["data"][0]["id"],
         "upload_id": upload,
         "part_id": part,
+        "script_number": "1",
         "webhook_id": fake.webhooks[0].id,
     }
 
@@ -168,7 +175,7 @@ def test_webhooks_go_where_their_own_account_has_them() -> None:
     """The end of a job is announced to the targets of its own account, signed with their secret, and to no other's."""
     receivers = [Receiver(), Receiver()]
     accounts = FakeAccounts(pace="manual")
-    with serving(*receivers):
+    with receiving(*receivers):
         for name, receiver in zip("ab", receivers, strict=True):
             fake = accounts.account(name)
             fake.add_webhook(receiver.url, secret=f"whsec_{name}{name}{name}=")
@@ -179,20 +186,6 @@ def test_webhooks_go_where_their_own_account_has_them() -> None:
         for name, receiver in zip("ab", receivers, strict=True):
             assert receiver.next(f"whsec_{name}{name}{name}=").data.id == f"ftjob-{name}"
             assert receiver.got.empty()
-
-
-@contextmanager
-def serving(*receivers: Receiver) -> Iterator[None]:
-    """Let webhook targets answer, each in a thread."""
-    with ThreadPoolExecutor(len(receivers)) as pool:
-        for receiver in receivers:
-            pool.submit(receiver.server.serve_forever, 0.01)
-        try:
-            yield
-        finally:
-            for receiver in receivers:
-                receiver.server.shutdown()
-                receiver.server.server_close()
 
 
 def session(url: str) -> list[tuple[int, str | None, bytes]]:

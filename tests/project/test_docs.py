@@ -321,6 +321,17 @@ def test_accounts_by_curl_run(tmp_path: Path) -> None:
     assert accounts.names == ["main"]
 
 
+def test_the_example_of_connect_runs() -> None:
+    """The example steers an account of a running server, and deletes it at its end."""
+    code = block("server.md", "FakeFineTuning.connect(", "python")
+    with FakeAccounts(pace="polls") as accounts:
+        root = accounts.main.base_url.removesuffix("/v1")
+        context: dict[str, Any] = {"FakeFineTuning": FakeFineTuning}
+        exec(compile(code.replace("http://127.0.0.1:4355", root), "docs", "exec"), context)
+        context["client"].close()
+        assert accounts.names == ["main"]
+
+
 def test_the_name_of_a_keys_account_is_as_documented() -> None:
     """A key's account is named by the digits that `sha256sum` prints."""
     assert name_of_key("sk-1") == "key-" + hashlib.sha256(b"sk-1").hexdigest()[:32]

@@ -39,6 +39,12 @@ def list_accounts(request: ApiRequest) -> Any:
     return {"accounts": _accounts_of(request).listing()}
 
 
+def make_account(request: ApiRequest) -> Any:
+    """Make an account of the server, if it is not there."""
+    _accounts_of(request).make(name := request.path["account_name"])
+    return {"name": name}
+
+
 def forget_account(request: ApiRequest) -> Any:
     """Forget an account of the server."""
     _accounts_of(request).forget(name := request.path["account_name"])
@@ -54,6 +60,7 @@ ACCOUNT_OPERATIONS = tuple(
     Operation(f"{method} {path}", method, path, run, CONTROL)
     for method, path, run in (
         ("GET", "/_fake/accounts", list_accounts),
+        ("PUT", "/_fake/accounts/{account_name}", make_account),
         ("DELETE", "/_fake/accounts/{account_name}", forget_account),
     )
 )

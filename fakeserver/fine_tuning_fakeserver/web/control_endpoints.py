@@ -17,6 +17,7 @@ from ..grading.body_types import Body, ShortCircuitList
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
+from .handle_endpoints import HANDLE_OPERATIONS
 from .operation import CONTROL, Operation
 from .request import ApiRequest
 from .response import ApiResponse, whole_response
@@ -185,11 +186,13 @@ def set_replies(request: ApiRequest) -> Any:
 def list_requests(request: ApiRequest) -> Any:
     """List logged requests."""
     query = request.query
-    if unknown := sorted(set(query) - {"operation", "status", "limit"}):
+    if unknown := sorted(set(query) - {"operation", "status", "limit", "details"}):
         name = show_value(unknown[0])
         raise FakeUsageError(
-            f"GET /_fake/requests: unknown parameter {name}; expected one of: operation, status, limit"
+            f"GET /_fake/requests: unknown parameter {name}; expected one of: operation, status, limit, details"
         )
+    if (details := query.get("details", "false")) not in ("true", "false"):
+        raise FakeUsageError(f"GET /_fake/requests: details must be true or false, got {show_value(details)}")
     numbers: dict[str, int] = {}
     for name in ("status", "limit"):
         if (text := query.get(name)) is None:
@@ -199,7 +202,11 @@ def list_requests(request: ApiRequest) -> Any:
         numbers[name] = int(text)
     known = secrets_of(request.requests.find())
     entries = request.requests.find(query.get("operation"), **numbers)
-    return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
+    listed = {"total": request.requests.count}
+    if details == "false":
+        return {**listed, "requests": [entry.as_json(known) for entry in entries]}
+    listed["forgotten"] = request.requests.forgotten
+    return {**listed, "requests": [entry.as_detailed_json(known) for entry in entries], "notes": request.requests.notes}
 
 
 def get_fidelity(request: ApiRequest) -> Any:
@@ -221,34 +228,37 @@ def health(request: ApiRequest) -> Any:
     return {"status": "ok", "version": VERSION}
 
 
-CONTROL_OPERATIONS = tuple(
-    Operation(f"{method} {path}", method, path, run, CONTROL)
-    for method, path, run in (
-        ("GET", "/_fake", get_state),
-        ("POST", "/_fake/reset", reset),
-        ("GET", "/_fake/clock", get_clock),
-        ("PATCH", "/_fake/clock", set_pace),
-        ("POST", "/_fake/clock/advance", advance),
-        ("PUT", "/_fake/plan", set_plan),
-        ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
-        ("POST", "/_fake/files", seed_file),
-        ("POST", "/_fake/jobs", seed_job),
-        ("POST", "/_fake/next", name_next),
-        ("PUT", "/_fake/replies", set_replies),
-        ("PUT", "/_fake/graders", set_grader_scores),
-        ("POST", "/_fake/webhooks", add_webhook),
-        ("GET", "/_fake/webhooks", list_webhooks),
-        ("GET", "/_fake/webhooks/deliveries", list_deliveries),
-        ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
-        ("POST", "/_fake/faults", arm_fault),
-        ("GET", "/_fake/faults", list_faults),
-        ("DELETE", "/_fake/faults", disarm_faults),
-        ("GET", "/_fake/requests", list_requests),
-        ("GET", "/_fake/fidelity", get_fidelity),
-        ("GET", "/openapi.json", get_openapi),
-        ("GET", "/health", health),
-        ("GET", "/ready", health),
-    )
+CONTROL_OPERATIONS = (
+    *HANDLE_OPERATIONS,
+    *(
+        Operation(f"{method} {path}", method, path, run, CONTROL)
+        for method, path, run in (
+            ("GET", "/_fake", get_state),
+            ("POST", "/_fake/reset", reset),
+            ("GET", "/_fake/clock", get_clock),
+            ("PATCH", "/_fake/clock", set_pace),
+            ("POST", "/_fake/clock/advance", advance),
+            ("PUT", "/_fake/plan", set_plan),
+            ("PUT", "/_fake/jobs/{job_id}/plan", set_job_plan),
+            ("POST", "/_fake/files", seed_file),
+            ("POST", "/_fake/jobs", seed_job),
+            ("POST", "/_fake/next", name_next),
+            ("PUT", "/_fake/replies", set_replies),
+            ("PUT", "/_fake/graders", set_grader_scores),
+            ("POST", "/_fake/webhooks", add_webhook),
+            ("GET", "/_fake/webhooks", list_webhooks),
+            ("GET", "/_fake/webhooks/deliveries", list_deliveries),
+            ("DELETE", "/_fake/webhooks/{webhook_id}", remove_webhook),
+            ("POST", "/_fake/faults", arm_fault),
+            ("GET", "/_fake/faults", list_faults),
+            ("DELETE", "/_fake/faults", disarm_faults),
+            ("GET", "/_fake/requests", list_requests),
+            ("GET", "/_fake/fidelity", get_fidelity),
+            ("GET", "/openapi.json", get_openapi),
+            ("GET", "/health", health),
+            ("GET", "/ready", health),
+        )
+    ),
 )
 OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")
 """Paths that other machines may request, too."""
