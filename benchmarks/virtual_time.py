@@ -28,7 +28,7 @@ import openai
 import trio
 
 from fine_tuning_fakeserver import FakeFineTuning
-from pytest_fine_tuning.virtual_time import virtual_time
+from fine_tuning_fakeserver.virtual_time import virtual_time
 
 POLLS, PAUSE_S = 200, 30
 ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' * 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import httpcore  # noqa: F401 - imported first by a `pytester` run, it would be imported anew by each
+import yaml  # noqa: F401 - likewise
 from hypothesis import settings
 
 pytest_plugins = ["pytester"]

@@ -6,6 +6,7 @@ needs when it is used.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from .markers import (
     CASSETTE_REPORT,
     CASSETTES,
     COLLECTED,
+    EXPLORE_FLAG,
+    EXPLORED_RUN,
     FAKE_MARK,
     HANDLE,
     IMPORT_ENV,
@@ -24,15 +27,16 @@ from .markers import (
     NOT_PASSED,
     OUTER_FAKES,
     SESSION_FIXTURE,
+    SHARD_PARAMETER,
 )
 
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette
     from fine_tuning_fakeserver import FakeFineTuning, Plan, PlanFields
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
     from .fixture import SessionServer
     from .service_modes import FineTuningService
-    from .virtual_time import VirtualTime
 
 __all__ = [
     "UnfiredFaultWarning",
@@ -48,8 +52,8 @@ __all__ = [
 
 MARKER = (
     f"{FAKE_MARK}(pace=, plan=, dialect=, seed=, faults=, guard=, guarded_hosts=, allowed_hosts=, findings=, "
-    "findings_ignore=, virtual_time=, wall_clock=, …): give the test the fixture, with these options or any setting of "
-    "the fake."
+    "findings_ignore=, virtual_time=, wall_clock=, explore=, …): give the test the fixture, with these options or "
+    "any setting of the fake."
 )
 INI: Mapping[str, tuple[str, Any]] = {
     "pace": ("how time passes: polls, manual, instant, or virtual seconds per real second", str | int | float),
@@ -82,6 +86,7 @@ SCRUB_INI = "what else is not written: regular expressions, and functions as @mo
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 RECORD_SOURCES = ("openai", "azure", "fake")
 SERVICE_MODES = ("fake", "replay", "record", "live")
+SHARDS_AT_MOST = 1000
 OWN_PACKAGES = ("fine_tuning_", "pytest_fine_tuning.")
 
 
@@ -94,6 +99,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     text = "report what the code under test did wrong against the fake although its tests pass"
     group = parser.getgroup("fake-fine-tuning")
     group.addoption("--fine-tuning-findings", action="store_true", help=text)
+    text = (
+        "run each test with fake_fine_tuning again and again, each time with one misfortune at one request: at most N "
+        "times (default 100), or with one COMBINATION such as cancelled@7"
+    )
+    group.addoption(
+        "--fine-tuning-explore", nargs="?", type=_explore_value, const=100, metavar="N|COMBINATION", help=text
+    )
+    text = "collect each explored test as N tests, each with a part of its runs, for pytest-xdist"
+    group.addoption("--fine-tuning-explore-shards", type=_shard_count, default=1, metavar="N", help=text)
     text = (
         "how tests with fine_tuning_cassette use their cassettes: none (default) replays; the others record what is "
         f"missing, or all ({', '.join(RECORD_MODES)})"
@@ -160,6 +174,26 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         return (yield)
 
 
+def _explore_value(text: str) -> Any:
+    """Return the value of ``--fine-tuning-explore``: a number of runs, or a combination."""
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    from fine_tuning_fakeserver import FakeUsageError
+    from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
+
+    try:
+        return Combination.parse(text)
+    except FakeUsageError as error:
+        remedy = "write --fine-tuning-explore=N, or put the flag last"
+        raise argparse.ArgumentTypeError(f"{error}; {remedy}") from None
+
+
+def _shard_count(text: str) -> int:
+    if text.isdigit() and 0 < int(text) <= SHARDS_AT_MOST:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {SHARDS_AT_MOST}, got {text!r}")
+
+
 def _wants_placeholder(config: pytest.Config) -> bool:
     return config.getini(IMPORT_ENV) not in ("", False)
 
@@ -169,6 +203,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a marked test parametrize the plan, like a test that requests the fixture."""
     if PLAN_FIXTURE not in metafunc.fixturenames and metafunc.definition.get_closest_marker(FAKE_MARK):
         metafunc.fixturenames.append(PLAN_FIXTURE)
+    shards = metafunc.config.getoption("fine_tuning_explore_shards")
+    if shards > 1 and _is_explored(metafunc.definition):
+        metafunc.fixturenames.append(SHARD_PARAMETER)
+        parts = [(index, shards) for index in range(shards)]
+        metafunc.parametrize(SHARD_PARAMETER, parts, ids=[f"explore-{index + 1}of{shards}" for index, _ in parts])
+
+
+def _is_explored(item: pytest.Item) -> bool:
+    """Return whether *item* may be explored: by a mark, or as the flag is given."""
+    if item.config.getoption(EXPLORE_FLAG) is not None:
+        return FAKE_MARK in getattr(item, "fixturenames", ()) or item.get_closest_marker(FAKE_MARK) is not None
+    return any("explore" in mark.kwargs for mark in item.iter_markers(FAKE_MARK))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    """Run a test that is explored with all its misfortunes."""
+    if not _is_explored(item):
+        return None
+    from .explore import options_of, run_explored
+
+    if not (options := options_of(item)):
+        return None
+    run_explored(item, nextitem, options)
+    return True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -181,9 +240,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         apply_marks(marked)
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what the program prints is captured
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Start the program of an explored test again where its process has ended."""
+    if EXPLORED_RUN not in item.stash:
+        return (yield)
+    from fine_tuning_fakeserver.fake.exploration.disturbance import ProcessEndedError
+
+    try:
+        return (yield)
+    except ProcessEndedError:
+        item.stash[EXPLORED_RUN].start_again()
+        return None
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the fake saw to the report of a failed test, and notes about its cassette."""
+    if EXPLORED_RUN in item.stash:
+        item.stash[EXPLORED_RUN].note(call)
     report = yield
     _shorten_summary_line(report)
     if report.when == "setup" or (report.when == "call" and not report.passed):

@@ -24,6 +24,7 @@ from fine_tuning_fakeserver.findings import render_findings
 from .environment import AZURE_VARIABLES, EnvironmentPatch
 from .layers import layer, restore_after_test
 from .markers import (
+    EXPLORED_RUN,
     FAKE_MARK,
     FINDINGS,
     FINDINGS_ATTRIBUTE,
@@ -38,7 +39,7 @@ from .options import Options, fixture_options
 from .vcr_exemption import exempt_from_vcr
 
 if TYPE_CHECKING:
-    from .virtual_time import VirtualTime
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
 Sleeps: TypeAlias = tuple[Callable[[float], object], Callable[[float], Awaitable[object]]]
 """How blocking and async clients wait."""
@@ -122,11 +123,14 @@ def fake_for_test(
     with ExitStack() as stack:
         fake = stack.enter_context(fresh_account(server, options, start))
         sleeps = stack.enter_context(_virtual_time(item, fake, options)) if options.virtual_time else None
+        if run := item.stash.get(EXPLORED_RUN, None):
+            stack.enter_context(run.active(fake, item.stash[VIRTUAL_TIME]))
         clients = server if in_process else None
         stack.enter_context(layer(item.config, "function", lambda: directed_clients(fake, options, clients, sleeps)))
         item.stash[HANDLE], item.stash[NOT_PASSED], item.stash[FINDINGS] = fake, False, []
         yield fake
-        report_findings(item, fake, options)
+        if run is None or run.combination is None:
+            report_findings(item, fake, options)
 
 
 def options_or_fail(node: pytest.Item | pytest.Collector, plan: object = None, name: str = FAKE_MARK) -> Options:
@@ -190,7 +194,7 @@ def _virtual_time(item: pytest.Item, fake: FakeFineTuning, options: Options) -> 
     """Make the waits of *item* virtual; yield how this package's client waits there: like everybody else."""
     from anyio import sleep as async_sleep
 
-    from .virtual_time import sleep, virtual_time
+    from fine_tuning_fakeserver.virtual_time import sleep, virtual_time
 
     with ExitStack() as stack:
         try:
@@ -226,7 +230,10 @@ ERRORS_AT_MOST = 10
 
 
 def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, options: Options) -> None:
-    """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing."""
+    """Fail a passed test that misused the fake or has findings to fail on; warn of faults that hit nothing.
+
+    A check of `always` that does not hold fails any test.
+    """
     findings = []
     if options.findings != "off":
         findings = [finding for finding in fake.findings if finding.code not in options.ignored]
@@ -234,6 +241,8 @@ def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, 
         if lost := fake.requests_log.forgotten:
             count = "1 request" if lost == 1 else f"{lost} requests"
             item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
+    for error in fake.check_always():
+        raise error
     if item.stash[NOT_PASSED]:
         return
     fail_on_usage_errors(fake)
@@ -275,7 +284,7 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
         restore_after_test()
         setattr(report, FINDINGS_ATTRIBUTE, item.stash[FINDINGS])
         if VIRTUAL_TIME in item.stash:
-            from .virtual_time import remove_patches
+            from fine_tuning_fakeserver.virtual_time import remove_patches
 
             remove_patches()
             setattr(report, REAL_WAITS_ATTRIBUTE, [str(wait) for wait in item.stash[VIRTUAL_TIME].real_waits])

@@ -13,9 +13,10 @@ import pytest
 if TYPE_CHECKING:
     from fine_tuning_cassettes import Cassette, use_cassette
     from fine_tuning_fakeserver import FakeFineTuning
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
 
+    from .explore import ExploredRun
     from .outer_fakes import OuterFake
-    from .virtual_time import VirtualTime
 
 
 FAKE_MARK = "fake_fine_tuning"
@@ -31,6 +32,8 @@ CASSETTES = pytest.StashKey[list[tuple["use_cassette", "Cassette"]]]()
 """Cassettes in use; they are written once the test and the teardown of its fixtures have passed."""
 VIRTUAL_TIME: pytest.StashKey[VirtualTime] = pytest.StashKey()
 """The virtual time of a test that has it; it outlives the fixture, for the report."""
+EXPLORED_RUN: pytest.StashKey[ExploredRun] = pytest.StashKey()
+"""The run of a test that is explored."""
 FINDINGS = pytest.StashKey[list[str]]()
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """All tests of the run, those that are deselected later included."""
@@ -52,6 +55,13 @@ transfer."""
 
 OUTER_FINDINGS_ATTRIBUTE = "fake_fine_tuning_outer_findings"
 """The report attribute with the findings of fakes that ended with the test, by what they were for; plain as well."""
+
+EXPLORATION_ATTRIBUTE = "fake_fine_tuning_exploration"
+"""The report attribute with what exploring a test has found, in lines."""
+
+EXPLORE_FLAG = "fine_tuning_explore"
+SHARD_PARAMETER = "_fine_tuning_explore_shard"
+"""The parameter of a test that is collected in parts: which part, and of how many."""
 
 CASSETTE_ATTRIBUTE = "fine_tuning_cassette"
 """The report attribute with a test's `CassetteReport`, plain as well."""

@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,8 +15,11 @@ from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .markers import FAKE_MARK
+from .markers import EXPLORE_FLAG, FAKE_MARK
 from .provider_hosts import ProviderHosts
+
+if TYPE_CHECKING:
+    from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions
 
 FIXTURE_OPTIONS = (
     "faults",
@@ -27,9 +30,11 @@ FIXTURE_OPTIONS = (
     "findings_ignore",
     "virtual_time",
     "wall_clock",
+    "explore",
 )
 FINDINGS = ("off", "report", "fail")
-VIRTUAL_OPTIONS = ("virtual_time", "wall_clock")
+VIRTUAL_OPTIONS = ("virtual_time", "wall_clock", "explore")
+"""The options that a test alone can have."""
 VIRTUAL_TIME_FIXTURE = "virtual_time"
 
 
@@ -45,6 +50,7 @@ class Options:
         ignored: codes of findings to ignore.
         virtual_time: whether waits of the test are virtual.
         wall_clock: whether the wall clock is the fake's as well.
+        explore: how the test is explored; None if it is not.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +60,7 @@ class Options:
     ignored: frozenset[str] = frozenset()
     virtual_time: bool = False
     wall_clock: bool = False
+    explore: ExploreOptions | None = None
 
 
 DEFAULT_OPTIONS = Options()
@@ -86,9 +93,21 @@ def fixture_options(item: pytest.Item | pytest.Collector, plan: object = None) -
             remedy = "give the tests that wait fake_fine_tuning, and the mark"
             raise FakeUsageError(f"virtual_time must be left out for a fake that outlives a test, got True; {remedy}")
         layers.append(dict(mark.kwargs))
+    if explored := _explored_by_flag(item, layers):
+        layers[0] |= explored
     if VIRTUAL_TIME_FIXTURE in getattr(item, "fixturenames", ()) and _is_our_fixture(item):
         layers.append({"virtual_time": True})
     return parse_options(_merge(layers)) if any(layers) else DEFAULT_OPTIONS
+
+
+def _explored_by_flag(item: pytest.Item | pytest.Collector, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the option that ``--fine-tuning-explore`` gives a test, unless it has a pace of its own."""
+    flag = item.config.getoption(EXPLORE_FLAG)
+    if flag is None or not isinstance(item, pytest.Item):
+        return {}
+    if any(layer.get("pace", "manual") != "manual" or "explore" in layer for layer in layers):
+        return {}
+    return {"explore": flag if isinstance(flag, int) else True}
 
 
 def _is_our_fixture(item: pytest.Item | pytest.Collector) -> bool:
@@ -106,7 +125,9 @@ def _merge(layers: list[dict[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged |= layer
-        if layer.get("virtual_time") is True and "pace" not in layer:
+        if layer.get("explore"):
+            merged.setdefault("virtual_time", True)
+        if (layer.get("virtual_time") is True or layer.get("explore")) and "pace" not in layer:
             merged["pace"] = "manual"
     return merged
 
@@ -126,7 +147,12 @@ def parse_options(values: Mapping[str, Any]) -> Options:
     Settings().changed(settings)
     guarded, allowed = (_list_value(name, values.get(name, ())) for name in ("guarded_hosts", "allowed_hosts"))
     hosts = ProviderHosts(guarded, allowed)
-    virtual_time, wall_clock = (_choice(name, values.get(name, False), (True, False)) for name in VIRTUAL_OPTIONS)
+    virtual_time, wall_clock = (
+        _choice(name, values.get(name, False), (True, False)) for name in ("virtual_time", "wall_clock")
+    )
+    explore = _explore_options(values["explore"]) if "explore" in values else None
+    if explore and not virtual_time:
+        raise FakeUsageError("virtual_time must be True with explore, got False; leave it out")
     if virtual_time:
         pace = settings.setdefault("pace", "manual")
         if pace != "manual":
@@ -143,7 +169,22 @@ def parse_options(values: Mapping[str, Any]) -> Options:
             _choice("findings_ignore", code, tuple(CODES))
             for code in _list_value("findings_ignore", values["findings_ignore"])
         ]
-    return Options(settings, faults, hosts if guard else None, findings, frozenset(ignored), virtual_time, wall_clock)
+    return Options(
+        settings,
+        faults,
+        hosts if guard else None,
+        findings,
+        frozenset(ignored),
+        virtual_time,
+        wall_clock,
+        explore,
+    )
+
+
+def _explore_options(value: object) -> ExploreOptions | None:
+    from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions
+
+    return ExploreOptions.parse(value)
 
 
 def check_ini(config: pytest.Config) -> None:

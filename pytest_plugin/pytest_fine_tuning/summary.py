@@ -11,6 +11,7 @@ import pytest
 
 from .markers import (
     CASSETTE_ATTRIBUTE,
+    EXPLORATION_ATTRIBUTE,
     FINDINGS_ATTRIBUTE,
     OUTER_FINDINGS_ATTRIBUTE,
     REAL_WAITS_ATTRIBUTE,
@@ -21,6 +22,7 @@ SHOWN_FILES = 20
 
 BY_TEST = {
     "fine-tuning findings": FINDINGS_ATTRIBUTE,
+    "fine-tuning explore": EXPLORATION_ATTRIBUTE,
     "waits that took real time in tests with virtual time": REAL_WAITS_ATTRIBUTE,
 }
 """Sections that list lines by test, and where a report has them."""

@@ -99,6 +99,11 @@ def setting(name: str, value: Any) -> Verb:
     return run
 
 
+def broken() -> None:
+    """What never holds."""
+    raise ValueError("broken")
+
+
 def scripted(fake: FakeFineTuning) -> Any:
     """Two scripts, one within the other, and what becomes of them."""
     outer = fake({"retrieve_job": ["running"], "list_models": [{"data": []}, None]})
@@ -244,6 +249,11 @@ VERBS: dict[str, list[Verb]] = {
         lambda fake: (fake(["failed"]).stop(), fake.assert_script_exhausted()),
         lambda fake: (fake([]), fake.assert_script_exhausted() is fake)[1],
     ],
+    "requests_log": [
+        lambda fake: (len(fake.requests_log.find(limit=2)), fake.requests_log.count, fake.requests_log.forgotten)
+    ],
+    "always": [then(lambda fake: str(fake.always(broken)), lambda fake: [str(each) for each in fake.check_always()])],
+    "check_always": [lambda fake: fake.check_always()],
     "fake_id": [lambda fake: fake.fake_id("x")],
     "requests": [entries],
     "calls": [
@@ -294,14 +304,15 @@ VERBS: dict[str, list[Verb]] = {
     "async_openai": [lambda fake: asyncio.run(async_sdk_call(fake))],
 }
 """For each verb what is done with it, and gives the same here and there."""
-OTHERWISE = {"base_url", "env", "describe", "reached_at", "connect", "of_world"}
+OTHERWISE = {"end_run", "base_url", "env", "describe", "reached_at", "connect", "of_world"}
 """What has its own test, or makes handles."""
 REFUSED: dict[str, Verb] = {
     "asgi_app": lambda fake: fake.asgi_app,
     "transport": lambda fake: fake.transport(),
     "serving": lambda fake: fake.serving().__enter__(),
     "settings": lambda fake: fake.settings,
-    "requests_log": lambda fake: fake.requests_log,
+    "explore": lambda fake: fake.explore(lambda: None),
+    "begin_run": lambda fake: fake.begin_run(None, None, None),  # type: ignore[arg-type]
     "bind_waits": lambda fake: fake.bind_waits(None),
     "pass_waited_time": lambda fake: fake.pass_waited_time(1),
     "real_time": lambda fake: fake.real_time(),

@@ -20,8 +20,8 @@ import pytest
 import trio
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from pytest_fine_tuning import virtual_time as package
-from pytest_fine_tuning.virtual_time import VirtualTime, scheduler, virtual_time
+from fine_tuning_fakeserver import virtual_time as package
+from fine_tuning_fakeserver.virtual_time import VirtualTime, scheduler, virtual_time
 from strategies import BORN, ROWS
 
 POLLS = 12

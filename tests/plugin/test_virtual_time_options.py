@@ -5,8 +5,7 @@ from __future__ import annotations
 import openai  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
 import pytest
 
-import pytest_fine_tuning.fixture
-import pytest_fine_tuning.virtual_time  # noqa: F401  # likewise
+import fine_tuning_fakeserver.virtual_time  # noqa: F401  # likewise
 from downstream_project import WITHOUT_OURS
 
 pytestmark = pytest.mark.slow
@@ -71,7 +70,7 @@ def test_without_it_nothing_is_patched_or_imported(pytester: pytest.Pytester) ->
 import sys
 def test_original(fake_fine_tuning):
     assert type(time.sleep) is type(len)
-    assert "pytest_fine_tuning.virtual_time" not in sys.modules
+    assert "fine_tuning_fakeserver.virtual_time" not in sys.modules
 """
     pytester.makepyfile(POLLS + tests)
     pytester.runpytest_subprocess(*WITHOUT_OURS).assert_outcomes(passed=1)
@@ -160,7 +159,7 @@ def test_late(request, fake_fine_tuning):
 def test_waits_in_real_time_are_listed(pytester: pytest.Pytester) -> None:
     """At the end of the run, a test's waits that stayed real are listed with their places."""
     tests = """
-from pytest_fine_tuning.virtual_time import RealWait
+from fine_tuning_fakeserver.virtual_time import RealWait
 
 @pytest.mark.fake_fine_tuning(virtual_time=True)
 def test_waits(virtual_time):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from pytest_fine_tuning.virtual_time import scheduler, virtual_time
+from fine_tuning_fakeserver.virtual_time import scheduler, virtual_time
 from strategies import BORN
 
 

@@ -62,6 +62,21 @@ class VirtualWaits(Protocol):
         ...
 
 
+class Disturbance(Protocol):
+    """What goes wrong in one run of an exploration: it learns of every request before that is read."""
+
+    def before_request(self, operation: str, *, in_callers_thread: bool) -> Mapping[str, Any] | None:
+        """Return the fault that is to hit the request, as `ArmedFaults.arm` takes it; None: nothing.
+
+        The account may be changed first. Control requests are not concerned.
+
+        Args:
+            operation: the name of the operation.
+            in_callers_thread: whether the client is called in this thread, and would see an exception raised here.
+        """
+        ...
+
+
 class NoSender:
     """A sender that sends nothing: webhooks are collected only."""
 
@@ -123,9 +138,11 @@ class World:
         sender: what sends webhooks.
         urls: the base URLs that lead here, the newest last; they outlive a reset.
         is_handed_out: whether the application or a transport was given out; it outlives a reset.
+        checks: what must hold at the end of every run of the code under test.
         is_reachable: whether any client could have reached the account since it began.
         is_finished: whether the test that the account was for is over.
         virtual_waits: what makes waits of the code under test virtual, if anything does; outlives a reset.
+        disturbance: what goes wrong while code under test is explored; outlives a reset.
     """
 
     service: Service
@@ -133,6 +150,7 @@ class World:
     faults: ArmedFaults
     scripts: ScriptStack
     sender: Sender
+    checks: list[Callable[[], object]]
     is_reachable: bool
     is_finished: bool
 
@@ -147,6 +165,7 @@ class World:
         self.urls: list[str] = []
         self.is_handed_out = False
         self.virtual_waits: VirtualWaits | None = None
+        self.disturbance: Disturbance | None = None
         self._paths = paths
         self._new_sender = sender
         self.renew_locks()
@@ -192,6 +211,7 @@ class World:
             self.requests = RequestLog()
             self.faults = ArmedFaults(self._paths, armed, service.created_at)
             self.scripts = ScriptStack()
+            self.checks = []
             self.service = service
             self.sender = self._new_sender(service) if self._new_sender else NoSender()
             self.is_reachable = self.is_handed_out or bool(self.urls)

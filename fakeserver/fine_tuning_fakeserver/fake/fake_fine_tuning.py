@@ -24,6 +24,7 @@ from ..web.operations import PATHS
 from ..web.webhook_sender import WebhookSender
 from .assertions import Assertions
 from .clients import Clients
+from .explore_control import ExploreControl
 from .faults import FaultControl
 from .report import Report
 from .scripting import ScriptControl
@@ -81,7 +82,9 @@ class OutsideChanges:
         return copy
 
 
-class FakeFineTuning(TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, Report, Assertions):
+class FakeFineTuning(
+    TimeControl, Clients, FaultControl, OutsideChanges, ScriptControl, ExploreControl, Report, Assertions
+):
     """A fake of the fine-tuning API with one account.
 
     As a context manager it serves on a free port of this machine, like `serving`; in process it needs none.

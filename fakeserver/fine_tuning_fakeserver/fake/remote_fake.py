@@ -15,7 +15,7 @@ from fine_tuning_formats.text import Duration, show_value
 
 from ..account.accounts import MAIN
 from ..account.armed_faults import ArmedFault
-from ..account.request_log import LogEntry, RequestLog
+from ..account.request_log import LogEntry
 from ..account.script_queue import Script
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S, VirtualWaits, World
@@ -232,6 +232,7 @@ class RemoteWorld(_Remote):
         self.requests = _RemoteLog(control)
         self.faults = _RemoteFaults(control)
         self.scripts = _RemoteScripts(control)
+        self.checks: list[Callable[[], object]] = []
 
     @property
     def now(self) -> float:
@@ -367,6 +368,7 @@ class RemoteFake(FakeFineTuning):
         self._control.send("POST", "/reset", named)
         self._world.is_finished = False
         self._world.requests.errors_read_to = 0
+        self._world.checks = []
 
     @property
     def settings(self) -> Settings:
@@ -462,11 +464,6 @@ class RemoteFake(FakeFineTuning):
         outcome: Mapping[str, Any] = self._control.send("GET", "/outcome")
         return outcome
 
-    @property
-    def requests_log(self) -> RequestLog:
-        """Raise: the log itself is the server's; `requests` are its entries."""
-        _refuse("the request log itself")
-
     def describe(self) -> str:
         """Return what happened so far: clock, jobs, the newest requests, faults; shorter than of a fake in process."""
         state, entries, calls = self.state(), self.requests, self.calls[-REQUESTS_SHOWN:]
@@ -482,6 +479,14 @@ class RemoteFake(FakeFineTuning):
                 *(f"refused by the fake itself: request {number}: {text}" for number, text in refused),
             ]
         )
+
+    def begin_run(self, combination: object, limits: object, virtual: object) -> NoReturn:
+        """Raise: an exploration disturbs requests in this process."""
+        _refuse("exploration")
+
+    def explore(self, program: Callable[[], object], **options: Any) -> NoReturn:
+        """Raise, as `begin_run` does."""
+        _refuse("exploration")
 
     # ---- clients
 

@@ -150,13 +150,18 @@ class RequestHandler:
 
     async def serve(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for *operation*."""
+        misfortune = None
+        if self._world.disturbance and operation.group is not CONTROL:
+            misfortune = self._world.disturbance.before_request(
+                operation.name, in_callers_thread=connection_of(scope).in_callers_thread
+            )
         request = self._new_request(scope, scope.get("path_params", {}))
         try:
             refusal = await _read_request(operation, request, receive)
         except ClientGoneError:
             return
-        fault = None
-        if request.faults.active and operation.group is not CONTROL:
+        fault = request.faults.unarmed_fault(misfortune) if misfortune else None
+        if not fault and request.faults.active and operation.group is not CONTROL:
             now, seed = request.service.clock.now(), request.service.settings.seed
             fault = request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
         if fault:

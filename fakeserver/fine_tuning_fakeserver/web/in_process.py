@@ -32,6 +32,7 @@ class InProcessConnection(Connection):
     __slots__ = ("client_error", "ending", "patience_s")
 
     can_close = True
+    in_callers_thread = True
 
     def __init__(self, patience_s: float | None = None) -> None:
         self.patience_s = patience_s

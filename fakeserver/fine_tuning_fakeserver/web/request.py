@@ -263,6 +263,8 @@ class Connection:
     __slots__ = ()
 
     can_close = False
+    in_callers_thread = False
+    """Whether the client waits in the thread that answers, and sees an exception that is raised there."""
 
     def set_client_error(self, names: tuple[str, ...], text: str) -> None:
         """Set what the client raises if it gets no response: the first of *names* that its library has.

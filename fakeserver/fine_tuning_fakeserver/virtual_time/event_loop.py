@@ -8,8 +8,7 @@ import math
 import selectors
 from typing import Any
 
-from fine_tuning_fakeserver.web.server import is_idle, pending_bytes
-
+from ..web.server import is_idle, pending_bytes
 from . import scheduler
 
 _real_time: Any = asyncio.BaseEventLoop.time

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-
-from .scheduler import VirtualTime
+from ..usage_errors import FakeUsageError
+from .scheduler import AccountClock, VirtualTime
 
 
 @contextmanager
-def wall_clock(virtual: VirtualTime, fake: FakeFineTuning) -> Generator[None, None, None]:
+def wall_clock(virtual: VirtualTime, fake: AccountClock) -> Generator[None, None, None]:
     """Let the wall clock of the process be the clock of *fake* while the context lasts.
 
     Raises:

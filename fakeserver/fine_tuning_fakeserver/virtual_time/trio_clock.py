@@ -13,8 +13,7 @@ from typing import Any
 import trio._core._run as trio_run
 import trio._core._thread_cache as trio_threads
 
-from fine_tuning_fakeserver.web.server import is_idle, pending_bytes
-
+from ..web.server import is_idle, pending_bytes
 from . import scheduler
 from .event_loop import ends_of
 from .scheduler import VirtualTime

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web.server import are_all_idle
-
+from ..account.world import VirtualWaits
+from ..web.server import are_all_idle
 from .callers import is_real_caller, place_of
 
 real_sleep, real_monotonic, new_lock = time.sleep, time.monotonic, threading.Lock
@@ -25,8 +24,41 @@ NAPS_S = (0.0002, 0.005)
 """How long a waiting thread really waits before it looks again, at first and at most."""
 NOTED_FROM_S = 1.0
 """Real seconds from which a wait is listed."""
+STUCK_AFTER_S = 5.0
+"""Real seconds after which a test whose every thread waits for ever is stuck, where virtual time is limited."""
 NEGLIGIBLE_S = 1e-6
 """What Unix seconds cannot resolve as floats."""
+
+
+class WaitLimitError(BaseException):
+    """The code under test waits longer than it may; no `Exception`, so that no retry takes it for an error."""
+
+
+class AccountClock(Protocol):
+    """The clock of a fake's account, as `FakeFineTuning` has it."""
+
+    @property
+    def now(self) -> float:
+        """Virtual time, in Unix seconds."""
+        ...
+
+    @property
+    def born(self) -> float:
+        """When the account began, in virtual Unix seconds."""
+        ...
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a webhook is being delivered, or about to be."""
+        ...
+
+    def bind_waits(self, waits: VirtualWaits | None) -> None:
+        """Take *waits* for what makes waits of this process virtual."""
+        ...
+
+    def pass_waited_time(self, seconds: float) -> None:
+        """Move time by what was waited."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +136,13 @@ class VirtualTime:
         began: where its clock began.
         real_began: the same moment by `time.perf_counter`.
         real_waits: the waits that took more than a second of real time.
+        limit_s: how many virtual seconds may be waited in all; None for no limit. Then a wait raises `WaitLimitError`.
     """
 
-    def __init__(self, fake: FakeFineTuning) -> None:
+    def __init__(self, fake: AccountClock) -> None:
         self.waited_s, self.jumps = 0.0, 0
         self.real_waits: list[RealWait] = []
+        self.limit_s: float | None = None
         self.on_move: Callable[[], object] = lambda: None
         self.managed = {threading.get_ident()}
         """The threads that belong to the test."""
@@ -208,6 +242,8 @@ class VirtualTime:
                     return poke(0)
                 if poke(nap):
                     return True
+                if self.limit_s is not None and real_monotonic() - began > STUCK_AFTER_S:
+                    self._check_stuck()
                 if deadline < math.inf and self.is_virtual and real_monotonic() - began >= deadline - at:
                     with self.lock:
                         self._move_to(deadline)  # it took real time after all
@@ -271,11 +307,24 @@ class VirtualTime:
             self._move_to(deadline)
             return True
 
+    def _check_stuck(self) -> None:
+        """Raise if no thread of the test will ever go on by itself.
+
+        Raises:
+            WaitLimitError: each of them waits without a timeout, and nothing is under way.
+        """
+        with self.lock:
+            waits = [self._waits.get(thread) for thread in self.managed]
+            if all(wait and wait.deadline == math.inf and wait.is_quiet() for wait in waits) and are_all_idle():
+                raise WaitLimitError("every thread waits for something that never comes")
+
     def _move_to(self, to: float) -> None:
         """Move both clocks; the lock is held."""
         seconds = to - self._now
         if seconds <= 0:
             return
+        if self.limit_s is not None and self.waited_s + seconds > self.limit_s:
+            raise WaitLimitError(f"waited for more than {self.limit_s:g} virtual seconds")
         self._reads, self._flows_since = 0, None
         self.waited_s += seconds
         self.jumps += 1

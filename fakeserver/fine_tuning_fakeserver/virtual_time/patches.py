@@ -14,11 +14,9 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
-from fine_tuning_fakeserver import FakeFineTuning
-
 from . import event_loop, locks, scheduler, threads
 from .callers import REAL_CALLERS, package_of
-from .scheduler import VirtualTime, real_monotonic, real_sleep
+from .scheduler import AccountClock, VirtualTime, real_monotonic, real_sleep
 
 _real_monotonic_ns = time.monotonic_ns
 
@@ -80,7 +78,7 @@ _TRIO: list[tuple[Any, str, Callable[..., Any]]] = []
 
 
 @contextmanager
-def virtual_time(fake: FakeFineTuning, *, wall_clock: bool = False) -> Generator[VirtualTime, None, None]:
+def virtual_time(fake: AccountClock, *, wall_clock: bool = False) -> Generator[VirtualTime, None, None]:
     """Make waits of this thread, and of those that it starts, virtual while the context lasts.
 
     Args:

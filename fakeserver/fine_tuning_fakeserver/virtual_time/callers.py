@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from types import FrameType
+from types import FrameType, TracebackType
 
 REAL_CALLERS = frozenset(
     {
@@ -37,6 +37,7 @@ REAL_CALLERS = frozenset(
 _THROUGH = frozenset({"concurrent", "contextlib", "queue", "threading"})
 """Packages that wait for whoever calls them."""
 _OURS = __name__.rpartition(".")[0]
+_OWN_PACKAGES = frozenset({"fine_tuning_client", "fine_tuning_fakeserver", "pytest_fine_tuning"})
 _STANDARD_LIBRARY = os.path.join(sysconfig.get_path("stdlib"), "")
 _INSTALLED = os.path.join(sysconfig.get_path("purelib"), "")
 
@@ -68,20 +69,29 @@ def is_real_target(target: object) -> bool:
 def place_of(frame: FrameType | None) -> str:
     """Return file and line of the innermost code in *frame* that is not the standard library's or installed."""
     innermost = frame
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if not path.startswith((_STANDARD_LIBRARY, _INSTALLED, "<")) and not is_ours(frame):
-            break
+    while frame is not None and not _is_users(frame):
         frame = frame.f_back
     frame = frame or innermost
-    if frame is None:
-        return "an unknown place"
+    return "an unknown place" if frame is None else _place(frame, frame.f_lineno)
+
+
+def place_in(traceback: TracebackType | None) -> str | None:
+    """Return file and line of the innermost code in *traceback* that is not the standard library's or installed."""
+    place = None
+    while traceback is not None:
+        if _is_users(traceback.tb_frame):
+            place = _place(traceback.tb_frame, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return place
+
+
+def _is_users(frame: FrameType) -> bool:
+    """Whether *frame* is neither the standard library's, nor installed, nor of this project."""
+    is_installed = frame.f_code.co_filename.startswith((_STANDARD_LIBRARY, _INSTALLED, "<"))
+    return not is_installed and package_of(frame.f_globals.get("__name__")) not in _OWN_PACKAGES
+
+
+def _place(frame: FrameType, line: int) -> str:
     path = frame.f_code.co_filename
     relative = os.path.relpath(path) if os.path.isabs(path) else path
-    return f"{path if relative.startswith('..') else relative}:{frame.f_lineno}"
-
-
-def is_ours(frame: FrameType) -> bool:
-    """Whether *frame* is in this package."""
-    name: str = frame.f_globals.get("__name__", "")
-    return name.startswith(_OURS)
+    return f"{path if relative.startswith('..') else relative}:{line}"

@@ -1,0 +1,136 @@
+"""Judge a run against the undisturbed one."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json import JSONDecodeError
+
+from ...virtual_time.callers import package_of, place_in
+from ...virtual_time.scheduler import WaitLimitError
+from .disturbance import Combination, RequestLimitError
+from .runs import RunRecord
+
+WRONG, SUSPICIOUS, ALLOWED, GOOD, NOT_REACHED = "✗", "△", "!", "✓", "–"
+MARKS = {
+    WRONG: "wrong",
+    SUSPICIOUS: "suspicious",
+    ALLOWED: "ended with an error that it may end with",
+    GOOD: "ended well",
+    NOT_REACHED: "its request never came, or there was nothing to do it to",
+}
+"""The marks of a run, the worst first, and what they say."""
+
+CLIENT_PACKAGES = frozenset(
+    {
+        "aiohttp",
+        "azure",
+        "fine_tuning_client",
+        "h11",
+        "h2",
+        "httpcore",
+        "httpcore2",
+        "httpx",
+        "httpx2",
+        "litellm",
+        "openai",
+        "requests",
+        "tenacity",
+        "urllib3",
+        "urllib3_future",
+    }
+)
+"""Packages whose exceptions say that a request failed: SDKs, HTTP libraries, and what gives up retrying them."""
+CONNECTION_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror, http.client.HTTPException)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run has shown.
+
+    Args:
+        combination: what went wrong.
+        mark: one of `MARKS`.
+        problems: a sentence for each thing that is wrong or suspicious.
+        run: the run.
+    """
+
+    combination: Combination
+    mark: str
+    problems: tuple[str, ...]
+    run: RunRecord
+
+    @property
+    def boundary(self) -> int:
+        """The number of the earliest request that something happened to, or after."""
+        return min(each.boundary for each in self.combination.occurrences)
+
+
+def judge(run: RunRecord, base: RunRecord, allow: tuple[type[BaseException], ...]) -> Verdict:
+    """Judge *run*; what *base*, the undisturbed run, shows as well is never counted."""
+    assert run.combination is not None
+    if not run.happened:
+        error = None if run.error is None else f"is not repeatable: nothing went wrong, and {describe_error(run.error)}"
+        return Verdict(run.combination, WRONG if error else NOT_REACHED, (error,) if error else (), run)
+    if wrong := tuple(_wrong(run, base, allow)):
+        return Verdict(run.combination, WRONG, wrong, run)
+    if suspicious := tuple(_suspicious(run, base)):
+        return Verdict(run.combination, SUSPICIOUS, suspicious, run)
+    return Verdict(run.combination, GOOD if run.error is None else ALLOWED, (), run)
+
+
+def _wrong(run: RunRecord, base: RunRecord, allow: tuple[type[BaseException], ...]) -> Iterator[str]:
+    known = [str(error) for error in base.broken_checks]
+    yield from (f"always: {describe_error(error)}" for error in run.broken_checks if str(error) not in known)
+    yield from (error for error in run.usage_errors if error not in base.usage_errors)
+    if isinstance(run.error, RequestLimitError):
+        yield f"does not end: more than {run.requests - 1} requests, {base.requests} without misfortune"
+    elif isinstance(run.error, WaitLimitError):
+        yield f"does not end: {run.error}, {base.elapsed_s:g} passed without misfortune"
+    elif run.error is not None and not is_allowed(run.error, allow):
+        if not _is_assertion(run.error):
+            yield describe_error(run.error)
+        elif run.endings == base.endings:
+            endings = ", ".join(run.endings) or "no job"
+            yield f"{describe_error(run.error)}, although the jobs ended as ever ({endings})"
+
+
+def _suspicious(run: RunRecord, base: RunRecord) -> Iterator[str]:
+    if (extra := run.paid_jobs - base.paid_jobs) > 0:
+        yield f"{extra} more paid job{'s' if extra > 1 else ''} than without misfortune"
+    if len(run.left_running) > len(base.left_running):
+        yield f"job {run.left_running[-1]} was left running, although the service answered"
+    known = {finding.code for finding in base.findings}
+    yield from (str(finding) for finding in run.findings if finding.code not in known)
+
+
+def is_allowed(error: BaseException, allow: tuple[type[BaseException], ...]) -> bool:
+    """Return whether code under test may end with *error*: an SDK's, a connection's, a program's exit, or allowed."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_allowed(each, allow) for each in error.exceptions)
+    if isinstance(error, (*CONNECTION_ERRORS, SystemExit, *allow)):
+        return True
+    if any(package_of(kind.__module__) in CLIENT_PACKAGES for kind in type(error).__mro__):
+        return True
+    # a body that is no JSON, which SDKs do not expect either
+    return isinstance(error, JSONDecodeError | UnicodeDecodeError) and any(
+        package_of(frame.f_globals.get("__name__")) in CLIENT_PACKAGES
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+
+
+def _is_assertion(error: BaseException) -> bool:
+    """Whether *error* is an assertion's; pytest's own kind is known by name, as pytest may not be installed."""
+    return isinstance(error, AssertionError) or type(error).__qualname__ in ("Failed", "fail.Exception")
+
+
+def describe_error(error: BaseException) -> str:
+    """Return type, first line and place of an error."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    place = place_in(error.__traceback__)
+    return f"{text} at {place}" if place else text

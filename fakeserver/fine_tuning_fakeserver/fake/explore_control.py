@@ -1,0 +1,131 @@
+"""Explore code under test: run it again and again, each time with one misfortune."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+from ..account.world import World
+
+if TYPE_CHECKING:
+    from ..virtual_time import VirtualTime
+    from .exploration.disturbance import Combination
+    from .exploration.explorer import Limits
+    from .exploration.report import ExplorationReport
+    from .exploration.runs import RunRecord
+
+Check = TypeVar("Check", bound=Callable[[], object])
+
+
+class ExploreFields(TypedDict, total=False):
+    """The fields of `exploration.explorer.ExploreOptions` as keywords."""
+
+    runs: int
+    seconds: float | None
+    allow: Any
+    strict: bool
+    pairs: bool
+    seed: int
+    only: Any
+    restart: Callable[[], object] | None
+
+
+class ExploreControl:
+    """Explores code under test, and keeps what must always hold."""
+
+    _world: World
+
+    def always(self, check: Check) -> Check:
+        """Let *check*, a function without arguments, hold at the end of every run that has come this far.
+
+        It is called at the end of the test or of the run, also where the code under test has failed; what it raises
+        fails the test. Returns it, so that it is a decorator, too.
+        """
+        self._world.checks.append(check)
+        return check
+
+    def check_always(self) -> list[Exception]:
+        """Run the checks of `always`, oldest first; return what they raised. The fixture does so after each test."""
+        from .exploration.runs import broken_checks
+
+        return broken_checks(self._world)
+
+    def explore(self, program: Callable[[], object], **options: Unpack[ExploreFields]) -> ExplorationReport:
+        """Run *program* once as it is, and then again and again, each time with one misfortune at one request.
+
+        Each run has a fresh account with the fake's defaults, in virtual time at the pace "manual". The account after
+        the last run stays until the next `reset`.
+
+        Args:
+            program: calls the fake, by `openai` or by any other client; may be a coroutine function.
+            options: see `exploration.explorer.ExploreOptions`: ``runs``, ``allow``, ``strict`` …
+
+        Returns:
+            The report: ``wrong``, ``suspicious``, ``assert_ok()``; its text is the whole of it.
+
+        Raises:
+            FakeUsageError: an option makes no sense.
+            Exception: what *program* raises when nothing goes wrong.
+        """
+        from .exploration.explorer import ExploreOptions, Limits, explore
+
+        chosen = ExploreOptions.parse(options)
+        assert chosen is not None
+        base = self._run_once(program, chosen, None, None)
+        for error in filter(None, (base.error, *base.broken_checks)):
+            raise error
+        limits = Limits.of(base)
+        return explore(lambda combination: self._run_once(program, chosen, combination, limits), base, chosen)
+
+    def _run_once(
+        self, program: Callable[[], object], options: Any, combination: Combination | None, limits: Limits | None
+    ) -> RunRecord:
+        from ..virtual_time import virtual_time
+        from .exploration.disturbance import ProcessEndedError
+
+        self._world.reset({"pace": "manual"})
+        with virtual_time(self) as virtual:  # type: ignore[arg-type]  # a FakeFineTuning has all that it needs
+            self.begin_run(combination, limits, virtual)
+            error = _error_of(program)
+            if isinstance(error, ProcessEndedError):
+                error = _error_of(options.restart)
+            return self.end_run(error)
+
+    def begin_run(self, combination: Combination | None, limits: Limits | None, virtual: VirtualTime) -> None:
+        """Let *combination* go wrong in this thread's run, which ends at *limits*; for whoever explores.
+
+        Args:
+            combination: what goes wrong; None for nothing.
+            limits: how far the run may go; None for any distance.
+            virtual: the run's virtual time.
+        """
+        from .exploration.disturbance import RunDisturbance
+
+        self._world.disturbance = RunDisturbance(self._world, combination, limits.requests if limits else None)
+        virtual.limit_s = limits.waited_s if limits else None
+
+    def end_run(self, error: BaseException | None) -> RunRecord:
+        """Let nothing go wrong any more; return what became of the run, which has ended with *error*."""
+        from .exploration.disturbance import RunDisturbance
+        from .exploration.runs import record_run
+
+        disturbance, self._world.disturbance = self._world.disturbance, None
+        assert isinstance(disturbance, RunDisturbance)
+        disturbance.end()
+        return record_run(self._world, disturbance, error)
+
+
+def _error_of(program: Callable[[], object]) -> BaseException | None:
+    """Run *program*; return what it raises."""
+    try:
+        if inspect.iscoroutinefunction(program):
+            asyncio.run(program())
+        else:
+            program()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit is an end like any other
+        return error
+    return None

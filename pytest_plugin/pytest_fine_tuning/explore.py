@@ -1,0 +1,235 @@
+"""Explore tests: run one as it is, then again and again, each time with one misfortune, and report all as one test."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
+from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, Limits, explore
+from fine_tuning_fakeserver.fake.exploration.report import ExplorationReport
+from fine_tuning_fakeserver.fake.exploration.runs import RunRecord
+from fine_tuning_fakeserver.fake.exploration.verdicts import Verdict, judge
+
+from .markers import EXPLORATION_ATTRIBUTE, EXPLORE_FLAG, EXPLORED_RUN, FAKE_MARK, SHARD_PARAMETER
+from .options import fixture_options
+
+if TYPE_CHECKING:
+    from fine_tuning_fakeserver.virtual_time import VirtualTime
+
+Phase = Literal["setup", "call", "teardown"]
+
+
+@dataclass(slots=True)
+class ExploredRun:
+    """One run of an explored test, from the beginning of its account to the end.
+
+    Args:
+        combination: what goes wrong; None for nothing.
+        limits: how far it may go.
+        restart: starts the program again after its process has ended.
+        error: what the test has raised first.
+        record: what became of it; set by the fixture's teardown.
+    """
+
+    combination: Combination | None = None
+    limits: Limits | None = None
+    restart: Callable[[], object] | None = None
+    error: BaseException | None = None
+    record: RunRecord | None = field(default=None, repr=False)
+
+    def note(self, call: pytest.CallInfo[None]) -> None:
+        """Note what a phase of the test has raised."""
+        error = call.excinfo.value if call.excinfo else None
+        if not isinstance(error, pytest.skip.Exception):
+            self.error = self.error or error
+
+    def start_again(self) -> None:
+        """Start the program again."""
+        assert self.restart
+        if inspect.iscoroutinefunction(self.restart):
+            asyncio.run(self.restart())
+        else:
+            self.restart()
+
+    @contextmanager
+    def active(self, fake: FakeFineTuning, virtual: VirtualTime) -> Iterator[None]:
+        """Disturb the account of *fake* while the context lasts, and record the run at its end."""
+        fake.begin_run(self.combination, self.limits, virtual)
+        try:
+            yield
+        finally:
+            self.record = fake.end_run(self.error)
+
+
+def options_of(item: pytest.Item) -> ExploreOptions | None:
+    """Return how *item* is to be explored; None where it is not, or its options are invalid, which its fixture says."""
+    try:
+        return fixture_options(item).explore if FAKE_MARK in getattr(item, "fixturenames", ()) else None
+    except FakeUsageError:
+        return None
+
+
+def run_explored(item: pytest.Item, nextitem: pytest.Item | None, options: ExploreOptions) -> None:
+    """Run *item* with all its misfortunes, in the place of pytest's own protocol."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    flag = item.config.getoption(EXPLORE_FLAG)
+    chosen = flag if isinstance(flag, Combination) else None
+    runs = TestRuns(item, nextitem, options)
+    for report in runs.replay(chosen) if chosen else runs.explore():
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+class TestRuns:
+    """The runs of one test.
+
+    Args:
+        item: the test.
+        nextitem: the one that follows it.
+        options: how it is explored.
+    """
+
+    __test__ = False
+
+    def __init__(self, item: pytest.Item, nextitem: pytest.Item | None, options: ExploreOptions) -> None:
+        self._item = item
+        self._nextitem = nextitem
+        self._options = options
+        self._spare = _fresh_copy(item)
+        """Stands for the item that follows, so that fixtures of wider scopes stay between two runs."""
+
+    def explore(self) -> list[pytest.TestReport]:
+        """Run the test undisturbed, and then with each combination; return the reports of all as one test."""
+        base = ExploredRun()
+        self._item.stash[EXPLORED_RUN] = base
+        reports = runtestprotocol(self._item, log=False, nextitem=self._spare)
+        found: list[pytest.TestReport] = []
+        if base.record and all(report.passed and not hasattr(report, "wasxfail") for report in reports):
+            limits = Limits.of(base.record)
+            exploration = explore(partial(self._run, limits), base.record, self._options, shard=_shard_of(self._item))
+            call = next(report for report in reports if report.when == "call")
+            found = self._subtests(call, exploration)
+            self._apply(exploration, call)
+            outcomes = [(f"explore {each.combination}", _outcome(each)) for each in exploration.verdicts]
+            for report in reports:  # JUnit reads the last
+                report.user_properties += outcomes
+        if error := self._tear_down_rest():
+            reports[-1] = error
+        return [*reports[:1], *found, *reports[1:]]
+
+    def replay(self, combination: Combination) -> list[pytest.TestReport]:
+        """Run the test with one combination as if it were its only run; return its reports."""
+        base = self._run(None, None)
+        run = self._new_run(Limits.of(base), combination)
+        self._item.stash[EXPLORED_RUN] = run
+        reports = runtestprotocol(self._item, log=False, nextitem=self._nextitem)
+        call = next((report for report in reports if report.when == "call"), None)
+        if run.record is None or call is None:
+            return reports
+        verdict = judge(run.record, base, self._options.allow)
+        report = ExplorationReport(base, (verdict,), 0, call.duration, self._options.strict)
+        if report.wrong and call.passed:
+            _fail(call, report.lines())
+        elif not report.wrong:
+            call.outcome, call.longrepr = "passed", None
+        setattr(call, EXPLORATION_ATTRIBUTE, report.lines())
+        return reports
+
+    def _run(self, limits: Limits | None, combination: Combination | None) -> RunRecord:
+        """Run a copy of the test, with all function-scoped fixtures anew; return what became of it."""
+        item, run = _fresh_copy(self._item), self._new_run(limits, combination)
+        item.stash[EXPLORED_RUN] = run
+        if self._phase(item, "setup"):
+            self._phase(item, "call")
+        self._phase(item, "teardown", nextitem=self._spare)
+        if run.record is None:
+            raise pytest.fail.Exception(f"the run with {combination or 'nothing'} had no account: {run.error}")
+        return replace(run.record, error=run.error)
+
+    def _new_run(self, limits: Limits | None, combination: Combination | None) -> ExploredRun:
+        return ExploredRun(combination, limits, self._options.restart)
+
+    def _phase(self, item: pytest.Item, when: Phase, **arguments: Any) -> bool:
+        """Run one phase of *item* as pytest does, but for the logging; return whether it has passed."""
+        hook = getattr(item.ihook, f"pytest_runtest_{when}")
+        reraise = (pytest.exit.Exception, KeyboardInterrupt)
+        call = pytest.CallInfo.from_call(lambda: hook(item=item, **arguments), when, reraise)
+        item.ihook.pytest_runtest_makereport(item=item, call=call)  # it is noted there, and tmp_path goes by it
+        return call.excinfo is None
+
+    def _tear_down_rest(self) -> pytest.TestReport | None:
+        """Tear down what the following test does not need; return the report if that fails."""
+        item, nextitem = self._item, self._nextitem
+        if item.session.shouldfail or item.session.shouldstop:
+            nextitem = None
+        call = pytest.CallInfo.from_call(lambda: item.session._setupstate.teardown_exact(nextitem), "teardown")
+        if call.excinfo is None:
+            return None
+        report: pytest.TestReport = pytest.TestReport.from_item_and_call(item, call)
+        return report
+
+    def _apply(self, exploration: ExplorationReport, call: pytest.TestReport) -> None:
+        """Put what was found into the report of the test's call, which fails if anything is wrong."""
+        lines = exploration.lines(rerun=f"pytest {self._item.nodeid!r} --fine-tuning-explore=".replace("'", '"'))
+        if exploration.wrong:
+            _fail(call, lines)
+        else:
+            setattr(call, EXPLORATION_ATTRIBUTE, lines)
+
+    def _subtests(self, call: pytest.TestReport, exploration: ExplorationReport) -> list[pytest.TestReport]:
+        """Return a report, of a subtest, for each problem; it names the first combination that has it."""
+        try:
+            from _pytest.subtests import SubtestContext, SubtestReport
+        except ImportError:  # pytest before 9: the report of the test says it as well
+            return []
+        reports: list[pytest.TestReport] = []
+        for first, *_ in exploration.problems(wrong_only=True):
+            report = SubtestReport._new(call, SubtestContext(msg=str(first.combination), kwargs={}), None, None)
+            report.duration = 0.0
+            _fail(report, [f"{first.combination}: {_outcome(first)}"])
+            reports.append(report)
+        return reports
+
+
+def _no_text(*_: Any, **__: Any) -> str:
+    """Stand for a traceback, which takes longer to write than a run, and which nobody reads."""
+    return ""
+
+
+def _outcome(verdict: Verdict) -> str:
+    return f"{verdict.mark} {'; '.join(problem.splitlines()[0] for problem in verdict.problems)}".strip()
+
+
+def _fail(report: pytest.TestReport, lines: list[str]) -> None:
+    report.outcome, report.longrepr = "failed", "\n".join(lines)
+
+
+def _shard_of(item: pytest.Item) -> tuple[int, int]:
+    """Return the part of the combinations that *item* is for, and how many parts there are."""
+    callspec = getattr(item, "callspec", None)
+    part: tuple[int, int] = callspec.params.get(SHARD_PARAMETER, (0, 1)) if callspec else (0, 1)
+    return part
+
+
+def _fresh_copy(item: pytest.Item) -> Any:
+    """Return a copy of *item* that has never run: its fixtures, its instance and its notes are its own."""
+    clone: Any = copy.copy(item)
+    clone.stash = pytest.Stash()
+    clone.user_properties, clone._report_sections = [], []
+    clone.repr_failure = clone._repr_failure_py = _no_text
+    if isinstance(item, pytest.Function):
+        clone.__dict__.pop("_instance", None)
+        clone._obj = None
+        clone._initrequest()
+    return clone
