@@ -304,7 +304,7 @@ VERBS: dict[str, list[Verb]] = {
     "async_openai": [lambda fake: asyncio.run(async_sdk_call(fake))],
 }
 """For each verb what is done with it, and gives the same here and there."""
-OTHERWISE = {"end_run", "base_url", "env", "describe", "reached_at", "connect", "of_world"}
+OTHERWISE = {"end_run", "is_remote", "base_url", "env", "describe", "reached_at", "connect", "of_world"}
 """What has its own test, or makes handles."""
 REFUSED: dict[str, Verb] = {
     "asgi_app": lambda fake: fake.asgi_app,

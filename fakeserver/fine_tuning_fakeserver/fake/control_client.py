@@ -73,6 +73,8 @@ class ControlClient:
         """
         import httpx
 
+        if self.is_closed:
+            raise FakeUsageError(f"the handle of {self.root} is closed: use it before, or connect again")
         url = f"{self.server if of_server else self.root}/_fake{path}"
         content = b"" if body is None else to_json(body)
         try:
@@ -93,6 +95,11 @@ class ControlClient:
         raise FakeUsageError(
             f"what answers at {self.server} is no fake of this version: {method} {url} got {answer.status_code}"
         )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can send nothing any more."""
+        return self._http.is_closed
 
     def close(self) -> None:
         """Close the connections."""

@@ -99,6 +99,11 @@ class FakeFineTuning(
             client = openai.OpenAI(base_url=fake.base_url, api_key="any")
     """
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the account is a running server's, in another process; see `connect`."""
+        return False
+
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
         self._world = World(Settings().changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []

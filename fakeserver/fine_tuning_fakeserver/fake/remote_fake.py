@@ -83,6 +83,14 @@ class _RemoteLog(_Remote):
 
     errors_read_to = 0
 
+    def __init__(self, control: ControlClient) -> None:
+        super().__init__(control)
+        self._notes: dict[str, None] = {}
+        """Usage errors of this process that no answer shows."""
+
+    def note(self, text: str) -> None:
+        self._notes[text] = None
+
     def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[LogEntry]:
         chosen = {"details": "true", "operation": operation, "status": status, "limit": limit}
         query = "&".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
@@ -99,10 +107,11 @@ class _RemoteLog(_Remote):
 
     @property
     def notes(self) -> list[str]:
-        return list(self._control.send("GET", _LOG_HEAD)["notes"])
+        return [*self._control.send("GET", _LOG_HEAD)["notes"], *self._notes]
 
     def take_notes(self) -> list[str]:
-        return list(self._control.send("DELETE", "/requests/notes")["notes"])
+        own, self._notes = self._notes, {}
+        return [*self._control.send("DELETE", "/requests/notes")["notes"], *own]
 
 
 class RemoteFault(ArmedFault):
@@ -254,6 +263,7 @@ class RemoteFake(FakeFineTuning):
         self._control = ControlClient(url, token, account)
         self._world = cast(World, RemoteWorld(self._control))
         self._servers = []
+        self._description = f"{self._control.root}: the handle is closed"
         try:
             if account not in (None, MAIN):
                 self._control.send("PUT", path_of("accounts", account), of_server=True)
@@ -261,6 +271,11 @@ class RemoteFake(FakeFineTuning):
         except FakeUsageError:
             self._control.close()
             raise
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the account is a running server's, in another process: it is."""
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -465,7 +480,15 @@ class RemoteFake(FakeFineTuning):
         return outcome
 
     def describe(self) -> str:
-        """Return what happened so far: clock, jobs, the newest requests, faults; shorter than of a fake in process."""
+        """Return what happened so far: clock, jobs, the newest requests, faults; shorter than of a fake in process.
+
+        Once the handle is closed it is what it was when it was last described.
+        """
+        if not self._control.is_closed:
+            self._description = self._describe()
+        return self._description
+
+    def _describe(self) -> str:
         state, entries, calls = self.state(), self.requests, self.calls[-REQUESTS_SHOWN:]
         refused = usage_errors_in(entries)
         clock, account = state["clock"], state["account"]
