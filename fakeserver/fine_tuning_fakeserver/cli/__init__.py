@@ -25,6 +25,7 @@ COMPLETE = "_FAKE_FINE_TUNING_COMPLETE"
 COMMANDS = {
     "serve": "Run the fake as a local server, for any language.",
     "exec": "Run a command against a fake of its own: exec -- npm test",
+    "env": "Print the variables for clients of a running server.",
     "jobs": "Create, watch and steer jobs, of the fake or a real service.",
     "demo": "Run a whole fine-tuning session here in the terminal.",
     "verify": "Compare the fake with recorded exchanges with the service.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import signal
 import socket
 import sys
@@ -24,7 +23,7 @@ from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import REQUEST_TIMEOUT_S
 from .commands import ACCOUNT_OPTIONS, Command, Number, create_accounts, option, usage_error
-from .output import print_error, print_note
+from .output import export_lines, print_error, print_note
 from .serve_log import address_for_others, show_logs
 
 if TYPE_CHECKING:
@@ -164,8 +163,7 @@ def _announce(listener: socket.socket, accounts: FakeAccounts, quiet: bool, acce
         base_url, exports = fake.base_url, fake.env
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
-    names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last
-    print(base_url, *(f"export {name}={shlex.quote(exports[name])}" for name in names), sep="\n", flush=True)
+    print(base_url, *export_lines(exports), sep="\n", flush=True)
 
     if not access.is_local:
         clients = "clients with the token" if access.control_token else "nobody without --control-token"

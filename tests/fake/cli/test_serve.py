@@ -20,7 +20,7 @@ import pytest
 from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeAccounts
-from fine_tuning_fakeserver.cli import serve_log
+from fine_tuning_fakeserver.cli import main, serve_log
 from fine_tuning_fakeserver.cli.serve import AccessLog
 from fine_tuning_fakeserver.cli.serve_log import address_for_others
 from fine_tuning_fakeserver.web.in_process import transport
@@ -62,6 +62,22 @@ def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
     assert [hosts.split(",")[0] for hosts in unproxied] == ["127.0.0.1"] * 2
     answer = httpx.get(f"{url}/models", headers={"authorization": f"Bearer {key}"}, trust_env=False)
     assert answer.status_code == 200
+
+
+def test_env_prints_the_variables_of_an_account(
+    server: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`env` prints what `serve` does, for `eval`, with the address of the account; where no fake is, it says so."""
+    url, exports = server
+
+    assert main(["env", "--url", url]) == 0
+    assert capsys.readouterr().out.splitlines() == exports
+    assert main(["env", "--url", url, "--account", "mine"]) == 0
+    own = url.replace("/v1", "/accounts/mine/v1")
+    assert capsys.readouterr().out.splitlines() == [line.replace(url, own) for line in exports]
+    assert main(["env", "--url", url, "--account", "a/b"]) == 2
+    assert main(["env", "--url", "http://127.0.0.1:1"]) == 2
+    assert "no fake answers at http://127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
