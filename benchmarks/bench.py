@@ -29,7 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
 from fine_tuning_fakeserver.web.server import bind, config
 
@@ -212,6 +212,41 @@ def _retrieve(transport: httpx2.BaseTransport) -> Call:
     return lambda: client.fine_tuning.jobs.retrieve(JOB)
 
 
+# ---- one account of many on a server
+
+
+def server(accounts: int) -> FakeAccounts:
+    """A server with a job in `main` and in as many other accounts."""
+    many = FakeAccounts(start=1_760_000_000, pace=60)  # the server's default
+    for fake in (many.main, *(many.account(f"a{number}") for number in range(accounts))):
+        fake.add_job(fake.add_file(ROW * 10)["id"], id=JOB)
+    return many
+
+
+def _get_job(app: Any, root: str = "") -> Call:
+    target = f"{root}{JOB_PATH}".encode()
+    assert call_app(app, "GET", target, KEY, b"").status == 200
+    return lambda: call_app(app, "GET", target, KEY, b"")
+
+
+def main_account() -> str:
+    lone, main = medians(_get_job(account(pace=60).asgi_app), _get_job(server(1).asgi_app), calls=1000)
+    return line(
+        "GET job: rate of a server's main account to a lone", lone / main, ">= 0.95", f"{lone:.0f} and {main:.0f} µs"
+    )
+
+
+def many_accounts() -> str:
+    one, many = server(1).asgi_app, server(1000).asgi_app
+    few, of_many = medians(_get_job(one, "/accounts/a0"), _get_job(many, "/accounts/a500"), calls=1000)
+    return line(
+        "GET job: rate of one account of 1,000 to one of one",
+        few / of_many,
+        ">= 0.95",
+        f"{few:.0f} and {of_many:.0f} µs",
+    )
+
+
 # ---- lists of many jobs, pages of long jobs
 
 
@@ -278,7 +313,7 @@ def _bytes_a_job(rows: int, n_epochs: int, jobs: int = 2000) -> float:
     return (after - before) / jobs
 
 
-FIGURES = (over_a_socket, start_and_stop, in_process, long_list, long_page, job_bytes)
+FIGURES = (over_a_socket, start_and_stop, in_process, main_account, many_accounts, long_list, long_page, job_bytes)
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
@@ -41,3 +43,17 @@ class Receiver:
         """The next event, verified and parsed by the official SDK."""
         headers, body = self.got.get(timeout=SOON_S)
         return openai.OpenAI(api_key="any").webhooks.unwrap(body, headers, secret=secret)
+
+
+@contextmanager
+def receiving(*receivers: Receiver) -> Iterator[None]:
+    """Let webhook targets answer, each in a thread."""
+    with ThreadPoolExecutor(len(receivers)) as pool:
+        for receiver in receivers:
+            pool.submit(receiver.server.serve_forever, 0.01)
+        try:
+            yield
+        finally:
+            for receiver in receivers:
+                receiver.server.shutdown()
+                receiver.server.server_close()

@@ -68,8 +68,10 @@ BODIES: Mapping[str, Any] = {
     "POST /_fake/reset": {"seed": 7, "pace": "polls", "plan": {"outcome": "failed"}},
     "PATCH /_fake/clock": {"pace": "polls"},
     "POST /_fake/clock/advance": {"seconds": 60},
+    "POST /_fake/clock/sleep": {"seconds": 5},
     "PUT /_fake/plan": {"outcome": "failed", "error": "server_error", "queued": 10},
     "POST /_fake/plans": {"when": {"suffix": "x", "metadata": {"a": "b"}}, "outcome": "failed", "queued": 10},
+    "POST /_fake/plan/next": {"outcome": "failed", "fail_at": 3},
     "PUT /_fake/jobs/{job_id}/plan": {"fail_at_step": 3, "step_duration": "2s"},
     "POST /_fake/files": {"filename": "a.jsonl", "content": ROWS},
     "POST /_fake/jobs": {"training_file": "FILE", "status": "running", "metadata": {"a": "b"}},
@@ -79,6 +81,12 @@ BODIES: Mapping[str, Any] = {
     "PUT /_fake/replies": {"replies": ["a", "b"]},
     "PUT /_fake/graders": {"scores": [0.5, None]},
     "POST /_fake/webhooks": {"url": "http://127.0.0.1:9/hook", "events": ["fine_tuning.job.succeeded"]},
+    "POST /_fake/jobs/{job_id}/cancel": {},
+    "POST /_fake/jobs/{job_id}/pause": {},
+    "POST /_fake/jobs/{job_id}/resume": {},
+    "POST /_fake/scripts/{script_number}/strict": {},
+    "POST /_fake/webhooks/deliver": {"timeout": 0.01},
+    "POST /_fake/scripts": {"responses": {"retrieve_job": ["running", {"status": "failed"}]}, "strict": True},
     "POST /_fake/faults": {"kind": "fail", "status": 503, "on": ["create_job"], "times": 1},
 }
 """A sound JSON body for every operation that reads one."""
@@ -90,8 +98,11 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
 """The sound fields of every form, beside its file."""
 
 QUERIES = ("limit", "after", "order", "purpose", "metadata[k]", "project_id", "operation", "status", "api-version", "x")
-CLEANED_UP = ("POST /_fake/reset", "POST /_fake/faults", "POST /_fake/webhooks", "PUT /_fake/plan", "POST /_fake/plans")
-"""Operations after which the account is reset: an armed fault answers 500, a key refuses everything else."""
+CLEANED_UP = (
+    *("POST /_fake/reset", "POST /_fake/faults", "POST /_fake/webhooks", "PUT /_fake/plan", "POST /_fake/plans"),
+    *("POST /_fake/plan/next", "POST /_fake/scripts"),
+)
+"""Operations after which the account is reset: a fault answers 500, a key or a script refuses everything else."""
 
 
 DEEP = {

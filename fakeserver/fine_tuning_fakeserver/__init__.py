@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .account.recorded_calls import Call
     from .account.script_queue import Script, ScriptedCall
     from .domain.plan import JobError, Plan, PlanFields
+    from .fake.fake_accounts import FakeAccounts
     from .fake.fake_fine_tuning import FakeFineTuning
     from .findings import Finding
     from .settings import Settings, SettingsFields
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArmedFault",
     "Call",
+    "FakeAccounts",
     "FakeFineTuning",
     "FakeUsageError",
     "Finding",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOMES = {
     "Call": "account.recorded_calls",
+    "FakeAccounts": "fake.fake_accounts",
     "FakeFineTuning": "fake.fake_fine_tuning",
     "InvalidScriptItem": "web.script_items",
     "FakeUsageError": "usage_errors",

@@ -26,6 +26,8 @@ from .markers import (
     MODULE_FIXTURE,
     NOT_PASSED,
     OUTER_FAKES,
+    SERVER_FLAG,
+    SERVER_INI,
     SESSION_FIXTURE,
     SHARD_PARAMETER,
 )
@@ -106,6 +108,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fine-tuning-explore", nargs="?", type=_explore_value, const=100, metavar="N|COMBINATION", help=text
     )
+    text = "give each test with fake_fine_tuning an account of its own on this server, such as http://127.0.0.1:4355"
+    group.addoption(SERVER_FLAG, metavar="URL", help=text)
+    parser.addini(SERVER_INI, f"the server to use, as {SERVER_FLAG}", "string", default="")
     text = "collect each explored test as N tests, each with a part of its runs, for pytest-xdist"
     group.addoption("--fine-tuning-explore-shards", type=_shard_count, default=1, metavar="N", help=text)
     text = (

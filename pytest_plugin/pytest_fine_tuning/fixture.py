@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -36,6 +35,7 @@ from .markers import (
 )
 from .network_guard import install_guard, needs_guard, over_socket
 from .options import Options, fixture_options
+from .remote_account import account_on_server, server_url
 from .vcr_exemption import exempt_from_vcr
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def fake_for_test(
     """
     options = options_or_fail(item, plan)
     with ExitStack() as stack:
-        fake = stack.enter_context(fresh_account(server, options, start))
+        if url := server_url(item.config):
+            fake, in_process = stack.enter_context(account_on_server(url, options, start)), False
+        else:
+            fake = stack.enter_context(fresh_account(server, options, start))
         sleeps = stack.enter_context(_virtual_time(item, fake, options)) if options.virtual_time else None
         if run := item.stash.get(EXPLORED_RUN, None):
             stack.enter_context(run.active(fake, item.stash[VIRTUAL_TIME]))
@@ -217,8 +220,8 @@ def virtual_time_of(request: pytest.FixtureRequest) -> VirtualTime:
 def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
     """Return OpenAI's variables, the dialect's, and Azure's where the environment has them already."""
     openai = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": API_KEY}
-    place = urlsplit(fake.base_url)
-    azure = dict(zip(AZURE_VARIABLES, (f"{place.scheme}://{place.netloc}", API_KEY), strict=True))
+    root = fake.base_url.removesuffix("/v1").removesuffix("/openai")
+    azure = dict(zip(AZURE_VARIABLES, (root, API_KEY), strict=True))
     variables = {**openai, **{name: azure[name] for name in AZURE_VARIABLES if name in os.environ}, **fake.env}
     unproxied = options.hosts.unproxied if options.hosts else []
     # through a proxy, a client would not resolve the host, and so bypass the guard

@@ -144,3 +144,6 @@ def _check_cassette(item: pytest.Item) -> None:
 
 VALIDATORS: Mapping[str, Callable[[pytest.Item], object]] = {FAKE_MARK: _check_options, CASSETTE_MARK: _check_cassette}
 """The validator of each mark, which raises ValueError; the mark brings the fixture of the same name."""
+
+SERVER_FLAG, SERVER_INI = "--fine-tuning-server", "fake_fine_tuning_server"
+"""By these tests use accounts of a server that runs already."""

@@ -78,15 +78,17 @@ class NetworkGuard:
         self._hosts = hosts
         self.own_url = urlsplit(fake.base_url)
         """The fake's address."""
+        self._root = self.own_url.path.removesuffix("/v1").removesuffix("/openai")
+        """The path below which the account's API is, of a server with many."""
         self.is_nowhere = f".{self.own_url.hostname}".endswith(f".{NOWHERE_HOST}")
         """Whether the fake has no socket."""
         self._transports: dict[str, Any] = {}
         self._process = os.getpid()
 
     @property
-    def in_forked_child(self) -> bool:
-        """Whether this process is a forked child, whose account is a copy that no assertion sees."""
-        return os.getpid() != self._process
+    def is_elsewhere(self) -> bool:
+        """Whether the account is in another process: a server's, or that of which a forked child has a copy."""
+        return self._fake.is_remote or os.getpid() != self._process
 
     def covers(self, url: Any) -> bool:
         """Return whether a request of httpx or httpx2 to *url* must be sent to the fake by the guard."""
@@ -97,7 +99,7 @@ class NetworkGuard:
     def is_at(self, url: Any) -> bool:
         """Return whether *url* is the fake's own, and is answered in this process."""
         is_own: bool = url.netloc.decode("ascii") == self.own_url.netloc
-        return is_own and self._hosts is not None and not self.in_forked_child
+        return is_own and self._hosts is not None and not self.is_elsewhere
 
     def covers_host(self, host: str) -> bool:
         """Return whether *host* is guarded, or is the address of a fake without a socket, or of none yet."""
@@ -127,7 +129,7 @@ class NetworkGuard:
 
     def transport_for(self, library: ModuleType, kind: str) -> Any:
         """Return the transport that sends requests of *library* to the fake; *kind* names its transport class."""
-        if self.in_forked_child:
+        if self.is_elsewhere:
             return over_socket(library, kind)
         if library.__name__ not in self._transports:
             self._transports[library.__name__] = self._fake.transport(library)
@@ -137,9 +139,11 @@ class NetworkGuard:
         """Return *request* of httpx or httpx2 with an address of the fake, and its path in the fake's dialect."""
         headers, place = request.headers.copy(), dict[str, Any]()
         target = self.to_own_dialect(request.url.raw_path, headers)
+        if self.is_elsewhere:
+            target = self._root.encode("ascii") + target
         if target != request.url.raw_path:
             place["raw_path"] = target
-        if self.in_forked_child:
+        if self.is_elsewhere:
             place |= {"scheme": self.own_url.scheme, "host": self.own_url.hostname, "port": self.own_url.port}
             headers["host"] = self.own_url.netloc
         if not place:

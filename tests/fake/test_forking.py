@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.account import forking
-from strategies import BORN, Http
+from strategies import BORN, ROWS, Http
 from webhook_receiver import SOON_S
 
 pytestmark = [
@@ -137,3 +137,17 @@ def test_a_fork_keeps_nothing_locked() -> None:
     thread.join()
 
     assert free == [True]
+
+
+def test_a_child_has_the_accounts_of_a_server() -> None:
+    """A child can use all accounts of a server, whatever another thread held at the fork, and changes none of its
+    parent's."""
+    accounts = FakeAccounts()
+    accounts.account("a").add_file(ROWS)
+
+    def use() -> list[int]:
+        return [len(accounts.account(name).files) for name in ("a", "b")]
+
+    with held_by_another_thread(accounts._accounts.lock):
+        assert result_in_child(use) == "[1, 0]"
+    assert accounts.names == ["main", "a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import shutil
 import subprocess
@@ -20,12 +21,14 @@ import pytest
 
 from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient, UnsupportedOperationError
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
+from fine_tuning_fakeserver.account.accounts import name_of_key
 from fine_tuning_fakeserver.control.setup_file import LISTS, FileTable
 from fine_tuning_fakeserver.control.setup_schema import setup_schema
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.findings.rules import CODES
 from fine_tuning_fakeserver.settings import CONTROL_FIELDS, Settings
+from fine_tuning_fakeserver.web.accounts_app import ACCOUNT_OPERATIONS
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import ROWS
@@ -78,7 +81,7 @@ def test_links_lead_to_pages() -> None:
 def test_the_control_api_and_the_plan_are_documented_whole() -> None:
     """The docs name every control route and every field of a plan."""
     server, plans = (DOCS / "server.md").read_text(), (DOCS / "pytest.md").read_text()
-    for operation in CONTROL_OPERATIONS:
+    for operation in (*CONTROL_OPERATIONS, *ACCOUNT_OPERATIONS):
         path = operation.path.replace("{job_id}", "{id}")
         assert path in server if path in ("/health", "/ready") else f"`{operation.method} {path}`" in server
     for field in FIELDS:
@@ -310,6 +313,39 @@ def test_control_by_curl_runs(tmp_path: Path) -> None:
 
     assert (fake.settings.seed, fake.pace, fake.now) == (7, "manual", 1_700_000_090)
     assert [fault.spec.kind for fault in fake.faults] == ["fail"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+def test_accounts_by_curl_run(tmp_path: Path) -> None:
+    """The calls by curl about accounts, but for the port, move one account's time, list all, and forget it."""
+    code = block("server.md", "accounts/alice/v1", "sh")
+    with FakeAccounts(pace="manual") as accounts:
+        mine = accounts.account("alice")
+        root = accounts.main.base_url.removesuffix("/v1")
+        program = code.replace("http://127.0.0.1:4355", root)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", program], capture_output=True, text=True, check=True, timeout=60
+        )
+
+    assert (mine.now - mine.born, accounts.main.now - accounts.main.born) == (90, 0)
+    assert '"name": "alice"' in done.stdout
+    assert accounts.names == ["main"]
+
+
+def test_the_example_of_connect_runs() -> None:
+    """The example steers an account of a running server, and deletes it at its end."""
+    code = block("server.md", "FakeFineTuning.connect(", "python")
+    with FakeAccounts(pace="polls") as accounts:
+        root = accounts.main.base_url.removesuffix("/v1")
+        context: dict[str, Any] = {"FakeFineTuning": FakeFineTuning}
+        exec(compile(code.replace("http://127.0.0.1:4355", root), "docs", "exec"), context)
+        context["client"].close()
+        assert accounts.names == ["main"]
+
+
+def test_the_name_of_a_keys_account_is_as_documented() -> None:
+    """A key's account is named by the digits that `sha256sum` prints."""
+    assert name_of_key("sk-1") == "key-" + hashlib.sha256(b"sk-1").hexdigest()[:32]
 
 
 def test_the_table_of_endpoints_is_the_surface() -> None:

@@ -14,6 +14,8 @@ from inspect import iscoroutinefunction
 from itertools import islice
 from typing import Any, Self
 
+import orjson
+
 from fine_tuning_formats.text import show_value
 
 from ..usage_errors import FakeUsageError
@@ -72,6 +74,8 @@ class Script:
     """
 
     def __init__(self, stack: ScriptStack, responses: Any = None, *, strict: bool = False) -> None:
+        self.number = len(stack.ended) + len(stack.scripts) + 1
+        """Its place among the account's scripts, from 1."""
         self.strict = strict
         self.calls = 0
         """How many calls it has answered."""
@@ -135,6 +139,12 @@ class Script:
         left = {name: tuple(queue) for name, queue in self._queues.items() if type(queue) is deque}
         queue = tuple(self._queue) if type(self._queue) is deque else ()
         return StoredScript(self.strict, self.calls, is_ended, queue, left)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the script as the control API shows it; what is no JSON in it as Python shows it."""
+        left = [[operation, item if is_json(item) else repr(item)] for operation, item in self.left]
+        is_in_use = self in self._stack.scripts
+        return {"number": self.number, "in_use": is_in_use, "strict": self.strict, "calls": self.calls, "left": left}
 
     def has_answer(self, operation: str) -> bool:
         """Return whether an item for *operation* is left, or a function to call."""
@@ -227,6 +237,15 @@ class ScriptStack:
             place = self.scripts.index(script)
             self.ended += self.scripts[place:]
             del self.scripts[place:]
+
+
+def is_json(value: Any) -> bool:
+    """Return whether a value can be sent as JSON."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _queue(items: Any, where: str) -> deque[Any]:

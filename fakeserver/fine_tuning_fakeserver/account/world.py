@@ -306,6 +306,14 @@ class World:
                 )
             self.restore(cut)
 
+    def sibling(self) -> World:
+        """Return another world, which begins as this one does at a reset."""
+        world = World(self._default_settings, paths=self._paths, sender=self._new_sender)
+        if self._default_faults or self._fill:
+            world._default_faults, world._fill = self._default_faults, self._fill
+            world.reset()
+        return world
+
     @property
     def account(self) -> Account:
         """The account, as it is now."""

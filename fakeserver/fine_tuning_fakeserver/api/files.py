@@ -228,6 +228,12 @@ def _shown_files(
     return [file_by_id(account, identifier, at) for identifier in page]
 
 
+@operation
+def snapshot(service: Service, now: float) -> list[Json]:
+    """Return all files, newest first; this moves no time at any pace."""
+    return [file_by_id(service.account, identifier, now) for identifier in reversed(list(service.account.file_shelf))]
+
+
 def _next_ready(account: Account, identifiers: Iterable[str], now: float) -> float | None:
     """Return when the first of these files gets ready that is not yet; None if all are."""
     _, seconds = account.dialect.new_file_status

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -22,7 +22,10 @@ from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from ..fake.fake_accounts import FakeAccounts
     from ..fake.fake_fine_tuning import FakeFineTuning
+
+T = TypeVar("T")
 
 HIDDEN_OPTIONS = ("--api-key", "--key")
 OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
@@ -133,8 +136,12 @@ ACCOUNT_OPTIONS = (
 )
 
 
-def load_fake(path: str, allow_remote_webhooks: bool) -> FakeFineTuning:
-    """Load a saved account; raise click's error if it cannot be read, or if an option says otherwise."""
+def load_fake(path: str, webhooks: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> FakeFineTuning:
+    """Load a saved account, and add *webhooks*.
+
+    Raises:
+        click.UsageError: it cannot be read, or an option says otherwise.
+    """
     from ..fake.fake_fine_tuning import FakeFineTuning
 
     context = click.get_current_context()
@@ -143,9 +150,25 @@ def load_fake(path: str, allow_remote_webhooks: bool) -> FakeFineTuning:
             name = _name_as_given(each, context)
             raise click.UsageError(f"{name} cannot be set with --load: the file has the account's settings", context)
     try:
-        return FakeFineTuning.load(path, allow_remote_webhooks=allow_remote_webhooks)
+        fake = FakeFineTuning.load(path, allow_remote_webhooks=settings["allow_remote_webhooks"])
     except FakeUsageError as error:
         raise click.UsageError(f"--load: {error}", context) from None
+    try:
+        for webhook in webhooks:
+            fake.add_webhook(**webhook)
+    except FakeUsageError as error:
+        raise usage_error(error, context) from None
+    return fake
+
+
+def create_accounts(main: FakeFineTuning, **options: Any) -> FakeAccounts:
+    """Create the accounts of a server, which begin like *main*; raise click's error if the options do not fit."""
+    from ..fake.fake_accounts import FakeAccounts
+
+    try:
+        return FakeAccounts.around(main, **options)
+    except FakeUsageError as error:
+        raise usage_error(error, click.get_current_context()) from None
 
 
 def create_fake(**settings: Any) -> FakeFineTuning:
@@ -153,7 +176,6 @@ def create_fake(**settings: Any) -> FakeFineTuning:
     was_enabled = gc.isenabled()
     gc.disable()  # what is imported stays: to look for garbage in it takes a twentieth of the start
     try:
-        from ..fake.fake_fine_tuning import FakeFineTuning
         from ..web import server  # noqa: F401 - all of them serve
     finally:
         if was_enabled:

@@ -17,7 +17,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_query
 from ..account.service import Service
 from ..domain.job import Job
 from ..domain.timeline import TERMINAL
-from ..fake.fake_fine_tuning import FakeFineTuning
+from ..fake.fake_accounts import FakeAccounts
 from .request_observer import PROBES, ObservedRequest, RequestObserver
 
 log = logging.getLogger("fine_tuning_fakeserver")
@@ -46,9 +46,9 @@ class JsonHandler(logging.Handler):
 class JsonAccessLog(RequestObserver):
     """ASGI middleware that writes a line for each request but health probes; no headers, no keys in path and query."""
 
-    def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO | None = None) -> None:
+    def __init__(self, accounts: FakeAccounts, app: ASGIApp, out: TextIO | None = None) -> None:
         super().__init__(app)
-        self._fake = fake
+        self._accounts = accounts
         self._out = out
 
     def observe(self, request: ObservedRequest) -> None:
@@ -57,7 +57,7 @@ class JsonAccessLog(RequestObserver):
         if scope["path"] in PROBES:
             return
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
-        client = scope.get("client")
+        client, moment = scope.get("client"), self._accounts.moment_for(scope)
         write_json_line(
             "request",
             out=self._out,
@@ -68,24 +68,39 @@ class JsonAccessLog(RequestObserver):
             method=scope["method"],
             path=redact_known(path) + (f"?{redact_query(query)}" if query else ""),
             duration_ms=round(1000 * request.duration_s, 1),
-            virtual_time=round(self._fake.now, 3),
+            account=moment.name,
+            virtual_time=round(moment.now, 3),
         )
 
 
 class JobLog:
-    """Logs each new status of a job, when it is asked to look; looking moves no time."""
+    """Logs each new status of a job of any account, when it is asked to look; looking moves no time."""
 
-    def __init__(self, fake: FakeFineTuning) -> None:
-        self._fake = fake
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self._logs: dict[str, _AccountJobLog] = {}
+
+    def look(self) -> None:
+        """Log what has happened since the last look."""
+        worlds = self._accounts.worlds
+        self._logs = {name: self._logs.get(name) or _AccountJobLog(name) for name in worlds}
+        for name, world in worlds.items():
+            self._logs[name].look(world.service)
+
+
+class _AccountJobLog:
+    """Logs each new status of a job of one account."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._service: Service | None = None
         self._known = 0
         """How many jobs of the account were seen."""
         self._logged: dict[str, int] = {}
         """How many statuses were logged of each job that is not over."""
 
-    def look(self) -> None:
-        """Log what has happened since the last look."""
-        service = self._fake._world.service
+    def look(self, service: Service) -> None:
+        """Log what has happened since the last look at *service*, the account's."""
         if service is not self._service:  # a new account
             self._service, self._known, self._logged = service, 0, {}
         with service.lock:
@@ -97,7 +112,7 @@ class JobLog:
                 job = jobs.get(identifier)
                 reached = [(at, status) for at, status in job.timeline().milestones if at <= now] if job else []
                 for at, status in reached[logged:]:
-                    members = {"job": identifier, "status": status, "virtual_time": round(at, 3)}
+                    members = {"account": self._name, "job": identifier, "status": status, "virtual_time": round(at, 3)}
                     log.info("job %s is %s", identifier, status, extra={"members": members})
                 self._logged[identifier] = len(reached)
                 if job is None or (reached and reached[-1][1] in TERMINAL):  # None: a crash has undone its creation

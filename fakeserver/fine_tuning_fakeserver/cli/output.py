@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -186,3 +187,9 @@ def _columns(values: Sequence[float], width: int, height: int) -> Iterator[range
         neighbour = y if previous is None else previous
         yield range(min(y, neighbour + 1), max(y, neighbour - 1) + 1)
         previous = y
+
+
+def export_lines(variables: Mapping[str, str]) -> list[str]:
+    """Return the lines that set *variables* in a shell; those about proxies, which are long, come last."""
+    names = sorted(variables, key=lambda name: name.upper() == "NO_PROXY")
+    return [f"export {name}={shlex.quote(variables[name])}" for name in names]

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..fake.fake_fine_tuning import FakeFineTuning
+from ..fake.fake_accounts import FakeAccounts
 from .request_observer import PROBES, ObservedRequest, RequestObserver
 
 PATH = "/metrics"
@@ -18,27 +18,30 @@ PREFIX = "fake_fine_tuning"
 
 
 class AccountCollector(Collector):
-    """Reads jobs, webhooks and time of the account when they are asked for; reading moves no time."""
+    """Reads jobs and webhooks of all accounts, and the time of main, when asked for them; reading moves no time."""
 
-    def __init__(self, fake: FakeFineTuning) -> None:
-        self._fake = fake
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as they are now."""
-        service = self._fake._world.service
-        with service.lock:
-            now, account = service.clock.now(), service.account
-            statuses = account.status_counts.by_status(now, account.jobs)
-            deliveries = list(account.outbox.deliveries.values())
-        jobs = GaugeMetricFamily(f"{PREFIX}_jobs", "Jobs of the account by status.", labels=["status"])
+        statuses, deliveries = Count[str](), Count[str]()
+        worlds = self._accounts.worlds
+        for world in worlds.values():
+            with world.service.lock:
+                account = world.account
+                statuses.update(account.status_counts.by_status(world.now, account.jobs))
+                deliveries.update(delivery.status for delivery in account.outbox.deliveries.values())
+        jobs = GaugeMetricFamily(f"{PREFIX}_jobs", "Jobs by status.", labels=["status"])
         for status, count in statuses.items():
             jobs.add_metric([status], count)
         yield jobs
         webhooks = GaugeMetricFamily(f"{PREFIX}_webhooks", "Deliveries of webhooks by status.", labels=["status"])
-        for status, count in Count(delivery.status for delivery in deliveries).items():
+        for status, count in deliveries.items():
             webhooks.add_metric([status], count)
         yield webhooks
-        yield GaugeMetricFamily(f"{PREFIX}_virtual_time_seconds", "Virtual time in Unix seconds.", now)
+        now = self._accounts.main.now
+        yield GaugeMetricFamily(f"{PREFIX}_virtual_time_seconds", "Virtual time of main in Unix seconds.", now)
 
 
 class MetricsPage:
@@ -73,9 +76,9 @@ class RequestMetrics(RequestObserver):
         self._durations.labels(operation).observe(request.duration_s)
 
 
-def new_registry(fake: FakeFineTuning) -> CollectorRegistry:
-    """Return a registry with the figures of an account and of this process."""
+def new_registry(accounts: FakeAccounts) -> CollectorRegistry:
+    """Return a registry with the figures of accounts and of this process."""
     registry = CollectorRegistry()
-    registry.register(AccountCollector(fake))
+    registry.register(AccountCollector(accounts))
     ProcessCollector(registry=registry)
     return registry

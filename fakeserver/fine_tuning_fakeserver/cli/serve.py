@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ import click
 
 from fine_tuning_formats.secret_rules import redact_known, redact_query
 
+from ..account import ACCOUNTS_AT_MOST
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
 from ..web import DEFAULT_PORT, DRAIN_S, REQUEST_TIMEOUT_S
@@ -27,19 +27,21 @@ from .commands import (
     Command,
     Number,
     OneOf,
+    create_accounts,
     create_fake,
     create_fake_from_setup,
     load_fake,
     option,
     usage_error,
 )
-from .output import print_error, print_note
+from .output import export_lines, print_error, print_note
 from .request_observer import ObservedRequest, RequestObserver
 from .serve_log import address_for_others, show_logs
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
+    from ..fake.fake_accounts import AccountMoment, FakeAccounts
     from ..fake.fake_fine_tuning import FakeFineTuning
     from ..web.access import Access
 
@@ -84,6 +86,15 @@ OPTIONS = (
         metavar="ADDRESSES",
         help="Proxies whose X-Forwarded-For is believed; otherwise nobody's is.",
     ),
+    click.Option(["--account-per-key"], is_flag=True, help="Give each API key an account of its own under /v1."),
+    option("--account-ttl", metavar="DURATION", help="Forget accounts that no request was for as long, such as 12h."),
+    option(
+        "--max-accounts",
+        metavar="N",
+        default=ACCOUNTS_AT_MOST,
+        type=Number(int, 0),
+        help="Refuse more accounts than these, besides main.",
+    ),
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     option("--drain", metavar="SECONDS", default=DRAIN_S, type=Number(float, 0), help=DRAIN_HELP),
     option("--log-format", metavar="FORMAT", default="text", type=OneOf(("text", "json")), help=FORMAT_HELP),
@@ -122,17 +133,9 @@ def command(
     webhooks = [{"url": url, "secret": secret}] if url else []
     if load and setup:
         raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
-    if load:
-        fake = load_fake(load, settings["allow_remote_webhooks"])
-        try:
-            for webhook in webhooks:
-                fake.add_webhook(**webhook)
-        except FakeUsageError as error:
-            raise usage_error(error, context) from None
-    else:
-        settings |= {"webhooks": webhooks} if webhooks else {}
-        defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
-        fake = create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
+    shared = {name: settings.pop(name) for name in ("account_per_key", "account_ttl", "max_accounts")}
+    main = load_fake(load, webhooks, settings) if load else _new_fake(setup, webhooks, settings)
+    accounts = create_accounts(main, **shared)
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -147,8 +150,15 @@ def command(
         except FakeUsageError as error:
             raise usage_error(error, context) from None
         limits = {"request_timeout_s": timeout, "forwarded_allow_ips": forwarded_allow_ips, "drain_s": drain}
-        _serve(fake, listener, quiet, access, log_format, metrics, **limits)
+        _serve(accounts, listener, quiet, access, log_format, metrics, **limits)
     return 0
+
+
+def _new_fake(setup: str | None, webhooks: list[dict[str, Any]], settings: dict[str, Any]) -> FakeFineTuning:
+    """Create the account that all accounts begin like."""
+    settings |= {"webhooks": webhooks} if webhooks else {}
+    defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
+    return create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
 
 
 def _check_proxies(addresses: str, context: click.Context) -> None:
@@ -172,7 +182,7 @@ def _is_network(text: str) -> bool:
 
 
 def _serve(
-    fake: FakeFineTuning,
+    accounts: FakeAccounts,
     listener: socket.socket,
     quiet: bool,
     access: Access,
@@ -184,7 +194,7 @@ def _serve(
     from ..web.access import HostGuard
     from ..web.server import Server, config
 
-    app: ASGIApp = _measured_app(fake, access) if metrics else HostGuard(fake.asgi_app, access)
+    app: ASGIApp = _measured_app(accounts, access) if metrics else HostGuard(accounts.asgi_app, access)
     note: Callable[[str], None] = print_note
     look_at_jobs: Callable[[], None] | None = None
     if log_format == "json":
@@ -193,11 +203,11 @@ def _serve(
         show_logs(quiet, JsonHandler())
         note = write_json_line
         if not quiet:
-            app, look_at_jobs = JsonAccessLog(fake, app), JobLog(fake).look
+            app, look_at_jobs = JsonAccessLog(accounts, app), JobLog(accounts).look
     else:
         show_logs(quiet)
         if not quiet and sys.stderr is not None:
-            app = AccessLog(fake, app, sys.stderr)
+            app = AccessLog(accounts.moment_for, app, sys.stderr)
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
@@ -207,38 +217,38 @@ def _serve(
     # before and after: stopping a server is not a failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, fake, quiet, access, note)
+    _announce(listener, accounts, quiet, access, note)
     server.run(sockets=[listener])
     if (left_s := server.drains_until - steady()) > 0:
-        fake.deliver_webhooks(left_s)
+        accounts.deliver_webhooks(left_s)
     if look_at_jobs:
         look_at_jobs()
 
 
-def _measured_app(fake: FakeFineTuning, access: Access) -> ASGIApp:
+def _measured_app(accounts: FakeAccounts, access: Access) -> ASGIApp:
     from ..web.access import HostGuard
     from .prometheus import MetricsPage, RequestMetrics, new_registry
 
-    registry = new_registry(fake)
-    return RequestMetrics(HostGuard(MetricsPage(fake.asgi_app, registry), access), registry)
+    registry = new_registry(accounts)
+    return RequestMetrics(HostGuard(MetricsPage(accounts.asgi_app, registry), access), registry)
 
 
 def _announce(
-    listener: socket.socket, fake: FakeFineTuning, quiet: bool, access: Access, note: Callable[[str], None]
+    listener: socket.socket, accounts: FakeAccounts, quiet: bool, access: Access, note: Callable[[str], None]
 ) -> None:
     from ..fake.clients import API_KEY
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    with fake.reached_at(url):
+    fake = accounts.main
+    with accounts.reached_at(url):
         base_url, exports = fake.base_url, fake.env
     if keys := fake.settings.api_keys:  # any other is refused
         exports |= {name: min(keys) for name, value in exports.items() if value == API_KEY}
     if webhooks := fake.webhooks:
         exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
-    names = sorted(exports, key=lambda name: name.upper() == "NO_PROXY")  # which come last
-    print(base_url, *(f"export {name}={shlex.quote(exports[name])}" for name in names), sep="\n", flush=True)
+    print(base_url, *export_lines(exports), sep="\n", flush=True)
 
     if not access.is_local:
         clients = "clients with the token" if access.control_token else "nobody without --control-token"
@@ -255,11 +265,16 @@ class AccessLog(RequestObserver):
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
+
+    Args:
+        moment_for: returns the time of the account that a request is for.
+        app: the application.
+        out: where the lines go.
     """
 
-    def __init__(self, fake: FakeFineTuning, app: ASGIApp, out: TextIO) -> None:
+    def __init__(self, moment_for: Callable[[Scope], AccountMoment], app: ASGIApp, out: TextIO) -> None:
         super().__init__(app)
-        self._fake = fake
+        self._moment_for = moment_for
         self._out = out
 
     def observe(self, request: ObservedRequest) -> None:
@@ -268,7 +283,7 @@ class AccessLog(RequestObserver):
         # as sent: escaped characters cannot harm a terminal
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
-        age = timedelta(seconds=int(self._fake.now - self._fake.born))
+        age = timedelta(seconds=int(self._moment_for(scope).age_s))
         response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
         with suppress(OSError):  # a closed log is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"

@@ -12,6 +12,8 @@ from fine_tuning_formats.text import Duration, show_value
 from ..account.account import Account
 from ..account.records import JobIntervened, PlanRuleAdded, PlanSet
 from ..account.service import Service, operation
+from ..account.world import World
+from ..api import webhooks
 from ..domain.checks import parse_seconds, require_id
 from ..domain.job import Job
 from ..domain.job_spec import with_outcome
@@ -41,6 +43,17 @@ def sleep(service: Service, now: float, duration: float) -> None:
     jobs = (service.account.jobs[identifier] for identifier in service.account.active)
     if service.account.pace == "manual" or all(job.timeline().next_milestone(now) is None for job in jobs):
         service.advance_clock(now + parse_seconds(duration, "sleep"))
+
+
+def sleep_as_client(world: World, seconds: float) -> float:
+    """Let virtual time pass for a client that waits *seconds*; return how many real seconds are left to wait."""
+    slept_s, pace = max(seconds, 0), world.account.pace
+    world.requests.slept_s += slept_s
+    if isinstance(pace, str):
+        sleep(world.service, seconds)
+        return 0.0
+    world.service.keep_pace_until(world.now + slept_s)
+    return slept_s / pace
 
 
 @operation
@@ -207,3 +220,23 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
         },
         "jobs": [{"id": each, "status": account.jobs[each].timeline().status(now)} for each in newest],
     }
+
+
+def account_outcome(service: Service) -> dict[str, Any]:
+    """Return what assertions and findings go by besides the requests: which things there are, and how jobs ended."""
+    endpoints = webhooks.list_endpoints(service)
+    with service.lock:
+        now, account = service.clock.now(), service.account
+        jobs = list(account.jobs.values())
+        statuses = {job.id: job.timeline().status(now) for job in jobs}
+        return {
+            "jobs": [job.id for job in jobs],
+            "files": [*account.files],
+            "results": [*account.results],
+            "deleted": sorted(account.deleted),
+            "over": {job.id: job.timeline().end for job in jobs if statuses[job.id] in TERMINAL},
+            "errors": {job.id: job.error.code for job in jobs if statuses[job.id] == "failed" and job.error},
+            "paused": [job_id for job_id, status in statuses.items() if status == "paused"],
+            "used_files": [file for job in jobs for file in (job.training_file, job.validation_file) if file],
+            "has_webhooks": bool(endpoints),
+        }

@@ -152,6 +152,7 @@ class WebhookDelivery:
             "url": self.endpoint.url,
             "type": self.type,
             "job": self.job,
+            "due_at": self.due_at,
             "status": self.status,
             "next_attempt_at": self.next_attempt_at,
             "attempts": [asdict(attempt) for attempt in self.attempts],

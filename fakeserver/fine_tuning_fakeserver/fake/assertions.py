@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.request_log import ENTRIES_AT_MOST
-from ..account.service import Service
 from ..account.world import World
-from ..api import webhooks
+from ..control import steering
 from ..domain.checks import is_collection, require_id
-from ..domain.timeline import TERMINAL
 from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name, wrong_value
 from ..web.operations import BY_NAME, check_operation
 
@@ -228,6 +226,10 @@ class CallAssertions:
             raise AssertionError(failure_message(f"expected no request: there were {total_calls(calls)}", calls))
         return self
 
+    def _outcome(self) -> Mapping[str, Any]:
+        """Return the account's `steering.account_outcome`; this moves no time but at the pace "instant"."""
+        return steering.account_outcome(self._world.service)
+
     def _assert_some(self, noun: str, query: CallQuery, times: int | None = None) -> Self:
         """Fail unless a call matches: at least one, or exactly *times*."""
         if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 0):
@@ -278,11 +280,11 @@ class CallAssertions:
 
     def _require_known_id(self, query: CallQuery, calls: list[Call]) -> None:
         """Reject an id that never existed: a negative assertion about it would pass vacuously."""
-        account = self._world.account
-        known: dict[str, list[str]] = {"job_id": [*account.jobs], "file_id": [*account.files, *account.results]}
+        outcome = self._outcome()
+        known: dict[str, list[str]] = {"job_id": outcome["jobs"], "file_id": [*outcome["files"], *outcome["results"]]}
         for name, value in query.fields.items():
             seen = (call.ids.get(name) for call in calls)
-            if name not in known or value in known[name] or value in account.deleted or value in seen:
+            if name not in known or value in known[name] or value in outcome["deleted"] or value in seen:
                 continue
             kind, newest = name.removesuffix("_id"), ", ".join(known[name][-3:]) or "none"
             raise FakeUsageError(
@@ -298,22 +300,18 @@ class CallAssertions:
             )
 
 
-def final_state(service: Service) -> FinalState:
-    """Return the account as findings see it; this moves no time but at the pace "instant"."""
+def final_state(outcome: Mapping[str, Any]) -> FinalState:
+    """Return the account as findings see it, of its `steering.account_outcome`."""
     from ..findings import FinalState  # on demand: a server finds nothing
 
-    endpoints = webhooks.list_endpoints(service)
-    with service.lock:
-        now, jobs = service.clock.now(), list(service.account.jobs.values())
-        statuses = {job.id: job.timeline().status(now) for job in jobs}
-        return FinalState(
-            over={job.id: job.timeline().end for job in jobs if statuses[job.id] in TERMINAL},
-            errors={job.id: job.error.code for job in jobs if statuses[job.id] == "failed" and job.error},
-            paused=frozenset(job_id for job_id, status in statuses.items() if status == "paused"),
-            files=frozenset(service.account.files) - service.account.deleted,
-            used_files=frozenset(file for job in jobs for file in (job.training_file, job.validation_file) if file),
-            has_webhooks=bool(endpoints),
-        )
+    return FinalState(
+        over=outcome["over"],
+        errors=outcome["errors"],
+        paused=frozenset(outcome["paused"]),
+        files=frozenset(outcome["files"]) - frozenset(outcome["deleted"]),
+        used_files=frozenset(outcome["used_files"]),
+        has_webhooks=outcome["has_webhooks"],
+    )
 
 
 class Assertions(CallAssertions):
@@ -397,7 +395,7 @@ class Assertions(CallAssertions):
         """
         from ..findings import find
 
-        return find(self._require_assertable(), final_state(self._world.service))
+        return find(self._require_assertable(), final_state(self._outcome()))
 
     def assert_no_findings(self, ignore: Iterable[str] = ()) -> Self:
         """Fail if there are findings of other codes than those to *ignore*.

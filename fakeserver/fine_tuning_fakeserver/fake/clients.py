@@ -146,8 +146,16 @@ class Clients:
             raise FakeUsageError("the package openai is not installed: pip install openai") from None
         # openai 3 is built on httpx2, and those before on httpx
         library = import_module("httpx2" if int(openai.__version__.partition(".")[0]) >= 3 else "httpx")
-        address = base_url_for(NOWHERE, self._world.account.dialect)
         if "http_client" not in options:
-            http_client = getattr(library, http_kind)(transport=self.transport(library), trust_env=False)
+            http_client = getattr(library, http_kind)(transport=self._client_transport(library), trust_env=False)
             options = {**options, "http_client": http_client}
-        return getattr(openai, kind)(**{"base_url": address, "api_key": API_KEY, **options})
+        return getattr(openai, kind)(**{"base_url": self._client_url, "api_key": API_KEY, **options})
+
+    @property
+    def _client_url(self) -> str:
+        """The base URL of ready clients."""
+        return base_url_for(NOWHERE, self._world.account.dialect)
+
+    def _client_transport(self, library: ModuleType) -> Any:
+        """Return the transport of ready clients."""
+        return self.transport(library)

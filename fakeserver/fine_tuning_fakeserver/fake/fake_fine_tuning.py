@@ -34,6 +34,7 @@ from .time_control import TimeControl
 
 if TYPE_CHECKING:
     from ..control.seeding import FileSeedFields, JobSeedFields
+    from .remote_fake import RemoteFake
 
 _OTHER_NAMES = {
     "app": "the ASGI application is `asgi_app`",
@@ -44,9 +45,6 @@ _OTHER_NAMES = {
     "prevent_stray": "a script is made strict by its own `prevent_stray()`: fake([…]).prevent_stray()",
 }
 """What a name is called here that others have, or that had another meaning before."""
-
-ALL_FILES = 1_000_000
-"""More files than an account has."""
 
 
 class OutsideChanges:
@@ -104,6 +102,11 @@ class FakeFineTuning(
             client = openai.OpenAI(base_url=fake.base_url, api_key="any")
     """
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the account is a running server's, in another process; see `connect`."""
+        return False
+
     def __init__(self, *, faults: Iterable[Mapping[str, Any]] = (), **settings: Unpack[SettingsFields]) -> None:
         self._world = World(DEFAULT_SETTINGS.changed(settings), faults, paths=PATHS, sender=WebhookSender)
         self._servers: list[ExitStack] = []
@@ -133,6 +136,29 @@ class FakeFineTuning(
         fake._world.reset(
             defaults={**(defaults or {}), **setup.settings, **settings, "faults": setup.faults}, fill=setup.fill
         )
+        return fake
+
+    @classmethod
+    def connect(cls, url: str, token: str | None = None, account: str | None = None) -> RemoteFake:
+        """Return a handle of an account of a running server, with the verbs of this one.
+
+        Args:
+            url: the server's, such as ``http://127.0.0.1:4355``; what `serve` prints will do, and that of an account.
+            token: the server's ``--control-token``, if it has one.
+            account: the account's name, which is made if there is none; None for the one that *url* leads to.
+
+        Raises:
+            FakeUsageError: no fake answers there, or it refuses.
+        """
+        from .remote_fake import RemoteFake
+
+        return RemoteFake(url, token, account)
+
+    @classmethod
+    def of_world(cls, world: World) -> Self:
+        """Return a handle of an account that is there already, such as one of several on a server."""
+        fake = cls.__new__(cls)
+        fake._world, fake._servers = world, []
         return fake
 
     def __enter__(self) -> Self:
@@ -320,8 +346,7 @@ class FakeFineTuning(
     @property
     def files(self) -> list[dict[str, Any]]:
         """All files as the service would answer them now, newest first."""
-        page = files.list_files(self._world.service, after=None, limit=ALL_FILES, purpose=None, oldest_first=False)
-        return [self._to_dialect(file) for file in page["data"]]
+        return [self._to_dialect(file) for file in files.snapshot(self._world.service)]
 
     @property
     def requests_log(self) -> RequestLog:

@@ -79,12 +79,7 @@ class TimeControl:
         """
         if is_own_thread():
             return max(seconds, 0)
-        self._world.requests.slept_s += max(seconds, 0)
-        if not isinstance(self.pace, str):
-            self._world.service.keep_pace_until(self.now + max(seconds, 0))
-            return max(seconds, 0) / self.pace
-        steering.sleep(self._world.service, seconds)
-        return 0.0
+        return steering.sleep_as_client(self._world, seconds)
 
     def pass_waited_time(self, seconds: float) -> None:
         """Move time by what the code under test has waited, at once, and send webhooks that come due meanwhile.

@@ -7,7 +7,8 @@ import logging
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -47,18 +48,47 @@ log = logging.getLogger("fine_tuning_fakeserver")
 _SLASHES = re.compile("/{2,}")
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
-_INNER_SLASH = "\udc2f"
+INNER_SLASH = "\udc2f"
 """Stands for an encoded slash while a path is routed. No path decodes to this character."""
+
+HANDLER_KEY = "fine_tuning_fakeserver.handler"
+"""Where a scope has the handler of the world that it is for."""
 
 
 def create_app(world: World) -> ASGIApp:
     """Return the application that answers for *world*. It awaits the request's body; more only where a fault does."""
+    return NormalizePath(AccountApp(world, account_router()))
+
+
+@cache
+def account_router() -> Router:
+    """Return the routes that each account has; all accounts of a process share them."""
+    return create_router((*OPERATIONS, *CONTROL_OPERATIONS))
+
+
+def create_router(operations: Iterable[Operation]) -> Router:
+    """Return the routes of *operations*, for an `AccountApp`."""
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
-    for operation in (*OPERATIONS, *CONTROL_OPERATIONS):
+    for operation in operations:
         by_path[operation.path][operation.method] = operation
-    handler = RequestHandler(world)
-    routes = [Route(path, endpoint=RouteEndpoint(handler, methods)) for path, methods in by_path.items()]
-    return NormalizePath(world, Router(routes, redirect_slashes=False, default=RouteEndpoint(handler, {})))
+    routes = [Route(path, endpoint=RouteEndpoint(methods)) for path, methods in by_path.items()]
+    return Router(routes, redirect_slashes=False, default=RouteEndpoint({}))
+
+
+class AccountApp:
+    """Answers the requests to one world, whose paths are normalised."""
+
+    def __init__(self, world: World, router: Router) -> None:
+        self._world = world
+        self._router = router
+        self._handler = RequestHandler(world)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request."""
+        if scope["path"].startswith(dialect_adapter.PREFIXES):
+            scope = dialect_adapter.to_v1_path(scope, self._world.service.account.dialect.http)
+        scope[HANDLER_KEY] = self._handler
+        return self._router(scope, receive, send)
 
 
 class NormalizePath:
@@ -67,9 +97,8 @@ class NormalizePath:
     Several slashes are one (recording of 2023-10), and one that came encoded is part of a segment (RFC 3986, 2.2).
     """
 
-    def __init__(self, world: World, router: Router) -> None:
-        self._world = world
-        self._router = router
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the app needs no start or stop."""
@@ -87,35 +116,33 @@ class NormalizePath:
             scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("latin-1"))}
         if b"%2" in raw_path:
             # models may have slashes in their names, which SDKs encode
-            marked = _ENCODED_SLASH.sub(_INNER_SLASH, raw_path.decode("latin-1"))
+            marked = _ENCODED_SLASH.sub(INNER_SLASH, raw_path.decode("latin-1"))
             scope = {**scope, "path": unquote(marked)}
         if "//" in scope["path"]:
             scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
-        if scope["path"].startswith(dialect_adapter.PREFIXES):
-            scope = dialect_adapter.to_v1_path(scope, self._world.service.account.dialect.http)
-        await self._router(scope, receive, send)
+        await self._app(scope, receive, send)
 
 
 class RouteEndpoint:
     """One path with its methods; the default endpoint, without any, answers for unknown paths."""
 
-    def __init__(self, handler: RequestHandler, methods: dict[str, Operation]) -> None:
-        self._handler = handler
+    def __init__(self, methods: dict[str, Operation]) -> None:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if _INNER_SLASH in scope["path"]:
-            named = {name: value.replace(_INNER_SLASH, "/") for name, value in scope.get("path_params", {}).items()}
-            scope = {**scope, "path": scope["path"].replace(_INNER_SLASH, "%2F"), "path_params": named}
+        if INNER_SLASH in scope["path"]:
+            named = {name: value.replace(INNER_SLASH, "/") for name, value in scope.get("path_params", {}).items()}
+            scope = {**scope, "path": scope["path"].replace(INNER_SLASH, "%2F"), "path_params": named}
+        handler: RequestHandler = scope[HANDLER_KEY]
         operation = self._methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if operation:
             state = scope.get("state")
             if state and (observed := state.get(OBSERVED_KEY)) is not None:
                 observed["operation"] = operation.name
-            await self._handler.serve(operation, scope, receive, send)
+            await handler.serve(operation, scope, receive, send)
         else:
-            await self._handler.handle_unknown_route(tuple(self._methods), scope, receive, send)
+            await handler.handle_unknown_route(tuple(self._methods), scope, receive, send)
 
 
 class RequestHandler:

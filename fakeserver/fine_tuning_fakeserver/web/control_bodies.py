@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..account.world import FLUSH_WITHIN_S
 from ..grading.body_types import Body, ShortCircuitList
 
 
@@ -45,3 +48,22 @@ class RewindBody(Body):
 
     request: int | None = None
     time: float | None = None
+
+
+class SleepBody(Body):
+    """``POST /_fake/clock/sleep``: how many virtual seconds a client waits."""
+
+    seconds: float
+
+
+class ScriptBody(Body):
+    """``POST /_fake/scripts``: items in one queue, or by operation, as the handle takes them; JSON only."""
+
+    responses: list[Any] | dict[str, Any] | None = None
+    strict: bool = False
+
+
+class DeliverBody(Body):
+    """``POST /_fake/webhooks/deliver``: how long to wait at most, in real seconds."""
+
+    timeout: float | str = FLUSH_WITHIN_S

@@ -17,6 +17,7 @@ from ..domain.webhook_events import WebhookConfig
 from ..settings import CONTROL_FIELDS
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
+from .handle_endpoints import HANDLE_OPERATIONS
 from .operation import CONTROL, Operation
 from .request import ApiRequest
 from .response import ApiResponse, whole_response
@@ -185,11 +186,13 @@ def set_replies(request: ApiRequest) -> Any:
 def list_requests(request: ApiRequest) -> Any:
     """List logged requests."""
     query = request.query
-    if unknown := sorted(set(query) - {"operation", "status", "limit"}):
+    if unknown := sorted(set(query) - {"operation", "status", "limit", "details"}):
         name = show_value(unknown[0])
         raise FakeUsageError(
-            f"GET /_fake/requests: unknown parameter {name}; expected one of: operation, status, limit"
+            f"GET /_fake/requests: unknown parameter {name}; expected one of: operation, status, limit, details"
         )
+    if (details := query.get("details", "false")) not in ("true", "false"):
+        raise FakeUsageError(f"GET /_fake/requests: details must be true or false, got {show_value(details)}")
     numbers: dict[str, int] = {}
     for name in ("status", "limit"):
         if (text := query.get(name)) is None:
@@ -199,7 +202,11 @@ def list_requests(request: ApiRequest) -> Any:
         numbers[name] = int(text)
     known = secrets_of(request.requests.find())
     entries = request.requests.find(query.get("operation"), **numbers)
-    return {"total": request.requests.count, "requests": [entry.as_json(known) for entry in entries]}
+    listed = {"total": request.requests.count}
+    if details == "false":
+        return {**listed, "requests": [entry.as_json(known) for entry in entries]}
+    listed["forgotten"] = request.requests.forgotten
+    return {**listed, "requests": [entry.as_detailed_json(known) for entry in entries], "notes": request.requests.notes}
 
 
 def export_account(request: ApiRequest) -> ApiResponse:
@@ -260,6 +267,7 @@ _IMPORT = Operation(
 )
 CONTROL_OPERATIONS = (
     _IMPORT,
+    *HANDLE_OPERATIONS,
     *(
         Operation(f"{method} {path}", method, path, run, CONTROL)
         for method, path, run in (

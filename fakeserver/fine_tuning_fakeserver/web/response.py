@@ -28,6 +28,9 @@ _MODELLED = "fine-tuning, files, uploads, models, /v1/chat/completions and /v1/c
 
 JSON_TYPE = (b"content-type", b"application/json")
 
+ROOT_KEY = "fine_tuning_fakeserver.root"
+"""Where a scope has the path below which the account's own paths are, if it has one: ``/accounts/NAME``, as sent."""
+
 
 @dataclass(slots=True)
 class ApiResponse:
@@ -166,10 +169,10 @@ def redirect_response(scope: Scope) -> ApiResponse | None:
 
 
 def absolute_url(scope: Scope, path: bytes) -> bytes:
-    """Return the URL of *path* on the host that the request names, with the request's query."""
+    """Return the URL of *path*, which an account has, on the host that the request names, with the request's query."""
     host = next((value for name, value in scope["headers"] if name == b"host"), b"localhost")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    return b"%s://%s%s%s" % (scope["scheme"].encode(), host, path, query)
+    return b"%s://%s%s%s%s" % (scope["scheme"].encode(), host, scope.get(ROOT_KEY, b""), path, query)
 
 
 def unknown_route_response(

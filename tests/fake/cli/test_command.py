@@ -46,6 +46,9 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def create_fake(**settings: Any) -> None:
         told.update(settings)
 
+    def create_accounts(main: None, **options: Any) -> None:
+        told.update(options)
+
     monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
 
     def create_fake_from_setup(path: str, defaults: dict[str, Any], **settings: Any) -> None:
@@ -53,6 +56,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(serve, "create_fake", create_fake)
     monkeypatch.setattr(serve, "create_fake_from_setup", create_fake_from_setup)
+    monkeypatch.setattr(serve, "create_accounts", create_accounts)
     for parameter in serve.OPTIONS:
         if parameter.envvar:
             monkeypatch.delenv(str(parameter.envvar), raising=False)
@@ -134,7 +138,7 @@ def test_short_help_is_the_commands_own() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"], "unknown command; expected one of: serve, ready, exec, jobs, "),
+        (["train"], "unknown command; expected one of: serve, ready, exec, env, jobs, "),
         (["serve", "--port", "99999"], "--port must be a whole number from 0 to 65535, got '99999'"),
         (["serve", "--port", "-1"], "--port must be a whole number from 0 to 65535, got '-1'"),
         (["serve", "--port", "http"], "--port must be a whole number from 0 to 65535, got 'http'"),
@@ -232,6 +236,9 @@ def test_defaults(settings: dict[str, Any]) -> None:
         "webhooks": [],
         "allow_remote_webhooks": False,
         "patience": None,
+        "account_per_key": False,
+        "account_ttl": None,
+        "max_accounts": 10_000,
     }
 
 
@@ -249,6 +256,8 @@ VARIABLES = {
     "WEBHOOK_SECRET": ("", "webhooks", []),
     "ALLOWED_HOST": ("fake host.docker.internal", "seed", 0),
     "CONTROL_TOKEN": ("token", "seed", 0),
+    "ACCOUNT_TTL": ("12h", "account_ttl", "12h"),
+    "MAX_ACCOUNTS": ("3", "max_accounts", 3),
     "TIMEOUT": ("5", "seed", 0),
     "DRAIN": ("5", "seed", 0),
     "LOG_FORMAT": ("json", "seed", 0),

@@ -20,13 +20,14 @@ import openai
 import pytest
 from starlette.types import Message
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.cli import main, serve_log
 from fine_tuning_fakeserver.cli.serve import AccessLog
 from fine_tuning_fakeserver.cli.serve_log import address_for_others
 from fine_tuning_fakeserver.web.in_process import transport
 from fine_tuning_fakeserver.web.server import bind
 from serve_process import ENVIRON, KEY, end, line, started
+from strategies import ROWS
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +65,22 @@ def test_the_export_lines_work(server: tuple[str, list[str]]) -> None:
     assert answer.status_code == 200
 
 
+def test_env_prints_the_variables_of_an_account(
+    server: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`env` prints what `serve` does, for `eval`, with the address of the account; where no fake is, it says so."""
+    url, exports = server
+
+    assert main(["env", "--url", url]) == 0
+    assert capsys.readouterr().out.splitlines() == exports
+    assert main(["env", "--url", url, "--account", "mine"]) == 0
+    own = url.replace("/v1", "/accounts/mine/v1")
+    assert capsys.readouterr().out.splitlines() == [line.replace(url, own) for line in exports]
+    assert main(["env", "--url", url, "--account", "a/b"]) == 2
+    assert main(["env", "--url", "http://127.0.0.1:1"]) == 2
+    assert "no fake answers at http://127.0.0.1:1" in capsys.readouterr().err
+
+
 def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
     """A client in a shell with the export lines reaches the server despite proxy variables."""
     _, exports = server
@@ -73,6 +90,42 @@ def test_a_proxy_does_not_get_in_the_way(server: tuple[str, list[str]]) -> None:
     done = subprocess.run(["sh", "-c", script], env={**ENVIRON, **nowhere}, capture_output=True, text=True)
 
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_accounts_by_key_and_by_name() -> None:
+    """`--account-per-key`, `--account-ttl` and `--max-accounts` apply; the log shows an account's path, and no key."""
+    options = ("--account-per-key", "--account-ttl", "1h", "--max-accounts", "2")
+    with started("--port", "0", *options) as process:
+        url = line(process.stdout)
+        with httpx.Client(trust_env=False) as client:
+            files = {"purpose": (None, "fine-tune"), "file": ("t.jsonl", ROWS)}
+            for key in ("sk-alice-0123456789", "sk-bob-0123456789"):
+                made = client.post(f"{url}/files", files=files, headers={"authorization": f"Bearer {key}"})
+                assert made.status_code == 200
+                assert len(client.get(f"{url}/files", headers={"authorization": f"Bearer {key}"}).json()["data"]) == 1
+            refused = client.post(url.replace("/v1", "/accounts/c/v1/files"), files=files, headers=KEY)
+            listed = client.get(url.replace("/v1", "/_fake/accounts")).json()["accounts"]
+        process.send_signal(signal.SIGINT)
+        log = end(process)
+
+    assert "at most 2 accounts besides main" in refused.json()["fake_error"]
+    assert [account["files"] for account in listed] == [0, 1, 1]
+    assert "POST /accounts/c/v1/files" in log
+    assert "sk-" not in log + str(listed)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--account-ttl", "soon"], "--account-ttl must be a number of seconds, a text such as '90s'"),
+        (["--max-accounts", "-1"], "--max-accounts must be a whole number from 0 on, got '-1'"),
+    ],
+)
+def test_wrong_limits_of_accounts_are_refused(options: list[str], said: str) -> None:
+    """A limit that makes no sense is refused with exit code 2, by the name of its option."""
+    with started("--port", "0", *options) as process:
+        assert said in end(process)
+    assert process.returncode == 2
 
 
 def test_the_flags_reach_the_account(server: tuple[str, list[str]]) -> None:
@@ -327,10 +380,11 @@ def test_a_log_that_nobody_reads_is_no_failure() -> None:
 
 
 def logged(method: str, path: str) -> str:
-    """The access log of one request to a new fake."""
-    fake, out = FakeFineTuning(pace="manual"), StringIO()
-    fake.advance("1h")
-    with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, out)), base_url="http://fake") as client:
+    """The access log of one request to a new server."""
+    accounts, out = FakeAccounts(pace="manual"), StringIO()
+    accounts.main.advance("1h")
+    log = AccessLog(accounts.moment_for, accounts.asgi_app, out)
+    with httpx.Client(transport=transport(log), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return out.getvalue()
 
@@ -366,7 +420,7 @@ def test_the_log_cannot_be_forged() -> None:
 
 def test_the_log_passes_on_what_is_no_request() -> None:
     """Lifespan messages are answered and not logged."""
-    fake, out = FakeFineTuning(), StringIO()
+    accounts, out = FakeAccounts(), StringIO()
     said: list[str] = []
 
     async def receive() -> Message:
@@ -375,7 +429,7 @@ def test_the_log_passes_on_what_is_no_request() -> None:
     async def send(message: Message) -> None:
         said.append(message["type"])
 
-    asyncio.run(AccessLog(fake, fake.asgi_app, out)({"type": "lifespan"}, receive, send))
+    asyncio.run(AccessLog(accounts.moment_for, accounts.asgi_app, out)({"type": "lifespan"}, receive, send))
 
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert out.getvalue() == ""
@@ -388,8 +442,8 @@ def test_a_closed_log_fails_no_request() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    fake = FakeFineTuning()
-    with httpx.Client(transport=transport(AccessLog(fake, fake.asgi_app, Closed()))) as client:
+    accounts = FakeAccounts()
+    with httpx.Client(transport=transport(AccessLog(accounts.moment_for, accounts.asgi_app, Closed()))) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.cli.json_log import JobLog, JsonAccessLog, JsonHandler
 from fine_tuning_fakeserver.web.in_process import transport
 from serve_process import KEY, end, line, started
@@ -23,7 +23,9 @@ from strategies import BORN, ROWS, Http
 def logged(method: str, path: str, fake: FakeFineTuning | None = None) -> list[dict[str, Any]]:
     """The lines for one request."""
     fake, out = fake or FakeFineTuning(start=BORN, pace="manual"), StringIO()
-    with httpx.Client(transport=transport(JsonAccessLog(fake, fake.asgi_app, out)), base_url="http://fake") as client:
+    accounts = FakeAccounts.around(fake)
+    app = JsonAccessLog(accounts, accounts.asgi_app, out)
+    with httpx.Client(transport=transport(app), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return [json.loads(text) for text in out.getvalue().splitlines()]
 
@@ -108,7 +110,7 @@ def statuses(caplog: pytest.LogCaptureFixture) -> Generator[list[tuple[str, str]
 def test_each_status_of_a_job_is_logged_once(statuses: list[tuple[str, str]]) -> None:
     """Each new status of a job is logged, however many there are between two looks; looking moves no time."""
     fake = FakeFineTuning(start=BORN, pace="polls")
-    log, job = JobLog(fake), Http(fake).job()["id"]
+    log, job = JobLog(FakeAccounts.around(fake)), Http(fake).job()["id"]
     for _ in range(3):
         log.look()
     assert statuses == [(job, "validating_files")]
@@ -128,7 +130,7 @@ def test_each_status_of_a_job_is_logged_once(statuses: list[tuple[str, str]]) ->
 def test_the_past_of_seeded_jobs_is_no_news(statuses: list[tuple[str, str]]) -> None:
     """Of jobs that are put into the account only what comes is logged; after a reset it begins anew."""
     fake = FakeFineTuning(start=BORN, pace="manual")
-    log, file = JobLog(fake), fake.add_file(ROWS)["id"]
+    log, file = JobLog(FakeAccounts.around(fake)), fake.add_file(ROWS)["id"]
     fake.add_job(file, id="ftjob-old")
     fake.add_job(file, id="ftjob-new", status="running")
     log.look()

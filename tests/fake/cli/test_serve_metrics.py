@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.cli import main
 from fine_tuning_fakeserver.cli.prometheus import MetricsPage, RequestMetrics, new_registry
 from fine_tuning_fakeserver.web.in_process import transport
@@ -35,8 +35,9 @@ def figures(http: httpx.Client) -> Figures:
 
 def measured(fake: FakeFineTuning) -> httpx.Client:
     """A client of a fake that is measured."""
-    registry = new_registry(fake)
-    app = RequestMetrics(MetricsPage(fake.asgi_app, registry), registry)
+    accounts = FakeAccounts.around(fake)
+    registry = new_registry(accounts)
+    app = RequestMetrics(MetricsPage(accounts.asgi_app, registry), registry)
     return httpx.Client(transport=transport(app), base_url="http://fake", headers=KEY)
 
 

@@ -1,0 +1,186 @@
+"""`FakeAccounts`: many accounts on one server, which is what `fake-fine-tuning serve` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
+
+from fine_tuning_formats.text import Duration
+
+from ..account import ACCOUNTS_AT_MOST
+from ..account.accounts import Accounts
+from ..account.world import World
+from ..clock import steady
+from ..domain.checks import boolean, parse_seconds, whole
+from ..settings import SettingsFields
+from ..web.accounts_app import AccountsApp
+from ..web.app import NormalizePath
+from .fake_fine_tuning import FakeFineTuning
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Scope
+
+
+class AccountMoment(NamedTuple):
+    """The time of one account.
+
+    Args:
+        name: the account's name.
+        now: virtual time in Unix seconds.
+        age_s: how many virtual seconds ago it began.
+    """
+
+    name: str
+    now: float
+    age_s: float
+
+
+class FakeAccounts:
+    """Fakes of the fine-tuning API on one server: each account has its own time, jobs, files, faults and request log.
+
+    The account ``main`` is under ``/v1``, another under ``/accounts/NAME/v1``. That one is made, with the server's
+    settings, by the first request for it that is accepted; looking makes none.
+
+    Args:
+        account_per_key: whether each API key has an account of its own under ``/v1``; see `name_of_key`.
+        account_ttl: after how much real time without a request an account is forgotten; None: never.
+        max_accounts: how many accounts are kept besides ``main``; one more is refused.
+        faults: what goes wrong in each account from its beginning, as `FakeFineTuning` takes it.
+        settings: of each account: any field of `Settings`, by name.
+
+    Attributes:
+        main: the handle of the account ``main``.
+
+    Example::
+
+        with FakeAccounts(pace="polls") as accounts:
+            mine = openai.OpenAI(base_url=accounts.account("mine").base_url, api_key="any")
+    """
+
+    def __init__(
+        self,
+        *,
+        account_per_key: bool = False,
+        account_ttl: Duration | None = None,
+        max_accounts: int = ACCOUNTS_AT_MOST,
+        faults: Iterable[Mapping[str, Any]] = (),
+        **settings: Unpack[SettingsFields],
+    ) -> None:
+        self._begin(FakeFineTuning(faults=faults, **settings), account_per_key, account_ttl, max_accounts)
+
+    @classmethod
+    def around(
+        cls,
+        main: FakeFineTuning,
+        *,
+        account_per_key: bool = False,
+        account_ttl: Duration | None = None,
+        max_accounts: int = ACCOUNTS_AT_MOST,
+    ) -> Self:
+        """Return accounts beside *main*, which begin as that one does after a reset.
+
+        Args:
+            main: the account ``main``, of a setup file perhaps, or one that was saved.
+            account_per_key: see the class; so are the others.
+            account_ttl: after how much real time without a request an account is forgotten.
+            max_accounts: how many accounts are kept besides ``main``.
+
+        Raises:
+            FakeUsageError: an argument makes no sense.
+        """
+        accounts = cls.__new__(cls)
+        accounts._begin(main, account_per_key, account_ttl, max_accounts)
+        return accounts
+
+    def _begin(
+        self, main: FakeFineTuning, account_per_key: bool, account_ttl: Duration | None, max_accounts: int
+    ) -> None:
+        boolean(account_per_key, "account_per_key")
+        whole(0)(max_accounts, "max_accounts")
+        idle_at_most_s = None if account_ttl is None else parse_seconds(account_ttl, "account_ttl")
+        world = main._world
+        self._accounts = Accounts(world, world.sibling, at_most=max_accounts, idle_at_most_s=idle_at_most_s)
+        self._per_key = account_per_key
+        self._servers: list[ExitStack] = []
+        self.main = main
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.serving())
+            self._servers.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._servers.pop().close()
+
+    def account(self, name: str) -> FakeFineTuning:
+        """Return the handle of an account, which is made if there is none.
+
+        Raises:
+            FakeUsageError: no account can be called so, or there are too many.
+        """
+        return FakeFineTuning.of_world(self._accounts.make(name))
+
+    def forget(self, name: str) -> None:
+        """Forget an account; the next request for it makes a fresh one.
+
+        Raises:
+            FakeUsageError: it is ``main``, or there is none of this name.
+        """
+        self._accounts.forget(name)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all accounts, ``main`` first."""
+        return self._accounts.names
+
+    @cached_property
+    def _app(self) -> AccountsApp:
+        return AccountsApp(self._accounts, per_key=self._per_key)
+
+    @cached_property
+    def asgi_app(self) -> ASGIApp:
+        """The ASGI application, for a server of your own."""
+        self._accounts.main.is_reachable = self._accounts.main.is_handed_out = True
+        return NormalizePath(self._app)
+
+    def moment_for(self, scope: Scope) -> AccountMoment:
+        """Return the time of the account that an ASGI request is for."""
+        name = self._app.name_for(scope)
+        world = self._accounts.find(name) or self._accounts.main
+        now = world.now
+        return AccountMoment(name, now, now - world.service.created_at)
+
+    @property
+    def worlds(self) -> Mapping[str, World]:
+        """The worlds of all accounts by name, ``main`` first."""
+        return {name: world for name in self.names if (world := self._accounts.find(name))}
+
+    def deliver_webhooks(self, timeout_s: float) -> None:
+        """Wait until every webhook that is due has been tried, in all accounts, or for *timeout_s* in all."""
+        until = steady() + timeout_s
+        for world in self.worlds.values():
+            world.sender.flush(max(until - steady(), 0.0))
+
+    @contextmanager
+    def serving(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        control_token: str | None = None,
+    ) -> Generator[str, None, None]:
+        """Serve on a socket while the context lasts, as `FakeFineTuning.serving` does; yield the URL of ``main``."""
+        from ..web.server import serving
+
+        with serving(self.asgi_app, host, port, allowed_hosts, control_token) as url, self.reached_at(url):
+            yield self.main.base_url
+
+    @contextmanager
+    def reached_at(self, url: str) -> Generator[None, None, None]:
+        """Make *url*, which ends in ``/v1``, the server's while the context lasts; see `FakeFineTuning.reached_at`."""
+        with self._accounts.reached_at(url):
+            yield

@@ -1,0 +1,158 @@
+"""The application of a server with many accounts: find out which account a request is for, and hand it on.
+
+``/v1`` is the account ``main``, or with `AccountsApp`'s *per_key* that of the API key; ``/accounts/NAME/v1`` is NAME.
+What follows the name is routed as for ``main``, so each account has its own control routes, under the same rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from functools import cache
+from typing import Any
+
+from starlette.routing import Router
+from starlette.types import Message, Receive, Scope, Send
+
+from ..account.accounts import MAIN, Accounts, NamedAccount, name_of_key
+from ..usage_errors import FakeUsageError
+from .app import INNER_SLASH, AccountApp, account_router, create_router
+from .control_endpoints import CONTROL_OPERATIONS
+from .dialect_adapter import PREFIXES
+from .operation import CONTROL, Operation
+from .operations import OPERATIONS
+from .request import ApiRequest, ClientGoneError, api_key_of, drop_body
+from .response import ROOT_KEY, usage_error_response
+
+ACCOUNTS_KEY = "fine_tuning_fakeserver.accounts"
+"""Where the scope of a request for `MAIN` has the accounts of the server."""
+
+PREFIX = "/accounts/"
+_API_PREFIXES = ("/v1/", *PREFIXES)
+_RAW_ROOT = re.compile(rb"/+[^/?]+/+[^/?]+")
+"""``/accounts/NAME`` as it was sent: slashes that came encoded are none, and several are one."""
+
+
+def list_accounts(request: ApiRequest) -> Any:
+    """List the accounts of the server."""
+    return {"accounts": _accounts_of(request).listing()}
+
+
+def make_account(request: ApiRequest) -> Any:
+    """Make an account of the server, if it is not there."""
+    _accounts_of(request).make(name := request.path["account_name"])
+    return {"name": name}
+
+
+def forget_account(request: ApiRequest) -> Any:
+    """Forget an account of the server."""
+    _accounts_of(request).forget(name := request.path["account_name"])
+    return {"name": name, "deleted": True}
+
+
+def _accounts_of(request: ApiRequest) -> Accounts:
+    accounts: Accounts = request.scope[ACCOUNTS_KEY]
+    return accounts
+
+
+ACCOUNT_OPERATIONS = tuple(
+    Operation(f"{method} {path}", method, path, run, CONTROL)
+    for method, path, run in (
+        ("GET", "/_fake/accounts", list_accounts),
+        ("PUT", "/_fake/accounts/{account_name}", make_account),
+        ("DELETE", "/_fake/accounts/{account_name}", forget_account),
+    )
+)
+"""The operations on the accounts of a server, which only its own control API has, and no account's."""
+
+
+@cache
+def server_router() -> Router:
+    """Return the routes of `MAIN`, which has those of the server besides."""
+    return create_router((*OPERATIONS, *CONTROL_OPERATIONS, *ACCOUNT_OPERATIONS))
+
+
+class AccountsApp:
+    """Hands requests, whose paths are normalised, on to the account that they are for.
+
+    Args:
+        accounts: the accounts of this server.
+        per_key: whether each API key has an account of its own under ``/v1``.
+    """
+
+    def __init__(self, accounts: Accounts, *, per_key: bool = False) -> None:
+        self._accounts = accounts
+        self._per_key = per_key
+        self._main_app = AccountApp(accounts.main, server_router())
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request."""
+        path: str = scope["path"]
+        if path.startswith(PREFIX):
+            return self._serve_named(scope, receive, send)
+        if self._per_key and path.startswith(_API_PREFIXES) and (key := self._key_in(scope)):
+            return self._serve(name_of_key(key), scope, receive, send)
+        scope[ACCOUNTS_KEY] = self._accounts
+        return self._main_app(scope, receive, send)
+
+    def name_for(self, scope: Scope) -> str:
+        """Return the name of the account that a request is for; this counts as no use."""
+        if (path := scope["path"]).startswith(PREFIX):
+            name: str = path.split("/", 3)[2]
+            return name
+        if self._per_key and path.startswith(_API_PREFIXES) and (key := self._key_in(scope)):
+            return name_of_key(key)
+        return MAIN
+
+    def _key_in(self, scope: Scope) -> str:
+        """Return the API key of a request, in the first header that may have it, as `check_api_key` reads it."""
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        key_header = self._accounts.main.account.dialect.http.key_header
+        if key_header and (key := headers.get(key_header)):
+            return key.decode("latin-1")
+        return api_key_of(headers.get(b"authorization", b"").decode("latin-1"))
+
+    async def _serve_named(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
+        name = name.replace(INNER_SLASH, "/")
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        root = _RAW_ROOT.match(raw_path)
+        if not rest or root is None:
+            text = "an account's API is under /accounts/NAME/v1, its control under /accounts/NAME/_fake"
+            await _refuse(text, 404, receive, send)
+            return
+        own = {**scope, "path": slash + rest, "raw_path": raw_path[root.end() :], ROOT_KEY: root[0]}
+        if name == MAIN:
+            await AccountApp(self._accounts.main, account_router())(own, receive, send)
+        else:
+            await self._serve(name, own, receive, send)
+
+    async def _serve(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for another account than `MAIN`, which it makes if it is the first that is accepted."""
+        is_look = scope["method"] in ("GET", "HEAD")
+        try:
+            with self._accounts.use(name, may_make=not is_look) as account:
+                app = AccountApp(account.world, account_router())
+                await app(scope, receive, send if is_look else self._keeping(account, send))
+                if len(account.world.service.journal):  # where a fault has spoilt the answer
+                    self._accounts.keep(account)
+        except FakeUsageError as error:  # of the name: what the account itself refuses, it has answered
+            await _refuse(str(error), 400, receive, send)
+
+    def _keeping(self, account: NamedAccount, send: Send) -> Send:
+        """Return a *send* that keeps the account before its client reads that a request was accepted."""
+
+        async def send_after_keeping(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300:
+                self._accounts.keep(account)
+            await send(message)
+
+        return send_after_keeping
+
+
+async def _refuse(text: str, status: int, receive: Receive, send: Send) -> None:
+    try:
+        await drop_body(receive)
+    except ClientGoneError:
+        return
+    await usage_error_response(text, status).send(send)
