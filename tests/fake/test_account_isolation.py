@@ -19,7 +19,9 @@ from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, FORM, GRADER, KEY, ROWS, Http, everything, form, part_form
 from webhook_receiver import Receiver, receiving
 
-ROUTES = (*OPERATIONS, *CONTROL_OPERATIONS)
+WHOLE_ACCOUNT = ("GET /_fake/export", "POST /_fake/import", "POST /_fake/rewind")
+"""What shows real times, or needs an account without jobs or scripts: it has a test of its own."""
+ROUTES = tuple(each for each in (*OPERATIONS, *CONTROL_OPERATIONS) if each.name not in WHOLE_ACCOUNT)
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 BODIES: dict[str, Any] = {
     "create_job": {"model": "gpt-4o-mini", "training_file": "{file_id}"},
@@ -47,6 +49,7 @@ BODIES: dict[str, Any] = {
     "PUT /_fake/graders": {"scores": [0.5]},
     "POST /_fake/webhooks": {},
     "POST /_fake/faults": {"kind": "fail", "on": "list_jobs"},
+    "POST /_fake/plans": {"when": {"suffix": "x"}, "outcome": "failed"},
 }
 """The bodies with which a route succeeds, by operation; the others need none."""
 JOBS = {
@@ -145,6 +148,23 @@ def test_an_account_changes_nothing_of_its_twin(operation: Operation) -> None:
     assert answer_of(answer) == answer_of(call(lone.asgi_app, "", operation, ids[0]))
     assert shown_of(mine) == shown_of(lone)
     assert [(everything(other), shown_of(other), other.requests) for other in others] == before
+
+
+def test_saving_and_rewinding_concern_one_account() -> None:
+    """An account that is exported, imported or rewound is another's, or changes another's."""
+    accounts = FakeAccounts(**SETTINGS)
+    mine, other, copy = (accounts.account(name) for name in ("a", "b", "c"))
+    mine.add_job(Http(mine).file())
+    other.add_job(Http(other).file(), status="running")
+    before = everything(other), shown_of(other), other.requests
+
+    exported = call_app(accounts.asgi_app, "GET", b"/accounts/a/_fake/export", [KEY], b"")
+    imported = call_app(accounts.asgi_app, "POST", b"/accounts/c/_fake/import", [KEY], exported.body)
+    assert (imported.status, copy.jobs, copy.files) == (200, mine.jobs, mine.files)
+    rewound = call_app(accounts.asgi_app, "POST", b"/accounts/a/_fake/rewind", [KEY], b'{"request": 1}')
+
+    assert (rewound.status, mine.jobs, len(copy.jobs)) == (200, [], 1)
+    assert (everything(other), shown_of(other), other.requests) == before
 
 
 def test_clocks_paces_faults_scripts_and_logs_are_the_accounts_own() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -128,6 +130,14 @@ async def async_sdk_call(fake: FakeFineTuning) -> Any:
         return (await client.fine_tuning.jobs.retrieve(JOB)).to_dict()
 
 
+def loaded_jobs(fake: FakeFineTuning) -> Any:
+    """The jobs of the account when it was saved and loaded."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "account.zip")
+        fake.save(path)
+        return FakeFineTuning.load(path).jobs
+
+
 def webhook(fake: FakeFineTuning) -> Any:
     """A collected webhook, its delivery, and its secret."""
     secret = fake.add_webhook(events=["fine_tuning.job.succeeded"])
@@ -166,6 +176,13 @@ VERBS: dict[str, list[Verb]] = {
         setting("plan", {"outcome": "nice"}),
     ],
     "plan_all": [lambda fake: (fake.plan_all(queued=timedelta(minutes=1)), fake.plan_all(curve="overfit"), fake.plan)],
+    "plan_when": [
+        lambda fake: fake.plan_when(suffix="x", metadata={"a": "b"}, outcome="failed"),
+        lambda fake: fake.plan_when(outcome="failed"),
+    ],
+    "rewind_to": [lambda fake: fake.rewind_to(request=2), lambda fake: fake.rewind_to()],
+    "has_happened": [lambda fake: fake.has_happened],
+    "save": [loaded_jobs],
     "plan_next": [
         then(
             lambda fake: fake.plan_next(outcome="failed"),
@@ -304,10 +321,23 @@ VERBS: dict[str, list[Verb]] = {
     "async_openai": [lambda fake: asyncio.run(async_sdk_call(fake))],
 }
 """For each verb what is done with it, and gives the same here and there."""
-OTHERWISE = {"end_run", "is_remote", "base_url", "env", "describe", "reached_at", "connect", "of_world"}
+OTHERWISE = {
+    "end_run",
+    "is_remote",
+    "base_url",
+    "env",
+    "describe",
+    "reached_at",
+    "connect",
+    "of_world",
+    "load",
+    "from_setup",
+}
 """What has its own test, or makes handles."""
 REFUSED: dict[str, Verb] = {
     "asgi_app": lambda fake: fake.asgi_app,
+    "fork": lambda fake: fake.fork(),
+    "stored_account": lambda fake: fake.stored_account(),
     "transport": lambda fake: fake.transport(),
     "serving": lambda fake: fake.serving().__enter__(),
     "settings": lambda fake: fake.settings,

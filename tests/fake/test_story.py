@@ -145,7 +145,7 @@ def test_no_key_is_told() -> None:
 
 
 def test_no_key_in_a_query_or_a_body_is_told() -> None:
-    """A key in a query or body, at any depth, is not shown in requests, refusals or shell lines."""
+    """A key in a query or body, at any depth, is not shown in descriptions, calls and refusals."""
     fake = FakeFineTuning()
     wandb = {"type": "wandb", "wandb": {"project": "p", "api_key": KEY}}
     bodies: list[dict[str, Any]] = [
@@ -160,7 +160,6 @@ def test_no_key_in_a_query_or_a_body_is_told() -> None:
             client.post("/fine_tuning/jobs", json={"model": MODEL, "training_file": fake.add_file(ROWS)["id"], **body})
             told.append(fake.describe())
     assert not any(KEY in text for text in told)
-    assert all("keys that were sent are left out" in text for text in told)
     assert not any(KEY in str(call) for call in fake.calls)
     assert not any(KEY in text for text in fake.take_usage_errors())
 

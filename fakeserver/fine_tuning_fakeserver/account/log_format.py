@@ -1,9 +1,9 @@
-"""Entries of the request log as text: redacted JSON, one entry a line."""
+"""Entries of the request log as JSON, redacted: for files, where each is a line, and for remote handles."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -14,8 +14,8 @@ from fine_tuning_formats.secret_rules import redact_known, redact_text
 from .request_log import LogEntry, TimingSample
 
 
-def write_entry(entry: LogEntry, known: Iterable[str]) -> bytes:
-    """Return *entry* as one line of JSON without its end, without the *known* spellings of secrets."""
+def entry_as_json(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
+    """Return the whole of *entry*, without the *known* spellings of secrets."""
     secrets = list(known)
     members: dict[str, Any] = {each.name: getattr(entry, each.name) for each in fields(entry)}
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.raw_headers]
@@ -29,12 +29,28 @@ def write_entry(entry: LogEntry, known: Iterable[str]) -> bytes:
         "ids": dict(entry.ids),
         "timing": entry.timing and list(entry.timing),
     }
-    return orjson.dumps(_without_surrogates(members))
+    plain: dict[str, Any] = _without_surrogates(members)
+    return plain
+
+
+def write_entry(entry: LogEntry, known: Iterable[str]) -> bytes:
+    """Return `entry_as_json` as one line without its end."""
+    return orjson.dumps(entry_as_json(entry, known))
 
 
 def read_entry(line: bytes, passed_s: float) -> LogEntry:
-    """Return the entry of a line; *passed_s* is how much later it is here, in the real seconds of `TimingSample`."""
-    members: dict[str, Any] = orjson.loads(line)
+    """Return the entry of a line; see `entry_from_json`."""
+    return entry_from_json(orjson.loads(line), passed_s)
+
+
+def entry_from_json(entry: Mapping[str, Any], passed_s: float = 0.0) -> LogEntry:
+    """Return the entry of its `entry_as_json`; secrets stay redacted.
+
+    Args:
+        entry: the members.
+        passed_s: how much later it is here, in the real seconds of `TimingSample`.
+    """
+    members = dict(entry)
     timing = members["timing"] and TimingSample(*members["timing"])
     members |= {
         "raw_headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in members["raw_headers"]],

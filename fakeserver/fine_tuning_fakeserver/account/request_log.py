@@ -108,41 +108,6 @@ class LogEntry:
             "fault": self.fault,
         }
 
-    def as_detailed_json(self, known: Iterable[str]) -> dict[str, Any]:
-        """Return the whole entry, with what differs from run to run, without *known* spellings of secrets."""
-        known = list(known)
-        return {
-            **self.as_json(known),
-            "form": None if self.form is None else _redact_texts(self.form, known),
-            "ids": _redact_texts(self.ids, known),
-            "created_id": self.created_id,
-            "begun_at": self.begun_at,
-            "timing": self.timing and list(self.timing),
-            "retry_after": self.retry_after_s,
-            "took_effect": self.took_effect,
-            "raw_path": redact_known(self.raw_path.decode("latin-1"), known),
-            "caller": self.caller,
-        }
-
-    @classmethod
-    def from_json(cls, members: Mapping[str, Any]) -> LogEntry:
-        """Return the entry of its `as_detailed_json`; secrets stay redacted."""
-        own = dict(members)
-        headers, timing = own.pop("headers"), own.pop("timing")
-        texts = {name: own.pop(name).encode() for name in ("body", "answer")}
-        return cls(
-            raw_headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-            raw_path=own.pop("raw_path").encode("latin-1"),
-            retry_after_s=own.pop("retry_after"),
-            timing=timing and TimingSample(*timing),
-            **texts,
-            **own,
-        )
-
-
-def _redact_texts(members: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    return {name: redact_known(value, known) if isinstance(value, str) else value for name, value in members.items()}
-
 
 class TimingSample(NamedTuple):
     """The time when a request is answered: differences between two samples are pauses.

@@ -176,6 +176,7 @@ def create_fake(**settings: Any) -> FakeFineTuning:
     was_enabled = gc.isenabled()
     gc.disable()  # what is imported stays: to look for garbage in it takes a twentieth of the start
     try:
+        from ..fake.fake_fine_tuning import FakeFineTuning
         from ..web import server  # noqa: F401 - all of them serve
     finally:
         if was_enabled:

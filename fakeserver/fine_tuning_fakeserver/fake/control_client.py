@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from fine_tuning_formats.text import show_value
@@ -15,6 +15,9 @@ from fine_tuning_formats.text import show_value
 from ..account.accounts import check_account_name
 from ..domain.plan import Plan
 from ..usage_errors import FakeUsageError, wrong_value
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER_WITHIN_S = 60.0
 """How long an answer may take, in real seconds, besides what the call waits for."""
@@ -71,29 +74,44 @@ class ControlClient:
         Raises:
             FakeUsageError: the server refuses, is no fake, or does not answer.
         """
+        root, content = self.server if of_server else self.root, b"" if body is None else to_json(body)
+        answer = self._request(method, f"{root}/_fake{path}", content, ANSWER_WITHIN_S + waits_s)
+        value = _json_in(answer)
+        if answer.is_success and isinstance(value, dict):
+            return value
+        raise self._error_of(answer)
+
+    def download(self, path: str) -> bytes:
+        """Return the bytes that the account's *path* answers.
+
+        Raises:
+            FakeUsageError: as `send` does.
+        """
+        answer = self._request("GET", f"{self.root}/_fake{path}", b"", ANSWER_WITHIN_S)
+        if not answer.is_success:
+            raise self._error_of(answer)
+        return answer.content
+
+    def _request(self, method: str, url: str, content: bytes, timeout_s: float) -> httpx.Response:
         import httpx
 
         if self.is_closed:
             raise FakeUsageError(f"the handle of {self.root} is closed: use it before, or connect again")
-        url = f"{self.server if of_server else self.root}/_fake{path}"
-        content = b"" if body is None else to_json(body)
         try:
-            answer = self._http.request(method, url, content=content, timeout=ANSWER_WITHIN_S + waits_s)
+            return self._http.request(method, url, content=content, timeout=timeout_s)
         except httpx.HTTPError as error:
             raise FakeUsageError(
                 f"no fake answers at {self.server} ({type(error).__name__}: {error}); "
                 "start one by `fake-fine-tuning serve`"
             ) from None
-        try:
-            value = answer.json()
-        except ValueError:
-            value = None
-        if answer.is_success and isinstance(value, dict):
-            return value
+
+    def _error_of(self, answer: httpx.Response) -> FakeUsageError:
+        value, request = _json_in(answer), answer.request
         if isinstance(value, dict) and isinstance(value.get("fake_error"), str):
-            raise FakeUsageError(value["fake_error"])
-        raise FakeUsageError(
-            f"what answers at {self.server} is no fake of this version: {method} {url} got {answer.status_code}"
+            return FakeUsageError(value["fake_error"])
+        return FakeUsageError(
+            f"what answers at {self.server} is no fake of this version: {request.method} {request.url} got "
+            f"{answer.status_code}"
         )
 
     @property
@@ -104,6 +122,13 @@ class ControlClient:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _json_in(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
 
 
 def path_of(*parts: object) -> str:

@@ -6,6 +6,7 @@ local handle does to its account itself is a control request here. What needs th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import ModuleType
@@ -15,6 +16,7 @@ from fine_tuning_formats.text import Duration, show_value
 
 from ..account.accounts import MAIN
 from ..account.armed_faults import ArmedFault
+from ..account.log_format import entry_from_json
 from ..account.request_log import LogEntry
 from ..account.script_queue import Script
 from ..account.service import Service
@@ -33,6 +35,7 @@ from ..web.operations import PATHS, check_operation
 from .control_client import ControlClient, list_of, path_of
 from .fake_fine_tuning import FakeFineTuning
 from .report import describe_fault, usage_errors_in
+from .saving import write_file
 
 REQUESTS_SHOWN = 20
 _LOG_HEAD = "/requests?details=true&limit=0"
@@ -95,7 +98,7 @@ class _RemoteLog(_Remote):
         chosen = {"details": "true", "operation": operation, "status": status, "limit": limit}
         query = "&".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
         found = self._control.send("GET", f"/requests?{query}")
-        return [LogEntry.from_json(entry) for entry in found["requests"]]
+        return [entry_from_json(entry) for entry in found["requests"]]
 
     @property
     def count(self) -> int:
@@ -350,6 +353,20 @@ class RemoteFake(FakeFineTuning):
         """Change the plan of the next job that is created; see `FakeFineTuning.plan_next`."""
         return self._planned("POST", "/plan/next", changes)
 
+    def plan_when(
+        self,
+        *,
+        model: str | None = None,
+        suffix: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **changes: Unpack[PlanFields],
+    ) -> Plan:
+        """Change the plan of every new job that matches; see `FakeFineTuning.plan_when`."""
+        given = {"model": model, "suffix": suffix, "metadata": metadata}
+        when = {name: value for name, value in given.items() if value is not None}
+        rule = self._control.send("POST", "/plans", {"when": when, **changes})
+        return Plan().changed({name: value for name, value in rule.items() if name != "when"})
+
     def plan_job(self, job: str, **changes: Unpack[PlanFields]) -> Plan:
         """Change how one job goes on; see `FakeFineTuning.plan_job`."""
         require_id(job, "job")
@@ -434,6 +451,30 @@ class RemoteFake(FakeFineTuning):
     def state(self) -> dict[str, Any]:
         """Return a summary of the account."""
         return {name: value for name, value in self._control.send("GET").items() if name != "version"}
+
+    # ---- saved accounts
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the account to one file; see `FakeFineTuning.save`."""
+        account = self._control.download("/export")
+        write_file(path, lambda file: file.write(account))
+
+    def rewind_to(self, *, request: int | None = None, time: float | None = None) -> None:
+        """Take the account back to where it was; see `FakeFineTuning.rewind_to`."""
+        self._control.send("POST", "/rewind", {"request": request, "time": time})
+
+    def stored_account(self) -> NoReturn:
+        """Raise: `save` writes the account to a file."""
+        _refuse("the account as an object")
+
+    def fork(self) -> NoReturn:
+        """Raise: `save` the account, and `FakeFineTuning.load` it here."""
+        _refuse("a copy")
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether any request has come, or any change, since the account began, as far as the log tells."""
+        return bool(self._world.requests.count or self.files or self.jobs)
 
     # ---- webhooks
 

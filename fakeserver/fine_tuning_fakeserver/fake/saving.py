@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from ..account.stored_account import StoredAccount
 from ..account.world import World
@@ -27,17 +28,8 @@ class Saving:
         """
         from ..web.account_file import write_account
 
-        stored, target = self._world.store(), Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")  # a half-written file never has its name
-        try:
-            try:
-                with open(part, "xb") as file:
-                    write_account(stored, file)
-                os.replace(part, target)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            raise FakeUsageError(f"the account cannot be saved to {str(path)!r}: {error.strerror or error}") from None
+        stored = self._world.store()
+        write_file(path, lambda file: write_account(stored, file))
 
     def stored_account(self) -> StoredAccount:
         """Return the account as it is now, for `web.account_file`.
@@ -107,3 +99,22 @@ class Saving:
                 waits are virtual, or bytes would be needed that were dropped when their file was deleted.
         """
         self._world.rewind(request, time)
+
+
+def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Write a saved account to *path*; a half-written file never has its name.
+
+    Raises:
+        FakeUsageError: it cannot be written.
+    """
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            with open(part, "xb") as file:
+                write(file)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise FakeUsageError(f"the account cannot be saved to {str(path)!r}: {error.strerror or error}") from None

@@ -59,7 +59,7 @@ class SleepBody(Body):
 class ScriptBody(Body):
     """``POST /_fake/scripts``: items in one queue, or by operation, as the handle takes them; JSON only."""
 
-    responses: list[Any] | dict[str, Any] | None = None
+    responses: ShortCircuitList[Any] | dict[str, Any] | None = None
     strict: bool = False
 
 

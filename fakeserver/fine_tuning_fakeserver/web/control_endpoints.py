@@ -206,7 +206,9 @@ def list_requests(request: ApiRequest) -> Any:
     if details == "false":
         return {**listed, "requests": [entry.as_json(known) for entry in entries]}
     listed["forgotten"] = request.requests.forgotten
-    return {**listed, "requests": [entry.as_detailed_json(known) for entry in entries], "notes": request.requests.notes}
+    from ..account.log_format import entry_as_json  # imported on demand, as below
+
+    return {**listed, "requests": [entry_as_json(entry, known) for entry in entries], "notes": request.requests.notes}
 
 
 def export_account(request: ApiRequest) -> ApiResponse:

@@ -31,7 +31,7 @@ def logged(method: str, path: str, fake: FakeFineTuning | None = None) -> list[d
 
 
 def test_a_request_is_an_object() -> None:
-    """A line has time, client, request id, operation, method, path, status, duration and virtual time."""
+    """A line has time, client, request id, operation, method, path, status, duration, account and time."""
     (request,) = logged("GET", "/v1/fine_tuning/jobs?limit=2")
 
     assert request.pop("time").endswith("Z")
@@ -45,6 +45,7 @@ def test_a_request_is_an_object() -> None:
         "status": 200,
         "method": "GET",
         "path": "/v1/fine_tuning/jobs?limit=2",
+        "account": "main",
         "virtual_time": BORN,
     }
 
