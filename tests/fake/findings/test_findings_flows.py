@@ -161,29 +161,28 @@ def test_a_careful_session_of_the_official_client_has_no_findings() -> None:
 
 def test_a_full_log_takes_no_longer_a_request_than_a_short_one() -> None:
     """The time of all rules is proportional to the log's length."""
-    assert instructions(400) < 1.1 * 4 * instructions(100)
+    assert lines_run(400) < 1.1 * 4 * lines_run(100)
 
 
-def instructions(requests: int) -> int:
-    """The number of Python instructions that the rules need for a log of event lists."""
+def lines_run(requests: int) -> int:
+    """The number of lines of Python that the rules run through for a log of event lists."""
     fake = FakeFineTuning(pace="manual", start=BORN)
     job = fake.add_job(fake.add_file(ROWS)["id"], status="succeeded")
     with httpx.Client(transport=fake.transport(), headers={"authorization": "Bearer any"}) as http:
         for _ in range(requests):
             http.get(f"http://fake/v1/fine_tuning/jobs/{job['id']}/events?limit=20")
+    assert fake.findings == []  # what is imported for it does not count
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal count
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
+        count += event == "line"  # not opcodes: tracing them never ends in functions that are hot (CPython 3.11)
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        findings = fake.findings
+        _ = fake.findings
     finally:
         sys.settrace(before)
-    assert findings == []
     return count
