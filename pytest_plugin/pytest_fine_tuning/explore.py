@@ -69,7 +69,7 @@ class ExploredRun:
         try:
             yield
         finally:
-            self.record = fake.end_run(self.error)
+            self.record = fake.end_run(self.error, virtual)
 
 
 def options_of(item: pytest.Item) -> ExploreOptions | None:
