@@ -47,7 +47,9 @@ def careless():
         return job.fine_tuned_model.upper()
 """
 GOOD = """
-@pytest.mark.fake_fine_tuning(explore={"allow": [TrainFailed], "runs": 40})
+SOME = ["reset-after", "timeout", "truncated", "cancelled"]
+
+@pytest.mark.fake_fine_tuning(explore={"allow": [TrainFailed], "runs": 18, "only": SOME})
 def test_trains(fake_fine_tuning):
     assert train().startswith("ft:")
 """
@@ -73,7 +75,7 @@ def test_a_good_test_passes_and_shows_what_was_tried(pytester: pytest.Pytester) 
         [
             "*= fine-tuning explore =*",
             "test_a_good_test_passes_and_shows_what_was_tried.py::test_trains",
-            "  40 runs in *; * more not run: △ * suspicious, ! * ended with an error *, ✓ * ended well",
+            "  18 runs in *; * more not run: △ * suspicious, ! * ended with an error *, ✓ * ended well",
             "  requests: 1 upload_file, 2 create_job, 3-* retrieve_job",
             "  reset-after   * ✓   △   ✓ *",
             "  △ reset-after@2 (also timeout@2, truncated@2): request 2: it takes effect, and the connection is reset",
@@ -123,7 +125,7 @@ def test_a_request_that_never_comes_is_named(pytester: pytest.Pytester) -> None:
 
 
 def test_the_flag_sets_the_runs_of_a_mark(pytester: pytest.Pytester) -> None:
-    """A number after the flag is the number of runs, be it more or less than the mark's; the bare flag leaves those."""
+    """A number after the flag is the number of runs, whatever the mark's is; the bare flag leaves those."""
     tests = """
 @pytest.mark.fake_fine_tuning(explore={"runs": 2, "only": "slow"})
 def test_trains(fake_fine_tuning):
@@ -135,7 +137,7 @@ def test_trains(fake_fine_tuning):
 def test_sends_nothing(fake_fine_tuning):
     pass
 """
-    for flag, count in {"=3": "3 runs", "=1": "1 run", "": "2 runs"}.items():
+    for flag, count in {"=3": "3 runs", "": "2 runs"}.items():
         result = run(pytester, tests, f"--fine-tuning-explore{flag}")
         result.assert_outcomes(passed=2)
         result.stdout.fnmatch_lines([f"  {count} in *", "*::test_sends_nothing", "  nothing to try: no request"])
@@ -426,11 +428,17 @@ def test_goes_on(fake_fine_tuning):
 def test_the_example_of_the_page_is_true(pytester: pytest.Pytester) -> None:
     """The tests of the page about exploring pass, and its program without pytest runs."""
     page = Path(__file__).parents[2] / "docs" / "explore.md"
-    first, always, plain = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    text = page.read_text(encoding="utf-8")
+    *tests, plain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     pytester.makepyfile(
-        first + always + "\ndef test_plain():\n" + "".join(f"    {line}\n" for line in plain.splitlines())
+        "\n".join(tests) + "\ndef test_plain():\n" + "".join(f"    {line}\n" for line in plain.splitlines())
     )
     result = pytester.runpytest_inprocess(*WITHOUT_OURS, "-W", "ignore::ResourceWarning")
 
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["  100 runs in *", "  △ reset-after@2 (also timeout@2, truncated@2): *"])
+    result.assert_outcomes(passed=4)
+    (sample,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    head = re.sub(r"\d+(?:\.\d+)? (s;|more|sus|ended)", r"* \1", sample.splitlines()[0])
+    rest = [line for line in sample.splitlines()[1:] if line.startswith(("requests", "△", "    1 more", "earliest"))]
+    result.stdout.fnmatch_lines([f"  {head}", *(f"  {line}" for line in rest)])
+    (errors,) = re.findall(r"^! (TrainFailed): .*$", sample, re.MULTILINE)
+    result.stdout.fnmatch_lines([f"  ! {errors}: ftjob-* at *: * and * more", "  restart *△   ✓*"])

@@ -143,10 +143,10 @@ class ExplorationReport:
     def _calls_shown(self, verdict: Verdict) -> Sequence[Call]:
         """Return the requests that show a problem: creates where they are too many, else the last ones."""
         calls = verdict.run.calls
+        if any("\n" in problem for problem in verdict.problems):  # findings show their own
+            return ()
         if verdict.mark == SUSPICIOUS and verdict.run.paid_jobs > self.base.paid_jobs:
             calls = [call for call in calls if call.operation == "create_job"]
-        elif any("\n" in problem for problem in verdict.problems):  # findings show their own
-            return ()
         return calls[-CALLS_SHOWN:]
 
     def _allowed_errors(self) -> Iterator[str]:
