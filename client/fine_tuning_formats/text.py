@@ -113,6 +113,17 @@ def duration_seconds(duration: Duration, *, default_unit: str | None = "s") -> f
     return float(duration)
 
 
+def duration_words(seconds: float) -> str:
+    """Return a duration in its largest unit: ``30 days``, ``1.5 hours``, ``20 seconds``."""
+    unit, length = next(
+        ((name, length) for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)) if seconds >= length),
+        ("second", 1),
+    )
+    number = seconds / length
+    text = f"{number:.0f}" if number >= 10 else f"{number:.1f}".removesuffix(".0")
+    return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
 def is_loopback(host: str | None) -> bool:
     """Return whether *host*, a name or an address, is this machine's own; other names may lead anywhere."""
     try:

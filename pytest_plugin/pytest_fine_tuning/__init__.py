@@ -18,12 +18,14 @@ from .markers import (
     CASSETTE_REPORT,
     CASSETTES,
     COLLECTED,
+    EXPLORATION_ATTRIBUTE,
     EXPLORE_FLAG,
     EXPLORED_RUN,
     FAKE_MARK,
     HANDLE,
     IMPORT_ENV,
     MODULE_FIXTURE,
+    NOT_EXPLORED,
     NOT_PASSED,
     OUTER_FAKES,
     SERVER_FLAG,
@@ -106,7 +108,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "times (default 100), or with one COMBINATION such as cancelled@7"
     )
     group.addoption(
-        "--fine-tuning-explore", nargs="?", type=_explore_value, const=100, metavar="N|COMBINATION", help=text
+        "--fine-tuning-explore", nargs="?", type=_explore_value, const=True, metavar="N|COMBINATION", help=text
     )
     text = "give each test with fake_fine_tuning an account of its own on this server, such as http://127.0.0.1:4355"
     group.addoption(SERVER_FLAG, metavar="URL", help=text)
@@ -182,9 +184,11 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def _explore_value(text: str) -> Any:
-    """Return the value of ``--fine-tuning-explore``: a number of runs, or a combination."""
-    if text.isdigit() and int(text) > 0:
-        return int(text)
+    """Return the value of ``--fine-tuning-explore``: a number of runs, or a combination; the bare flag is true."""
+    if text.lstrip("-").isdigit():
+        if int(text) > 0:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"N must be a whole number from 1, got {text}")
     from fine_tuning_fakeserver import FakeUsageError
     from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
 
@@ -280,6 +284,8 @@ def pytest_runtest_makereport(
         from .outer_fakes import add_outer_sections
 
         add_outer_sections(item, report)
+    if report.when == "teardown" and NOT_EXPLORED in item.stash and FAKE_MARK in getattr(item, "fixturenames", ()):
+        setattr(report, EXPLORATION_ATTRIBUTE, [f"not explored: {item.stash[NOT_EXPLORED]}"])
     if report.when == "teardown" and CASSETTE_REPORT in item.stash:
         setattr(report, CASSETTE_ATTRIBUTE, item.stash[CASSETTE_REPORT])
     return report

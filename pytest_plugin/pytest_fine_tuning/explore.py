@@ -17,15 +17,29 @@ from _pytest.runner import runtestprotocol
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
 from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
-from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, RunLimits, explore
+from fine_tuning_fakeserver.fake.exploration.explorer import RunLimits, explore
 from fine_tuning_fakeserver.fake.exploration.runs import RunRecord
 from fine_tuning_fakeserver.fake.exploration.verdicts import Verdict, judge
 
-from .markers import EXPLORATION_ATTRIBUTE, EXPLORE_FLAG, EXPLORED_RUN, FAKE_MARK, SHARD_PARAMETER
-from .options import fixture_options
+from .markers import (
+    EXPLORATION_ATTRIBUTE,
+    EXPLORE_FLAG,
+    EXPLORED_RUN,
+    FAKE_MARK,
+    FINDINGS,
+    HANDLE,
+    NOT_EXPLORED,
+    NOT_PASSED,
+    SHARD_PARAMETER,
+    VIRTUAL_TIME,
+)
+from .options import Options, fixture_options
 
 if TYPE_CHECKING:
     from fine_tuning_fakeserver.virtual_time import VirtualTime
+
+EXPLORE_SECTION = "fine-tuning explore"
+WHAT_IT_MEANS = "exploring means virtual time at the pace 'manual': a loop that waits for a job must sleep"
 
 Phase = Literal["setup", "call", "teardown"]
 
@@ -38,6 +52,7 @@ class ExploredRun:
         combination: what goes wrong; None for nothing.
         limits: how far it may go.
         restart: starts the program again after its process has ended.
+        is_shown: whether its reports are those of the test, and not one run's of many.
         error: what the test has raised first.
         record: what became of it; set by the fixture's teardown.
     """
@@ -45,6 +60,7 @@ class ExploredRun:
     combination: Combination | None = None
     limits: RunLimits | None = None
     restart: Callable[[], object] | None = None
+    is_shown: bool = False
     error: BaseException | None = None
     record: RunRecord | None = field(default=None, repr=False)
 
@@ -56,7 +72,8 @@ class ExploredRun:
 
     def start_again(self) -> None:
         """Start the program again."""
-        assert self.restart
+        if self.restart is None:
+            raise FakeUsageError('explore needs "restart", a function that starts the program again, got None')
         if inspect.iscoroutinefunction(self.restart):
             asyncio.run(self.restart())
         else:
@@ -69,18 +86,24 @@ class ExploredRun:
         try:
             yield
         finally:
-            self.record = fake.end_run(self.error)
+            self.record = fake.end_run(self.error, virtual)
 
 
-def options_of(item: pytest.Item) -> ExploreOptions | None:
+def options_of(item: pytest.Item) -> Options | None:
     """Return how *item* is to be explored; None where it is not, or its options are invalid, which its fixture says."""
+    if FAKE_MARK not in getattr(item, "fixturenames", ()):
+        return None
     try:
-        return fixture_options(item).explore if FAKE_MARK in getattr(item, "fixturenames", ()) else None
+        options = fixture_options(item)
+        runs = item.config.getoption(EXPLORE_FLAG)
+        if options.explore and type(runs) is int:  # a bare flag is true
+            return replace(options, explore=options.explore.changed(runs=runs))
     except FakeUsageError:
         return None
+    return options if options.explore else None
 
 
-def run_explored(item: pytest.Item, nextitem: pytest.Item | None, options: ExploreOptions) -> None:
+def run_explored(item: pytest.Item, nextitem: pytest.Item | None, options: Options) -> None:
     """Run *item* with all its misfortunes, in the place of pytest's own protocol."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     flag = item.config.getoption(EXPLORE_FLAG)
@@ -102,20 +125,28 @@ class TestRuns:
 
     __test__ = False
 
-    def __init__(self, item: pytest.Item, nextitem: pytest.Item | None, options: ExploreOptions) -> None:
+    def __init__(self, item: pytest.Item, nextitem: pytest.Item | None, options: Options) -> None:
+        assert options.explore
         self._item = item
         self._nextitem = nextitem
-        self._options = options
+        self._options = options.explore
+        self._is_by_flag = options.explored_by_flag
         self._spare = _fresh_copy(item)
         """Stands for the item that follows, so that fixtures of wider scopes stay between two runs."""
 
     def explore(self) -> list[pytest.TestReport]:
         """Run the test undisturbed, and then with each combination; return the reports of all as one test."""
-        base = ExploredRun()
+        base = ExploredRun(is_shown=not self._is_by_flag)
         self._item.stash[EXPLORED_RUN] = base
+        properties = list(self._item.user_properties)
         reports = runtestprotocol(self._item, log=False, nextitem=self._spare)
+        if failed := [report for report in reports if report.failed or hasattr(report, "wasxfail")]:
+            if self._is_by_flag:
+                self._item.user_properties[:] = properties
+                return self._run_unexplored(base.error or str(failed[0].longrepr))
+            failed[0].sections.append((EXPLORE_SECTION, WHAT_IT_MEANS))
         found: list[pytest.TestReport] = []
-        if base.record and all(report.passed and not hasattr(report, "wasxfail") for report in reports):
+        if base.record and all(report.passed for report in reports) and not failed:
             limits = RunLimits.of(base.record)
             exploration = explore(partial(self._run, limits), base.record, self._options, shard=_shard_of(self._item))
             call = next(report for report in reports if report.when == "call")
@@ -131,7 +162,10 @@ class TestRuns:
     def replay(self, combination: Combination) -> list[pytest.TestReport]:
         """Run the test with one combination as if it were its only run; return its reports."""
         base = self._run(None, None)
+        if self._is_by_flag and base.error is not None:
+            return self._run_unexplored(base.error)
         run = self._new_run(RunLimits.of(base), combination)
+        run.is_shown = True
         self._item.stash[EXPLORED_RUN] = run
         reports = runtestprotocol(self._item, log=False, nextitem=self._nextitem)
         call = next((report for report in reports if report.when == "call"), None)
@@ -145,6 +179,17 @@ class TestRuns:
             call.outcome, call.longrepr = "passed", None
         setattr(call, EXPLORATION_ATTRIBUTE, report.lines())
         return reports
+
+    def _run_unexplored(self, error: BaseException | str) -> list[pytest.TestReport]:
+        """Run the test as it is, since it fails in virtual time for that *error*; return its reports."""
+        item: Any = self._item
+        item.stash[NOT_EXPLORED] = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        for key in (EXPLORED_RUN, HANDLE, VIRTUAL_TIME, FINDINGS, NOT_PASSED):
+            if key in item.stash:
+                del item.stash[key]
+        item._report_sections.clear()
+        _forget_instance(item)
+        return runtestprotocol(item, log=False, nextitem=self._nextitem)
 
     def _run(self, limits: RunLimits | None, combination: Combination | None) -> RunRecord:
         """Run a copy of the test, with all function-scoped fixtures anew; return what became of it."""
@@ -229,7 +274,13 @@ def _fresh_copy(item: pytest.Item) -> Any:
     clone.user_properties, clone._report_sections = [], []
     clone.repr_failure = clone._repr_failure_py = _no_text
     if isinstance(item, pytest.Function):
-        clone.__dict__.pop("_instance", None)
-        clone._obj = None
+        _forget_instance(clone)
         clone._initrequest()
     return clone
+
+
+def _forget_instance(item: Any) -> None:
+    """Let the test have a new instance of its class the next time."""
+    if isinstance(item, pytest.Function):
+        item.__dict__.pop("_instance", None)
+        item._obj = None

@@ -298,6 +298,9 @@ def add_report_section(item: pytest.Item, report: pytest.TestReport) -> None:
 
 def is_to_describe(item: pytest.Item, report: pytest.TestReport) -> bool:
     """Return whether *report* is the one of a test that has failed to say what the fake saw: the first."""
+    run = item.stash.get(EXPLORED_RUN, None)
+    if run and not run.is_shown:
+        return False
     return report.failed and (report.when != "teardown" or not item.stash[NOT_PASSED])
 
 

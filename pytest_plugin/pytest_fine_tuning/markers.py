@@ -34,6 +34,8 @@ VIRTUAL_TIME: pytest.StashKey[VirtualTime] = pytest.StashKey()
 """The virtual time of a test that has it; it outlives the fixture, for the report."""
 EXPLORED_RUN: pytest.StashKey[ExploredRun] = pytest.StashKey()
 """The run of a test that is explored."""
+NOT_EXPLORED: pytest.StashKey[str] = pytest.StashKey()
+"""Why a test is not explored although the flag is given."""
 FINDINGS = pytest.StashKey[list[str]]()
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """All tests of the run, those that are deselected later included."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import DEFAULT_SETTINGS, FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .markers import EXPLORE_FLAG, FAKE_MARK
+from .markers import EXPLORE_FLAG, FAKE_MARK, NOT_EXPLORED
 from .provider_hosts import ProviderHosts
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Options:
         virtual_time: whether waits of the test are virtual.
         wall_clock: whether the wall clock is the fake's as well.
         explore: how the test is explored; None if it is not.
+        explored_by_flag: whether only the flag explores it, and no mark.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Options:
     virtual_time: bool = False
     wall_clock: bool = False
     explore: ExploreOptions | None = None
+    explored_by_flag: bool = False
 
 
 DEFAULT_OPTIONS = Options()
@@ -92,21 +94,27 @@ def fixture_options(item: pytest.Item | pytest.Collector, plan: object = None) -
             remedy = "give the tests that wait fake_fine_tuning, and the mark"
             raise FakeUsageError(f"virtual_time must be left out for a fake that outlives a test, got True; {remedy}")
         layers.append(dict(mark.kwargs))
-    if explored := _explored_by_flag(item, layers):
-        layers[0] |= explored
     if VIRTUAL_TIME_FIXTURE in getattr(item, "fixturenames", ()) and _is_our_fixture(item):
         layers.append({"virtual_time": True})
-    return parse_options(_merge(layers)) if any(layers) else DEFAULT_OPTIONS
+    if is_explored := _is_explored_by_flag(item, layers):
+        layers[0]["explore"] = True
+    if not any(layers):
+        return DEFAULT_OPTIONS
+    return replace(parse_options(_merge(layers)), explored_by_flag=is_explored)
 
 
-def _explored_by_flag(item: pytest.Item | pytest.Collector, layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the option that ``--fine-tuning-explore`` gives a test, unless it has a pace of its own."""
-    flag = item.config.getoption(EXPLORE_FLAG)
-    if flag is None or not isinstance(item, pytest.Item):
-        return {}
-    if any(layer.get("pace", "manual") != "manual" or "explore" in layer for layer in layers):
-        return {}
-    return {"explore": flag if isinstance(flag, int) else True}
+def _is_explored_by_flag(item: pytest.Item | pytest.Collector, layers: list[dict[str, Any]]) -> bool:
+    """Return whether ``--fine-tuning-explore`` explores a test that does not say so itself; note why not."""
+    if item.config.getoption(EXPLORE_FLAG) is None or not isinstance(item, pytest.Item):
+        return False
+    if any("explore" in layer for layer in layers):
+        return False
+    merged = _merge(layers)
+    if (pace := merged.get("pace", "manual")) != "manual":
+        item.stash[NOT_EXPLORED] = f"its pace is {pace!r}"
+    elif merged.get("virtual_time") is False:
+        item.stash[NOT_EXPLORED] = "its waits are real"
+    return NOT_EXPLORED not in item.stash
 
 
 _INI_VALUES: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()

@@ -47,7 +47,9 @@ def careless():
         return job.fine_tuned_model.upper()
 """
 GOOD = """
-@pytest.mark.fake_fine_tuning(explore={"allow": [TrainFailed]})
+SOME = ["reset-after", "timeout", "truncated", "cancelled"]
+
+@pytest.mark.fake_fine_tuning(explore={"allow": [TrainFailed], "runs": 18, "only": SOME})
 def test_trains(fake_fine_tuning):
     assert train().startswith("ft:")
 """
@@ -73,7 +75,7 @@ def test_a_good_test_passes_and_shows_what_was_tried(pytester: pytest.Pytester) 
         [
             "*= fine-tuning explore =*",
             "test_a_good_test_passes_and_shows_what_was_tried.py::test_trains",
-            "  100 runs in *; * more not run: △ * suspicious, ! * ended with an error *, ✓ * ended well",
+            "  18 runs in *; * more not run: △ * suspicious, ! * ended with an error *, ✓ * ended well",
             "  requests: 1 upload_file, 2 create_job, 3-* retrieve_job",
             "  reset-after   * ✓   △   ✓ *",
             "  △ reset-after@2 (also timeout@2, truncated@2): request 2: it takes effect, and the connection is reset",
@@ -111,7 +113,34 @@ def test_one_combination_is_run_again_as_the_test(pytester: pytest.Pytester) -> 
     result.stdout.fnmatch_lines([">*return job.fine_tuned_model.upper()", "E*AttributeError*", "*job * cancelled"][:2])
     good = run(pytester, GOOD, "--fine-tuning-explore=cancelled@2")
     good.assert_outcomes(passed=1)
-    good.stdout.fnmatch_lines(["  1 runs in *: ! 1 ended with an error that it may end with"])
+    good.stdout.fnmatch_lines(["  1 run in *: ! 1 ended with an error that it may end with"])
+
+
+def test_a_request_that_never_comes_is_named(pytester: pytest.Pytester) -> None:
+    """A combination beyond the last request says so, with how many there are."""
+    result = run(pytester, GOOD, "--fine-tuning-explore=cancelled@99")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  – cancelled@99: request 99 never came: the undisturbed run has *"])
+
+
+def test_the_flag_sets_the_runs_of_a_mark(pytester: pytest.Pytester) -> None:
+    """A number after the flag is the number of runs, whatever the mark's is; the bare flag leaves those."""
+    tests = """
+@pytest.mark.fake_fine_tuning(explore={"runs": 2, "only": "slow"})
+def test_trains(fake_fine_tuning):
+    openai.OpenAI().models.list()
+    openai.OpenAI().models.list()
+    openai.OpenAI().models.list()
+
+@pytest.mark.fake_fine_tuning(explore=True)
+def test_sends_nothing(fake_fine_tuning):
+    pass
+"""
+    for flag, count in {"=3": "3 runs", "": "2 runs"}.items():
+        result = run(pytester, tests, f"--fine-tuning-explore{flag}")
+        result.assert_outcomes(passed=2)
+        result.stdout.fnmatch_lines([f"  {count} in *", "*::test_sends_nothing", "  nothing to try: no request"])
 
 
 def test_the_flag_explores_every_test_that_can_be(pytester: pytest.Pytester) -> None:
@@ -127,6 +156,10 @@ def test_the_flag_explores_every_test_that_can_be(pytester: pytest.Pytester) -> 
     def test_with_a_pace(fake_fine_tuning):
         assert fake_fine_tuning.pace == "polls"
 
+    @pytest.mark.fake_fine_tuning(virtual_time=False)
+    def test_with_real_waits(fake_fine_tuning):
+        assert fake_fine_tuning.pace == "polls"
+
     @pytest.mark.fake_fine_tuning(explore=False)
     def test_excepted(fake_fine_tuning):
         assert fake_fine_tuning.pace == "polls"
@@ -134,10 +167,79 @@ def test_the_flag_explores_every_test_that_can_be(pytester: pytest.Pytester) -> 
     result = run(pytester, tests.replace("\n    ", "\n"), "--fine-tuning-explore=3")
 
     output = result.stdout.str().partition("= fine-tuning explore =")[2]
-    assert [line for line in output.splitlines() if "::" in line and "pytest" not in line] == [
-        "test_the_flag_explores_every_test_that_can_be.py::test_with_fixture"
-    ]
+    assert {line.partition("::")[2] for line in output.splitlines() if "::" in line and "pytest" not in line} == {
+        "test_with_fixture",
+        "test_with_a_pace",
+        "test_with_real_waits",
+    }
     assert "  3 runs in " in output
+    result.stdout.fnmatch_lines(["  not explored: its pace is 'polls'", "  not explored: its waits are real"])
+
+
+def test_a_test_that_cannot_be_explored_runs_as_it_is(pytester: pytest.Pytester) -> None:
+    """With the flag a test that fails in virtual time runs once more without, and reports that run; with a mark not."""
+    tests = """
+import os
+
+@pytest.fixture(autouse=True)
+def ran(record_property):
+    record_property("ran", "once")
+
+class TestPolling:
+    def test_without_a_pause(self, fake_fine_tuning):
+        assert not hasattr(self, "ran")
+        self.ran = True
+        with openai.OpenAI() as client:
+            job = start(client)
+            while job.status != "succeeded":
+                job = client.fine_tuning.jobs.retrieve(job.id)
+
+def test_fails_anyway(fake_fine_tuning):
+    assert fake_fine_tuning.pace == "instant", "as ever"
+
+@pytest.mark.xfail
+def test_fails_as_expected(fake_fine_tuning):
+    raise ValueError
+
+@pytest.mark.fake_fine_tuning(explore=True)
+def test_marked(fake_fine_tuning):
+    assert not "marked"
+"""
+    result = run(pytester, tests, "--fine-tuning-explore=2", "--junitxml=report.xml", "-ojunit_family=xunit1")
+    one = run(pytester, tests, "--fine-tuning-explore=500@1", "-k", "TestPolling")
+
+    result.assert_outcomes(passed=1, failed=2, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E * AssertionError: as ever",
+            "E * assert 'polls' == 'instant'",
+            "*- fine-tuning explore -*",
+            "exploring means virtual time at the pace 'manual': a loop that waits for a job must sleep",
+            "*= fine-tuning explore =*",
+            "*::test_without_a_pause",
+            "  not explored: *job * was looked at 200 times *",
+            "*::test_fails_anyway",
+            "  not explored: as ever",
+            "  not explored: ValueError",
+        ]
+    )
+    report = ElementTree.parse(pytester.path / "report.xml")
+    assert len(list(report.iter("property"))) == 4
+    one.assert_outcomes(passed=1, deselected=3)
+    one.stdout.fnmatch_lines(["  not explored: *job *"])
+
+
+def test_runs_that_fail_on_the_way_save_no_account(pytester: pytest.Pytester) -> None:
+    """Only the reports of the test itself describe an account and save it, not those of its many runs."""
+    tests = """
+def test_fails(fake_fine_tuning):
+    start(openai.OpenAI())
+    assert fake_fine_tuning.pace == "instant"
+"""
+    run(pytester, CARELESS + tests, "--fine-tuning-explore=4")
+
+    saved = [path.name for path in pytester.path.rglob("*.zip")]
+    assert ["test_fails" in name for name in saved] == [True]
 
 
 def test_a_flag_that_means_nothing_is_refused(pytester: pytest.Pytester) -> None:
@@ -146,6 +248,8 @@ def test_a_flag_that_means_nothing_is_refused(pytester: pytest.Pytester) -> None
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*must be misfortunes at numbers of requests*write --fine-tuning-explore=N, or put*"])
+    none = run(pytester, GOOD, "--fine-tuning-explore=0")
+    none.stderr.fnmatch_lines(["*--fine-tuning-explore: N must be a whole number from 1, got 0"])
 
 
 def test_a_mark_that_means_nothing_is_refused(pytester: pytest.Pytester) -> None:
@@ -312,19 +416,29 @@ def test_goes_on(fake_fine_tuning):
     )
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["  restart            △   ✓   ✓*"])
+    result.stdout.fnmatch_lines(["  restart            △   △   ✓*"])
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines(["  restart            ✓"])
+    without = run(pytester, GOOD, "--fine-tuning-explore=restart@3")
+    without.stdout.fnmatch_lines(
+        ['*FakeUsageError: explore needs "restart", a function that starts the program again*']
+    )
 
 
 def test_the_example_of_the_page_is_true(pytester: pytest.Pytester) -> None:
     """The tests of the page about exploring pass, and its program without pytest runs."""
     page = Path(__file__).parents[2] / "docs" / "explore.md"
-    first, always, plain = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    text = page.read_text(encoding="utf-8")
+    *tests, plain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     pytester.makepyfile(
-        first + always + "\ndef test_plain():\n" + "".join(f"    {line}\n" for line in plain.splitlines())
+        "\n".join(tests) + "\ndef test_plain():\n" + "".join(f"    {line}\n" for line in plain.splitlines())
     )
     result = pytester.runpytest_inprocess(*WITHOUT_OURS, "-W", "ignore::ResourceWarning")
 
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["  100 runs in *", "  △ reset-after@2 (also timeout@2, truncated@2): *"])
+    result.assert_outcomes(passed=4)
+    (sample,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    head = re.sub(r"\d+(?:\.\d+)? (s;|more|sus|ended)", r"* \1", sample.splitlines()[0])
+    rest = [line for line in sample.splitlines()[1:] if line.startswith(("requests", "△", "    1 more", "earliest"))]
+    result.stdout.fnmatch_lines([f"  {head}", *(f"  {line}" for line in rest)])
+    (errors,) = re.findall(r"^! (TrainFailed): .*$", sample, re.MULTILINE)
+    result.stdout.fnmatch_lines([f"  ! {errors}: ftjob-* at *: * and * more", "  restart *△   ✓*"])

@@ -60,3 +60,15 @@ def test_the_tests_pass(pytester: pytest.Pytester) -> None:
     """The README's tests pass."""
     (pytester.path / "test_train.py").write_text(block("# test_train.py"), encoding="utf-8")
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=3)
+
+
+@pytest.mark.slow
+def test_the_tests_pass_explored(pytester: pytest.Pytester) -> None:
+    """The README's tests pass with the flag that explores them, those with a loop that does not sleep as they are."""
+    (pytester.path / "test_train.py").write_text(block("# test_train.py"), encoding="utf-8")
+    result = pytester.runpytest_subprocess(
+        *WITHOUT_OURS, "-W", "error", "-p", "no:cacheprovider", "--fine-tuning-explore"
+    )
+
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*::test_success", "  not explored: *", "*::test_an_outage", "  * runs in *"])

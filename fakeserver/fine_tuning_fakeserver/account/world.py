@@ -63,18 +63,37 @@ class VirtualWaits(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DisturbedRequest:
+    """A request of code under test that is explored.
+
+    Args:
+        number: its place among the run's requests, from 1.
+        operation: the name of the operation.
+        in_callers_thread: whether the client is called in this thread, and would see an exception raised here.
+        fault: what is to hit it, as `ArmedFaults.arm` takes it, unless the test itself has armed a fault that does;
+            None: nothing.
+    """
+
+    number: int
+    operation: str
+    in_callers_thread: bool
+    fault: Mapping[str, Any] | None = None
+
+
 class Disturbance(Protocol):
-    """What goes wrong in one run of an exploration: it learns of every request before that is read."""
+    """What goes wrong in one run of an exploration. Control requests are not concerned."""
 
-    def before_request(self, operation: str, *, in_callers_thread: bool) -> Mapping[str, Any] | None:
-        """Return the fault that is to hit the request, as `ArmedFaults.arm` takes it; None: nothing.
+    def before_request(self, operation: str, *, in_callers_thread: bool) -> DisturbedRequest:
+        """Count a request, before it is read; return it, with the fault that is to hit it."""
+        ...
 
-        The account may be changed first. Control requests are not concerned.
+    def hit(self, request: DisturbedRequest) -> None:
+        """Note that the request's fault hits it."""
+        ...
 
-        Args:
-            operation: the name of the operation.
-            in_callers_thread: whether the client is called in this thread, and would see an exception raised here.
-        """
+    def after_request(self, request: DisturbedRequest) -> None:
+        """Change the account, after the request was answered, or broken off by a fault."""
         ...
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from ..account.world import World
+from ..usage_errors import FakeUsageError
 
 if TYPE_CHECKING:
     from ..virtual_time import VirtualTime
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
     from .exploration.exploration_report import ExplorationReport
     from .exploration.explorer import RunLimits
     from .exploration.runs import RunRecord
+
+NO_REQUEST = (
+    "program must send the fake requests, got none; make its client by fake.openai(), or within the program, so that "
+    "it goes by the environment's OPENAI_BASE_URL and OPENAI_API_KEY"
+)
 
 Check = TypeVar("Check", bound=Callable[[], object])
 
@@ -55,29 +63,46 @@ class ExploreControl:
     def explore(self, program: Callable[[], object], **options: Unpack[ExploreFields]) -> ExplorationReport:
         """Run *program* once as it is, and then again and again, each time with one misfortune at one request.
 
-        Each run has a fresh account with the fake's defaults, in virtual time at the pace "manual". The account after
-        the last run stays until the next `reset`.
+        Each run has a fresh account with the fake's defaults, in virtual time at the pace "manual". Meanwhile the fake
+        serves, if it does not already, and the environment has its `env`. The account after the last run stays until
+        the next `reset`.
 
         Args:
-            program: calls the fake, by `openai` or by any other client; may be a coroutine function.
+            program: calls the fake, by `openai` or by any client that it makes; may be a coroutine function.
             options: see `exploration.explorer.ExploreOptions`: ``runs``, ``allow``, ``strict`` …
 
         Returns:
             The report: ``wrong``, ``suspicious``, ``assert_ok()``; its text is the whole of it.
 
         Raises:
-            FakeUsageError: an option makes no sense.
+            FakeUsageError: an option makes no sense, or *program* sends the fake no request.
             Exception: what *program* raises when nothing goes wrong.
         """
         from .exploration.explorer import ExploreOptions, RunLimits, explore
 
         chosen = ExploreOptions.parse(options)
         assert chosen is not None
-        base = self._run_once(program, chosen, None, None)
-        for error in filter(None, (base.error, *base.broken_checks)):
-            raise error
-        limits = RunLimits.of(base)
-        return explore(lambda combination: self._run_once(program, chosen, combination, limits), base, chosen)
+        with self._reached_by_environment():
+            base = self._run_once(program, chosen, None, None)
+            for error in filter(None, (base.error, *base.broken_checks)):
+                raise error
+            if not base.requests:
+                raise FakeUsageError(NO_REQUEST)
+            limits = RunLimits.of(base)
+            return explore(lambda combination: self._run_once(program, chosen, combination, limits), base, chosen)
+
+    @contextmanager
+    def _reached_by_environment(self) -> Generator[None, None, None]:
+        """Let clients that are made without arguments reach the fake while the context lasts."""
+        fake: Any = self  # a FakeFineTuning has all that it needs
+        with ExitStack() as stack:
+            if not self._world.urls:
+                with suppress(OSError, RuntimeError):  # no network here, or pytest-socket: there are clients in process
+                    stack.enter_context(fake.serving())
+            variables = fake.env if self._world.urls else {}
+            stack.callback(_set_environment, {name: os.environ.get(name) for name in variables})
+            _set_environment(variables)
+            yield
 
     def _run_once(
         self, program: Callable[[], object], options: Any, combination: Combination | None, limits: RunLimits | None
@@ -91,7 +116,7 @@ class ExploreControl:
             error = _error_of(program)
             if isinstance(error, ProcessEndedError):
                 error = _error_of(options.restart)
-            return self.end_run(error)
+            return self.end_run(error, virtual)
 
     def begin_run(self, combination: Combination | None, limits: RunLimits | None, virtual: VirtualTime) -> None:
         """Let *combination* go wrong in this thread's run, which ends at *limits*; for whoever explores.
@@ -103,10 +128,13 @@ class ExploreControl:
         """
         from .exploration.disturbance import RunDisturbance
 
-        self._world.disturbance = RunDisturbance(self._world, combination, limits.requests if limits else None)
-        virtual.limit_s = limits.waited_s if limits else None
+        requests = limits.requests_with(combination) if limits else None
+        self._world.disturbance = RunDisturbance(self._world, combination, requests)
+        virtual.jumps = 0
+        if limits:
+            virtual.limit_s, virtual.jumps_at_most = limits.waited_s, limits.waits
 
-    def end_run(self, error: BaseException | None) -> RunRecord:
+    def end_run(self, error: BaseException | None, virtual: VirtualTime) -> RunRecord:
         """Let nothing go wrong any more; return what became of the run, which has ended with *error*."""
         from .exploration.disturbance import RunDisturbance
         from .exploration.runs import record_run
@@ -114,7 +142,16 @@ class ExploreControl:
         disturbance, self._world.disturbance = self._world.disturbance, None
         assert isinstance(disturbance, RunDisturbance)
         disturbance.end()
-        return record_run(self._world, disturbance, error)
+        return record_run(self._world, disturbance, error, virtual.jumps)
+
+
+def _set_environment(variables: Mapping[str, str | None]) -> None:
+    """Set variables of the environment; None removes one."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _error_of(program: Callable[[], object]) -> BaseException | None:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from fine_tuning_formats.text import duration_words
 
 from ..account.world import VirtualWaits
 from ..web.server import are_all_idle
@@ -24,14 +26,23 @@ NAPS_S = (0.0002, 0.005)
 """How long a waiting thread really waits before it looks again, at first and at most."""
 NOTED_FROM_S = 1.0
 """Real seconds from which a wait is listed."""
-STUCK_AFTER_S = 5.0
+STUCK_AFTER_S = 2.0
 """Real seconds after which a test whose every thread waits for ever is stuck, where virtual time is limited."""
 NEGLIGIBLE_S = 1e-6
 """What Unix seconds cannot resolve as floats."""
 
 
 class WaitLimitError(BaseException):
-    """The code under test waits longer than it may; no `Exception`, so that no retry takes it for an error."""
+    """The code under test waits longer than it may; no `Exception`, so that no retry takes it for an error.
+
+    Args:
+        message: how long it has waited.
+        quantity: what there is too much of: virtual seconds, or waits; None where every thread waits for ever.
+    """
+
+    def __init__(self, message: str, quantity: Literal["seconds", "waits"] | None = None) -> None:
+        super().__init__(message)
+        self.quantity = quantity
 
 
 class AccountClock(Protocol):
@@ -137,12 +148,14 @@ class VirtualTime:
         real_began: the same moment by `time.perf_counter`.
         real_waits: the waits that took more than a second of real time.
         limit_s: how many virtual seconds may be waited in all; None for no limit. Then a wait raises `WaitLimitError`.
+        jumps_at_most: how often time may jump; likewise.
     """
 
     def __init__(self, fake: AccountClock) -> None:
         self.waited_s, self.jumps = 0.0, 0
         self.real_waits: list[RealWait] = []
         self.limit_s: float | None = None
+        self.jumps_at_most: int | None = None
         self.on_move: Callable[[], object] = lambda: None
         self.managed = {threading.get_ident()}
         """The threads that belong to the test."""
@@ -324,7 +337,9 @@ class VirtualTime:
         if seconds <= 0:
             return
         if self.limit_s is not None and self.waited_s + seconds > self.limit_s:
-            raise WaitLimitError(f"waited for more than {self.limit_s:g} virtual seconds")
+            raise WaitLimitError(f"waited for more than {duration_words(self.limit_s)} of virtual time", "seconds")
+        if self.jumps_at_most is not None and self.jumps >= self.jumps_at_most:
+            raise WaitLimitError(f"waited more than {self.jumps_at_most:,} times", "waits")
         self._reads, self._flows_since = 0, None
         self.waited_s += seconds
         self.jumps += 1

@@ -20,7 +20,7 @@ from fine_tuning_formats.text import printable
 
 from ..account.armed_faults import ArmedFault
 from ..account.request_log import LogEntry, TimingSample, cap_body, cap_form, retry_after_seconds
-from ..account.world import World
+from ..account.world import DisturbedRequest, World
 from ..api_errors import ApiError, ScriptedError, internal
 from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
@@ -153,20 +153,37 @@ class RequestHandler:
 
     async def serve(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for *operation*."""
-        misfortune = None
-        if self._world.disturbance and operation.group is not CONTROL:
-            misfortune = self._world.disturbance.before_request(
-                operation.name, in_callers_thread=connection_of(scope).in_callers_thread
-            )
+        disturbance = self._world.disturbance
+        if disturbance is None or operation.group is CONTROL:
+            await self._answer(operation, scope, receive, send)
+            return
+        in_callers_thread = connection_of(scope).in_callers_thread
+        disturbed = disturbance.before_request(operation.name, in_callers_thread=in_callers_thread)
+        try:
+            await self._answer(operation, scope, receive, send, disturbed)
+        finally:
+            disturbance.after_request(disturbed)
+
+    async def _answer(
+        self,
+        operation: Operation,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        disturbed: DisturbedRequest | None = None,
+    ) -> None:
         request = self._new_request(scope, scope.get("path_params", {}))
         try:
             refusal = await _read_request(operation, request, receive)
         except ClientGoneError:
             return
-        fault = request.faults.unarmed_fault(misfortune) if misfortune else None
-        if not fault and request.faults.active and operation.group is not CONTROL:
+        fault = None
+        if request.faults.active and operation.group is not CONTROL:
             now, seed = request.service.clock.now(), request.service.settings.seed
             fault = request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
+        if not fault and disturbed and disturbed.fault and self._world.disturbance:
+            self._world.disturbance.hit(disturbed)
+            fault = request.faults.unarmed_fault(disturbed.fault)
         if fault:
 
             def run_once() -> ApiResponse:  # a fault may run the operation at most once

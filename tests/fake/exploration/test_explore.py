@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from hypothesis import strategies as st
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
 from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
-from fine_tuning_fakeserver.fake.exploration.explorer import ExploreOptions, ordered_occurrences
+from fine_tuning_fakeserver.fake.exploration.explorer import ordered_occurrences
 from fine_tuning_fakeserver.fake.exploration.misfortunes import BETWEEN, MISFORTUNES, Situation
 from fine_tuning_fakeserver.fake.exploration.verdicts import ALLOWED, GOOD, NOT_REACHED, SUSPICIOUS, WRONG
 from strategies import ROWS
@@ -43,14 +47,14 @@ def start(client: openai.OpenAI) -> Any:
     return client.fine_tuning.jobs.create(training_file=file.id, model="gpt-4o-mini")
 
 
-def good(fake: FakeFineTuning) -> Callable[[], str]:
+def good(fake: FakeFineTuning, every_s: float = 10) -> Callable[[], str]:
     """Return a program that knows every final status, with the SDK's defaults."""
 
     def train() -> str:
         with fake.openai() as client:
             job = start(client)
             while job.status not in FINAL:
-                time.sleep(10)
+                time.sleep(every_s)
                 job = client.fine_tuning.jobs.retrieve(job.id)
         if job.status != "succeeded":
             raise TrainFailed(job.status)
@@ -66,7 +70,7 @@ def marks(report: ExplorationReport) -> dict[str, str]:
 
 def test_a_good_program_has_nothing_wrong(fake: FakeFineTuning) -> None:
     """A program that knows all final statuses is never wrong; what it may end with is its own error and the SDK's."""
-    report = fake.explore(good(fake), runs=2000, allow=[TrainFailed])
+    report = fake.explore(good(fake, every_s=15), runs=2000, allow=[TrainFailed])
 
     assert report.wrong == []
     assert report.left_out == 0
@@ -75,13 +79,143 @@ def test_a_good_program_has_nothing_wrong(fake: FakeFineTuning) -> None:
     assert {found[each] for each in ("failed@2", "cancelled@3", "invalid-file@2", "key-revoked@4")} == {ALLOWED}
     assert {found[each] for each in ("paused@6", "500@3", "refused@4", "slow@2", "day-later@2")} == {GOOD}
     assert [name for name, mark in found.items() if mark == NOT_REACHED] == []
+    assert not [name for name in found if name.startswith("slow-job")]  # it polls too often for that, unless named
+
+
+def test_what_happens_in_between_happens_before_the_program_waits(fake: FakeFineTuning) -> None:
+    """What happens after a request has happened when its answer is there, so that a job that still runs can be hit."""
+
+    def train() -> None:
+        with fake.openai() as client:
+            job = start(client)
+            time.sleep(3600)
+            assert client.fine_tuning.jobs.retrieve(job.id).status in FINAL
+
+    found = marks(fake.explore(train, only=["cancelled", "failed", "invalid-file", "paused"]))
+
+    assert set(found) == {"cancelled@2", "failed@2", "invalid-file@2"}
+    assert set(found.values()) == {GOOD}
+
+
+def test_a_job_that_takes_longer_shows_who_gives_up(fake: FakeFineTuning) -> None:
+    """A poller with a deadline gives up where the job takes hours longer; a job that it leaves running is shown."""
+
+    def train() -> None:
+        with fake.openai() as client:
+            job, until = start(client), time.monotonic() + 600
+            while job.status not in FINAL:
+                if time.monotonic() > until:
+                    raise TrainFailed(job.status)
+                time.sleep(30)
+                job = client.fine_tuning.jobs.retrieve(job.id)
+
+    report = fake.explore(train, only="slow-job", allow=TrainFailed)
+
+    assert set(marks(report).values()) == {SUSPICIOUS}
+    assert "was left running, although the service answered" in str(report)
+    assert "    ended with TrainFailed: " in str(report)
+    assert len(report.verdicts) <= 3  # once for each status: each run has hundreds of requests
+    patient = fake.explore(good(fake, every_s=40), only="slow-job", allow=TrainFailed)
+    assert set(marks(patient).values()) == {GOOD}
+
+
+def test_a_job_left_running_after_one_error_is_suspicious(fake: FakeFineTuning) -> None:
+    """A program that ends by one 500 could have cleaned up; one whose key is revoked could not."""
+
+    def train() -> None:
+        with fake.openai(max_retries=0) as client:
+            job = start(client)
+            while job.status not in FINAL:
+                time.sleep(10)
+                job = client.fine_tuning.jobs.retrieve(job.id)
+
+    found = marks(fake.explore(train, only=["500", "key-revoked", "outage"], runs=15))
+
+    assert found["500@3"] == SUSPICIOUS
+    assert found["key-revoked@2"] == found["outage@2"] == ALLOWED
+
+
+def test_a_fault_of_the_test_itself_comes_first(fake: FakeFineTuning) -> None:
+    """A request that the test lets fail has no misfortune, which is then shown as not reached."""
+
+    def train() -> None:
+        fake.fail(429, on="list_jobs", times=1)
+        with fake.openai(max_retries=0) as client:
+            with pytest.raises(openai.RateLimitError):
+                client.fine_tuning.jobs.list()
+            client.models.list()
+
+    found = marks(fake.explore(train, only=["500", "reset"]))
+
+    assert found == {
+        "500@1": NOT_REACHED, "reset@1": NOT_REACHED, "500@2": ALLOWED, "reset@2": ALLOWED
+    }  # fmt: skip
+
+
+def test_a_body_that_is_no_json_may_end_any_program(fake: FakeFineTuning) -> None:
+    """A program without SDK may end by a broken body or a refusal, whoever raises it; the request has taken effect."""
+
+    def train() -> None:
+        for _ in range(2):
+            request = urllib.request.Request(f"{fake.base_url}/models", headers={"authorization": "Bearer any"})
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                error.close()  # it holds the connection
+                raise
+
+    with fake.serving():
+        found = marks(fake.explore(train, only=["malformed", "truncated", "500", "key-revoked", "refused"]))
+
+    assert set(found.values()) == {ALLOWED}
+    paid = fake.explore(good(fake), only="malformed", runs=2)
+    assert [len(each.run.situations) for each in paid.verdicts] == [1, 2]
+    assert [each.run.paid_jobs for each in paid.verdicts] == [0, 1]
+
+
+def test_a_program_is_directed_by_the_environment(fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is explored, the fake serves and the environment leads there; a program without request is refused."""
+    monkeypatch.setenv("OPENAI_API_KEY", "of the user")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+    def list_models() -> None:
+        with openai.OpenAI() as client:
+            client.models.list()
+
+    report = fake.explore(list_models, runs=2)
+
+    assert report.base.requests == 1
+    assert os.environ["OPENAI_API_KEY"] == "of the user"
+    assert "OPENAI_BASE_URL" not in os.environ
+    with pytest.raises(FakeUsageError, match=r"must send the fake requests, got none; make its client by fake\.openai"):
+        fake.explore(lambda: None)
+
+
+def test_the_report_says_how_runs_ended(fake: FakeFineTuning) -> None:
+    """Errors that runs may end with are listed with their runs; a wrong run is the earliest before a suspicious one."""
+
+    def train() -> None:
+        with fake.openai() as client:
+            job = start(client)
+            time.sleep(300)
+            job = client.fine_tuning.jobs.retrieve(job.id)
+            if job.status == "failed":
+                raise TrainFailed(job.id)
+            str(job.fine_tuned_model.upper())  # type: ignore[union-attr]
+
+    text = str(fake.explore(train, only=["failed", "reset-after", "cancelled"], allow=TrainFailed))
+
+    assert "\nearliest: cancelled@2\n" in text
+    assert re.search(r"\n! TrainFailed: ftjob-\S+ at \S*test_explore\.py:\d+: failed@2$", text)
+    assert len(re.findall(r"^ +\d+  create_job ", text.partition("△ reset-after@2")[2], re.MULTILINE)) == 2
 
 
 def test_a_second_paid_job_is_suspicious(fake: FakeFineTuning) -> None:
     """The SDK's blind retry of a create whose answer was lost is shown, and fails if strict."""
     only = ["reset-after", "timeout", "truncated"]
     report = fake.explore(good(fake), allow=TrainFailed, only=only)
-    strict = fake.explore(good(fake), allow=TrainFailed, only=only, strict=True)
+    strict = fake.explore(good(fake), allow=TrainFailed, only=only, strict=True, runs=3)
 
     assert {name: mark for name, mark in marks(report).items() if mark != GOOD} == {
         f"{name}@2": SUSPICIOUS for name in only
@@ -147,7 +281,29 @@ def test_a_program_that_does_not_end_is_wrong(fake: FakeFineTuning) -> None:
 
     assert by_requests.problems[0].startswith("does not end: more than ")
     assert "requests" in by_requests.problems[0]
-    assert by_time.problems[0].startswith("does not end: waited for more than ")
+    assert by_time.problems == ("does not end: waited for more than 50 days of virtual time, 1 day without misfortune",)
+
+
+def test_a_program_that_waits_for_ever_in_small_steps_is_ended(
+    fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that sleeps again and again without a request is ended by how often it does."""
+    monkeypatch.setattr("fine_tuning_fakeserver.fake.exploration.explorer.WAITS_MORE", 100)
+
+    def train() -> None:
+        with fake.openai() as client:
+            job = start(client)
+            time.sleep(300)
+            job = client.fine_tuning.jobs.retrieve(job.id)
+            while job.status != "succeeded":
+                time.sleep(1)
+
+    report = fake.explore(train, only="cancelled")
+
+    assert report.base.waits == 1
+    assert [verdict.problems for verdict in report.wrong] == [
+        ("does not end: waited more than 120 times, 1 without misfortune",)
+    ]
 
 
 def test_a_program_whose_threads_all_wait_is_ended(fake: FakeFineTuning, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +330,7 @@ def test_a_program_whose_threads_all_wait_is_ended(fake: FakeFineTuning, monkeyp
     report = fake.explore(train, only=["500"])
 
     assert set(marks(report).values()) == {WRONG}
-    assert "every thread waits for something that never comes" in str(report)
+    assert "does not end: every thread waits for something that never comes\n" in str(report)
 
 
 def test_an_assertion_counts_where_the_jobs_ended_as_ever(fake: FakeFineTuning) -> None:
@@ -240,12 +396,14 @@ def test_a_process_that_ends_is_started_again(fake: FakeFineTuning) -> None:
             while client.fine_tuning.jobs.retrieve(kept["job"]).status not in FINAL:
                 time.sleep(10)
 
-    report = fake.explore(begin, only=["restart"], restart=go_on)
+    report = fake.explore(begin, only=["restart", "restart-later"], restart=go_on)
 
     found = marks(report)
     assert found["restart@1"] == SUSPICIOUS  # its file is left, and uploaded again
-    assert {mark for name, mark in found.items() if name != "restart@1"} == {GOOD}
-    assert "restart@1" not in marks(fake.explore(begin, only=["restart", "slow"]))
+    assert found["restart@2"] == SUSPICIOUS  # the job's id came, and was not learnt: another one is paid for
+    assert found["restart-later@2"] == GOOD
+    assert {mark for name, mark in found.items() if name not in ("restart@1", "restart@2", "restart-later@1")} == {GOOD}
+    assert not [name for name in marks(fake.explore(begin, runs=20)) if name.startswith("restart")]
 
 
 def test_over_a_socket_everything_but_a_timeout_happens(fake: FakeFineTuning) -> None:
@@ -286,13 +444,13 @@ def test_a_run_over_a_socket_is_ended_by_its_requests(fake: FakeFineTuning, monk
 
 def test_pairs_follow_the_single_misfortunes(fake: FakeFineTuning) -> None:
     """Combinations of two come after the single ones, the same for the same seed."""
-    options: dict[str, Any] = {"only": ["slow", "500"], "runs": 40, "pairs": True, "allow": TrainFailed}
+    options: dict[str, Any] = {"only": ["500"], "runs": 18, "pairs": True, "allow": TrainFailed}
     first, again = (list(marks(fake.explore(good(fake), **options))) for _ in range(2))
     other = list(marks(fake.explore(good(fake), seed=1, **options)))
 
     singles = [name for name in first if "+" not in name]
     assert first[: len(singles)] == singles
-    assert len(first) == 40
+    assert len(first) == 18
     assert first == again != other
 
 
@@ -311,7 +469,7 @@ def test_the_budget_is_kept(fake: FakeFineTuning) -> None:
 )
 def test_each_occurrence_is_tried_once_first_times_first(situations: list[Situation]) -> None:
     """The order has each occurrence once, and the first of each kind before the second of any."""
-    ordered = ordered_occurrences(situations, ExploreOptions())
+    ordered = ordered_occurrences(situations, situations, [each for each in MISFORTUNES.values() if not each.longer_s])
     names = [str(each) for each in ordered]
     kinds = [
         (each.misfortune.name, *situations[each.boundary - 1 : each.boundary + (not each.misfortune.is_at_request)])
@@ -332,6 +490,10 @@ def test_each_occurrence_is_tried_once_first_times_first(situations: list[Situat
         ({"allow": [3]}, r"explore 'allow' must be exception classes, as in \[TrainFailed\], got \[3\]"),
         ({"only": ["cancled"]}, "unknown misfortune 'cancled'.*cancelled"),
         ({"restart": 3}, "explore 'restart' must be a function without arguments"),
+        (
+            {"only": ["slow", "restart-later"]},
+            r"'restart' must be a function without arguments with only=\['restart-later'\], got None; restart=main",
+        ),
         ({"strickt": True}, "unknown explore option 'strickt'"),
     ],
 )

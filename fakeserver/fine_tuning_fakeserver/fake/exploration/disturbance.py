@@ -6,14 +6,14 @@ import ctypes
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ...account.world import World
+from ...account.world import DisturbedRequest, World
 from ...api_errors import ApiError
 from ...control import steering
 from ...usage_errors import FakeUsageError, unknown_name, wrong_value
-from .misfortunes import MISFORTUNES, Misfortune, Situation, situation_of
+from .misfortunes import MISFORTUNES, Event, Misfortune, Situation, situation_of
 
 
 class RunEndedError(BaseException):
@@ -92,7 +92,9 @@ class RunDisturbance:
     Attributes:
         combination: what goes wrong.
         situations: the account at each request so far.
+        aftermaths: the account after each of them was answered; of the undisturbed run only.
         happened: the occurrences that have come about.
+        unlearned: the numbers in the request log of those whose answers the process did not live to learn.
         cut_short: the number of the request at which the run was ended; 0 if it was not.
     """
 
@@ -100,7 +102,9 @@ class RunDisturbance:
         self, world: World, combination: Combination | None = None, requests_at_most: int | None = None
     ) -> None:
         self.situations: list[Situation] = []
+        self.aftermaths: dict[int, Situation] = {}
         self.happened: list[Occurrence] = []
+        self.unlearned: list[int] = []
         self.cut_short = 0
         self.combination = combination
         self._world = world
@@ -108,11 +112,14 @@ class RunDisturbance:
         self._requests_at_most = requests_at_most
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        self._until: dict[Occurrence, float | None] = {}
+        self._is_over = False
+        self._hitting: dict[int, Occurrence] = {}
+        """Whose fault is to hit a request, by its number."""
+        self._until: dict[Occurrence, float] = {}
         """When what goes on for some time is over, in virtual seconds."""
 
-    def before_request(self, operation: str, *, in_callers_thread: bool) -> Mapping[str, Any] | None:
-        """Return the fault that is to hit the request, after what has happened to the account.
+    def before_request(self, operation: str, *, in_callers_thread: bool) -> DisturbedRequest:
+        """Count a request; return it, with the fault that is to hit it.
 
         Raises:
             RunEndedError: the run ends here; elsewhere than in the caller's thread it is raised in that of the run.
@@ -120,61 +127,97 @@ class RunDisturbance:
         with self._lock:
             self.situations.append(situation_of(self._world, operation))
             number = len(self.situations)
+        request = DisturbedRequest(number, operation, in_callers_thread)
         if self._requests_at_most is not None and number > self._requests_at_most:
-            return self._end_run(RequestLimitError, number, in_callers_thread)
+            return self._end_run(RequestLimitError, request)
         fault = None
         for occurrence in self._occurrences:
-            misfortune = occurrence.misfortune
-            if misfortune.needs_restart and number == occurrence.boundary + 1 and occurrence not in self.happened:
+            if self._is_to_end(occurrence, number):
                 self.happened.append(occurrence)
-                return self._end_run(ProcessEndedError, number, in_callers_thread)
-            if misfortune.is_at_request:
-                if number == occurrence.boundary:
-                    fault = self._fault_of(occurrence, in_callers_thread) or fault
-            else:
-                fault = self._between(occurrence, number, operation) or fault
-        return fault
+                return self._end_run(ProcessEndedError, request)
+            own = self._fault_of(occurrence, request)
+            if own and not fault:
+                fault, self._hitting[number] = own, occurrence
+        return replace(request, fault=fault) if fault else request
+
+    def hit(self, request: DisturbedRequest) -> None:
+        """Note that the fault of a misfortune hits the request."""
+        occurrence = self._hitting.get(request.number)
+        if occurrence and occurrence not in self.happened:
+            self.happened.append(occurrence)
+
+    def after_request(self, request: DisturbedRequest) -> None:
+        """Let happen what is due after the request.
+
+        Raises:
+            ProcessEndedError: the process ends before it learns the answer.
+        """
+        if self._is_over:  # over a socket the run may end with its last answer
+            return
+        if self.combination is None:
+            self.aftermaths[request.number] = situation_of(self._world, request.operation)
+        for occurrence in self._occurrences:
+            misfortune = occurrence.misfortune
+            if request.number == occurrence.boundary and misfortune.event:
+                self._let_happen(occurrence, misfortune.event)
+            elif request.number == occurrence.boundary + 1 and misfortune.after and occurrence in self.happened:
+                misfortune.after(self._world)
+                self._note_change()
+            elif request.number == occurrence.boundary and misfortune.loses_answer and request.in_callers_thread:
+                self.happened.append(occurrence)
+                self.unlearned.append(self._world.requests.count)
+                raise ProcessEndedError
 
     def end(self) -> None:
-        """Let no end of the run reach its thread any more."""
+        """Let nothing happen any more, and no end of the run reach its thread."""
+        self._is_over = True
         if self.cut_short:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
 
-    def _fault_of(self, occurrence: Occurrence, in_callers_thread: bool) -> Mapping[str, Any] | None:
-        """Return the fault of a misfortune at a request; over a socket, where a delay is real, time passes at once."""
-        fault = occurrence.misfortune.fault
-        if fault and fault["kind"] == "delay" and not in_callers_thread:
-            if fault.get("applied"):
-                return None  # nothing but the client's own timeout ends this
-            steering.advance(self._world.service, fault["seconds"])
-            self._note_change()
-            fault = None
-        self.happened.append(occurrence)
+    @property
+    def keeps_out(self) -> bool:
+        """Whether the service is out of reach, and not for one request only."""
+        lasting = [each for each in self.happened if each.misfortune.later and each.misfortune.hits is None]
+        return any(self._world.now < self._until[each] for each in lasting)
+
+    @property
+    def has_hit_once_and_last(self) -> bool:
+        """Whether the only misfortune was one at a request, and that request was the last."""
+        happened = [each for each in self.happened if each.misfortune.is_at_request]
+        return len(self._occurrences) == len(happened) == 1 and happened[0].boundary == len(self.situations)
+
+    def _is_to_end(self, occurrence: Occurrence, number: int) -> bool:
+        """Whether the process ends instead of sending request *number*."""
+        is_next = number == occurrence.boundary + 1
+        return is_next and occurrence.misfortune.needs_restart and occurrence not in self.happened
+
+    def _fault_of(self, occurrence: Occurrence, request: DisturbedRequest) -> Mapping[str, Any] | None:
+        """Return the fault that *occurrence* has for the request.
+
+        Over a socket, where a delay is real, time passes at once.
+        """
+        misfortune, number = occurrence.misfortune, request.number
+        if misfortune.later and number > occurrence.boundary:
+            now = self._world.now
+            until = self._until.setdefault(occurrence, now + misfortune.lasts_s)
+            is_hit = now < until and (misfortune.hits is None or request.operation in misfortune.hits)
+            return misfortune.later if is_hit else None
+        fault = misfortune.fault if number == occurrence.boundary else None
+        if fault and fault["kind"] == "delay" and not request.in_callers_thread:
+            if not fault.get("applied"):  # else nothing but the client's own timeout ends this
+                steering.advance(self._world.service, fault["seconds"])
+                self._note_change()
+                self.happened.append(occurrence)
+            return None
         return fault
 
-    def _between(self, occurrence: Occurrence, number: int, operation: str) -> Mapping[str, Any] | None:
-        """Let happen what is due before request *number*; return the fault that hits it, if one does."""
-        misfortune, now = occurrence.misfortune, self._world.now
-        if number == occurrence.boundary + 1:
-            try:
-                if misfortune.event:
-                    misfortune.event(self._world)
-            except (ApiError, FakeUsageError, StopIteration):
-                return None  # this run went another way, and there is nothing to do it to
-            self._note_change()
-            self._until[occurrence] = None if misfortune.lasts_s is None else now + misfortune.lasts_s
-            if misfortune.event:
-                self.happened.append(occurrence)
-        elif number == occurrence.boundary + 2 and misfortune.after and occurrence in self.happened:
-            misfortune.after(self._world)
-            self._note_change()
-        if misfortune.later is None or occurrence not in self._until:
-            return None
-        until = self._until[occurrence]
-        is_hit = (until is None or now < until) and (misfortune.hits is None or operation in misfortune.hits)
-        if is_hit and occurrence not in self.happened:
-            self.happened.append(occurrence)
-        return misfortune.later if is_hit else None
+    def _let_happen(self, occurrence: Occurrence, event: Event) -> None:
+        try:
+            event(self._world)
+        except (ApiError, FakeUsageError, StopIteration):
+            return  # this run went another way, and there is nothing to do it to
+        self.happened.append(occurrence)
+        self._note_change()
 
     def _note_change(self) -> None:
         """Let virtual time and the webhook sender see a changed account."""
@@ -182,9 +225,9 @@ class RunDisturbance:
             self._world.virtual_waits.catch_up()
         self._world.sender.wake()
 
-    def _end_run(self, error: type[RunEndedError], number: int, in_callers_thread: bool) -> Mapping[str, Any]:
-        self.cut_short = number
-        if in_callers_thread:
+    def _end_run(self, error: type[RunEndedError], request: DisturbedRequest) -> DisturbedRequest:
+        self.cut_short = request.number
+        if request.in_callers_thread:
             raise error
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(error))
-        return {"kind": "refuse"}
+        return replace(request, fault={"kind": "refuse"})

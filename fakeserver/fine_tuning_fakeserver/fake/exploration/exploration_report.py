@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from fine_tuning_formats.text import printable
 
+from ...account.recorded_calls import Call
 from .misfortunes import MISFORTUNES
 from .runs import RunRecord
-from .verdicts import MARKS, NOT_REACHED, SUSPICIOUS, WRONG, Verdict
+from .verdicts import ALLOWED, MARKS, NOT_REACHED, SUSPICIOUS, WRONG, Verdict, describe_error
 
 COLUMNS_AT_MOST = 30
 """How many requests one block of the matrix is wide."""
 CALLS_SHOWN = 4
+COMBINATIONS_SHOWN = 6
 PARTS_AT_MOST = 12
 
 
@@ -69,13 +71,17 @@ class ExplorationReport:
         Args:
             rerun: the command that runs one combination again, which follows it.
         """
-        return [self._head(), *self._requests(), *self._matrix(), *self._problems(rerun)]
+        if not self.base.requests:
+            return ["nothing to try: no request"]
+        found = [*self._problems(rerun), *self._allowed_errors(), *self._never_came()]
+        return [self._head(), *self._requests(), *self._matrix(), *found]
 
     def _head(self) -> str:
         counts = {mark: sum(each.mark == mark for each in self.verdicts) for mark in MARKS}
         found = ", ".join(f"{mark} {count} {MARKS[mark]}" for mark, count in counts.items() if count)
         more = f"; {self.left_out} more not run" if self.left_out else ""
-        return f"{len(self.verdicts)} runs in {self.seconds:.1f} s{more}: {found or 'nothing to try'}"
+        runs = "1 run" if len(self.verdicts) == 1 else f"{len(self.verdicts)} runs"
+        return f"{runs} in {self.seconds:.1f} s{more}: {found or 'nothing to try'}"
 
     def _requests(self) -> Iterator[str]:
         """Yield what the numbers mean, runs of one operation together."""
@@ -121,16 +127,44 @@ class ExplorationReport:
         """Yield each problem once, with all runs that have it."""
         groups = self.problems()
         if groups:
-            yield f"earliest: {min((each[0] for each in groups), key=lambda each: each.boundary).combination}"
+            worst = [each[0] for each in groups if each[0].mark == groups[0][0].mark]
+            yield f"earliest: {min(worst, key=lambda each: each.boundary).combination}"
         for first, *others in groups:
             also = f" (also {', '.join(str(each.combination) for each in others)})" if others else ""
             happened = "; ".join(each.text for each in first.combination.occurrences)
             yield f"{first.mark} {first.combination}{also}: {printable(happened)}"
             yield from (f"    {printable(line)}" for problem in first.problems for line in problem.splitlines())
-            if not any("\n" in problem for problem in first.problems):  # findings show their own
-                yield from (f"      {str(call).strip()}" for call in first.run.calls[-CALLS_SHOWN:])
+            if first.mark == SUSPICIOUS and first.run.error is not None:
+                yield f"    ended with {printable(describe_error(first.run.error))}"
+            yield from (f"      {str(call).strip()}" for call in self._calls_shown(first))
             if rerun:
                 yield f"    {rerun}{first.combination}"
+
+    def _calls_shown(self, verdict: Verdict) -> Sequence[Call]:
+        """Return the requests that show a problem: creates where they are too many, else the last ones."""
+        calls = verdict.run.calls
+        if any("\n" in problem for problem in verdict.problems):  # findings show their own
+            return ()
+        if verdict.mark == SUSPICIOUS and verdict.run.paid_jobs > self.base.paid_jobs:
+            calls = [call for call in calls if call.operation == "create_job"]
+        return calls[-CALLS_SHOWN:]
+
+    def _allowed_errors(self) -> Iterator[str]:
+        """Yield each error that runs ended with as they may, with those runs."""
+        groups: dict[str, list[Verdict]] = {}
+        for verdict in self._with(ALLOWED):
+            if verdict.run.error is not None:
+                groups.setdefault(_without_names(describe_error(verdict.run.error)), []).append(verdict)
+        for runs in groups.values():
+            names = ", ".join(str(each.combination) for each in runs[:COMBINATIONS_SHOWN])
+            more = f" and {len(runs) - COMBINATIONS_SHOWN} more" if runs[COMBINATIONS_SHOWN:] else ""
+            assert runs[0].run.error is not None
+            yield f"{ALLOWED} {printable(describe_error(runs[0].run.error))}: {names}{more}"
+
+    def _never_came(self) -> Iterator[str]:
+        """Yield what combinations say that name a request which the test does not send."""
+        for verdict in self._with(NOT_REACHED):
+            yield from (f"{NOT_REACHED} {verdict.combination}: {problem}" for problem in verdict.problems)
 
 
 def _without_names(text: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from ...domain.checks import LONGEST, Requirement, boolean, check_fields, check_names, is_number, whole
-from ...usage_errors import unknown_name, wrong_value
+from ...usage_errors import FakeUsageError, unknown_name, wrong_value
 from .disturbance import Combination, Occurrence
 from .exploration_report import ExplorationReport
-from .misfortunes import MISFORTUNES, Situation
+from .misfortunes import MISFORTUNES, Misfortune, Situation
 from .runs import Runner, RunRecord
 from .verdicts import Verdict, judge
 
@@ -21,6 +23,10 @@ REQUESTS_FACTOR, REQUESTS_MORE = 20, 500
 """A run may send so many times the requests of the undisturbed run, and so many more."""
 WAITED_FACTOR, WAITED_MORE_S = 20.0, 30 * 86_400.0
 """The same for virtual seconds that it waits."""
+WAITS_FACTOR, WAITS_MORE = 20, 20_000
+"""The same for how often it waits, where a thread may do so without any request."""
+LONGER_REQUESTS_AT_MOST = 500
+"""What makes a run longer by more requests than these is tried only if it is named."""
 PAIRS_AT_MOST = 100_000
 
 
@@ -71,6 +77,11 @@ class ExploreOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, "explore")
+        if self.restart is None and (unusable := [name for name in self.only or () if MISFORTUNES[name].needs_restart]):
+            remedy = "restart=main, say, starts your program again"
+            raise FakeUsageError(
+                f"explore 'restart' must be a function without arguments with only={unusable!r}, got None; {remedy}"
+            )
 
     @classmethod
     def parse(cls, value: object) -> Self | None:
@@ -100,15 +111,30 @@ class RunLimits:
     Args:
         requests: how many requests it may send.
         waited_s: how many virtual seconds it may wait.
+        waits: how often it may wait.
+        interval_s: the shortest time between two requests of the undisturbed run.
     """
 
     requests: int
     waited_s: float
+    waits: int
+    interval_s: float
 
     @classmethod
     def of(cls, base: RunRecord) -> Self:
         """Return the limits by the undisturbed run."""
-        return cls(REQUESTS_FACTOR * base.requests + REQUESTS_MORE, WAITED_FACTOR * base.elapsed_s + WAITED_MORE_S)
+        times = [call.begun_at for call in base.calls]
+        return cls(
+            requests=REQUESTS_FACTOR * base.requests + REQUESTS_MORE,
+            waited_s=WAITED_FACTOR * base.elapsed_s + WAITED_MORE_S,
+            waits=WAITS_FACTOR * base.waits + WAITS_MORE,
+            interval_s=min((later - at for at, later in pairwise(times) if later > at), default=math.inf),
+        )
+
+    def requests_with(self, combination: Combination | None) -> int:
+        """Return how many requests a run with *combination* may send."""
+        longer_s = sum(each.misfortune.longer_s for each in combination.occurrences) if combination else 0.0
+        return self.requests + min(int(longer_s / self.interval_s), REQUESTS_FACTOR * REQUESTS_MORE)
 
 
 def explore(
@@ -127,7 +153,7 @@ def explore(
     """
     began = time.perf_counter()
     runs: list[Verdict] = []
-    possible = list(_all_combinations(base.situations, options))
+    possible = list(_all_combinations(base, options))
     todo = possible[: options.runs][shard[0] :: shard[1]]
     for combination in todo:
         if options.seconds is not None and runs and time.perf_counter() - began >= options.seconds:
@@ -137,9 +163,10 @@ def explore(
     return ExplorationReport(base, tuple(runs), left_out, time.perf_counter() - began, options.strict)
 
 
-def _all_combinations(situations: Sequence[Situation], options: ExploreOptions) -> Iterator[Combination]:
+def _all_combinations(base: RunRecord, options: ExploreOptions) -> Iterator[Combination]:
     """Yield all combinations that can happen, those first that tell most; pairs after the single misfortunes."""
-    single = ordered_occurrences(situations, options)
+    misfortunes = [each for each in MISFORTUNES.values() if _is_wanted(each, base, options)]
+    single = ordered_occurrences(base.situations, base.aftermaths, misfortunes)
     yield from (Combination((each,)) for each in single)
     if options.pairs:
         pairs = [
@@ -149,27 +176,43 @@ def _all_combinations(situations: Sequence[Situation], options: ExploreOptions) 
         yield from pairs
 
 
-def ordered_occurrences(situations: Sequence[Situation], options: ExploreOptions) -> list[Occurrence]:
-    """Return the occurrences that apply to a run with these *situations*.
+def _is_wanted(misfortune: Misfortune, base: RunRecord, options: ExploreOptions) -> bool:
+    if misfortune.needs_restart and options.restart is None:
+        return False
+    if options.only is not None:
+        return misfortune.name in options.only
+    return misfortune.longer_s * base.requests <= LONGER_REQUESTS_AT_MOST * base.elapsed_s
+
+
+def ordered_occurrences(
+    situations: Sequence[Situation], aftermaths: Sequence[Situation], misfortunes: Iterable[Misfortune]
+) -> list[Occurrence]:
+    """Return the occurrences of *misfortunes* that apply to a run.
 
     Where the same is asked in the same situation, the first time comes before all others; among those first times, and
     then among the second ones, the more telling misfortune comes first.
+
+    Args:
+        situations: the account at each request of the run.
+        aftermaths: the account after each.
+        misfortunes: what can go wrong.
     """
     seen: Counter[tuple[object, ...]] = Counter()
     ranked = []
-    for boundary, situation in enumerate(situations, 1):
+    for boundary, (situation, aftermath) in enumerate(zip(situations, aftermaths, strict=True), 1):
         following = situations[boundary] if boundary < len(situations) else None
-        for misfortune in MISFORTUNES.values():
-            if options.only is not None and misfortune.name not in options.only:
+        rest = {each.operation for each in situations[boundary:]}
+        for misfortune in misfortunes:
+            if not misfortune.is_at_request and (following is None or not misfortune.applies(aftermath)):
                 continue
-            if misfortune.needs_restart and options.restart is None:
-                continue
-            if not misfortune.is_at_request and (following is None or not misfortune.applies(following)):
-                continue
-            rest = {each.operation for each in situations[boundary:]}
             if misfortune.hits is not None and not misfortune.hits & rest:
                 continue
-            kind = (misfortune.name, situation, None if misfortune.is_at_request else following)
-            ranked.append((seen[kind], -misfortune.weight, boundary, Occurrence(misfortune, boundary)))
+            kind: tuple[object, ...] = (misfortune.name, situation)
+            if misfortune.longer_s:
+                kind = (misfortune.name, aftermath.status)
+            elif not misfortune.is_at_request:
+                kind = (misfortune.name, situation, aftermath, following)
+            if not (misfortune.longer_s and seen[kind]):
+                ranked.append((seen[kind], -misfortune.weight, boundary, Occurrence(misfortune, boundary)))
             seen[kind] += 1
     return [occurrence for *_, occurrence in sorted(ranked, key=lambda entry: entry[:3])]

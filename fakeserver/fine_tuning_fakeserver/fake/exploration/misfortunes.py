@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +16,8 @@ from ..clients import API_KEY
 
 HOUR, DAY = 3600.0, 86_400.0
 OUTAGE_S, SLOW_S = 300.0, 20.0
-BROKEN_JSON = '{"object": "fine_tuning'
+SLOW_JOB_S = 3 * HOUR
+NO_JSON = "upstream connect error"
 BILLED = frozenset({"create_job", "create_chat_completion", "create_completion", "run_grader"})
 """Operations that an organization without quota is refused (inferred)."""
 FOREIGN_ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n' * 10
@@ -24,7 +26,7 @@ FOREIGN_ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assist
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The account when a request comes in.
+    """The account when a request comes in, or after it was answered.
 
     Args:
         operation: the operation that is requested.
@@ -47,7 +49,7 @@ class Situation:
 
 
 def situation_of(world: World, operation: str) -> Situation:
-    """Return the situation in which *operation* is requested."""
+    """Return the situation in which *operation* is requested, or was answered."""
     with world.service.lock:
         account, now = world.account, world.now
         timeline = steering.target_job(account, None).timeline() if account.jobs else None
@@ -70,13 +72,16 @@ class Misfortune:
         text: what happens, in words that follow a colon.
         weight: how telling it is; the higher, the earlier it is tried.
         fault: of a misfortune at a request: the fault that hits it.
-        event: of a misfortune between two requests: what happens to the account before the second one.
-        after: what happens before the request after that, as the end of a pause.
+        event: of a misfortune between two requests: what happens to the account after the first one.
+        after: what happens after the second one, as the end of a pause.
         later: the fault that hits all requests from the second one on, where there is one.
         hits: the operations that `later` hits; None for all.
-        lasts_s: how many virtual seconds `later` lasts; None for ever.
-        applies: whether it can happen in a situation.
+        lasts_s: how many virtual seconds `later` lasts.
+        applies: whether it can happen in the situation after the first request.
         needs_restart: whether it needs a callable that starts the program again.
+        loses_answer: whether the process ends before it learns the first answer, and not before the second request.
+        breaks_body: whether the answer has a body that cannot be read.
+        longer_s: by how many virtual seconds the run becomes longer; it is then tried once for each status.
     """
 
     name: str
@@ -87,9 +92,12 @@ class Misfortune:
     after: Event | None = None
     later: Fault | None = None
     hits: frozenset[str] | None = None
-    lasts_s: float | None = None
+    lasts_s: float = math.inf
     applies: Callable[[Situation], bool] = lambda situation: True
     needs_restart: bool = False
+    loses_answer: bool = False
+    breaks_body: bool = False
+    longer_s: float = 0.0
 
     @property
     def is_at_request(self) -> bool:
@@ -103,6 +111,19 @@ def _newest_unfinished(world: World) -> str:
 
 def _fail(**plan: Any) -> Event:
     return lambda world: steering.set_job_plan(world.service, _newest_unfinished(world), plan)
+
+
+def _slow_down(world: World) -> None:
+    """Let the phase that the newest unfinished job is in, or the next one, take longer."""
+    job = steering.target_job(world.account, None)
+    timeline, now, durations = job.timeline(), world.now, job.current_spec.durations
+    steps_left = (job.current_spec.fail_step or job.current_spec.steps) - timeline.steps_done(now)
+    changes = {"finishing": durations.finishing + SLOW_JOB_S}
+    if not timeline.has_happened("started", now):
+        changes = {"queued": durations.queued + SLOW_JOB_S}
+    elif steps_left:
+        changes = {"seconds_per_step": durations.seconds_per_step + SLOW_JOB_S / steps_left}
+    steering.set_job_plan(world.service, job.id, changes)
 
 
 def _cancel(world: World) -> None:
@@ -161,9 +182,19 @@ AT_REQUEST = (
     ),
     Misfortune("500", "it is answered 500", 7, {"kind": "fail", "status": 500}),
     Misfortune("429", "it is answered 429 without Retry-After", 6, {"kind": "rate_limit", "retry_after": None}),
-    Misfortune("malformed", "its answer is not JSON", 6, {"kind": "malformed", "body": BROKEN_JSON}),
     Misfortune(
-        "truncated", "it takes effect, and its answer ends in the middle", 6, {"kind": "truncate", "applied": True}
+        "malformed",
+        "it takes effect, and its answer is not JSON",
+        6,
+        {"kind": "malformed", "body": NO_JSON, "applied": True},
+        breaks_body=True,
+    ),
+    Misfortune(
+        "truncated",
+        "it takes effect, and its answer ends in the middle",
+        6,
+        {"kind": "truncate", "applied": True},
+        breaks_body=True,
     ),
     Misfortune("refused", "the connection is refused", 5, {"kind": "refuse"}),
     Misfortune("reset", "the connection is reset before it takes effect", 5, {"kind": "disconnect"}),
@@ -197,7 +228,14 @@ BETWEEN = (
         after=_resume,
         applies=lambda situation: situation.status == "running",
     ),
-    Misfortune("restart", "the process ends, and starts again", 8, needs_restart=True),
+    Misfortune(
+        "restart",
+        "the process ends before it learns the answer, and starts again",
+        8,
+        needs_restart=True,
+        loses_answer=True,
+    ),
+    Misfortune("restart-later", "the process ends before its next request, and starts again", 6, needs_restart=True),
     Misfortune(
         "invalid-file",
         "the job fails in validation",
@@ -208,6 +246,14 @@ BETWEEN = (
     Misfortune("key-revoked", "the API key is revoked", 7, later=_refusal(wrong_key(API_KEY))),
     Misfortune(
         "outage", "all is answered 503 for 5 minutes", 7, later={"kind": "fail", "status": 503}, lasts_s=OUTAGE_S
+    ),
+    Misfortune(
+        "slow-job",
+        "the job takes 3 hours longer",
+        6,
+        event=_slow_down,
+        applies=lambda situation: situation.can_fail,
+        longer_s=SLOW_JOB_S,
     ),
     Misfortune("quota", "the quota is used up", 5, later=_refusal(no_quota()), hits=BILLED),
     Misfortune(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from json import JSONDecodeError
+
+from fine_tuning_formats.text import duration_words
 
 from ...virtual_time.callers import package_of, place_in
 from ...virtual_time.scheduler import WaitLimitError
@@ -40,6 +41,7 @@ CLIENT_PACKAGES = frozenset(
         "openai",
         "requests",
         "tenacity",
+        "urllib",
         "urllib3",
         "urllib3_future",
     }
@@ -74,13 +76,21 @@ def judge(run: RunRecord, base: RunRecord, allow: tuple[type[BaseException], ...
     """Judge *run*; what *base*, the undisturbed run, shows as well is never counted."""
     assert run.combination is not None
     if not run.happened:
-        error = None if run.error is None else f"is not repeatable: nothing went wrong, and {describe_error(run.error)}"
-        return Verdict(run.combination, WRONG if error else NOT_REACHED, (error,) if error else (), run)
+        if run.error is not None:
+            error = f"is not repeatable: nothing went wrong, and {describe_error(run.error)}"
+            return Verdict(run.combination, WRONG, (error,), run)
+        return Verdict(run.combination, NOT_REACHED, tuple(_never_came(run.combination, base)), run)
     if wrong := tuple(_wrong(run, base, allow)):
         return Verdict(run.combination, WRONG, wrong, run)
     if suspicious := tuple(_suspicious(run, base)):
         return Verdict(run.combination, SUSPICIOUS, suspicious, run)
     return Verdict(run.combination, GOOD if run.error is None else ALLOWED, (), run)
+
+
+def _never_came(combination: Combination, base: RunRecord) -> Iterator[str]:
+    for occurrence in combination.occurrences:
+        if occurrence.boundary > base.requests:
+            yield f"request {occurrence.boundary} never came: the undisturbed run has {base.requests}"
 
 
 def _wrong(run: RunRecord, base: RunRecord, allow: tuple[type[BaseException], ...]) -> Iterator[str]:
@@ -90,8 +100,9 @@ def _wrong(run: RunRecord, base: RunRecord, allow: tuple[type[BaseException], ..
     if isinstance(run.error, RequestLimitError):
         yield f"does not end: more than {run.requests - 1} requests, {base.requests} without misfortune"
     elif isinstance(run.error, WaitLimitError):
-        yield f"does not end: {run.error}, {base.elapsed_s:g} passed without misfortune"
-    elif run.error is not None and not is_allowed(run.error, allow):
+        usual = {"seconds": duration_words(base.elapsed_s), "waits": f"{base.waits:,}"}.get(run.error.quantity or "")
+        yield f"does not end: {run.error}" + (f", {usual} without misfortune" if usual else "")
+    elif run.error is not None and not is_allowed(run.error, allow, breaks_body=run.breaks_body):
         if not _is_assertion(run.error):
             yield describe_error(run.error)
         elif run.endings == base.endings:
@@ -108,19 +119,21 @@ def _suspicious(run: RunRecord, base: RunRecord) -> Iterator[str]:
     yield from (str(finding) for finding in run.findings if finding.code not in known)
 
 
-def is_allowed(error: BaseException, allow: tuple[type[BaseException], ...]) -> bool:
-    """Return whether code under test may end with *error*: an SDK's, a connection's, a program's exit, or allowed."""
+def is_allowed(error: BaseException, allow: tuple[type[BaseException], ...], *, breaks_body: bool = False) -> bool:
+    """Return whether code under test may end with an error: an SDK's, a connection's, a program's exit, or allowed.
+
+    Args:
+        error: what it has raised.
+        allow: what it may raise besides.
+        breaks_body: whether a misfortune has broken a body, so that reading it as JSON fails, whoever does so.
+    """
     if isinstance(error, BaseExceptionGroup):
-        return all(is_allowed(each, allow) for each in error.exceptions)
+        return all(is_allowed(each, allow, breaks_body=breaks_body) for each in error.exceptions)
     if isinstance(error, (*CONNECTION_ERRORS, SystemExit, *allow)):
         return True
-    if any(package_of(kind.__module__) in CLIENT_PACKAGES for kind in type(error).__mro__):
+    if breaks_body and isinstance(error, JSONDecodeError | UnicodeDecodeError):
         return True
-    # a body that is no JSON, which SDKs do not expect either
-    return isinstance(error, JSONDecodeError | UnicodeDecodeError) and any(
-        package_of(frame.f_globals.get("__name__")) in CLIENT_PACKAGES
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
+    return any(package_of(kind.__module__) in CLIENT_PACKAGES for kind in type(error).__mro__)
 
 
 def _is_assertion(error: BaseException) -> bool:
