@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -440,6 +442,41 @@ def test_a_run_over_a_socket_is_ended_by_its_requests(fake: FakeFineTuning, monk
         report = fake.explore(poll, only=["key-revoked"])
 
     assert [verdict.problems[0][:13] for verdict in report.wrong] == ["does not end:"]
+
+
+ENDED_AND_TRACED = """
+import sys, time
+import httpx
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.fake.exploration import explorer
+
+explorer.REQUESTS_MORE = 5
+fake = FakeFineTuning()
+
+def poll():
+    with httpx.Client(base_url=fake.base_url, headers={"authorization": "Bearer any"}) as client:
+        client.get("/files")
+        while not client.get("/models").is_success:
+            time.sleep(1)
+
+with fake.serving():
+    report = fake.explore(poll, only=["key-revoked"])
+
+calls = []
+sys.setprofile(lambda frame, event, argument: calls.append(event))
+(lambda: None)()
+sys.setprofile(None)
+print(len(report.wrong), "call" in calls)
+"""
+
+
+def test_a_run_that_is_ended_leaves_its_thread_as_it_was() -> None:
+    """A thread whose run was ended from outside can be traced and profiled afterwards, and does not hang."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", ENDED_AND_TRACED]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+
+    assert run.stdout.split() == ["1", "True"]
 
 
 def test_pairs_follow_the_single_misfortunes(fake: FakeFineTuning) -> None:
