@@ -16,6 +16,7 @@ import pytest
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.account import accounts as registry
 from fine_tuning_fakeserver.account.accounts import name_of_key
+from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app, transport
 from strategies import BORN, FORM, KEY, ROWS, form
@@ -118,9 +119,10 @@ def test_an_account_is_in_no_other() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["v1/fine_tuning/jobs", "v1/models", "v1/files/file-x", "_fake", "_fake/requests"])
-def test_looking_makes_no_account(method: str, path: str) -> None:
+@pytest.mark.parametrize("pace", ["manual", "polls"])  # at the latter it is recorded what a list has shown
+def test_looking_makes_no_account(method: str, path: str, pace: Pace) -> None:
     """What only looks at an account that is not there is answered as by a fresh one, and makes none."""
-    accounts, lone = server(), FakeFineTuning(start=BORN, pace="manual")
+    accounts, lone = server(pace=pace), FakeFineTuning(start=BORN, pace=pace)
     expected = call_app(lone.asgi_app, method, f"/{path}".encode(), [KEY], b"")
 
     for _ in range(2):
