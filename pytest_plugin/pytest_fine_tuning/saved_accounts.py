@@ -7,14 +7,12 @@ import re
 import shlex
 from contextlib import suppress
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.web.account_file import write_account
 
 from .orphans import shown_path
 
@@ -56,9 +54,7 @@ def _account_file(fake: FakeFineTuning) -> bytes:
         FakeUsageError: it is larger even without contents, or it cannot be stored.
     """
     for contents_at_most in (BYTES_AT_MOST, 0):
-        out = BytesIO()
-        write_account(fake.stored_account(), out, contents_at_most)
-        if len(raw := out.getvalue()) <= BYTES_AT_MOST:
+        if len(raw := fake.account_file(contents_at_most)) <= BYTES_AT_MOST:
             return raw
     raise FakeUsageError(f"it is larger than {BYTES_AT_MOST} bytes without the contents of its files")
 

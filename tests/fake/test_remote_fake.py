@@ -183,6 +183,7 @@ VERBS: dict[str, list[Verb]] = {
     "rewind_to": [lambda fake: fake.rewind_to(request=2), lambda fake: fake.rewind_to()],
     "has_happened": [lambda fake: fake.has_happened],
     "save": [loaded_jobs],
+    "account_file": [lambda fake: len(fake.account_file(0)) < len(fake.account_file())],
     "plan_next": [
         then(
             lambda fake: fake.plan_next(outcome="failed"),
@@ -337,7 +338,6 @@ OTHERWISE = {
 REFUSED: dict[str, Verb] = {
     "asgi_app": lambda fake: fake.asgi_app,
     "fork": lambda fake: fake.fork(),
-    "stored_account": lambda fake: fake.stored_account(),
     "transport": lambda fake: fake.transport(),
     "serving": lambda fake: fake.serving().__enter__(),
     "settings": lambda fake: fake.settings,

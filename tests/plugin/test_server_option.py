@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from downstream_project import ENOUGH, WITHOUT_OURS
+from fine_tuning_fakeserver import FakeFineTuning
 from serve_process import line, started
 
 pytestmark = pytest.mark.slow
@@ -75,7 +76,7 @@ def accounts(url: str) -> list[str]:
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
     """Run tests in a downstream project."""
     pytester.makepyfile(project=ENOUGH, test_it=tests)
-    return pytester.runpytest_subprocess(*WITHOUT_OURS, "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest_subprocess(*WITHOUT_OURS, *arguments)
 
 
 def test_a_suite_in_parallel_against_one_server(pytester: pytest.Pytester, server: str) -> None:
@@ -87,7 +88,7 @@ def test_a_suite_in_parallel_against_one_server(pytester: pytest.Pytester, serve
 
 
 def test_the_ini_key_and_a_failing_test(pytester: pytest.Pytester, server: str) -> None:
-    """The ini key does as the flag; a failing test says what the fake saw; misuse and unfired faults are reported."""
+    """The ini key does as the flag; a failing test shows and saves its account; misuse and idle faults are told."""
     pytester.makeini(f"[pytest]\nfake_fine_tuning_server = {server}")
     tests = """
     from project import trained
@@ -120,8 +121,11 @@ def test_the_ini_key_and_a_failing_test(pytester: pytest.Pytester, server: str) 
             "*create_job*",
             "*list_models*",
             "*does not implement GET /v1/embeddings*",
+            "  fake-fine-tuning serve --load *test_fails*.zip",
         ]
     )
+    (saved,) = pytester.path.glob(".pytest_cache/d/fake-fine-tuning/*test_fails*.zip")
+    assert len(FakeFineTuning.load(saved).jobs) == 1
     done.stdout.no_fnmatch_line("*has a bug*")
     assert accounts(server) == ["main"]
 

@@ -6,7 +6,6 @@ local handle does to its account itself is a control request here. What needs th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import ModuleType
@@ -35,7 +34,6 @@ from ..web.operations import PATHS, check_operation
 from .control_client import ControlClient, list_of, path_of
 from .fake_fine_tuning import FakeFineTuning
 from .report import describe_fault, usage_errors_in
-from .saving import write_file
 
 REQUESTS_SHOWN = 20
 _LOG_HEAD = "/requests?details=true&limit=0"
@@ -454,18 +452,14 @@ class RemoteFake(FakeFineTuning):
 
     # ---- saved accounts
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the account to one file; see `FakeFineTuning.save`."""
-        account = self._control.download("/export")
-        write_file(path, lambda file: file.write(account))
+    def account_file(self, contents_at_most: int | None = None) -> bytes:
+        """Return what `save` writes; see `FakeFineTuning.account_file`."""
+        query = "" if contents_at_most is None else f"?contents_at_most={contents_at_most}"
+        return self._control.download(f"/export{query}")
 
     def rewind_to(self, *, request: int | None = None, time: float | None = None) -> None:
         """Take the account back to where it was; see `FakeFineTuning.rewind_to`."""
         self._control.send("POST", "/rewind", {"request": request, "time": time})
-
-    def stored_account(self) -> NoReturn:
-        """Raise: `save` writes the account to a file."""
-        _refuse("the account as an object")
 
     def fork(self) -> NoReturn:
         """Raise: `save` the account, and `FakeFineTuning.load` it here."""
@@ -473,8 +467,8 @@ class RemoteFake(FakeFineTuning):
 
     @property
     def has_happened(self) -> bool:
-        """Whether any request has come, or any change, since the account began, as far as the log tells."""
-        return bool(self._world.requests.count or self.files or self.jobs)
+        """Whether any request, file or job has come since the account began; not once the handle is closed."""
+        return not self._control.is_closed and bool(self._world.requests.count or self.files or self.jobs)
 
     # ---- webhooks
 

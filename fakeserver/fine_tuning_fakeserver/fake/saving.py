@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from ..account.stored_account import StoredAccount
 from ..account.world import World
 from ..usage_errors import FakeUsageError
 
@@ -26,18 +25,22 @@ class Saving:
         Raises:
             FakeUsageError: a script is in use that is a function, or the file cannot be written.
         """
-        from ..web.account_file import write_account
+        raw = self.account_file()
+        write_file(path, lambda file: file.write(raw))
 
-        stored = self._world.store()
-        write_file(path, lambda file: write_account(stored, file))
+    def account_file(self, contents_at_most: int | None = None) -> bytes:
+        """Return what `save` writes.
 
-    def stored_account(self) -> StoredAccount:
-        """Return the account as it is now, for `web.account_file`.
+        Args:
+            contents_at_most: how many bytes of files' contents are in it, and of the rest only the digests; None for
+                all.
 
         Raises:
             FakeUsageError: a script is in use that is a function, or has one.
         """
-        return self._world.store()
+        from ..web.account_file import account_file
+
+        return account_file(self._world.store(), contents_at_most)
 
     @property
     def has_happened(self) -> bool:

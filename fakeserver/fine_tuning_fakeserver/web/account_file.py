@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import IO, Any
 
 import orjson
@@ -108,6 +109,13 @@ class _ContentsWriter:
 
     def get(self, digest: str, size: int) -> Blob:
         raise NotImplementedError  # it only writes
+
+
+def account_file(stored: StoredAccount, contents_at_most: int | None = None) -> bytes:
+    """Return an account as a file; see `write_account`."""
+    out = BytesIO()
+    write_account(stored, out, UNPACKED_AT_MOST if contents_at_most is None else contents_at_most)
+    return out.getvalue()
 
 
 def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float = UNPACKED_AT_MOST) -> None:

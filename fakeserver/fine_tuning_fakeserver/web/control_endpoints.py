@@ -183,6 +183,11 @@ def set_replies(request: ApiRequest) -> Any:
     return {"replies": inference.set_replies(request.service, body.replies)}
 
 
+def is_count(text: str) -> bool:
+    """Return whether a parameter of a query is a whole number of sensible length."""
+    return text.isascii() and text.isdecimal() and len(text) < 16
+
+
 def list_requests(request: ApiRequest) -> Any:
     """List logged requests."""
     query = request.query
@@ -197,7 +202,7 @@ def list_requests(request: ApiRequest) -> Any:
     for name in ("status", "limit"):
         if (text := query.get(name)) is None:
             continue
-        if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        if not is_count(text):
             raise FakeUsageError(f"GET /_fake/requests: {name} must be a whole number, got {show_value(text)}")
         numbers[name] = int(text)
     known = secrets_of(request.requests.find())
@@ -213,11 +218,13 @@ def list_requests(request: ApiRequest) -> Any:
 
 def export_account(request: ApiRequest) -> ApiResponse:
     """Return the account as a file."""
-    from . import account_file  # imported on demand, as below
+    from .account_file import account_file  # imported on demand, as below
 
-    out = BytesIO()
-    account_file.write_account(request.world.store(), out)
-    return whole_response(out.getvalue(), (b"content-type", b"application/zip"))
+    if (text := request.query.get("contents_at_most")) is not None and not is_count(text):
+        message = f"contents_at_most must be a whole number, got {show_value(text)}"
+        raise FakeUsageError(f"GET /_fake/export: {message}")
+    raw = account_file(request.world.store(), None if text is None else int(text))
+    return whole_response(raw, (b"content-type", b"application/zip"))
 
 
 def import_account(request: ApiRequest) -> Any:
