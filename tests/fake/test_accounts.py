@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -152,6 +153,18 @@ def test_a_refused_request_makes_no_account(method: str, path: str, key: str | N
 
     assert answer.status >= 300
     assert accounts.names == ["main"]
+
+
+def test_a_refused_request_makes_no_account_where_accounts_do_not_begin_empty(tmp_path: Path) -> None:
+    """What an account begins with, by a setup file or by the server's faults, is nothing that a request has changed."""
+    setup = tmp_path / "setup.json"
+    setup.write_text(json.dumps({"file": [{"content": ROWS}]}))
+    fault = {"kind": "fail", "on": "list_jobs"}
+    for accounts in (FakeAccounts.around(FakeFineTuning.from_setup(setup)), server(faults=[fault])):
+        assert upload(accounts, "/accounts/a/v1", key=None).status == 401
+        assert send(accounts, "POST", "/accounts/a/_fake/clock/advance", b'{"seconds": "x"}').status == 400
+
+        assert accounts.names == ["main"]
 
 
 def test_control_makes_an_account() -> None:

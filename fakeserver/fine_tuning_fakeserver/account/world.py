@@ -249,7 +249,12 @@ class World:
     @property
     def has_happened(self) -> bool:
         """Whether a request has come, or anything has changed, since the account began."""
-        return bool(self.requests.count) or len(self.service.journal) > self._beginning or self.scripts.was_used
+        return bool(self.requests.count) or self.has_changed or self.scripts.was_used
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything has been recorded since the account began."""
+        return len(self.service.journal) > self._beginning
 
     def store(self) -> StoredAccount:
         """Return the account as it is now, to be saved or copied.

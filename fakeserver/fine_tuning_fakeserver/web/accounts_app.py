@@ -134,7 +134,7 @@ class AccountsApp:
             with self._accounts.use(name, may_make=not is_look) as account:
                 app = AccountApp(account.world, account_router())
                 await app(scope, receive, send if is_look else self._keeping(account, send))
-                if not is_look and len(account.world.service.journal):  # where a fault has spoilt the answer
+                if not is_look and account.world.has_changed:  # where a fault has spoilt the answer
                     self._accounts.keep(account)
         except FakeUsageError as error:  # of the name: what the account itself refuses, it has answered
             await _refuse(str(error), 400, receive, send)
