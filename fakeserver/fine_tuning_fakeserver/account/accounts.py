@@ -130,7 +130,8 @@ class Accounts:
 
     def find(self, name: str) -> World | None:
         """Return the world of an account, if there is one; this does not count as use."""
-        account = self._main if name == MAIN else self._kept.get(name)
+        with self.lock:  # a use that is noted takes an account out for a moment
+            account = self._main if name == MAIN else self._kept.get(name)
         return account.world if account else None
 
     def make(self, name: str) -> World:
