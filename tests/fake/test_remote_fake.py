@@ -17,6 +17,7 @@ import pytest
 
 from fine_tuning_fakeserver import ArmedFault, FakeAccounts, FakeFineTuning, FakeUsageError, JobError, Plan
 from fine_tuning_fakeserver.account.request_log import LogEntry, TimingSample
+from fine_tuning_fakeserver.fake.control_client import ControlClient
 from serve_process import end, line, started
 from strategies import BORN, FORM, ROWS, form
 from webhook_receiver import Receiver, receiving
@@ -331,8 +332,6 @@ OTHERWISE = {
     "reached_at",
     "connect",
     "of_world",
-    "load",
-    "from_setup",
 }
 """What has its own test, or makes handles."""
 REFUSED: dict[str, Verb] = {
@@ -347,6 +346,8 @@ REFUSED: dict[str, Verb] = {
     "pass_waited_time": lambda fake: fake.pass_waited_time(1),
     "real_time": lambda fake: fake.real_time(),
     "is_sending": lambda fake: fake.is_sending,
+    "load": lambda fake: fake.load("account.zip"),
+    "from_setup": lambda fake: fake.from_setup("team.toml"),
 }
 """What cannot be had of a running server."""
 CASES = [(verb, place) for verb, runs in VERBS.items() for place in range(len(runs))]
@@ -465,6 +466,10 @@ def test_a_handle_has_the_address_of_its_account(servers: tuple[FakeFineTuning, 
     [
         ("127.0.0.1:4355", "url must be the URL of a running server"),
         (4355, "url must be the URL of a running server"),
+        *(
+            (f"http://127.0.0.1{rest}", "url must be the URL of a running server")
+            for rest in (":abc", ":0", ":99999", "/\0")
+        ),
         ("http://127.0.0.1:1", "no fake answers at http://127.0.0.1:1"),
         ("http://127.0.0.1:4355/accounts/a/v1", "url must be the server's where account is given"),
     ],
@@ -473,6 +478,31 @@ def test_a_wrong_url_is_refused(url: Any, said: str) -> None:
     """What is no URL of a running server is refused by name."""
     with pytest.raises(FakeUsageError, match=said):
         FakeFineTuning.connect(url, account="a")
+
+
+def test_a_token_that_cannot_be_sent_is_refused_without_being_shown() -> None:
+    """A token that no header can have is a usage error, and not in it."""
+    with pytest.raises(FakeUsageError, match=r"^control_token must be printable ASCII without spaces$"):
+        FakeFineTuning.connect("http://127.0.0.1:1", token="schlüssel")
+
+
+def test_https_is_verified_in_any_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's certificate is verified wherever the URL's scheme is https, in capitals, too."""
+    verified = []
+    monkeypatch.setattr(httpx, "Client", lambda **settings: verified.append(settings["verify"]))
+    for url in ("https://fake.test", "HTTPS://fake.test", "http://fake.test"):
+        ControlClient(url, None, None)
+
+    assert verified == [True, True, False]
+
+
+def test_usage_errors_after_a_rewind_are_seen(servers: tuple[FakeFineTuning, FakeAccounts]) -> None:
+    """A usage error of a request after a rewind is taken, though the number of its request was read before."""
+    with FakeFineTuning.connect(servers[1].main.base_url, account="rewound") as fake:
+        for _ in range(2):
+            http(fake, "POST", "/embeddings", json={})
+            assert len(fake.take_usage_errors()) == 1
+            fake.rewind_to(request=0)
 
 
 def test_a_server_that_is_no_fake_is_refused() -> None:

@@ -15,6 +15,7 @@ from fine_tuning_formats.text import show_value
 from ..account.accounts import check_account_name
 from ..domain.plan import Plan
 from ..usage_errors import FakeUsageError, wrong_value
+from ..web.access import check_control_token
 
 if TYPE_CHECKING:
     import httpx
@@ -42,11 +43,14 @@ class ControlClient:
         import httpx  # here, since few handles are of another process
 
         try:
-            is_http = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
-        except (ValueError, TypeError, AttributeError):
+            parts = urlsplit(url)
+            is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            httpx.URL(url)  # which knows more that no URL can be
+        except (ValueError, TypeError, AttributeError, httpx.InvalidURL):  # a port that is none, half an IPv6 address
             is_http = False
         if not is_http:
             raise wrong_value("url", "the URL of a running server, such as http://127.0.0.1:4355", url)
+        check_control_token(token)
         root = _API_ROOT.sub("", url)
         found = _ACCOUNT_ROOT.fullmatch(root)
         self.server = found["server"] if found else root
@@ -57,7 +61,7 @@ class ControlClient:
         self.root = self.server if self.name is None else f"{self.server}/accounts/{self.name}"
         headers = {"authorization": f"Bearer {token}"} if token else {}
         # certificates are slow to load, and needed for https only
-        self._http = httpx.Client(trust_env=False, verify=url.startswith("https:"), headers=headers)
+        self._http = httpx.Client(trust_env=False, verify=parts.scheme == "https", headers=headers)
 
     def send(
         self, method: str, path: str = "", body: object = None, *, of_server: bool = False, waits_s: float = 0.0

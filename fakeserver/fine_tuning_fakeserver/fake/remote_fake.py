@@ -460,6 +460,18 @@ class RemoteFake(FakeFineTuning):
     def rewind_to(self, *, request: int | None = None, time: float | None = None) -> None:
         """Take the account back to where it was; see `FakeFineTuning.rewind_to`."""
         self._control.send("POST", "/rewind", {"request": request, "time": time})
+        log = self._world.requests
+        log.errors_read_to = min(log.errors_read_to, log.count)
+
+    @classmethod
+    def load(cls, path: object, **options: Any) -> NoReturn:
+        """Raise: the server loads an account by ``POST /_fake/import``, and this process by `FakeFineTuning.load`."""
+        _refuse("load")
+
+    @classmethod
+    def from_setup(cls, path: object, **options: Any) -> NoReturn:
+        """Raise: a server begins so by ``serve --setup``."""
+        _refuse("from_setup")
 
     def fork(self) -> NoReturn:
         """Raise: `save` the account, and `FakeFineTuning.load` it here."""

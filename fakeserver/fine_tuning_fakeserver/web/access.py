@@ -101,11 +101,21 @@ def new_access(is_local: bool, allowed_hosts: Iterable[str] = (), control_token:
     names: tuple[Any, ...] = tuple(allowed_hosts) if is_collection(allowed_hosts) else (None,)
     if not all(isinstance(name, str) and _HOST_NAME.fullmatch(_without_brackets(name)) for name in names):
         raise wrong_value("allowed_hosts", "a collection of host names without scheme and port", allowed_hosts)
-    token = "" if control_token is None else control_token
-    if not isinstance(token, str) or (token and not _TOKEN.fullmatch(token)):
-        raise FakeUsageError("control_token must be printable ASCII without spaces")  # it is not shown: it is a secret
     hosts = frozenset(_without_brackets(name).rstrip(".") for name in names)
-    return Access(is_local, hosts, token)
+    return Access(is_local, hosts, check_control_token(control_token))
+
+
+def check_control_token(token: object) -> str:
+    """Return a control token; an empty text for none.
+
+    Raises:
+        FakeUsageError: it cannot be sent in a header.
+    """
+    if not token and (token is None or isinstance(token, str)):
+        return ""
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise FakeUsageError("control_token must be printable ASCII without spaces")  # it is not shown: it is a secret
+    return token
 
 
 class HostGuard:
