@@ -44,7 +44,7 @@ class JsonHandler(logging.Handler):
 
 
 class JsonAccessLog(RequestObserver):
-    """ASGI middleware that writes a line for each request but health probes; no headers, no keys in path and query."""
+    """ASGI middleware that writes a line for each request but health probes: without headers, and without keys."""
 
     def __init__(self, accounts: FakeAccounts, app: ASGIApp, out: TextIO | None = None) -> None:
         super().__init__(app)
@@ -57,7 +57,7 @@ class JsonAccessLog(RequestObserver):
         if scope["path"] in PROBES:
             return
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
-        client, moment = scope.get("client"), self._accounts.moment_for(scope)
+        client, account = scope.get("client"), request.account
         write_json_line(
             "request",
             out=self._out,
@@ -68,8 +68,8 @@ class JsonAccessLog(RequestObserver):
             method=scope["method"],
             path=redact_known(path) + (f"?{redact_query(query)}" if query else ""),
             duration_ms=round(1000 * request.duration_s, 1),
-            account=moment.name,
-            virtual_time=round(moment.now, 3),
+            account=account and redact_known(account),
+            virtual_time=round(self._accounts.moment_of(account).now, 3),
         )
 
 
@@ -112,7 +112,12 @@ class _AccountJobLog:
                 job = jobs.get(identifier)
                 reached = [(at, status) for at, status in job.timeline().milestones if at <= now] if job else []
                 for at, status in reached[logged:]:
-                    members = {"account": self._name, "job": identifier, "status": status, "virtual_time": round(at, 3)}
+                    members = {
+                        "account": redact_known(self._name),
+                        "job": identifier,
+                        "status": status,
+                        "virtual_time": round(at, 3),
+                    }
                     log.info("job %s is %s", identifier, status, extra={"members": members})
                 self._logged[identifier] = len(reached)
                 if job is None or (reached and reached[-1][1] in TERMINAL):  # None: a crash has undone its creation

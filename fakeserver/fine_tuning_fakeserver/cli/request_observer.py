@@ -23,6 +23,7 @@ class ObservedRequest:
         scope: the request, as ASGI has it.
         duration_s: how many real seconds it took.
         operation: the name of the operation; None for an unknown path, or where the request did not get so far.
+        account: the name of the account; None where the request did not get so far.
         status: the response's status; None if the client had closed the connection before there was one.
         request_id: the response's ``x-request-id``, if it has one.
     """
@@ -30,6 +31,7 @@ class ObservedRequest:
     scope: Scope
     duration_s: float
     operation: str | None
+    account: str | None
     status: int | None
     request_id: str | None
 
@@ -56,7 +58,7 @@ class RequestObserver:
                 request_id = headers[b"x-request-id"].decode() if b"x-request-id" in headers else None
             await send(message)
 
-        # shared with an observer around this one: the application notes the name of the operation in it
+        # shared with an observer around this one: the application notes operation and account in it
         observed: dict[str, Any] = scope.get("state", {}).get(OBSERVED_KEY, {})
         scope = {**scope, "state": {**scope.get("state", {}), OBSERVED_KEY: observed}}
         start = time.perf_counter()
@@ -64,7 +66,8 @@ class RequestObserver:
             await self._app(scope, receive, send_noting)
         finally:
             duration_s = time.perf_counter() - start
-            self.observe(ObservedRequest(scope, duration_s, observed.get("operation"), status, request_id))
+            operation, account = observed.get("operation"), observed.get("account")
+            self.observe(ObservedRequest(scope, duration_s, operation, account, status, request_id))
 
     def observe(self, request: ObservedRequest) -> None:
         """Take note of a request that is over."""

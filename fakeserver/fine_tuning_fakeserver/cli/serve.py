@@ -39,7 +39,7 @@ from .request_observer import ObservedRequest, RequestObserver
 from .serve_log import address_for_others, show_logs
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp
 
     from ..fake.fake_accounts import AccountMoment, FakeAccounts
     from ..fake.fake_fine_tuning import FakeFineTuning
@@ -207,7 +207,7 @@ def _serve(
     else:
         show_logs(quiet)
         if not quiet and sys.stderr is not None:
-            app = AccessLog(accounts.moment_for, app, sys.stderr)
+            app = AccessLog(accounts.moment_of, app, sys.stderr)
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
@@ -267,14 +267,14 @@ class AccessLog(RequestObserver):
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
 
     Args:
-        moment_for: returns the time of the account that a request is for.
+        moment_of: returns the time of an account, by its name; None stands for no account.
         app: the application.
         out: where the lines go.
     """
 
-    def __init__(self, moment_for: Callable[[Scope], AccountMoment], app: ASGIApp, out: TextIO) -> None:
+    def __init__(self, moment_of: Callable[[str | None], AccountMoment], app: ASGIApp, out: TextIO) -> None:
         super().__init__(app)
-        self._moment_for = moment_for
+        self._moment_of = moment_of
         self._out = out
 
     def observe(self, request: ObservedRequest) -> None:
@@ -283,7 +283,7 @@ class AccessLog(RequestObserver):
         # as sent: escaped characters cannot harm a terminal
         path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
-        age = timedelta(seconds=int(self._moment_for(scope).age_s))
+        age = timedelta(seconds=int(self._moment_of(request.account).age_s))
         response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
         with suppress(OSError):  # a closed log is no reason to fail the request
             text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"

@@ -20,19 +20,17 @@ from ..web.app import NormalizePath
 from .fake_fine_tuning import FakeFineTuning
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp
 
 
 class AccountMoment(NamedTuple):
     """The time of one account.
 
     Args:
-        name: the account's name.
         now: virtual time in Unix seconds.
         age_s: how many virtual seconds ago it began.
     """
 
-    name: str
     now: float
     age_s: float
 
@@ -146,12 +144,11 @@ class FakeAccounts:
         self._accounts.main.is_reachable = self._accounts.main.is_handed_out = True
         return NormalizePath(self._app)
 
-    def moment_for(self, scope: Scope) -> AccountMoment:
-        """Return the time of the account that an ASGI request is for."""
-        name = self._app.name_for(scope)
-        world = self._accounts.find(name) or self._accounts.main
+    def moment_of(self, name: str | None) -> AccountMoment:
+        """Return the time of an account; where there is none of this name, that of ``main``."""
+        world = (name and self._accounts.find(name)) or self._accounts.main
         now = world.now
-        return AccountMoment(name, now, now - world.service.created_at)
+        return AccountMoment(now, now - world.service.created_at)
 
     @property
     def worlds(self) -> Mapping[str, World]:

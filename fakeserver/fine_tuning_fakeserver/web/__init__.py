@@ -7,7 +7,7 @@ DEFAULT_PORT = 4355
 """The port of `serve`, unless another is chosen."""
 
 OBSERVED_KEY = "fine_tuning_fakeserver.observed"
-"""Where a request's ``scope["state"]`` may have a dictionary, in which the application notes the operation's name."""
+"""Where a request's ``scope["state"]`` may have a dictionary, in which the application notes operation and account."""
 
 DRAIN_S = 8.0
 """How many real seconds `serve` has, by default, to end what is under way: less than the 10 s that Docker gives."""

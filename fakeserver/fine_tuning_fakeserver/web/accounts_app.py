@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..account.accounts import MAIN, Accounts, NamedAccount, name_of_key
 from ..usage_errors import FakeUsageError
+from . import OBSERVED_KEY
 from .app import INNER_SLASH, AccountApp, account_router, create_router
 from .control_endpoints import CONTROL_OPERATIONS
 from .dialect_adapter import PREFIXES
@@ -93,16 +94,8 @@ class AccountsApp:
         if self._per_key and path.startswith(_API_PREFIXES) and (key := self._key_in(scope)):
             return self._serve(name_of_key(key), scope, receive, send)
         scope[ACCOUNTS_KEY] = self._accounts
+        _note_account(scope, MAIN)
         return self._main_app(scope, receive, send)
-
-    def name_for(self, scope: Scope) -> str:
-        """Return the name of the account that a request is for; this counts as no use."""
-        if (path := scope["path"]).startswith(PREFIX):
-            name: str = path.split("/", 3)[2]
-            return name
-        if self._per_key and path.startswith(_API_PREFIXES) and (key := self._key_in(scope)):
-            return name_of_key(key)
-        return MAIN
 
     def _key_in(self, scope: Scope) -> str:
         """Return the API key of a request, in the first header that may have it, as `check_api_key` reads it."""
@@ -123,6 +116,7 @@ class AccountsApp:
             return
         own = {**scope, "path": slash + rest, "raw_path": raw_path[root.end() :], ROOT_KEY: root[0]}
         if name == MAIN:
+            _note_account(scope, MAIN)
             await AccountApp(self._accounts.main, account_router())(own, receive, send)
         else:
             await self._serve(name, own, receive, send)
@@ -132,6 +126,7 @@ class AccountsApp:
         is_look = scope["method"] in ("GET", "HEAD")
         try:
             with self._accounts.use(name, may_make=not is_look) as account:
+                _note_account(scope, name)
                 app = AccountApp(account.world, account_router())
                 await app(scope, receive, send if is_look else self._keeping(account, send))
                 if not is_look and account.world.has_changed:  # where a fault has spoilt the answer
@@ -148,6 +143,12 @@ class AccountsApp:
             await send(message)
 
         return send_after_keeping
+
+
+def _note_account(scope: Scope, name: str) -> None:
+    """Tell whoever observes the request which account answers it."""
+    if (observed := scope.get("state", {}).get(OBSERVED_KEY)) is not None:
+        observed["account"] = name
 
 
 async def _refuse(text: str, status: int, receive: Receive, send: Send) -> None:

@@ -383,7 +383,7 @@ def logged(method: str, path: str) -> str:
     """The access log of one request to a new server."""
     accounts, out = FakeAccounts(pace="manual"), StringIO()
     accounts.main.advance("1h")
-    log = AccessLog(accounts.moment_for, accounts.asgi_app, out)
+    log = AccessLog(accounts.moment_of, accounts.asgi_app, out)
     with httpx.Client(transport=transport(log), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return out.getvalue()
@@ -429,7 +429,7 @@ def test_the_log_passes_on_what_is_no_request() -> None:
     async def send(message: Message) -> None:
         said.append(message["type"])
 
-    asyncio.run(AccessLog(accounts.moment_for, accounts.asgi_app, out)({"type": "lifespan"}, receive, send))
+    asyncio.run(AccessLog(accounts.moment_of, accounts.asgi_app, out)({"type": "lifespan"}, receive, send))
 
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert out.getvalue() == ""
@@ -443,7 +443,7 @@ def test_a_closed_log_fails_no_request() -> None:
             raise BrokenPipeError
 
     accounts = FakeAccounts()
-    with httpx.Client(transport=transport(AccessLog(accounts.moment_for, accounts.asgi_app, Closed()))) as client:
+    with httpx.Client(transport=transport(AccessLog(accounts.moment_of, accounts.asgi_app, Closed()))) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200
 
 

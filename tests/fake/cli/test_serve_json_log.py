@@ -67,7 +67,33 @@ def test_health_probes_are_left_out(path: str) -> None:
     assert logged("GET", path) == []
 
 
-@pytest.mark.parametrize("path", ["/v1/models?api-key=secret&x=1", "/v1/models/sk-secret-0123456789abc", "/v1/%0a%1b"])
+@pytest.mark.parametrize(
+    ("path", "account"),
+    [
+        ("/accounts/mine/v1/models", "mine"),
+        ("/accounts//mine//v1/models", "mine"),
+        ("/%61ccounts/mine/v1/models", "mine"),
+        ("/accounts/mine%2Fv1/models", None),
+        ("/accounts/-/v1/models", None),
+        ("/accounts/mine", None),
+    ],
+)
+def test_a_request_has_the_account_that_answered_it(path: str, account: str | None) -> None:
+    """A line names the account that a path was routed to, however it is spelled, and none where its name is refused."""
+    (request,) = logged("GET", path)
+
+    assert request["account"] == account
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models?api-key=secret&x=1",
+        "/v1/models/sk-secret-0123456789abc",
+        "/accounts/sk-secret-0123456789abc/v1/models",
+        "/v1/%0a%1b",
+    ],
+)
 def test_the_log_has_no_keys_and_cannot_be_forged(path: str) -> None:
     """Neither keys in path and query nor what a terminal would obey get into the log."""
     (request,) = logged("GET", path)
