@@ -188,6 +188,7 @@ class WireFuzzer:
 
     def __init__(self, base_url: str, seed: int) -> None:
         self.chance = random.Random(seed)
+        self.ahead: list[Operation] = []
         self.netloc = urlsplit(base_url).netloc
         self.connection = http.client.HTTPConnection(self.netloc, timeout=120)
         self.figures = WireFigures()
@@ -222,7 +223,9 @@ class WireFuzzer:
 
     def step(self) -> None:
         """Send one nearly valid request."""
-        operation = self.chance.choice((*OPERATIONS, *CONTROL_OPERATIONS))
+        if not self.ahead:  # in rounds, so that few requests reach all of them
+            self.ahead = self.chance.sample(every := (*OPERATIONS, *CONTROL_OPERATIONS), len(every))
+        operation = self.ahead.pop()
         target = self.target(operation)
         body, content_type = self.body(operation)
         headers = {"Authorization": "Bearer any", "Content-Type": content_type}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import pytest
 
 from account_histories import (
@@ -28,8 +29,9 @@ from account_histories import (
     upload,
     with_job,
 )
-from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.account import records
+from fine_tuning_fakeserver.web import account_file
 from strategies import BORN, Http, held
 
 
@@ -164,6 +166,31 @@ def test_an_account_is_exported_imported_and_rewound_by_any_language() -> None:
     assert send(twin, "POST", "/_fake/rewind", {"request": 1}).status == 200
     assert (twin.fake.jobs, len(twin.fake.files)) == ([], 1)
     assert send(twin, "POST", "/_fake/rewind", {}).status == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "export"), ("POST", "import")])
+def test_an_account_file_holds_up_no_other_request(method: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is written or read for one account of a server, requests for another wait."""
+    with FakeAccounts(pace="manual") as accounts, httpx.Client(trust_env=False) as client:
+        root = accounts.main.base_url.removesuffix("/v1")
+        raw = client.get(f"{root}/_fake/export").content
+        met = []
+
+        def meeting(name: str) -> Callable[..., Any]:
+            original = getattr(account_file, name)
+
+            def run(*args: Any, **options: Any) -> Any:
+                with httpx.Client(trust_env=False, timeout=10.0) as other:
+                    met.append(other.get(f"{root}/accounts/other/_fake").status_code)
+                return original(*args, **options)
+
+            return run
+
+        for name in ("account_file", "read_account"):
+            monkeypatch.setattr(account_file, name, meeting(name))
+        answer = client.request(method, f"{root}/accounts/mine/_fake/{path}", content=raw, timeout=60.0)
+
+    assert (answer.status_code, met) == (200, [200])
 
 
 def test_a_saved_account_of_the_first_version_is_read() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 from fine_tuning_formats.text import show_value
 
 from ..account.request_log import secrets_of
+from ..account.stored_account import StoredAccount
+from ..account.world import World
 from ..api import inference, webhooks
 from ..api.json_bodies import parse_control_object
 from ..control import steering
@@ -216,30 +219,44 @@ def list_requests(request: ApiRequest) -> Any:
     return {**listed, "requests": [entry_as_json(entry, known) for entry in entries], "notes": request.requests.notes}
 
 
-def export_account(request: ApiRequest) -> ApiResponse:
-    """Return the account as a file."""
-    from .account_file import account_file  # imported on demand, as below
+def write_account_ahead(request: ApiRequest) -> Callable[[], bytes]:
+    """Return what writes the account as a file."""
+    from . import account_file  # imported on demand, as below
 
     if (text := request.query.get("contents_at_most")) is not None and not is_count(text):
         message = f"contents_at_most must be a whole number, got {show_value(text)}"
         raise FakeUsageError(f"GET /_fake/export: {message}")
-    raw = account_file(request.world.store(), None if text is None else int(text))
-    return whole_response(raw, (b"content-type", b"application/zip"))
+    at_most = None if text is None else int(text)
+    return lambda: account_file.account_file(request.world.store(), at_most)
+
+
+def export_account(request: ApiRequest) -> ApiResponse:
+    """Return the account as a file."""
+    return whole_response(request.read_ahead_result, (b"content-type", b"application/zip"))
+
+
+def read_account_ahead(request: ApiRequest) -> Callable[[], StoredAccount]:
+    """Return what reads the account of a file."""
+    from . import account_file
+
+    _require_empty(request.world)
+    allowed = request.world.service.settings.allow_remote_webhooks
+    return lambda: account_file.read_account(BytesIO(request.body), allow_remote_webhooks=allowed)
 
 
 def import_account(request: ApiRequest) -> Any:
     """Go on with the account of a file, if this one is still empty."""
-    from . import account_file
+    _require_empty(request.world)  # still: others were answered in the meantime
+    request.world.restore(request.read_ahead_result)
+    return get_state(request)  # of the new account
 
-    world = request.world
+
+def _require_empty(world: World) -> None:
     if world.has_happened:
         raise FakeUsageError(
             f"the account must be empty for an import, got one with {len(world.service.journal)} records and "
             f"{world.requests.count} requests; POST /_fake/reset first"
         )
-    allowed = world.service.settings.allow_remote_webhooks
-    world.restore(account_file.read_account(BytesIO(request.body), allow_remote_webhooks=allowed))
-    return get_state(request)  # of the new account
 
 
 def rewind(request: ApiRequest) -> Any:
@@ -271,10 +288,18 @@ def health(request: ApiRequest) -> Any:
     return {"status": "ok", "version": VERSION}
 
 
+_EXPORT = Operation("GET /_fake/export", "GET", "/_fake/export", export_account, CONTROL, prepare=write_account_ahead)
 _IMPORT = Operation(
-    "POST /_fake/import", "POST", "/_fake/import", import_account, CONTROL, body_bytes_at_most=IMPORT_BYTES_AT_MOST
+    "POST /_fake/import",
+    "POST",
+    "/_fake/import",
+    import_account,
+    CONTROL,
+    prepare=read_account_ahead,
+    body_bytes_at_most=IMPORT_BYTES_AT_MOST,
 )
 CONTROL_OPERATIONS = (
+    _EXPORT,
     _IMPORT,
     *HANDLE_OPERATIONS,
     *(
@@ -302,7 +327,6 @@ CONTROL_OPERATIONS = (
             ("GET", "/_fake/faults", list_faults),
             ("DELETE", "/_fake/faults", disarm_faults),
             ("GET", "/_fake/requests", list_requests),
-            ("GET", "/_fake/export", export_account),
             ("POST", "/_fake/rewind", rewind),
             ("GET", "/_fake/fidelity", get_fidelity),
             ("GET", "/openapi.json", get_openapi),
