@@ -33,7 +33,7 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from fine_tuning_fakeserver.web.account_file import write_account
 from fine_tuning_fakeserver.web.in_process import call_app
-from strategies import BORN, Http, example_count, held
+from strategies import BORN, ROWS, Http, example_count, held
 
 
 @settings(max_examples=example_count(25), deadline=None)
@@ -120,6 +120,23 @@ def test_a_fork_and_its_origin_go_their_own_ways() -> None:
     assert (fault.fired, fork.faults[0].fired) == (1, 0)
     fork.cancel_job(job)
     assert http.fake.jobs[0]["status"] == "failed"
+
+
+def test_a_fork_is_reset_as_its_origin_is(tmp_path: Path) -> None:
+    """A reset of a fork begins otherwise than a reset of its origin, which has a setup file and settings of its own."""
+    setup = tmp_path / "setup.json"
+    setup.write_text(json.dumps({"file": [{"content": ROWS}], "fault": [{"kind": "fail", "on": "list_jobs"}]}))
+    fake = FakeFineTuning.from_setup(setup, seed=3, start=BORN, pace="manual")
+    fake.reset(seed=4)
+
+    fork = fake.fork()
+    assert fork.settings.seed == 4
+    for each in (fake, fork):
+        each.reset()
+
+    assert (fork.settings, fork.files, fork.state()["counts"]) == (fake.settings, fake.files, fake.state()["counts"])
+    assert [fault.as_json() for fault in fork.faults] == [fault.as_json() for fault in fake.faults]
+    assert (fork.settings.seed, len(fork.files), len(fork.faults)) == (3, 1, 1)
 
 
 def test_an_account_is_rewound_to_a_time() -> None:

@@ -330,11 +330,17 @@ class World:
                 )
             self.restore(cut)
 
-    def sibling(self) -> World:
-        """Return another world, which begins as this one does at a reset."""
+    def sibling(self, stored: StoredAccount | None = None) -> World:
+        """Return another world, which begins as this one does at a reset, or goes on with the account that is given.
+
+        Raises:
+            FakeUsageError: the account's records make none.
+        """
         world = World(self._default_settings, paths=self._paths, sender=self._new_sender)
-        if self._default_faults or self._fill:
-            world._default_faults, world._fill = self._default_faults, self._fill
+        world._default_faults, world._fill = self._default_faults, self._fill
+        if stored:
+            world.restore(stored)
+        elif self._default_faults or self._fill:
             world.reset()
         return world
 

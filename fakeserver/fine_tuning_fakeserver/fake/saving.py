@@ -77,7 +77,7 @@ class Saving:
     def fork(self) -> Self:
         """Return a fake with a copy of the account: what happens to the one leaves the other as it is.
 
-        The copy has no URL. What its webhooks have not been sent, it sends itself.
+        The copy has no URL, and is reset as this one is. What its webhooks have not been sent, it sends itself.
 
         Raises:
             FakeUsageError: a script is in use that is a function, or has one.
@@ -87,7 +87,7 @@ class Saving:
         stored = self._world.store()
         scripts = read_scripts(write_scripts(stored.scripts))
         fake = type(self)()
-        fake._world.restore(replace(stored, scripts=scripts), as_default=True)
+        fake._world = self._world.sibling(replace(stored, scripts=scripts))
         return fake
 
     def rewind_to(self, *, request: int | None = None, time: float | None = None) -> None:
