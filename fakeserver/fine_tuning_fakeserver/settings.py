@@ -75,14 +75,19 @@ DIGEST_PREFIX = "sha256:"
 
 def key_digest(key: str) -> str:
     """Return what stands for an API key where the key itself is not to be kept; of a digest, itself."""
-    if key.startswith(DIGEST_PREFIX):
+    if is_digest(key):
         return key
     return DIGEST_PREFIX + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
+def is_digest(key: str) -> bool:
+    """Return whether *key* is what `key_digest` has returned, which nobody is accepted by."""
+    return key.startswith(DIGEST_PREFIX)
+
+
 def is_accepted_key(key: str, accepted: frozenset[str]) -> bool:
     """Return whether *key* is among the *accepted* keys and digests of keys; a digest is no key."""
-    return not key.startswith(DIGEST_PREFIX) and (key in accepted or key_digest(key) in accepted)
+    return not is_digest(key) and (key in accepted or key_digest(key) in accepted)
 
 
 class SettingsFields(TypedDict, total=False):

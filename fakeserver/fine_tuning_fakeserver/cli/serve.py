@@ -236,20 +236,17 @@ def _measured_app(accounts: FakeAccounts, access: Access) -> ASGIApp:
 def _announce(
     listener: socket.socket, accounts: FakeAccounts, quiet: bool, access: Access, note: Callable[[str], None]
 ) -> None:
-    from ..fake.clients import API_KEY
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
     url = url_of(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     fake = accounts.main
     with accounts.reached_at(url):
-        base_url, exports = fake.base_url, fake.env
-    if keys := fake.settings.api_keys:  # any other is refused
-        exports |= {name: min(keys) for name, value in exports.items() if value == API_KEY}
-    if webhooks := fake.webhooks:
-        exports["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
+        base_url, (exports, unknown) = fake.base_url, _variables(fake)
     print(base_url, *export_lines(exports), sep="\n", flush=True)
 
+    if unknown:
+        note(f"set {' and '.join(unknown)} to a key of the account: its file has none, only digests of keys")
     if not access.is_local:
         clients = "clients with the token" if access.control_token else "nobody without --control-token"
         note(f"warning: {listener.getsockname()[0]} lets other machines in; control (/_fake) accepts {clients}")
@@ -258,6 +255,26 @@ def _announce(
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
+
+
+def _variables(fake: FakeFineTuning) -> tuple[dict[str, str], list[str]]:
+    """Return the variables for clients, and the names of those for a key that is not known."""
+    from ..fake.clients import API_KEY
+    from ..settings import is_digest
+
+    variables = fake.env
+    unknown: list[str] = []
+    if accepted := fake.settings.api_keys:  # any other is refused
+        keys = sorted(key for key in accepted if not is_digest(key))
+        for name in [name for name, value in variables.items() if value == API_KEY]:
+            del variables[name]
+            if keys:
+                variables[name] = keys[0]
+            else:
+                unknown.append(name)
+    if webhooks := fake.webhooks:
+        variables["OPENAI_WEBHOOK_SECRET"] = webhooks[0].secret
+    return variables, unknown
 
 
 class AccessLog(RequestObserver):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shlex
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlsplit
 
 import httpx
@@ -77,6 +79,9 @@ def test_env_prints_the_variables_of_an_account(
     own = url.replace("/v1", "/accounts/mine/v1")
     assert capsys.readouterr().out.splitlines() == [line.replace(url, own) for line in exports]
     assert main(["env", "--url", url, "--account", "a/b"]) == 2
+    with mock.patch.dict(os.environ, FAKE_FINE_TUNING_PORT=str(urlsplit(url).port)):
+        assert main(["env"]) == 0
+    assert capsys.readouterr().out.splitlines() == exports
     assert main(["env", "--url", "http://127.0.0.1:1"]) == 2
     assert "no fake answers at http://127.0.0.1:1" in capsys.readouterr().err
 
@@ -462,6 +467,20 @@ def test_a_saved_account_goes_on_in_a_server(tmp_path: Path) -> None:
 
     with httpx.Client(transport=fake.transport(), base_url=f"{url}/") as client:
         assert answer.content == client.get(f"fine_tuning/jobs/{job}", headers=KEY).content
+
+
+def test_a_digest_is_no_key_to_paste(tmp_path: Path) -> None:
+    """`serve --load FILE` prints a digest of a key as if it were one, or does not say that a key has to be set."""
+    FakeFineTuning(api_keys=["secret-key"]).save(tmp_path / "account.zip")
+
+    with started("--port", "0", "--load", str(tmp_path / "account.zip")) as process:
+        url, address, *unproxied = (line(process.stdout) for _ in range(4))
+        process.send_signal(signal.SIGINT)
+        log = end(process)
+
+    assert address == f"export OPENAI_BASE_URL={url}"
+    assert [text.partition("=")[0] for text in unproxied] == ["export NO_PROXY", "export no_proxy"]
+    assert "set OPENAI_API_KEY to a key of the account: its file has none, only digests of keys" in log
 
 
 @pytest.mark.parametrize(
