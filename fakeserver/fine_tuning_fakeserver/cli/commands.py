@@ -6,6 +6,7 @@ The fake is imported when one is created, so that help is quick.
 from __future__ import annotations
 
 import gc
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ..domain.base_models import CLOSING_DATES
 from ..domain.dialects import DIALECTS
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError, did_you_mean
+from ..web import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from ..fake.fake_accounts import FakeAccounts
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HIDDEN_OPTIONS = ("--api-key", "--key")
+PORT_VARIABLE = "FAKE_FINE_TUNING_PORT"
 OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
+
+
+def local_url() -> str:
+    """Return the URL of this machine's server, on the port that `serve` takes by default."""
+    return f"http://127.0.0.1:{os.environ.get(PORT_VARIABLE) or DEFAULT_PORT}"
 
 
 class Command(click.Command):

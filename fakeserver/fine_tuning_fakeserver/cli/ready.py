@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -12,14 +11,13 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from ..web import DEFAULT_PORT
-from .commands import Command, Number
+from .commands import PORT_VARIABLE, Command, Number, local_url
 from .output import print_error
 
 ATTEMPT_WITHIN_S = 5.0
 """How long one attempt may take."""
 PAUSE_S = 0.1
 """How long to wait between attempts."""
-PORT_VARIABLE = "FAKE_FINE_TUNING_PORT"
 
 EPILOG = f"""\
 Without a URL it is this machine's server, on the port of {PORT_VARIABLE} or {DEFAULT_PORT}. A base URL such as that of
@@ -46,7 +44,7 @@ Exit codes: 0 the server answers, 1 it does not, 2 wrong usage.
 )
 def command(url: str | None, wait: float) -> int:
     """Exit with 0 once a server answers."""
-    place = _parse_url(url) if url else urlsplit(f"http://127.0.0.1:{os.environ.get(PORT_VARIABLE) or DEFAULT_PORT}")
+    place = _parse_url(url) if url else urlsplit(local_url())
     deadline = time.monotonic() + wait
     while (problem := _problem(place)) and (left_s := deadline - time.monotonic()) > 0:
         time.sleep(min(PAUSE_S, left_s))
