@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.fake.saving import write_file
 
 from .orphans import shown_path
 
@@ -37,9 +37,10 @@ def save_account(item: pytest.Item, fake: FakeFineTuning) -> list[str]:
         return [f"its account is not saved: {error}"]
     try:
         path = Path(cache.mkdir(FOLDER)) / _file_name(item.nodeid)
-        _write(path, raw)
-    except OSError:  # a cache that cannot be written to is no error of the test
+        write_file(path, raw)
+    except (OSError, FakeUsageError):  # a cache that cannot be written to is no error of the test
         return []
+    _remove_oldest(path.parent)
     return ["open this account, as it is now, in a server:", f"  {shlex.join(_command(path))}"]
 
 
@@ -64,16 +65,9 @@ def _file_name(nodeid: str) -> str:
     return f"{words[-NAME_AT_MOST:]}-{sha256(nodeid.encode(errors='replace')).hexdigest()[:8]}.zip"
 
 
-def _write(path: Path, raw: bytes) -> None:
-    """Write a file at once, and remove the oldest beside it if there are too many."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        part.write_bytes(raw)
-        os.replace(part, path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    for old in sorted(path.parent.glob("*.zip"), key=_last_written, reverse=True)[FILES_AT_MOST:]:
+def _remove_oldest(folder: Path) -> None:
+    """Remove the oldest files of a folder if there are too many."""
+    for old in sorted(folder.glob("*.zip"), key=_last_written, reverse=True)[FILES_AT_MOST:]:
         with suppress(OSError):  # another worker has removed it
             old.unlink()
 

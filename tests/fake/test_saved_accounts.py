@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_a_saved_account_is_loaded(tmp_path: Path) -> None:
     assert fake.born == BORN
     fake.reset()
     assert (fake.settings.seed, fake.jobs) == (3, [])
+
+
+def test_saving_at_the_same_time_leaves_a_whole_file(tmp_path: Path) -> None:
+    """Of threads that save to one path, one is refused, or the file is no whole account, or parts are left."""
+    http, _ = with_job()
+    path = tmp_path / "account.zip"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: http.fake.save(path), range(40)))
+
+    assert FakeFineTuning.load(path).jobs == http.fake.jobs
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_fork_and_its_origin_go_their_own_ways() -> None:

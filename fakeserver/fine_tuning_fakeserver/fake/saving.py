@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
+from uuid import uuid4
 
 from ..account.world import World
 from ..usage_errors import FakeUsageError
@@ -25,8 +25,7 @@ class Saving:
         Raises:
             FakeUsageError: a script is in use that is a function, or the file cannot be written.
         """
-        raw = self.account_file()
-        write_file(path, lambda file: file.write(raw))
+        write_file(path, self.account_file())
 
     def account_file(self, contents_at_most: int | None = None) -> bytes:
         """Return what `save` writes.
@@ -104,18 +103,17 @@ class Saving:
         self._world.rewind(request, time)
 
 
-def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+def write_file(path: str | os.PathLike[str], raw: bytes) -> None:
     """Write a saved account to *path*; a half-written file never has its name.
 
     Raises:
         FakeUsageError: it cannot be written.
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{uuid4().hex}.part")  # of this write alone: others may write to the same path
     try:
         try:
-            with open(part, "xb") as file:
-                write(file)
+            part.write_bytes(raw)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)

@@ -129,14 +129,13 @@ def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float
     Raises:
         FakeUsageError: a script holds what cannot be stored.
     """
-    scripts = write_scripts(stored.scripts)
-    known = secrets_of(stored.log.entries)
+    scripts, log = write_scripts(stored.scripts), stored.log
+    known = secrets_of(log.entries)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         contents = _ContentsWriter(archive, contents_at_most)
         lines = [write_record(_without_secret(record), contents) for record in stored.records]
         _write_lines(archive, RECORDS, iter(lines))
-        _write_lines(archive, REQUESTS, (write_entry(entry, known) for entry in stored.log.entries))
-        log = stored.log
+        _write_lines(archive, REQUESTS, (write_entry(entry, known) for entry in log.entries))
         account = _Account(
             written_by=VERSION,
             settings=write_settings(stored.settings),
@@ -145,11 +144,7 @@ def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float
             awaited=stored.awaited,
             beginning=stored.beginning,
             requests=_Requests(
-                count=log.count,
-                forgotten=log.forgotten,
-                slept_s=log.slept_s,
-                errors_read_to=log.errors_read_to,
-                notes=list(log.notes),
+                **{name: getattr(log, name) for name in _Requests.model_fields if name != "notes"}, notes=[*log.notes]
             ),
             in_vain={job: dict(looks) for job, looks in stored.in_vain.items()},
             scripts=scripts,

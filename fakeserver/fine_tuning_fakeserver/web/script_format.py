@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from fine_tuning_formats.text import show_value
+
 from ..account.script_queue import StoredScript, StoredScripts
 from ..api_errors import ApiError, ScriptedError
 from ..usage_errors import FakeUsageError
@@ -80,10 +82,8 @@ def _write_item(item: Any) -> Json | None:
         return {"members": _checked(members, "a script's answer")}
     if isinstance(item, Sequence) and not callable(item):
         return {"items": [_write_item(each) for each in item]}
-    shown = repr(item)
-    shown = shown if len(shown) <= 80 else shown[:79] + "…"
     raise FakeUsageError(
-        f"a script that is in use has {shown}, which cannot be stored; end it "
+        f"a script that is in use has {show_value(item, 80)}, which cannot be stored; end it "
         "first (script.stop()), or write its answers as texts, mappings, lists and exceptions"
     )
 
