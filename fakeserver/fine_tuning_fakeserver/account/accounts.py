@@ -67,17 +67,18 @@ class NamedAccount:
 
     def as_json(self, now: float) -> dict[str, Any]:
         """Return the account as the control API lists it, at real second *now*."""
-        snapshot = self.world.snapshot()
+        service = self.world.service
         idle_s = None if self.used_at is None else 0.0 if self.users else round(max(now - self.used_at, 0.0), 3)
-        return {
-            "name": self.name,
-            "now": snapshot.now,
-            "pace": snapshot.pace,
-            "files": len(self.world.account.file_shelf),
-            "jobs": len(snapshot.jobs),
-            "requests": self.world.requests.count,
-            "idle_seconds": idle_s,
-        }
+        with service.lock:
+            return {
+                "name": self.name,
+                "now": service.clock.now(),
+                "pace": service.account.pace,
+                "files": len(service.account.file_shelf),
+                "jobs": len(service.account.jobs),
+                "requests": self.world.requests.count,
+                "idle_seconds": idle_s,
+            }
 
 
 class Accounts:

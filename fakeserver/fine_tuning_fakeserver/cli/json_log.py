@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -26,7 +27,11 @@ log = logging.getLogger("fine_tuning_fakeserver")
 def write_json_line(message: str, level: str = "info", out: TextIO | None = None, **members: Any) -> None:
     """Write a line to stderr, or to *out*; where it cannot be written, that is no failure."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = orjson.dumps({"time": now, "level": level, "message": message, **members}, default=str).decode()
+    logged = {"time": now, "level": level, "message": message, **members}
+    try:
+        line = orjson.dumps(logged, default=str).decode()
+    except TypeError:  # half a surrogate pair, which is no UTF-8
+        line = json.dumps(logged, default=str)
     with suppress(OSError):
         if stream := out or sys.stderr:
             print(line + "\n", end="", file=stream, flush=True)  # in one piece, beside other threads

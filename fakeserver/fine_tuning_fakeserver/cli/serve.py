@@ -125,8 +125,7 @@ def command(
 
     context = click.get_current_context()
     _check_proxies(forwarded_allow_ips or "", context)
-    if metrics:
-        _require_prometheus(context)
+    _check_metrics(metrics, context)
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
     if secret and not url:
         raise click.UsageError("--webhook-secret requires --webhook", context)
@@ -167,8 +166,8 @@ def _check_proxies(addresses: str, context: click.Context) -> None:
             raise click.UsageError(f"--forwarded-allow-ips must be the addresses of proxies, got {proxy!r}", context)
 
 
-def _require_prometheus(context: click.Context) -> None:
-    if not find_spec("prometheus_client"):
+def _check_metrics(metrics: bool, context: click.Context) -> None:
+    if metrics and not find_spec("prometheus_client"):
         text = "--metrics needs prometheus-client, not installed here: pip install 'fake-fine-tuning[metrics]'"
         raise click.UsageError(text, context)
 

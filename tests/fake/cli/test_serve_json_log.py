@@ -117,6 +117,16 @@ def test_a_record_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ZeroDivisionError" in said["traceback"]
 
 
+def test_what_is_no_unicode_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message or member with half a surrogate pair, as a path may be decoded to, makes logging itself fail."""
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "bug: %s", ("\udc2f",), None)
+    record.members = {"path": "\ud800"}
+    JsonHandler().handle(record)
+
+    said = json.loads(capsys.readouterr().err)
+    assert (said["message"], said["path"]) == ("bug: \udc2f", "\ud800")
+
+
 @pytest.fixture
 def statuses(caplog: pytest.LogCaptureFixture) -> Generator[list[tuple[str, str]]]:
     """The statuses of jobs that were logged, with the job's id."""
