@@ -126,15 +126,8 @@ def command(
     context = click.get_current_context()
     _check_proxies(forwarded_allow_ips or "", context)
     _check_metrics(metrics, context)
-    url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
-    if secret and not url:
-        raise click.UsageError("--webhook-secret requires --webhook", context)
-    webhooks = [{"url": url, "secret": secret}] if url else []
-    if load and setup:
-        raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
     shared = {name: settings.pop(name) for name in ("account_per_key", "account_ttl", "max_accounts")}
-    main = load_fake(load, webhooks, settings) if load else _new_fake(setup, webhooks, settings)
-    accounts = create_accounts(main, **shared)
+    accounts = create_accounts(_create_main(load, setup, settings, context), **shared)
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -153,8 +146,18 @@ def command(
     return 0
 
 
-def _new_fake(setup: str | None, webhooks: list[dict[str, Any]], settings: dict[str, Any]) -> FakeFineTuning:
-    """Create the account that all accounts begin like."""
+def _create_main(
+    load: str | None, setup: str | None, settings: dict[str, Any], context: click.Context
+) -> FakeFineTuning:
+    """Create the account main, as which all accounts begin."""
+    url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
+    if secret and not url:
+        raise click.UsageError("--webhook-secret requires --webhook", context)
+    webhooks = [{"url": url, "secret": secret}] if url else []
+    if load and setup:
+        raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
+    if load:
+        return load_fake(load, webhooks, settings)
     settings |= {"webhooks": webhooks} if webhooks else {}
     defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
     return create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
@@ -194,19 +197,7 @@ def _serve(
     from ..web.server import Server, config
 
     app: ASGIApp = _measured_app(accounts, access) if metrics else HostGuard(accounts.asgi_app, access)
-    note: Callable[[str], None] = print_note
-    look_at_jobs: Callable[[], None] | None = None
-    if log_format == "json":
-        from .json_log import JobLog, JsonAccessLog, JsonHandler, write_json_line
-
-        show_logs(quiet, JsonHandler())
-        note = write_json_line
-        if not quiet:
-            app, look_at_jobs = JsonAccessLog(accounts, app), JobLog(accounts).look
-    else:
-        show_logs(quiet)
-        if not quiet and sys.stderr is not None:
-            app = AccessLog(accounts.moment_of, app, sys.stderr)
+    app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format)
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
@@ -222,6 +213,23 @@ def _serve(
         accounts.deliver_webhooks(left_s)
     if look_at_jobs:
         look_at_jobs()
+
+
+def _logged_app(
+    accounts: FakeAccounts, app: ASGIApp, quiet: bool, log_format: str
+) -> tuple[ASGIApp, Callable[[str], None], Callable[[], None] | None]:
+    """Begin the log; return the app that logs its requests, what writes a line, and what logs the news of jobs."""
+    if log_format == "json":
+        from .json_log import JobLog, JsonAccessLog, JsonHandler, write_json_line
+
+        show_logs(quiet, JsonHandler())
+        if quiet:
+            return app, write_json_line, None
+        return JsonAccessLog(accounts, app), write_json_line, JobLog(accounts).look
+    show_logs(quiet)
+    if not quiet and sys.stderr is not None:
+        app = AccessLog(accounts.moment_of, app, sys.stderr)
+    return app, print_note, None
 
 
 def _measured_app(accounts: FakeAccounts, access: Access) -> ASGIApp:
