@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +16,7 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
 from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
 from fine_tuning_fakeserver.fake.exploration.explorer import RunLimits, explore
-from fine_tuning_fakeserver.fake.exploration.runs import RunRecord
+from fine_tuning_fakeserver.fake.exploration.runs import RunRecord, run_program
 from fine_tuning_fakeserver.fake.exploration.verdicts import Verdict, judge
 
 from .markers import (
@@ -74,10 +72,7 @@ class ExploredRun:
         """Start the program again."""
         if self.restart is None:
             raise FakeUsageError('explore needs "restart", a function that starts the program again, got None')
-        if inspect.iscoroutinefunction(self.restart):
-            asyncio.run(self.restart())
-        else:
-            self.restart()
+        run_program(self.restart)
 
     @contextmanager
     def active(self, fake: FakeFineTuning, virtual: VirtualTime) -> Iterator[None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -156,11 +154,10 @@ def _set_environment(variables: Mapping[str, str | None]) -> None:
 
 def _error_of(program: Callable[[], object]) -> BaseException | None:
     """Run *program*; return what it raises."""
+    from .exploration.runs import run_program
+
     try:
-        if inspect.iscoroutinefunction(program):
-            asyncio.run(program())
-        else:
-            program()
+        run_program(program)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit is an end like any other

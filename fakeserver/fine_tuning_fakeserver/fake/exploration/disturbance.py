@@ -63,11 +63,6 @@ class Combination:
     def __str__(self) -> str:
         return "+".join(map(str, self.occurrences))
 
-    @property
-    def needs_restart(self) -> bool:
-        """Whether the program must be started again."""
-        return any(each.misfortune.needs_restart for each in self.occurrences)
-
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return what a text such as ``cancelled@7`` or ``500@2+paused@5`` means.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -126,6 +128,14 @@ def broken_checks(world: World) -> list[Exception]:
         except Exception as error:
             errors.append(error)
     return errors
+
+
+def run_program(program: Callable[[], object]) -> None:
+    """Run the code under test, which may be a coroutine function."""
+    if inspect.iscoroutinefunction(program):
+        asyncio.run(program())
+    else:
+        program()
 
 
 Runner = Callable[[Combination | None], RunRecord]
