@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from click.core import ParameterSource
@@ -26,8 +26,6 @@ from ..web import DEFAULT_PORT
 if TYPE_CHECKING:
     from ..fake.fake_accounts import FakeAccounts
     from ..fake.fake_fine_tuning import FakeFineTuning
-
-T = TypeVar("T")
 
 HIDDEN_OPTIONS = ("--api-key", "--key")
 PORT_VARIABLE = "FAKE_FINE_TUNING_PORT"
