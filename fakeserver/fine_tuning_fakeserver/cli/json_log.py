@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import orjson
 from starlette.types import ASGIApp
 
-from fine_tuning_formats.secret_rules import redact_known, redact_query
+from fine_tuning_formats.secret_rules import redact_known
 
 from ..account.service import Service
 from ..domain.job import Job
@@ -61,7 +61,6 @@ class JsonAccessLog(RequestObserver):
         scope = request.scope
         if scope["path"] in PROBES:
             return
-        path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
         client, account = scope.get("client"), request.account
         write_json_line(
             "request",
@@ -71,7 +70,7 @@ class JsonAccessLog(RequestObserver):
             operation=request.operation,
             status=request.status,
             method=scope["method"],
-            path=redact_known(path) + (f"?{redact_query(query)}" if query else ""),
+            path=request.target,
             duration_ms=round(1000 * request.duration_s, 1),
             account=account and redact_known(account),
             virtual_time=round(self._accounts.moment_of(account).now, 3),

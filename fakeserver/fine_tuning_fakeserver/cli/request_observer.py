@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fine_tuning_formats.secret_rules import redact_known, redact_query
+
 from ..web import OBSERVED_KEY
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ class ObservedRequest:
     account: str | None
     status: int | None
     request_id: str | None
+
+    @property
+    def target(self) -> str:
+        """Path and query as they were sent, without keys; escaped, so that no character can harm a terminal."""
+        path, query = (self.scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
+        return redact_known(path) + (f"?{redact_query(query)}" if query else "")
 
 
 class RequestObserver:

@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from fine_tuning_formats.secret_rules import redact_known, redact_query
-
 from ..account import ACCOUNTS_AT_MOST
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
@@ -303,12 +301,8 @@ class AccessLog(RequestObserver):
 
     def observe(self, request: ObservedRequest) -> None:
         """Write the line of a request; ``---`` for the status of one whose client did not wait for its response."""
-        scope = request.scope
-        # as sent: escaped characters cannot harm a terminal
-        path, query = (scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
-        target = redact_known(path) + (f"?{redact_query(query)}" if query else "")
         age = timedelta(seconds=int(self._moment_of(request.account).age_s))
         response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
         with suppress(OSError):  # a closed log is no reason to fail the request
-            text = f"{datetime.now():%H:%M:%S} +{age} {response}  {scope['method']} {target}"
+            text = f"{datetime.now():%H:%M:%S} +{age} {response}  {request.scope['method']} {request.target}"
             print(text, file=self._out, flush=True)
