@@ -288,9 +288,13 @@ class World:
             FakeUsageError: its records make no account; then nothing has changed.
         """
         try:
-            service = Service.restored(stored.settings, stored.born, stored.records, stored.now, stored.awaited)
+            service = _service_of(stored)
         except (LookupError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
             raise FakeUsageError(f"the records make no account: {type(error).__name__}: {error}") from error
+        self._go_on(service, stored, as_default=as_default)
+
+    def _go_on(self, service: Service, stored: StoredAccount, *, as_default: bool = False) -> None:
+        """Go on with *service*, which the records of *stored* have made."""
         service.looks.restore_in_vain(service.moment, stored.in_vain)
         faults = ArmedFaults(self._paths, commit=service.commit_aside)
         for record in stored.records:
@@ -317,7 +321,8 @@ class World:
         with self.service.lock:
             stored, files, parts = self.store(), self.account.files, self.account.parts
             cut = as_of_request(stored, request) if request is not None else as_of_time(stored, cast(float, time))
-            past = Service.restored(cut.settings, cut.born, cut.records, cut.now, cut.awaited).account
+            service = _service_of(cut)
+            past = service.account
             lost = [each for each, file in past.files.items() if file.content.is_dropped and each not in files]
             lost += [
                 each
@@ -328,7 +333,7 @@ class World:
                 raise FakeUsageError(
                     f"an account cannot be rewound to where it had {lost[0]}: its bytes were dropped when it ended"
                 )
-            self.restore(cut)
+            self._go_on(service, cut)
 
     def sibling(self, stored: StoredAccount | None = None) -> World:
         """Return another world, which begins as this one does at a reset, or goes on with the account that is given.
@@ -378,3 +383,7 @@ class World:
                 requests=self.requests.find(),
                 faults=self.faults.all(now),
             )
+
+
+def _service_of(stored: StoredAccount) -> Service:
+    return Service.restored(stored.settings, stored.born, stored.records, stored.now, stored.awaited)
