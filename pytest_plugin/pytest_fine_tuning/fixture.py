@@ -19,6 +19,7 @@ from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 from fine_tuning_fakeserver.fake.report import describe_fault
 from fine_tuning_fakeserver.findings import render_findings
+from fine_tuning_fakeserver.web.dialect_adapter import account_root
 
 from .environment import AZURE_VARIABLES, EnvironmentPatch
 from .layers import layer, restore_after_test
@@ -220,8 +221,7 @@ def virtual_time_of(request: pytest.FixtureRequest) -> VirtualTime:
 def _environment_variables(fake: FakeFineTuning, options: Options) -> dict[str, str]:
     """Return OpenAI's variables, the dialect's, and Azure's where the environment has them already."""
     openai = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": API_KEY}
-    root = fake.base_url.removesuffix("/v1").removesuffix("/openai")
-    azure = dict(zip(AZURE_VARIABLES, (root, API_KEY), strict=True))
+    azure = dict(zip(AZURE_VARIABLES, (account_root(fake.base_url), API_KEY), strict=True))
     variables = {**openai, **{name: azure[name] for name in AZURE_VARIABLES if name in os.environ}, **fake.env}
     unproxied = options.hosts.unproxied if options.hosts else []
     # through a proxy, a client would not resolve the host, and so bypass the guard

@@ -37,7 +37,7 @@ from urllib.parse import urlsplit
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.fake.clients import NOWHERE
 from fine_tuning_fakeserver.import_hook import ImportHook
-from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH
+from fine_tuning_fakeserver.web.dialect_adapter import DIALECT_PATH, account_root
 
 from .import_environment import PLACEHOLDER_HOST, has_placeholder
 from .patching import Function, Patch
@@ -78,7 +78,7 @@ class NetworkGuard:
         self._hosts = hosts
         self.own_url = urlsplit(fake.base_url)
         """The fake's address."""
-        self._root = self.own_url.path.removesuffix("/v1").removesuffix("/openai")
+        self._root = urlsplit(account_root(fake.base_url)).path
         """The path below which the account's API is, of a server with many."""
         self.is_nowhere = f".{self.own_url.hostname}".endswith(f".{NOWHERE_HOST}")
         """Whether the fake has no socket."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -69,12 +68,12 @@ def command(words: Sequence[str], **account: Any) -> int:
 def _variables(fake: FakeFineTuning) -> dict[str, str]:
     """Return the fake's address under every name that leads to a service, so that no real key leads to a real one."""
     from ..fake.clients import API_KEY
+    from ..web.dialect_adapter import account_root
 
-    url = urlsplit(fake.base_url)
     return {
         "OPENAI_BASE_URL": fake.base_url,
         "OPENAI_API_KEY": API_KEY,
-        "AZURE_OPENAI_ENDPOINT": f"{url.scheme}://{url.netloc}",
+        "AZURE_OPENAI_ENDPOINT": account_root(fake.base_url),
         "AZURE_OPENAI_API_KEY": API_KEY,
         "FINE_TUNING_PROVIDER": "azure" if "AZURE_OPENAI_ENDPOINT" in fake.env else "openai",
         **fake.env,

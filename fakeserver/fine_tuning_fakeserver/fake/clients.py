@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..account.world import World
 from ..usage_errors import FakeUsageError
 from ..web.app import create_app
-from ..web.dialect_adapter import base_url_for
+from ..web.dialect_adapter import account_root, base_url_for
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -110,7 +110,7 @@ class Clients:
         """
         style = self._world.account.dialect.http
         variable, path = style.base_url_variable
-        address = self.base_url.removesuffix(style.root) + path
+        address = account_root(self.base_url) + path
         host = str(urlsplit(address).hostname)
         no_proxy: dict[str, str] = {}
         for name in ("NO_PROXY", "no_proxy"):

@@ -16,6 +16,7 @@ from ..account.accounts import check_account_name
 from ..domain.plan import Plan
 from ..usage_errors import FakeUsageError, wrong_value
 from ..web.access import check_control_token
+from ..web.dialect_adapter import account_root
 
 if TYPE_CHECKING:
     import httpx
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 ANSWER_WITHIN_S = 60.0
 """How long an answer may take, in real seconds, besides what the call waits for."""
 
-_API_ROOT = re.compile(r"(/openai)?(/v1)?/*$")
 _ACCOUNT_ROOT = re.compile(r"(?P<server>.*)/accounts/(?P<name>[^/]+)")
 
 
@@ -51,7 +51,7 @@ class ControlClient:
         if not is_http:
             raise wrong_value("url", "the URL of a running server, such as http://127.0.0.1:4355", url)
         check_control_token(token)
-        root = _API_ROOT.sub("", url)
+        root = account_root(url)
         found = _ACCOUNT_ROOT.fullmatch(root)
         self.server = found["server"] if found else root
         if found and account is not None:

@@ -34,6 +34,14 @@ def base_url_for(url: str, dialect: Dialect) -> str:
     return url.removesuffix("/v1") + dialect.http.root
 
 
+def account_root(base_url: str) -> str:
+    """Return the URL of an account, or of a server for its `main`, given a base URL of any dialect."""
+    return _API_ROOT.sub("", base_url)
+
+
+_API_ROOT = re.compile(r"(/openai)?(/v1)?/*$")
+
+
 def authorization(request: ApiRequest) -> str:
     """Return the request's Authorization header, made of the dialect's own header for keys if that was sent."""
     key_header = request.service.account.dialect.http.key_header
