@@ -1,4 +1,4 @@
-"""Short texts of people and settings: printable ones, shown values, durations, host names."""
+"""Short texts of people and settings: printable ones, shown values, durations, host names, URLs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import TypeAlias
+from urllib.parse import SplitResult, urlsplit
 
 Duration: TypeAlias = float | int | str | timedelta
 
@@ -122,6 +123,19 @@ def duration_words(seconds: float) -> str:
     number = seconds / length
     text = f"{number:.0f}" if number >= 10 else f"{number:.1f}".removesuffix(".0")
     return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
+def parse_http_url(value: object) -> SplitResult | None:
+    """Return the parts of an HTTP URL that has a host, and a port that can be connected to if it has one.
+
+    None for anything else.
+    """
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        is_valid = parts and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is not a number, or half an IPv6 address
+        return None
+    return parts if is_valid else None
 
 
 def is_loopback(host: str | None) -> bool:

@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from fine_tuning_formats.text import parse_http_url
+
 from ..web import DEFAULT_PORT
 from .commands import PORT_VARIABLE, Command, Number, local_url
 from .output import print_error
@@ -55,14 +57,10 @@ def command(url: str | None, wait: float) -> int:
 
 
 def _parse_url(url: str) -> SplitResult:
-    try:
-        place = urlsplit(url)
-        valid = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
-    except ValueError:  # a port that is none, half an IPv6 address
-        valid = False
-    if not valid:  # not shown: it could be a key
-        raise click.UsageError("URL must be an address such as http://127.0.0.1:4355", click.get_current_context())
-    return place
+    if place := parse_http_url(url):
+        return place
+    # not shown: it could be a key
+    raise click.UsageError("URL must be an address such as http://127.0.0.1:4355", click.get_current_context())
 
 
 def _problem(place: SplitResult) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fine_tuning_formats.text import is_loopback
+from fine_tuning_formats.text import is_loopback, parse_http_url
 
 from ..usage_errors import FakeUsageError, wrong_value
 from . import ids
@@ -173,12 +173,8 @@ EVENTS = ("fine_tuning.job.succeeded", "fine_tuning.job.failed", "fine_tuning.jo
 
 
 def _check_url(value: Any, name: str) -> Any:
-    try:
-        parts = urlsplit(value) if is_printable_ascii(value) and " " not in value else None
-        is_http = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is not a number, or half an IPv6 address
-        is_http = False
-    if value is not None and not is_http:
+    is_plain = is_printable_ascii(value) and " " not in value
+    if value is not None and not (is_plain and parse_http_url(value)):
         raise wrong_value(name, "an HTTP URL, or None to collect its deliveries", value)
     return value
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from fine_tuning_formats.text import show_value
+from fine_tuning_formats.text import parse_http_url, show_value
 
 from ..account.accounts import check_account_name
 from ..domain.plan import Plan
@@ -43,12 +43,11 @@ class ControlClient:
         import httpx  # here, since few handles are of another process
 
         try:
-            parts = urlsplit(url)
-            is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
             httpx.URL(url)  # which knows more that no URL can be
-        except (ValueError, TypeError, AttributeError, httpx.InvalidURL):  # a port that is none, half an IPv6 address
-            is_http = False
-        if not is_http:
+            parts = parse_http_url(url)
+        except (TypeError, httpx.InvalidURL):
+            parts = None
+        if parts is None:
             raise wrong_value("url", "the URL of a running server, such as http://127.0.0.1:4355", url)
         check_control_token(token)
         root = account_root(url)
