@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
-from uuid import uuid4
+
+from fine_tuning_formats.atomic_files import replace_file, temporary_path
 
 from .errors import CassetteError, CassetteFileError, CassetteMissError, CassetteStuckError
 from .messages import Interaction, RecordedRequest, RecordedResponse, decode_response
@@ -331,7 +331,7 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    probe = _temporary_path(folder / path.name)
+    probe = temporary_path(folder / path.name)
     try:
         probe.open("x").close()
         probe.unlink()
@@ -342,22 +342,15 @@ def check_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by *text* in one step: no reader sees half of it, and an error leaves the old file.
+    """Replace a cassette's file by *text* in one step, with the folders that it needs.
 
     Raises:
         CassetteFileError: it cannot be written.
     """
-    temporary = _temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_file(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise CassetteFileError(
             f"{path}: cannot be written: {error.strerror or error}; the file is unchanged"
         ) from None
@@ -371,7 +364,3 @@ def _keep_time(text: str, metadata: Metadata, path: Path) -> tuple[str, Metadata
         if text.replace(f"recorded_at: '{metadata.recorded_at}'", f"recorded_at: '{old.recorded_at}'", 1) == before:
             return before, old
     return text, metadata
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")

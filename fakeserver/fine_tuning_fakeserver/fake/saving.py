@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
-from uuid import uuid4
 
 from ..account.world import World
 from ..usage_errors import FakeUsageError
@@ -109,13 +108,9 @@ def write_file(path: str | os.PathLike[str], raw: bytes) -> None:
     Raises:
         FakeUsageError: it cannot be written.
     """
-    target = Path(path)
-    part = target.with_name(f".{uuid4().hex}.part")  # of this write alone: others may write to the same path
+    from fine_tuning_formats.atomic_files import replace_file  # here, since few fakes are saved
+
     try:
-        try:
-            part.write_bytes(raw)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        replace_file(Path(path), raw)
     except OSError as error:
         raise FakeUsageError(f"the account cannot be saved to {str(path)!r}: {error.strerror or error}") from None
