@@ -1,7 +1,8 @@
 """Records as text: versioned JSON, tagged by kind, one record a line.
 
 Dialects are stored by name, and contents as their digests: whoever stores records stores the bytes beside them, and
-brings them back by a `ContentStore`. A released version stays readable: its reader is in `READERS` for good.
+brings them back (`ContentWriter`, `ContentReader`). A released version stays readable: its reader is in `READERS` for
+good.
 """
 
 from __future__ import annotations
@@ -75,19 +76,24 @@ _KIND_OF = {record: kind for kind, record in KINDS.items()}
 Json: TypeAlias = dict[str, Any]
 
 
-class ContentStore(Protocol):
-    """Where contents are, beside the records."""
+class ContentWriter(Protocol):
+    """Keeps contents beside the records."""
 
     def put(self, content: Blob) -> str:
         """Keep the bytes; return their sha256 in hexadecimal digits."""
         ...
+
+
+class ContentReader(Protocol):
+    """Has the contents beside the records."""
 
     def get(self, digest: str, size: int) -> Blob:
         """Return the bytes, or what is left of them where only the digest was kept."""
         ...
 
 
-_contents: ContextVar[ContentStore] = ContextVar("_contents")
+_writer: ContextVar[ContentWriter] = ContextVar("_writer")
+_reader: ContextVar[ContentReader] = ContextVar("_reader")
 """Of the record that is being written or read."""
 
 
@@ -95,14 +101,14 @@ class RecordFormatError(FakeUsageError):
     """A stored record cannot be read."""
 
 
-def write_record(record: Record, contents: ContentStore) -> bytes:
+def write_record(record: Record, contents: ContentWriter) -> bytes:
     """Return *record* as one line of JSON without its end; its content is put into *contents*.
 
     Raises:
         FakeUsageError: it holds what JSON cannot.
     """
     kind = _KIND_OF[type(record)]
-    token = _contents.set(contents)
+    token = _writer.set(contents)
     try:
         members = _adapter(type(record)).dump_python(record, mode="json", warnings=False)
         return orjson.dumps({"version": RECORD_VERSION, "record": kind, **members})
@@ -111,10 +117,10 @@ def write_record(record: Record, contents: ContentStore) -> bytes:
             raise
         raise FakeUsageError(f"a record {kind} cannot be stored: {error}") from None
     finally:
-        _contents.reset(token)
+        _writer.reset(token)
 
 
-def read_record(line: bytes, contents: ContentStore) -> Record:
+def read_record(line: bytes, contents: ContentReader) -> Record:
     """Return the record of a line, whatever released version has written it.
 
     Raises:
@@ -127,11 +133,11 @@ def read_record(line: bytes, contents: ContentStore) -> Record:
     if not isinstance(members, dict):
         raise RecordFormatError("a record must be a JSON object")
     reader = READERS[check_version(members.pop("version", None), "a record", READERS)]
-    token = _contents.set(contents)
+    token = _reader.set(contents)
     try:
         return reader(members)
     finally:
-        _contents.reset(token)
+        _reader.reset(token)
 
 
 def check_version(version: Any, what: str, known: Mapping[int, object]) -> int:
@@ -171,12 +177,12 @@ READERS: Mapping[int, Callable[[Json], Record]] = {1: _read_1}
 def _write_content(content: Blob) -> Json:
     if content.is_dropped:
         return {"sha256": None, "size": content.size}
-    return {"sha256": _contents.get().put(content), "size": content.size}
+    return {"sha256": _writer.get().put(content), "size": content.size}
 
 
 def _read_content(value: Any) -> Blob:
     stored = _CONTENT.validate_python(value)
-    return Blob.dropped(stored.size) if stored.sha256 is None else _contents.get().get(stored.sha256, stored.size)
+    return Blob.dropped(stored.size) if stored.sha256 is None else _reader.get().get(stored.sha256, stored.size)
 
 
 @dataclass

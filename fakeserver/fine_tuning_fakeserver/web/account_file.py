@@ -107,9 +107,6 @@ class _ContentsWriter:
                         member.write(chunk)
         return name
 
-    def get(self, digest: str, size: int) -> Blob:
-        raise NotImplementedError  # it only writes
-
 
 def account_file(stored: StoredAccount, contents_at_most: int | None = None) -> bytes:
     """Return an account as a file; see `write_account`."""
@@ -133,6 +130,7 @@ def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float
     known = secrets_of(log.entries)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         contents = _ContentsWriter(archive, contents_at_most)
+        # all at first: they put contents into the zip, which has one member open at a time
         lines = [write_record(_without_secret(record), contents) for record in stored.records]
         _write_lines(archive, RECORDS, iter(lines))
         _write_lines(archive, REQUESTS, (write_entry(entry, known) for entry in log.entries))
@@ -185,9 +183,6 @@ class _ContentsReader:
     archive: zipfile.ZipFile
     left_out: frozenset[str]
     known: dict[str, Blob]
-
-    def put(self, content: Blob) -> str:
-        raise NotImplementedError  # it only reads
 
     def get(self, digest: str, size: int) -> Blob:
         if digest in self.left_out:
