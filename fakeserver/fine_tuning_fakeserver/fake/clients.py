@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from ..account.world import World
@@ -27,26 +28,33 @@ NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL without a socket, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
 
 
-class Clients:
-    """How clients reach the fake."""
+class Served(ABC):
+    """What can be served on a socket; as a context manager it is, on a free port of this machine."""
 
-    _world: World
-
-    @cached_property
-    def _app(self) -> ASGIApp:
-        return create_app(self._world)
+    _servers: list[ExitStack]
 
     @property
-    def asgi_app(self) -> ASGIApp:
-        """The ASGI application, for a server of your own."""
-        self._world.is_reachable = self._world.is_handed_out = True
-        return self._app
+    @abstractmethod
+    def _served_app(self) -> ASGIApp:
+        """The application to serve."""
 
-    def transport(self, library: ModuleType | None = None) -> Any:
-        """Return a transport of httpx, or of *library* (httpx2), that answers in this process without a socket."""
-        from ..web.in_process import transport
+    @property
+    @abstractmethod
+    def base_url(self) -> str:
+        """The API's base URL while it is served."""
 
-        return transport(self.asgi_app, library)
+    @abstractmethod
+    def reached_at(self, url: str) -> AbstractContextManager[None]:
+        """Make *url* the `base_url` while the context lasts."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.serving())
+            self._servers.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._servers.pop().close()
 
     @contextmanager
     def serving(
@@ -69,8 +77,34 @@ class Clients:
         """
         from ..web.server import serving
 
-        with serving(self._app, host, port, allowed_hosts, control_token) as url, self.reached_at(url):
+        with serving(self._served_app, host, port, allowed_hosts, control_token) as url, self.reached_at(url):
             yield self.base_url
+
+
+class Clients(Served):
+    """How clients reach the fake."""
+
+    _world: World
+
+    @property
+    def _served_app(self) -> ASGIApp:
+        return self._app
+
+    @cached_property
+    def _app(self) -> ASGIApp:
+        return create_app(self._world)
+
+    @property
+    def asgi_app(self) -> ASGIApp:
+        """The ASGI application, for a server of your own."""
+        self._world.is_reachable = self._world.is_handed_out = True
+        return self._app
+
+    def transport(self, library: ModuleType | None = None) -> Any:
+        """Return a transport of httpx, or of *library* (httpx2), that answers in this process without a socket."""
+        from ..web.in_process import transport
+
+        return transport(self.asgi_app, library)
 
     @contextmanager
     def reached_at(self, url: str) -> Generator[None, None, None]:

@@ -17,6 +17,7 @@ from ..domain.checks import boolean, parse_seconds, whole
 from ..settings import SettingsFields
 from ..web.accounts_app import AccountsApp
 from ..web.app import NormalizePath
+from .clients import Served
 from .fake_fine_tuning import FakeFineTuning
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class AccountMoment(NamedTuple):
     age_s: float
 
 
-class FakeAccounts:
+class FakeAccounts(Served):
     """Fakes of the fine-tuning API on one server: each account has its own time, jobs, files, faults and request log.
 
     The account ``main`` is under ``/v1``, another under ``/accounts/NAME/v1``. That one is made, with the server's
@@ -104,15 +105,6 @@ class FakeAccounts:
         self._servers: list[ExitStack] = []
         self.main = main
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(self.serving())
-            self._servers.append(stack.pop_all())
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._servers.pop().close()
-
     def account(self, name: str) -> FakeFineTuning:
         """Return the handle of an account, which is made if there is none.
 
@@ -144,6 +136,15 @@ class FakeAccounts:
         self._accounts.main.is_reachable = self._accounts.main.is_handed_out = True
         return NormalizePath(self._app)
 
+    @property
+    def _served_app(self) -> ASGIApp:
+        return self.asgi_app
+
+    @property
+    def base_url(self) -> str:
+        """The API's base URL of ``main`` while it is served."""
+        return self.main.base_url
+
     def moment_of(self, name: str | None) -> AccountMoment:
         """Return the time of an account; where there is none of this name, that of ``main``."""
         world = (name and self._accounts.find(name)) or self._accounts.main
@@ -160,21 +161,6 @@ class FakeAccounts:
         until = steady() + timeout_s
         for world in self.worlds.values():
             world.sender.flush(max(until - steady(), 0.0))
-
-    @contextmanager
-    def serving(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        *,
-        allowed_hosts: Iterable[str] = (),
-        control_token: str | None = None,
-    ) -> Generator[str, None, None]:
-        """Serve on a socket while the context lasts, as `FakeFineTuning.serving` does; yield the URL of ``main``."""
-        from ..web.server import serving
-
-        with serving(self.asgi_app, host, port, allowed_hosts, control_token) as url, self.reached_at(url):
-            yield self.main.base_url
 
     @contextmanager
     def reached_at(self, url: str) -> Generator[None, None, None]:

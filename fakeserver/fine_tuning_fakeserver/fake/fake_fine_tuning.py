@@ -161,15 +161,6 @@ class FakeFineTuning(
         fake._world, fake._servers = world, []
         return fake
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(self.serving())
-            self._servers.append(stack.pop_all())
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._servers.pop().close()
-
     def reset(
         self,
         *,
