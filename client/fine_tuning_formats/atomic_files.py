@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 
@@ -13,8 +15,11 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{uuid4().hex}.tmp")
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file by *content* in one step: no reader sees half of it, and an error leaves the old file.
+@contextmanager
+def replacing(path: Path) -> Generator[IO[bytes], None, None]:
+    """Yield a file to write, which replaces that of *path* in one step at the end of the context.
+
+    No reader sees half of it, and an error leaves the old file.
 
     Raises:
         OSError: it cannot be written.
@@ -22,11 +27,21 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary = temporary_path(path)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file by *content* in one step; see `replacing`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(content)

@@ -41,6 +41,11 @@ def real_now() -> float:
     return float(int(time.time()))
 
 
+def real_time() -> float:
+    """Return the Unix time, in seconds."""
+    return time.time()
+
+
 def elapsed() -> float:
     """Return real seconds since some moment; only differences count."""
     return time.monotonic()
@@ -118,10 +123,13 @@ class VirtualClock:
 
     def now(self) -> float:
         """Return virtual Unix seconds."""
-        return self._at(self._real()) if self._rate else self._base
+        return self.at(self._real()) if self._rate else self._base
 
-    def _at(self, real_s: float) -> float:
-        passed_s = real_s - self._real_base
+    def at(self, real_s: float) -> float:
+        """Return virtual Unix seconds at a moment of real time."""
+        if not self._rate:
+            return self._base
+        passed_s = max(real_s - self._real_base, 0.0)  # the real time of a store may be set back
         at = self._base + self._rate * passed_s
         if at <= self._idle_from or self._rate <= 1:
             return at
@@ -148,11 +156,15 @@ class VirtualClock:
         """Let the clock idle from *at* on, in virtual Unix seconds, or from now on if that has passed."""
         if at != self._idle_from:
             real_s = self._real()
-            self._base, self._real_base, self._idle_from = self._at(real_s), real_s, at
+            self._base, self._real_base, self._idle_from = self.at(real_s), real_s, at
 
     def move_to(self, at: float) -> None:
         """Jump forward to *at*; a time that has passed changes nothing."""
         self._base, self._real_base = max(at, self.now()), self._real()
+
+    def anchor(self, at: float, real_s: float) -> None:
+        """Let it be *at* when it is, or was, *real_s* in real time, and go on from there at the same rate."""
+        self._base, self._real_base = at, real_s
 
     def run_at(self, rate: float) -> None:
         """Go on from now at another rate."""

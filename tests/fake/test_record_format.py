@@ -175,6 +175,8 @@ ANY: dict[str, st.SearchStrategy[Any]] = {
     ),
     "fault_hit": st.builds(records.FaultHit, st.integers(0, 9), st.integers(1, 999)),
     "faults_disarmed": st.builds(records.FaultsDisarmed, times),
+    "clock_anchored": st.builds(records.ClockAnchored, times, times, times),
+    "scripts_set": st.builds(records.ScriptsSet, st.dictionaries(names, st.integers(0, 9) | names)),
 }
 """By kind, any record."""
 

@@ -89,7 +89,7 @@ class Accounts:
 
     Args:
         main: the world of `MAIN`.
-        new_world: makes the world of another account.
+        new_world: makes the world of another account, by its name.
         at_most: how many accounts are kept besides `MAIN`.
         idle_at_most_s: after how many real seconds without a request an account is forgotten; None: never.
     """
@@ -97,7 +97,7 @@ class Accounts:
     def __init__(
         self,
         main: World,
-        new_world: Callable[[], World],
+        new_world: Callable[[str], World],
         *,
         at_most: int = ACCOUNTS_AT_MOST,
         idle_at_most_s: float | None = None,
@@ -136,7 +136,7 @@ class Accounts:
         return account.world if account else None
 
     def make(self, name: str) -> World:
-        """Return the world of an account, which is made if there is none.
+        """Return the world of an account; make the account if no account has this name.
 
         Raises:
             FakeUsageError: no account can be called so, or there are too many.
@@ -203,15 +203,28 @@ class Accounts:
         """Forget an account; requests that are under way end as if it were still there.
 
         Raises:
-            FakeUsageError: it is `MAIN`, or there is none of this name.
+            FakeUsageError: it is `MAIN`, or no account has this name.
         """
-        if check_account_name(name) == MAIN:
-            raise FakeUsageError(f"account name must be another than {MAIN!r}, which is always there; reset it instead")
+        self._require_not_main(name)
         with self.lock:
             account = self._kept.pop(name, None)
         if account is None:
             raise FakeUsageError(f"there is no account {show_value(name)}")
         account.world.sender.stop()
+
+    def _require_not_main(self, name: str) -> None:
+        if check_account_name(name) == MAIN:
+            raise FakeUsageError(f"account name must be another than {MAIN!r}, which is always there; reset it instead")
+
+    def needs_loading(self, name: str) -> bool:
+        """Return whether the account is yet to be read from where it is kept, by `load`."""
+        return False
+
+    def load(self, name: str) -> None:
+        """Read an account from where it is kept."""
+
+    def close(self) -> None:
+        """Close what the accounts are kept in."""
 
     def listing(self) -> list[dict[str, Any]]:
         """Return all accounts as the control API lists them, `MAIN` first; looking at them is no use."""
@@ -240,18 +253,24 @@ class Accounts:
         return [self._main, *self._kept.values(), *self._candidates.values()]
 
     def _world_for(self, name: str) -> World:
-        world = self._new_world()
+        return self._reachable(self._new_world(name), name)
+
+    def _reachable(self, world: World, name: str) -> World:
         world.urls.extend(below_account(url, name) for url in self._urls)
         world.is_reachable = world.is_handed_out = True
         return world
 
     def _require_room(self) -> None:
         claimed = sum(account.is_claimed for account in self._candidates.values())
-        if len(self._kept) + claimed >= self._at_most:
+        if self._accounts_made() + claimed >= self._at_most:
             raise FakeUsageError(
                 f"this server keeps at most {self._at_most} accounts besides {MAIN}, and has them; forget one with "
                 "DELETE /_fake/accounts/NAME, or start it with a higher --max-accounts, or with --account-ttl"
             )
+
+    def _accounts_made(self) -> int:
+        """Return how many accounts are kept besides `MAIN`."""
+        return len(self._kept)
 
     def _forget_idle(self) -> None:
         """Forget what has been idle for too long; those in use, and those used last, stay."""

@@ -60,6 +60,8 @@ KINDS: Mapping[str, type[Record]] = {
     "faults_matched": records.FaultsMatched,
     "fault_hit": records.FaultHit,
     "faults_disarmed": records.FaultsDisarmed,
+    "clock_anchored": records.ClockAnchored,
+    "scripts_set": records.ScriptsSet,
 }
 """The records by the kind that tags them. A kind keeps its name, whatever its class is called."""
 ACTS: Mapping[str, type[Intervention]] = {

@@ -7,6 +7,7 @@ dropped from its record: an account of fewer records, which has the file still, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -266,6 +267,25 @@ class FaultsDisarmed:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class ClockAnchored:
+    """It was `at`, in virtual Unix seconds, at the real Unix second `real` of the store; clients wait until `awaited`.
+
+    Kept by accounts in a store, where time passes by itself: all servers of an account have the same time.
+    """
+
+    at: float
+    real: float
+    awaited: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptsSet:
+    """The scripts in use, and how much of them was used, are these, as JSON. Kept by accounts in a store."""
+
+    scripts: Mapping[str, Any]
+
+
 Record: TypeAlias = (
     FileUploaded
     | FileDeleted
@@ -293,10 +313,12 @@ Record: TypeAlias = (
     | FaultsMatched
     | FaultHit
     | FaultsDisarmed
+    | ClockAnchored
+    | ScriptsSet
 )
 FAULT_RECORDS = (FaultArmed, FaultsMatched, FaultHit, FaultsDisarmed)
 """What `ArmedFaults` go by."""
-ASIDES = (ListSeen, *FAULT_RECORDS)
+ASIDES = (ListSeen, *FAULT_RECORDS, ClockAnchored, ScriptsSet)
 """Records of what has happened beside the account, which stays as it is."""
 
 
@@ -335,6 +357,13 @@ def content_owner(record: Record) -> str | None:
     if isinstance(record, FileUploaded):
         return record.file.id
     return record.upload if isinstance(record, PartAdded) else None
+
+
+def content_of(record: Record) -> Blob | None:
+    """Return the content that *record* holds, if it holds one."""
+    if isinstance(record, FileUploaded):
+        return record.file.content
+    return record.content if isinstance(record, PartAdded) else None
 
 
 def without_content(record: Record) -> Record:

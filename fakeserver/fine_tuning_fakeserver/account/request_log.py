@@ -151,9 +151,7 @@ class RequestLog:
     """The last `ENTRIES_AT_MOST` requests, and how far usage errors have been read.
 
     Attributes:
-        count: how many requests have come in.
         slept_s: virtual seconds slept through `FakeFineTuning.sleep`.
-        forgotten: how many requests are not kept any more.
         errors_read_to: the number of the last request whose usage errors have been taken.
     """
 
@@ -169,22 +167,34 @@ class RequestLog:
     def clear(self) -> None:
         """Forget everything, and count from 0."""
         with self._lock:
-            self.count = self.forgotten = self.errors_read_to = 0
+            self._count = self._forgotten = self.errors_read_to = 0
             self.slept_s = 0.0
             self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
             self._notes: dict[str, None] = {}
+
+    @property
+    def count(self) -> int:
+        """How many requests have come in."""
+        return self._count
+
+    @property
+    def forgotten(self) -> int:
+        """How many requests are not kept any more."""
+        return self._forgotten
 
     def store(self) -> StoredLog:
         """Return what is in the log; the entries are copies."""
         entries = [replace(entry) for entry in self.find()]
         with self._lock:
-            return StoredLog(entries, self.count, self.forgotten, self.slept_s, self.errors_read_to, list(self._notes))
+            return StoredLog(
+                entries, self._count, self._forgotten, self.slept_s, self.errors_read_to, list(self._notes)
+            )
 
     @classmethod
     def restored(cls, stored: StoredLog) -> RequestLog:
         """Return a log that goes on from what was stored."""
         log = cls()
-        log.count, log.forgotten, log.slept_s = stored.count, stored.forgotten, stored.slept_s
+        log._count, log._forgotten, log.slept_s = stored.count, stored.forgotten, stored.slept_s
         log.errors_read_to = stored.errors_read_to
         log._entries.extend(replace(entry) for entry in stored.entries)
         log._notes = dict.fromkeys(stored.notes)
@@ -193,14 +203,21 @@ class RequestLog:
     def next_number(self) -> int:
         """Count a request that has come in; return its number."""
         with self._lock:
-            self.count += 1
-            return self.count
+            self._count += 1
+            return self._count
+
+    def request_ordinal(self, entry: LogEntry) -> int | str:
+        """Return what the id of an entry's request is derived from."""
+        return entry.number
 
     def add(self, entry: LogEntry) -> None:
         """Keep an entry, and forget the oldest if there are too many."""
         with self._lock:
-            self.forgotten += len(self._entries) == ENTRIES_AT_MOST
+            self._forgotten += len(self._entries) == ENTRIES_AT_MOST
             self._entries.append(entry)
+
+    def update(self, entry: LogEntry) -> None:
+        """Keep what was added to an entry that is in the log."""
 
     def note(self, text: str) -> None:
         """Keep a usage error that no answer shows; once, however often it occurs."""

@@ -18,6 +18,7 @@ from .looks import SHOWN_BY, Looks
 from .records import (
     CONTENT_RECORDS,
     ClockAdvanced,
+    ClockAnchored,
     ListSeen,
     PaceSet,
     Record,
@@ -40,6 +41,10 @@ class Journal(Protocol):
 
     def drop_contents(self, owners: Iterable[str]) -> None:
         """Drop the contents of these files and uploads, which are over, but for their sizes."""
+        ...
+
+    def since(self, count: int) -> Sequence[Record]:
+        """Return the records after the first *count*."""
         ...
 
     def __len__(self) -> int:
@@ -78,6 +83,10 @@ class MemoryJournal:
             for place in self._places.pop(owner, ()):
                 self._records[place] = without_content(self._records[place])
 
+    def since(self, count: int) -> Sequence[Record]:
+        """Return the records after the first *count*."""
+        return self._records[count:]
+
     def __iter__(self) -> Iterator[Record]:
         """Iterate over the records, oldest first."""
         return iter(self._records)
@@ -100,6 +109,7 @@ class Service:
         settings: what the account is born with.
         journal: makes the store of its records.
         born: when it began, in Unix seconds, unless it begins now.
+        real: returns real seconds; None: this process's own.
     """
 
     def __init__(
@@ -107,6 +117,7 @@ class Service:
         settings: Settings | None = None,
         journal: Callable[[], Journal] = MemoryJournal,
         born: float | None = None,
+        real: Callable[[], float] | None = None,
     ) -> None:
         settings = settings or DEFAULT_SETTINGS
         self.renew_locks()
@@ -115,7 +126,7 @@ class Service:
         begins = settings.begins if born is None else born
         self.created_at = real_now() if begins is None else begins
         self.account = Account(settings, self.created_at)
-        self.clock = VirtualClock(self.created_at, _rate(settings.pace))
+        self.clock = _new_clock(self.created_at, settings.pace, real)
         self.looks = Looks()
         self._changes = 0
         self._counts_as_poll = False
@@ -124,7 +135,14 @@ class Service:
 
     @classmethod
     def restored(
-        cls, settings: Settings, born: float, records: Sequence[Record], now: float, awaited: float
+        cls,
+        settings: Settings,
+        born: float,
+        records: Sequence[Record],
+        now: float,
+        awaited: float,
+        journal: Callable[[], Journal] = MemoryJournal,
+        real: Callable[[], float] | None = None,
     ) -> Service:
         """Return the account that *records* add up to, at the time *now*, in Unix seconds.
 
@@ -134,13 +152,15 @@ class Service:
             records: all of its records.
             now: its time, from which it goes on.
             awaited: until when a client waits, at a pace at which time passes by itself.
+            journal: makes the store of its records.
+            real: returns real seconds; None: this process's own.
         """
-        service = cls(settings, born=born)
+        service = cls(settings, journal, born, real)
         service.journal.append(records)
         service._fold(records)
         service.account.materialize(now)
         service._drop_contents()
-        service.clock = VirtualClock(now, _rate(service.account.pace))
+        service.clock = _new_clock(now, service.account.pace, real)
         service._awaited = awaited
         service._plan_idling()
         return service
@@ -268,6 +288,13 @@ class Service:
         with self.lock:
             self.journal.append((record,))
 
+    def anchor_clock(self, anchor: ClockAnchored) -> None:
+        """Go by the time that an account in a store had when it was last changed, on whatever server."""
+        with self.lock:
+            self._awaited = max(self._awaited, anchor.awaited)
+            self._plan_idling()
+            self.clock.anchor(anchor.at, anchor.real)
+
     def keep_pace_until(self, at: float) -> None:
         """Let the clock run at its pace until *at*, in Unix seconds: a client waits for what comes then."""
         with self.lock:
@@ -309,7 +336,12 @@ class Service:
             self.journal.append(known)
             self._fold(known)
             self._drop_contents()
+            self._changes += 1
             self._plan_idling()
+
+
+def _new_clock(now: float, pace: Pace, real: Callable[[], float] | None) -> VirtualClock:
+    return VirtualClock(now, _rate(pace), real) if real else VirtualClock(now, _rate(pace))
 
 
 def _rate(pace: Pace) -> float:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from ..clock import Pace
 from ..domain.job import Job
@@ -17,8 +17,10 @@ from .armed_faults import ArmedFault, ArmedFaults, parse_faults
 from .forking import renew_after_fork
 from .request_log import LogEntry, RequestLog
 from .script_queue import ScriptStack
-from .service import Service
+from .service import Journal, MemoryJournal, Service
 from .stored_account import StoredAccount, as_of_request, as_of_time
+
+T = TypeVar("T")
 
 FLUSH_WITHIN_S = 5.0
 """Default timeout of `Sender.flush`, in real seconds. Shorter than a webhook target may take to answer: a target that
@@ -154,6 +156,7 @@ class World:
         sender: what sends webhooks.
         urls: the base URLs that lead here, the newest last; they outlive a reset.
         is_handed_out: whether the application or a transport was given out; it outlives a reset.
+        is_stored: whether the records are in a store, which other processes may change; see `StoredWorld`.
         checks: what must hold at the end of every run of the code under test.
         is_reachable: whether any client could have reached the account since it began.
         is_finished: whether the test that the account was for is over.
@@ -161,6 +164,7 @@ class World:
         disturbance: what goes wrong while code under test is explored; outlives a reset.
     """
 
+    is_stored = False
     service: Service
     requests: RequestLog
     faults: ArmedFaults
@@ -224,7 +228,7 @@ class World:
             specs = parse_faults(defaults.get("faults", ()), self._paths)
         chosen = settings.changed(changes or {})
         armed = specs if faults is None else parse_faults(faults, self._paths)
-        service = Service(chosen)
+        service = Service(chosen, self._new_journal, real=self._real)
         if filling:
             filling(service)
         with self._lock:
@@ -245,6 +249,17 @@ class World:
         self._beginning = beginning
         self.is_reachable = self.is_handed_out or bool(self.urls)
         self.is_finished = False
+
+    _new_journal: Callable[[], Journal] = MemoryJournal
+
+    @property
+    def _real(self) -> Callable[[], float] | None:
+        """What returns the real time by which virtual time passes; None: this process's own."""
+        return None
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Run *work*, which may change the account, and return its result; what has changed is stored by then."""
+        return work()
 
     @property
     def has_happened(self) -> bool:
@@ -288,10 +303,21 @@ class World:
             FakeUsageError: its records make no account; then nothing has changed.
         """
         try:
-            service = _service_of(stored)
+            service = self._service_of(stored)
         except (LookupError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
             raise FakeUsageError(f"the records make no account: {type(error).__name__}: {error}") from error
         self._go_on(service, stored, as_default=as_default)
+
+    def _service_of(self, stored: StoredAccount) -> Service:
+        return Service.restored(
+            stored.settings,
+            stored.born,
+            stored.records,
+            stored.now,
+            stored.awaited,
+            journal=self._new_journal,
+            real=self._real,
+        )
 
     def _go_on(self, service: Service, stored: StoredAccount, *, as_default: bool = False) -> None:
         """Go on with *service*, which the records of *stored* have made."""
@@ -321,7 +347,7 @@ class World:
         with self.service.lock:
             stored, files, parts = self.store(), self.account.files, self.account.parts
             cut = as_of_request(stored, request) if request is not None else as_of_time(stored, cast(float, time))
-            service = _service_of(cut)
+            service = self._service_of(cut)
             past = service.account
             lost = [each for each, file in past.files.items() if file.content.is_dropped and each not in files]
             lost += [
@@ -383,7 +409,3 @@ class World:
                 requests=self.requests.find(),
                 faults=self.faults.all(now),
             )
-
-
-def _service_of(stored: StoredAccount) -> Service:
-    return Service.restored(stored.settings, stored.born, stored.records, stored.now, stored.awaited)

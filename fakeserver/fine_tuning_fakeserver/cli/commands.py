@@ -167,12 +167,27 @@ def load_fake(path: str, webhooks: Iterable[Mapping[str, Any]], settings: Mappin
     return fake
 
 
-def create_accounts(main: FakeFineTuning, **options: Any) -> FakeAccounts:
-    """Create the accounts of a server, which begin like *main*; raise click's error if the options do not fit."""
+def create_accounts(main: FakeFineTuning, store: str | None, **options: Any) -> FakeAccounts:
+    """Create the accounts of a server, which begin like *main*; raise click's error if the options do not fit.
+
+    Args:
+        main: the account main.
+        store: the URL of the store that the accounts are in; None: they are in memory.
+        options: as `FakeAccounts.around` has them.
+    """
     from ..fake.fake_accounts import FakeAccounts
 
     try:
-        return FakeAccounts.around(main, **options)
+        if store is None:
+            return FakeAccounts.around(main, **options)
+        from ..stores import open_store  # imported on demand: most servers keep nothing
+
+        opened = open_store(store)
+        try:
+            return FakeAccounts.around(main, store=opened, **options)
+        except FakeUsageError:
+            opened.close()
+            raise
     except FakeUsageError as error:
         raise usage_error(error, click.get_current_context()) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
@@ -60,6 +62,7 @@ Ctrl-C stops the server, with exit code 0.
 TIMEOUT_HELP = "Close connections on which a request, or the next piece of its body, takes longer."
 
 FORMAT_HELP = "text, or json: an object a line, without health probes, with jobs."
+WORKERS_HELP = "Answer with so many processes; needs --data or --store."
 DRAIN_HELP = "At SIGTERM, answer requests and try webhooks under way for so long."
 
 OPTIONS = (
@@ -93,6 +96,9 @@ OPTIONS = (
         type=Number(int, 0),
         help="Refuse more accounts than these, besides main.",
     ),
+    option("--data", metavar="DIR", help="Keep accounts in this folder, so that they outlast the server."),
+    option("--store", metavar="URL", help="Keep accounts in sqlite:///PATH or postgresql://…, and share them."),
+    option("--workers", metavar="N", default=1, type=Number(int, 1, 64), help=WORKERS_HELP),
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     option("--drain", metavar="SECONDS", default=DRAIN_S, type=Number(float, 0), help=DRAIN_HELP),
     option("--log-format", metavar="FORMAT", default="text", type=OneOf(("text", "json")), help=FORMAT_HELP),
@@ -115,6 +121,9 @@ def command(
     log_format: str,
     metrics: bool,
     load: str | None,
+    data: str | None,
+    store: str | None,
+    workers: int,
     **settings: Any,
 ) -> int:
     """Run the fake as a local server, for any language."""
@@ -124,8 +133,10 @@ def command(
     context = click.get_current_context()
     _check_proxies(forwarded_allow_ips or "", context)
     _check_metrics(metrics, context)
+    store = _check_store(data, store, workers, metrics, context)
     shared = {name: settings.pop(name) for name in ("account_per_key", "account_ttl", "max_accounts")}
-    accounts = create_accounts(_create_main(load, setup, settings, context), **shared)
+    main = _create_main(load, setup, settings, context)
+    accounts = create_accounts(main, store, **shared) if workers == 1 else None
     try:
         listener = bind(host, port)
     except OSError as error:
@@ -140,8 +151,49 @@ def command(
         except FakeUsageError as error:
             raise usage_error(error, context) from None
         limits = {"request_timeout_s": timeout, "forwarded_allow_ips": forwarded_allow_ips, "drain_s": drain}
-        _serve(accounts, listener, quiet, access, log_format, metrics, **limits)
+
+        def serve(worker: int = 0, *, is_first: bool = True) -> None:
+            own = accounts or create_accounts(main, store, worker=worker, **shared)
+            tells = is_first and worker == 0  # what all workers would
+            try:
+                _serve(own, listener, quiet, access, log_format, metrics, announces=tells, **limits)
+            finally:
+                own.close()
+
+        if workers > 1:
+            from .workers import Workers  # imported on demand, as it is seldom needed
+
+            return Workers(workers, serve).run()
+        serve()
     return 0
+
+
+def _check_store(
+    data: str | None, store: str | None, workers: int, metrics: bool, context: click.Context
+) -> str | None:
+    """Return the URL of the store that accounts are in; None for memory.
+
+    Raises:
+        click.UsageError: the options do not fit together, or the store cannot be used.
+    """
+    if data and store:
+        raise click.UsageError("--data is a store in SQLite, and --store any: give one of them", context)
+    url = f"sqlite:///{Path(data).absolute() / 'accounts.db'}" if data else store
+    if workers > 1 and not url:
+        text = "--workers needs --data or --store: accounts in the memory of one process cannot be shared by several"
+        raise click.UsageError(text, context)
+    if workers > 1 and metrics:
+        raise click.UsageError("--metrics counts the requests of one process: leave out --workers", context)
+    if workers > 1 and not hasattr(os, "fork"):
+        raise click.UsageError("--workers needs a system with fork, which this is not", context)
+    if url:
+        from ..stores import open_store
+
+        try:
+            open_store(url).close()
+        except FakeUsageError as error:
+            raise click.UsageError(f"{'--data' if data else '--store'}: {error}", context) from None
+    return url
 
 
 def _create_main(
@@ -188,6 +240,8 @@ def _serve(
     access: Access,
     log_format: str,
     metrics: bool,
+    *,
+    announces: bool,
     **settings: Any,
 ) -> None:
     from ..clock import steady
@@ -205,7 +259,8 @@ def _serve(
     # before and after: stopping a server is not a failure, from the moment its URL is known.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    _announce(listener, accounts, quiet, access, note)
+    if announces:
+        _announce(listener, accounts, quiet, access, note)
     server.run(sockets=[listener])
     if (left_s := server.drains_until - steady()) > 0:
         accounts.deliver_webhooks(left_s)

@@ -89,7 +89,7 @@ def timed_id(prefix: str, at: float, *parts: object) -> str:
     return f"{prefix}{int(at):08x}{noise >> 240:04x}819{noise % 16**17:017x}"
 
 
-def request_id(seed: int, ordinal: int) -> tuple[str, int]:
+def request_id(seed: int, ordinal: int | str) -> tuple[str, int]:
     """Return the ``x-request-id`` of the account's *ordinal*-th request, and 16 more derived bits."""
     number = derived_number("request", seed, ordinal)
     return f"req_{number >> 128:032x}", number & 0xFFFF

@@ -15,6 +15,7 @@ from ..account.world import World
 from ..clock import steady
 from ..domain.checks import boolean, parse_seconds, whole
 from ..settings import SettingsFields
+from ..usage_errors import wrong_value
 from ..web.accounts_app import AccountsApp
 from ..web.app import NormalizePath
 from .clients import Served
@@ -22,6 +23,8 @@ from .fake_fine_tuning import FakeFineTuning
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from ..stores import Store
 
 
 class AccountMoment(NamedTuple):
@@ -77,6 +80,8 @@ class FakeAccounts(Served):
         account_per_key: bool = False,
         account_ttl: Duration | None = None,
         max_accounts: int = ACCOUNTS_AT_MOST,
+        store: Store | None = None,
+        worker: int = 0,
     ) -> Self:
         """Return accounts beside *main*, which begin as that one does after a reset.
 
@@ -85,28 +90,47 @@ class FakeAccounts(Served):
             account_per_key: see the class; so are the others.
             account_ttl: after how much real time without a request an account is forgotten.
             max_accounts: how many accounts are kept besides ``main``.
+            store: where the accounts are kept, and shared with other servers; None: in memory. If it has an account
+                ``main``, that is used instead of *main*.
+            worker: the number of this server among those that share the store, from 0.
 
         Raises:
             FakeUsageError: an argument makes no sense.
         """
         accounts = cls.__new__(cls)
-        accounts._begin(main, account_per_key, account_ttl, max_accounts)
+        accounts._begin(main, account_per_key, account_ttl, max_accounts, store, worker)
         return accounts
 
     def _begin(
-        self, main: FakeFineTuning, account_per_key: bool, account_ttl: Duration | None, max_accounts: int
+        self,
+        main: FakeFineTuning,
+        account_per_key: bool,
+        account_ttl: Duration | None,
+        max_accounts: int,
+        store: Store | None = None,
+        worker: int = 0,
     ) -> None:
         boolean(account_per_key, "account_per_key")
         whole(0)(max_accounts, "max_accounts")
         idle_at_most_s = None if account_ttl is None else parse_seconds(account_ttl, "account_ttl")
         world = main._world
-        self._accounts = Accounts(world, world.sibling, at_most=max_accounts, idle_at_most_s=idle_at_most_s)
+        if store is None:
+            self._accounts = Accounts(
+                world, lambda name: world.sibling(), at_most=max_accounts, idle_at_most_s=idle_at_most_s
+            )
+        else:
+            from .kept_accounts import accounts_in_store  # imported on demand: most servers keep nothing
+
+            if account_ttl is not None:
+                raise wrong_value("account_ttl", "None for accounts in a store", account_ttl)
+            self._accounts = accounts_in_store(store, world, max_accounts, worker)
+            main = FakeFineTuning.of_world(self._accounts.main)
         self._per_key = account_per_key
         self._servers: list[ExitStack] = []
         self.main = main
 
     def account(self, name: str) -> FakeFineTuning:
-        """Return the handle of an account, which is made if there is none.
+        """Return the handle of an account; make the account if no account has this name.
 
         Raises:
             FakeUsageError: no account can be called so, or there are too many.
@@ -117,7 +141,7 @@ class FakeAccounts(Served):
         """Forget an account; the next request for it makes a fresh one.
 
         Raises:
-            FakeUsageError: it is ``main``, or there is none of this name.
+            FakeUsageError: it is ``main``, or no account has this name.
         """
         self._accounts.forget(name)
 
@@ -161,6 +185,10 @@ class FakeAccounts(Served):
         until = steady() + timeout_s
         for world in self.worlds.values():
             world.sender.flush(max(until - steady(), 0.0))
+
+    def close(self) -> None:
+        """Close the store that the accounts are in, if they are in one."""
+        self._accounts.close()
 
     @contextmanager
     def reached_at(self, url: str) -> Generator[None, None, None]:

@@ -125,6 +125,10 @@ class AccountsApp:
         """Answer a request for another account than `MAIN`, which it makes if it is the first that is accepted."""
         is_look = scope["method"] in ("GET", "HEAD")
         try:
+            if self._accounts.needs_loading(name):
+                from .stored_requests import in_thread  # imported on demand: most accounts are in memory
+
+                await in_thread(scope, lambda: self._accounts.load(name))
             with self._accounts.use(name, may_make=not is_look) as account:
                 _note_account(scope, name)
                 app = AccountApp(account.world, account_router())

@@ -81,7 +81,7 @@ class AccountApp:
     def __init__(self, world: World, router: Router) -> None:
         self._world = world
         self._router = router
-        self._handler = RequestHandler(world)
+        self._handler = _handler_of(world)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
@@ -145,6 +145,14 @@ class RouteEndpoint:
             await handler.handle_unknown_route(tuple(self._methods), scope, receive, send)
 
 
+def _handler_of(world: World) -> RequestHandler:
+    if not world.is_stored:
+        return RequestHandler(world)
+    from .stored_requests import StoredRequestHandler  # imported on demand: most accounts are in memory
+
+    return StoredRequestHandler(world)
+
+
 class RequestHandler:
     """Handles the requests to one world."""
 
@@ -174,31 +182,29 @@ class RequestHandler:
     ) -> None:
         request = self._new_request(scope, scope.get("path_params", {}))
         try:
-            refusal = await _read_request(operation, request, receive)
+            refusal = await read_request(operation, request, receive)
         except ClientGoneError:
             return
         fault = None
         if request.faults.active and operation.group is not CONTROL:
-            now, seed = request.service.clock.now(), request.service.settings.seed
-            fault = request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
+            fault = next_fault(operation, request)
         if not fault and disturbed and disturbed.fault and self._world.disturbance:
             self._world.disturbance.hit(disturbed)
             fault = request.faults.unarmed_fault(disturbed.fault)
         if fault:
 
             def run_once() -> ApiResponse:  # a fault may run the operation at most once
-                answer = refusal or _execute(operation, request)
+                answer = refusal or execute(operation, request)
                 # one fault hits a request: a script's is ignored here
-                return _unanswered_response() if isinstance(answer, ArmedFault) else answer
+                return unanswered_response() if isinstance(answer, ArmedFault) else answer
 
-            await _respond_with_fault(fault, operation, request, run_once, receive, send)
-        elif isinstance(answer := refusal or _execute(operation, request), ArmedFault):
-            await _respond_with_fault(answer, operation, request, _unanswered_response, receive, send)
+            await respond_with_fault(fault, operation, request, run_once, receive, send)
+        elif isinstance(answer := refusal or execute(operation, request), ArmedFault):
+            await respond_with_fault(answer, operation, request, unanswered_response, receive, send)
         else:
-            _log_response(operation, request, answer)
+            log_response(operation, request, answer)
             await answer.send(send)
-        if self._world.service.account.outbox.endpoints:
-            self._world.sender.wake()
+        self._wake_sender()
 
     async def handle_unknown_route(self, methods: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for an unknown path, which has no *methods*, or for a wrong method of a known one."""
@@ -215,8 +221,12 @@ class RequestHandler:
             or response.redirect_response(scope)
             or response.unknown_route_response(methods, method, path, as_invalid=style.invalid_url_errors)
         )
-        _log_response(None, request, answer)
+        await self._log(request, answer)
         await answer.send(send)
+
+    async def _log(self, request: ApiRequest, answer: ApiResponse) -> None:
+        """Log the answer for an unknown path."""
+        log_response(None, request, answer)
 
     def _new_request(self, scope: Scope, path: dict[str, str]) -> ApiRequest:
         world = self._world
@@ -224,8 +234,18 @@ class RequestHandler:
         now = service.clock.now()
         return ApiRequest(world, service, world.requests, world.faults, world.scripts, scope, path, now)
 
+    def _wake_sender(self) -> None:
+        if self._world.service.account.outbox.endpoints:
+            self._world.sender.wake()
 
-async def _read_request(operation: Operation, request: ApiRequest, receive: Receive) -> ApiResponse | None:
+
+def next_fault(operation: Operation, request: ApiRequest) -> ArmedFault | None:
+    """Return the armed fault that hits a request, if one does; the request is counted."""
+    now, seed = request.service.clock.now(), request.service.settings.seed
+    return request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
+
+
+async def read_request(operation: Operation, request: ApiRequest, receive: Receive) -> ApiResponse | None:
     """Authorise a request and read its body; return the answer to one that is refused."""
     try:
         try:
@@ -259,7 +279,7 @@ async def _read_request(operation: Operation, request: ApiRequest, receive: Rece
     return None
 
 
-def _execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFault:
+def execute(operation: Operation, request: ApiRequest) -> ApiResponse | ArmedFault:
     """Run the operation, or answer from a script; return a fault where a script breaks the connection."""
     scripts = request.scripts
     is_scripted = (scripts.scripts or scripts.overrides) and operation.group is not CONTROL
@@ -293,7 +313,7 @@ def _scripted_result(operation: Operation, request: ApiRequest) -> Any:
     return request.faults.unarmed_fault(result.fault)
 
 
-async def _respond_with_fault(
+async def respond_with_fault(
     fault: ArmedFault,
     operation: Operation,
     request: ApiRequest,
@@ -302,18 +322,20 @@ async def _respond_with_fault(
     send: Send,
 ) -> None:
     """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
-    request.requests.add(entry := _new_entry(operation, request))
+    entry = _new_entry(operation, request)
     entry.fault = fault.kind
-    request.faults.add_hit(fault, entry.number)
+    request.requests.add(entry)
+    request.world.run(lambda: request.faults.add_hit(fault, entry.number))
     connection = connection_of(request.scope)
     outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
     _complete_entry(entry, operation, request, outcome.response)
+    request.requests.update(entry)
     if request.usage_error and not response.is_usage_error(entry.answer):
         request.requests.note(f"request {entry.number}: {printable(entry.redact(request.usage_error))}")
     await outcome.send(connection, receive, send)
 
 
-def _log_response(operation: Operation | None, request: ApiRequest, answer: ApiResponse) -> None:
+def log_response(operation: Operation | None, request: ApiRequest, answer: ApiResponse) -> None:
     """Add the request id to its answer, and log both; control requests are not logged."""
     if (operation and operation.group is CONTROL) or request.scope["path"].startswith("/_fake"):
         return
@@ -356,7 +378,9 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     service = request.service
     if answer.group is GATEWAY:
         operation = None
-    response.add_request_id(answer, operation.group if operation else GATEWAY, service.account, entry.number)
+    response.add_request_id(
+        answer, operation.group if operation else GATEWAY, service.account, request.requests.request_ordinal(entry)
+    )
     if (dialect := service.account.dialect) is not RECORDED:
         dialect_adapter.apply_header_style(answer, operation, dialect.http)
     entry.at = service.clock.now()
@@ -371,7 +395,7 @@ def _complete_entry(entry: LogEntry, operation: Operation | None, request: ApiRe
     entry.head = len(service.journal)
 
 
-def _unanswered_response() -> ApiResponse:
+def unanswered_response() -> ApiResponse:
     """Build the 504 for a call that a script leaves unanswered, and whose client still waits."""
     return response.usage_error_response("a script leaves this call unanswered, and its client has not given up", 504)
 

@@ -122,17 +122,21 @@ async def outage(call: FaultyCall) -> FaultOutcome:
     if ends_at is not None:
         service.keep_pace_until(ends_at)
     if _is_poll(call) and ends_at is not None and service.account.pace in ("polls", "instant"):
-        # at a pace at which polling moves time, a refused poll moves it, too: else an outage would never end
-        scope = call.request.scope
-        query = (scope["path"], scope["query_string"].decode("latin-1"))
-        with service.lock:
-            now = service.clock.now()
-            # as where nothing is refused: a list moves time if it was refused at this time before
-            if call.operation.name == "retrieve_job" or service.looks.is_repeated(("refused", query), now):
-                left, step = ends_at - now, (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
-                now = service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
-            service.remember("refused", query, now, now)
+        call.request.world.run(lambda: _move_time_by_refused_poll(call, ends_at))
     return FaultOutcome(_error_response(call))
+
+
+def _move_time_by_refused_poll(call: FaultyCall, ends_at: float) -> None:
+    """Move time as a poll does that is not refused: else an outage would never end at a pace that goes by polls."""
+    scope, service = call.request.scope, call.request.service
+    query = (scope["path"], scope["query_string"].decode("latin-1"))
+    with service.lock:
+        now = service.clock.now()
+        # as where nothing is refused: a list moves time if it was refused at this time before
+        if call.operation.name == "retrieve_job" or service.looks.is_repeated(("refused", query), now):
+            left, step = ends_at - now, (call.spec.duration or 0.0) / POLLS_PER_OUTAGE
+            now = service.advance_clock(ends_at if left < 1.5 * step else ends_at - left + step)
+        service.remember("refused", query, now, now)
 
 
 @shows("refused")
@@ -148,7 +152,9 @@ async def delay(call: FaultyCall) -> FaultOutcome:
     """Delay the response; the operation runs after the delay, or before it if the fault is applied."""
     response = call.run_if_applied()
     waited = await call.connection.delay(
-        call.spec.seconds, call.receive, lambda seconds: steering.advance(call.request.service, seconds)
+        call.spec.seconds,
+        call.receive,
+        lambda seconds: call.request.world.run(lambda: steering.advance(call.request.service, seconds)),
     )
     return FaultOutcome(response or call.run()) if waited else FaultOutcome(_no_response(), "gone")
 

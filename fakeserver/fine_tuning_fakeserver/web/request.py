@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -79,6 +79,18 @@ class ApiRequest:
     took_effect: bool = False
     usage_error: str = ""
     is_abandoned: bool = False
+
+    def renew(self) -> Self:
+        """Begin the operation again, with the parts of the world as they are now; return the request."""
+        world = self.world
+        self.service, self.requests, self.faults, self.scripts = (
+            world.service,
+            world.requests,
+            world.faults,
+            world.scripts,
+        )
+        self.took_effect, self.usage_error = False, ""
+        return self
 
     def abandon(self) -> None:
         """Note that nobody waits for the answer any more."""

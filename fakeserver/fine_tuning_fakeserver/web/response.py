@@ -129,7 +129,7 @@ def is_usage_error(body: bytes) -> bool:
     return b'"fake_error"' in body[:32]
 
 
-def add_request_id(response: ApiResponse, group: RouteGroup, account: Account, ordinal: int) -> None:
+def add_request_id(response: ApiResponse, group: RouteGroup, account: Account, ordinal: int | str) -> None:
     """Add the headers that name the service's version, the account and the request."""
     if group is CONTROL:
         return

@@ -46,8 +46,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def create_fake(**settings: Any) -> None:
         told.update(settings)
 
-    def create_accounts(main: None, **options: Any) -> None:
-        told.update(options)
+    def create_accounts(main: None, store: str | None, **options: Any) -> None:
+        told.update(options, store=store)
 
     monkeypatch.setattr("fine_tuning_fakeserver.web.server.bind", bind)
 
@@ -239,6 +239,7 @@ def test_defaults(settings: dict[str, Any]) -> None:
         "account_per_key": False,
         "account_ttl": None,
         "max_accounts": 10_000,
+        "store": None,
     }
 
 
@@ -258,6 +259,9 @@ VARIABLES = {
     "CONTROL_TOKEN": ("token", "seed", 0),
     "ACCOUNT_TTL": ("12h", "account_ttl", "12h"),
     "MAX_ACCOUNTS": ("3", "max_accounts", 3),
+    "DATA": ("", "store", None),
+    "STORE": ("", "store", None),
+    "WORKERS": ("1", "seed", 0),
     "TIMEOUT": ("5", "seed", 0),
     "DRAIN": ("5", "seed", 0),
     "LOG_FORMAT": ("json", "seed", 0),
