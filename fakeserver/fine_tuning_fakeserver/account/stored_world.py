@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from math import inf
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 HEADER_VERSION = 1
 HEADER_VERSIONS: Mapping[int, object] = {1: "the first"}
+
+LEASE_S = 15.0
+"""How many real seconds a process has to send a webhook: more than its target may take to answer."""
 
 TRIES = 5
 """How often an operation is decided again since another server was faster."""
@@ -164,6 +168,7 @@ class StoredWorld(World):
         self._head_time, self._head_at = 0.0, inf
         self._read_head()
         self._scripts_state: Mapping[str, Any] | None = None
+        self._holder = uuid4().hex
         self._step = threading.RLock()
         super().__init__(like._default_settings, paths=like._paths, sender=like._new_sender)
         self._default_faults, self._fill = like._default_faults, like._fill
@@ -199,6 +204,10 @@ class StoredWorld(World):
     def _store_time(self) -> float:
         """Return the store's time, in Unix seconds."""
         return self._head_time + steady() - self._head_at
+
+    def may_deliver(self, delivery: str) -> bool:
+        """Return whether a webhook delivery is this process's to send now, rather than another's that has begun to."""
+        return self._store.take_lease(self._name, delivery, self._holder, LEASE_S)
 
     # ---- operations
 

@@ -146,7 +146,7 @@ class World:
         settings: the initial settings.
         faults: faults that are armed at the start, as mappings.
         paths: the path of every operation, by its name.
-        sender: creates the sender for a service; without it webhooks are collected only.
+        sender: creates the sender for a service of this world; without it webhooks are collected only.
 
     Attributes:
         service: the account, its clock and its journal.
@@ -180,7 +180,7 @@ class World:
         faults: Iterable[Mapping[str, Any]] = (),
         *,
         paths: Mapping[str, str],
-        sender: Callable[[Service], Sender] | None = None,
+        sender: Callable[[Service, World], Sender] | None = None,
     ) -> None:
         self.urls: list[str] = []
         self.is_handed_out = False
@@ -243,7 +243,7 @@ class World:
         self, service: Service, requests: RequestLog, faults: ArmedFaults, scripts: ScriptStack, beginning: int
     ) -> None:
         """Go on with another account; the lock is held."""
-        sender = self._new_sender(service) if self._new_sender else NoSender()
+        sender = self._new_sender(service, self) if self._new_sender else NoSender()
         self.sender.stop()
         self.requests, self.faults, self.scripts, self.service, self.sender = requests, faults, scripts, service, sender
         self._beginning = beginning
@@ -260,6 +260,10 @@ class World:
     def run(self, work: Callable[[], T]) -> T:
         """Run *work*, which may change the account, and return its result; what has changed is stored by then."""
         return work()
+
+    def may_deliver(self, delivery: str) -> bool:
+        """Return whether a webhook delivery is this process's to send now, by its id."""
+        return True
 
     @property
     def has_happened(self) -> bool:

@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS lease (
 """
 
 
+LEASES_KEPT_S = 3600.0
+"""How many seconds after its end a lease is forgotten."""
+
+
 class Connections:
     """Connections that threads take turns with; each is used by one thread at a time."""
 
@@ -305,6 +309,8 @@ class SqlStore(ABC):
         with self._transaction() as connection:
             now = connection.execute(self.head_sql, {"account": account}).fetchone()[2]
             values = (account, name, holder, now + seconds, now)
+            old = self._sql("DELETE FROM lease WHERE account = ? AND until < ?")
+            connection.execute(old, (account, now - LEASES_KEPT_S))
             return bool(connection.execute(statement, values).rowcount)
 
     def close(self) -> None:

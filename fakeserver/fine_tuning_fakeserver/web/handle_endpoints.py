@@ -74,7 +74,7 @@ def wait_for_deliveries(request: ApiRequest) -> Callable[[], None]:
 
     body = parse_control(DeliverBody, request.body, "POST /_fake/webhooks/deliver")
     timeout_s = parse_seconds(body.timeout, "timeout")
-    webhooks.list_deliveries(request.service)
+    request.world.run(lambda: webhooks.list_deliveries(request.world.service))
     return lambda: request.world.sender.flush(timeout_s)
 
 

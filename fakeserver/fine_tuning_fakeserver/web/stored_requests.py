@@ -27,6 +27,7 @@ from .app import (
 from .operation import CONTROL, Operation
 from .request import ApiRequest, ClientGoneError, connection_of, drop_body
 from .response import ApiResponse, usage_error_response
+from .upload_form import FILE_PARTS
 
 T = TypeVar("T")
 
@@ -88,7 +89,8 @@ class StoredRequestHandler(RequestHandler):
     ) -> None:
         scope = request.scope
         if request.form:
-            contents = [part.content for part in request.form.parts.values()]
+            parts = request.form.parts.items()
+            contents = [part.content for name, part in parts if name in FILE_PARTS or part.filename is not None]
             await in_thread(scope, lambda: self._world.keep_contents(contents))  # while no other request waits for it
         fault = None
         if request.faults.active and operation.group is not CONTROL:

@@ -6,17 +6,22 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from ..account.account import Account
 from ..account.forking import renew_after_fork
 from ..account.service import Service
-from ..account.world import FLUSH_WITHIN_S
+from ..account.world import FLUSH_WITHIN_S, World
 from ..api import webhooks
+from ..api.webhooks import NextDeliveries
 from ..clock import own_thread, real_now, steady
 from ..domain.webhook_events import DeliveryAttempt, WebhookDelivery
+from ..usage_errors import FakeUsageError
 
 if TYPE_CHECKING:
     import httpx
@@ -25,6 +30,11 @@ log = logging.getLogger("fine_tuning_fakeserver")
 
 ANSWER_WITHIN_S = 10.0
 """How long a target may take for its whole answer (inferred: the guide says "a few seconds")."""
+
+LOOK_AGAIN_S = 1.0
+"""How many real seconds until a delivery that another process has begun to send is looked at again."""
+
+T = TypeVar("T")
 
 TARGETS_AT_ONCE = 100
 """To how many targets something is sent at the same time: each takes a descriptor."""
@@ -38,8 +48,8 @@ class WebhookSender:
     for each target that is being sent to, so that none waits for another.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, world: World) -> None:
+        self._service, self._world = service, world
         self._is_stopped = False
         self._forget_thread()
         renew_after_fork(self)
@@ -68,9 +78,10 @@ class WebhookSender:
         """Send what is due, soon; return at once."""
         if self._is_stopped or not self._service.account.outbox.endpoints:
             return
-        step = webhooks.next_deliveries(self._service)
-        if not step.due and step.wait_s is None:
-            return
+        if not self._world.is_stored:  # of one in a store, the thread finds out
+            step = webhooks.next_deliveries(self._service)
+            if not step.due and step.wait_s is None:
+                return
         with self._changed:
             self._wake_thread()
             if self._thread is None:
@@ -136,16 +147,21 @@ class WebhookSender:
         wakes = self._wakes
         for endpoint in [endpoint for endpoint, task in under_way.items() if task.done()]:
             under_way.pop(endpoint).result()  # a crash is raised here
-        step = webhooks.next_deliveries(self._service, under_way)
-        due, wait_s = ((), None) if self._is_stopped else (step.due, step.wait_s)
-        for delivery in due:
+        step = await self._on_account(lambda: webhooks.next_deliveries(self._service, under_way))
+        if self._is_stopped or step is None:
+            step = NextDeliveries(self._service.account, [], None if self._is_stopped else LOOK_AGAIN_S)
+        own = [each for each in step.due if await self._on_account(partial(self._world.may_deliver, each.id))]
+        is_all = len(own) == len(step.due)
+        # what another process sends is looked at again, as that may end before
+        wait_s = step.wait_s if is_all else min(step.wait_s or inf, LOOK_AGAIN_S)
+        for delivery in own:
             task = asyncio.create_task(self._send(client, step.account, delivery))
             task.add_done_callback(lambda _: woken.set())
             under_way[delivery.endpoint.id] = task
         with self._changed:
             if self._wakes != wakes:
                 return True
-            if not under_way:
+            if not under_way and is_all:
                 self._tried = wakes
                 self._changed.notify_all()
                 if wait_s is None:
@@ -158,7 +174,18 @@ class WebhookSender:
     async def _send(self, client: httpx.AsyncClient, account: Account, delivery: WebhookDelivery) -> None:
         async with self._turns:
             attempt = await _attempt(client, delivery)
-        webhooks.record_attempt(self._service, account, delivery, attempt)
+        await self._on_account(lambda: webhooks.record_attempt(self._service, account, delivery, attempt))
+
+    async def _on_account(self, work: Callable[[], T]) -> T | None:
+        """Run *work* on the account; on one in a store not after a reset, or while the store does not answer."""
+        world = self._world
+        if not world.is_stored:
+            return work()
+        try:
+            return await asyncio.to_thread(world.run, lambda: work() if world.service is self._service else None)
+        except FakeUsageError as error:
+            log.error("webhooks wait: %s", error)
+            return None
 
 
 async def _attempt(client: httpx.AsyncClient, delivery: WebhookDelivery) -> DeliveryAttempt:
