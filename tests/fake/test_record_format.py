@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.account import records
 from fine_tuning_fakeserver.account.blobs import Blob
-from fine_tuning_fakeserver.account.record_format import KINDS, read_record, write_record
+from fine_tuning_fakeserver.account.record_format import KINDS, read_record, read_trusted_record, write_record
 from fine_tuning_fakeserver.account.records import Record
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from fine_tuning_fakeserver.domain.fault_spec import FaultSpec
@@ -212,6 +212,7 @@ def test_what_is_written_is_read_again(kind: str) -> None:
 
         assert b"\n" not in line
         assert plain(read_record(line, contents)) == plain(record)
+        assert plain(read_trusted_record(line, contents)) == plain(record)
 
     check()
 

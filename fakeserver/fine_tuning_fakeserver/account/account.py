@@ -14,7 +14,7 @@ from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
 from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan, PlanRule
-from ..domain.timeline import TERMINAL
+from ..domain.timeline import TERMINAL, Intervention
 from ..settings import Settings
 from .blobs import Blob
 from .records import (
@@ -188,8 +188,9 @@ class Account:
         """Derived result files: file id → job id."""
         self.unsized: dict[str, None] = {}
         """Ids of derived result files whose size nobody has asked for."""
-        self.models: dict[str, str] = {}
-        """Derived models: model id → job id."""
+        self._models: dict[str, str] = {}
+        self._unnamed: dict[str, None] = {}
+        """Jobs whose models nobody has asked for: their names are derived when somebody does."""
         self.deleted: set[str] = set()
         self.active: dict[str, None] = {}
         """Jobs that `materialize` has not seen the end of, oldest first."""
@@ -241,10 +242,7 @@ class Account:
     def _materialize_job(self, job: Job, now: float) -> None:
         timeline = job.timeline()
         if timeline.has_happened("model", now):  # an event has named them, be the job over or not (inferred)
-            made = models_at(job, timeline)
-            for step in dict.fromkeys((*checkpoint_steps(job), job.spec.steps)):
-                if (model := job.model_at(step, made)) not in self.deleted:
-                    self.models[model] = job.id
+            self._unnamed[job.id] = None
         if timeline.end <= now and (status := timeline.status(now)) in TERMINAL:
             del self.active[job.id]
             self._ends = _without_stale(self._ends, self.active)
@@ -253,6 +251,30 @@ class Account:
                 self.results[job.result_file] = job.id
                 self.unsized[job.result_file] = None
                 _index_file(self, job.result_file, RESULTS, result_created_at(job))
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Derived models: model id → job id, those of the job that made them first at first."""
+        if self._unnamed:
+            self._name_models()
+        return self._models
+
+    def _name_models(self) -> None:
+        for identifier in self._unnamed:
+            job = self.jobs[identifier]
+            made = models_at(job, job.timeline())
+            for step in dict.fromkeys((*checkpoint_steps(job), job.spec.steps)):
+                if (model := job.model_at(step, made)) not in self.deleted:
+                    self._models[model] = identifier
+        self._unnamed.clear()
+
+    def intervene(self, identifier: str, act: Intervention) -> None:
+        """Change the course of a job; what it has made by now stays made."""
+        if identifier in self._unnamed:
+            self._name_models()
+        job = self.jobs[identifier]
+        self.jobs[identifier] = replace(job, interventions=(*job.interventions, act))
+        self.schedule(self.jobs[identifier])
 
     def schedule(self, job: Job) -> None:
         """Materialize *job* when it has made its models, and when its timeline, as it is now, ends."""
@@ -320,12 +342,10 @@ def apply(account: Account, record: Record) -> None:
             account.schedule(job)
             _release_id(account, "job", job.id)
         case JobIntervened(identifier, act):
-            job = account.jobs[identifier]
-            account.jobs[identifier] = replace(job, interventions=(*job.interventions, act))
-            account.schedule(account.jobs[identifier])
+            account.intervene(identifier, act)
         case ModelDeleted(identifier):
-            account.deleted.add(identifier)
             account.models.pop(identifier, None)
+            account.deleted.add(identifier)
         case PaceSet(_, pace):
             account.pace = pace
         case PlanSet(plan, once):

@@ -142,6 +142,32 @@ def read_record(line: bytes, contents: ContentReader) -> Record:
         _reader.reset(token)
 
 
+def read_trusted_record(line: bytes, contents: ContentReader) -> Record:
+    """Return the record of a line that a store of this program's has kept: of this version without a check of types.
+
+    It takes a fourth of the time of `read_record`, which reads what anyone may have written.
+
+    Raises:
+        RecordFormatError: it is not a record, or a newer version has written it.
+    """
+    try:
+        members = orjson.loads(line)
+        if members.pop("version") != RECORD_VERSION:
+            return read_record(line, contents)
+        kind: Any = KINDS[members.pop("record")]
+        build = _builder(kind)
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return read_record(line, contents)  # which tells what is wrong
+    token = _reader.set(contents)
+    try:
+        record: Record = build(members)
+        return record
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise RecordFormatError(f"a record cannot be read: {type(error).__name__}: {error}") from None
+    finally:
+        _reader.reset(token)
+
+
 def check_version(version: Any, what: str, known: Mapping[int, object]) -> int:
     """Return *version* if it is among the *known* ones.
 
@@ -277,10 +303,61 @@ def _form(hint: Any) -> Any:
     return hint
 
 
+@cache
+def _builder(kind: Any) -> Callable[[Json], Any]:
+    """Return what makes an object of a dataclass of its stored members; it changes these."""
+    hints = get_type_hints(kind)
+    found = {each.name: _BUILT_FIELDS.get((kind, each.name)) or _converter(hints[each.name]) for each in fields(kind)}
+    converters = [(name, convert) for name, convert in found.items() if convert]
+
+    def build(members: Json) -> Any:
+        for name, convert in converters:
+            if (value := members.get(name)) is not None:
+                members[name] = convert(value)
+        return kind(**members)
+
+    return build
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """Return what makes a value of a type of its stored form; None where that is the same."""
+    if isinstance(hint, type) and hint in _BUILT:
+        return _BUILT[hint]
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _builder(hint)
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        found = [convert for each in get_args(hint) if (convert := _converter(each))]
+        if len(found) > 1:
+            raise TypeError(f"what is stored as {hint} could be several things")
+        return found[0] if found else None
+    if (origin := get_origin(hint)) in (tuple, Sequence):
+        item = next((convert for each in get_args(hint) if each is not ... and (convert := _converter(each))), None)
+        if origin is Sequence and item is None:
+            return None
+        return (lambda values: tuple(map(item, values))) if item else tuple
+    if origin is Mapping and get_args(hint)[0] is int:  # a key is a text in JSON
+        return lambda members: {int(key): value for key, value in members.items()}
+    return None
+
+
+def _build_act(members: Json) -> Intervention:
+    kind: Any = ACTS[members.pop("act")]
+    act: Intervention = _builder(kind)(members)
+    return act
+
+
 _ACT = Annotated[Any, PlainValidator(_read_act), PlainSerializer(_write_act)]
 _FORMS: Mapping[type[Any], Any] = {
     Blob: Annotated[Any, PlainValidator(_read_content), PlainSerializer(_write_content)],
     Dialect: Annotated[Any, PlainValidator(_read_dialect), PlainSerializer(lambda dialect: dialect.name)],
+}
+_BUILT: Mapping[type[Any], Callable[[Any], Any]] = {Blob: _read_content, Dialect: _read_dialect}
+_BUILT_FIELDS: Mapping[tuple[type[Any], str], Callable[[Any], Any]] = {
+    (FaultSpec, "body"): _read_text,
+    (records.JobIntervened, "act"): _build_act,
+    (Job, "interventions"): lambda acts: tuple(map(_build_act, acts)),
+    (records.PaceSet, "pace"): parse_pace,
+    (records.ListSeen, "query"): _tuples,
 }
 _FORMS_BY_FIELD: Mapping[tuple[type[Any], str], Any] = {
     (FaultSpec, "body"): Annotated[Any, PlainValidator(_read_text), PlainSerializer(_write_text)],
