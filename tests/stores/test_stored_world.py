@@ -159,6 +159,24 @@ def test_a_deleted_account_begins_anew(store_url: str) -> None:
         assert second.store.accounts() == ["mine"]
 
 
+def test_a_reset_between_the_head_and_its_records(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operation that a reset overtakes while it reads sees the account without records that were answered before."""
+    with two_servers(store_url) as (first, second):
+        one, other = first.account("main", begun()), second.account("main", begun())
+        run(one, [], [upload])  # which the other has not seen yet
+        resets, read = iter([request("POST", "/_fake/reset", {})]), second.store.read
+
+        def read_late(*arguments: Any) -> list[bytes]:
+            for reset in resets:
+                run(one, [], [reset, upload, upload])
+            return read(*arguments)
+
+        monkeypatch.setattr(second.store, "read", read_late)
+        world = second.worlds[0]
+        assert world.look(lambda: len(world.service.account.files)) == 2
+        assert send(other, "GET", "/files").body == send(one, "GET", "/files").body
+
+
 def test_a_file_outlasts_the_server(store_url: str) -> None:
     """A file's bytes are read from the store by a server that was started later, and gone once it is deleted."""
     with two_servers(store_url) as (first, second):

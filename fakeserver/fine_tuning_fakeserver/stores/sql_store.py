@@ -197,10 +197,19 @@ class SqlStore(ABC):
         return bytes(row[0])
 
     def read(self, account: str, generation: int, after: int = 0) -> list[bytes]:
-        """Return the records of a generation but the first *after*; none if it is over."""
+        """Return the records of a generation but the first *after*.
+
+        Raises:
+            HeadMovedError: it is over.
+        """
         statement = self._sql("SELECT body FROM record WHERE account = ? AND generation = ? AND seq > ? ORDER BY seq")
+        known = self._sql("SELECT 1 FROM account WHERE name = ? AND generation = ?")
         with self._session() as connection:
-            return [row[0] for row in connection.execute(statement, (account, generation, after))]
+            lines = [row[0] for row in connection.execute(statement, (account, generation, after))]
+            # a generation ends with all of its records at once: what was found is whole
+            if not lines and not connection.execute(known, (account, generation)).fetchone():
+                raise HeadMovedError
+        return lines
 
     def append(self, account: str, generation: int, seq: int, lines: Sequence[bytes]) -> None:
         """Add records after the first *seq*, all or none.

@@ -60,7 +60,6 @@ class SqliteStore(SqlStore):
         self._path, self._synchronous = Path(path), synchronous
         self._blobs = self._path.parent / "blobs"
         self._log = Connections()
-        self._process = os.getpid()
         try:
             self._blobs.mkdir(parents=True, exist_ok=True)
             with self._session() as connection:

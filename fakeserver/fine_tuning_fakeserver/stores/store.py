@@ -66,7 +66,11 @@ class Store(Protocol):
         ...
 
     def read(self, account: str, generation: int, after: int = 0) -> list[bytes]:
-        """Return the records of a generation but the first *after*; none if it is over."""
+        """Return the records of a generation but the first *after*.
+
+        Raises:
+            HeadMovedError: it is over.
+        """
         ...
 
     def append(self, account: str, generation: int, seq: int, lines: Sequence[bytes]) -> None:
