@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from types import FrameType
@@ -47,6 +48,8 @@ class Workers:
         self._started_at: dict[int, float] = {}
         self._is_stopping = False
         self._failures = 0
+        self._alive = os.pipe()
+        """Whose second end only this process has: a worker reads its end when this process is gone, however it ended."""
 
     def run(self) -> int:
         """Run the workers until this process is sent SIGINT or SIGTERM; return the exit code."""
@@ -88,6 +91,8 @@ class Workers:
         try:
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, signal.SIG_DFL)
+            os.close(self._alive[1])
+            threading.Thread(target=self._end_with_parent, name="fake-fine-tuning parent", daemon=True).start()
             self._work(number, is_first=is_first)
             code = 0
         except SystemExit as error:
@@ -98,6 +103,11 @@ class Workers:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+    def _end_with_parent(self) -> None:
+        """Stop this worker when its parent is gone: it would keep the port from the server that is started next."""
+        os.read(self._alive[0], 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
