@@ -189,5 +189,5 @@ def test_workers_end_with_their_server(store_url: str) -> None:
         process.kill()
         assert process.stdout
         process.stdout.read()  # the workers have the other end, too, until they end
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         asked(url, "GET", "/files")

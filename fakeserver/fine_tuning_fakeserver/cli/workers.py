@@ -49,7 +49,7 @@ class Workers:
         self._is_stopping = False
         self._failures = 0
         self._alive = os.pipe()
-        """Whose second end only this process has: a worker reads its end when this process is gone, however it ended."""
+        """Only this process has the second end: a worker knows by its own that this process is gone."""
 
     def run(self) -> int:
         """Run the workers until this process is sent SIGINT or SIGTERM; return the exit code."""
