@@ -24,6 +24,7 @@ class StoredAccounts(Accounts):
         new_world: returns the world of an account of the store, or of one that it may get.
         store: the store.
         at_most: how many accounts the store has at most besides `MAIN`.
+        is_resumed: whether the store had `MAIN` before this server.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class StoredAccounts(Accounts):
         store: Store,
         *,
         at_most: int = ACCOUNTS_AT_MOST,
+        is_resumed: bool = False,
     ) -> None:
         super().__init__(main, new_world, at_most=at_most)
         self._store = store
+        self.is_resumed = is_resumed
         self._loaded: dict[str, World] = {}
         """Worlds that a request is about to use, and that the store does not have."""
 

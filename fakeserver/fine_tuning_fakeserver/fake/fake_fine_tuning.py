@@ -145,7 +145,7 @@ class FakeFineTuning(
         Args:
             url: the server's, such as ``http://127.0.0.1:4355``; what `serve` prints will do, and that of an account.
             token: the server's ``--control-token``, if it has one.
-            account: the account's name, which is made if there is none; None for the one that *url* leads to.
+            account: the account's name; it is made if the server does not have it. None: the account of *url*.
 
         Raises:
             FakeUsageError: no fake answers there, or it refuses.

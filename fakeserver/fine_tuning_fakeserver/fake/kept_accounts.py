@@ -40,5 +40,6 @@ def accounts_in_store(store: Store, main: World, at_most: int, worker: int) -> S
         return StoredWorld(store, name, main, JsonScripts(), worker)
 
     stored = new_world(MAIN)
+    is_resumed = stored.is_kept
     stored.adopt(main.store())
-    return StoredAccounts(stored, new_world, store, at_most=at_most)
+    return StoredAccounts(stored, new_world, store, at_most=at_most, is_resumed=is_resumed)

@@ -43,7 +43,7 @@ class Connections:
         self._is_closed = False
 
     def take(self) -> Any:
-        """Return one that nobody uses; None if there is none."""
+        """Return a connection that is idle; None if all are in use."""
         return self._idle.pop() if self._idle else None
 
     def give_back(self, connection: Any) -> None:
