@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from fine_tuning_formats.text import show_value
@@ -65,6 +66,15 @@ class StoredAccounts(Accounts):
                 self._kept[name] = NamedAccount(name, self._reachable(world, name), steady())
             else:
                 self._loaded[name] = world
+
+    @contextmanager
+    def use(self, name: str, *, may_make: bool) -> Generator[NamedAccount, None, None]:
+        """Use an account other than `MAIN` for one request."""
+        try:
+            with super().use(name, may_make=may_make) as account:
+                yield account
+        finally:
+            self._loaded.pop(name, None)  # of one that was refused
 
     def _world_for(self, name: str) -> World:
         world = self._loaded.pop(name) if name in self._loaded else self._new_world(name)

@@ -30,7 +30,7 @@ from .service import MemoryJournal, Service
 from .settings_format import read_settings, write_settings
 from .stored_account import StoredAccount
 from .stored_log import StoredRequestLog
-from .world import World
+from .world import Sender, World
 
 T = TypeVar("T")
 
@@ -161,6 +161,7 @@ class StoredWorld(World):
         like: a world that begins as this one does where the store has no account of this name.
         scripts: writes and reads scripts.
         worker: the number of this server among those of one command, from 0.
+        sender: creates what sends webhooks; without it they are collected only.
 
     Raises:
         StoreError: the store does not answer, or what it has cannot be read.
@@ -169,7 +170,15 @@ class StoredWorld(World):
     is_stored = True
     _new_journal = StoredJournal
 
-    def __init__(self, store: Store, name: str, like: World, scripts: ScriptFormat, worker: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        like: World,
+        scripts: ScriptFormat,
+        worker: int = 0,
+        sender: Callable[[Service, World], Sender] | None = None,
+    ) -> None:
         self._store, self._name, self._script_format, self._worker = store, name, scripts, worker
         self._contents = StoredContents(store)
         self._generation = self._seq = 0
@@ -183,7 +192,7 @@ class StoredWorld(World):
         self._scripts_state: Mapping[str, Any] | None = None
         self._holder = uuid4().hex
         self._step = threading.RLock()
-        super().__init__(like._default_settings, paths=like._paths, sender=like._new_sender)
+        super().__init__(like._default_settings, paths=like._paths, sender=sender)
         self._default_faults, self._fill = like._default_faults, like._fill
         if self._default_faults or self._fill:
             self.reset()

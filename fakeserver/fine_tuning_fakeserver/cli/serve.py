@@ -135,7 +135,8 @@ def command(
     _check_metrics(metrics, context)
     store = _check_store(data, store, workers, metrics, context)
     shared = {name: settings.pop(name) for name in ("account_per_key", "account_ttl", "max_accounts")}
-    main = _create_main(load, setup, settings, context)
+    # accounts in a store begin as this one does, and send webhooks themselves
+    main = _create_main(load, setup, settings, context, sends_webhooks=store is None)
     accounts = create_accounts(main, store, **shared) if workers == 1 else None
     if isinstance(listener := _bind(host, port), int):
         return listener
@@ -205,7 +206,7 @@ def _check_store(
 
 
 def _create_main(
-    load: str | None, setup: str | None, settings: dict[str, Any], context: click.Context
+    load: str | None, setup: str | None, settings: dict[str, Any], context: click.Context, *, sends_webhooks: bool
 ) -> FakeFineTuning:
     """Create the account main, as which all accounts begin."""
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
@@ -215,10 +216,12 @@ def _create_main(
     if load and setup:
         raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
     if load:
-        return load_fake(load, webhooks, settings)
+        return load_fake(load, webhooks, settings, sends_webhooks=sends_webhooks)
     settings |= {"webhooks": webhooks} if webhooks else {}
     defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
-    return create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
+    if setup:
+        return create_fake_from_setup(setup, defaults, sends_webhooks=sends_webhooks, **settings)
+    return create_fake(**{**defaults, **settings})
 
 
 def _check_proxies(addresses: str, context: click.Context) -> None:
