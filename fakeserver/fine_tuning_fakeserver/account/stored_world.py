@@ -241,41 +241,36 @@ class StoredWorld(World):
         """
         return self._run(work, is_exclusive=True)
 
-    def look(self, work: Callable[[], T], *, catches_up: bool = True) -> T:
+    def look(self, work: Callable[[], T]) -> T:
         """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile.
-
-        Args:
-            work: what to do.
-            catches_up: whether to look at the store first; not where that was done since the request came.
 
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, is_exclusive=False, catches_up=catches_up)
+        return self._run(work, is_exclusive=False)
 
-    def _run(self, work: Callable[[], T], *, is_exclusive: bool, catches_up: bool = True) -> T:
+    def _run(self, work: Callable[[], T], *, is_exclusive: bool) -> T:
         with self._step:
             if self._depth or not self._is_attached:
                 return work()
             for _ in range(TRIES):
                 try:
                     if not is_exclusive:
-                        return self._attempt(work, catches_up)
+                        return self._attempt(work)
                     with self._store.exclusive(self._name):
-                        return self._attempt(work, True)
+                        return self._attempt(work)
                 except HeadMovedError:
-                    is_exclusive = catches_up = True  # others are at it
+                    is_exclusive = True  # others are at it
                 except StoreError:
                     self._is_stale = True
                     raise
         raise StoreError(f"the account {self._name} was changed by others {TRIES} times while an operation was decided")
 
-    def _attempt(self, work: Callable[[], T], catches_up: bool) -> T:
+    def _attempt(self, work: Callable[[], T]) -> T:
         """Run *work*; where it fails, what it has changed is read from the store again."""
         self._depth += 1
         try:
-            if catches_up or self._is_stale:
-                self._catch_up()
+            self._catch_up()
             result = work()
             if len(self.service.journal) != self._seq or self.scripts.was_used:
                 self._append()
