@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from math import inf
@@ -230,36 +230,47 @@ class StoredWorld(World):
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, lambda: self._store.exclusive(self._name))
+        return self._run(work, is_exclusive=True)
 
-    def look(self, work: Callable[[], T]) -> T:
-        """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile."""
-        return self._run(work, nullcontext)
+    def look(self, work: Callable[[], T], *, catches_up: bool = True) -> T:
+        """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile.
 
-    def _run(self, work: Callable[[], T], turn: Callable[[], AbstractContextManager[object]]) -> T:
+        Args:
+            work: what to do.
+            catches_up: whether to look at the store first; not where that was done since the request came.
+
+        Raises:
+            StoreError: the store does not answer, or has no room; then nothing has changed.
+        """
+        return self._run(work, is_exclusive=False, catches_up=catches_up)
+
+    def _run(self, work: Callable[[], T], *, is_exclusive: bool, catches_up: bool = True) -> T:
         with self._step:
             if self._depth or not self._is_attached:
                 return work()
             for _ in range(TRIES):
                 try:
-                    with self._deep(), turn():
-                        self._catch_up()
-                        result = work()
-                        self._append()
-                    return result
+                    if not is_exclusive:
+                        return self._attempt(work, catches_up)
+                    with self._store.exclusive(self._name):
+                        return self._attempt(work, True)
                 except HeadMovedError:
-                    turn = self._take_turn  # others are at it
+                    is_exclusive = catches_up = True  # others are at it
+                except StoreError:
+                    self._is_stale = True
+                    raise
         raise StoreError(f"the account {self._name} was changed by others {TRIES} times while an operation was decided")
 
-    def _take_turn(self) -> AbstractContextManager[object]:
-        return self._store.exclusive(self._name)
-
-    @contextmanager
-    def _deep(self) -> Iterator[None]:
-        """Let operations within this one be parts of it; where it fails, read from the store what it has changed."""
+    def _attempt(self, work: Callable[[], T], catches_up: bool) -> T:
+        """Run *work*; where it fails, what it has changed is read from the store again."""
         self._depth += 1
         try:
-            yield
+            if catches_up or self._is_stale:
+                self._catch_up()
+            result = work()
+            if len(self.service.journal) != self._seq or self.scripts.was_used:
+                self._append()
+            return result
         except BaseException as error:
             has_changed = len(self.service.journal) != self._seq
             self._is_stale = self._is_stale or has_changed or isinstance(error, StoreError | HeadMovedError)
@@ -328,8 +339,8 @@ class StoredWorld(World):
             self._seq += len(lines)
 
     def _read_head(self) -> Head:
-        head = self._store.head(self._name)
-        self._head_time, self._head_at = max(head.time, self._store_time()), steady()
+        head, now = self._store.head(self._name), steady()
+        self._head_time, self._head_at = max(head.time, self._head_time + now - self._head_at), now
         return head
 
     def _read(self, line: bytes, seq: int) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from types import FrameType
@@ -47,6 +48,8 @@ class Workers:
         self._started_at: dict[int, float] = {}
         self._is_stopping = False
         self._failures = 0
+        self._end_of_parent, self._parent = os.pipe()
+        """What is written to the second can be read from the first; nothing ever is, and its end is this process's."""
 
     def run(self) -> int:
         """Run the workers until this process is sent SIGINT or SIGTERM; return the exit code."""
@@ -88,6 +91,8 @@ class Workers:
         try:
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, signal.SIG_DFL)
+            os.close(self._parent)
+            threading.Thread(target=self._end_with_parent, name="fake-fine-tuning parent", daemon=True).start()
             self._work(number, is_first=is_first)
             code = 0
         except SystemExit as error:
@@ -98,6 +103,11 @@ class Workers:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+    def _end_with_parent(self) -> None:
+        """End this worker when the first process has ended, however: nobody could stop it any more."""
+        os.read(self._end_of_parent, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._is_stopping = True
