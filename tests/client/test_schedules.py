@@ -216,7 +216,7 @@ def _waited(world: World, wait: Callable[[dict[str, Any]], FineTuningJobResponse
     return Outcome(job, error, updates, world.naps, world.fake.now)
 
 
-@settings(max_examples=example_count(100))
+@settings(max_examples=example_count(50))
 @given(schedule=schedules(), until_paused=st.booleans(), raise_on_failure=st.booleans())
 def test_a_wait_ends_when_the_job_does_and_not_before(
     schedule: Schedule, until_paused: bool, raise_on_failure: bool
@@ -288,7 +288,7 @@ def _loops(world: World, break_after: int | None, found: Followed) -> Iterator[t
         yield None, given | {"since": found.seen[-1]}
 
 
-@settings(max_examples=example_count(100))
+@settings(max_examples=example_count(50))
 @given(schedule=schedules(), break_after=st.none() | st.integers(1, 40))
 @example(Schedule(acts=((100.0, "cancel"),)), None)
 def test_following_yields_every_event_once_and_in_order(schedule: Schedule, break_after: int | None) -> None:

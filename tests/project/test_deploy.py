@@ -25,7 +25,7 @@ from serve_process import COMMAND, LONGEST_S, end, line, started
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["fake"]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -108,14 +108,21 @@ def test_the_image_gets_all_that_the_package_is_built_of() -> None:
 
 
 def test_compose_agrees_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """compose.yaml has the image's port on loopback, variables and options of the command, and time to drain."""
-    variables = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in COMPOSE["environment"].items()}
-    chosen = parse(COMPOSE["command"], {**environment(), **variables}, monkeypatch)
+    """compose.yaml has two servers with variables and options of the command, one port on loopback, and a database."""
+    fake, gateway, database = COMPOSE["fake"], COMPOSE["gateway"], COMPOSE["db"]
+    variables = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in fake["environment"].items()}
+    chosen = parse(fake["command"], {**environment(), **variables}, monkeypatch)
 
-    assert COMPOSE["ports"] == [f"127.0.0.1:{DEFAULT_PORT}:{chosen['port']}"]
+    assert fake["deploy"]["replicas"] == 2
+    assert "ports" not in fake
+    assert gateway["ports"] == [f"127.0.0.1:{DEFAULT_PORT}:{DEFAULT_PORT}"]
+    assert gateway["command"][-1] == f"fake:{chosen['port']}"
+    login = database["environment"]
+    account = f"{login['POSTGRES_USER']}:{login['POSTGRES_PASSWORD']}@db/{login['POSTGRES_DB']}"
+    assert chosen["store"] == f"postgresql://{account}"
     assert float(chosen["pace"]) == 60
     assert not chosen["control_token"]
-    assert seconds(COMPOSE["stop_grace_period"]) > DRAIN_S + 1
+    assert seconds(fake["stop_grace_period"]) > DRAIN_S + 1
 
 
 def seconds(text: str | int) -> float:
@@ -145,7 +152,7 @@ def test_the_unit_of_systemd_runs_the_command(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_manifest_of_kubernetes_runs_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The documented manifest runs one replica, with options, variables, port, probes and times of the command's."""
+    """The documented manifest runs two replicas, with options, variables, port, probes and times of the command's."""
     deployment, service = yaml.safe_load_all(documented("yaml"))
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -153,7 +160,8 @@ def test_the_manifest_of_kubernetes_runs_the_command(monkeypatch: pytest.MonkeyP
     chosen = parse(container["args"], {**environment(), **variables}, monkeypatch)
     volumes = {volume["name"] for volume in pod["volumes"]}
 
-    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["replicas"] == 2
+    assert chosen["store"]
     assert container["ports"][0]["containerPort"] == service["spec"]["ports"][0]["port"] == chosen["port"]
     assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     assert {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("readiness", "liveness")} == {"/ready", "/health"}

@@ -1,193 +1,134 @@
-"""Servers that are killed at any moment: what they had answered is there afterwards."""
+"""Servers that are killed under load: what they have answered is there when they are started again."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import random
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from serve_process import LONGEST_S, line, started
-from strategies import ROWS, example_count, form
+from serve_process import COMMAND, ENVIRON, LONGEST_S, line
+from strategies import ROWS, example_count
 
-pytestmark = pytest.mark.slow
-
-HEADERS = {"authorization": "Bearer any"}
-FORM = {**HEADERS, "content-type": "multipart/form-data; boundary=B"}
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="serve --workers needs fork"),
+]
 CLIENTS = 4
+KILLS = example_count(1, 50)
 
 
 @contextmanager
-def server(store_url: str, workers: int = 1) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server of a store, and its URL; it is killed at the end, and so are its workers."""
-    options = ("--port", "0", "-q", "--pace", "manual", "--store", store_url, "--workers", str(workers))
-    with started(*options, life_s=LONGEST_S) as process:
-        try:
-            yield process, line(process.stdout)
-        finally:
-            process.kill()
-
-
-def asked(url: str, method: str, path: str, body: bytes | None = None, headers: Any = HEADERS) -> tuple[int, bytes]:
-    """Status and body of an answer, on a connection of its own."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+def serving(url: str, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server with all of its processes in a group of their own; its base URL."""
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--port", "0", "--store", url, "--pace", "manual", "--workers", str(workers), "--quiet"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRON,
+        start_new_session=True,
+    )
+    deadline = threading.Timer(LONGEST_S, kill, [process])
+    deadline.start()
     try:
-        connection.request(method, f"/v1{path}", body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        with process:
+            yield line(process.stdout), process
+            kill(process)
     finally:
-        connection.close()
+        deadline.cancel()
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a server, with all of its processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass
 class Load:
-    """Clients that upload files and create jobs until their server is gone, and know what they were answered."""
+    """What clients have asked of a server, and what was answered.
 
-    def __init__(self) -> None:
-        self.answered: dict[str, Any] = {}
-        """What was made, by the path that shows it."""
-        self.shown: dict[str, bytes] = {}
-        """What that path has shown: a new job's members have another order."""
-        self.contents: dict[str, bytes] = {}
-        """What was uploaded, by the id of its file."""
-        self.unanswered = 0
-        self.wrong: list[object] = []
-        self.is_over = threading.Event()
-        self.has_begun = threading.Event()
-        self._numbers = iter(range(10**9))
+    Args:
+        kill_after: how many answers there are when the server is killed.
+        process: the server.
+    """
 
-    @contextmanager
-    def on(self, url: str, *, goes_on: bool = False) -> Iterator[None]:
-        """Send requests while the context lasts; *goes_on*: also after connections that were lost."""
-        self.is_over.clear()
-        self.has_begun.clear()
-        threads = [threading.Thread(target=self._send, args=(url, goes_on)) for _ in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        try:
-            assert self.has_begun.wait(30)
-            yield
-        finally:
-            self.is_over.set()
-            for thread in threads:
-                thread.join()
+    kill_after: int
+    process: subprocess.Popen[str]
+    files: dict[str, Any] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    asked: int = 0
+    answered: int = 0
 
-    def _send(self, url: str, goes_on: bool) -> None:
-        while not self.is_over.is_set():
-            try:
-                self._send_pair(url, next(self._numbers))
-            except (OSError, http.client.HTTPException):
-                self.unanswered += 1
-                if not goes_on:
+    def ask(self, client: httpx.Client, method: str, path: str, **content: Any) -> Any:
+        """Send a request; kill the server after the last of the answers that it may give."""
+        self.asked += 1
+        reply = client.request(method, path, **content)
+        assert reply.status_code == 200, reply.text
+        self.answered += 1
+        if self.answered >= self.kill_after:
+            kill(self.process)
+        return reply.json()
+
+    def work(self, base_url: str) -> None:
+        """Upload files, create jobs and cancel some, until the server does not answer any more."""
+        with httpx.Client(base_url=base_url, headers={"authorization": "Bearer any"}) as client:
+            while True:
+                try:
+                    self.step(client)
+                except httpx.HTTPError:
                     return
 
-    def _send_pair(self, url: str, number: int) -> None:
-        """Upload a file that no other client uploads, and create a job that none creates."""
-        content = ROWS.replace("Hello", f"Hello {number}").encode()
-        file = self._keep("/files", *asked(url, "POST", "/files", form(content), FORM))
-        if file:
-            self.contents[file] = content
-            job = {"model": "gpt-4o-mini", "training_file": file, "metadata": {"number": str(number)}}
-            answer = asked(url, "POST", "/fine_tuning/jobs", json.dumps(job).encode(), HEADERS)
-            created = self._keep("/fine_tuning/jobs", *answer)
-            path = f"/fine_tuning/jobs/{created}"
-            self.shown[path] = asked(url, "GET", path)[1]
-        self.has_begun.set()
-
-    def _keep(self, path: str, status: int, body: bytes) -> str:
-        if status != 200:
-            self.wrong.append((path, status, body))
-            return ""
-        identifier = str(json.loads(body)["id"])
-        if f"{path}/{identifier}" in self.answered:
-            self.wrong.append((identifier, "twice"))
-        self.answered[f"{path}/{identifier}"] = json.loads(body)
-        return identifier
-
-    def check(self, url: str) -> None:
-        """Hold a server to what was answered before it was started."""
-        assert not self.wrong
-        found = {path: asked(url, "GET", path)[1] for path in self.answered}
-        assert {path: json.loads(body) for path, body in found.items()} == self.answered
-        assert {path: found[path] for path in self.shown} == self.shown
-        for file, content in self.contents.items():
-            assert asked(url, "GET", f"/files/{file}/content") == (200, content)
-        shown = [*listed(url, "/fine_tuning/jobs"), *listed(url, "/files")]
-        assert len({each["id"] for each in shown}) == len(shown)
-        assert len(self.answered) <= len(shown) <= len(self.answered) + self.unanswered
-        numbers = [each["metadata"]["number"] for each in shown if each["object"] == "fine_tuning.job"]
-        assert len(set(numbers)) == len(numbers)
-        for each in shown:
-            if each["object"] == "file" and each["id"] not in self.contents:  # it was not answered, and yet is whole
-                status, content = asked(url, "GET", f"/files/{each['id']}/content")
-                assert (status, len(content)) == (200, each["bytes"])
+    def step(self, client: httpx.Client) -> None:
+        """One client's next requests; each answer is what the server has to know later."""
+        form = {"files": {"file": ("a.jsonl", ROWS.encode())}, "data": {"purpose": "fine-tune"}}
+        file = self.ask(client, "POST", "files", **form)
+        self.files[file["id"]] = file
+        job = self.ask(client, "POST", "fine_tuning/jobs", json={"model": "gpt-4o-mini", "training_file": file["id"]})
+        self.jobs[job["id"]] = job
+        cancelled: Any = None
+        with suppress(httpx.HTTPError):
+            cancelled = self.ask(client, "POST", f"fine_tuning/jobs/{job['id']}/cancel")
+        if cancelled:
+            self.jobs[job["id"]] = cancelled
+        else:  # it may have been cancelled, or not
+            del self.jobs[job["id"]]
 
 
-def listed(url: str, path: str) -> list[Any]:
-    """All that a list shows, of however many pages."""
-    found: list[Any] = []
-    while True:
-        after = f"&after={found[-1]['id']}" if found else ""
-        page = json.loads(asked(url, "GET", f"{path}?limit=100{after}")[1])
-        found += page["data"]
-        if not page["has_more"]:
-            return found
+def check(base_url: str, load: Load) -> None:
+    """Hold a server that was started again to what the one before has answered."""
+    with httpx.Client(base_url=base_url, headers={"authorization": "Bearer any"}) as client:
+        for path, known in (("files", load.files), ("fine_tuning/jobs", load.jobs)):
+            for identifier, answer in known.items():
+                assert client.get(f"{path}/{identifier}").json() == answer
+        for identifier in load.files:
+            assert client.get(f"files/{identifier}/content").text == ROWS
+        files, jobs = (client.get(path, params={"limit": 100}).json()["data"] for path in ("files", "fine_tuning/jobs"))
+        known_files = {file["id"] for file in files}
+        assert len(load.files) <= len(files) <= load.asked
+        for job in jobs:  # whatever was not answered, too, is whole
+            assert job["training_file"] in known_files
+            assert client.get(f"fine_tuning/jobs/{job['id']}/events").status_code == 200
 
 
-def wait_some(seed: int) -> None:
-    """Let a load go on for at most a few dozen requests."""
-    threading.Event().wait(random.Random(seed).uniform(0, 0.2))
-
-
-def test_what_was_answered_outlasts_a_kill(store_url: str) -> None:
-    """A server that was killed in the middle of its work has lost, doubled or halved something it had answered."""
-    rounds = example_count(2, 100)
-    load = Load()
-    for number in range(rounds):
-        with server(store_url) as (process, url):
-            if number % 10 == 1:
-                load.check(url)
-            with load.on(url):
-                wait_some(number)
-                process.kill()
-    with server(store_url) as (_, url):
-        load.check(url)
-
-
-def worker_processes(process: subprocess.Popen[str]) -> list[int]:
-    """The ids of a server's workers."""
-    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True)
-    return [int(each) for each in done.stdout.split()]
-
-
-def test_another_worker_takes_the_place_of_one_that_was_killed(store_url: str) -> None:
-    """While workers are killed, the others and their successors lose, double or halve something that was answered."""
-    load = Load()
-    for number in range(example_count(1, 34)):
-        with server(store_url, workers=2) as (process, url):
-            with load.on(url, goes_on=True):
-                for kill in range(3):  # as many as a server starts anew in short order
-                    wait_some(number * 3 + kill)
-                    os.kill(worker_processes(process)[kill % 2], signal.SIGKILL)
-                    wait_some(number)
-            load.check(url)
-            assert process.poll() is None
-
-
-def test_workers_end_with_their_server(store_url: str) -> None:
-    """Workers whose server was killed go on answering beside those of the server that is started in its place."""
-    with server(store_url, workers=2) as (process, url):
-        assert asked(url, "GET", "/files")[0] == 200
-        process.kill()
-        assert process.stdout
-        process.stdout.read()  # the workers have the other end, too, until they end
-    with pytest.raises(ConnectionRefusedError):
-        asked(url, "GET", "/files")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_answered_outlasts_a_kill(store_url: str, workers: int) -> None:
+    """A server that is killed at any moment has lost something that it had answered, or has half of something."""
+    for number in range(KILLS):
+        chance = random.Random(f"{workers}/{number}")
+        with serving(store_url, workers) as (base_url, process):
+            load = Load(chance.randint(1, 40), process)
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(load.work, [base_url] * CLIENTS))
+        with serving(store_url, workers) as (base_url, _):
+            check(base_url, load)
+            httpx.post(f"{base_url.removesuffix('/v1')}/_fake/reset")

@@ -113,6 +113,9 @@ class Accounts:
         self.renew_locks()
         complete_before_fork(self)
 
+    is_resumed = False
+    """Whether `MAIN` goes on with what was kept of it, instead of beginning."""
+
     def renew_locks(self) -> None:
         """Replace the lock, in a forked child."""
         self.lock = threading.RLock()

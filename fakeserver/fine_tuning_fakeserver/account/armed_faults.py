@@ -58,7 +58,7 @@ class ArmedFault:
         self.over = self.over or (self.ends_at is not None and now >= self.ends_at)
 
     def is_for(self, operation: str, job: str | None, now: float) -> bool:
-        """Return whether it is for a call, be it hit or not."""
+        """Return whether it matches a call; whether it hits one that it matches, `FaultSpec.fires_at` decides."""
         self.expire(now)
         return not self.over and self.spec.matches(operation, job)
 

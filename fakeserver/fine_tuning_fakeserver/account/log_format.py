@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,6 +16,11 @@ from .request_log import LogEntry, TimingSample
 
 def entry_as_json(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
     """Return the whole of *entry*, without the *known* spellings of secrets."""
+    plain: dict[str, Any] = _without_surrogates(_members_of(entry, known))
+    return plain
+
+
+def _members_of(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
     secrets = list(known)
     members: dict[str, Any] = {each.name: getattr(entry, each.name) for each in fields(entry)}
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.raw_headers]
@@ -29,13 +34,16 @@ def entry_as_json(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
         "ids": dict(entry.ids),
         "timing": entry.timing and list(entry.timing),
     }
-    plain: dict[str, Any] = _without_surrogates(members)
-    return plain
+    return members
 
 
 def write_entry(entry: LogEntry, known: Iterable[str]) -> bytes:
     """Return `entry_as_json` as one line without its end."""
-    return orjson.dumps(entry_as_json(entry, known))
+    members = _members_of(entry, known)
+    try:
+        return orjson.dumps(members)
+    except TypeError:  # it has surrogates
+        return orjson.dumps(_without_surrogates(members))
 
 
 def read_entry(line: bytes, passed_s: float) -> LogEntry:
@@ -69,7 +77,11 @@ def _redact_form(form: Any, secrets: list[str]) -> dict[str, Any]:
     }
 
 
-def _write_bytes(value: bytes, redact: Any) -> Any:
+def _write_bytes(value: bytes, redact: Callable[[str], str]) -> Any:
+    try:
+        return redact(value.decode()) if value else ""
+    except UnicodeDecodeError:
+        pass
     text = redact(value.decode(errors="surrogateescape"))
     raw: bytes = text.encode(errors="surrogateescape")
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from fine_tuning_formats.text import show_value
@@ -24,6 +25,7 @@ class StoredAccounts(Accounts):
         new_world: returns the world of an account of the store, or of one that it may get.
         store: the store.
         at_most: how many accounts the store has at most besides `MAIN`.
+        is_resumed: whether the store had `MAIN` before this server.
     """
 
     def __init__(
@@ -33,9 +35,11 @@ class StoredAccounts(Accounts):
         store: Store,
         *,
         at_most: int = ACCOUNTS_AT_MOST,
+        is_resumed: bool = False,
     ) -> None:
         super().__init__(main, new_world, at_most=at_most)
         self._store = store
+        self.is_resumed = is_resumed
         self._loaded: dict[str, World] = {}
         """Worlds that a request is about to use, and that the store does not have."""
 
@@ -62,6 +66,15 @@ class StoredAccounts(Accounts):
                 self._kept[name] = NamedAccount(name, self._reachable(world, name), steady())
             else:
                 self._loaded[name] = world
+
+    @contextmanager
+    def use(self, name: str, *, may_make: bool) -> Generator[NamedAccount, None, None]:
+        """Use an account other than `MAIN` for one request."""
+        try:
+            with super().use(name, may_make=may_make) as account:
+                yield account
+        finally:
+            self._loaded.pop(name, None)  # of one that was refused
 
     def _world_for(self, name: str) -> World:
         world = self._loaded.pop(name) if name in self._loaded else self._new_world(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from math import inf
@@ -30,7 +30,7 @@ from .service import MemoryJournal, Service
 from .settings_format import read_settings, write_settings
 from .stored_account import StoredAccount
 from .stored_log import StoredRequestLog
-from .world import World
+from .world import Sender, World
 
 T = TypeVar("T")
 
@@ -161,6 +161,7 @@ class StoredWorld(World):
         like: a world that begins as this one does where the store has no account of this name.
         scripts: writes and reads scripts.
         worker: the number of this server among those of one command, from 0.
+        sender: creates what sends webhooks; without it they are collected only.
 
     Raises:
         StoreError: the store does not answer, or what it has cannot be read.
@@ -169,7 +170,15 @@ class StoredWorld(World):
     is_stored = True
     _new_journal = StoredJournal
 
-    def __init__(self, store: Store, name: str, like: World, scripts: ScriptFormat, worker: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        like: World,
+        scripts: ScriptFormat,
+        worker: int = 0,
+        sender: Callable[[Service, World], Sender] | None = None,
+    ) -> None:
         self._store, self._name, self._script_format, self._worker = store, name, scripts, worker
         self._contents = StoredContents(store)
         self._generation = self._seq = 0
@@ -183,7 +192,7 @@ class StoredWorld(World):
         self._scripts_state: Mapping[str, Any] | None = None
         self._holder = uuid4().hex
         self._step = threading.RLock()
-        super().__init__(like._default_settings, paths=like._paths, sender=like._new_sender)
+        super().__init__(like._default_settings, paths=like._paths, sender=sender)
         self._default_faults, self._fill = like._default_faults, like._fill
         if self._default_faults or self._fill:
             self.reset()
@@ -230,36 +239,42 @@ class StoredWorld(World):
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, lambda: self._store.exclusive(self._name))
+        return self._run(work, is_exclusive=True)
 
     def look(self, work: Callable[[], T]) -> T:
-        """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile."""
-        return self._run(work, nullcontext)
+        """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile.
 
-    def _run(self, work: Callable[[], T], turn: Callable[[], AbstractContextManager[object]]) -> T:
+        Raises:
+            StoreError: the store does not answer, or has no room; then nothing has changed.
+        """
+        return self._run(work, is_exclusive=False)
+
+    def _run(self, work: Callable[[], T], *, is_exclusive: bool) -> T:
         with self._step:
             if self._depth or not self._is_attached:
                 return work()
             for _ in range(TRIES):
                 try:
-                    with self._deep(), turn():
-                        self._catch_up()
-                        result = work()
-                        self._append()
-                    return result
+                    if not is_exclusive:
+                        return self._attempt(work)
+                    with self._store.exclusive(self._name):
+                        return self._attempt(work)
                 except HeadMovedError:
-                    turn = self._take_turn  # others are at it
+                    is_exclusive = True  # others are at it
+                except StoreError:
+                    self._is_stale = True
+                    raise
         raise StoreError(f"the account {self._name} was changed by others {TRIES} times while an operation was decided")
 
-    def _take_turn(self) -> AbstractContextManager[object]:
-        return self._store.exclusive(self._name)
-
-    @contextmanager
-    def _deep(self) -> Iterator[None]:
-        """Let operations within this one be parts of it; where it fails, read from the store what it has changed."""
+    def _attempt(self, work: Callable[[], T]) -> T:
+        """Run *work*; where it fails, what it has changed is read from the store again."""
         self._depth += 1
         try:
-            yield
+            self._catch_up()
+            result = work()
+            if len(self.service.journal) != self._seq or self.scripts.was_used:
+                self._append()
+            return result
         except BaseException as error:
             has_changed = len(self.service.journal) != self._seq
             self._is_stale = self._is_stale or has_changed or isinstance(error, StoreError | HeadMovedError)
@@ -328,8 +343,8 @@ class StoredWorld(World):
             self._seq += len(lines)
 
     def _read_head(self) -> Head:
-        head = self._store.head(self._name)
-        self._head_time, self._head_at = max(head.time, self._store_time()), steady()
+        head, now = self._store.head(self._name), steady()
+        self._head_time, self._head_at = max(head.time, self._head_time + now - self._head_at), now
         return head
 
     def _read(self, line: bytes, seq: int) -> Record:

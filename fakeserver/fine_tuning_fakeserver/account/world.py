@@ -394,6 +394,12 @@ class World:
         """Whether waits of the code under test are virtual now, and pass this account's time."""
         return self.virtual_waits is not None and self.virtual_waits.is_virtual
 
+    def send_nothing(self) -> None:
+        """Collect webhooks instead of sending them, from now on."""
+        self._new_sender = None
+        self.sender.stop()
+        self.sender = NoSender()
+
     def finish(self) -> None:
         """Send no more webhooks, and let assertions fail until the next reset: the test is over."""
         self.is_finished = True

@@ -142,8 +142,10 @@ ACCOUNT_OPTIONS = (
 )
 
 
-def load_fake(path: str, webhooks: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> FakeFineTuning:
-    """Load a saved account, and add *webhooks*.
+def load_fake(
+    path: str, webhooks: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], *, sends_webhooks: bool
+) -> FakeFineTuning:
+    """Load a saved account, and add *webhooks*; without *sends_webhooks* it only shows how others begin.
 
     Raises:
         click.UsageError: it cannot be read, or an option says otherwise.
@@ -156,7 +158,9 @@ def load_fake(path: str, webhooks: Iterable[Mapping[str, Any]], settings: Mappin
             name = _name_as_given(each, context)
             raise click.UsageError(f"{name} cannot be set with --load: the file has the account's settings", context)
     try:
-        fake = FakeFineTuning.load(path, allow_remote_webhooks=settings["allow_remote_webhooks"])
+        fake = FakeFineTuning.load(
+            path, allow_remote_webhooks=settings["allow_remote_webhooks"], sends_webhooks=sends_webhooks
+        )
     except FakeUsageError as error:
         raise click.UsageError(f"--load: {error}", context) from None
     try:
@@ -208,12 +212,15 @@ def create_fake(**settings: Any) -> FakeFineTuning:
         raise usage_error(error, click.get_current_context()) from None
 
 
-def create_fake_from_setup(path: str, defaults: Mapping[str, Any], **settings: Any) -> FakeFineTuning:
+def create_fake_from_setup(
+    path: str, defaults: Mapping[str, Any], *, sends_webhooks: bool, **settings: Any
+) -> FakeFineTuning:
     """Create a fake with a setup file.
 
     Args:
         path: the file. It wins over those of *settings* that are an option's default, and over *defaults*.
         defaults: settings for what neither the file nor an option says.
+        sends_webhooks: False where it only shows how others begin.
         settings: settings by option.
 
     Raises:
@@ -227,7 +234,7 @@ def create_fake_from_setup(path: str, defaults: Mapping[str, Any], **settings: A
     chosen = {name: value for name, value in settings.items() if name not in unset}
     others: Any = {**defaults, **{name: settings[name] for name in unset}}
     try:
-        return FakeFineTuning.from_setup(path, defaults=others, **chosen)
+        return FakeFineTuning.from_setup(path, defaults=others, sends_webhooks=sends_webhooks, **chosen)
     except SetupError as error:  # about the file's members, not about options
         raise click.UsageError(str(error), context) from None
     except FakeUsageError as error:

@@ -15,7 +15,7 @@ OPTIONS = (
         metavar="URL",
         help=f"The server's URL; otherwise this machine's, on the port of {PORT_VARIABLE} or {DEFAULT_PORT}.",
     ),
-    click.Option(["--account"], metavar="NAME", help="The account, which is made if there is none; otherwise main."),
+    click.Option(["--account"], metavar="NAME", help="The account; made if the server lacks it. Default: main."),
     option("--control-token", metavar="TOKEN", help="The server's control token, if it has one."),
 )
 EPILOG = 'As in: eval "$(fake-fine-tuning env --account mine)"'

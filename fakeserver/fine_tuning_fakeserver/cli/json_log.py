@@ -78,7 +78,7 @@ class JsonAccessLog(RequestObserver):
 
 
 class JobLog:
-    """Logs each new status of a job of any account, when it is asked to look; looking moves no time."""
+    """Logs each new status of a job of any account, whenever `look` is called; that does not move time."""
 
     def __init__(self, accounts: FakeAccounts) -> None:
         self._accounts = accounts

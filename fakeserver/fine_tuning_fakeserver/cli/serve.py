@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -128,23 +128,18 @@ def command(
 ) -> int:
     """Run the fake as a local server, for any language."""
     from ..web.access import new_access
-    from ..web.server import bind, is_local
+    from ..web.server import is_local
 
     context = click.get_current_context()
     _check_proxies(forwarded_allow_ips or "", context)
     _check_metrics(metrics, context)
     store = _check_store(data, store, workers, metrics, context)
     shared = {name: settings.pop(name) for name in ("account_per_key", "account_ttl", "max_accounts")}
-    main = _create_main(load, setup, settings, context)
+    # accounts in a store begin as this one does, and send webhooks themselves
+    main = _create_main(load, setup, settings, context, sends_webhooks=store is None)
     accounts = create_accounts(main, store, **shared) if workers == 1 else None
-    try:
-        listener = bind(host, port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
-        # without the address, which Python adds
-        reason = str(error.strerror or error).partition(" (while ")[0]
-        return print_error(f"cannot listen on {host} port {port}: {reason}")
+    if isinstance(listener := _bind(host, port), int):
+        return listener
     with listener:
         try:
             access = new_access(is_local(listener), allowed_hosts, control_token)
@@ -154,11 +149,11 @@ def command(
 
         def serve(worker: int = 0, *, is_first: bool = True) -> None:
             own = accounts or create_accounts(main, store, worker=worker, **shared)
-            tells = is_first and worker == 0  # what all workers would
-            try:
-                _serve(own, listener, quiet, access, log_format, metrics, announces=tells, **limits)
-            finally:
-                own.close()
+            announces = is_first and worker == 0  # what all workers would
+            if announces and own.is_resumed and (setup or load):
+                print_note(f"{'--setup' if setup else '--load'} is left out: the store has the account main already")
+            with closing(own):
+                _serve(own, listener, quiet, access, log_format, metrics, announces=announces, **limits)
 
         if workers > 1:
             from .workers import Workers  # imported on demand, as it is seldom needed
@@ -166,6 +161,20 @@ def command(
             return Workers(workers, serve).run()
         serve()
     return 0
+
+
+def _bind(host: str, port: int) -> socket.socket | int:
+    """Return a listening socket; print what is wrong and return the exit code if there can be none."""
+    from ..web.server import bind
+
+    try:
+        return bind(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return print_error(f"port {port} on {host} is taken; pass another one with --port (0: a free one)")
+        # without the address, which Python adds
+        reason = str(error.strerror or error).partition(" (while ")[0]
+        return print_error(f"cannot listen on {host} port {port}: {reason}")
 
 
 def _check_store(
@@ -197,7 +206,7 @@ def _check_store(
 
 
 def _create_main(
-    load: str | None, setup: str | None, settings: dict[str, Any], context: click.Context
+    load: str | None, setup: str | None, settings: dict[str, Any], context: click.Context, *, sends_webhooks: bool
 ) -> FakeFineTuning:
     """Create the account main, as which all accounts begin."""
     url, secret = settings.pop("webhook"), settings.pop("webhook_secret")
@@ -207,10 +216,12 @@ def _create_main(
     if load and setup:
         raise click.UsageError("--load goes on with an account, and --setup begins one: give one of them", context)
     if load:
-        return load_fake(load, webhooks, settings)
+        return load_fake(load, webhooks, settings, sends_webhooks=sends_webhooks)
     settings |= {"webhooks": webhooks} if webhooks else {}
     defaults: dict[str, Any] = {"webhooks": [], "patience": None}  # people may look at a job as often as they like
-    return create_fake_from_setup(setup, defaults, **settings) if setup else create_fake(**{**defaults, **settings})
+    if setup:
+        return create_fake_from_setup(setup, defaults, sends_webhooks=sends_webhooks, **settings)
+    return create_fake(**{**defaults, **settings})
 
 
 def _check_proxies(addresses: str, context: click.Context) -> None:

@@ -48,8 +48,8 @@ class Workers:
         self._started_at: dict[int, float] = {}
         self._is_stopping = False
         self._failures = 0
-        self._alive = os.pipe()
-        """Only this process has the second end: a worker knows by its own that this process is gone."""
+        self._end_of_parent, self._parent = os.pipe()
+        """What is written to the second can be read from the first; nothing ever is, and its end is this process's."""
 
     def run(self) -> int:
         """Run the workers until this process is sent SIGINT or SIGTERM; return the exit code."""
@@ -91,7 +91,7 @@ class Workers:
         try:
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, signal.SIG_DFL)
-            os.close(self._alive[1])
+            os.close(self._parent)
             threading.Thread(target=self._end_with_parent, name="fake-fine-tuning parent", daemon=True).start()
             self._work(number, is_first=is_first)
             code = 0
@@ -105,8 +105,8 @@ class Workers:
             os._exit(code)
 
     def _end_with_parent(self) -> None:
-        """Stop this worker when its parent is gone: it would keep the port from the server that is started next."""
-        os.read(self._alive[0], 1)
+        """End this worker when the first process has ended, however: nobody could stop it any more."""
+        os.read(self._end_of_parent, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -218,7 +218,7 @@ class JobFilter:
         """Return a mapping of its fields as a filter.
 
         Raises:
-            FakeUsageError: it is none, or a field does not fit.
+            FakeUsageError: it is not a plan, or a field does not fit.
         """
         if not isinstance(value, Mapping):
             raise wrong_value("when", f"a mapping with {', '.join(FILTER_FIELDS)}", value)

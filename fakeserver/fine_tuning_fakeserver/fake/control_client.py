@@ -143,7 +143,7 @@ def to_json(value: object) -> bytes:
     """Return what a handle's caller has passed as JSON.
 
     Raises:
-        FakeUsageError: it is none, such as a function or an exception.
+        FakeUsageError: it cannot be written as JSON, such as a function or an exception.
     """
     try:
         return json.dumps(value, default=_plain, allow_nan=False).encode()
@@ -177,7 +177,7 @@ def list_of(value: object, name: str, wanted: str = "a collection") -> list[Any]
     """Return a collection as a list.
 
     Raises:
-        FakeUsageError: it is none.
+        FakeUsageError: it is not a collection.
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise wrong_value(name, wanted, value)

@@ -170,7 +170,7 @@ class FakeAccounts(Served):
         return self.main.base_url
 
     def moment_of(self, name: str | None) -> AccountMoment:
-        """Return the time of an account; where there is none of this name, that of ``main``."""
+        """Return the time of an account; of ``main`` if no account has this name."""
         world = (name and self._accounts.find(name)) or self._accounts.main
         now = world.now
         return AccountMoment(now, now - world.service.created_at)
@@ -185,6 +185,11 @@ class FakeAccounts(Served):
         until = steady() + timeout_s
         for world in self.worlds.values():
             world.sender.flush(max(until - steady(), 0.0))
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether ``main`` goes on with what a store has of it, instead of beginning."""
+        return self._accounts.is_resumed
 
     def close(self) -> None:
         """Close the store that the accounts are in, if they are in one."""

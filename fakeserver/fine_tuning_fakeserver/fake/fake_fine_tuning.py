@@ -117,6 +117,7 @@ class FakeFineTuning(
         path: str | PathLike[str],
         *,
         defaults: SettingsFields | None = None,
+        sends_webhooks: bool = True,
         **settings: Unpack[SettingsFields],
     ) -> Self:
         """Return a fake that begins as a setup file says, and begins so again at each reset.
@@ -124,6 +125,7 @@ class FakeFineTuning(
         Args:
             path: a file of TOML or JSON, named ``.toml`` or ``.json``.
             defaults: settings for what the file does not say.
+            sends_webhooks: False where this fake only shows how others begin.
             settings: settings that win over those of the file.
 
         Raises:
@@ -133,6 +135,8 @@ class FakeFineTuning(
 
         setup = read_setup(Path(path), PATHS, remote_allowed=settings.get("allow_remote_webhooks", False))
         fake = cls()
+        if not sends_webhooks:
+            fake._world.send_nothing()
         fake._world.reset(
             defaults={**(defaults or {}), **setup.settings, **settings, "faults": setup.faults}, fill=setup.fill
         )
@@ -145,7 +149,7 @@ class FakeFineTuning(
         Args:
             url: the server's, such as ``http://127.0.0.1:4355``; what `serve` prints will do, and that of an account.
             token: the server's ``--control-token``, if it has one.
-            account: the account's name, which is made if there is none; None for the one that *url* leads to.
+            account: the account's name; it is made if the server does not have it. None: the account of *url*.
 
         Raises:
             FakeUsageError: no fake answers there, or it refuses.

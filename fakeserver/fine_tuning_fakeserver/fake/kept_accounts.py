@@ -12,6 +12,7 @@ from ..account.stored_world import StoredWorld
 from ..account.world import World
 from ..stores import Store
 from ..web.script_format import read_scripts, write_scripts
+from ..web.webhook_sender import WebhookSender
 
 
 class JsonScripts:
@@ -37,8 +38,9 @@ def accounts_in_store(store: Store, main: World, at_most: int, worker: int) -> S
     """
 
     def new_world(name: str) -> StoredWorld:
-        return StoredWorld(store, name, main, JsonScripts(), worker)
+        return StoredWorld(store, name, main, JsonScripts(), worker, WebhookSender)
 
     stored = new_world(MAIN)
+    is_resumed = stored.is_kept
     stored.adopt(main.store())
-    return StoredAccounts(stored, new_world, store, at_most=at_most)
+    return StoredAccounts(stored, new_world, store, at_most=at_most, is_resumed=is_resumed)

@@ -46,7 +46,9 @@ class Saving:
         return self._world.has_happened
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, allow_remote_webhooks: bool = False) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], *, allow_remote_webhooks: bool = False, sends_webhooks: bool = True
+    ) -> Self:
         """Return a fake with the account of a file that `save` has written: from there on it answers the same bytes.
 
         Its `reset` begins a fresh account with the same settings.
@@ -54,11 +56,14 @@ class Saving:
         Args:
             path: the file.
             allow_remote_webhooks: whether the account's webhooks may go to another machine.
+            sends_webhooks: False where this fake only shows how others begin.
 
         Raises:
             FakeUsageError: the file cannot be read, or is no whole account of this version or an older one.
         """
         fake = cls()
+        if not sends_webhooks:
+            fake._world.send_nothing()
         from ..web.account_file import read_account
 
         try:

@@ -61,7 +61,7 @@ class PostgresStore(SqlStore):
     suspends = True
     errors = (psycopg.Error,)
     integrity_error = psycopg.errors.UniqueViolation
-    head_sql = (
+    _head_sql = (
         "SELECT generation, (SELECT seq FROM record WHERE account = %(account)s "
         "AND record.generation = known.generation ORDER BY seq DESC LIMIT 1), "
         "extract(epoch FROM clock_timestamp())::float8 "
@@ -136,9 +136,13 @@ class PostgresStore(SqlStore):
 
     def head(self, account: str) -> Head:
         """Return how far the account's records go."""
-        if getattr(self._turn, "connection", None) is not None:
-            return super().head(account)
-        return self._patiently(lambda: super(PostgresStore, self).head(account))
+        is_in_turn = getattr(self._turn, "connection", None) is not None
+        return self._head(account) if is_in_turn else self._patiently(lambda: self._head(account))
+
+    def _head(self, account: str) -> Head:
+        with self._session() as connection:
+            generation, seq, time = connection.execute(self._head_sql, {"account": account}).fetchone()
+        return Head(generation or 0, seq or 0, time)
 
     # ---- contents
 

@@ -43,7 +43,7 @@ class Connections:
         self._is_closed = False
 
     def take(self) -> Any:
-        """Return one that nobody uses; None if there is none."""
+        """Return a connection that is idle; None if all are in use."""
         return self._idle.pop() if self._idle else None
 
     def give_back(self, connection: Any) -> None:
@@ -72,8 +72,6 @@ class SqlStore(ABC):
     """What the database's library raises."""
     integrity_error: type[Exception]
     """Which of these stands for a key that is there already."""
-    head_sql: str
-    """Selects generation, number of records and time of an account."""
 
     def __init__(self) -> None:
         self._connections = Connections()
@@ -177,11 +175,9 @@ class SqlStore(ABC):
 
     # ---- records
 
+    @abstractmethod
     def head(self, account: str) -> Head:
         """Return how far the account's records go."""
-        with self._session() as connection:
-            row = connection.execute(self.head_sql, {"account": account}).fetchone()
-        return Head(row[0] or 0, row[1] or 0, row[2])
 
     def header(self, account: str, generation: int) -> bytes:
         """Return what the generation began with.
@@ -316,7 +312,7 @@ class SqlStore(ABC):
             "WHERE lease.until < ? OR lease.holder = excluded.holder"
         )
         with self._transaction() as connection:
-            now = connection.execute(self.head_sql, {"account": account}).fetchone()[2]
+            now = self.head(account).time
             values = (account, name, holder, now + seconds, now)
             old = self._sql("DELETE FROM lease WHERE account = ? AND until < ?")
             connection.execute(old, (account, now - LEASES_KEPT_S))

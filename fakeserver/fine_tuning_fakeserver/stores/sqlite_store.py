@@ -16,21 +16,34 @@ from ..clock import real_time
 from ..usage_errors import FakeUsageError, wrong_value
 from ..version import VERSION
 from .sql_store import SCHEMA_VERSION, TABLES, Connections, SqlStore
-from .store import CHUNK_BYTES, ENTRIES_AT_MOST, WAIT_AT_MOST_S, StoreError
+from .store import CHUNK_BYTES, ENTRIES_AT_MOST, WAIT_AT_MOST_S, Head, StoreError
 
 SYNCHRONOUS = ("full", "normal")
 UNUSED_FOR_S = 3600.0
 """How old bytes are that no account uses when they are dropped: until then a request may be about to use them."""
 
 LOG_TABLES = """
-CREATE TABLE IF NOT EXISTS entry_count (
-    account TEXT NOT NULL, generation INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (account, generation)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entry (
     account TEXT NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (account, generation, number)
-);
+) WITHOUT ROWID;
 """
+FORGOTTEN_AT_ONCE = 100
+"""So many entries of a request log are forgotten together, which is cheaper."""
+
+
+HEAD = (
+    "SELECT generation, (SELECT max(seq) FROM record WHERE account = name AND record.generation = account.generation) "
+    "FROM account WHERE name = ?"
+)
+ADD_ENTRY = (
+    "INSERT INTO entry SELECT :account, :generation, coalesce(max(number), 0) + 1, :line FROM entry "
+    "WHERE account = :account AND generation = :generation RETURNING number"
+)
+FORGET_ENTRIES = "DELETE FROM entry WHERE account = ? AND generation = ? AND number <= ?"
+NEWEST_ENTRIES = (
+    "SELECT number, body FROM entry WHERE account = ? AND generation = ? AND number > ? ORDER BY number DESC LIMIT ?"
+)
 
 
 class SqliteStore(SqlStore):
@@ -49,11 +62,6 @@ class SqliteStore(SqlStore):
 
     errors = (sqlite3.Error,)
     integrity_error = sqlite3.IntegrityError
-    head_sql = (
-        "SELECT (SELECT generation FROM account WHERE name = :account), (SELECT seq FROM record "
-        "WHERE account = :account AND generation = (SELECT generation FROM account WHERE name = :account) "
-        "ORDER BY seq DESC LIMIT 1), unix_time()"
-    )
 
     def __init__(self, path: str | os.PathLike[str], synchronous: str = "full") -> None:
         super().__init__()
@@ -94,7 +102,6 @@ class SqliteStore(SqlStore):
     def _open(self, path: Path, synchronous: str) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=WAIT_AT_MOST_S, isolation_level=None, check_same_thread=False)
         try:
-            connection.create_function("unix_time", 0, real_time)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
         except sqlite3.Error:
@@ -142,6 +149,20 @@ class SqliteStore(SqlStore):
         if "locked" in str(error):
             return f"{self._path} is locked by another process for more than {WAIT_AT_MOST_S:g} seconds"
         return f"{self._path} cannot be used: {error}"
+
+    def head(self, account: str) -> Head:
+        """Return how far the account's records go."""
+        connection = getattr(self._turn, "connection", None)
+        try:
+            if connection is not None:
+                row = connection.execute(HEAD, (account,)).fetchone()
+            else:  # each request does this
+                connection = self._connections.take() or self._connect()
+                row = connection.execute(HEAD, (account,)).fetchone()
+                self._connections.give_back(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self._explain(error)}") from error
+        return Head(row[0], row[1] or 0, real_time()) if row else Head(0, 0, real_time())
 
     # ---- contents
 
@@ -210,40 +231,28 @@ class SqliteStore(SqlStore):
 
     def add_entry(self, account: str, generation: int, line: bytes) -> int:
         """Add an entry to the request log, and forget the oldest if there are too many; return its number, from 1."""
+        values = {"account": account, "generation": generation, "line": line}
         with self._log_session() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            (number,) = connection.execute(
-                "INSERT INTO entry_count VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count",
-                (account, generation),
-            ).fetchone()
-            connection.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (account, generation, number, line))
-            if number > ENTRIES_AT_MOST:
-                oldest = (account, generation, number - ENTRIES_AT_MOST)
-                connection.execute("DELETE FROM entry WHERE account = ? AND generation = ? AND number <= ?", oldest)
-            connection.execute("COMMIT")
+            (number,) = connection.execute(ADD_ENTRY, values).fetchone()
+            if number % FORGOTTEN_AT_ONCE == 0:
+                connection.execute(FORGET_ENTRIES, (account, generation, number - ENTRIES_AT_MOST))
         return int(number)
 
     def put_entry(self, account: str, generation: int, number: int, line: bytes) -> None:
         """Add or replace the entry of this number."""
         with self._log_session() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(
-                "INSERT INTO entry_count VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
-                (account, generation, number),
-            )
             connection.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (account, generation, number, line))
-            connection.execute("COMMIT")
 
     def entries(self, account: str, generation: int, after: int = 0) -> list[tuple[int, bytes]]:
         """Return the entries with a higher number than *after*, with their numbers, in order."""
-        statement = "SELECT number, body FROM entry WHERE account = ? AND generation = ? AND number > ? ORDER BY number"
         with self._log_session() as connection:
-            return list(connection.execute(statement, (account, generation, after)))
+            found = list(connection.execute(NEWEST_ENTRIES, (account, generation, after, ENTRIES_AT_MOST)))
+        newest = found[0][0] if found else 0
+        return [entry for entry in reversed(found) if entry[0] > newest - ENTRIES_AT_MOST]
 
     def _forget_entries(self, account: str) -> None:
         with self._log_session() as connection:
-            for table in ("entry", "entry_count"):
-                connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))
+            connection.execute("DELETE FROM entry WHERE account = ?", (account,))
 
     def close(self) -> None:
         """Close all connections."""

@@ -213,7 +213,7 @@ def read_account(source: IO[bytes], *, allow_remote_webhooks: bool = False) -> S
         allow_remote_webhooks: whether the account's webhooks may go to another machine.
 
     Raises:
-        FakeUsageError: it is none, a newer version has written it, it is damaged, or it is too large.
+        FakeUsageError: it is not a saved account, a newer version has written it, it is damaged, or it is too large.
     """
     try:
         with zipfile.ZipFile(source) as archive:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..account.armed_faults import ArmedFault
 from ..account.stored_world import StoredWorld
@@ -70,63 +71,86 @@ class StoredRequestHandler(RequestHandler):
         disturbed: DisturbedRequest | None = None,
     ) -> None:
         try:
-            await self._look(scope, self._world.catch_up)
-        except StoreError as error:
-            await _refuse(error, receive, send)
-            return
-        request = self._new_request(scope, scope.get("path_params", {}))
-        try:
-            refusal = await read_request(operation, request, receive)
+            if operation.file_bytes_at_most or operation.prepare:
+                decided = await self._decide_long(operation, scope, receive)
+            else:
+                decided = await self._decide(operation, scope, receive)
+            if isinstance(decided.answer, ArmedFault):
+                await self._respond_with_fault(operation, decided.answer, decided, receive, send)
+            else:
+                await decided.answer.send(send)
         except ClientGoneError:
             return
-        try:
-            await self._respond(operation, request, refusal, receive, send)
         except StoreError as error:
             await usage_error_response(str(error), 503).send(send)
+        self._wake_sender()
 
-    async def _respond(
-        self, operation: Operation, request: ApiRequest, refusal: ApiResponse | None, receive: Receive, send: Send
-    ) -> None:
-        scope = request.scope
+    async def _decide(self, operation: Operation, scope: Scope, receive: Receive) -> Decided:
+        """Decide on a request in one step, once its body has come."""
+        body = _replayed(await _read_at_most(receive, operation.body_bytes_at_most + 1))
+
+        def decide() -> Decided:
+            request = self._new_request(scope, scope.get("path_params", {}))
+            return self._decide_read(operation, request, _finish(read_request(operation, request, body)))
+
+        return await self._run(operation, scope, decide)
+
+    async def _decide_long(self, operation: Operation, scope: Scope, receive: Receive) -> Decided:
+        """Decide on a request whose body is large, or is worked on, while others are answered."""
+        try:
+            await self._look(scope, self._world.catch_up)
+        except StoreError:
+            await drop_body(receive)  # a client that is still sending would not get the answer
+            raise
+        request = self._new_request(scope, scope.get("path_params", {}))
+        refusal = await read_request(operation, request, receive)
         if request.form:
             parts = request.form.parts.items()
             contents = [part.content for name, part in parts if name in FILE_PARTS or part.filename is not None]
             await in_thread(scope, lambda: self._world.keep_contents(contents))  # while no other request waits for it
-        fault = None
-        if request.faults.active and operation.group is not CONTROL:
-            fault = await in_thread(scope, lambda: self._world.run(lambda: next_fault(operation, request.renew())))
-        if fault:
+        return await self._run(operation, scope, lambda: self._decide_read(operation, request.renew(), refusal))
 
-            def run_once() -> ApiResponse:
-                answer = refusal or self._world.run(lambda: execute(operation, request.renew()))
-                return unanswered_response() if isinstance(answer, ArmedFault) else answer
+    def _decide_read(self, operation: Operation, request: ApiRequest, refusal: ApiResponse | None) -> Decided:
+        """Decide on a request that was read, on the account as the store has it."""
+        if request.faults.active and operation.group is not CONTROL and (fault := next_fault(operation, request)):
+            return Decided(request, fault, refusal)
+        return Decided(request, refusal or execute(operation, request), refusal)
 
-            await respond_with_fault(fault, operation, request, run_once, receive, send)
-            return
+    async def _run(self, operation: Operation, scope: Scope, decide: Callable[[], Decided]) -> Decided:
+        """Decide, and log what was not left to a fault; wait for the store in a thread."""
+        changes = self._may_change(operation, scope)
+        run = self._world.run if changes else self._world.look
 
-        def work() -> ApiResponse | ArmedFault:
-            run = self._world.run if changes else self._world.look
-            answer = refusal or run(lambda: execute(operation, request.renew()))
-            if isinstance(answer, ApiResponse):
-                request.requests = self._world.requests  # the account may have begun just now
-                log_response(operation, request, answer)
-            return answer
+        def work() -> Decided:
+            decided = run(decide)
+            decided.request.requests = self._world.requests  # the account may have begun just now
+            if isinstance(decided.answer, ApiResponse):
+                log_response(operation, decided.request, decided.answer)
+            return decided
 
-        changes = self._may_change(operation, request)
-        answer = await (in_thread(scope, work) if changes else self._look(scope, work))
-        if isinstance(answer, ArmedFault):
-            await respond_with_fault(answer, operation, request, unanswered_response, receive, send)
-        else:
-            await answer.send(send)
-        self._wake_sender()
+        return await (in_thread(scope, work) if changes else self._look(scope, work))
 
-    def _may_change(self, operation: Operation, request: ApiRequest) -> bool:
+    def _may_change(self, operation: Operation, scope: Scope) -> bool:
         """Return whether the account will probably be changed: also by a look that moves time, or uses a script."""
-        if request.scope["method"] != "GET":
+        if scope["method"] != "GET":
             return True
         if operation.group is CONTROL:
             return False
-        return request.service.account.pace in ("polls", "instant") or bool(request.scripts.scripts)
+        world = self._world
+        return world.account.pace in ("polls", "instant") or bool(world.scripts.scripts or world.faults.active)
+
+    async def _respond_with_fault(
+        self, operation: Operation, fault: ArmedFault, decided: Decided, receive: Receive, send: Send
+    ) -> None:
+        request = decided.request
+
+        def run_once() -> ApiResponse:
+            if not fault.number:  # a script's, which has run
+                return unanswered_response()
+            answer = decided.refusal or self._world.run(lambda: execute(operation, request.renew()))
+            return unanswered_response() if isinstance(answer, ArmedFault) else answer
+
+        await respond_with_fault(fault, operation, request, run_once, receive, send)
 
     async def _look(self, scope: Scope, work: Callable[[], T]) -> T:
         """Run *work*, which reads from the store, and seldom changes anything."""
@@ -136,9 +160,48 @@ class StoredRequestHandler(RequestHandler):
         await self._look(request.scope, lambda: log_response(None, request, answer))
 
 
-async def _refuse(error: StoreError, receive: Receive, send: Send) -> None:
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request, and its answer or the fault that hits it.
+
+    Args:
+        request: the request.
+        answer: its answer, or the fault.
+        refusal: the answer to a request that must not be carried out.
+    """
+
+    request: ApiRequest
+    answer: ApiResponse | ArmedFault
+    refusal: ApiResponse | None
+
+
+async def _read_at_most(receive: Receive, size: int) -> bytes:
+    """Read a whole body, and return its beginning."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        body += message.get("body", b"")[: size - len(body)]
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes) -> Receive:
+    """Return what gives a body that has come, as often as it is asked."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing."""
     try:
-        await drop_body(receive)
-    except ClientGoneError:
-        return
-    await usage_error_response(str(error), 503).send(send)
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    coroutine.close()
+    raise RuntimeError("reading a request whose body has come must not wait")

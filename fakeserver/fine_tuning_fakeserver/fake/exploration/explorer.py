@@ -88,7 +88,7 @@ class ExploreOptions:
         """Return the options that the mark's ``explore`` means: true or false, a number of runs, or a mapping.
 
         Raises:
-            FakeUsageError: it is none of these, or a field is unknown or does not fit.
+            FakeUsageError: it is something else, or a field is unknown or does not fit.
         """
         if value is True or value is False:
             return cls() if value else None
