@@ -191,7 +191,7 @@ def parse_interaction(item: Any, place: str) -> Interaction:
                 _parse_body(response.get("body")),
             ),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CassetteFileError(f"{place} is broken: {type(error).__name__}: {error}") from None
 
 

@@ -44,6 +44,7 @@ class ProviderProfile:
     key_header: str = "Authorization"
     url_suffix: str = ""  # appended to an address that names only the resource
     create_defaults: Mapping[str, Any] = field(default_factory=dict)
+    training_data: str = "openai"  # whose rules training files are checked by
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,6 +68,7 @@ PROFILES = {
             url_suffix="/openai/v1",
             # Without it Azure complains, misleadingly, that the model cannot be fine-tuned.
             create_defaults={"trainingType": "Standard"},
+            training_data="azure",
             environment={
                 "api_key": "AZURE_OPENAI_API_KEY",
                 "token": "AZURE_OPENAI_AD_TOKEN",

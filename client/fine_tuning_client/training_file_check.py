@@ -10,13 +10,14 @@ from os import PathLike
 from typing import BinaryIO, Literal, TypeAlias
 
 from fine_tuning_client.arguments import make_file_part, require_bytes, require_name
+from fine_tuning_client.config import default_provider, find_profile
 from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,
     base_model,
 )
-from fine_tuning_formats.row_rules import CHAT, COMPLETION, REINFORCEMENT
+from fine_tuning_formats.row_rules import CHAT, COMPLETION, DATA_RULES, REINFORCEMENT
 from fine_tuning_formats.training_file import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
@@ -134,6 +135,7 @@ def check_training_file(
     method: Literal["supervised", "dpo", "reinforcement"] = "supervised",
     model: str | None = None,
     n_epochs: int | Literal["auto"] | None = None,
+    provider: str | None = None,
 ) -> TrainingFileReport:
     """Check a training file as the service would, before it is uploaded and paid for; nothing is sent.
 
@@ -146,6 +148,8 @@ def check_training_file(
         method: The method that the job will train by.
         model: The model that the job will start from; without it a supervised job may read either of its formats.
         n_epochs: The number of epochs the job will ask for; ``"auto"`` or None lets the service choose.
+        provider: The provider that will train on it, None for the default one: Azure accepts a byte order mark, and
+            answers of several messages in preference rows. The rules of any other are OpenAI's.
 
     Returns:
         All problems of the file, and estimates of what training with it would be.
@@ -153,6 +157,7 @@ def check_training_file(
     Raises:
         OSError: The file cannot be read.
         ValueError: *method*, *n_epochs* or *model* is not one.
+        ConfigurationError: No provider has that name.
         TypeError: *file* has another type, or is open for reading text.
     """
     if method not in METHOD_FORMATS:
@@ -165,7 +170,8 @@ def check_training_file(
     if method == "supervised":
         formats = (CHAT, COMPLETION) if base is None else (expected_format(method, base),)
 
-    scan = TrainingFileScan(parse_json, formats, is_first_only=False)
+    rules = DATA_RULES[find_profile(provider or default_provider()).training_data]
+    scan = TrainingFileScan(parse_json, formats, is_first_only=False, rules=rules)
     with _open_from_start(file) as source:
         size, bad_lines, bad_line_count = _scan_lines(source, scan)
     refusals = [*_file_problems(filename, size), *bad_lines]

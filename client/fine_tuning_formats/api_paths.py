@@ -55,6 +55,15 @@ API_PATHS = (
     ApiPath("create_completion", "POST", "/completions"),
 )
 
+_COPY = "/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint}/copy"
+AZURE_PATHS = (
+    ApiPath("delete_job", "DELETE", "/fine_tuning/jobs/{job_id}"),
+    ApiPath("import_file", "POST", "/files/import"),
+    ApiPath("copy_checkpoint", "POST", _COPY),
+    ApiPath("list_checkpoint_copies", "GET", _COPY),
+)
+"""Operations that only Azure has (Microsoft's REST reference and guides)."""
+
 
 def path_parameters(path: str) -> tuple[str, ...]:
     """Return the names of a path's parameters, in order."""

@@ -43,6 +43,11 @@ def base_model(model: str) -> str:
     return model.partition(".ft-")[0] or model
 
 
+def is_fine_tuned(model: str) -> bool:
+    """Return whether a name is a fine-tuned model's: ``ft:…``, before 2023-08 ``BASE:ft-…``, Azure's ``BASE.ft-…``."""
+    return model.startswith("ft:") or ":ft-" in model or ".ft-" in model
+
+
 def auto_epochs(examples: int) -> int:
     """Choose three epochs, more for few examples, fewer for many; fits every printed job (10 → 10, 80 and 100 → 3)."""
     if 0 < examples * 3 < 100:

@@ -7,6 +7,7 @@ schemas of 2025-05; what is marked by neither is inferred.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, find_special_token
@@ -26,6 +27,26 @@ PREFERENCE_KEYS = frozenset({"input", *ANSWERS[0], *ANSWERS[1]})
 INPUT_KEYS = frozenset({"messages", "tools", "parallel_tool_calls"})  # spec
 COMPLETION_KEYS = ("prompt", "completion")  # spec
 MAX_FUNCTIONS = 128  # spec
+
+
+@dataclass(frozen=True, slots=True)
+class DataRules:
+    """What providers accept in training files beside what all of them do.
+
+    Args:
+        byte_order_mark: whether a file may begin with one.
+        several_answers: whether an answer of a preference row may be several messages, at least one of the assistant.
+    """
+
+    byte_order_mark: bool = False
+    several_answers: bool = False
+
+
+OPENAI_DATA = DataRules()
+AZURE_DATA = DataRules(byte_order_mark=True, several_answers=True)  # vendor text: Microsoft's guides of 2023 to 2026
+DATA_RULES = {"openai": OPENAI_DATA, "azure": AZURE_DATA}
+"""By provider."""
+
 ROLES = ("system", "user", "assistant", "tool", "function", "developer")
 PART_TYPES = ("text", "image_url", "refusal")
 
@@ -39,9 +60,9 @@ def detect_format(row: Row) -> str:
     return COMPLETION if all(key in row for key in COMPLETION_KEYS) else UNKNOWN
 
 
-def row_faults(format: str, row: Row) -> Iterator[Fault]:
+def row_faults(format: str, row: Row, rules: DataRules = OPENAI_DATA) -> Iterator[Fault]:
     """Yield everything that is wrong with *row* as a row of *format*; the service reports only the first."""
-    return _RULES[format](row)
+    return _preference_faults(row, rules) if format == PREFERENCE else _RULES[format](row)
 
 
 def count_row_tokens(format: str, row: Row) -> int:
@@ -93,7 +114,7 @@ def _completion_faults(row: Row) -> Iterator[Fault]:
     yield from _extra_keys(row, COMPLETION_KEYS)
 
 
-def _preference_faults(row: Row) -> Iterator[Fault]:
+def _preference_faults(row: Row, rules: DataRules) -> Iterator[Fault]:
     required = (("input",), *ANSWERS)
     if missing := [names[0] for names in required if not any(name in row for name in names)]:
         yield from map(_missing_key, missing)
@@ -112,6 +133,9 @@ def _preference_faults(row: Row) -> Iterator[Fault]:
     answers = [names[0] if names[0] in row else names[1] for names in ANSWERS]
     for name in answers:
         messages = row[name]
+        if rules.several_answers and isinstance(messages, list) and messages:
+            yield from _answers_faults(messages, name)
+            continue
         if not isinstance(messages, list) or len(messages) != 1:  # vendor text: the one last message of the assistant
             yield name, f" {name} must be a list of one message"
             continue
@@ -122,6 +146,16 @@ def _preference_faults(row: Row) -> Iterator[Fault]:
         yield from _special_tokens(prompt.get("messages"), "input.messages")
     for name in answers:
         yield from _special_tokens(row[name], name)
+
+
+def _answers_faults(messages: list[Any], name: str) -> Iterator[Fault]:
+    """Yield the faults of an answer of several messages: of the assistant, and of its tools (vendor text, Azure's)."""
+    yield from _messages_faults(messages, name, f"{name} ")
+    for index, message in enumerate(messages):
+        if isinstance(message, dict) and message.get("role") not in ("assistant", "tool"):
+            yield f"{name}[{index}]", f" {name} must be messages from the assistant and its tools"
+    if not any(map(_is_from_assistant, messages)):
+        yield name, f" {name} must have at least one message from the assistant"
 
 
 def _missing_key(key: str) -> Fault:
@@ -191,7 +225,6 @@ def _special_tokens(messages: Any, path: str) -> Iterator[Fault]:
 
 _RULES: dict[str, Callable[[Row], Iterator[Fault]]] = {
     CHAT: _chat_faults,
-    PREFERENCE: _preference_faults,
     REINFORCEMENT: _reinforcement_faults,
     COMPLETION: _completion_faults,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
@@ -13,9 +14,11 @@ from fine_tuning_formats.row_rules import (
     CHAT,
     COMPLETION,
     FORMATS,
+    OPENAI_DATA,
     PREFERENCE,
     REINFORCEMENT,
     UNKNOWN,
+    DataRules,
     Row,
     count_row_tokens,
     detect_format,
@@ -69,6 +72,7 @@ class TrainingFileScan:
     Attributes:
         parse_json: Parses a line; raises ValueError for what is not JSON.
         formats: The formats to check rows by, which may depend on a method that is not known yet.
+        rules: What the provider accepts.
         is_first_only: Whether the first fault of each format is enough, as it is for the service.
         examples: The lines so far, blank ones left out.
         tokens: Their estimated tokens.
@@ -82,6 +86,7 @@ class TrainingFileScan:
     parse_json: Callable[[bytes], object]
     formats: Collection[str] = FORMATS
     is_first_only: bool = True
+    rules: DataRules = OPENAI_DATA
     examples: int = 0
     tokens: int = 0
     longest: int = 0
@@ -96,6 +101,8 @@ class TrainingFileScan:
         Raises:
             NotJsonlError: The line is not a JSON object, is too long, or is nested too deeply.
         """
+        if number == 1 and self.rules.byte_order_mark:
+            line = line.removeprefix(BOM_UTF8)
         if not line.strip():
             return
         self.examples += 1
@@ -131,7 +138,7 @@ class TrainingFileScan:
             if (self.faults.get(name) and self.is_first_only) or (is_sound_chat and name == REINFORCEMENT):
                 continue  # a sound chat is a sound prompt
             is_sound = True
-            for path, text in row_faults(name, row):
+            for path, text in row_faults(name, row, self.rules):
                 is_sound = False
                 kept = self.faults.setdefault(name, [])
                 self.fault_counts[name] = self.fault_counts.get(name, 0) + 1

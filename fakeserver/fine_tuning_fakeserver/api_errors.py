@@ -188,6 +188,18 @@ def illegal_state(verb: str, identifier: str, status: str) -> ApiError:
     return ApiError(400, f'Cannot {verb} a job {identifier} that already has status "{status}".')
 
 
+@backed(inferred("the text for an unknown job"))
+def unknown_checkpoint(identifier: str) -> ApiError:
+    """Return 404 for a checkpoint that is not there, to be copied as only Azure can."""
+    return ApiError(404, f"Could not find checkpoint: {identifier}")
+
+
+@backed(inferred("that Microsoft's guide asks for the header"))
+def missing_header(name: str, value: str) -> ApiError:
+    """Return 400 for a request without the header that a preview feature of Azure needs."""
+    return ApiError(400, f"The header {name} must be {value}.")
+
+
 @backed(vendor("Azure's text, reported by users; the service's is unknown", "2023"))
 def unknown_cursor() -> ApiError:
     """Return 400 for an `after` that names nothing."""

@@ -91,7 +91,11 @@ def test_a_session_with_azure(dated: bool) -> None:
     assert statuses == ["pending", "pending", "running", "succeeded"]
     assert (job.organization_id, job.error, job.method, job.metadata, job.integrations) == (None,) * 5
     assert job.fine_tuned_model == f"gpt-4o-mini-2024-07-18.ft-{job.id.removeprefix('ftjob-')}-mine"
-    assert job.model_extra == {"suffix": "mine", "trainingType": "globalStandard"}
+    assert job.model_extra == {
+        "additionalParameters": {"completionOverride": "True"},
+        "suffix": "mine",
+        "trainingType": "globalStandard",
+    }
     assert [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=100)][-1].startswith("Job enq")
     assert [point.metrics.step for point in client.fine_tuning.jobs.checkpoints.list(job.id)] == [100.0, 90.0, 80.0]
     assert client.files.content(job.result_files[0]).text.startswith("step,train_loss")

@@ -297,10 +297,11 @@ def test_a_job_of_azure() -> None:
     job = Spoken(AZURE).job()
 
     assert list(job) == [
-        *("hyperparameters", "seed", "status", "model", "training_file", "estimated_finish", "id", "created_at"),
-        "object",
+        *("hyperparameters", "additionalParameters", "seed", "status", "model", "training_file", "estimated_finish"),
+        *("id", "created_at", "object"),
     ]
-    assert job["hyperparameters"] == {"n_epochs": -1, "batch_size": -1, "learning_rate_multiplier": 1.8}
+    assert job["hyperparameters"] == {"n_epochs": -1, "batch_size": -1, "learning_rate_multiplier": 1}
+    assert job["additionalParameters"] == {"completionOverride": "True"}
     assert (job["status"], job["estimated_finish"]) == ("pending", BORN + 900)
 
 
@@ -331,7 +332,7 @@ def test_a_tuned_model_of_azure_is_tuned_again() -> None:
 
 
 def test_events_of_azure() -> None:
-    """Under Azure events have its texts and order, data only for metrics, and every tenth step."""
+    """Under Azure events have its texts and order, data only for metrics, and the first and every tenth step."""
     spoken = Spoken(AZURE)
     job = spoken.trained(validation_file=spoken.upload()["id"])
     page = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=100")
@@ -339,13 +340,21 @@ def test_events_of_azure() -> None:
     said = [event["message"] for event in reversed(page["data"]) if event["type"] == "message"]
 
     assert list(page) == ["has_more", "data", "object"]
-    assert [event["data"]["step"] for event in reversed(steps)] == list(range(10, 101, 10))
+    assert [event["data"]["step"] for event in reversed(steps)] == [1, *range(10, 101, 10)]
     assert steps[0]["message"] == f"Step 100: training loss={steps[0]['data']['train_loss']}"
     assert "total_steps" not in steps[0]["data"]
     assert all("data" not in event for event in page["data"] if event["type"] == "message")
     assert said == [
         "Job enqueued. Waiting for jobs ahead to complete.",
+        "Preprocessing running for file training file.",
+        "Preprocessing completed for file training file.",
+        "Preprocessing completed for file validation file.",
         "Job started.",
+        "Data Import started.",
+        "Finetuning started.",
+        "Job queued, waiting for GPUs.",
+        "Training started.",
+        f"Created results file: {job['result_files'][0]}",
         "Job succeeded.",
         "Model Evaluation Passed.",
         f"Completed results file: {job['result_files'][0]}",
@@ -358,14 +367,16 @@ def test_events_of_azure() -> None:
 def test_an_event_of_every_so_many_steps(
     life: tuple[JobSpec, tuple[Intervention, ...]], every: int, seconds: float
 ) -> None:
-    """With an event only for every k-th step, a job's other events are unchanged at any time."""
+    """With an event only for every k-th step, and perhaps the first, a job's other events are unchanged at any time."""
     script, acts = life
     segments, now = build_segments(script, BORN, acts), BORN + seconds
-    whole, sparse = Timeline(segments), Timeline(segments, step_interval=every)
+    whole = Timeline(segments)
     moments = [whole.event(k) for k in range(whole.event_count(now))]
 
-    kept = [moment for moment in moments if moment.kind != "step" or moment.step % every == 0]
-    assert [sparse.event(k) for k in range(sparse.event_count(now))] == kept
+    for first in (0, 1):
+        sparse = Timeline(segments, step_interval=every, also_first_step=bool(first))
+        kept = [each for each in moments if each.kind != "step" or each.step % every == 0 or each.step == first]
+        assert [sparse.event(k) for k in range(sparse.event_count(now))] == kept
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
@@ -461,7 +472,7 @@ def test_what_is_no_path_of_azure(path: str) -> None:
     assert json.loads(reply.body) == {"error": {"code": "404", "message": "Resource not found"}}
 
 
-@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if not name.startswith("azure")])
 def test_paths_of_azure_are_azures(dialect: str) -> None:
     """Other dialects accept neither Azure's paths nor its key header."""
     spoken = Spoken(dialect)
@@ -496,7 +507,7 @@ def test_a_method_that_was_sent_to_azure_is_shown() -> None:
     assert "method" not in spoken.job()
 
 
-@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != AZURE])
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if not name.startswith("azure")])
 def test_a_training_type_is_azures(dialect: str) -> None:
     """Other dialects refuse trainingType as an unknown field."""
     assert "trainingType" in Spoken(dialect).job(trainingType="Standard")["error"]["message"]

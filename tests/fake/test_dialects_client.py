@@ -27,7 +27,7 @@ ADDRESSES = {"openai": "http://fake/v1", "azure": "http://fake"}
 
 OPENAI = ("ft:gpt-4o-mini-2024-07-18:personal:mine:", "The job has successfully completed", 1.8)
 PAUSED = {"openai": (["paused", "paused"], "queued"), "azure": (["pausing", "paused"], "resuming")}
-AZURE = ("gpt-4o-mini-2024-07-18.ft-", "Training tokens billed: 1000", 1.8)
+AZURE = ("gpt-4o-mini-2024-07-18.ft-", "Training tokens billed: 1000", 1)
 
 
 def _fake(provider: str, **settings: Any) -> FakeFineTuning:

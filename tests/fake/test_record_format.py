@@ -135,6 +135,8 @@ ANY: dict[str, st.SearchStrategy[Any]] = {
     "file_deleted": st.builds(records.FileDeleted, names),
     "job_created": st.builds(records.JobCreated, jobs()),
     "job_intervened": st.builds(records.JobIntervened, names, acts),
+    "job_deleted": st.builds(records.JobDeleted, names),
+    "checkpoint_copied": st.builds(records.CheckpointCopied, names, names, names, names),
     "model_deleted": st.builds(records.ModelDeleted, names),
     "clock_advanced": st.builds(records.ClockAdvanced, times),
     "pace_set": st.builds(records.PaceSet, times, st.sampled_from(["polls", "manual", "instant", 1, 60, 0.5])),

@@ -19,6 +19,7 @@ from ..settings import Settings
 from .blobs import Blob
 from .records import (
     NAMED,
+    CheckpointCopied,
     CompletionGiven,
     DeliveryAttempted,
     FileDeleted,
@@ -26,6 +27,7 @@ from .records import (
     GraderScoresSet,
     GraderScoreUsed,
     JobCreated,
+    JobDeleted,
     JobIntervened,
     ModelDeleted,
     NextIdReserved,
@@ -138,6 +140,10 @@ class StatusCounts:
         self._count_as(identifier, status)
         self._changes = _without_stale(self._changes, self._unfinished)
 
+    def forget(self, identifier: str, status: str) -> None:
+        """Count a deleted job, whose last status this is, no more."""
+        self._counts[self._unfinished.pop(identifier, status)] -= 1
+
     def by_status(self, now: float, jobs: Mapping[str, Job]) -> dict[str, int]:
         """Return the counts at *now*, without zeros."""
         while self._changes and self._changes[0][0] <= now:
@@ -177,7 +183,8 @@ class Account:
         self.organization_id = settings.organization_id or organization_id
         self.project = settings.project or project
         self.owner = settings.owner or settings.organization
-        self.base_models = {model.id: model for model in (*settings.models, *self.dialect.models)}
+        known = (*settings.models, *self.dialect.models)
+        self.base_models = {model.id: model for model in known if model.id not in self.dialect.other_names}
         self.snapshots = {**base_models.SNAPSHOTS, **self.dialect.snapshots}
         """By alias, the model that the service answers for."""
         self.plan = settings.plan
@@ -203,6 +210,8 @@ class Account:
         """The parts of pending uploads, in order of arrival: upload id → part id → content."""
         self.unreferenced: list[str] = []
         """Files and uploads whose contents the account does not refer to any more."""
+        self.copies: defaultdict[tuple[str, str], list[CheckpointCopied]] = defaultdict(list)
+        """Copies of checkpoints, by the ids of job and checkpoint."""
         self.permissions: dict[str, Permission] = {}
         self.permissions_made = 0
         self.grader_scores: deque[float | None] = deque()
@@ -343,6 +352,10 @@ def apply(account: Account, record: Record) -> None:
             _release_id(account, "job", job.id)
         case JobIntervened(identifier, act):
             account.intervene(identifier, act)
+        case JobDeleted(identifier):
+            _forget_job(account, identifier)
+        case CheckpointCopied(job_id, checkpoint_id):
+            account.copies[job_id, checkpoint_id].append(record)
         case ModelDeleted(identifier):
             account.models.pop(identifier, None)
             account.deleted.add(identifier)
@@ -424,6 +437,17 @@ def _forget_file(account: Account, identifier: str) -> None:
         account.unreferenced.append(identifier)
     account.file_shelf.remove(identifier)
     account.files_by_purpose[purpose].remove(identifier)
+
+
+def _forget_job(account: Account, identifier: str) -> None:
+    """Take a job out of lists and counts; its models and its result file are derived from it still."""
+    job = account.jobs[identifier]
+    account.deleted.add(identifier)
+    account.job_shelf.remove(identifier)
+    for pair in (job.metadata or {}).items() or (NO_METADATA,):
+        account.jobs_by_metadata[pair].remove(identifier)
+    timeline = job.timeline()
+    account.status_counts.forget(identifier, timeline.status(timeline.end))
 
 
 def _forget_parts(account: Account, upload: str) -> None:

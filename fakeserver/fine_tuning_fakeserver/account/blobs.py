@@ -7,6 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
+from fine_tuning_formats.row_rules import OPENAI_DATA, DataRules
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
 
 from ..domain.job_spec import Dataset, read_dataset
@@ -36,7 +37,7 @@ class Blob:
         self._bytes = data
         self._descriptor = descriptor
         self.size = len(data) if size is None else size
-        self._parsed: Dataset | str | None = None
+        self._parsed: tuple[DataRules, Dataset | str] | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Blob:
@@ -84,20 +85,21 @@ class Blob:
         if rest:
             yield rest
 
-    def dataset(self) -> Dataset:
-        """Return the content as a training file; it is parsed once, which needs no lock.
+    def dataset(self, rules: DataRules = OPENAI_DATA) -> Dataset:
+        """Return the content as a training file; it is parsed once by the same rules, which needs no lock.
 
         Raises:
             NotJsonlError: it is not a training file.
         """
-        if self._parsed is None:
+        if self._parsed is None or self._parsed[0] != rules:
             try:
-                self._parsed = read_dataset(self.lines(MAX_LINE_BYTES))
+                self._parsed = (rules, read_dataset(self.lines(MAX_LINE_BYTES), rules))
             except NotJsonlError as error:
-                self._parsed = str(error)  # the exception itself would refer, by its traceback, to this blob
-        if isinstance(self._parsed, str):
-            raise NotJsonlError(self._parsed)
-        return self._parsed
+                self._parsed = (rules, str(error))  # the exception itself would refer, by its traceback, to this blob
+        _, parsed = self._parsed
+        if isinstance(parsed, str):
+            raise NotJsonlError(parsed)
+        return parsed
 
 
 class BlobWriter:

@@ -38,6 +38,8 @@ KINDS: Mapping[str, type[Record]] = {
     "file_deleted": records.FileDeleted,
     "job_created": records.JobCreated,
     "job_intervened": records.JobIntervened,
+    "job_deleted": records.JobDeleted,
+    "checkpoint_copied": records.CheckpointCopied,
     "model_deleted": records.ModelDeleted,
     "clock_advanced": records.ClockAdvanced,
     "pace_set": records.PaceSet,

@@ -32,6 +32,8 @@ class StoredFile:
     created_at: float
     expires_at: float | None = None
     dataset: Dataset | None = None
+    is_broken: bool = False
+    """Whether it could not be imported: once it is not pending any more, it is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ class JobIntervened:
 
     id: str
     act: Intervention
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleted:
+    """A job that was over was deleted, which only Azure can; its models and its result file stay."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCopied:
+    """A checkpoint was copied to another resource, which only Azure can."""
+
+    job_id: str
+    checkpoint_id: str
+    destination: str
+    region: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +310,8 @@ Record: TypeAlias = (
     | FileDeleted
     | JobCreated
     | JobIntervened
+    | JobDeleted
+    | CheckpointCopied
     | ModelDeleted
     | ClockAdvanced
     | PaceSet

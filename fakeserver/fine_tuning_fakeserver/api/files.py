@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
+from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import RESULTS, Account, OrderedIds, UnknownCursorError, next_id, result_created_at
@@ -24,7 +25,7 @@ from ..api_errors import (
     unknown_file,
 )
 from ..domain import ids
-from ..domain.dialects.dialect import Dialect
+from ..domain.dialects.dialect import RECORDED, Dialect
 from ..domain.job_spec import Dataset, JobSpec
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
@@ -57,38 +58,46 @@ class Download:
     chunks: Iterator[bytes]
 
 
-def check_new_file(upload: NewFile, *, any_name: bool = False) -> Dataset | None:
-    """Check a file as the service does at upload; return what a fine-tune file holds.
-
-    Args:
-        any_name: accept names that do not end in ``.jsonl``.
+def check_new_file(upload: NewFile, dialect: Dialect = RECORDED) -> Dataset | None:
+    """Check a file as the service does at upload, in a dialect; return what a fine-tune file holds.
 
     Raises:
         ApiError: purpose, name or content is refused.
     """
-    if upload.purpose not in PURPOSES:
-        raise bad_purpose(upload.purpose)
+    check_purpose(upload.purpose)
     if upload.content.size == 0:
         raise bad_file("File is empty.")  # inferred
     if upload.purpose != "fine-tune":
         return None
     extension = upload.filename.rpartition(".")[2] if "." in upload.filename else "jsonl"
-    if extension.lower() != "jsonl" and not any_name:  # a name without one passes: SDKs send bytes as "upload"
+    if (
+        extension.lower() != "jsonl" and not dialect.any_filename
+    ):  # a name without one passes: SDKs send bytes as "upload"
         raise not_jsonl_name()
     try:
-        return upload.content.dataset()
+        return upload.content.dataset(dialect.data_rules)
     except NotJsonlError as error:
         raise bad_file(str(error)) from None
 
 
-def parse_ahead(content: Blob, purpose: str) -> Callable[[], object] | None:
+def check_purpose(purpose: str) -> None:
+    """Refuse a purpose that there is not.
+
+    Raises:
+        ApiError: it is not one.
+    """
+    if purpose not in PURPOSES:
+        raise bad_purpose(purpose)
+
+
+def parse_ahead(content: Blob, purpose: str, rules: DataRules) -> Callable[[], object] | None:
     """Return a function that parses a large file without the lock, so that its check is quick; None for small ones."""
     if purpose != "fine-tune" or content.size < MUCH_BYTES:
         return None
 
     def parse() -> None:
         with suppress(NotJsonlError):  # the check raises it again
-            content.dataset()
+            content.dataset(rules)
 
     return parse
 
@@ -138,7 +147,7 @@ def content_ahead(service: Service, identifier: str) -> Callable[[], object] | N
 def upload(service: Service, upload: NewFile) -> Json:
     """Check and store a file."""
     dialect = service.account.dialect
-    dataset = check_new_file(upload, any_name=dialect.any_filename)
+    dataset = check_new_file(upload, dialect)
     seconds = expires_after(dialect, upload.purpose, upload.expires_after)
     return store_file(service, replace(upload, expires_after=seconds), dataset)
 
@@ -159,8 +168,10 @@ def store_file(
     dataset: Dataset | None,
     identifier: str | None = None,
     created_at: float | None = None,
+    *,
+    is_broken: bool = False,
 ) -> Json:
-    """Store a checked file, under *identifier* or a new id."""
+    """Store a checked file, under *identifier* or a new id; or one that could not be imported."""
     account = service.account
     file = StoredFile(
         id=identifier or new_file_id(account),
@@ -170,8 +181,9 @@ def store_file(
         created_at=now if created_at is None else created_at,
         expires_at=None if upload.expires_after is None else now + upload.expires_after,
         dataset=dataset,
+        is_broken=is_broken,
     )
-    answer = stored_file_object(account, file, now)
+    answer = stored_file_object(account, file, now, is_new=True)
     service.commit(FileUploaded(file))
     return answer
 
@@ -294,10 +306,14 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
     raise unknown_file(identifier)
 
 
-def stored_file_object(account: Account, file: StoredFile, now: float) -> Json:
-    """Return an uploaded file as it is at *now*: in some dialects it is not ready at once."""
+def stored_file_object(account: Account, file: StoredFile, now: float, *, is_new: bool = False) -> Json:
+    """Return an uploaded file as it is at *now*: in some dialects it is not ready at once.
+
+    At the pace "instant" it is ready for the next request, as jobs are over by then.
+    """
     unready, seconds = account.dialect.new_file_status
-    status = unready if now < file.created_at + seconds else "processed"
+    waits = now < file.created_at + seconds and (is_new or account.pace != "instant")
+    status = unready if waits else "error" if file.is_broken else "processed"
     return file_object(
         file.id, file.purpose, file.filename, file.content.size, file.created_at, file.expires_at, status
     )

@@ -256,7 +256,7 @@ def find_job(account: Account, identifier: str) -> Job:
     Raises:
         ApiError: no job has this id.
     """
-    if identifier not in account.jobs:
+    if identifier not in account.jobs or identifier in account.deleted:
         raise unknown_job(identifier)
     return account.jobs[identifier]
 
@@ -278,7 +278,7 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     validation = None
     if body.validation_file is not None:
         validation = _require_file(account, "validation_file", body.validation_file)
-    request = body.training_request(_require_trainable_model(account, now, body))
+    request = requested_training(account, body, _require_trainable_model(account, now, body))
     least, examples = MIN_EXAMPLES["training"], training.data.examples
     if account.dialect.checks_count_at_creation and examples < least:
         raise too_few_examples(training.id, examples, least)
@@ -321,6 +321,15 @@ def _require_free_slot(account: Account, now: float, model: str, limit: int) -> 
     active = sum(status not in TERMINAL for status in statuses)
     if active >= limit:
         raise too_many_jobs(limit, running, active - running, model)
+
+
+def requested_training(account: Account, body: CreateJobBody, model: str) -> TrainingRequest:
+    """Return the training of *model* that is requested, with the learning rate that its dialect chooses for "auto"."""
+    request = body.training_request(model)
+    numbers, multiplier = request.hyperparameters, account.dialect.multiplier(base_model(model))
+    if multiplier is None or numbers.learning_rate_multiplier != "auto":
+        return request
+    return replace(request, hyperparameters=replace(numbers, learning_rate_multiplier=multiplier))
 
 
 def next_plan(account: Account, body: CreateJobBody, model: str) -> Plan:

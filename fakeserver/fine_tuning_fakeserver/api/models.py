@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fine_tuning_formats.job_rules import is_fine_tuned
+
 from ..account.account import Account, model_created
 from ..account.records import ModelDeleted, Permission, PermissionGranted, PermissionRevoked
 from ..account.service import Service, operation
@@ -52,7 +54,7 @@ def delete(service: Service, now: float, identifier: str) -> Json:
     """Delete a fine-tuned model. A base model is not the account's: 404, as for foreign ones (inferred)."""
     account = service.account
     # A setting can list models that were fine-tuned before the account began among its base models.
-    older = identifier.startswith("ft:") and identifier in account.base_models and identifier not in account.deleted
+    older = is_fine_tuned(identifier) and identifier in account.base_models and identifier not in account.deleted
     if identifier not in account.models and not older:
         raise unknown_model(identifier)
     service.commit(ModelDeleted(identifier))

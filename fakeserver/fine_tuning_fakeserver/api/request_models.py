@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails
 
@@ -17,9 +17,10 @@ from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, 
 from fine_tuning_formats.text import show_value
 
 from ..api_errors import invalid_field, not_json
+from ..domain.dialects.dialect import Dialect
 from ..domain.job import Objective
 from ..domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
-from ..grading.body_types import IN_PARTS, Body, JsonObject, ShortCircuitList
+from ..grading.body_types import IN_PARTS, WRITABLE, Body, JsonObject, ShortCircuitList
 from ..grading.grader_models import Grader, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
 from .json_bodies import field_error, parse_control_object
@@ -172,6 +173,46 @@ class CreateJobBody(Body):
         """The grader and response format of a reinforcement job."""
         part = self.method.own_part if self.method else None
         return Objective(as_sent(part.grader), part.response_format) if isinstance(part, ReinforcementBody) else None
+
+
+class EndpointGrader(BaseModel):
+    """A grader that is called, which only Azure has, as a preview; its other members are taken as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, Annotated[Any, WRITABLE]]
+
+    type: Literal["endpoint"]
+    name: str | None = None
+    url: Annotated[str, Field(min_length=1)]
+
+
+def _grader_tag(value: Any) -> str:
+    return "endpoint" if isinstance(value, dict) and value.get("type") == "endpoint" else "known"
+
+
+class AzureReinforcementBody(ReinforcementBody):
+    """``method.reinforcement`` where a grader may be an endpoint."""
+
+    grader: Annotated[  # type: ignore[assignment]  # one kind more
+        Annotated[Grader, Tag("known")] | Annotated[EndpointGrader, Tag("endpoint")], Discriminator(_grader_tag)
+    ]
+
+
+class AzureMethodBody(MethodBody):
+    """``method`` where a grader may be an endpoint."""
+
+    reinforcement: AzureReinforcementBody | None = None
+
+
+class AzureCreateJobBody(CreateJobBody):
+    """``POST /fine_tuning/jobs`` where a grader may be an endpoint."""
+
+    method: AzureMethodBody | None = None
+
+
+def job_body(dialect: Dialect) -> type[CreateJobBody]:
+    """Return the model of a job's request in a dialect."""
+    return AzureCreateJobBody if dialect.endpoint_graders else CreateJobBody
 
 
 class ExpiresAfterBody(Body):

@@ -20,12 +20,14 @@ Json = dict[str, Any]
 
 def job_object(job: Job, now: float, *, created: bool = False) -> Json:
     """Return the job as it is at *now*, not to be changed; *created*: as the answer to its creation."""
-    timeline = job.timeline()
-    return _job_object(job, timeline.status(now), timeline.has_happened("read", now), created)
+    timeline, style = job.timeline(), job.dialect.event_style
+    is_read = timeline.has_happened(style.resolved_by, now)
+    has_results = bool(style.results_from) and timeline.has_happened(style.results_from, now)
+    return _job_object(job, timeline.status(now), is_read, created, has_results)
 
 
 @lru_cache(maxsize=512)  # polling clients see the same object many times
-def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> Json:
+def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_results: bool) -> Json:
     """Build the job with this status.
 
     Source: member order, ``{}`` for no error, null ``finished_at`` of failed and cancelled jobs: recordings of
@@ -34,7 +36,7 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
     timeline = job.timeline()
     succeeded = status == "succeeded"
     method, style, numbers = METHODS[job.spec.method], job.dialect.event_style, job.spec.hyperparameters
-    if not files_are_read:  # they are as requested, except those that the dialect decides at once
+    if not files_are_read or job.is_unresolved:  # they are as requested, except those that the dialect decides at once
         resolved = {name: getattr(numbers, name) for name in style.resolved_at_creation}
         numbers = replace(job.requested, **resolved) if resolved else job.requested
     error = job.error if status == "failed" else None
@@ -46,7 +48,7 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "finished_at": _finished_at(job, timeline, style.finished_at_event.get(status)),
         "fine_tuned_model": fine_tuned_model(job, timeline) if succeeded else None,
         "organization_id": job.organization,
-        "result_files": [job.result_file] if succeeded else [],
+        "result_files": [job.result_file] if succeeded or has_results else [],
         "status": status,
         "validation_file": job.validation_file,
         "training_file": job.training_file,
@@ -56,22 +58,40 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool) -> J
         "error": {"code": error.code, "param": error.param, "message": error.message} if error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
-        "estimated_finish": int(job.created_at) + style.estimated_seconds if style.estimated_seconds else None,
+        "estimated_finish": _estimated_finish(job),
         "integrations": [_integration_object(integration, job.id) for integration in job.integrations],
         "metadata": job.metadata,
         "usage_metrics": None,
         "shared_with_openai": False,
-        "eval_id": job.eval_id,
+        "eval_id": job.eval_id if has_results or not style.results_from else None,
         "method": {"type": method.name, method.name: _method_object(job, numbers, created)},
     }
-    return {**job_members, **job.extra_members} if job.extra_members else job_members
+    return _merge(job_members, job.extra_members) if job.extra_members else job_members
+
+
+def _merge(members: Json, own: Mapping[str, Any]) -> Json:
+    """Return *members* with those of a dialect's *own*, which may be members of members."""
+    merged = dict(members)
+    for name, value in own.items():
+        known = merged.get(name)
+        merged[name] = _merge(known, value) if isinstance(known, dict) and isinstance(value, Mapping) else value
+    return merged
 
 
 def _finished_at(job: Job, timeline: Timeline, event: str | None) -> int | None:
     # Which event is the end of a job differs by dialect; null for a status without one.
     if event is None:
         return None
-    return finished_at(job, timeline) if event == "trained" else int(timeline.time_of(event) or 0)
+    if event == "trained":
+        return finished_at(job, timeline)
+    return job.overrides.finished_at or int(timeline.time_of(event) or 0)
+
+
+def _estimated_finish(job: Job) -> int | None:
+    estimates = job.dialect.event_style.estimated_seconds
+    if not estimates:
+        return None
+    return job.overrides.estimated_finish or int(job.created_at) + estimates[job.spec.method]
 
 
 def _method_object(job: Job, numbers: Hyperparameters, created: bool) -> Json:
@@ -186,7 +206,7 @@ def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
         message, data = step_event(job.current_spec, event.step)
         text = job.dialect.event_style.step_message
         if text and "train_loss" in data:
-            message = text.format(**data)
+            message = text.format(step=data["step"], train_loss=_spell_as_dotnet(data["train_loss"]))
     else:
         kind = timeline.kinds[event.kind]
         message, level, data = _event_message(job, timeline, event), kind.level, {} if kind.data else None
@@ -199,6 +219,11 @@ def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
         "data": data,
         "type": "metrics" if event.kind == "step" else "message",
     }
+
+
+def _spell_as_dotnet(value: float) -> str:
+    """Return a number as .NET writes it: ``3.8E-06``, ``1`` (printed outputs of Azure's events)."""
+    return "NaN" if value != value else repr(value).upper().removesuffix(".0")
 
 
 def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
@@ -216,7 +241,7 @@ def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
         result=job.result_file,
         model=fine_tuned_model(job, timeline) if "{model}" in text else "",
         checkpoint=job.model_at(event.step, models_at(job, timeline)) if "{checkpoint}" in text else "",
-        billed=trained_tokens(job) // 1000 * 1000 if "{billed}" in text else 0,
+        billed=abs(trained_tokens(job)) // 1000 * 1000 if "{billed}" in text else 0,
     )
 
 

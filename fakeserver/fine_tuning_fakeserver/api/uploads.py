@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import Account, next_id
@@ -76,7 +77,7 @@ def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> C
     Its result is for `complete`. It returns None for parts that do not add up, which `complete` refuses.
     """
     with service.lock:
-        upload = service.account.uploads.get(identifier)
+        upload, rules = service.account.uploads.get(identifier), service.account.dialect.data_rules
         parts = dict(service.account.parts.get(identifier, {}))
     if upload is None or sum(content.size for content in parts.values()) < MUCH_BYTES:
         return None
@@ -87,7 +88,7 @@ def join_ahead(service: Service, identifier: str, body: CompleteUploadBody) -> C
         except ApiError:
             return None
         if upload.purpose == "fine-tune":
-            _parse(content)  # the content remembers what it holds
+            _parse(content, rules)  # the content remembers what it holds
         return content
 
     return join
@@ -116,7 +117,7 @@ def complete(
         content=content,
         created_at=upload.created_at,
         expires_at=None if seconds is None else upload.created_at + seconds,
-        dataset=_parse(content) if upload.purpose == "fine-tune" else None,
+        dataset=_parse(content, account.dialect.data_rules) if upload.purpose == "fine-tune" else None,
     )
     completed = replace(upload, status="completed")
     service.commit(FileUploaded(file), UploadChanged(completed))
@@ -150,10 +151,10 @@ def _join_parts(upload: PartUpload, parts: Mapping[str, Blob], body: CompleteUpl
     return writer.seal()
 
 
-def _parse(content: Blob) -> Dataset:
+def _parse(content: Blob, rules: DataRules) -> Dataset:
     # Unlike an upload in one piece, content that is not JSONL is accepted: it has no examples, and fails the job.
     try:
-        return content.dataset()
+        return content.dataset(rules)
     except NotJsonlError:
         return Dataset()
 

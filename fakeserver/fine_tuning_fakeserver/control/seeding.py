@@ -15,7 +15,7 @@ from ..account.blobs import Blob
 from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
 from ..account.service import Service, operation
 from ..api import files
-from ..api.jobs import build_job, job_seed, new_job_id, next_plan
+from ..api.jobs import build_job, job_seed, new_job_id, next_plan, requested_training
 from ..api.request_models import CreateJobBody, Metadata, MethodBody, Suffix, usage_error
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
@@ -88,8 +88,8 @@ class JobSeed(_Seed):
     """A job to put into the account. What is left out is derived, as for a created job.
 
     Members are those of the service's job object, `suffix` besides; `created_at` and `finished_at` are in Unix
-    seconds. `event_ids` are the ids of its first events, oldest first; `result_created_at` and `result_bytes` are of
-    its result file.
+    seconds, as is `estimated_finish`, which only Azure shows. `event_ids` are the ids of its first events, oldest
+    first; `result_created_at` and `result_bytes` are of its result file.
     """
 
     id: Identifier | None = None
@@ -112,6 +112,7 @@ class JobSeed(_Seed):
     event_ids: ShortCircuitList[str | None] = Field([])
     result_created_at: Second | None = None
     result_bytes: Count | None = None
+    estimated_finish: Second | None = None
     plan: dict[str, Any] = Field({})
 
     def overrides(self) -> Overrides:
@@ -130,6 +131,7 @@ class JobSeed(_Seed):
             event_ids={ordinal: event_id for ordinal, event_id in enumerate(self.event_ids) if event_id},
             result_created_at=self.result_created_at,
             result_bytes=self.result_bytes,
+            estimated_finish=self.estimated_finish,
         )
 
 
@@ -164,6 +166,7 @@ class JobSeedFields(TypedDict, total=False):
     event_ids: Sequence[str | None]
     result_created_at: int | None
     result_bytes: int | None
+    estimated_finish: int | None
     plan: PlanFields
 
 
@@ -176,7 +179,7 @@ def seed_file(service: Service, seed: FileSeed) -> Json:
     _require_free_file_id(service.account, seed.id)
     upload = files.NewFile(Blob.of(seed.content.encode()), seed.filename, seed.purpose)
     try:
-        dataset = files.check_new_file(upload)
+        dataset = files.check_new_file(upload, service.account.dialect)
     except ApiError as error:
         raise FakeUsageError(f"the service would refuse this file: {error.message}") from None
     return files.store_file(service, upload, dataset, seed.id, seed.created_at)
@@ -223,7 +226,9 @@ def _taken(kind: str, identifier: str | None) -> FakeUsageError:
 
 
 @operation
-def seed_job(service: Service, now: float, seed: JobSeed, over_for_s: float = 0.0) -> Json:
+def seed_job(
+    service: Service, now: float, seed: JobSeed, over_for_s: float = 0.0, own: Mapping[str, Any] | None = None
+) -> Json:
     """Put a job into the account, in the requested state.
 
     A seed names a status and perhaps times; a job is a course in time. So the job is decided as a created one would
@@ -231,6 +236,7 @@ def seed_job(service: Service, now: float, seed: JobSeed, over_for_s: float = 0.
 
     Args:
         over_for_s: how long a job that is over has been so, in seconds; where that is not 0, no webhook announces it.
+        own: members that only its dialect has, or has otherwise.
 
     Raises:
         FakeUsageError: its id is taken, its file is missing, or it cannot be in that state.
@@ -251,6 +257,8 @@ def seed_job(service: Service, now: float, seed: JobSeed, over_for_s: float = 0.
         interventions = (Cancel(job.created_at),)
     elif seed.status == "paused":
         interventions = (Pause(min(now, job.timeline().time_of("started") or now)),)
+    if own:
+        job = replace(job, extra_members=own)
     reached = replace(job, interventions=interventions).timeline().status(now)
     if reached != seed.status:
         raise FakeUsageError(f"a job created at {int(job.created_at)} is {reached} by now, not {seed.status}")
@@ -269,7 +277,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
         metadata=seed.metadata,
         method=seed.method,
     )
-    request = body.training_request(account.snapshots.get(body.model, body.model))
+    request = requested_training(account, body, account.snapshots.get(body.model, body.model))
     if seed.hyperparameters:
         changes = seed.hyperparameters.model_dump(exclude_unset=True)
         request = replace(request, hyperparameters=replace(request.hyperparameters, **changes))
@@ -283,7 +291,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
     spec = build_job_spec(plan, request, job_seed(identifier, seed.seed), training, validation)
     kept = kept_steps(spec)
     for point in seed.checkpoints:
-        if point.step_number not in kept:
+        if point.step_number not in kept and not account.dialect.event_style.keeps_paused_steps:
             raise FakeUsageError(f"no checkpoint of step {point.step_number} is kept: this job keeps those of {kept}")
     return replace(build_job(account, identifier, now, body, request, spec), overrides=seed.overrides())
 
@@ -316,7 +324,7 @@ def _shift_to_status(job: Job, seed: JobSeed, now: float) -> Job:
     if seed.created_at is None:
         return replace(job, created_at=latest_start)
     scale = 1.0
-    if seed.finished_at is not None and (trained := timeline.time_of("trained")):
+    if seed.finished_at is not None and seed.status != "cancelled" and (trained := timeline.time_of("trained")):
         scale = (seed.finished_at - seed.created_at) / ((trained - job.created_at) or 1.0)
     if scale <= 0:
         raise wrong_value("finished_at", f"after created_at {seed.created_at}", seed.finished_at)

@@ -214,7 +214,7 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
         "plan": account.plan.as_json(),
         "counts": {
             "files": len(account.file_shelf),
-            "jobs": len(account.jobs),
+            "jobs": len(account.job_shelf),
             "models": len(account.models),
             "by_status": account.status_counts.by_status(now, account.jobs),
         },

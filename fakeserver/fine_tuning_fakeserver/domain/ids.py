@@ -119,6 +119,31 @@ def _mask(job_id: str, tag: str) -> int:
     return derived_number("event-mask", job_id, tag) % _MASKS
 
 
+TICKS_A_SECOND = 10_000_000
+TICKS_AT_UNIX_EPOCH = 62_135_596_800 * TICKS_A_SECOND
+TICKS_WIDTH = 15
+
+
+def ticks(at: float, ordinal: int) -> int:
+    """Return a time as .NET counts it, in tenths of a microsecond since the year 1, *ordinal* of them later.
+
+    So events of one instant differ, too.
+    """
+    seconds = int(at)
+    return TICKS_AT_UNIX_EPOCH + seconds * TICKS_A_SECOND + int((at - seconds) * TICKS_A_SECOND) + ordinal
+
+
+def ticks_id(shape: IdShape, at: int) -> str:
+    """Return an id made of a time in ticks, twice (printed outputs of Azure's events of training steps)."""
+    return f"{shape.prefix}{'0' * (shape.width - 2 * TICKS_WIDTH)}{f'{at:0{TICKS_WIDTH}x}' * 2}"
+
+
+def ticks_of(shape: IdShape, identifier: str) -> int | None:
+    """Return the ticks of which an id is made; None if it is another one."""
+    half = from_digits(identifier[-TICKS_WIDTH:], HEX)
+    return half if half is not None and ticks_id(shape, half) == identifier else None
+
+
 def model_token(created_at: float, *parts: object) -> str:
     """Return the last 8 characters of a model id: 5 of time, 3 derived (recording: all 20 `ft:` models of one list)."""
     return to_digits(int(created_at) - MODEL_EPOCH, 5) + to_digits(derived_number("model", *parts), 3)

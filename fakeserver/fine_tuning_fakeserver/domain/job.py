@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from fine_tuning_formats.job_rules import base_model
@@ -14,7 +16,7 @@ from .dialects.dialect import RECORDED, Dialect
 from .job_spec import JobSpec
 from .metrics import kept_steps
 from .plan import JobError
-from .timeline import MODEL_AFTER_S, Event, FileLost, Intervention, Replan, Timeline, build_segments
+from .timeline import MODEL_AFTER_S, Event, FileLost, Intervention, Pause, Replan, Segment, Timeline, build_segments
 from .training_methods import Hyperparameters
 
 
@@ -42,6 +44,7 @@ class Overrides:
     """Event ids by ordinal, oldest first from 0."""
     result_created_at: int | None = None
     result_bytes: int | None = None
+    estimated_finish: int | None = None
 
 
 NO_OVERRIDES = Overrides()
@@ -108,14 +111,34 @@ class Job:
         """The id of the eval that is made for a reinforcement job (vendor text; its form is inferred)."""
         return ids.timed_id("eval_", self.created_at, self.id) if self.objective else None
 
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether its automatic hyperparameters are never shown."""
+        return self.base_model in self.dialect.unresolved_models
+
     def event_id(self, ordinal: int) -> str:
         """Return the id of its event with this ordinal."""
-        return self.overrides.event_ids.get(ordinal) or ids.event_id(self.id, ordinal, self.dialect.ids["event"])
+        if known := self.overrides.event_ids.get(ordinal):
+            return known
+        shape = self.dialect.ids["event"]
+        if self.dialect.event_style.timed_step_ids and (event := self.timeline().event(ordinal)).kind == "step":
+            return ids.ticks_id(shape, ids.ticks(event.at, ordinal))
+        return ids.event_id(self.id, ordinal, shape)
 
     def event_ordinal(self, event_id: str) -> int | None:
         """Return the ordinal of its event with this id; None if it has no such event."""
         overrides = (ordinal for ordinal, known in self.overrides.event_ids.items() if known == event_id)
-        return next(overrides, ids.event_ordinal(self.id, event_id, self.dialect.ids["event"]))
+        ordinal = next(overrides, ids.event_ordinal(self.id, event_id, self.dialect.ids["event"]))
+        return self._timed_ordinal(event_id) if ordinal is None and self.dialect.event_style.timed_step_ids else ordinal
+
+    def _timed_ordinal(self, event_id: str) -> int | None:
+        """Return the ordinal of the event of a training step whose id is made of its time."""
+        timeline, at = self.timeline(), ids.ticks_of(self.dialect.ids["event"], event_id)
+        if at is None:
+            return None
+        ordinals = range(timeline.event_count(inf))
+        ordinal = bisect_left(ordinals, at, key=lambda each: ids.ticks(timeline.event(each).at, each))
+        return ordinal if ordinal in ordinals and self.event_id(ordinal) == event_id else None
 
     def model_at(self, step: int, models_at: float) -> str:
         """Return the model that the checkpoint of *step* names; the last step's is the job's own.
@@ -144,17 +167,31 @@ class Job:
 
 @lru_cache(maxsize=512)
 def _timeline(job: Job) -> Timeline:
-    style, segments = job.dialect.event_style, []
+    style = job.dialect.event_style
+    segments: list[Segment] = []
     for segment in build_segments(job.spec, job.created_at, job.interventions):
-        segments.append(segment)
         if isinstance(segment, Event):
+            segments.append(segment)
             segments.extend(Event(segment.at, kind) for kind in style.followed_by.get(segment.kind, ()))
-    return Timeline(tuple(segments), style.kinds, style.step_interval, style.first_step)
+            continue
+        if segment.first == 1:
+            segments.extend(Event(segment.start, kind) for kind in style.before_training)
+        segments.append(segment)
+    if style.of_validation and not job.validation_file:
+        segments = [each for each in segments if not isinstance(each, Event) or each.kind not in style.of_validation]
+    return Timeline(tuple(segments), style.kinds, style.step_interval, style.first_step, style.also_first_step)
 
 
 def checkpoint_steps(job: Job) -> tuple[int, ...]:
     """Return the steps whose checkpoints are kept, rising."""
-    return tuple(sorted(point.step_number for point in job.overrides.checkpoints)) or kept_steps(job.current_spec)
+    if given := tuple(sorted(point.step_number for point in job.overrides.checkpoints)):
+        return given
+    kept = kept_steps(job.current_spec)
+    if not job.dialect.event_style.keeps_paused_steps:
+        return kept
+    timeline = job.timeline()
+    paused = (timeline.steps_done(act.at) for act in job.interventions if isinstance(act, Pause))
+    return tuple(sorted({*kept, *(step for step in paused if step)}))
 
 
 def finished_at(job: Job, timeline: Timeline) -> int:
@@ -173,5 +210,9 @@ def fine_tuned_model(job: Job, timeline: Timeline) -> str:
 
 
 def trained_tokens(job: Job) -> int:
-    """Return how many tokens a succeeded job was trained on."""
-    return job.overrides.trained_tokens or job.spec.tokens * job.spec.n_epochs
+    """Return how many tokens a succeeded job shows that it was trained on.
+
+    Where the epochs stay unknown they are -1 in this, too (recording of an open-source model on Azure: -672).
+    """
+    epochs = -1 if job.is_unresolved and job.requested.n_epochs == "auto" else job.spec.n_epochs
+    return job.overrides.trained_tokens or job.spec.tokens * epochs

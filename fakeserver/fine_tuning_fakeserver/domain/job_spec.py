@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import orjson
 
-from fine_tuning_formats.row_rules import UNKNOWN
+from fine_tuning_formats.row_rules import OPENAI_DATA, UNKNOWN, DataRules
 from fine_tuning_formats.training_file import RowFault, TrainingFileScan, job_problems
 
 from .checks import parse_seconds
@@ -46,13 +46,13 @@ class JobFile:
     data: Dataset
 
 
-def read_dataset(lines: Iterable[bytes]) -> Dataset:
-    """Read a training file line by line; blank lines are passed over.
+def read_dataset(lines: Iterable[bytes], rules: DataRules = OPENAI_DATA) -> Dataset:
+    """Read a training file line by line, by the rules of its provider; blank lines are passed over.
 
     Raises:
         NotJsonlError: A line is not a JSON object, or is too long.
     """
-    scan = TrainingFileScan(orjson.loads)
+    scan = TrainingFileScan(orjson.loads, rules=rules)
     for number, line in enumerate(lines, start=1):
         scan.add_line(line, number)
     faults = {name: kept[0].text for name, kept in scan.faults.items()}

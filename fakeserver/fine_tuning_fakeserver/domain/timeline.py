@@ -245,12 +245,14 @@ class Timeline:
         kinds: the status and the event of each kind.
         step_interval: there is an event of every so many training steps.
         first_step: the first of these; 0: it is step *step_interval*.
+        also_first_step: whether there is one of the first step besides.
     """
 
     segments: tuple[Segment, ...]
     kinds: Mapping[str, EventKind] = field(default_factory=lambda: EVENT_KINDS, repr=False, compare=False)
     step_interval: int = 1
     first_step: int = 0
+    also_first_step: bool = False
     milestones: tuple[tuple[float, str], ...] = field(init=False)
     """Each change of status with its time, oldest first."""
 
@@ -286,14 +288,15 @@ class Timeline:
             before = self._events_up_to(segment.first - 1)
             count = self._events_up_to(segment.last) - before
             if left < count:
-                step = (before + 1 + left) * self.step_interval - self._lead
+                number = before + 1 + left - self.also_first_step
+                step = number * self.step_interval - self._lead if number else 1
                 return Event(segment.completion_time(step), "step", step)
             left -= count
         raise IndexError(ordinal)
 
     def _events_up_to(self, step: int) -> int:
         """Return how many of the steps up to *step* have an event."""
-        return (step + self._lead) // self.step_interval
+        return (step + self._lead) // self.step_interval + (self.also_first_step and step > 0)
 
     @property
     def _lead(self) -> int:

@@ -12,7 +12,7 @@ from ..account.world import World
 from ..control import steering
 from ..domain.checks import is_collection, require_id
 from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name, wrong_value
-from ..web.operations import BY_NAME, check_operation
+from ..web.operations import check_operation, operation_named
 
 if TYPE_CHECKING:
     from ..findings import FinalState, Finding
@@ -109,7 +109,7 @@ def check_fields(operation: str, names: Iterable[str], also: Iterable[str]) -> N
     Raises:
         FakeUsageError: a field is unknown.
     """
-    fields = BY_NAME[operation].fields
+    fields = operation_named(operation).fields
     if fields is None:
         return
     known = sorted({*fields, *also, "status"})

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+from fine_tuning_formats.job_rules import is_fine_tuned
+
 from ..domain.ids import model_time
 from ..domain.timeline import MODEL_AFTER_S
 from ..web.operations import OPERATIONS
@@ -15,6 +17,9 @@ from .recording import Json, RecordedExchange
 
 FILE, JOB, EVENT, CHECKPOINT = "file", "fine_tuning.job", "fine_tuning.job.event", "fine_tuning.job.checkpoint"
 MODEL, UPLOAD, PART = "model", "upload", "upload.part"
+
+CREATED = (200, 201)
+"""How a creation is answered, OpenAI's and Azure's."""
 
 CREATORS = {operation.name: operation.makes.kind for operation in OPERATIONS if operation.makes}
 """Operations that create an object, with its kind."""
@@ -107,7 +112,7 @@ def observed_objects(exchanges: Iterable[RecordedExchange], kind: str) -> Object
 
 def created_object(exchange: RecordedExchange) -> Json | None:
     """Return the object that an exchange created; None if it created none."""
-    kind = CREATORS.get(exchange.operation) if exchange.status == 200 else None
+    kind = CREATORS.get(exchange.operation) if exchange.status in CREATED else None
     return next(objects_in(exchange.json, kind), None) if kind else None
 
 
@@ -173,7 +178,7 @@ def partly_seen_models(exchanges: Iterable[RecordedExchange], known: Collection[
     return [
         {"id": name, "object": MODEL, "created": model_time(name) or 0, "owned_by": ""}
         for name in dict.fromkeys(str(model) for model in (*deleted, *used))
-        if name.startswith("ft:") and name not in known
+        if is_fine_tuned(name) and name not in known
     ]
 
 

@@ -8,15 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from ..web.dialect_adapter import DIALECT_PATH
 from ..web.operation import Operation
 from ..web.operations import OPERATIONS
 
 Json: TypeAlias = dict[str, Any]
 
 ROOT = "/v1/"
+AZURE_HEADERS = frozenset({"apim-request-id", "x-ms-region"})
+"""Headers of answers that only Azure sends."""
 
+_AZURE_HOST = re.compile(r"(^|\.)(azure\.(com|us|cn)|azure\.openai\.com|cognitive\.microsoft\.(com|us))$")
 _SLASHES = re.compile("/{2,}")
 _PATTERNS = tuple((re.compile(re.sub(r"\{\w+\}", "[^/]+", each.path)), each) for each in OPERATIONS)
 
@@ -38,6 +42,9 @@ class RecordedExchange:
         body: the answer's bytes, decompressed.
         json: the body parsed; None if it is not JSON.
         end_is_known: whether the recording shows if a line feed ends the body.
+        is_reparsed: whether the recorder kept the body parsed, so that the order of its members, and its bytes, are
+            not those of the wire.
+        unreadable: why the answer's body is not known; empty if it is.
     """
 
     number: int
@@ -50,11 +57,32 @@ class RecordedExchange:
     body: bytes
     json: Any
     end_is_known: bool = True
+    is_reparsed: bool = False
+    unreadable: str = ""
+
+    @property
+    def is_azures(self) -> bool:
+        """Whether nobody but Azure can have answered: by its host, its path, or a header that only it has."""
+        url = urlsplit(self.url)
+        own = DIALECT_PATH.fullmatch(url.path)
+        has_own_path = own is not None and not (own["version"] and url.path.startswith("/openai/"))  # others have that
+        return (
+            has_own_path
+            or _AZURE_HOST.search(url.hostname or "") is not None
+            or not AZURE_HEADERS.isdisjoint(self.headers)
+        )
+
+    @property
+    def has_azure_path(self) -> bool:
+        """Whether it was sent to one of Azure's paths, which gateways may have, too."""
+        return DIALECT_PATH.fullmatch(urlsplit(self.url).path) is not None
 
     @property
     def path(self) -> str:
-        """The path from the API's version on; the whole path without a version."""
+        """The path from the API's version on, Azure's as OpenAI's; the whole path without a version."""
         path = urlsplit(self.url).path
+        if own := DIALECT_PATH.fullmatch(path):
+            return f"/v1{own['rest']}"
         return path[path.index(ROOT) :] if ROOT in path else path
 
     @property
@@ -62,6 +90,12 @@ class RecordedExchange:
         """Path and query, as they are sent."""
         query = urlsplit(self.url).query
         return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def azure_target(self) -> str:
+        """Path and query as they are sent to Azure, on its own path."""
+        url = urlsplit(self.url)
+        return urlunsplit(("", "", url.path, url.query, "")) if self.has_azure_path else self.target
 
     @property
     def query(self) -> dict[str, str]:
@@ -124,8 +158,11 @@ def parse_answer(body: bytes, headers: Mapping[str, str]) -> Any:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse *body*; return None if it is not JSON."""
+    """Parse *body*; return None if it is not JSON, or has half of a surrogate pair, which no answer can have."""
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return value

@@ -25,12 +25,16 @@ from ..web.app import create_app
 from ..web.in_process import InProcessResponse, call_app
 from ..web.operations import PATHS
 from . import missing_bodies
+from .azure_objects import OWN
 from .inferred_state import STARTED, VALIDATED, InferredJob, InferredState, JobHistory
-from .observed_objects import EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, created_object, objects_in
+from .observed_objects import CREATED, EVENT, FILE, JOB, NO_FILE, PART, UPLOAD, created_object, objects_in
 from .recording import Json, RecordedExchange
 
 ID_KINDS = {FILE: "file", JOB: "job", UPLOAD: "upload", PART: "part"}
 """What `seeding.reserve_next_id` calls the kinds of objects."""
+
+LONGEST = 2**63 - 1
+"""The largest integer that an answer can have."""
 
 FINAL_FIELDS = ("finished_at", "fine_tuned_model", "result_files", "trained_tokens")
 CHECKPOINT_FIELDS = ("id", "created_at", "step_number", "fine_tuned_model_checkpoint", "metrics")
@@ -42,7 +46,7 @@ DURATIONS_BY_STATUS = {
     "validating_files": {"validating": LONG},
     "queued": {"validating": 0, "queued": LONG},
     "running": {**_AT_ONCE, "starting": LONG},
-    "paused": {**_AT_ONCE, "starting": LONG},
+    "paused": {**_AT_ONCE, "queued": 1, "starting": LONG},  # a resumption puts it into the queue again
     "failed": _AT_ONCE,
     "succeeded": {**_AT_ONCE, "finishing": 1},
 }
@@ -60,6 +64,7 @@ class ReplayAccount:
     def __init__(self, state: InferredState, settings: Mapping[str, Any] | None = None) -> None:
         self.problems: list[str] = []
         self._state = state
+        self._shared_ids: set[str] = set()
         inferred = {"start": float(state.start), "models": model_catalogue(state), **state.account}
         self._world = World(
             Settings(**{**inferred, **(settings or {}), "pace": "manual", "patience": None}), paths=PATHS
@@ -92,16 +97,35 @@ class ReplayAccount:
         if created is not None:
             self._advance(float(created["created_at"]))
         self._move_time(exchange)
+        self._free_placeholder(exchange, created)
         if created is not None:
             job = self._state.created_jobs.get(created["id"])
             of_job = (job.first.get("seed"), overrides_of(job)) if job else ()
             with self._noting_problems():
                 seeding.reserve_next_id(self._world.service, ID_KINDS[created["object"]], created["id"], *of_job)
-        pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        response = call_app(self._app, exchange.method, exchange.target.encode("ascii", "replace"), pairs, body)
+        pairs = [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers.items()
+        ]
+        has_own_paths = self._world.account.dialect.http.requires_api_version
+        target = exchange.azure_target if has_own_paths else exchange.target
+        response = call_app(self._app, exchange.method, target.encode("ascii", "replace"), pairs, body)
         if created is not None:
-            self._settle(created, is_created=response.status == 200)
+            self._settle(created, is_created=response.status in CREATED)
         return response
+
+    def _free_placeholder(self, exchange: RecordedExchange, created: Json | None) -> None:
+        """Make room for another file under a recorder's placeholder, which stands for the ids of several.
+
+        The last of them is the one that is read. When they are deleted one by one, each is there once more.
+        """
+        files = self._world.account.files
+        if created is not None and created["object"] == FILE and created["id"] in files:
+            self._shared_ids.add(created["id"])
+            self._world.service.commit(FileDeleted(created["id"]))
+        if exchange.operation == "delete_file" and exchange.status == 200:
+            identifier = exchange.path.split("/")[-1]
+            if identifier in self._shared_ids and identifier not in files:
+                self._add_file({"id": identifier})
 
     @contextmanager
     def _noting_problems(self, subject: str = "") -> Iterator[None]:
@@ -126,16 +150,31 @@ class ReplayAccount:
 
     def _add_job(self, job: InferredJob) -> None:
         with self._noting_problems(job.first["id"]):
-            seed = seed_of(job)
+            seed, own = seed_of(job), self._own_members(job)
+            if any(result in self._world.account.files for result in seed.result_files):  # a placeholder for both
+                seed = seed.model_copy(update={"result_files": []})
             try:
-                seeding.seed_job(self._world.service, seed)
+                seeding.seed_job(self._world.service, seed, own=own)
             except FakeUsageError:
-                seeding.seed_job(self._world.service, without_times(seed))
+                seeding.seed_job(self._world.service, without_times(seed), own=own)
+
+    def _own_members(self, job: InferredJob) -> Json | None:
+        """Return the members of a job that only Azure has, or shows at another time than the fake would."""
+        if OWN not in job.first:
+            return None
+        shown = dict(job.first[OWN])
+        if job.first.get("result_files") and job.first["result_files"] == job.last.get("result_files"):
+            shown["result_files"] = job.first["result_files"]
+        unsent = self._world.account.dialect.null_unless_sent
+        return shown | {name: None for name in unsent if job.first.get(name) is None}
 
     def _move_time(self, exchange: RecordedExchange) -> None:
         """Let as much time pass as the answer shows has passed."""
         if exchange.operation == "pause_job" and exchange.status == 200:
             self._advance_to("running", exchange.path.split("/")[-2])
+        if exchange.operation == "cancel_job" and exchange.status == 200:
+            for shown in objects_in(exchange.json, JOB):
+                self._advance(float(shown.get("finished_at") or 0))
         if exchange.operation == "delete_file":  # a job that went on must have begun: before, it would have failed
             for job_id, inferred in self._state.created_jobs.items():
                 went_on = inferred.last["status"] in ("running", "paused", "succeeded")
@@ -187,6 +226,10 @@ class ReplayAccount:
                     steering.set_job_plan(self._world.service, job.id, changes)
 
 
+def _encode_header(text: str) -> bytes:
+    return text.encode("latin-1", "replace")
+
+
 def seed_of(job: InferredJob) -> JobSeed:
     """Return a job that existed before, in the state in which it was first seen.
 
@@ -223,6 +266,7 @@ def overrides_of(job: InferredJob) -> Overrides:
         finished_at=last.get("finished_at"),
         checkpoints=tuple(CheckpointOverride(*(each[name] for name in CHECKPOINT_FIELDS)) for each in job.checkpoints),
         event_ids=job.history.ids,
+        estimated_finish=last.get("estimated_finish"),
         **_result_file(job),
     )
 
@@ -236,7 +280,9 @@ def _result_file(job: InferredJob) -> dict[str, Any]:
 def plan_changes(job: InferredJob, durations: PhaseDurations, steps: int) -> dict[str, Any]:
     """Return a plan's fields by which the job takes as long as it took, and ends as it ended."""
     plan: dict[str, Any] = {}
-    finished_at, history = job.last.get("finished_at"), job.history
+    history = job.history
+    # Azure has the time of a cancellation, too, which ends no training
+    finished_at = job.last.get("finished_at") if job.last["status"] == "succeeded" else None
     if steps and (VALIDATED in history.opening or history.steps or finished_at is not None):
         plan |= _fit_durations(durations, steps, int(job.first["created_at"]), finished_at, history)
     error = job.last.get("error") or {}
@@ -286,4 +332,5 @@ def model_catalogue(state: InferredState) -> tuple[BaseModel, ...]:
 
 def _base_model(model: Json) -> BaseModel:
     base = MODELS_BY_ID.get(base_model(model["id"]), BaseModel(model["id"], 0))  # no answer tells how a model is tuned
-    return replace(base, id=model["id"], created=model["created"], owned_by=model["owned_by"])
+    created = min(max(model["created"], -LONGEST), LONGEST)  # a broken recording may have what no answer can
+    return replace(base, id=model["id"], created=created, owned_by=model["owned_by"])

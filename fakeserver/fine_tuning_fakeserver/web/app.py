@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fine_tuning_formats.secret_rules import redact_headers, redact_query
@@ -29,7 +29,7 @@ from . import OBSERVED_KEY, dialect_adapter, fault_responses, response
 from .access import AccessDeniedError, check_code_runner, check_control
 from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from .operation import CONTROL, GATEWAY, Operation
-from .operations import OPERATIONS
+from .operations import OPERATIONS, own_operations
 from .request import (
     ApiRequest,
     ClientGoneError,
@@ -66,6 +66,25 @@ def account_router() -> Router:
     return create_router((*OPERATIONS, *CONTROL_OPERATIONS))
 
 
+@cache
+def _own_routes() -> tuple[tuple[str, Route], ...]:
+    """Return the routes, each with its method, that only an account has which speaks as Azure does."""
+    # on demand: most runs have no such account
+    return tuple(
+        (each.method, Route(each.path, endpoint=RouteEndpoint({each.method: each}))) for each in own_operations()
+    )
+
+
+def _own_endpoint(scope: Scope) -> tuple[ASGIApp, Scope] | None:
+    """Return the endpoint of an operation of `_own_routes`, and its scope; None if the request is for another."""
+    for method, route in _own_routes():
+        if scope["method"] == method:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                return route.endpoint, {**scope, **found}
+    return None
+
+
 def create_router(operations: Iterable[Operation]) -> Router:
     """Return the routes of *operations*, for an `AccountApp`."""
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
@@ -85,9 +104,13 @@ class AccountApp:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
+        dialect = self._world.service.account.dialect
         if scope["path"].startswith(dialect_adapter.PREFIXES):
-            scope = dialect_adapter.to_v1_path(scope, self._world.service.account.dialect.http)
+            scope = dialect_adapter.to_v1_path(scope, dialect.http)
         scope[HANDLER_KEY] = self._handler
+        if dialect.own_operations and (own := _own_endpoint(scope)):
+            endpoint, own_scope = own
+            return endpoint(own_scope, receive, send)
         return self._router(scope, receive, send)
 
 

@@ -21,6 +21,7 @@ from ..api.files import PURPOSES
 from ..api.schemas import file_schemas, grader_and_chat_schemas, job_schemas
 from ..api.schemas.grader_and_chat_schemas import FILES_REFUSAL, REFUSAL
 from ..api.schemas.object_schema import COMPONENTS, STRING, ObjectSchema, Schema, one_of, ref
+from ..domain.dialects import DIALECTS
 from ..domain.training_methods import METHODS
 from ..evidence import KINDS, Evidence, evidence_of
 from ..grading.grader_models import Grader
@@ -80,6 +81,9 @@ def entries() -> Iterator[EvidenceEntry]:
         yield EvidenceEntry("events", name, evidence)
     for name, evidence in job_schemas.STEP_TEXTS.items():
         yield EvidenceEntry("events", f"step, {name}", evidence)
+    for dialect in DIALECTS.values():
+        for name, evidence in dialect.evidence.items():
+            yield EvidenceEntry(dialect.name, name, evidence)
 
 
 def fidelity() -> dict[str, Any]:

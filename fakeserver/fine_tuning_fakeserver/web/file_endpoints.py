@@ -45,7 +45,8 @@ def parse_file_ahead(request: ApiRequest) -> Callable[[], Any] | None:
     """Return what parses an uploaded training file."""
     form = _form(request)
     part = form.parts.get("file")
-    return files.parse_ahead(part.content, form.text("purpose")) if part else None
+    rules = request.service.account.dialect.data_rules
+    return files.parse_ahead(part.content, form.text("purpose"), rules) if part else None
 
 
 def _form(request: ApiRequest) -> UploadForm:

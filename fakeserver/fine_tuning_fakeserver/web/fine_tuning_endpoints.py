@@ -27,13 +27,13 @@ PERMISSION_ORDERS = ("descending", "ascending")
 
 def create_job(request: ApiRequest) -> Any:
     """Create a job, as the account's dialect has it."""
-    from ..api.request_models import CreateJobBody, parse
+    from ..api.request_models import job_body, parse
 
     body, dialect = json_body(request), request.service.account.dialect
     extra = dialect_adapter.take_own_members(dialect, body) if dialect.extra_fields else None
     if dialect.max_suffix_length:
         dialect_adapter.check_suffix(dialect, body)
-    return jobs.create(request.service, parse(CreateJobBody, body, dialect.error_texts), extra)
+    return jobs.create(request.service, parse(job_body(dialect), body, dialect.error_texts), extra)
 
 
 def list_jobs(request: ApiRequest) -> Any:

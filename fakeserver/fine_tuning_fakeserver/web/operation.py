@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fine_tuning_formats.api_paths import API_PATHS, path_parameters
+from fine_tuning_formats.api_paths import API_PATHS, AZURE_PATHS, path_parameters
 
 from ..api.json_bodies import JSON_BYTES_AT_MOST
 from ..api.schemas.object_schema import ObjectSchema, Schema
@@ -24,7 +24,7 @@ ID = "$response.body#/id"
 FIRST_ID = "$response.body#/data/0/id"
 
 _ID_NAMES = {"model": "model_id"}
-_ROUTES = {each.operation: (each.operation, each.method, f"/v1{each.path}") for each in API_PATHS}
+_ROUTES = {each.operation: (each.operation, each.method, f"/v1{each.path}") for each in (*API_PATHS, *AZURE_PATHS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ..api_errors import INVALID, ApiError, ScriptedError
 from ..control.steering import STATUSES
 from ..usage_errors import FakeUsageError, did_you_mean
-from .operations import BY_NAME
+from .operations import operation_named
 
 Json: TypeAlias = dict[str, Any]
 
@@ -115,7 +115,7 @@ def parse_item(item: Any, operation: str) -> ScriptItem:
     if callable(item):
         function: Callable[[Any], Any] = item
         return function
-    declared = BY_NAME[operation]
+    declared = operation_named(operation)
     if declared.response is None:
         if not isinstance(item, str | bytes):
             raise _mismatch(item, operation, "text or bytes")

@@ -173,14 +173,14 @@ def _job_id(values: Json, operation: Operation, request: ApiRequest, identifier:
 
 def _create_job(operation: Operation, request: ApiRequest, identifier: str | None) -> str | None:
     """Let the fake create the job of a request, under this id if there is one; return None where it would refuse."""
-    from ..api.request_models import CreateJobBody, parse
+    from ..api.request_models import job_body, parse
     from ..control import seeding
 
     service = request.service
     try:
         sent = parse_json(request.body)
         dialect_adapter.take_own_members(service.account.dialect, sent)
-        body = parse(CreateJobBody, sent)
+        body = parse(job_body(service.account.dialect), sent)
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 _ensure_file(service, file)
@@ -253,8 +253,8 @@ def _object(values: Json, operation: Operation, request: ApiRequest) -> Json:
         if operation.name == "upload_file" and isinstance(values.get("id"), str):
             part = request.form.parts.get("file") if request.form else None
             if request.form and part:  # the file gets this id, unless the fake would refuse it
-                purpose = request.form.text("purpose")
-                files.check_new_file(files.NewFile(part.content, part.filename or "upload", purpose))
+                file = files.NewFile(part.content, part.filename or "upload", request.form.text("purpose"))
+                files.check_new_file(file, request.service.account.dialect)
                 from ..control import seeding
 
                 seeding.reserve_next_id(request.service, "file", values["id"])

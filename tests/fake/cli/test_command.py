@@ -369,7 +369,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         ("fake-fine-tuning jobs ch", "checkpoints"),
         ("fake-fine-tuning jobs wait --ti", "--timeout"),
         ("fake-fine-tuning jobs create --method d", "dpo"),
-        ("fake-fine-tuning serve --dialect az", "azure-2025"),
+        ("fake-fine-tuning serve --dialect azure-2026", "azure-2026-02"),
     ],
 )
 def test_shells_complete(words: str, completed: str) -> None:

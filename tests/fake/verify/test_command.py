@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,38 +117,56 @@ def test_problems_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("none", None, "no such file or folder"),
         ("other.json", "{}", "expected test-proxy JSON"),
         ("broken.json", '{"Entries": [7]}', "broken test-proxy recording"),
         ("cut.yaml", "a: [", "not YAML"),
+        ("binary.har", b"\xff\xfe\x00", "cannot be read as text"),
     ],
 )
-def test_unusable_recordings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | None, expected: str
+def test_unreadable_files_are_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str | bytes, expected: str
 ) -> None:
-    """An unusable path is one line with the reason, and exit code 2."""
-    path = tmp_path / name
-    if text is not None:
-        path.write_text(text)
+    """A file that cannot be read is a row with the reason, the others are verified, and the exit code is 2."""
+    path, sound = tmp_path / name, write(tmp_path, "vcr.yaml", session())
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    assert main(["verify", str(path)]) == 2
+    assert main(["verify", str(path), str(sound)]) == 2
+
+    *rows, head, reason, last = capsys.readouterr().out.splitlines()
+    assert (rows[0], head) == (str(sound), str(path))
+    assert reason.startswith("  unreadable: ")
+    assert expected in reason
+    assert last == "verified: 33 exact, 0 same shape, 0 differ, 1 not applicable; 1 file unreadable"
+    assert main(["verify", "--json", str(path)]) == 2
+    assert json.loads(capsys.readouterr().out)["unreadable"][0]["path"] == str(path)
+
+
+def test_missing_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path that does not exist is a mistake of the command: one line, and exit code 2."""
+    assert main(["verify", str(tmp_path / "none")]) == 2
 
     out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"fake-fine-tuning verify: {path}: ")
-    assert expected in err
-    assert err.count("\n") == 1
+    assert (out, err) == ("", f"fake-fine-tuning verify: {tmp_path / 'none'}: no such file or folder\n")
 
 
 def test_folders_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without recordings, or with a broken one, ends with exit code 2."""
+    """A folder without recordings ends with exit code 2."""
     (tmp_path / "other.json").write_text("{}")
-    assert main(["verify", str(tmp_path)]) == 2
 
-    write(tmp_path, "vcr.yaml", session())
-    (tmp_path / "broken.json").write_text("{")
     assert main(["verify", str(tmp_path)]) == 2
-    assert "broken.json: not JSON" in capsys.readouterr().err
+    assert "other.json: not a recording" in capsys.readouterr().err
+
+
+def test_strict(tmp_path: Path) -> None:
+    """With --strict an answer that is not exact fails, and one that cannot be compared does not."""
+    exchanges = session()
+    path = write(tmp_path, "vcr.yaml", exchanges)
+    assert main(["verify", "--strict", str(path)]) == 0
+
+    jobs = next(each for each in exchanges if each.path == "/v1/fine_tuning/jobs" and each.method == "GET")
+    other = replace(jobs, answer=jobs.answer.replace(b'"trained_tokens": ', b'"trained_tokens": 1'))
+    path = write(tmp_path, "vcr.yaml", [other])
+    assert [main(["verify", *flag, str(path)]) for flag in ([], ["--strict"])] == [0, 1]
 
 
 def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +175,7 @@ def test_accounts_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[s
     odd = late.answer.replace(b'"created_at": 17', b'"created_at": 99999999999917')
 
     assert main(["verify", str(write(tmp_path, "vcr.yaml", [Exchange(*request_parts(late), odd)]))]) == 2
-    assert "the fake has no account for this recording: start must be" in capsys.readouterr().err
+    assert "unreadable: the fake has no account for this recording: start must be" in capsys.readouterr().out
 
 
 def request_parts(exchange: Exchange) -> tuple[str, str, bytes, str, int, list[tuple[str, str]]]:

@@ -13,6 +13,7 @@ import yaml
 
 from fine_tuning_fakeserver.verify.readers import find_files, read_recording
 from fine_tuning_fakeserver.verify.recording import NotARecordingError, RecordedExchange, RecordingError
+from fine_tuning_fakeserver.verify.replay import unsupported_reason
 from recorded_session import FORMATS, Exchange, session, write
 
 SMALL = [
@@ -137,6 +138,96 @@ def test_cassettes_of_other_versions(tmp_path: Path) -> None:
     assert only(tmp_path, json.dumps(yaml.safe_load(interaction(exact)))).body == b"[]"
 
 
+def test_parsed_bodies(tmp_path: Path) -> None:
+    """A body that its recorder kept parsed is read as JSON, or as text, and is told from one that was kept as sent."""
+    headers = {"content-type": "application/json"}
+    parsed = {"status": {"code": 200}, "headers": {**headers}, "parsed_body": {"b": 1, "a": "é"}}
+    text = {"status": {"code": 200}, "headers": {"content-type": ["text/plain"]}, "parsed_body": "a"}
+    request = {"method": "POST", "uri": "https://x/v1/files", "headers": headers, "parsed_body": {"purpose": "x"}}
+    whole = {"interactions": [{"request": request, "response": parsed}]}
+
+    read = only(tmp_path, yaml.dump(whole), "one.yaml")
+    assert (read.json, read.is_reparsed, read.request_members) == ({"a": "é", "b": 1}, True, {"purpose": "x"})
+    assert only(tmp_path, interaction(text), "one.yaml").body == b"a"
+
+
+@pytest.mark.parametrize(
+    ("body", "json_text"),
+    [("é\U0001f600", '"\\u00e9\\ud83d\\ude00"'), ("\ufffd", '"\\ufffd"')],
+)
+@pytest.mark.parametrize("name", ["one.json", "one.yaml"])
+def test_vcrpys_json(tmp_path: Path, name: str, body: str, json_text: str) -> None:
+    """vcrpy's JSON is read whatever the file is called, with characters that it spells as pairs of surrogates."""
+    text = interaction_json(json_text)
+
+    assert only(tmp_path, text, name).body == body.encode()
+
+
+def interaction_json(body: str) -> str:
+    """A cassette in JSON with one exchange, whose answer's body is spelt so."""
+    return (
+        '{"version": 1, "interactions": [{"request": {"method": "GET", "uri": "https://x/v1/models", "body": null, '
+        '"headers": {}}, "response": {"status": {"code": 200}, "headers": {}, "body": {"string": ' + body + "}}}]}"
+    )
+
+
+def compressed(body: Any, coding: str) -> dict[str, Any]:
+    """A cassette's answer with a compressed body."""
+    return {"status": {"code": 200}, "headers": {"Content-Encoding": [coding]}, "body": {"string": body}}
+
+
+def har(**content: Any) -> str:
+    """A HAR file with one answer of this content."""
+    request = {"method": "GET", "url": "https://x/v1/models", "headers": []}
+    return json.dumps({"log": {"entries": [{"request": request, "response": {"status": 200, "content": content}}]}})
+
+
+UNKNOWN = {
+    "file.yaml": (
+        interaction({"status": {"code": 200}, "body": {"file": "a.bin"}}),
+        "string or base64_string, got file",
+    ),
+    "sse.yaml": (
+        interaction({"status": {"code": 200}, "events": []}),
+        "none of body, content, parsed_body, got events",
+    ),
+    "list.yaml": (interaction({"status": {"code": 200}, "body": {"string": [1]}}), "must be text, got list"),
+    "coding.yaml": (interaction(compressed(b"\xff\x00", "rot13")), "cannot undo content-encoding 'rot13'"),
+    "broken.yaml": (interaction(compressed(b"\x1f\x8b\xff", "gzip")), "cannot undo content-encoding 'gzip'"),
+    "proxy.json": (entry(ResponseHeaders={"Content-Type": "image/png"}, ResponseBody={"a": 1}), "is image/png"),
+    "left.har": (har(size=7), "leaves out a body of 7 bytes"),
+    "base.har": (har(text="!", encoding="base64"), "must be base64"),
+    "quoted.har": (har(text="a", encoding="quoted-printable"), "got quoted-printable"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_forms_are_not_empty_bodies(tmp_path: Path, name: str) -> None:
+    """A body in an unknown form is not applicable, with the reason, and its recording is read all the same."""
+    text, expected = UNKNOWN[name]
+    exchange = only(tmp_path, text, name)
+
+    assert expected in exchange.unreadable
+    assert unsupported_reason(exchange) == exchange.unreadable
+
+
+def test_no_body_is_none(tmp_path: Path) -> None:
+    """An answer that has no body, by its status or its length, is not unreadable."""
+    for response in ({"status": {"code": 204}}, {"status": {"code": 200}, "headers": {"Content-Length": "0"}}):
+        assert only(tmp_path, interaction({**response, "odd": 1}), "one.yaml").unreadable == ""
+
+
+def test_forms_of_the_proxy(tmp_path: Path) -> None:
+    """A form is kept as its lines, what is no text among them in base64."""
+    lines = ["--B\r\n", "\r\n", "b64:AP8=", "\r\n--B--\r\n"]
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+
+    assert (
+        only(tmp_path, entry(RequestHeaders=headers, RequestBody=lines)).request_body
+        == b"--B\r\n\r\n\x00\xff\r\n--B--\r\n"
+    )
+
+
 def test_unanswered_requests_of_a_browser_are_left_out(tmp_path: Path) -> None:
     """A HAR entry with status 0 has no response and is left out."""
     request = {"method": "GET", "url": "https://x/v1/models", "headers": []}
@@ -229,3 +320,23 @@ def test_a_whole_session_is_read(tmp_path: Path) -> None:
     exchanges = session()
 
     assert len(exchanges) == len(read_recording(write(tmp_path, "vcr.yaml", exchanges)).exchanges)
+
+
+def test_an_endless_status_is_reported(tmp_path: Path) -> None:
+    """A recording whose status is infinite is refused as broken."""
+    path = tmp_path / "endless.json"
+    path.write_text(entry(StatusCode=float("inf")))
+
+    with pytest.raises(RecordingError, match="broken test-proxy recording"):
+        read_recording(path)
+
+
+def test_a_cassette_with_an_endless_status_is_reported(tmp_path: Path) -> None:
+    """A cassette whose status is infinite is refused as broken."""
+    path = tmp_path / "endless.yaml"
+    request = {"method": "GET", "uri": "https://x/v1/models", "headers": {}, "body": ""}
+    response = {"status": {"code": float("inf")}, "headers": {}, "body": {"string": ""}}
+    path.write_text(yaml.safe_dump({"interactions": [{"request": request, "response": response}], "version": 1}))
+
+    with pytest.raises(RecordingError, match="broken vcr recording"):
+        read_recording(path)

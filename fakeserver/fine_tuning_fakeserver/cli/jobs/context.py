@@ -58,6 +58,7 @@ class Context:
     client: FineTuningClient
     out: Writer
     service: tuple[str, ...]
+    provider: str | None = None
 
     def command_line(self, *words: str) -> str:
         """Return the command that does something else with the same service."""
@@ -87,7 +88,7 @@ class JobsCommand(Command):
         out = Writer(sys.stdout)
         try:
             with ft.FineTuningClient(provider, base_url=base_url) as client:
-                ctx.params["context"] = Context(client, out, service)
+                ctx.params["context"] = Context(client, out, service, provider)
                 code = super().invoke(ctx)
             out.stream.flush()
             return code

@@ -62,7 +62,7 @@ def create(context: Context, grader: Path | None, no_check: bool, follow: bool, 
     if missing := [text for name, text in files.items() if name not in paths and not text.startswith("file-")]:
         raise ValueError(f"there is no file {missing[0]!r}; pass a path, or the id of an uploaded file (file-…)")
     if not no_check:
-        _check_files(paths, given)
+        _check_files(paths, given, context.provider)
     job = _find(context, given[KEY]) or _start(context, paths, fields)
     try:
         context.out.row([job.id], bold=True)
@@ -93,13 +93,15 @@ def _fields(given: Mapping[str, Any], grader: Path | None) -> dict[str, Any]:
     return fields | {"method": {"type": method} | ({method: training} if training else {})}
 
 
-def _check_files(paths: Mapping[str, str], given: Mapping[str, Any]) -> None:
-    """Check the files before anything is sent and paid for; refuse those that the service would refuse."""
+def _check_files(paths: Mapping[str, str], given: Mapping[str, Any], provider: str | None) -> None:
+    """Check the files before anything is sent and paid for; refuse those that the provider would refuse."""
     from fine_tuning_client import check_training_file
 
     method: Any = given["method"] or "supervised"
     for name, path in paths.items():
-        report = check_training_file(path, method=method, model=given["model"], n_epochs=given["n_epochs"])
+        report = check_training_file(
+            path, method=method, model=given["model"], n_epochs=given["n_epochs"], provider=provider
+        )
         for line in str(report).splitlines():
             print_note(line)
         problems = {problem.code for problem in report.problems}

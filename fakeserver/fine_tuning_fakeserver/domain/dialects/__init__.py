@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..checks import one_of
-from .azure import AZURE_2025
+from .azure import AZURE_2025, AZURE_2026
 from .dialect import RECORDED, Dialect
 from .openai import OPENAI_2023, OPENAI_2024, OPENAI_SPEC
 
 DIALECTS: Mapping[str, Dialect] = {
-    dialect.name: dialect for dialect in (RECORDED, OPENAI_SPEC, OPENAI_2024, OPENAI_2023, AZURE_2025)
+    dialect.name: dialect for dialect in (RECORDED, OPENAI_SPEC, OPENAI_2024, OPENAI_2023, AZURE_2025, AZURE_2026)
 }
 check_dialect = one_of(DIALECTS)
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fine_tuning_formats.row_rules import OPENAI_DATA, DataRules
+
+from ...evidence import Evidence
 from ..base_models import BaseModel
 from ..ids import SHAPES, IdShape
 
@@ -60,6 +63,9 @@ class ObjectStyle:
         omitted_if_null: members that are left out if they are null.
         nested: members that are objects, or lists of them, with their styles; None: the style of their kind.
         integral_floats: whether floats without a fraction are written as integers.
+        defaults: members that are there even if the recorded answer lacks them, with their values.
+        hidden: members that are left out, of an object that shows those that `members` does not name after them.
+        variants: by an object's ``type``, the style that it has instead.
     """
 
     members: tuple[str, ...] = ()
@@ -69,6 +75,9 @@ class ObjectStyle:
     omitted_if_null: frozenset[str] = frozenset()
     nested: Mapping[str, ObjectStyle | None] = field(default_factory=dict)
     integral_floats: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    hidden: frozenset[str] | None = None
+    variants: Mapping[str, ObjectStyle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,26 +87,41 @@ class EventStyle:
     Args:
         kinds: the status and the event of each kind.
         followed_by: by kind, further events at the same time, in this order.
+        before_training: events at the time of the first training step, before it.
         step_message: the message of a training step; empty: the method's own.
         step_interval: there is an event of every so many steps,
         first_step: beginning with that of this one; 0: with the last of so many.
+        also_first_step: whether there is one of the first step besides.
+        of_validation: kinds of events that only a job with a validation file has.
         all_checkpoint_metrics: whether a checkpoint shows everything that its step measured.
         finished_at_event: by status, the kind of the event that ``finished_at`` is the time of.
-        estimated_seconds: seconds from creation to ``estimated_finish``; 0: it is null.
+        estimated_seconds: by method, seconds from creation to ``estimated_finish``; empty: it is null.
         resolved_at_creation: hyperparameters that have their numbers from creation on.
+        resolved_by: the kind of the event by which the others have theirs.
+        results_from: the kind of the event from which a job shows its result file, and its eval; empty: its success
+            for the one, its creation for the other.
+        keeps_paused_steps: whether the step at which a job is paused has a checkpoint.
+        timed_step_ids: whether ids of the events of training steps are made of their time.
         model_name: the name of a fine-tuned model, of ``base``, ``hex`` (the job's) and ``dashed`` (the suffix);
             empty: OpenAI's own.
     """
 
     kinds: Mapping[str, EventKind] = field(default_factory=lambda: EVENT_KINDS)
     followed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    before_training: tuple[str, ...] = ()
     step_message: str = ""
     step_interval: int = 1
     first_step: int = 0
+    also_first_step: bool = False
+    of_validation: frozenset[str] = frozenset()
     all_checkpoint_metrics: bool = False
     finished_at_event: Mapping[str, str] = field(default_factory=lambda: {"succeeded": "trained"})
-    estimated_seconds: int = 0
+    estimated_seconds: Mapping[str, int] = field(default_factory=dict)
     resolved_at_creation: tuple[str, ...] = ()
+    resolved_by: str = "read"
+    results_from: str = ""
+    keeps_paused_steps: bool = False
+    timed_step_ids: bool = False
     model_name: str = ""
 
 
@@ -117,7 +141,9 @@ class HttpStyle:
         added_headers: by operation, further headers.
         json_type: the media type of JSON.
         request_id: the header that names the request, and its form: ``req``, ``hex`` or ``uuid``.
-        bare_errors: by status, the code and the message of an error that has no other members.
+        bare_errors: by status, the code and the message of the gateway's errors, which have no other members.
+        error_codes: by status, the code of an error that has a message and no other members; empty: it has all four.
+        refusals: by operation and the recorded status, the status, code and message instead.
         invalid_url_errors: whether an unknown path is called an invalid URL, as all were before 2024.
     """
 
@@ -133,6 +159,8 @@ class HttpStyle:
     json_type: bytes = b"application/json"
     request_id: tuple[bytes, str] = (b"x-request-id", "req")
     bare_errors: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    error_codes: Mapping[int, str] = field(default_factory=dict)
+    refusals: Mapping[tuple[str, int], tuple[int, str, str]] = field(default_factory=dict)
     invalid_url_errors: bool = False
 
 
@@ -153,12 +181,24 @@ class Dialect:
         doubles_file_errors: whether an error about files is repeated beside ``error``.
         batch_files_expire: whether files for batches expire, unless they are uploaded with another lifetime.
         extra_fields: fields of a request for a job that OpenAI does not know; they are echoed.
+        silent_fields: fields of the same kind that are accepted and not echoed.
+        flat_hyperparameters: whether a method's hyperparameters may stand beside those that have their place in it, or
+            at the top of the request.
+        echoed_hyperparameters: by method, hyperparameters that OpenAI does not know; they are echoed.
+        multipliers: by the beginning of a base model's name, the automatic learning rate multiplier.
         null_unless_sent: members of a job that are null unless they were sent.
         models: additional base models.
+        other_names: base models that are called otherwise, with their names.
         snapshots: by alias, the model that it stood for.
         max_suffix_length: how many characters a suffix may have; 0: as many as by the spec.
         error_texts: by kind of error, the text about a member of a job, if it does not quote the value.
         checks_count_at_creation: whether a job on a file with too few examples is refused at creation.
+        data_rules: what may be in training files.
+        graders_have_thresholds: whether a grader of any type takes ``pass_threshold``.
+        endpoint_graders: whether a grader may be an endpoint that is called.
+        unresolved_models: base models whose automatic hyperparameters stay unknown, as in ``trained_tokens``.
+        own_operations: whether it has operations that OpenAI lacks: those of `web.azure_endpoints`.
+        evidence: what backs each of the differences, for the ledger.
     """
 
     name: str
@@ -173,12 +213,27 @@ class Dialect:
     doubles_file_errors: bool = False
     batch_files_expire: bool = True
     extra_fields: tuple[str, ...] = ()
+    silent_fields: tuple[str, ...] = ()
+    flat_hyperparameters: bool = False
+    echoed_hyperparameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     null_unless_sent: tuple[str, ...] = ()
+    multipliers: Mapping[str, float] = field(default_factory=dict)
     models: tuple[BaseModel, ...] = ()
+    other_names: Mapping[str, str] = field(default_factory=dict)
     snapshots: Mapping[str, str] = field(default_factory=dict)
     max_suffix_length: int = 0
     error_texts: Mapping[str, str] = field(default_factory=dict)
     checks_count_at_creation: bool = False
+    data_rules: DataRules = OPENAI_DATA
+    graders_have_thresholds: bool = False
+    endpoint_graders: bool = False
+    unresolved_models: frozenset[str] = frozenset()
+    own_operations: bool = False
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def multiplier(self, base: str) -> float | None:
+        """Return the automatic learning rate multiplier of a base model, where it is not OpenAI's."""
+        return next((value for prefix, value in self.multipliers.items() if base.startswith(prefix)), None)
 
 
 RECORDED = Dialect("openai-2025-09", doubles_file_errors=True)
@@ -206,11 +261,14 @@ def _translate(dialect: Dialect, value: Any, style: ObjectStyle | None) -> Any:
     if style is None:  # a receipt for a deletion is a kind of its own
         kind = f"{value.get('object')} deleted" if "deleted" in value else str(value.get("object"))
         style = dialect.objects.get(kind, _PAGE if kind == "list" else _PLAIN)
+    style = style.variants.get(str(value.get("type")), style)
     sources = {name: style.sources.get(name, name) for name in style.members or value}
+    if style.hidden is not None:
+        sources |= {name: name for name in value if name not in sources and name not in style.hidden}
     members = {
-        name: _translate_member(dialect, name, value[source], style)
+        name: _translate_member(dialect, name, value.get(source, style.defaults.get(name)), style)
         for name, source in sources.items()
-        if source in value
+        if source in value or name in style.defaults
     }
     return {name: member for name, member in members.items() if member is not None or name not in style.omitted_if_null}
 
@@ -222,4 +280,15 @@ def _translate_member(dialect: Dialect, name: str, value: Any, style: ObjectStyl
         return _translate(dialect, value, style.nested[name])
     if isinstance(value, str) and name in style.values:
         return style.values[name].get(value, value)
-    return int(value) if style.integral_floats and isinstance(value, float) and value.is_integer() else value
+    return _without_fraction(value) if style.integral_floats else value
+
+
+LARGEST_WHOLE = 2.0**63
+"""From here on a float stays one: JSON of the service has integers of 64 bits."""
+
+
+def _without_fraction(value: Any) -> Any:
+    """Return a whole float as an integer, in a list, too."""
+    if isinstance(value, list | tuple):
+        return [_without_fraction(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE else value

@@ -24,6 +24,7 @@ _METRICS = (
 _CHECKPOINT = "fine_tuning.job.checkpoint"
 # checkpoint metrics: a printed output of 2024-08 has no type
 _UNTYPED = ObjectStyle(nested={"metrics": ObjectStyle(members=_METRICS)})
+_DELETED = ObjectStyle(members=("object", "id", "deleted"))
 _IN_UPLOAD = ObjectStyle(nested={"file": None})
 
 _ANY_ORIGIN = ((b"access-control-allow-origin", b"*"),)
@@ -42,8 +43,9 @@ OPENAI_2024 = Dialect(
         _CHECKPOINT: _UNTYPED,
         "file": ObjectStyle(members=_FILE),
         "upload": _IN_UPLOAD,
-        # recording: files_delete (2023-11); when the order changed is not known
-        "file deleted": ObjectStyle(members=("object", "id", "deleted")),
+        # recording: files_delete (2023-11), dd-trace-py's model_delete (2023-10); when the order changed is not known
+        "file deleted": _DELETED,
+        "model deleted": _DELETED,
     },
     ids=_IDS_2024,
     http=_HTTP_2024,
