@@ -18,6 +18,8 @@ from .markers import (
     CASSETTE_REPORT,
     CASSETTES,
     COLLECTED,
+    DIALECT_PARAMETER,
+    DIALECTS_FLAG,
     EXPLORATION_ATTRIBUTE,
     EXPLORE_FLAG,
     EXPLORED_RUN,
@@ -112,6 +114,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     text = "give each test with fake_fine_tuning an account of its own on this server, such as http://127.0.0.1:4355"
     group.addoption(SERVER_FLAG, metavar="URL", help=text)
+    text = "run each test with fake_fine_tuning once in each of these dialects, and show what breaks in which"
+    group.addoption("--fine-tuning-dialects", type=_dialect_names, default=(), metavar="NAME,NAME…", help=text)
     parser.addini(SERVER_INI, f"the server to use, as {SERVER_FLAG}", "string", default="")
     text = "collect each explored test as N tests, each with a part of its runs, for pytest-xdist"
     group.addoption("--fine-tuning-explore-shards", type=_shard_count, default=1, metavar="N", help=text)
@@ -149,6 +153,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, and check the ini keys if any is set."""
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", CASSETTE_MARKER)
+    if config.getoption(DIALECTS_FLAG) and config.getoption(EXPLORE_FLAG) is not None:
+        raise pytest.UsageError(
+            "--fine-tuning-dialects and --fine-tuning-explore must be given one at a time, got both"
+        )
     if any(config.getini(f"{FAKE_MARK}_{name}") not in ("", []) for name in INI):
         from .options import check_ini
 
@@ -199,6 +207,15 @@ def _explore_value(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{error}; {remedy}") from None
 
 
+def _dialect_names(text: str) -> list[str]:
+    from fine_tuning_fakeserver.domain.dialects import DIALECTS
+
+    names = list(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in DIALECTS]:
+        raise argparse.ArgumentTypeError(f"must name some of {', '.join(DIALECTS)}, got {unknown[0]!r}")
+    return names
+
+
 def _shard_count(text: str) -> int:
     if text.isdigit() and 0 < int(text) <= SHARDS_AT_MOST:
         return int(text)
@@ -214,6 +231,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a marked test parametrize the plan, like a test that requests the fixture."""
     if PLAN_FIXTURE not in metafunc.fixturenames and metafunc.definition.get_closest_marker(FAKE_MARK):
         metafunc.fixturenames.append(PLAN_FIXTURE)
+    if (names := metafunc.config.getoption(DIALECTS_FLAG)) and _has_fixture(metafunc.definition):
+        from .rehearsal import fixed_reason
+
+        if not fixed_reason(metafunc.definition):
+            metafunc.fixturenames.append(DIALECT_PARAMETER)
+            metafunc.parametrize(DIALECT_PARAMETER, names, ids=names)
     shards = metafunc.config.getoption("fine_tuning_explore_shards")
     if shards > 1 and _is_explored(metafunc.definition):
         metafunc.fixturenames.append(SHARD_PARAMETER)
@@ -221,10 +244,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(SHARD_PARAMETER, parts, ids=[f"explore-{index + 1}of{shards}" for index, _ in parts])
 
 
+def _has_fixture(item: pytest.Item) -> bool:
+    return FAKE_MARK in getattr(item, "fixturenames", ()) or item.get_closest_marker(FAKE_MARK) is not None
+
+
 def _is_explored(item: pytest.Item) -> bool:
     """Return whether *item* may be explored: by a mark, or as the flag is given."""
     if item.config.getoption(EXPLORE_FLAG) is not None:
-        return FAKE_MARK in getattr(item, "fixturenames", ()) or item.get_closest_marker(FAKE_MARK) is not None
+        return _has_fixture(item)
     return any("explore" in mark.kwargs for mark in item.iter_markers(FAKE_MARK))
 
 
@@ -280,6 +307,10 @@ def pytest_runtest_makereport(
         from .fixture import add_report_section
 
         add_report_section(item, report)
+    if item.config.getoption(DIALECTS_FLAG):
+        from .rehearsal import note_run
+
+        note_run(item, report, item.stash.get(HANDLE, None))
     if OUTER_FAKES in item.config.stash:
         from .outer_fakes import add_outer_sections
 

@@ -65,6 +65,12 @@ EXPLORE_FLAG = "fine_tuning_explore"
 SHARD_PARAMETER = "_fine_tuning_explore_shard"
 """The parameter of a test that is collected in parts: which part, and of how many."""
 
+DIALECTS_FLAG = "fine_tuning_dialects"
+DIALECT_PARAMETER = "_fine_tuning_dialect"
+"""The parameter of a test that is rehearsed: the dialect."""
+REHEARSAL_ATTRIBUTE = "fake_fine_tuning_rehearsal"
+"""The report attribute with what became of a test in a dialect."""
+
 CASSETTE_ATTRIBUTE = "fine_tuning_cassette"
 """The report attribute with a test's `CassetteReport`, plain as well."""
 

@@ -15,7 +15,7 @@ from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import DEFAULT_SETTINGS, FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
 
-from .markers import EXPLORE_FLAG, FAKE_MARK, NOT_EXPLORED
+from .markers import DIALECT_PARAMETER, EXPLORE_FLAG, FAKE_MARK, NOT_EXPLORED
 from .provider_hosts import ProviderHosts
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def fixture_options(item: pytest.Item | pytest.Collector, plan: object = None) -
         layers.append({"virtual_time": True})
     if is_explored := _is_explored_by_flag(item, layers):
         layers[0]["explore"] = True
+    if isinstance(item, pytest.Item) and (dialect := _rehearsed_dialect(item)):
+        layers.append({"dialect": dialect})
     if not any(layers):
         return DEFAULT_OPTIONS
     return replace(parse_options(_merge(layers)), explored_by_flag=is_explored)
@@ -115,6 +117,11 @@ def _is_explored_by_flag(item: pytest.Item | pytest.Collector, layers: list[dict
     elif merged.get("virtual_time") is False:
         item.stash[NOT_EXPLORED] = "its waits are real"
     return NOT_EXPLORED not in item.stash
+
+
+def _rehearsed_dialect(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(DIALECT_PARAMETER) if callspec else None
 
 
 _INI_VALUES: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()

@@ -11,10 +11,12 @@ import pytest
 
 from .markers import (
     CASSETTE_ATTRIBUTE,
+    DIALECTS_FLAG,
     EXPLORATION_ATTRIBUTE,
     FINDINGS_ATTRIBUTE,
     OUTER_FINDINGS_ATTRIBUTE,
     REAL_WAITS_ATTRIBUTE,
+    REHEARSAL_ATTRIBUTE,
     CassetteReport,
 )
 
@@ -41,6 +43,14 @@ def write_summary(terminal: pytest.TerminalReporter) -> None:
             terminal.line(nodeid)
             for line in lines:
                 terminal.line("  " + line.replace("\n", "\n  "))
+    dialects = terminal.config.getoption(DIALECTS_FLAG)
+    runs = [run for report in reports if (run := getattr(report, REHEARSAL_ATTRIBUTE, None))]
+    if dialects and runs:
+        from .rehearsal import table_lines
+
+        terminal.section("fine-tuning dialects")
+        for line in table_lines(runs, dialects):
+            terminal.line(line)
     lines = list(_cassette_lines([note for report in reports if (note := getattr(report, CASSETTE_ATTRIBUTE, None))]))
     if lines:
         terminal.section("fine-tuning cassettes")

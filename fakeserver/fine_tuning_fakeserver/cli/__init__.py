@@ -33,6 +33,7 @@ COMMANDS = {
     "jobs": "Create, watch and steer jobs, of the fake or a real service.",
     "demo": "Run a whole fine-tuning session here in the terminal.",
     "verify": "Compare the fake with recorded exchanges with the service.",
+    "conform": "Hold any server that claims this API to its contract.",
     "fidelity": "Show which evidence backs the fake's responses.",
 }
 """The modules with a ``command``, and what the help says of each."""

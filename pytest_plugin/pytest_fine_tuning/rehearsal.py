@@ -1,0 +1,247 @@
+"""A move to another provider, rehearsed: each test once a dialect, and what broke where.
+
+What broke is found by comparing what a test was answered in one dialect with what it was answered in another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from types import CodeType
+from typing import Any, NamedTuple, TypedDict
+
+import pytest
+
+from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.domain.dialects import DIALECTS
+
+from .markers import CASSETTE_MARK, DIALECT_PARAMETER, FAKE_MARK, MODULE_FIXTURE, REHEARSAL_ATTRIBUTE, SESSION_FIXTURE
+
+CASSETTE_FIXTURES = frozenset({CASSETTE_MARK, "fine_tuning_service"})
+ANSWER_AT_MOST = 20_000
+ERROR_AT_MOST = 2_000
+EXCHANGES_AT_MOST = 200
+ASSUMPTIONS_AT_MOST = 12
+CELL = 44
+ABSENT = "(absent)"
+WORDS = frozenset({"status", "object", "type", "code", "param", "level", "purpose"})
+"""Members whose values are words of the contract; those of others are a job's own."""
+HEX_ID = re.compile(r"[a-z]+[-_][0-9a-f]{32}")
+
+
+class Exchange(TypedDict):
+    """A request of a test, and its answer."""
+
+    operation: str
+    status: int
+    answer: str
+
+
+class Run(TypedDict):
+    """What became of a test in one dialect; plain, for pytest-xdist."""
+
+    test: str
+    dialect: str
+    outcome: str
+    error: str
+    exchanges: list[Exchange]
+
+
+class Difference(NamedTuple):
+    """An assumption that holds in one dialect and not in the other, with both answers."""
+
+    operation: str
+    assumption: str
+    first: str
+    second: str
+
+
+def fixed_reason(definition: pytest.Item) -> str | None:
+    """Return why a test runs in one dialect only; None where it can run in any, or has no fake."""
+    fixtures = set(getattr(definition, "fixturenames", ()))
+    if any("dialect" in mark.kwargs for mark in definition.iter_markers(FAKE_MARK)):
+        return "its mark names a dialect"
+    if definition.get_closest_marker(CASSETTE_MARK) or fixtures & CASSETTE_FIXTURES:
+        return "it uses a cassette"
+    if fixtures & {MODULE_FIXTURE, SESSION_FIXTURE}:
+        return "its fake outlives it"
+    if FAKE_MARK not in fixtures and not definition.get_closest_marker(FAKE_MARK):
+        return None
+    code = getattr(getattr(definition, "function", None), "__code__", None)
+    if code and (named := next((text for text in _texts(code) if text in DIALECTS), None)):
+        return f"its code names {named}"
+    return None
+
+
+def _texts(code: CodeType) -> Iterator[str]:
+    for value in code.co_consts:
+        for each in value if isinstance(value, tuple | frozenset) else (value,):
+            if isinstance(each, CodeType):
+                yield from _texts(each)
+            elif isinstance(each, str):
+                yield each
+
+
+def dialect_of(node: object) -> str | None:
+    """Return the dialect that a test is rehearsed in."""
+    callspec = getattr(node, "callspec", None)
+    return callspec.params.get(DIALECT_PARAMETER) if callspec else None
+
+
+def note_run(item: pytest.Item, report: pytest.TestReport, fake: FakeFineTuning | None) -> None:
+    """Put what became of *item* into the report of its call, or of its setup if that has failed."""
+    if report.when == "teardown" and not report.failed:
+        return
+    if report.when == "setup" and report.passed:
+        return
+    if (dialect := dialect_of(item)) is None:
+        if reason := fixed_reason(item):
+            fixed = Run(test=item.nodeid, dialect="", outcome=report.outcome, error=reason, exchanges=[])
+            setattr(report, REHEARSAL_ATTRIBUTE, fixed)
+        return
+    exchanges = [
+        Exchange(
+            operation=entry.operation or f"{entry.method} {entry.path}",
+            status=entry.status,
+            answer=entry.answer[:ANSWER_AT_MOST].decode("utf-8", "replace"),
+        )
+        for entry in (fake.requests[:EXCHANGES_AT_MOST] if fake else ())
+    ]
+    crash: Any = getattr(report.longrepr, "reprcrash", None)
+    error = str(crash.message if crash else report.longrepr or "").strip()[:ERROR_AT_MOST]
+    test = re.sub(rf"(?:-?{re.escape(dialect)}-?)(?=[^\[]*\]$)", "", item.nodeid).removesuffix("[]")
+    run = Run(test=test, dialect=dialect, outcome=report.outcome, error=error, exchanges=exchanges)
+    setattr(report, REHEARSAL_ATTRIBUTE, run)
+
+
+def table_lines(runs: list[Run], dialects: list[str]) -> Iterator[str]:
+    """Yield the table of tests and dialects, and below it what broke in each failure."""
+    by_test: dict[str, dict[str, Run]] = {}
+    fixed = {run["test"]: run["error"] for run in runs if not run["dialect"]}
+    for run in runs:
+        if not run["dialect"]:
+            continue
+        known = by_test.setdefault(run["test"], {})
+        if known.get(run["dialect"]) is None or run["outcome"] == "failed":  # a teardown fails after a call
+            known[run["dialect"]] = run
+    width = max([len("test"), *map(len, by_test), *map(len, fixed)])
+    yield "  ".join([f"{'test':{width}}", *dialects])
+    for test, each in by_test.items():
+        cells = (f"{each[name]['outcome'] if name in each else '–':{len(name)}}" for name in dialects)
+        yield "  ".join([f"{test:{width}}", *cells]).rstrip()
+    for test, reason in fixed.items():
+        yield f"{test:{width}}  fixed: {reason}"
+    for test, each in by_test.items():
+        for name, run in each.items():
+            if run["outcome"] == "failed":
+                yield ""
+                yield f"{test} [{name}]: {run['error'].partition(chr(10))[0]}"
+                passed = next(
+                    (
+                        each[other]
+                        for other in dialects
+                        if other in each and each[other] is not run and each[other]["outcome"] == "passed"
+                    ),
+                    None,
+                )
+                yield from _broken_lines(passed, run)
+
+
+def _broken_lines(passed: Run | None, failed: Run) -> Iterator[str]:
+    if passed is None:
+        yield "  it passed in no other dialect, so that there is nothing to compare with"
+        return
+    found = list(differences(passed["exchanges"], failed["exchanges"]))
+    found.sort(key=lambda each: -_mentions(failed["error"], each))
+    if not found:
+        yield f"  it was answered as in {passed['dialect']}, but for ids, times and numbers"
+        return
+    width = max(len(each.assumption) for each in found[:ASSUMPTIONS_AT_MOST])
+    columns = f"  {'assumption that broke':{max(width, 21)}}  {passed['dialect']:{CELL}}  {failed['dialect']}"
+    yield columns.rstrip()
+    for each in found[:ASSUMPTIONS_AT_MOST]:
+        yield f"  {each.assumption:{max(width, 21)}}  {_cell(each.first):{CELL}}  {_cell(each.second)}".rstrip()
+    if len(found) > ASSUMPTIONS_AT_MOST:
+        yield f"  and {len(found) - ASSUMPTIONS_AT_MOST} more"
+
+
+def differences(first: list[Exchange], second: list[Exchange]) -> Iterator[Difference]:
+    """Yield, once each, in what the answers to the same requests differ, the newest first: a failure is near."""
+    seen: set[tuple[str, str]] = set()
+    for one, other in reversed(list(zip_longest(first, second))):
+        if one is None or other is None:
+            continue
+        if one["operation"] != other["operation"]:
+            continue
+        for each in _between(one, other):
+            if (key := (each.operation, each.assumption)) not in seen:
+                seen.add(key)
+                yield each
+
+
+def _mentions(error: str, difference: Difference) -> int:
+    """Return how many of a difference's two values and its member's name the error of the test has."""
+    member = difference.assumption.partition(": ")[2].partition(" ")[0].rpartition(".")[2]
+    words = [member, *(text.strip('"') for text in (difference.first, difference.second))]
+    return sum(bool(re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", error)) for word in words if word)
+
+
+def _between(one: Exchange, other: Exchange) -> Iterator[Difference]:
+    operation = one["operation"]
+    if one["status"] != other["status"]:
+        assumption = f"{operation}: {other['status']}, not {one['status']}"
+        yield Difference(operation, assumption, f"{one['status']}", f"{other['status']}")
+    try:
+        bodies = json.loads(one["answer"]), json.loads(other["answer"])
+    except ValueError:
+        return  # not JSON, or cut
+    for path, was, now, words in _members(*bodies, "", ""):
+        yield Difference(operation, f"{operation}: {path} {words}", was, now)
+
+
+def _members(one: Any, other: Any, path: str, name: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield where two JSON values differ: the member, both values, and in words what the second is."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            where = f"{path}.{key}" if path else key
+            if key not in other:
+                is_null = "null" if one[key] is None else "there"
+                yield where, json.dumps(one[key]), ABSENT, f"is absent, not {is_null}"
+            elif key not in one:
+                yield where, ABSENT, json.dumps(other[key]), "is there, not absent"
+            else:
+                yield from _members(one[key], other[key], where, key)
+    elif isinstance(one, list) and isinstance(other, list):
+        for was, now in zip(one, other, strict=False):
+            yield from _members(was, now, f"{path}[]", name)
+    elif words := _in_words(one, other, name):
+        yield path, json.dumps(one), json.dumps(other), words
+
+
+def _in_words(one: Any, other: Any, name: str) -> str | None:
+    """Return in words what *other* is and *one* is not; None for two values of a kind."""
+    if one == other:
+        return None
+    if other == -1 or one == -1:
+        return (
+            f"is {json.dumps(other)}, not {repr(one) if isinstance(one, str) else 'a value' if other == -1 else '-1'}"
+        )
+    if isinstance(one, str) and isinstance(other, str):
+        if bool(HEX_ID.match(one)) != bool(HEX_ID.match(other)):
+            return "is a hex id" if HEX_ID.match(other) else "is no hex id"
+        if name == "fine_tuned_model" and one.startswith("ft:") != other.startswith("ft:"):
+            return f"begins {'with' if other.startswith('ft:') else 'without'} ft:"
+        return f"is {other!r}, not {one!r}" if name in WORDS else None
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other))
+    return None if numbers else f"is {_kind(other)}, not {_kind(one)}"
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    return kinds.get(type(value), "null")
+
+
+def _cell(text: str) -> str:
+    return text if len(text) <= CELL else text[: CELL - 1] + "…"

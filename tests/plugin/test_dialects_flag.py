@@ -1,0 +1,99 @@
+"""A move rehearsed: tests run once a dialect, and the summary says what broke where."""
+
+from __future__ import annotations
+
+import httpx  # noqa: F401  # here, so that runs inside of this one do not import it anew each time
+import pytest
+
+from downstream_project import WITHOUT_OURS
+
+SUITE = """
+import httpx
+import pytest
+
+ROWS = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\\n' * 10
+
+def start(fake):
+    client = httpx.Client(base_url=fake.base_url, headers={"Authorization": "Bearer k", "api-key": "k"})
+    data = {"purpose": "fine-tune"}
+    file = client.post("/files", data=data, files={"file": ("a.jsonl", ROWS)}).json()["id"]
+    return client.post("/fine_tuning/jobs", json={"model": "gpt-4o-mini-2024-07-18", "training_file": file})
+
+def test_moves(fake_fine_tuning):
+    assert start(fake_fine_tuning).json()["id"].startswith("ftjob-")
+
+def test_assumes(fake_fine_tuning):
+    answer = start(fake_fine_tuning)
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "validating_files"
+
+@pytest.mark.parametrize("suffix", ["a", "b"])
+@pytest.mark.fake_fine_tuning
+def test_parametrized(suffix):
+    pass
+
+@pytest.mark.fake_fine_tuning(dialect="openai-spec")
+def test_marked(fake_fine_tuning):
+    assert fake_fine_tuning.settings.dialect == "openai-spec"
+
+def test_named(fake_fine_tuning):
+    assert fake_fine_tuning.settings.dialect in ("openai-2025-09", "azure-2025")
+
+def test_other():
+    pass
+"""
+FLAG = "--fine-tuning-dialects=openai-2025-09,azure-2025"
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A suite written for OpenAI."""
+    pytester.makepyfile(test_suite=SUITE)
+    return pytester
+
+
+def test_each_test_runs_once_a_dialect(suite: pytest.Pytester) -> None:
+    """The table has a row a test and a column a dialect, fixed tests say why, and a failure says which words differ."""
+    result = suite.runpytest_inprocess(*WITHOUT_OURS, FLAG)
+
+    result.assert_outcomes(passed=10, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*= fine-tuning dialects =*",
+            "test  *openai-2025-09  azure-2025",
+            "test_suite.py::test_moves  *passed          passed",
+            "test_suite.py::test_assumes  *passed          failed",
+            "test_suite.py::test_parametrized[[]a]  *passed          passed",
+            "test_suite.py::test_marked  *fixed: its mark names a dialect",
+            "test_suite.py::test_named  *fixed: its code names openai-2025-09",
+            "test_suite.py::test_assumes [[]azure-2025]: *201 == 200*",
+            "  assumption that broke*openai-2025-09*azure-2025",
+            "  create_job: 201, not 200*200*201",
+            "  create_job: finished_at is absent, not null*null*(absent)",
+            "  create_job: status is 'pending', not 'validating_files'*validating_files*pending*",
+        ]
+    )
+
+
+def test_ids_are_as_ever_without_the_flag(suite: pytest.Pytester) -> None:
+    """Only the flag puts dialects into the ids of tests, and then not into those of fixed ones."""
+    plain = suite.runpytest_inprocess(*WITHOUT_OURS, "--collect-only", "-q")
+    flagged = suite.runpytest_inprocess(*WITHOUT_OURS, "--collect-only", "-q", FLAG)
+
+    assert "azure" not in plain.stdout.str()
+    assert flagged.stdout.str().count("azure-2025") == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--fine-tuning-dialects=azur"], "*must name some of openai-2025-09*got 'azur'*"),
+        ([FLAG, "--fine-tuning-explore"], "*must be given one at a time, got both*"),
+    ],
+)
+def test_wrong_flags(suite: pytest.Pytester, flags: list[str], text: str) -> None:
+    """A dialect that nobody knows, and exploring at the same time, are usage errors."""
+    result = suite.runpytest_inprocess(*WITHOUT_OURS, *flags)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([text])
