@@ -11,13 +11,16 @@ from typing import BinaryIO, Literal, TypeAlias
 
 from fine_tuning_client.arguments import make_file_part, require_bytes, require_name
 from fine_tuning_client.config import default_provider, find_profile
+from fine_tuning_formats.exact_tokens import CL100K, exact_counter, vocabulary_of
 from fine_tuning_formats.job_rules import (
     auto_batch_size,
     auto_epochs,
     auto_learning_rate_multiplier,
     base_model,
+    sees_images,
 )
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, DATA_RULES, REINFORCEMENT
+from fine_tuning_formats.token_estimate import ESTIMATE
 from fine_tuning_formats.training_file import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
@@ -29,10 +32,17 @@ from fine_tuning_formats.training_file import (
     parse_json,
 )
 
+TOKENS = ("estimate", "exact")
 MAX_EPOCHS = 50  # spec
 MAX_PROBLEMS = 100  # that a report lists
 
 Stage: TypeAlias = Literal["upload", "job"]
+TokenCount: TypeAlias = Literal["exact", "unproven", "estimate"]
+_COUNTED: dict[TokenCount, str] = {
+    "exact": "exactly {} tokens",
+    "unproven": "{} tokens by the vocabulary",
+    "estimate": "about {} tokens",
+}
 
 _HEADINGS: dict[Stage, str] = {"upload": "the upload is refused:", "job": "a job on it fails:"}
 _LINE = 200  # characters of a message that are shown to a person
@@ -75,9 +85,12 @@ class TrainingFileReport:
         method: The method of training it was checked for.
         format: ``chat``, ``completion``, ``preference``, ``reinforcement`` or ``unknown``, judged by the first row.
         examples: Its lines, blank ones left out.
-        tokens: An estimate, made without the service's tokenizer: 3.2 % too low for the one file whose count is known
-            (ten short English chats, recorded in 2023-10); further off for code and for other languages.
-        longest_example: The estimated tokens of the longest example; the service cuts what its model cannot take in.
+        tokens: As *token_count* says. An estimate is made without the service's tokenizer: 3.2 % too low for the one
+            file whose count is known (ten short English chats, recorded in 2023-10); further off for code and for
+            other languages.
+        token_count: ``"exact"``; ``"unproven"``: counted with the model's vocabulary by the rule of gpt-3.5-turbo;
+            ``"estimate"``, as it is for every file with tools.
+        longest_example: The tokens of the longest example; the service cuts what its model cannot take in.
         n_epochs: As passed, or what the service chooses by printed jobs (three; more for few examples, fewer for many).
         batch_size: What "auto" becomes by vendor text: 0.2 % of the examples, 1 to 256.
         learning_rate_multiplier: What "auto" becomes by printed jobs, in part inferred; None without a model.
@@ -97,6 +110,7 @@ class TrainingFileReport:
     learning_rate_multiplier: float | None
     problems: tuple[TrainingFileProblem, ...] = ()
     more_problems: int = 0
+    token_count: TokenCount = "estimate"
 
     @property
     def ok(self) -> bool:
@@ -118,13 +132,14 @@ class TrainingFileReport:
         if self.more_problems:
             lines.append(f"    … and {self.more_problems:,} more")
 
+        about = "about " if self.token_count == "estimate" else ""
         rate = self.learning_rate_multiplier
         numbers = [f"{self.n_epochs} epoch{'s' * (self.n_epochs > 1)}", f"batch size {self.batch_size}"]
         numbers += [] if rate is None else [f"learning rate multiplier {rate}"]
         lines += [
-            f"  {self.examples:,} examples ({self.format}), about {self.tokens:,} tokens, "
-            f"the longest about {self.longest_example:,}",
-            f"  {self.method} training: {', '.join(numbers)}; about {self.trained_tokens:,} trained tokens",
+            f"  {self.examples:,} examples ({self.format}), {_COUNTED[self.token_count].format(f'{self.tokens:,}')}, "
+            f"the longest {about}{self.longest_example:,}",
+            f"  {self.method} training: {', '.join(numbers)}; {about}{self.trained_tokens:,} trained tokens",
         ]
         return "\n".join(lines)
 
@@ -136,6 +151,7 @@ def check_training_file(
     model: str | None = None,
     n_epochs: int | Literal["auto"] | None = None,
     provider: str | None = None,
+    tokens: Literal["estimate", "exact"] = "estimate",
 ) -> TrainingFileReport:
     """Check a training file as the service would, before it is uploaded and paid for; nothing is sent.
 
@@ -150,32 +166,40 @@ def check_training_file(
         n_epochs: The number of epochs the job will ask for; ``"auto"`` or None lets the service choose.
         provider: The provider that will train on it, None for the default one: Azure accepts a byte order mark, and
             answers of several messages in preference rows. The rules of any other are OpenAI's.
+        tokens: How to count: ``"exact"`` needs the extra ``[tokens]``.
 
     Returns:
         All problems of the file, and estimates of what training with it would be.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: *method*, *n_epochs* or *model* is not one.
+        ValueError: *method*, *n_epochs*, *model* or *tokens* is not one.
         ConfigurationError: No provider has that name.
+        ModuleNotFoundError: *tokens* is ``"exact"``, and nothing that counts is installed.
         TypeError: *file* has another type, or is open for reading text.
     """
     if method not in METHOD_FORMATS:
         raise ValueError(f"method must be one of {', '.join(METHOD_FORMATS)}, got {method!r}")
     if n_epochs not in (None, "auto", *range(1, MAX_EPOCHS + 1)):
         raise ValueError(f'n_epochs must be "auto" or 1 to {MAX_EPOCHS}, got {n_epochs!r}')
+    if tokens not in TOKENS:
+        raise ValueError(f"tokens must be one of {', '.join(TOKENS)}, got {tokens!r}")
     base = None if model is None else base_model(require_name("model", model))
+    vocabulary = vocabulary_of(base or "")
+    counter = exact_counter(vocabulary) if tokens == "exact" else ESTIMATE
     filename = make_file_part(file, None).filename
     formats: tuple[str, ...] = (METHOD_FORMATS[method][1],)
     if method == "supervised":
         formats = (CHAT, COMPLETION) if base is None else (expected_format(method, base),)
 
     rules = DATA_RULES[find_profile(provider or default_provider()).training_data]
-    scan = TrainingFileScan(parse_json, formats, is_first_only=False, rules=rules)
+    scan = TrainingFileScan(parse_json, formats, is_first_only=False, rules=rules, counter=counter)
     with _open_from_start(file) as source:
         size, bad_lines, bad_line_count = _scan_lines(source, scan)
     refusals = [*_file_problems(filename, size), *bad_lines]
-    failures, more_failures = _job_problems(scan, method, filename, is_refused=bool(refusals)) if size else ([], 0)
+    failures, more_failures = (
+        _job_problems(scan, method, base, filename, is_refused=bool(refusals)) if size else ([], 0)
+    )
     problems = (*refusals, *failures)[:MAX_PROBLEMS]
     count = len(refusals) - len(bad_lines) + bad_line_count + len(failures) + more_failures
 
@@ -193,7 +217,14 @@ def check_training_file(
         learning_rate_multiplier=None if base is None else auto_learning_rate_multiplier(base),
         problems=problems,
         more_problems=count - len(problems),
+        token_count=_token_count(scan, tokens, vocabulary),
     )
+
+
+def _token_count(scan: TrainingFileScan, tokens: str, vocabulary: str) -> TokenCount:
+    if tokens == "estimate" or scan.has_tools:
+        return "estimate"
+    return "exact" if vocabulary == CL100K and scan.format == CHAT else "unproven"
 
 
 @contextmanager
@@ -245,7 +276,7 @@ def _file_problems(filename: str, size: int) -> Iterator[TrainingFileProblem]:
 
 
 def _job_problems(
-    scan: TrainingFileScan, method: str, filename: str, *, is_refused: bool
+    scan: TrainingFileScan, method: str, base: str | None, filename: str, *, is_refused: bool
 ) -> tuple[list[TrainingFileProblem], int]:
     """Return what fails a job on the file, and how many further faults its rows have."""
     expected = scan.format if scan.format in scan.formats else next(iter(scan.formats))
@@ -260,6 +291,7 @@ def _job_problems(
             examples=scan.examples,
             file_name=filename,
             first_line=scan.first_line,
+            is_blind=scan.has_images and base is not None and not sees_images(base),
         )
     ]
     is_other_format = bool(problems) and problems[0].code == "invalid_training_file"

@@ -37,6 +37,7 @@ API_PATHS = (
     ApiPath("grant_permissions", "POST", "/fine_tuning/checkpoints/{checkpoint}/permissions"),
     ApiPath("list_permissions", "GET", "/fine_tuning/checkpoints/{checkpoint}/permissions"),
     ApiPath("revoke_permission", "DELETE", "/fine_tuning/checkpoints/{checkpoint}/permissions/{permission_id}"),
+    ApiPath("model_limits", "GET", "/fine_tuning/model_limits"),
     ApiPath("run_grader", "POST", "/fine_tuning/alpha/graders/run"),
     ApiPath("validate_grader", "POST", "/fine_tuning/alpha/graders/validate"),
     ApiPath("upload_file", "POST", "/files"),

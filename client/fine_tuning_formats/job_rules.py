@@ -18,6 +18,14 @@ MAX_METADATA_VALUE = 512
 COMPLETION_MODELS = frozenset({"babbage-002", "davinci-002"})
 """The oldest base models, which learn from prompts and completions instead of chats."""
 
+_BLIND = ("gpt-3.5-turbo", "gpt-35-turbo", "gpt-4-", *sorted(COMPLETION_MODELS))
+
+
+def sees_images(base: str) -> bool:
+    """Return whether a base model takes images; which do not is vendor text."""
+    return not base.startswith(_BLIND)
+
+
 # printed outputs for gpt-3.5-turbo, gpt-4o-mini and gpt-4.1-nano, inferred for the rest; the first prefix that fits
 _MULTIPLIERS = {"gpt-3.5-turbo": 2.0, "gpt-4o-mini": 1.8, "gpt-4o": 2.0, "": 1.0}
 
@@ -56,8 +64,8 @@ def auto_epochs(examples: int) -> int:
 
 
 def auto_batch_size(examples: int) -> int:
-    """Choose about 0.2 % of the examples, between 1 and 256 (vendor text)."""
-    return min(max(round(examples * 0.002), 1), 256)
+    """Choose 0.2 % of the examples, cut to a whole number between 1 and 256 (vendor text; 948 rows: 1, printed)."""
+    return min(max(examples // 500, 1), 256)
 
 
 def auto_learning_rate_multiplier(base: str) -> int | float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, find_special_token
+from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter, find_special_token, tools_text
 
 Row: TypeAlias = dict[str, Any]
 Fault: TypeAlias = tuple[str | None, str]
@@ -49,6 +49,7 @@ DATA_RULES = {"openai": OPENAI_DATA, "azure": AZURE_DATA}
 
 ROLES = ("system", "user", "assistant", "tool", "function", "developer")
 PART_TYPES = ("text", "image_url", "refusal")
+MAX_IMAGES = 10  # of a row; vendor text: the guide to vision
 
 
 def detect_format(row: Row) -> str:
@@ -65,19 +66,43 @@ def row_faults(format: str, row: Row, rules: DataRules = OPENAI_DATA) -> Iterato
     return _preference_faults(row, rules) if format == PREFERENCE else _RULES[format](row)
 
 
-def count_row_tokens(format: str, row: Row) -> int:
-    """Estimate the tokens of *row*, which is in a file of *format*."""
+def count_row_tokens(format: str, row: Row, counter: TokenCounter = ESTIMATE) -> int:
+    """Count the tokens of *row*, which is in a file of *format*; those of tools are always an estimate."""
     if format == CHAT:
         messages = row.get("messages")
-        return count_message_tokens(messages) if isinstance(messages, list) else 0
+        count = counter.count_messages(messages) if isinstance(messages, list) else 0
+        return count + _count_tool_tokens(row, counter) if has_tools(row) else count
     if format == COMPLETION:
-        return sum(count_text_tokens(row[key]) for key in COMPLETION_KEYS if isinstance(row.get(key), str))
+        return sum(counter.count_text(row[key]) for key in COMPLETION_KEYS if isinstance(row.get(key), str))
     if format != PREFERENCE:
         return 0
     prompt = row.get("input")
     conversations = [prompt.get("messages") if isinstance(prompt, dict) else None]
     conversations += [row.get(name, row.get(other)) for name, other in ANSWERS]
-    return sum(count_message_tokens(each) for each in conversations if isinstance(each, list))
+    count = sum(counter.count_messages(each) for each in conversations if isinstance(each, list))
+    return count + (_count_tool_tokens(prompt, counter) if isinstance(prompt, dict) and has_tools(prompt) else 0)
+
+
+def has_tools(row: Row) -> bool:
+    """Return whether *row*, or the input of a preference, defines tools."""
+    return bool(row.get("tools") or row.get("functions"))
+
+
+def _count_tool_tokens(row: Row, counter: TokenCounter) -> int:
+    return sum(counter.count_text(tools_text(row[name])) for name in ("tools", "functions") if row.get(name))
+
+
+def has_images(row: Row) -> bool:
+    """Return whether a message of *row* has an image."""
+    messages = row.get("messages")
+    return isinstance(messages, list) and any(map(_count_images, messages))
+
+
+def _count_images(message: Any) -> int:
+    parts = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(parts, list):
+        return 0
+    return sum(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
 
 
 def _chat_faults(row: Row) -> Iterator[Fault]:
@@ -93,6 +118,8 @@ def _chat_faults(row: Row) -> Iterator[Fault]:
     yield from _messages_faults(messages, "messages")
     if isinstance(messages, list) and messages and not any(map(_is_from_assistant, messages)):
         yield "messages", " must have at least one message from the assistant"  # inferred from the guide
+    if isinstance(messages, list) and sum(map(_count_images, messages)) > MAX_IMAGES:
+        yield "messages", f" has more images than allowed: at most {MAX_IMAGES} images"  # the text is inferred
     yield from _special_tokens(messages, "messages")
 
 
@@ -202,7 +229,11 @@ def _content_faults(message: Row) -> Iterator[str]:
         calls = message.get("tool_calls") or message.get("function_call")
         if message["role"] != "assistant" or not calls:
             yield "content: field required"
+    elif message["role"] == "tool" and not isinstance(content, str):  # printed in 2024-10, to the wording
+        yield "content: str expected"
     elif not isinstance(content, str):
+        if message["role"] != "user" and _count_images(message):  # vendor text: the guide to vision
+            yield "images: only messages from the user can have them"
         parts = content if isinstance(content, list) else []
         if not parts or not all(isinstance(part, dict) and part.get("type") in PART_TYPES for part in parts):
             yield "content: str or a list of content parts expected"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 # A tokenizer's split, roughly: English suffixes, words, numbers of up to three digits, runs of signs.
@@ -27,15 +29,84 @@ def count_text_tokens(text: str) -> int:
     return sum(map(_count_piece_tokens, _PIECE.findall(text)))
 
 
+def split_tokens(text: str) -> list[str]:
+    """Cut *text* into its estimated tokens, as many as `count_text_tokens` counts; spaces go with what follows."""
+    tokens: list[str] = []
+    end = 0
+    for match in (_ASCII_TOKEN if text.isascii() else _PIECE).finditer(text):
+        piece = match[0]
+        width = len(piece) if _count_piece_tokens(piece) == 1 else (_LETTERS_PER_TOKEN if piece.isascii() else 2)
+        parts = [piece[at : at + width] for at in range(0, len(piece), width)]
+        tokens += [text[end : match.start()] + parts[0], *parts[1:]]
+        end = match.end()
+    if tokens:
+        tokens[-1] += text[end:]
+    return tokens
+
+
 def _count_piece_tokens(piece: str) -> int:
     if piece.isascii():
         return -(-len(piece) // _LETTERS_PER_TOKEN) if piece.isalpha() else 1
     return -(-len(piece) // 2)  # other scripts take about a token for two letters
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """What counts tokens: those of a text, and how many a conversation has beside its messages."""
+
+    count_text: Callable[[str], int]
+    per_conversation: int
+
+    def count_messages(self, messages: list[Any]) -> int:
+        """Count the tokens of a conversation, separators included."""
+        count = self.count_text
+        return self.per_conversation + sum(_PER_MESSAGE + count(message_text(message)) for message in messages)
+
+
+ESTIMATE = TokenCounter(count_text_tokens, _PER_CONVERSATION)
+
+
 def count_message_tokens(messages: list[Any]) -> int:
     """Estimate the tokens of a conversation, separators included."""
-    return _PER_CONVERSATION + sum(_PER_MESSAGE + count_text_tokens(message_text(message)) for message in messages)
+    return ESTIMATE.count_messages(messages)
+
+
+def tools_text(tools: Any) -> str:
+    """Return definitions of tools as a text whose tokens are about those that they cost.
+
+    It is the form of a TypeScript namespace: 1.7 % too much for a file of 103 rows (printed in 2024-06); the service's
+    own rule is unknown.
+    """
+    functions = (
+        [tool.get("function", tool) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    )
+    lines = [line for function in functions if isinstance(function, dict) for line in _function_lines(function)]
+    return "\n".join(["namespace functions {", *lines, "}"]) if lines else ""
+
+
+def _function_lines(function: dict[str, Any]) -> Iterator[str]:
+    if description := function.get("description"):
+        yield f"// {description}"
+    parameters = function.get("parameters")
+    yield f"type {function.get('name')} = (_: {{"
+    yield from _member_lines(parameters)
+    yield "}) => any;"
+
+
+def _member_lines(schema: Any) -> Iterator[str]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return
+    required = schema.get("required")
+    for name, member in properties.items():
+        if not isinstance(member, dict):
+            continue
+        if description := member.get("description"):
+            yield f"// {description}"
+        choices = member.get("enum")
+        kind = " | ".join(f'"{each}"' for each in choices) if isinstance(choices, list) else member.get("type", "any")
+        yield f"{name}{'' if isinstance(required, list) and name in required else '?'}: {kind},"
+        yield from _member_lines(member.get("items", member))
 
 
 def find_special_token(message: Any) -> str | None:

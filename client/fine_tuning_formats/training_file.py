@@ -22,9 +22,13 @@ from fine_tuning_formats.row_rules import (
     Row,
     count_row_tokens,
     detect_format,
+    has_images,
+    has_tools,
     row_faults,
 )
+from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
 
+NO_IMAGES = "The model does not support fine-tuning with images."  # inferred
 MAX_FILE_BYTES = 512 * 1024 * 1024  # spec
 MAX_LINE_BYTES = 8 * 1024 * 1024  # inferred: the service's own limit is unknown
 MIN_EXAMPLES = {"training": 10, "validation": 1}  # printed output of 2024-12 for training; inferred for validation
@@ -74,6 +78,7 @@ class TrainingFileScan:
         formats: The formats to check rows by, which may depend on a method that is not known yet.
         rules: What the provider accepts.
         is_first_only: Whether the first fault of each format is enough, as it is for the service.
+        counter: What counts tokens.
         examples: The lines so far, blank ones left out.
         tokens: Their estimated tokens.
         longest: The estimated tokens of the longest of them.
@@ -81,12 +86,15 @@ class TrainingFileScan:
         first_line: The number of its line.
         faults: What is wrong with the rows, by format; the first `MAX_FAULTS_KEPT` of each.
         fault_counts: How many faults there are, by format.
+        has_tools: Whether a row defines tools.
+        has_images: Whether a row has an image.
     """
 
     parse_json: Callable[[bytes], object]
     formats: Collection[str] = FORMATS
     is_first_only: bool = True
     rules: DataRules = OPENAI_DATA
+    counter: TokenCounter = ESTIMATE
     examples: int = 0
     tokens: int = 0
     longest: int = 0
@@ -94,6 +102,8 @@ class TrainingFileScan:
     first_line: int | None = None
     faults: dict[str, list[RowFault]] = field(default_factory=dict)
     fault_counts: dict[str, int] = field(default_factory=dict)
+    has_tools: bool = False
+    has_images: bool = False
 
     def add_line(self, line: bytes, number: int) -> None:
         """Check a line without its line feed; blank ones are skipped.
@@ -111,7 +121,11 @@ class TrainingFileScan:
             if self.first_line is None:
                 self.first_line, self.format = number, detect_format(row)
             self._check_row(row, number)
-            tokens = count_row_tokens(self.format, row)
+            tokens = count_row_tokens(self.format, row, self.counter)
+            self.has_tools = (
+                self.has_tools or has_tools(row) or (isinstance(prompt := row.get("input"), dict) and has_tools(prompt))
+            )
+            self.has_images = self.has_images or has_images(row)
         except RecursionError:
             raise NotJsonlError(f"Line {number} is nested too deeply.") from None  # inferred
         self.tokens += tokens
@@ -158,6 +172,7 @@ def job_problems(
     file_name: str,
     role: str = "training",
     first_line: int | None = None,
+    is_blind: bool = False,
 ) -> Iterator[JobProblem]:
     """Yield what fails a job on a file, in the service's words; the service itself reports only the first.
 
@@ -172,6 +187,7 @@ def job_problems(
         file_name: How the message calls it: the service by the file's id.
         role: What it is for, ``training`` or ``validation``.
         first_line: The line of its first row.
+        is_blind: Whether it has images and the model takes none (vendor text; the refusal is inferred).
     """
 
     def code(of_training: str) -> str:
@@ -184,6 +200,8 @@ def job_problems(
         start = f"The job failed due to a file format error in the {role} file. Invalid file format. "
         for fault in faults:  # printed outputs of 2025
             yield JobProblem(code("invalid_file_format"), start + fault.text, fault.line, fault.path)
+        if is_blind:
+            yield JobProblem(code("invalid_training_file"), NO_IMAGES, first_line)
     if examples < (least := MIN_EXAMPLES[role]):  # printed output of 2024-12
         message = f"{role.capitalize()} file has {examples} example(s), but must have at least {least} examples"
         yield JobProblem(code("invalid_n_examples"), message)

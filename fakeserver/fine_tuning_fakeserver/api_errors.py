@@ -175,6 +175,16 @@ def too_many_jobs(limit: int, running: int, pending: int, model: str) -> ApiErro
     return ApiError(429, text, code="rate_limit_exceeded")
 
 
+@backed(printed("creation of one job too many for a day: johny-b/llmcomp issue 58", "2026-02"))
+def too_many_jobs_today(limit: int, model: str) -> ApiError:
+    """Return 429 for one job of a model too many for a day; that a day is 24 hours is inferred."""
+    text = (
+        "This fine-tune request has been rate-limited. Your organization has reached the maximum of "
+        f"{limit} fine-tuning requests per day for the model '{model}'."
+    )
+    return ApiError(429, text, code="daily_rate_limit_exceeded")
+
+
 @backed(recorded("retrieve, cancel and events of an unknown job", "2023-11"))
 def unknown_job(identifier: str) -> ApiError:
     """Return 404 for a job that is not there; that pause, resume and checkpoints say the same is inferred."""
@@ -198,6 +208,14 @@ def unknown_checkpoint(identifier: str) -> ApiError:
 def missing_header(name: str, value: str) -> ApiError:
     """Return 400 for a request without the header that a preview feature of Azure needs."""
     return ApiError(400, f"The header {name} must be {value}.")
+
+
+@backed(
+    inferred("a fragment that a client's live test forgives; the rest of the text, and status 400, were never seen")
+)
+def already_completed() -> ApiError:
+    """Return 400 for the cancellation of a job that is over."""
+    return ApiError(400, "Job has already completed and cannot be cancelled.")
 
 
 @backed(vendor("Azure's text, reported by users; the service's is unknown", "2023"))
@@ -274,6 +292,20 @@ def no_such_model_to_ask(model: str) -> ApiError:
     """Return 404 of inference for an unknown model: backticks, no param."""
     text = f"The model `{model}` does not exist or you do not have access to it."
     return ApiError(404, text, code="model_not_found")
+
+
+@backed(printed("chats without messages", "2024 to 2026"))
+def empty_array(name: str) -> ApiError:
+    """Return 400 for a list that must have an item."""
+    text = f"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead."
+    return ApiError(400, text, param=name, code="empty_array")
+
+
+@backed(printed("a chat for too many choices: thisisartium/continuous-alignment-testing issue 25", "2025-03"))
+def integer_above_maximum(name: str, most: int, value: int) -> ApiError:
+    """Return 400 for a number that is too large."""
+    text = f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {value} instead."
+    return ApiError(400, text, param=name, code="integer_above_max_value")
 
 
 @backed(inferred("the answer for an unknown file"))

@@ -103,15 +103,19 @@ class SettingsFields(TypedDict, total=False):
     project: str
     api_keys: Iterable[str]
     max_active_jobs: int | None
+    max_jobs_per_day: int | None
+    other_jobs: int
     patience: int | None
     models: tuple[BaseModel, ...]
     base64_results: bool
     run_python_graders: bool
     as_of: str | date | None
     organization_class: str
+    closed_status: int
     webhooks: Iterable[WebhookConfig | Mapping[str, Any] | str]
     allow_remote_webhooks: bool
     dialect: str
+    tokens: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,9 @@ class Settings:
         project: the ``openai-project`` header; what `organization_id` is to ``OpenAI-Organization``.
         api_keys: the keys that are accepted, or their digests (``sha256:…``); empty for any key.
         max_active_jobs: how many unfinished jobs a model may have; one more is refused with 429. None: no limit.
+        max_jobs_per_day: how many jobs of a model can be created within 24 hours; one more is refused with 429.
+        other_jobs: how many running jobs of each model other projects of the organization have, which count towards
+            `max_active_jobs`.
         patience: at the paces at which time does not pass by itself: an unfinished job can be looked at so often, less
             one, while nothing moves time or changes; the next look is a usage error, as the loop would never end. None:
             any number of times.
@@ -140,9 +147,12 @@ class Settings:
             service takes its course, jobs are refused and models are shut down. None: it has no end.
         organization_class: what the organization is when the service ends: ``"new"`` (has never fine-tuned),
             ``"inactive"`` (no use of a fine-tuned model for 60 days) or ``"active"``. Nothing without `as_of`.
+        closed_status: how creating a job is refused once the service has ended: 403, or 500 as one project saw it.
+            Nothing without `as_of`.
         webhooks: where the end of jobs is announced: targets, mappings of their fields (``url``, ``secret``,
             ``events``), or URLs.
         allow_remote_webhooks: whether a webhook may go to another machine.
+        tokens: how those of a training file are counted: ``"estimate"``, or ``"exact"`` with the extra ``[tokens]``.
         dialect: how the API speaks: as recorded by date, as documented, or as Azure's; see `domain.dialects`.
 
     Raises:
@@ -159,20 +169,32 @@ class Settings:
     project: _HeaderText = ""
     api_keys: Annotated[frozenset[str], _parse_keys] = frozenset()
     max_active_jobs: Annotated[int | None, whole(0).or_none("for no limit")] = None
+    max_jobs_per_day: Annotated[int | None, whole(0).or_none("for no limit")] = None
+    other_jobs: Annotated[int, whole(0)] = 0
     patience: Annotated[int | None, whole(1).or_none("for any number of looks")] = 200
     models: _Models = BASE_MODELS
     base64_results: Annotated[bool, boolean] = True
     run_python_graders: Annotated[bool, boolean] = False
     as_of: Annotated[str | date | None, optional(parse_day)] = None
     organization_class: Annotated[str, one_of(CLOSING_DATES)] = "active"
+    closed_status: Annotated[
+        int,
+        Requirement("403 or 500", lambda value: type(value) is int and value in (403, 500), (("enum", (403, 500)),)),
+    ] = 403
     webhooks: Annotated[tuple[WebhookConfig, ...], _parse_webhooks] = ()
     allow_remote_webhooks: Annotated[bool, boolean] = False
     dialect: Annotated[str, check_dialect] = RECORDED.name
+    tokens: Annotated[str, one_of(("estimate", "exact"))] = "estimate"
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.organization_class != "active" and self.as_of is None:
             raise FakeUsageError(f"organization_class {self.organization_class!r} requires as_of, a date")
+        if self.tokens == "exact":
+            from fine_tuning_formats.exact_tokens import MISSING, can_count
+
+            if not can_count():
+                raise FakeUsageError(MISSING)
         for webhook in self.webhooks:
             check_webhook_url(webhook, remote_allowed=self.allow_remote_webhooks)
 

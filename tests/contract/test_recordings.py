@@ -76,6 +76,7 @@ def test_a_deleted_training_file_fails_the_job_as_recorded() -> None:
         told = {name: job[name] for name in SAME_AS_ASKED}
         fake.add_job(**told, suffix=job["user_provided_suffix"], status="validating_files")
         deleted = call_app(fake.asgi_app, "DELETE", f"/v1/files/{job['training_file']}".encode(), PAIRS, b"")
+        fake.advance("1h")
         reply = call_app(fake.asgi_app, "GET", f"/v1/fine_tuning/jobs/{job['id']}".encode(), PAIRS, b"")
 
         assert (deleted.status, reply.body) == (200, written(job))

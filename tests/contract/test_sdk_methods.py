@@ -355,7 +355,8 @@ def test_the_table_has_every_method(kind: str) -> None:
 
 
 def test_every_route_is_asked_by_some_method() -> None:
-    """Every operation of the fake is called by some method of the table."""
+    """Every operation of the fake is called by some method of the table, but for one that the SDK lacks."""
     print("", *TABLE, sep="\n")
 
-    assert {operation for row in TABLE for operation in row.asks} == {operation.name for operation in OPERATIONS}
+    asked = {operation for row in TABLE for operation in row.asks}
+    assert asked == {operation.name for operation in OPERATIONS} - {"model_limits"}

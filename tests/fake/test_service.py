@@ -118,6 +118,7 @@ def test_deleting_the_training_file_fails_a_job_that_needs_it(http: Http) -> Non
     file = http.file()
     job = http.job(training_file=file)
     http.json("DELETE", f"/files/{file}")
+    http.fake.advance("1h")
     failed = http.json("GET", f"/fine_tuning/jobs/{job['id']}")
 
     assert failed["status"] == "failed"
@@ -279,7 +280,9 @@ def test_a_verb_in_the_wrong_state_is_refused_and_changes_nothing(http: Http, st
     before = http.json("GET", path)
     refused = http.json("POST", f"{path}/{verb}", status=400)["error"]
 
-    assert refused["message"] == f'Cannot {verb} a job {job["id"]} that already has status "{state}".'
+    late = "Job has already completed and cannot be cancelled."
+    wrong = f'Cannot {verb} a job {job["id"]} that already has status "{state}".'
+    assert refused["message"] == (late if verb == "cancel" else wrong)
     assert (refused["type"], refused["param"], refused["code"]) == ("invalid_request_error", None, None)
     assert http.json("GET", path) == before
 

@@ -122,6 +122,9 @@ class Job:
 
     def take(self, verb: str) -> None:
         """Apply an intervention."""
+        if verb == "lose" and self.status == "validating_files":  # it fails when its validation is over
+            self.phases = [self.phases[0], ("failed", FOR_EVER)]
+            return
         self.since = self.now
         if verb == "pause":
             self.held, self.phases = self.phases, [("paused", FOR_EVER)]

@@ -64,7 +64,8 @@ MODEL = "gpt-4o-mini-2024-07-18"
 
 def with_a_client(ft: FineTuningClient, source: Path) -> None:
     """Go through a session with a client."""
-    assert_type(ft.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto"), TrainingFileReport)
+    report = ft.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto", tokens="estimate")
+    assert_type(report, TrainingFileReport)
     file = assert_type(ft.upload_file(source), FileResponse)
     again = ft.upload_file(source.read_bytes(), "fine-tune", filename="again.jsonl", on_progress=print)
     assert_type(again, FileResponse)
@@ -121,7 +122,8 @@ def with_a_client(ft: FineTuningClient, source: Path) -> None:
 
 async def with_an_async_client(ft: AsyncFineTuningClient, source: Path) -> None:
     """Go through a session with an async client."""
-    assert_type(ft.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto"), TrainingFileReport)
+    report = ft.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto", tokens="estimate")
+    assert_type(report, TrainingFileReport)
     file = assert_type(await ft.upload_file(source), FileResponse)
     again = await ft.upload_file(source.read_bytes(), "fine-tune", filename="again.jsonl", on_progress=print)
     assert_type(again, FileResponse)
@@ -227,6 +229,7 @@ async def async_clients_are_made() -> None:
 def files_are_checked(source: Path) -> None:
     """Look at all that is told of a training file before it is sent."""
     report = assert_type(check_training_file(source.read_bytes(), n_epochs=3), TrainingFileReport)
+    assert_type(report.token_count, Literal["exact", "unproven", "estimate"])
     assert_type((report.ok, report.filename, report.method, report.format), tuple[bool, str, str, str])
     assert_type((report.bytes, report.examples, report.tokens, report.longest_example), tuple[int, int, int, int])
     assert_type((report.n_epochs, report.batch_size, report.trained_tokens), tuple[int, int, int])

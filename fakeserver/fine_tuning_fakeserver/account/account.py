@@ -304,6 +304,11 @@ class Account:
         settings = self.settings
         return settings.as_of is not None and base_models.is_closed(settings.organization_class, now)
 
+    @property
+    def takes_any_model(self) -> bool:
+        """Whether any name is a base model's: the dialect's service has models that are not known here."""
+        return self.dialect.jobs is not None
+
     def is_shut_down(self, model: str, now: float) -> bool:
         """Return whether a model, or the base model under it, is shut down for the account."""
         return self.settings.as_of is not None and base_models.is_shut_down(model, now)

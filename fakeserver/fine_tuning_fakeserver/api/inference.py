@@ -15,23 +15,29 @@ from ..account.service import Service, operation
 from ..api_errors import no_such_model_to_ask
 from ..domain import ids
 from ..usage_errors import wrong_value
+from .answer_options import Answer, AnswerOptions, draw_answer, limited, token_probabilities
 from .response_objects import Json
+
+PLAIN = AnswerOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer of a model: one text a choice. `created` is in Unix seconds."""
+    """The answer of a model: one text, or call of a tool, a choice. `created` is in Unix seconds."""
 
     id: str
     created: int
     model: str
-    texts: tuple[str, ...]
+    answers: tuple[Answer, ...]
     prompt_tokens: int
 
     @property
     def usage(self) -> Json:
         """Tokens of prompt and texts, estimated."""
-        completion_tokens = sum(count_text_tokens(text) for text in self.texts)
+        completion_tokens = sum(
+            count_text_tokens(answer.call["function"]["arguments"] if answer.call else answer.text)
+            for answer in self.answers
+        )
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -41,27 +47,38 @@ class Completion:
 
 @operation
 def answer_prompt(
-    service: Service, now: float, prefix: str, model: str, prompt: Sequence[Any], choices: int
+    service: Service,
+    now: float,
+    prefix: str,
+    model: str,
+    prompt: Sequence[Any],
+    choices: int,
+    options: AnswerOptions = PLAIN,
 ) -> Completion:
     """Let a model answer: with the prepared replies while they last, then with a text of its own.
 
     Args:
         prefix: of the answer's id.
+        options: what is asked of the answer; a prepared reply is only cut to its length.
 
     Raises:
-        ApiError: the account does not have such a model, or it is shut down.
+        ApiError: the account does not have such a model, or it is shut down; or the options ask for what there is not.
     """
     account = service.account
     unknown = model not in account.base_models and model not in account.models
+    if account.takes_any_model and unknown:
+        unknown = model.startswith("ft:")  # a fine-tuned model that there is not
     if unknown or account.is_shut_down(model, now):
         raise no_such_model_to_ask(model)
     prepared = list(account.replies)[:choices]
     question = message_text(prompt[-1]).strip() if prompt else ""
-    texts = [*prepared, *[f"{model} was asked: {question}"] * (choices - len(prepared))]
     # "chatcmpl-" and 29 characters, 5 of them time (worked out from printed ids)
     drawn = ids.derived_number("answer", account.settings.seed, account.answers)
+    own = f"{model} was asked: {question}"
+    answers = [limited(options, reply) for reply in prepared]
+    answers += [draw_answer(options, own, drawn + place) for place in range(len(prepared), choices)]
     identifier = prefix + ids.to_digits(int(now) - ids.MODEL_EPOCH, 5) + ids.to_digits(drawn, 24)
-    completion = Completion(identifier, int(now), model, tuple(texts), count_message_tokens(list(prompt)))
+    completion = Completion(identifier, int(now), model, tuple(answers), count_message_tokens(list(prompt)))
     service.commit(CompletionGiven(now, len(prepared)))
     return completion
 
@@ -79,8 +96,33 @@ def set_replies(service: Service, now: float, replies: Sequence[str]) -> list[st
     return list(replies)
 
 
-def chat_completion_object(completion: Completion) -> Json:
-    """Return a chat completion. Source: printed output of 2024-02; ``refusal`` since 2024."""
+def _message(answer: Answer) -> Json:
+    if answer.call:
+        return {"role": "assistant", "content": None, "tool_calls": [answer.call], "refusal": None}
+    return {"role": "assistant", "content": answer.text, "refusal": None}
+
+
+def _chat_probabilities(text: str, top: int) -> Json:
+    tokens = [
+        {
+            **_probability(token, value),
+            "top_logprobs": [_probability(*each) for each in likely[:top]],
+        }
+        for token, value, likely in token_probabilities(text, top)
+    ]
+    return {"content": tokens, "refusal": None}
+
+
+def _probability(token: str, value: float) -> Json:
+    return {"token": token, "logprob": value, "bytes": list(token.encode())}
+
+
+def chat_completion_object(completion: Completion, top: int | None = None) -> Json:
+    """Return a chat completion. Source: printed output of 2024-02; ``refusal`` since 2024, options: spec.
+
+    Args:
+        top: how many likeliest tokens to show in the place of each; None without log probabilities.
+    """
     return {
         "id": completion.id,
         "object": "chat.completion",
@@ -89,22 +131,38 @@ def chat_completion_object(completion: Completion) -> Json:
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": "stop",
+                "message": _message(answer),
+                "logprobs": None if top is None or answer.call else _chat_probabilities(answer.text, top),
+                "finish_reason": answer.finish,
             }
-            for index, text in enumerate(completion.texts)
+            for index, answer in enumerate(completion.answers)
         ],
         "usage": completion.usage,
         "system_fingerprint": None,
     }
 
 
-def text_completion_object(completion: Completion) -> Json:
-    """Return a completion of the older kind, of babbage-002 and davinci-002. Source: spec."""
+def _text_probabilities(text: str, top: int) -> Json:
+    measured = token_probabilities(text, top)
+    tokens = [token for token, _, _ in measured]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [value for _, value, _ in measured],
+        "top_logprobs": [dict(likely) for _, _, likely in measured],
+        "text_offset": [sum(map(len, tokens[:place])) for place in range(len(tokens))],
+    }
+
+
+def text_completion_object(completion: Completion, top: int | None = None) -> Json:
+    """Return a completion of the older kind, of babbage-002 and davinci-002; *top* as for a chat. Source: spec."""
     choices = [
-        {"text": text, "index": index, "logprobs": None, "finish_reason": "stop"}
-        for index, text in enumerate(completion.texts)
+        {
+            "text": answer.text,
+            "index": index,
+            "logprobs": None if top is None else _text_probabilities(answer.text, top),
+            "finish_reason": answer.finish,
+        }
+        for index, answer in enumerate(completion.answers)
     ]
     return {
         "id": completion.id,
@@ -118,12 +176,22 @@ def text_completion_object(completion: Completion) -> Json:
 
 def chat_completion_events(completion: Completion, with_usage: bool) -> Iterator[bytes]:
     """Yield a chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
-    for index, text in enumerate(completion.texts):
-        yield _event(completion, [_choice(index, {"role": "assistant", "content": "", "refusal": None})])
-        first, *rest = text.split(" ")
-        for word in [first, *(f" {word}" for word in rest)]:
-            yield _event(completion, [_choice(index, {"content": word})])
-        yield _event(completion, [_choice(index, {}, "stop")])
+    for index, answer in enumerate(completion.answers):
+        if answer.call:
+            arguments = answer.call["function"]["arguments"]
+            call = {"index": 0, **answer.call, "function": {**answer.call["function"], "arguments": ""}}
+            yield _event(
+                completion,
+                [_choice(index, {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None})],
+            )
+            rest = {"index": 0, "function": {"arguments": arguments}}
+            yield _event(completion, [_choice(index, {"tool_calls": [rest]})])
+        else:
+            yield _event(completion, [_choice(index, {"role": "assistant", "content": "", "refusal": None})])
+            first, *words = answer.text.split(" ")
+            for word in [first, *(f" {word}" for word in words)]:
+                yield _event(completion, [_choice(index, {"content": word})])
+        yield _event(completion, [_choice(index, {}, answer.finish)])
     if with_usage:
         yield _event(completion, [], completion.usage)
     yield b"data: [DONE]\n\n"

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from ..grading.body_types import WRITABLE, ShortCircuitList
 
+Limit = Annotated[int, Field(ge=1)] | None
+
 
 class _PromptBody(BaseModel):
     """The members that the fake reads of any inference body; all others are accepted and ignored."""
@@ -29,6 +31,13 @@ class StreamOptions(BaseModel):
 class ChatBody(_PromptBody):
     """``POST /chat/completions``."""
 
+    tools: ShortCircuitList[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    max_tokens: Limit = None
+    max_completion_tokens: Limit = None
     messages: Annotated[ShortCircuitList[dict[str, Any]], Field(min_length=1), WRITABLE]
     stream_options: StreamOptions | None = None
 
@@ -43,5 +52,7 @@ def _refuse_number(value: Any) -> Any:
 class CompletionBody(_PromptBody):
     """``POST /completions``."""
 
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    max_tokens: Limit = None
     prompt: str | ShortCircuitList[str] = ""
     stream: Annotated[Literal[False] | None, BeforeValidator(_refuse_number)] = None

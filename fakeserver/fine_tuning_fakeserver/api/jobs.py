@@ -7,25 +7,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fine_tuning_formats.job_rules import base_model
-from fine_tuning_formats.training_file import MIN_EXAMPLES
+from fine_tuning_formats.training_file import MAX_LINE_BYTES, MIN_EXAMPLES
 
 from ..account.account import NO_METADATA, Account, OrderedIds, UnknownCursorError, next_id
 from ..account.looks import shows
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import (
+    already_completed,
     fine_tuning_closed,
     illegal_state,
     model_not_available,
+    server_error,
     too_few_examples,
     too_many_jobs,
+    too_many_jobs_today,
     unknown_cursor,
     unknown_file_of_job,
     unknown_job,
 )
 from ..domain import ids
 from ..domain.job import Job
-from ..domain.job_spec import JobFile, JobSpec, build_job_spec
+from ..domain.job_spec import JobFile, JobSpec, build_job_spec, read_dataset
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause, Resume
 from ..domain.training_methods import TrainingRequest
@@ -196,6 +199,8 @@ def _intervene(
 ) -> Json:
     status = find_job(service.account, identifier).timeline().status(now)
     if status not in allowed:
+        if verb == "cancel":  # it is over: a job in any other status can be cancelled
+            raise already_completed()
         raise illegal_state(verb, identifier, status)
     service.commit(JobIntervened(identifier, act))
     return job_object(service.account.jobs[identifier], now)
@@ -273,17 +278,18 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
         FakeUsageError: control metadata makes no plan.
     """
     if account.is_closed(now):  # before the request itself is looked at (inferred)
-        raise fine_tuning_closed()
+        raise fine_tuning_closed() if account.settings.closed_status == 403 else server_error()
     training = _require_file(account, "training_file", body.training_file)
     validation = None
     if body.validation_file is not None:
         validation = _require_file(account, "validation_file", body.validation_file)
     request = requested_training(account, body, _require_trainable_model(account, now, body))
+    if account.settings.tokens == "exact":
+        training = _counted_exactly(account, training, request.model)
     least, examples = MIN_EXAMPLES["training"], training.data.examples
     if account.dialect.checks_count_at_creation and examples < least:
         raise too_few_examples(training.id, examples, least)
-    if account.settings.max_active_jobs is not None:
-        _require_free_slot(account, now, request.model, account.settings.max_active_jobs)
+    _require_free_slot(account, now, request.model)
 
     identifier = new_job_id(account)
     reserved = account.named["job"][0] if account.named["job"] else None
@@ -301,6 +307,15 @@ def _require_file(account: Account, param: str, identifier: str) -> JobFile:
     return JobFile(file.id, file.dataset)
 
 
+def _counted_exactly(account: Account, file: JobFile, model: str) -> JobFile:
+    """Return *file* with its tokens by the model's vocabulary; they are kept with the job."""
+    from fine_tuning_formats.exact_tokens import exact_counter, vocabulary_of
+
+    lines = account.files[file.id].content.lines(MAX_LINE_BYTES)
+    counted = read_dataset(lines, account.dialect.data_rules, exact_counter(vocabulary_of(base_model(model))))
+    return replace(file, data=replace(file.data, tokens=counted.tokens))
+
+
 def _require_trainable_model(account: Account, now: float, body: CreateJobBody) -> str:
     """Return the dated name of the model.
 
@@ -308,19 +323,51 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
     """
     model = account.snapshots.get(body.model, body.model)
     base = account.base_models.get(base_model(model))
-    known = model in account.base_models or model in account.models
+    known = model in account.base_models or model in account.models or account.takes_any_model
     if not known or account.is_shut_down(model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
     return model
 
 
-def _require_free_slot(account: Account, now: float, model: str, limit: int) -> None:
+DAY_S = 24 * 3600
+
+
+def _require_free_slot(account: Account, now: float, model: str) -> None:
+    settings = account.settings
+    if (limit := settings.max_active_jobs) is not None:
+        running, pending = _active_jobs(account, now, model)
+        if running + pending >= limit:
+            raise too_many_jobs(limit, running, pending, model)
+    if (limit := settings.max_jobs_per_day) is not None:
+        created = (job for job in account.jobs.values() if job.model == model and job.created_at > now - DAY_S)
+        if sum(1 for _ in created) >= limit:
+            raise too_many_jobs_today(limit, model)
+
+
+def _active_jobs(account: Account, now: float, model: str) -> tuple[int, int]:
+    """Return how many jobs of *model* are running, those of other projects among them, and how many are pending."""
     jobs = (account.jobs[identifier] for identifier in account.active)
     statuses = [job.timeline().status(now) for job in jobs if job.model == model]
     running = statuses.count("running")
     active = sum(status not in TERMINAL for status in statuses)
-    if active >= limit:
-        raise too_many_jobs(limit, running, active - running, model)
+    return running + account.settings.other_jobs, active - running
+
+
+@operation
+def model_limits(service: Service, now: float) -> Json:
+    """Return the limits of each model that can be trained, and how many jobs count towards them."""
+    account, settings = service.account, service.account.settings
+    names = (model.id for model in account.base_models.values() if model.methods)
+    dated = (name for name in names if account.snapshots.get(name, name) == name)
+    return {
+        name: {
+            "max_total_jobs": settings.max_jobs_per_day,
+            "max_concurrent_jobs": settings.max_active_jobs,
+            "active_jobs": sum(_active_jobs(account, now, name)),
+        }
+        for name in dated
+        if not account.is_shut_down(name, now)
+    }
 
 
 def requested_training(account: Account, body: CreateJobBody, model: str) -> TrainingRequest:

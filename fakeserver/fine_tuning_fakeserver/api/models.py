@@ -58,7 +58,7 @@ def delete(service: Service, now: float, identifier: str) -> Json:
     if identifier not in account.models and not older:
         raise unknown_model(identifier)
     service.commit(ModelDeleted(identifier))
-    return {"id": identifier, "object": "model", "deleted": True}
+    return {"object": "model", "id": identifier, "deleted": True}  # recording of 2023-10
 
 
 def _is_available(account: Account, base_model: str, now: float) -> bool:

@@ -21,7 +21,7 @@ from ..domain.dialects.dialect import Dialect
 from ..domain.job import Objective
 from ..domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
 from ..grading.body_types import IN_PARTS, WRITABLE, Body, JsonObject, ShortCircuitList
-from ..grading.grader_models import Grader, Multi, as_sent
+from ..grading.grader_models import Grader, Lambda, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
 from .json_bodies import field_error, parse_control_object
 
@@ -210,9 +210,34 @@ class AzureCreateJobBody(CreateJobBody):
     method: AzureMethodBody | None = None
 
 
+class LambdaReinforcementBody(ReinforcementBody):
+    """``method.reinforcement`` where an AWS Lambda function can be the grader, too."""
+
+    grader: Annotated[  # type: ignore[assignment]  # it has one more member
+        Annotated[Grader, Tag("grader")] | Annotated[Lambda, Tag("lambda")],
+        Discriminator(
+            lambda value: "lambda" if isinstance(value, dict) and value.get("type") == "lambda" else "grader"
+        ),
+    ]
+
+
+class LambdaMethodBody(MethodBody):
+    """``method`` of a `LambdaJobBody`."""
+
+    reinforcement: LambdaReinforcementBody | None = None
+
+
+class LambdaJobBody(CreateJobBody):
+    """``POST /fine_tuning/jobs`` where an AWS Lambda function can be a grader."""
+
+    method: LambdaMethodBody | None = None
+
+
 def job_body(dialect: Dialect) -> type[CreateJobBody]:
     """Return the model of a job's request in a dialect."""
-    return AzureCreateJobBody if dialect.endpoint_graders else CreateJobBody
+    if dialect.endpoint_graders:
+        return AzureCreateJobBody
+    return LambdaJobBody if dialect.jobs and dialect.jobs.lambda_graders else CreateJobBody
 
 
 class ExpiresAfterBody(Body):

@@ -23,7 +23,10 @@ def job_object(job: Job, now: float, *, created: bool = False) -> Json:
     timeline, style = job.timeline(), job.dialect.event_style
     is_read = timeline.has_happened(style.resolved_by, now)
     has_results = bool(style.results_from) and timeline.has_happened(style.results_from, now)
-    return _job_object(job, timeline.status(now), is_read, created, has_results)
+    members = _job_object(job, timeline.status(now), is_read, created, has_results)
+    if job.dialect.jobs and job.dialect.jobs.counts_steps:
+        return {**members, "trained_steps": timeline.steps_done(now), "total_steps": job.spec.steps}
+    return members
 
 
 @lru_cache(maxsize=512)  # polling clients see the same object many times
@@ -66,6 +69,8 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_
         "eval_id": job.eval_id if has_results or not style.results_from else None,
         "method": {"type": method.name, method.name: _method_object(job, numbers, created)},
     }
+    if not method.has_top_level:
+        del job_members["hyperparameters"]
     return _merge(job_members, job.extra_members) if job.extra_members else job_members
 
 
@@ -210,6 +215,9 @@ def event_object(job: Job, timeline: Timeline, ordinal: int) -> Json:
     else:
         kind = timeline.kinds[event.kind]
         message, level, data = _event_message(job, timeline, event), kind.level, {} if kind.data else None
+        if event.kind == "failed" and kind.data and job.error:
+            # printed output of 2023-10; that later dialects say the same is inferred
+            data = {"error_code": job.error.code, "error_param": job.error.param}
     return {
         "object": "fine_tuning.job.event",
         "id": job.event_id(ordinal),
@@ -259,6 +267,9 @@ def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
             metrics = (
                 step_event(job.current_spec, step)[1] if all_metrics else checkpoint_metrics(job.current_spec, step)
             )
+        files = (
+            {"result_files": [job.result_file]} if job.dialect.jobs and job.dialect.jobs.has_checkpoint_files else {}
+        )
         checkpoints.append(
             {
                 "object": "fine_tuning.job.checkpoint",
@@ -268,6 +279,7 @@ def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
                 "fine_tuning_job_id": job.id,
                 "metrics": metrics,
                 "step_number": step,
+                **files,
             }
         )
     return checkpoints

@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import orjson
 
+from fine_tuning_formats.job_rules import base_model, sees_images
 from fine_tuning_formats.row_rules import OPENAI_DATA, UNKNOWN, DataRules
+from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
 from fine_tuning_formats.training_file import RowFault, TrainingFileScan, job_problems
 
 from .checks import parse_seconds
@@ -36,6 +38,7 @@ class Dataset:
     tokens: int = 0
     format: str = UNKNOWN
     faults: Mapping[str, str] = field(default_factory=dict)
+    has_images: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,19 @@ class JobFile:
     data: Dataset
 
 
-def read_dataset(lines: Iterable[bytes], rules: DataRules = OPENAI_DATA) -> Dataset:
+def read_dataset(lines: Iterable[bytes], rules: DataRules = OPENAI_DATA, counter: TokenCounter = ESTIMATE) -> Dataset:
     """Read a training file line by line, by the rules of its provider; blank lines are passed over.
+
+    *counter* counts its tokens.
 
     Raises:
         NotJsonlError: A line is not a JSON object, or is too long.
     """
-    scan = TrainingFileScan(orjson.loads, rules=rules)
+    scan = TrainingFileScan(orjson.loads, rules=rules, counter=counter)
     for number, line in enumerate(lines, start=1):
         scan.add_line(line, number)
     faults = {name: kept[0].text for name, kept in scan.faults.items()}
-    return Dataset(scan.examples, scan.tokens, scan.format, faults)
+    return Dataset(scan.examples, scan.tokens, scan.format, faults, scan.has_images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,7 @@ def file_error(request: TrainingRequest, file: JobFile, role: str = "training") 
         examples=file.data.examples,
         file_name=file.id,
         role=role,
+        is_blind=file.data.has_images and not sees_images(base_model(request.model)),
     )
     first = next(problems, None)
     return first and JobError(first.code, first.message, f"{role}_file")

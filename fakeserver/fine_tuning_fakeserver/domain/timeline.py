@@ -109,7 +109,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class FileLost:
-    """A file that the job still needs is deleted at this time."""
+    """A file that the job needs is deleted at this time: it fails, at the end of its validation if that is ahead."""
 
     at: float
     error: JobError
@@ -134,6 +134,7 @@ def build_segments(spec: JobSpec, created_at: float, interventions: Iterable[Int
     past: list[Segment] = []
     ahead = tuple(undisturbed_segments(spec, created_at))
     held: tuple[Segment, ...] = ()
+    is_lost = False
     for act in interventions:
         before, ahead = _cut(ahead, act.at)
         past.extend(before)
@@ -151,15 +152,25 @@ def build_segments(spec: JobSpec, created_at: float, interventions: Iterable[Int
                 past.append(Event(act.at, "cancelled"))
                 held, ahead = (), (Event(act.at + CANCEL_EVENT_AFTER_S, "stopping"),)
             case FileLost():
-                past.append(Event(act.at, "failed"))
-                ahead = ()
+                at, is_lost = _validation_end(ahead), True
+                failed = Event(act.at if at is None else at, "failed")
+                (past, ahead) = ([*past, failed], ()) if at is None else (past, (failed,))
             case Replan():
                 spec = act.spec
+                if is_lost:
+                    continue
                 if held:
                     held = _replanned(spec, past, paused_at)
                 else:
                     ahead = _replanned(spec, past, act.at)
     return (*past, *ahead)
+
+
+def _validation_end(ahead: Iterable[Segment]) -> float | None:
+    """Return when validation will be over, one way or the other; None if it is."""
+    if any(_kind(segment) == "started" for segment in ahead) and not any(_kind(each) == "validated" for each in ahead):
+        return None
+    return next((each.at for each in ahead if isinstance(each, Event) and each.kind in ("validated", "failed")), None)
 
 
 def undisturbed_segments(spec: JobSpec, created_at: float) -> Iterator[Segment]:

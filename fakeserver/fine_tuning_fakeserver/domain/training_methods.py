@@ -47,13 +47,14 @@ class TrainingMethod:
     """A method of training.
 
     `members` are its hyperparameters in wire order, `created_members` the same in the answer to creation.
-    `is_top_level` says whether the job shows them at its top level, too.
+    `is_top_level` says whether the job shows them at its top level, too; `has_top_level` whether it has the member.
     """
 
     name: str
     members: tuple[str, ...]
     created_members: tuple[str, ...]
     is_top_level: bool
+    has_top_level: bool = True
 
 
 _THREE = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -63,11 +64,12 @@ _REWARDED = (
     *("eval_interval", "eval_samples", "compute_multiplier", "reasoning_effort"),
 )
 # supervised: recordings MinimalRequiredParams (sorted at creation) and GetCheckpoints.
-# dpo: printed outputs of 2024-12. reinforcement: members as in the spec's example; a null top level is inferred.
+# dpo: printed outputs of 2024-12.
+# reinforcement: members as in the spec's example; no top level: a printed job of 2025-12.
 METHODS = {
     "supervised": TrainingMethod("supervised", _THREE, tuple(sorted(_THREE)), True),
     "dpo": TrainingMethod("dpo", _DPO, _DPO, False),
-    "reinforcement": TrainingMethod("reinforcement", _REWARDED, _REWARDED, False),
+    "reinforcement": TrainingMethod("reinforcement", _REWARDED, _REWARDED, False, has_top_level=False),
 }
 
 

@@ -80,6 +80,14 @@ class EvalItem(Body):
         return [each if isinstance(each, str) else each.text for each in content if isinstance(each, str | TextItem)]
 
 
+PassThreshold = Number | None
+"""The reward from which a sample passes; echoed, and without further effect.
+
+Printed for score_model (2025-05); vendor text has it for text_similarity and, Azure's, for multi and python; for
+string_check it is inferred.
+"""
+
+
 class StringCheck(Body):
     """Two texts compared. Source: spec GraderStringCheck."""
 
@@ -88,6 +96,7 @@ class StringCheck(Body):
     input: str
     reference: str
     operation: Literal["eq", "ne", "like", "ilike"]
+    pass_threshold: PassThreshold = None
 
 
 class TextSimilarity(Body):
@@ -98,6 +107,7 @@ class TextSimilarity(Body):
     input: str
     reference: str
     evaluation_metric: Metric
+    pass_threshold: PassThreshold = None
 
 
 class Python(Body):
@@ -107,6 +117,7 @@ class Python(Body):
     name: str | None = None  # spec: required; a published output of the live service has one that was left out
     source: Annotated[str, Field(max_length=SOURCE_CHARACTERS_AT_MOST)]
     image_tag: str | None = None
+    pass_threshold: PassThreshold = None
 
 
 class SamplingParams(Body):
@@ -129,6 +140,7 @@ class ScoreModel(Body):
     input: ShortCircuitList[EvalItem]
     sampling_params: SamplingParams | None = None
     range: ShortCircuitList[Number] = Field([0, 1], min_length=2, max_length=2)
+    pass_threshold: PassThreshold = None
 
 
 class LabelModel(Body):
@@ -140,6 +152,20 @@ class LabelModel(Body):
     input: ShortCircuitList[EvalItem]
     labels: ShortCircuitList[str]
     passing_labels: ShortCircuitList[str]
+
+
+class LambdaFunction(Body):
+    """The function of a `Lambda`, by its ARN."""
+
+    function: str
+
+
+class Lambda(Body):
+    """An AWS Lambda function that gives a reward; a grader of Bedrock only (vendor text of 2026)."""
+
+    type: Literal["lambda"]
+    name: str | None = None
+    function: Annotated[LambdaFunction, Field(alias="lambda")]
 
 
 SubGrader = Annotated[
@@ -166,6 +192,7 @@ class Multi(Body):
     name: str | None = None  # spec: required; vendor text's own request has none
     graders: Graders
     calculate_output: str
+    pass_threshold: PassThreshold = None
 
     def sub_graders(self) -> dict[str, StringCheck | TextSimilarity | Python | ScoreModel | LabelModel]:
         """Return the graders inside by their names in `calculate_output`: those of the map, else their own."""
@@ -197,4 +224,4 @@ class ValidateGraderBody(Body):
 
 def as_sent(grader: BaseModel) -> dict[str, Any]:
     """Return the grader as it came, nothing filled in; members in the order of the spec."""
-    return grader.model_dump(mode="json", exclude_unset=True)
+    return grader.model_dump(mode="json", exclude_unset=True, by_alias=True)

@@ -78,8 +78,16 @@ def dialect_error_response(error: ApiError, operation: Operation, dialect: Diale
         return error_response(error, operation.group)
     if dialect.http.error_codes and error.status >= 400:
         return _coded_error(error, operation, dialect.http)
+    if dialect.jobs and dialect.jobs.validation_errors and (refusal := _validation_error(error)):
+        return refusal
     response = error_response(error, operation.group, detail=dialect.doubles_file_errors)
     return _with_newline(response, operation, dialect.http)
+
+
+def _validation_error(error: ApiError) -> ApiResponse | None:
+    from .open_weight_jobs import validation_error_response
+
+    return validation_error_response(error)
 
 
 def unknown_path_response(style: HttpStyle, path: str) -> ApiResponse | None:

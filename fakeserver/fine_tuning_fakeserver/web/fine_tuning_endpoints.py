@@ -31,6 +31,10 @@ def create_job(request: ApiRequest) -> Any:
 
     body, dialect = json_body(request), request.service.account.dialect
     extra = dialect_adapter.take_own_members(dialect, body) if dialect.extra_fields else None
+    if dialect.jobs:
+        from .open_weight_jobs import take_own_members
+
+        extra = {**(extra or {}), **take_own_members(dialect.jobs, body)}
     if dialect.max_suffix_length:
         dialect_adapter.check_suffix(dialect, body)
     return jobs.create(request.service, parse(job_body(dialect), body, dialect.error_texts), extra)
@@ -157,7 +161,9 @@ FINE_TUNING_OPERATIONS = (
             "400 unknown field": printed("creation refusing a field", "2024-09"),
             "400 other fields": inferred("the text for an unknown field"),
             "403 fine-tuning has ended": inferred("a permission error, reported without its body in 2026-05"),
+            "500 fine-tuning has ended, by a setting": inferred("reported by one project, 2026-07; the body was not"),
             "429": recorded("creation of one job too many", "2023-08, 2023-10"),
+            "429 a day's": printed("creation of one job too many for a day", "2026-02"),
         },
     ),
     Operation(
@@ -285,6 +291,16 @@ FINE_TUNING_OPERATIONS = (
         group=FINE_TUNING,
         response=file_schemas.PERMISSION_DELETED,
         evidence={"200": _GRANTS, "404": _OF_MODEL},
+    ),
+    Operation(
+        *api_route("model_limits"),
+        run=lambda request: jobs.model_limits(request.service),
+        group=FINE_TUNING,
+        response=file_schemas.MODEL_LIMITS,
+        evidence={
+            "200": vendor("the guide to rate limits has the route", "2026"),
+            "200 members": inferred("the types of one client; no answer was seen"),
+        },
     ),
     Operation(
         *api_route("run_grader"),

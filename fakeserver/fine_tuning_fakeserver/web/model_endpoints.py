@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..api import inference, models
+from ..api.answer_options import AnswerOptions
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.object_schema import Schema, ref
+from ..api_errors import empty_array, integer_above_maximum
 from ..evidence import inferred, printed, recorded, spec
 from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
 from .request import ApiRequest, by_id, json_body
@@ -18,13 +20,34 @@ def create_chat_completion(request: ApiRequest) -> Any:
     from ..api.inference_bodies import ChatBody
     from ..api.request_models import parse
 
-    body = parse(ChatBody, json_body(request))
-    reply = inference.answer_prompt(request.service, "chatcmpl-", body.model, body.messages, body.n or 1)
+    sent = json_body(request)
+    if isinstance(sent, dict):
+        _check_chat(sent)
+    body = parse(ChatBody, sent)
+    options = AnswerOptions(
+        tools=tuple(body.tools or ()),
+        tool_choice=body.tool_choice,
+        response_format=body.response_format,
+        most_tokens=body.max_completion_tokens or body.max_tokens,
+    )
+    reply = inference.answer_prompt(request.service, "chatcmpl-", body.model, body.messages, body.n or 1, options)
     if not body.stream:
-        return inference.chat_completion_object(reply)
+        return inference.chat_completion_object(reply, (body.top_logprobs or 0) if body.logprobs else None)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
     headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
     return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage))
+
+
+CHOICES_AT_MOST = 128  # spec
+
+
+def _check_chat(sent: dict[str, Any]) -> None:
+    """Refuse what the service was seen to refuse in words of its own."""
+    if sent.get("messages") == []:
+        raise empty_array("messages")
+    choices = sent.get("n")
+    if type(choices) is int and choices > CHOICES_AT_MOST:
+        raise integer_above_maximum("n", CHOICES_AT_MOST, choices)
 
 
 def create_completion(request: ApiRequest) -> Any:
@@ -34,8 +57,9 @@ def create_completion(request: ApiRequest) -> Any:
 
     body = parse(CompletionBody, json_body(request))
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
-    reply = inference.answer_prompt(request.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1)
-    return inference.text_completion_object(reply)
+    options = AnswerOptions(most_tokens=body.max_tokens)
+    reply = inference.answer_prompt(request.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1, options)
+    return inference.text_completion_object(reply, body.logprobs)
 
 
 _UNKNOWN_MODEL = recorded("ModelsTests", "2025-09")
@@ -80,7 +104,7 @@ MODEL_OPERATIONS = (
         run=by_id("model", models.delete),
         group=MODEL_DELETED,
         response=file_schemas.MODEL_DELETED,
-        evidence={"200": spec("DeleteModelResponse"), "404": _UNKNOWN_MODEL},
+        evidence={"200": recorded("models in the recordings of dd-trace-py", "2023-10"), "404": _UNKNOWN_MODEL},
     ),
     Operation(
         *api_route("create_chat_completion"),
@@ -92,7 +116,9 @@ MODEL_OPERATIONS = (
         evidence={
             "200": printed("an answer of a fine-tuned model", "2024-02"),
             "200 streamed": spec("CreateChatCompletionStreamResponse"),
-            "400": _BODY,
+            "400 no messages": printed("chats without messages", "2024 to 2026"),
+            "400 too many choices": printed("a chat for 130 choices", "2025-03"),
+            "400 other fields": _BODY,
             "404": _UNKNOWN_PROMPTED,
         },
     ),

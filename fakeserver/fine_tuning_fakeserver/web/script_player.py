@@ -179,8 +179,13 @@ def _create_job(operation: Operation, request: ApiRequest, identifier: str | Non
     service = request.service
     try:
         sent = parse_json(request.body)
-        dialect_adapter.take_own_members(service.account.dialect, sent)
-        body = parse(job_body(service.account.dialect), sent)
+        dialect = service.account.dialect
+        dialect_adapter.take_own_members(dialect, sent)
+        if dialect.jobs:
+            from .open_weight_jobs import take_own_members
+
+            take_own_members(dialect.jobs, sent)
+        body = parse(job_body(dialect), sent)
         for file in (body.training_file, body.validation_file):
             if file is not None:
                 _ensure_file(service, file)

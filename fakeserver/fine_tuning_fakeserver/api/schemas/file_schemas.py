@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...evidence import Evidence, recorded, spec
+from ...evidence import Evidence, inferred, recorded, spec
 from ..files import PURPOSES
 from .job_schemas import CHECKPOINT, EVENT, JOB
 from .object_schema import (
@@ -89,13 +89,33 @@ MODEL = ObjectSchema(
 )
 MODEL_DELETED = ObjectSchema(
     "ModelDeleted",
-    ((spec("DeleteModelResponse"), {"id": STRING, "object": const("model"), "deleted": const(True)}),),
+    (
+        (
+            recorded("an answer of 2023-10, in the recordings of dd-trace-py", "2023-10"),
+            {"object": const("model"), "id": STRING, "deleted": const(True)},
+        ),
+    ),
 )
 MODEL_LIST = ObjectSchema(
     "ModelList",
     ((recorded("ListModels", "2025-09"), {"object": const("list"), "data": array(ref(MODEL))}),),
     items=MODEL,
 )
+
+MODEL_LIMIT = ObjectSchema(
+    "ModelLimit",
+    (
+        (
+            inferred("the types of one client; no answer was seen"),
+            {
+                "max_total_jobs": or_null(INTEGER),
+                "max_concurrent_jobs": or_null(INTEGER),
+                "active_jobs": INTEGER,
+            },
+        ),
+    ),
+)
+MODEL_LIMITS = ObjectSchema("ModelLimits", (), values=MODEL_LIMIT)
 
 PERMISSION = ObjectSchema(
     "CheckpointPermission",
@@ -133,4 +153,5 @@ PERMISSION_PAGE = _page("PermissionPage", PERMISSION, spec("ListFineTuningCheckp
 SCHEMAS = (
     *(JOB_PAGE, EVENT_PAGE, CHECKPOINT_PAGE, PERMISSION_PAGE, PERMISSION, PERMISSION_DELETED),
     *(FILE, FILE_PAGE, FILE_DELETED, UPLOAD, UPLOAD_PART, MODEL, MODEL_LIST, MODEL_DELETED),
+    *(MODEL_LIMIT, MODEL_LIMITS),
 )

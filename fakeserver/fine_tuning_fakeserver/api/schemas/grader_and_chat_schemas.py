@@ -107,16 +107,66 @@ USAGE = ObjectSchema(
     "Usage",
     ((CHATTED, {"prompt_tokens": INTEGER, "completion_tokens": INTEGER, "total_tokens": INTEGER}),),
 )
+_CALLED: Schema = {"name": STRING, "arguments": STRING}
+CALLED_FUNCTION = ObjectSchema(
+    "CalledFunction", ((spec("ChatCompletionMessageToolCall"), _CALLED),), frozenset({"name"})
+)
+TOOL_CALL = ObjectSchema(
+    "ToolCall",
+    (
+        (
+            spec("ChatCompletionMessageToolCall; the chunk's has an index"),
+            {"index": INTEGER, "id": STRING, "type": const("function"), "function": ref(CALLED_FUNCTION)},
+        ),
+    ),
+    frozenset({"index", "id", "type"}),
+)
+_TOKEN: Schema = {"token": STRING, "logprob": NUMBER, "bytes": array(INTEGER)}
+LIKELY_TOKEN = ObjectSchema("LikelyToken", ((spec("ChatCompletionTokenLogprob"), _TOKEN),))
+TOKEN_PROBABILITY = ObjectSchema(
+    "TokenProbability",
+    ((spec("ChatCompletionTokenLogprob"), {**_TOKEN, "top_logprobs": array(ref(LIKELY_TOKEN))}),),
+)
+CHAT_PROBABILITIES = ObjectSchema(
+    "ChatProbabilities",
+    ((spec("CreateChatCompletionResponse"), {"content": array(ref(TOKEN_PROBABILITY)), "refusal": NULL}),),
+)
+TEXT_PROBABILITIES = ObjectSchema(
+    "TextProbabilities",
+    (
+        (
+            spec("CreateCompletionResponse"),
+            {
+                "tokens": array(STRING),
+                "token_logprobs": array(NUMBER),
+                "top_logprobs": array(mapping(NUMBER)),
+                "text_offset": array(INTEGER),
+            },
+        ),
+    ),
+)
+FINISH = one_of("stop", "length", "tool_calls")
 MESSAGE = ObjectSchema(
     "ChatMessage",
     (
-        (CHATTED, {"role": const("assistant"), "content": STRING}),
-        (spec("ChatCompletionResponseMessage"), {"refusal": NULL}),
+        (CHATTED, {"role": const("assistant"), "content": or_null(STRING)}),
+        (spec("ChatCompletionResponseMessage"), {"tool_calls": array(ref(TOOL_CALL)), "refusal": NULL}),
     ),
+    frozenset({"tool_calls"}),
 )
 CHAT_CHOICE = ObjectSchema(
     "ChatChoice",
-    ((CHATTED, {"index": INTEGER, "message": ref(MESSAGE), "logprobs": NULL, "finish_reason": const("stop")}),),
+    (
+        (
+            CHATTED,
+            {
+                "index": INTEGER,
+                "message": ref(MESSAGE),
+                "logprobs": or_null(ref(CHAT_PROBABILITIES)),
+                "finish_reason": FINISH,
+            },
+        ),
+    ),
 )
 CHAT = ObjectSchema(
     "ChatCompletion",
@@ -137,7 +187,17 @@ CHAT = ObjectSchema(
 )
 COMPLETION_CHOICE = ObjectSchema(
     "CompletionChoice",
-    ((COMPLETED, {"text": STRING, "index": INTEGER, "logprobs": NULL, "finish_reason": const("stop")}),),
+    (
+        (
+            COMPLETED,
+            {
+                "text": STRING,
+                "index": INTEGER,
+                "logprobs": or_null(ref(TEXT_PROBABILITIES)),
+                "finish_reason": one_of("stop", "length"),
+            },
+        ),
+    ),
 )
 COMPLETION = ObjectSchema(
     "Completion",
@@ -158,15 +218,25 @@ COMPLETION = ObjectSchema(
 
 DELTA = ObjectSchema(
     "ChatDelta",
-    ((STREAMED, {"role": const("assistant"), "content": STRING, "refusal": NULL}),),
-    frozenset({"role", "content", "refusal"}),
+    (
+        (
+            STREAMED,
+            {
+                "role": const("assistant"),
+                "content": or_null(STRING),
+                "tool_calls": array(ref(TOOL_CALL)),
+                "refusal": NULL,
+            },
+        ),
+    ),
+    frozenset({"role", "content", "tool_calls", "refusal"}),
 )
 CHUNK_CHOICE = ObjectSchema(
     "ChatChunkChoice",
     (
         (
             STREAMED,
-            {"index": INTEGER, "delta": ref(DELTA), "logprobs": NULL, "finish_reason": or_null(const("stop"))},
+            {"index": INTEGER, "delta": ref(DELTA), "logprobs": NULL, "finish_reason": or_null(FINISH)},
         ),
     ),
 )
@@ -215,6 +285,7 @@ FILES_REFUSAL = ObjectSchema(
 
 SCHEMAS = (
     *(GRADER_RUN, GRADER_METADATA, GRADER_FLAGS, GRADER_VALIDATED),
+    *(CALLED_FUNCTION, TOOL_CALL, LIKELY_TOKEN, TOKEN_PROBABILITY, CHAT_PROBABILITIES, TEXT_PROBABILITIES),
     *(CHAT, CHAT_CHOICE, MESSAGE, CHUNK, CHUNK_CHOICE, DELTA, COMPLETION, COMPLETION_CHOICE, USAGE),
     *(ERROR, REFUSAL, FILES_REFUSAL, ERROR_DETAIL),
 )

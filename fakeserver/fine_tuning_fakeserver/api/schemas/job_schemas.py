@@ -162,6 +162,7 @@ JOB = ObjectSchema(
         ),
         (vendor("the guide to reinforcement; recorded as null", "2025"), {"eval_id": or_null(STRING)}),
     ),
+    frozenset({"hyperparameters"}),  # a reinforcement job has none: printed in 2025-12
 )
 
 _TRAIN: dict[str, Schema] = {"step": INTEGER, "train_loss": MEASURED, "train_mean_token_accuracy": MEASURED}
@@ -172,6 +173,17 @@ STEP_METRICS = ObjectSchema(
     "StepMetrics", ((METRICS, {**_TRAIN, "total_steps": INTEGER, **_VALID, **_FULL}),), frozenset({*_VALID, *_FULL})
 )
 
+FAILURE = ObjectSchema(
+    "FailureData",
+    (
+        (
+            printed(
+                "the event of a failed job: openai-php/client issue 227; that it is so today is inferred", "2023-10"
+            ),
+            {"error_code": STRING, "error_param": or_null(STRING)},
+        ),
+    ),
+)
 EVENT = ObjectSchema(
     "FineTuningJobEvent",
     (
@@ -183,7 +195,7 @@ EVENT = ObjectSchema(
                 "created_at": UNIX,
                 "level": one_of("info", "warn", "error"),
                 "message": STRING,
-                "data": either(NULL, EMPTY, ref(STEP_METRICS), ref("RewardMetrics")),
+                "data": either(NULL, EMPTY, ref(FAILURE), ref(STEP_METRICS), ref("RewardMetrics")),
                 "type": one_of("message", "metrics"),
             },
         ),
@@ -311,7 +323,7 @@ REWARD_METRICS = ObjectSchema(
 SCHEMAS = (
     *(JOB, JOB_ERROR, HYPERPARAMETERS, SUPERVISED, SUPERVISED_PART, BY_PREFERENCE, DPO_PART, DPO_HYPERPARAMETERS),
     *(BY_REWARD, REINFORCEMENT_PART, REINFORCEMENT_HYPERPARAMETERS, INTEGRATION, RUN),
-    *(EVENT, STEP_METRICS, CHECKPOINT, CHECKPOINT_METRICS, REWARD_CHECKPOINT_METRICS),
+    *(EVENT, FAILURE, STEP_METRICS, CHECKPOINT, CHECKPOINT_METRICS, REWARD_CHECKPOINT_METRICS),
     *(REWARD_METRICS, USAGE, GRADER_USAGE, SAMPLE_USAGE, ERRORS, GRADER_ERRORS, SCORES, GRADER_SCORES),
     *(TIMING, STEP_TIMING, GRADER_TIMING, MODEL_USAGE),
 )

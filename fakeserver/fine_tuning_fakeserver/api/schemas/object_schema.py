@@ -26,19 +26,21 @@ CURSOR: Schema = {"type": "string", "minLength": 1}
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:
-    """A JSON object without further members.
+    """A JSON object, by default without further members.
 
     Args:
         name: its name in the OpenAPI document.
         groups: its members in order, grouped by what backs them: the evidence, then schemas by name.
         optional: members that may be absent.
         items: the objects in it, if it is a list.
+        values: the objects that it has under any further names.
     """
 
     name: str
     groups: tuple[tuple[Evidence, Mapping[str, Schema]], ...]
     optional: frozenset[str] = frozenset()
     items: ObjectSchema | None = None
+    values: ObjectSchema | None = None
 
     @property
     def kind(self) -> str:
@@ -63,7 +65,7 @@ class ObjectSchema:
             "type": "object",
             "properties": properties,
             "required": [name for name in properties if name not in self.optional],
-            "additionalProperties": False,
+            "additionalProperties": ref(self.values) if self.values else False,
         }
 
 

@@ -49,8 +49,9 @@ def parse_number(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--metadata", metavar="K=V", multiple=True, callback=parse_metadata, help="A pair to find the job by.")
 @click.option("--idempotency-key", metavar="KEY", help="Start no second job if one was started with this key.")
 @click.option("--no-check", is_flag=True, help="Send the files without checking them.")
+@click.option("--tokens", type=OneOf(("estimate", "exact")), default="estimate", help="How to count: estimate, exact.")
 @click.option("--follow", is_flag=True, help="Print events until the job has ended; Ctrl-C leaves it running.")
-def create(context: Context, grader: Path | None, no_check: bool, follow: bool, **given: Any) -> int:
+def create(context: Context, grader: Path | None, no_check: bool, tokens: str, follow: bool, **given: Any) -> int:
     """Upload a file and start a job with it.
 
     FILE is a training file (JSONL), or the id of an uploaded one (file-…). The job's id goes to stdout; with --follow
@@ -62,7 +63,7 @@ def create(context: Context, grader: Path | None, no_check: bool, follow: bool, 
     if missing := [text for name, text in files.items() if name not in paths and not text.startswith("file-")]:
         raise ValueError(f"there is no file {missing[0]!r}; pass a path, or the id of an uploaded file (file-…)")
     if not no_check:
-        _check_files(paths, given, context.provider)
+        _check_files(paths, given, context.provider, tokens)
     job = _find(context, given[KEY]) or _start(context, paths, fields)
     try:
         context.out.row([job.id], bold=True)
@@ -93,15 +94,17 @@ def _fields(given: Mapping[str, Any], grader: Path | None) -> dict[str, Any]:
     return fields | {"method": {"type": method} | ({method: training} if training else {})}
 
 
-def _check_files(paths: Mapping[str, str], given: Mapping[str, Any], provider: str | None) -> None:
+def _check_files(paths: Mapping[str, str], given: Mapping[str, Any], provider: str | None, tokens: Any) -> None:
     """Check the files before anything is sent and paid for; refuse those that the provider would refuse."""
     from fine_tuning_client import check_training_file
 
     method: Any = given["method"] or "supervised"
     for name, path in paths.items():
-        report = check_training_file(
-            path, method=method, model=given["model"], n_epochs=given["n_epochs"], provider=provider
-        )
+        options = {name: given[name] for name in ("model", "n_epochs")}
+        try:
+            report = check_training_file(path, method=method, **options, provider=provider, tokens=tokens)
+        except ModuleNotFoundError as error:  # nothing that counts is installed
+            raise ValueError(str(error)) from None
         for line in str(report).splitlines():
             print_note(line)
         problems = {problem.code for problem in report.problems}

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
 
 from ..checks import one_of
-from .azure import AZURE_2025, AZURE_2026
 from .dialect import RECORDED, Dialect
-from .openai import OPENAI_2023, OPENAI_2024, OPENAI_SPEC
 
-DIALECTS: Mapping[str, Dialect] = {
-    dialect.name: dialect for dialect in (RECORDED, OPENAI_SPEC, OPENAI_2024, OPENAI_2023, AZURE_2025, AZURE_2026)
+_PLACES = {
+    RECORDED.name: ("dialect", "RECORDED"),
+    "openai-spec": ("openai", "OPENAI_SPEC"),
+    "openai-2024-10": ("openai", "OPENAI_2024"),
+    "openai-2023-11": ("openai", "OPENAI_2023"),
+    "azure-2025": ("azure", "AZURE_2025"),
+    "azure-2026-02": ("azure", "AZURE_2026"),
+    "bedrock-2026": ("open_weight", "BEDROCK_2026"),
+    "nebius-2026-05": ("open_weight", "NEBIUS_2026"),
 }
+"""By name, the module that has the dialect, and its name there."""
+
+
+class DialectsByName(Mapping[str, Dialect]):
+    """All dialects by name; a module is imported when one of its dialects is asked for."""
+
+    def __getitem__(self, name: str) -> Dialect:
+        module, constant = _PLACES[name]
+        dialect: Any = getattr(import_module(f".{module}", __name__), constant)
+        return dialect  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+DIALECTS = DialectsByName()
 check_dialect = one_of(DIALECTS)
 
 
@@ -21,4 +47,4 @@ def dialect_named(name: str) -> Dialect:
     Raises:
         FakeUsageError: no dialect has this name.
     """
-    return DIALECTS[check_dialect(name, "dialect")]
+    return RECORDED if name == RECORDED.name else DIALECTS[check_dialect(name, "dialect")]

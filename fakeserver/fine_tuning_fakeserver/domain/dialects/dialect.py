@@ -165,6 +165,34 @@ class HttpStyle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class JobStyle:
+    """How jobs differ of a service that trains open-weight models. Any name is taken as a base model: no list is known.
+
+    Args:
+        refused_fields: fields of a request that OpenAI knows and the service does not.
+        own_fields: fields of a request that OpenAI does not know, with their types; they are not shown.
+        hyperparameters: all those of supervised training, in the order in which they are shown, each with its value
+            unless it is sent; empty: they are OpenAI's.
+        unless_sent: members of a job, with their values unless they are sent.
+        requires_wandb_key: whether the integration wandb must have an ``api_key``, which is not shown.
+        lambda_graders: whether an AWS Lambda function can be a job's grader.
+        counts_steps: whether a job shows ``trained_steps`` and ``total_steps``.
+        has_checkpoint_files: whether a checkpoint shows ``result_files``.
+        validation_errors: whether a field that does not fit is refused with 422 and its place.
+    """
+
+    refused_fields: tuple[str, ...] = ()
+    own_fields: Mapping[str, type] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    unless_sent: Mapping[str, Any] = field(default_factory=dict)
+    requires_wandb_key: bool = False
+    lambda_graders: bool = False
+    counts_steps: bool = False
+    has_checkpoint_files: bool = False
+    validation_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """One form of the API.
 
@@ -199,6 +227,7 @@ class Dialect:
         unresolved_models: base models whose automatic hyperparameters stay unknown, as in ``trained_tokens``.
         own_operations: whether it has operations that OpenAI lacks: those of `web.azure_endpoints`.
         evidence: what backs each of the differences, for the ledger.
+        jobs: how jobs differ of a service that trains open-weight models.
     """
 
     name: str
@@ -230,6 +259,7 @@ class Dialect:
     unresolved_models: frozenset[str] = frozenset()
     own_operations: bool = False
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    jobs: JobStyle | None = None
 
     def multiplier(self, base: str) -> float | None:
         """Return the automatic learning rate multiplier of a base model, where it is not OpenAI's."""

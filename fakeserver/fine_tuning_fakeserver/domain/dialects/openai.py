@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..base_models import BASE_MODELS_2023
 from ..ids import SHAPES
-from .dialect import Dialect, EventStyle, HttpStyle, ObjectStyle
+from .dialect import EVENT_KINDS, Dialect, EventKind, EventStyle, HttpStyle, ObjectStyle
 
 _IDS_2024 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
 _FILE = ("object", "id", "purpose", "filename", "bytes", "created_at", "status", "status_details")
@@ -71,7 +71,12 @@ OPENAI_2023 = replace(
     ),
     new_file_status=("uploaded", 3.0),
     base64_results=False,
-    event_style=EventStyle(step_interval=10, first_step=1),  # printed output of 2023-11: steps 1, 11, 21 … 301 of 303
+    # printed output of 2023-11: steps 1, 11, 21 … 301 of 303, and nothing of checkpoints
+    event_style=EventStyle(
+        kinds={**EVENT_KINDS, "checkpoint": EventKind()},
+        step_interval=10,
+        first_step=1,
+    ),
     models=BASE_MODELS_2023,
     snapshots={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
     # printed outputs of 2023
@@ -88,6 +93,7 @@ OPENAI_SPEC = Dialect(
         "fine_tuning.job": ObjectStyle(
             members=(*_JOB_2023, "seed", "estimated_finish", "integrations", "metadata", "method"),
             empty_values={"error": None, "hyperparameters": {}},
+            defaults={"hyperparameters": {}},
             nested={
                 "integrations": ObjectStyle(
                     nested={"wandb": ObjectStyle(members=("project", "name", "entity", "tags"))}
