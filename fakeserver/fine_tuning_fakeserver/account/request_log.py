@@ -155,6 +155,7 @@ class RequestLog:
         slept_s: virtual seconds slept through `FakeFineTuning.sleep`.
         forgotten: how many requests are not kept any more.
         errors_read_to: the number of the last request whose usage errors have been taken.
+        completed: how many requests were answered since the log was made or cleared.
     """
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class RequestLog:
     def clear(self) -> None:
         """Forget everything, and count from 0."""
         with self._lock:
-            self.count = self.forgotten = self.errors_read_to = 0
+            self.count = self.forgotten = self.errors_read_to = self.completed = 0
             self.slept_s = 0.0
             self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
             self._notes: dict[str, None] = {}

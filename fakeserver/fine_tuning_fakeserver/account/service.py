@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from itertools import count
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
@@ -86,6 +87,8 @@ class MemoryJournal:
         return len(self._records)
 
 
+_generations = count(1)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -100,6 +103,9 @@ class Service:
         settings: what the account is born with.
         journal: makes the store of its records.
         born: when it began, in Unix seconds, unless it begins now.
+
+    Attributes:
+        generation: a number that no other service of this process has: each reset and rewind begins a new one.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Service:
         born: float | None = None,
     ) -> None:
         settings = settings or DEFAULT_SETTINGS
+        self.generation = next(_generations)
         self.renew_locks()
         complete_before_fork(self)
         self.journal = journal()

@@ -19,6 +19,7 @@ from ..web.dialect_adapter import account_root, base_url_for
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
+    from starlette.routing import Router
     from starlette.types import ASGIApp
 
 API_KEY = "fake-fine-tuning-key"
@@ -26,6 +27,13 @@ API_KEY = "fake-fine-tuning-key"
 
 NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL without a socket, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
+
+
+def page_router() -> Router:
+    """Return the routes of the page, which is imported when a browser first comes."""
+    from ..page.operations import router
+
+    return router()
 
 
 class Served(ABC):
@@ -92,7 +100,7 @@ class Clients(Served):
 
     @cached_property
     def _app(self) -> ASGIApp:
-        return create_app(self._world)
+        return create_app(self._world, page_router)
 
     @property
     def asgi_app(self) -> ASGIApp:

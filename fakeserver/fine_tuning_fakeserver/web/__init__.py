@@ -6,6 +6,9 @@ REQUEST_TIMEOUT_S = 30.0
 DEFAULT_PORT = 4355
 """The port of `serve`, unless another is chosen."""
 
+PAGE_PATH = "/_fake/ui"
+"""The path below which the page that shows an account is, with the views that it reads."""
+
 OBSERVED_KEY = "fine_tuning_fakeserver.observed"
 """Where a request's ``scope["state"]`` may have a dictionary, in which the application notes operation and account."""
 
