@@ -1,0 +1,98 @@
+/** Files: what was uploaded, and what the checker says of each row. */
+
+import { deleteFile } from "./actions.js";
+import { ActionButton, Empty, ErrorNote, Fact, Loading, Pager, Table, Text } from "./components.js";
+import { count, size, time } from "./format.js";
+import { link, replaceRoute } from "./routes.js";
+import { ACCOUNT_ROOT, download, useLive } from "./server.js";
+import { html, useState } from "./vendored/htm-preact.js";
+
+const COLUMNS = ["File", "Name", { name: "Purpose", kind: "wide" }, "Size", { name: "Rows", kind: "medium" }, "Verdict"];
+
+/** @param {{route: import("./routes.js").Route}} props */
+export function Files({ route }) {
+  const after = route.query.get("after") ?? "";
+  const { data, error } = useLive(`files?${new URLSearchParams({ after })}`);
+  return html`<section aria-labelledby="title">
+    <h1 id="title">Files</h1>
+    <${ErrorNote} error=${error} />
+    ${!data && !error && html`<${Loading} label="files" />`}
+    ${data && !data.total && html`<${Empty} title="No file yet." command=${`curl -sS ${ACCOUNT_ROOT.href}v1/files -H 'Authorization: Bearer any' -F purpose=fine-tune -F file=@train.jsonl`}>Upload one:<//>`}
+    ${data && data.total > 0 && html`<${Table} label="Files" columns=${COLUMNS}>
+      ${data.files.map((file) => html`<tr key=${file.id}>
+        <td><a class="row-link mono" href=${link("files", file.id)}><${Text} value=${file.id} /></a></td>
+        <td><${Text} value=${file.filename} /></td>
+        <td class="wide">${file.purpose}</td>
+        <td class="figures">${size(file.bytes)}</td>
+        <td class="medium figures">${count(file.examples)}</td>
+        <td><${Verdict} file=${file} /></td>
+      </tr>`)}
+    <//>`}
+    ${data && html`<${Pager} isFirst=${!after} next=${data.next} onFirst=${() => replaceRoute("#/files")} onNext=${() => replaceRoute(link("files", "", { after: data.next }))} />`}
+  </section>`;
+}
+
+/** @param {{file: any}} props */
+function Verdict({ file }) {
+  if (file.examples == null) return "—";
+  return file.problem
+    ? html`<span class="http http-bad"><span aria-hidden="true">✕</span> <${Text} value=${file.problem} /></span>`
+    : html`<span class="http http-good"><span aria-hidden="true">✓</span> sound</span>`;
+}
+
+/** @param {{id: string}} props */
+export function File({ id }) {
+  const [from, setFrom] = useState(1);
+  const [failure, setFailure] = useState(undefined);
+  const { data: file, error } = useLive(`files/${encodeURIComponent(id)}?from=${from}`);
+  const save = () => download(`ui/data/files/${encodeURIComponent(id)}/content`, file.filename).catch(setFailure);
+  return html`<article aria-labelledby="title">
+    <p><a href="#/files">← All files</a></p>
+    <h1 id="title" class="mono"><${Text} value=${id} /></h1>
+    <${ErrorNote} error=${error ?? failure} />
+    ${!file && !error && html`<${Loading} label="the file" />`}
+    ${file && html`
+      <${FileFacts} file=${file} />
+      <div class="actions">
+        <button type="button" disabled=${file.is_dropped} onClick=${save}>Download</button>
+        <${ActionButton} action=${deleteFile(id)} confirm="Delete the file? A job that still needs it fails." onDone=${() => { location.hash = "#/files"; }} />
+      </div>
+      <${Rows} file=${file} />
+      <${Pager} isFirst=${from === 1} next=${file.next} onFirst=${() => setFrom(1)} onNext=${() => setFrom(file.next)} label="Later rows" />
+    `}
+  </article>`;
+}
+
+/** @param {{file: any}} props */
+function FileFacts({ file }) {
+  return html`
+    <p class="headline"><${Verdict} file=${file} /></p>
+    <dl class="facts">
+      <${Fact} term="Name"><${Text} value=${file.filename} /><//>
+      <${Fact} term="Purpose">${file.purpose}<//>
+      <${Fact} term="Size">${size(file.bytes)}<//>
+      <${Fact} term="Created (UTC)">${time(file.created_at)}<//>
+      ${file.examples != null && html`
+        <${Fact} term="Format">${file.format}<//>
+        <${Fact} term="Rows">${count(file.examples)}<//>
+        <${Fact} term="Tokens (estimated)">${count(file.tokens)}<//>
+        <${Fact} term="Epochs by default">${count(file.epochs)}<//>`}
+      ${file.jobs.length > 0 && html`<${Fact} term="Jobs">${file.jobs.map((job) => html`<a class="mono" href=${link("jobs", job)}><${Text} value=${job} /></a> `)}<//>`}
+      ${file.job && html`<${Fact} term="Result of"><a class="mono" href=${link("jobs", file.job)}><${Text} value=${file.job} /></a><//>`}
+    </dl>
+  `;
+}
+
+/** @param {{file: any}} props */
+function Rows({ file }) {
+  if (file.is_dropped) return html`<p class="muted">Its bytes were dropped: only their number is known.</p>`;
+  if (!file.rows.length) return null;
+  return html`<h2>Rows</h2><${Table} label="Rows" columns=${["Line", { name: "Tokens", kind: "medium" }, "Row", "Verdict"]}>
+    ${file.rows.map((row) => html`<tr key=${row.line}>
+      <td class="figures">${row.line}</td>
+      <td class="medium figures">${count(row.tokens)}</td>
+      <td class="mono small row-text"><${Text} value=${row.text} />${row.is_cut && " …"}</td>
+      <td class="small">${row.faults.length ? row.faults.map((fault) => html`<div class="http-bad"><span aria-hidden="true">✕</span> <${Text} value=${fault} /></div>`) : html`<span class="http-good"><span aria-hidden="true">✓</span> sound</span>`}</td>
+    </tr>`)}
+  <//>`;
+}

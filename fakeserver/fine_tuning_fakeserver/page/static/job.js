@@ -1,0 +1,188 @@
+/** One job: its course, curves, events, checkpoints, numbers, result; and what can be done to it. */
+
+import { advanceTo, advanceToStep, intervene, planJob } from "./actions.js";
+import { Chart } from "./chart.js";
+import { ActionButton, CopyButton, EvidenceBadge, ErrorNote, Fact, Input, Loading, Progress, StatusChip, Table, Text } from "./components.js";
+import { Events } from "./events.js";
+import { count, duration, json, time, visible } from "./format.js";
+import { PlanEditor } from "./plan.js";
+import { link } from "./routes.js";
+import { download, useLive } from "./server.js";
+import { Timeline } from "./timeline.js";
+import { html, useState } from "./vendored/htm-preact.js";
+
+const TERMINAL = ["succeeded", "failed", "cancelled"];
+const CHARTS = [
+  ["Loss", /loss/],
+  ["Accuracy", /accuracy/],
+  ["Reward", /reward/],
+];
+
+/** @param {{id: string, overview: any, now: number}} props */
+export function Job({ id, overview, now }) {
+  const { data: job, error } = useLive(`jobs/${encodeURIComponent(id)}`);
+  return html`<article aria-labelledby="title">
+    <p><a href="#/jobs">← All jobs</a></p>
+    <h1 id="title" class="mono"><${Text} value=${id} /></h1>
+    <${ErrorNote} error=${error} />
+    ${!job && !error && html`<${Loading} label="the job" />`}
+    ${job && html`
+      <${Head} job=${job} now=${now} />
+      <${JobSteering} key=${id} job=${job} choices=${overview.choices} />
+      <section aria-labelledby="course"><h2 id="course">Course</h2><${Timeline} job=${job} now=${now} /></section>
+      <${Curves} job=${job} />
+      <${Events} key=${id} id=${id} />
+      <${Checkpoints} job=${job} />
+      <${Numbers} job=${job} />
+      <${Result} job=${job} />
+      <${Deliveries} job=${job} />
+      <${Raw} job=${job} />
+    `}
+  </article>`;
+}
+
+/** @param {{job: any, now: number}} props */
+function Head({ job, now }) {
+  const model = job.object.fine_tuned_model;
+  return html`
+    <p class="headline">
+      <${StatusChip} status=${job.status} /> <${EvidenceBadge} evidence=${job.evidence.statuses[job.status]} />
+      <${Progress} value=${job.steps_done} most=${job.steps} label="Steps done" />
+    </p>
+    ${job.error && html`<p class="failure"><strong class="mono"><${Text} value=${job.error.code} /></strong>${" "}
+      <${Text} value=${job.error.message} />${job.error.param && html` (<code><${Text} value=${job.error.param} /></code>)`}</p>`}
+    <dl class="facts">
+      <${Fact} term="Model"><${Text} value=${job.model} /><//>
+      <${Fact} term="Method">${job.method}<//>
+      <${Fact} term="Suffix"><${Text} value=${job.suffix ?? "—"} /><//>
+      <${Fact} term="Created (UTC)">${time(job.created_at)}<//>
+      <${Fact} term="Virtual duration">${duration((job.ended_at ?? now) - job.created_at)}<//>
+      <${Fact} term="Training file"><${FileLink} id=${job.object.training_file} /><//>
+      ${job.object.validation_file && html`<${Fact} term="Validation file"><${FileLink} id=${job.object.validation_file} /><//>`}
+      ${model && html`<${Fact} term="Fine-tuned model"><span class="mono"><${Text} value=${model} /></span><//>`}
+      ${Object.entries(job.object.metadata ?? {}).map(([name, value]) => html`<${Fact} term=${visible(name)}><${Text} value=${value} /><//>`)}
+    </dl>
+  `;
+}
+
+/** @param {{id: string}} props */
+function FileLink({ id }) {
+  return html`<a class="mono" href=${link("files", id)}><${Text} value=${id} /></a>`;
+}
+
+/** @param {{job: any, choices: any}} props */
+function JobSteering({ job, choices }) {
+  const [step, setStep] = useState(String(Math.min(job.steps_done + 1, job.steps)));
+  const isOver = TERMINAL.includes(job.status);
+  const end = job.phases[job.phases.length - 1].status;
+  const next = job.phases.find((phase) => phase.is_ahead);
+  return html`<section aria-labelledby="steer"><h2 id="steer">Steer this job</h2>
+    ${isOver && html`<p class="muted">It is over: time and plan change nothing about it. Rewind the account to change how it went.</p>`}
+    <div class="actions">
+      <${ActionButton} action=${intervene("pause", job.id)} isDisabled=${job.status !== "running"} />
+      <${ActionButton} action=${intervene("resume", job.id)} isDisabled=${job.status !== "paused"} />
+      <${ActionButton} action=${intervene("cancel", job.id)} isDisabled=${isOver} />
+      ${next && html`<${ActionButton} action=${advanceTo(`To ${next.status.replaceAll("_", " ")}`, next.status, job.id)} />`}
+      ${!isOver && TERMINAL.includes(end) && next?.status !== end && html`<${ActionButton} action=${advanceTo("To the end", end, job.id)} />`}
+    </div>
+    ${!isOver && html`<form class="inline" onSubmit=${(event) => event.preventDefault()}>
+      <${Input} label=${`Step (of ${count(job.steps)})`} type="number" value=${step} onInput=${setStep} />
+      <${ActionButton} action=${advanceToStep(Number(step), job.id)} isDisabled=${!(Number(step) >= 1)} />
+    </form>
+    <details><summary>Plan of this job</summary>
+      <${PlanEditor} plan=${job.plan} choices=${choices} targets=${[(changes) => planJob(job.id, changes)]} />
+    </details>`}
+  </section>`;
+}
+
+/** What a curve is of: training first, all of the validation data last. @param {string} name */
+function rank(name) {
+  return ["train", "valid", "full_valid"].findIndex((start) => name.startsWith(start));
+}
+
+/** @param {{job: any}} props */
+function Curves({ job }) {
+  const names = Object.keys(job.curves.series);
+  const checkpoints = job.checkpoints.map((checkpoint) => checkpoint.step_number);
+  if (!job.curves.steps.length) {
+    return html`<section aria-labelledby="curves"><h2 id="curves">Curves</h2>
+      <p class="muted">No training step is done yet.</p></section>`;
+  }
+  return html`<section aria-labelledby="curves"><h2 id="curves">Curves</h2>
+    <div class="charts">
+      ${CHARTS.map(([title, pattern]) => {
+        const own = names.filter((name) => pattern.test(name)).sort((a, b) => rank(a) - rank(b));
+        return own.length ? html`<${Chart} key=${title} title=${title} names=${own} curves=${job.curves} checkpoints=${checkpoints} />` : null;
+      })}
+    </div>
+  </section>`;
+}
+
+/** @param {{job: any}} props */
+function Checkpoints({ job }) {
+  return html`<section aria-labelledby="checkpoints"><h2 id="checkpoints">Checkpoints</h2>
+    ${job.checkpoints.length ? html`<${Table} label="Checkpoints" columns=${["Step", "Model", { name: "Created (UTC)", kind: "wide" }, "Metrics"]}>
+      ${job.checkpoints.map((checkpoint) => html`<tr key=${checkpoint.id}>
+        <td>${count(checkpoint.step_number)}</td>
+        <td class="mono"><${Text} value=${checkpoint.fine_tuned_model_checkpoint} /></td>
+        <td class="wide">${time(checkpoint.created_at)}</td>
+        <td class="small"><${Text} value=${Object.entries(checkpoint.metrics ?? {}).map(([name, value]) => `${name} ${value}`).join(", ")} /></td>
+      </tr>`)}
+    <//>` : html`<p class="muted">None: a job has checkpoints once it has succeeded.</p>`}
+  </section>`;
+}
+
+/** @param {{job: any}} props */
+function Numbers({ job }) {
+  return html`<section aria-labelledby="numbers"><h2 id="numbers">Hyperparameters</h2>
+    <${Table} label="Hyperparameters" columns=${["Name", "Asked for", "Decided"]}>
+      ${job.hyperparameters.map((each) => html`<tr key=${each.name}><td>${each.name}</td><td>${each.asked}</td><td>${each.decided}</td></tr>`)}
+    <//>
+    <p class="small muted">${count(job.steps)} steps in ${count(job.n_epochs)} epochs, ${count(job.tokens)} tokens a pass (estimated); seed ${job.seed}.</p>
+  </section>`;
+}
+
+/** @param {{job: any}} props */
+function Result({ job }) {
+  const [error, setError] = useState(undefined);
+  if (!job.result) return null;
+  const { id, columns, rows } = job.result;
+  const save = () => download(`ui/data/files/${encodeURIComponent(id)}/content`, "step_metrics.csv").catch(setError);
+  return html`<section aria-labelledby="result"><h2 id="result">Result file</h2>
+    <p><span class="mono"><${Text} value=${id} /></span> <button type="button" onClick=${save}>Download CSV</button></p>
+    <${ErrorNote} error=${error} />
+    <details><summary>The first ${rows.length} rows</summary>
+      <${Table} label="Result file" columns=${columns}>
+        ${rows.map((row) => html`<tr key=${row[0]}>${row.map((cell) => html`<td class="figures">${cell}</td>`)}</tr>`)}
+      <//>
+    </details>
+  </section>`;
+}
+
+/** @param {{job: any}} props */
+function Deliveries({ job }) {
+  if (!job.deliveries.length) return null;
+  return html`<section aria-labelledby="deliveries"><h2 id="deliveries">Webhook deliveries</h2>
+    <${Table} label="Webhook deliveries" columns=${["Event", "To", "Status", "Attempts"]}>
+      ${job.deliveries.map((each) => html`<tr key=${each.id}>
+        <td>${each.type}</td><td class="mono"><${Text} value=${each.url ?? "collected, sent nowhere"} /></td><td>${each.status}</td>
+        <td class="small">${each.attempts.map((attempt) => attempt.error ?? attempt.status ?? "collected").join(", ") || "none yet"}</td>
+      </tr>`)}
+    <//>
+  </section>`;
+}
+
+/** @param {{job: any}} props */
+function Raw({ job }) {
+  const kinds = Object.entries(job.evidence.members);
+  return html`<section aria-labelledby="raw"><h2 id="raw">As the API shows it</h2>
+    <details><summary>JSON</summary>
+      <${CopyButton} label="Copy JSON" text=${() => JSON.stringify(job.object, null, 2)} />
+      <pre tabindex="0">${json(job.object)}</pre>
+    </details>
+    <details><summary>Evidence of its members</summary>
+      <ul class="evidence">${kinds.map(([name, evidence]) => html`<li key=${name}><code>${name}</code> <${EvidenceBadge} evidence=${evidence} />
+        <span class="small muted"> ${evidence.source}</span></li>`)}</ul>
+    </details>
+  </section>`;
+}

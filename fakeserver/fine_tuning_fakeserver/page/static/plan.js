@@ -1,0 +1,67 @@
+/** The editor of a plan: how a job goes. Only what differs from the plan that is shown is sent. */
+
+import { ActionButton, Field, Input, Select } from "./components.js";
+import { html, useState } from "./vendored/htm-preact.js";
+
+const DURATIONS = ["validating", "queued", "starting", "seconds_per_step", "finishing"];
+
+/** @param {any} plan */
+function fieldsOf(plan) {
+  const failAt = plan.fail_at === null || plan.fail_at === "validation" ? "" : String(plan.fail_at);
+  const error = plan.error && (typeof plan.error === "string" ? plan.error : plan.error.code);
+  return {
+    ending: plan.outcome === "succeeded" ? "succeeded" : failAt ? "step" : "validation",
+    step: failAt || "60",
+    error: error ?? "server_error",
+    curve: plan.curve,
+    ...Object.fromEntries(DURATIONS.map((name) => [name, String(plan[name])])),
+  };
+}
+
+/** @param {any} plan @param {any} fields @returns {Record<string, unknown>} */
+function changesOf(plan, fields) {
+  const before = fieldsOf(plan);
+  /** @type {Record<string, unknown>} */
+  const changes = {};
+  const isOtherFailure = ["ending", "step", "error"].some((name) => fields[name] !== before[name]);
+  if (fields.ending === "succeeded") {
+    if (plan.outcome !== "succeeded") changes.outcome = "succeeded";
+  } else if (isOtherFailure) {
+    changes.fail_at = fields.ending === "step" ? Number(fields.step) : "validation";
+    changes.error = fields.error;
+  }
+  for (const name of DURATIONS) {
+    if (fields[name] !== before[name]) changes[name] = Number.isNaN(Number(fields[name])) ? fields[name] : Number(fields[name]);
+  }
+  if (fields.curve !== before.curve) changes.curve = fields.curve;
+  return changes;
+}
+
+/**
+ * @param {{plan: any, choices: any, targets: Array<(changes: Record<string, unknown>) => import("./actions.js").Action>}} props
+ */
+export function PlanEditor({ plan, choices, targets }) {
+  const [edited, setEdited] = useState({});
+  const fields = { ...fieldsOf(plan), ...edited };
+  const set = (name) => (value) => setEdited((before) => ({ ...before, [name]: value }));
+  const changes = changesOf(plan, fields);
+  const curves = choices.curves.includes(fields.curve) ? choices.curves : [...choices.curves, fields.curve];
+  const errors = choices.errors.includes(fields.error) ? choices.errors : [...choices.errors, fields.error];
+  return html`<form class="plan" onSubmit=${(event) => event.preventDefault()}>
+    <${Select} label="The job" value=${fields.ending} onChange=${set("ending")}
+      options=${[["succeeded", "succeeds"], ["validation", "fails in validation"], ["step", "fails at a step"]]} />
+    ${fields.ending === "step" && html`<${Input} label="at step" type="number" value=${fields.step} onInput=${set("step")} />`}
+    ${fields.ending !== "succeeded" && html`<${Select} label="with error" value=${fields.error} options=${errors} onChange=${set("error")} />`}
+    <${Select} label="Curve" value=${fields.curve} options=${curves} onChange=${set("curve")} />
+    ${DURATIONS.map((name) => html`<${Field} key=${name} label=${`${name.replaceAll("_", " ")}${name === "seconds_per_step" ? "" : " (s)"}`}>
+      <input value=${fields[name]} onInput=${(event) => set(name)(event.currentTarget.value)} />
+    <//>`)}
+    <div class="actions">
+      ${targets.map((target) => {
+        const action = target(changes);
+        return html`<${ActionButton} key=${action.label} action=${action} isDisabled=${!Object.keys(changes).length} onDone=${() => setEdited({})} />`;
+      })}
+    </div>
+    <p class="small muted">${Object.keys(changes).length ? html`Sends <code>${JSON.stringify(changes)}</code>` : "Nothing is changed yet."}</p>
+  </form>`;
+}
