@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ..account.world import World
 from ..usage_errors import FakeUsageError
+from ..web import PAGE_PATH
 from ..web.app import create_app
 from ..web.dialect_adapter import account_root, base_url_for
 
@@ -34,6 +36,11 @@ def page_router() -> Router:
     from ..page.operations import router
 
     return router()
+
+
+def page_address(base_url: str) -> str:
+    """Return the address of the page of the account with this base URL."""
+    return f"{account_root(base_url)}{PAGE_PATH}/"
 
 
 class Served(ABC):
@@ -139,6 +146,21 @@ class Clients(Served):
         if not self._world.urls:
             raise FakeUsageError("the fake has no URL while it is not serving: use it inside `with fake.serving():`")
         return base_url_for(self._world.urls[-1], self._world.account.dialect)
+
+    def open(self) -> str:
+        """Show the account in a browser, such as from a debugger; return the address of its page.
+
+        A fake that is not served yet is served from then on, on a free port of this machine, until the process ends.
+        """
+        if self._world.urls in ([], [NOWHERE]):
+            stack = ExitStack()
+            stack.enter_context(self.serving())
+            atexit.register(stack.close)
+        import webbrowser  # here, since few fakes are looked at
+
+        address = page_address(self.base_url)
+        webbrowser.open(address)
+        return address
 
     @property
     def env(self) -> dict[str, str]:

@@ -9,6 +9,12 @@ DEFAULT_PORT = 4355
 PAGE_PATH = "/_fake/ui"
 """The path below which the page that shows an account is, with the views that it reads."""
 
+
+def is_page_path(path: str) -> bool:
+    """Return whether a path, which may begin with an account's root, is the page's: it is asked for every second."""
+    return f"{PAGE_PATH}/" in path
+
+
 OBSERVED_KEY = "fine_tuning_fakeserver.observed"
 """Where a request's ``scope["state"]`` may have a dictionary, in which the application notes operation and account."""
 
