@@ -16,7 +16,7 @@ from ..account.request_log import LogEntry, json_or_none, secrets_of
 from ..account.world import World
 from ..domain.job import NO_OVERRIDES, Job
 from ..domain.plan import Plan
-from ..domain.timeline import Cancel, Pause, Replan, Resume
+from ..domain.timeline import TERMINAL, Cancel, Pause, Replan, Resume
 from ..domain.training_methods import METHODS
 from ..settings import DEFAULT_SETTINGS
 from ..usage_errors import FakeUsageError
@@ -64,7 +64,7 @@ BORN = {born!r}
 def test_the_account_again(fake_fine_tuning):
     """Each request is answered as it was."""
     fake = fake_fine_tuning
-    client = httpx.Client(transport=fake.transport(), base_url="http://fake", headers={headers!r})
+    client = httpx.Client(transport=fake.transport(), base_url="http://fake", timeout=None, headers={headers!r})
 
     def at(seconds):
         """Move to so many virtual seconds after the account began."""
@@ -257,8 +257,10 @@ class _TestWriter:
             case records.WebhookAdded(endpoint):
                 self.move_to(endpoint.created_at)
                 self.call("add_webhook", events=list(endpoint.events))
+            case records.ClockAdvanced(to):
+                self.move_to(to)
             case _:
-                pass  # time, and what follows from the rest
+                pass  # what follows from the rest
 
     def write_file(self, file: records.StoredFile) -> None:
         """Write a file that was put into the account."""
@@ -269,8 +271,7 @@ class _TestWriter:
 
     def write_job(self, job: Job, following: Record | None) -> None:
         """Write a job that was put into the account."""
-        self.move_to(job.created_at)
-        status = job.timeline().status(self.now)
+        status, created = self.seeded_state(job)
         if isinstance(following, records.JobIntervened) and following.id == job.id and following.act.at <= self.now:
             status = {Pause: "paused", Cancel: "cancelled"}.get(type(following.act), status)
             self.skipped.add(id(following))
@@ -282,7 +283,7 @@ class _TestWriter:
             "id": job.id,
             "model": job.model,
             "status": status,
-            "created_at": int(job.created_at),
+            "created_at": created,
             "validation_file": job.validation_file,
             "suffix": job.suffix,
             "seed": job.seed,
@@ -299,6 +300,20 @@ class _TestWriter:
             "add_job", job.training_file, **{name: value for name, value in keywords.items() if value is not None}
         )
 
+    def seeded_state(self, job: Job) -> tuple[str, int | None]:
+        """Return the status that a job was put into the account with, and when it was created, if that is to be said.
+
+        At a time with a fraction a job was put into a state that began just then: its creation follows from that.
+        """
+        if job.created_at == int(job.created_at):
+            self.move_to(job.created_at)
+            return job.timeline().status(self.now), int(job.created_at)
+        timeline = job.timeline()
+        began = [(timeline.end if status in TERMINAL else at, status) for at, status in timeline.milestones]
+        at, status = next(((at, status) for at, status in began if at >= self.now), began[-1])
+        self.move_to(at)
+        return status, None
+
     def write_request(self, entry: LogEntry) -> None:
         """Write one request, and what it was answered."""
         if reason := self.reason_to_skip(entry):
@@ -314,6 +329,8 @@ class _TestWriter:
         ]
         if not ({"authorization", "api-key"} & entry.headers.keys()):
             arguments.append('headers={"authorization": ""}')
+        if entry.fault == "delay" and not entry.status:
+            arguments.append("timeout=0.001")
         call = f"client.request({', '.join(arguments)})"
         if not entry.status:
             self.lines += ["with pytest.raises(httpx.TransportError):", f"    {call}"]
