@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..usage_errors import FakeUsageError
 from ..web import PAGE_PATH
+from ..web.accounts_app import ACCOUNTS_KEY
 from ..web.app import HANDLER_KEY, create_router
 from ..web.operation import CONTROL, Operation
 from ..web.request import ApiRequest, ClientGoneError, drop_body
@@ -55,7 +56,8 @@ def _view(look: Callable[[ApiRequest], Any]) -> Callable[[ApiRequest], ApiRespon
     """Return the endpoint that answers with what *look* returns as JSON, and with 304 where nothing has changed."""
 
     def answer(request: ApiRequest) -> ApiResponse:
-        return _unless_known(request, revision(request.world), lambda: whole_response(dump(look(request))))
+        etag = revision(request.world, request.scope.get(ACCOUNTS_KEY))
+        return _unless_known(request, etag, lambda: whole_response(dump(look(request))))
 
     answer.__doc__ = look.__doc__
     return answer

@@ -51,6 +51,9 @@ CLAIMED: Mapping[str, type[Record]] = {
 IN_PARTS = ("create_upload", "add_upload_part", "complete_upload", "cancel_upload")
 INTERVENTIONS = {Pause: "pause_job", Resume: "resume_job", Cancel: "cancel_job"}
 
+UNFIRED_MARK = '@pytest.mark.filterwarnings("ignore::pytest_fine_tuning.UnfiredFaultWarning")\n'
+"""For an account that has faults which hit no request: here they hit none either."""
+
 HEAD = '''\
 """An account of fake-fine-tuning as a test: the same requests, and the same answers."""
 
@@ -60,7 +63,7 @@ import pytest
 BORN = {born!r}
 {constants}
 
-@pytest.mark.fake_fine_tuning({settings})
+{marks}@pytest.mark.fake_fine_tuning({settings})
 def test_the_account_again(fake_fine_tuning):
     """Each request is answered as it was."""
     fake = fake_fine_tuning
@@ -186,7 +189,9 @@ class _TestWriter:
         headers = {"authorization": "Bearer any", **({key_header: "any"} if key_header else {})}
         constants = "".join(f"{name} = {expression}\n" for expression, name in self.constants.items())
         born = self.world.service.created_at
-        head = HEAD.format(born=born, constants=constants, settings=_keywords(settings), headers=headers)
+        marks = UNFIRED_MARK if self.world.faults.unfired(self.now) else ""
+        settings_text = _keywords(settings)
+        head = HEAD.format(born=born, constants=constants, marks=marks, settings=settings_text, headers=headers)
         return (
             head
             + "\n".join(f"    {line}" if line else "" for line in self.lines or ["assert not fake.requests"])

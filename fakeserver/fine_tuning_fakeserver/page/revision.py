@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 
+from ..account.accounts import Accounts
 from ..account.world import World
 
 _PROCESS = os.urandom(4).hex()
 """Tells this process from the one before it on the same port."""
 
 
-def revision(world: World) -> bytes:
+def revision(world: World, accounts: Accounts | None = None) -> bytes:
     """Return the revision as an entity tag; the account's lock is held.
 
     Time counts to the second, and only while something is ahead: the page itself lets the clock tick on.
+
+    Args:
+        world: the account.
+        accounts: those of its server, whose names are shown as well.
     """
     service, log, scripts = world.service, world.requests, world.scripts
     account, now = service.account, service.clock.now()
@@ -30,5 +35,6 @@ def revision(world: World) -> bytes:
         len(scripts.ended),
         int(now) if is_ahead else "",
         len(account.active),
+        accounts.changes if accounts else "",
     )
     return b'"%s"' % "-".join(map(str, parts)).encode()

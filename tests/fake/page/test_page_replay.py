@@ -114,7 +114,7 @@ def test_the_test_of_an_account_passes_as_pasted(pytester: pytest.Pytester) -> N
             history(fake)
             pytester.makepyfile(**{f"test_{history.__name__}_{str(pace).partition('.')[0]}": write_test(fake._world)})
 
-    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error")
+    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     ran.assert_outcomes(passed=len(PACES) * len(HISTORIES))
 
 

@@ -150,7 +150,7 @@ export function Loading({ label }) {
  * @param {{label: string, columns: Array<string | {name: string, kind: string}>, children?: unknown}} props
  */
 export function Table({ label, columns, children }) {
-  return html`<div class="table" role="region" aria-label=${label} tabindex="0">
+  return html`<div class="table" role="group" aria-label=${label} tabindex="0">
     <table>
       <thead>
         <tr>

@@ -89,9 +89,8 @@ async function call(url, options) {
  */
 export async function steer(method, path, body) {
   const isFile = body instanceof Blob;
-  const type = isFile ? "application/zip" : "application/json";
-  const sent = body === undefined ? {} : { headers: { "content-type": type }, body: isFile ? body : JSON.stringify(body) };
-  const response = await call(new URL(path, CONTROL), { method, ...sent });
+  const headers = { "content-type": isFile ? "application/zip" : "application/json" };
+  const response = await call(new URL(path, CONTROL), { method, headers, body: isFile ? body : JSON.stringify(body) });
   announceChange();
   return response;
 }
