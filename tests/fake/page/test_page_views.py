@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -152,10 +153,10 @@ def test_a_look_at_a_job_costs_the_same_however_many_steps_it_has() -> None:
     fake = FakeFineTuning(start=BORN, pace="manual")
     jobs = [running_job(fake, 10, epochs, step=10 * epochs - 5) for epochs in (60, 1_000_000)]
     for path in ("", "/events?limit=20", "/events?kind=messages"):
-        few, many = (calls_of(lambda job=job, path=path: look(fake, f"/jobs/{job}{path}")) for job in jobs)
+        few, many = (calls_of(partial(look, fake, f"/jobs/{job}{path}")) for job in jobs)
         assert many <= 1.1 * few, path  # times of steps are found by bisection
     specs = [fake._world.account.jobs[job].current_spec for job in jobs]
-    few, many = (calls_of(lambda spec=spec, n=n: curves(spec, spec.steps - n)) for n, spec in enumerate(specs))
+    few, many = (calls_of(partial(curves, spec, spec.steps - n)) for n, spec in enumerate(specs))
     assert many <= 1.1 * few
 
 
@@ -168,9 +169,7 @@ def test_a_look_costs_the_same_however_much_the_account_holds() -> None:
         jobs = [fake.add_job(file, status="running")["id"] for _ in range(count)]
         fake.advance(1)
         views = ["/account", "/jobs", "/files", f"/jobs/{jobs[-1]}", f"/jobs/{jobs[-1]}/events"]
-        costs.append(
-            {path.partition("ftjob")[0]: calls_of(lambda fake=fake, path=path: look(fake, path)) for path in views}
-        )
+        costs.append({path.partition("ftjob")[0]: calls_of(partial(look, fake, path)) for path in views})
     few, many = costs
     assert {path: calls <= 1.1 * few[path] + 20 for path, calls in many.items()} == dict.fromkeys(few, True)
 

@@ -58,7 +58,7 @@ function skipToMain(event) {
 function Panel({ route, overview, now }) {
   const { panel, id } = route;
   if (panel === "jobs") return id ? html`<${Job} key=${id} id=${id} overview=${overview} now=${now} />` : html`<${Jobs} route=${route} overview=${overview} now=${now} />`;
-  if (panel === "requests") return id ? html`<${Request} key=${id} id=${id} overview=${overview} />` : html`<${Requests} route=${route} overview=${overview} />`;
+  if (panel === "requests") return id ? html`<${Request} key=${id} id=${id} />` : html`<${Requests} route=${route} overview=${overview} />`;
   if (panel === "files") return id ? html`<${File} key=${id} id=${id} />` : html`<${Files} route=${route} />`;
   if (panel === "findings") return html`<${Findings} />`;
   if (panel === "steer") return html`<${Steering} overview=${overview} />`;

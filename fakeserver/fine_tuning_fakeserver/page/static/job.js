@@ -12,6 +12,7 @@ import { Timeline } from "./timeline.js";
 import { html, useState } from "./vendored/htm-preact.js";
 
 const TERMINAL = ["succeeded", "failed", "cancelled"];
+/** @type {Array<[string, RegExp]>} */
 const CHARTS = [
   ["Loss", /loss/],
   ["Accuracy", /accuracy/],

@@ -41,7 +41,7 @@ export function useKeyboard({ advance, toggleHelp, goBack }) {
         k: () => moveFocus(-1),
         a: advance,
         "?": toggleHelp,
-        "/": () => document.querySelector("[data-search]")?.focus(),
+        "/": () => /** @type {HTMLElement | null} */ (document.querySelector("[data-search]"))?.focus(),
       };
       const command = commands[event.key];
       if (!command) return;

@@ -77,8 +77,8 @@ function RequestRow({ request, codes }) {
   </tr>`;
 }
 
-/** @param {{id: string, overview: any}} props */
-export function Request({ id, overview }) {
+/** @param {{id: string}} props */
+export function Request({ id }) {
   const { data: request, error } = useLive(`requests/${encodeURIComponent(id)}`);
   const codes = useFindings().get(Number(id)) ?? [];
   return html`<article aria-labelledby="title">

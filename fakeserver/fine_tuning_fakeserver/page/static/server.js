@@ -58,6 +58,7 @@ export function announceChange() {
   changes.dispatchEvent(new Event("change"));
 }
 
+/** @returns {Record<string, string>} */
 function authorization() {
   const token = controlToken();
   return token ? { authorization: `Bearer ${token}` } : {};
@@ -66,7 +67,7 @@ function authorization() {
 /**
  * Send a request, and raise the server's refusal.
  * @param {URL} url
- * @param {RequestInit} options
+ * @param {{method?: string, headers?: Record<string, string>, body?: BodyInit, signal?: AbortSignal}} options
  */
 async function call(url, options) {
   let response;
@@ -123,7 +124,9 @@ export async function download(path, filename) {
  * @returns {{data?: any, error?: Refusal}}
  */
 export function useLive(path, everyMs = 1000) {
-  const [shown, show] = useState({ path: null, data: undefined, error: undefined });
+  const [shown, show] = useState(
+    /** @type {{path: string | null, data?: any, error?: Refusal}} */ ({ path: null, data: undefined, error: undefined }),
+  );
   useEffect(() => {
     if (path === null) return undefined;
     const url = new URL(`data/${path}`, PAGE);
