@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from browser import headless_browser
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.page.operations import VIEWS
+from fine_tuning_fakeserver.page.page_routes import VIEWS
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.server import serving
 from strategies import BORN, ROWS, everything

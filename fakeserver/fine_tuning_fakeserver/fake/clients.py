@@ -33,7 +33,7 @@ NOWHERE = "http://fake-fine-tuning.invalid/v1"
 
 def page_router() -> Router:
     """Return the routes of the page, which is imported when a browser first comes."""
-    from ..page.operations import router
+    from ..page.page_routes import router
 
     return router()
 

@@ -181,6 +181,26 @@ def test_a_job_is_paused_resumed_planned_and_cancelled(page: Page, fake: FakeFin
     assert page.get_by_role("button", name="Cancel", exact=True).is_disabled()
 
 
+def test_a_job_that_failed_is_run_again_with_another_plan(page: Page, fake: FakeFineTuning) -> None:
+    """From a failed job's page, which says why, the same job is run again so that it succeeds; the page goes there."""
+    jobs = filled(fake)
+    go(page, fake, f"jobs/{jobs['failed']}")
+    see(page.locator(".failure", has_text="server_error"))
+    page.get_by_text("Run the same job again").click()
+    page.get_by_label("The job").select_option("succeeded")
+    click(page, "Run it again")
+    wait_until(page, lambda: len(fake.jobs) == 4)
+    again = fake.jobs[0]
+    see(page.get_by_role("heading", name=again["id"]))
+    click(page, "To queued")
+    fake.advance_to("succeeded", again["id"])
+    assert {again[name] for name in ("training_file", "model")} == {
+        fake.jobs[0]["training_file"],
+        fake.jobs[0]["model"],
+    }
+    assert again["user_provided_suffix"] == "broken"
+
+
 def test_plans_and_faults_are_set_and_shown(page: Page, fake: FakeFineTuning) -> None:
     """The plan of all jobs, of the next job, faults that are armed and those that fired, and scripts in force."""
     file = fake.add_file(ROWS)["id"]

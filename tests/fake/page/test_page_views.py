@@ -14,7 +14,7 @@ import pytest
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.page.curves import BUCKETS_AT_MOST, curves
 from fine_tuning_fakeserver.page.job_views import SEARCHED_AT_MOST
-from fine_tuning_fakeserver.page.operations import VIEWS
+from fine_tuning_fakeserver.page.page_routes import VIEWS
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app
 from strategies import BORN, ROW, ROWS, everything
 

@@ -108,6 +108,38 @@ export const planJob = (job, changes) => ({
   python: `fake.plan_job(${[python(job), keywords(changes)].filter(Boolean).join(", ")})`,
 });
 
+/**
+ * Request the same job again, with another plan.
+ * @param {any} job as the page sees it
+ * @param {Record<string, unknown>} plan
+ * @returns {Action}
+ */
+export function repeatJob(job, plan) {
+  const { object } = job;
+  const asked = Object.fromEntries(job.hyperparameters.filter(({ asked }) => asked !== "auto" && asked !== "default").map(({ name, asked }) => [name, asked]));
+  const metadata = Object.entries(object.metadata ?? {}).filter(([name]) => !name.startsWith("fake_")); // they are a plan
+  const method = { type: job.method, [job.method]: { ...object.method?.[job.method], hyperparameters: asked } };
+  const members = {
+    training_file: object.training_file,
+    status: "validating_files",
+    model: job.model,
+    validation_file: object.validation_file,
+    suffix: job.suffix,
+    seed: job.seed,
+    metadata: metadata.length ? Object.fromEntries(metadata) : null,
+    ...(job.method === "supervised" ? { hyperparameters: asked } : { method }),
+    plan,
+  };
+  const { training_file: file, ...given } = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
+  return {
+    label: "Run it again",
+    method: "POST",
+    path: "jobs",
+    body: { training_file: file, ...given },
+    python: `fake.add_job(${python(file)}, ${keywords(given)})`,
+  };
+}
+
 /** @param {Record<string, unknown>} plan @returns {Action} */
 export const planAll = (plan) => ({
   label: "Plan all jobs from now on",

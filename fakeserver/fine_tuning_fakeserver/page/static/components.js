@@ -77,7 +77,7 @@ async function copyText(text) {
 /**
  * A button that carries out an action; beside it, the action as curl and as Python.
  * @param {{action: import("./actions.js").Action, isDisabled?: boolean, confirm?: string, run?: () => Promise<unknown>,
- *   onDone?: () => void, kind?: string}} props
+ *   onDone?: (response: any) => void, kind?: string}} props
  */
 export function ActionButton({ action, isDisabled, confirm, run, onDone, kind = "" }) {
   const [error, setError] = useState("");
@@ -87,8 +87,8 @@ export function ActionButton({ action, isDisabled, confirm, run, onDone, kind = 
     setBusy(true);
     setError("");
     try {
-      await (run ? run() : perform(action));
-      onDone?.();
+      const response = await (run ? run() : perform(action));
+      onDone?.(response);
     } catch (refusal) {
       setError(refusal.message);
     }

@@ -1,11 +1,11 @@
 /** One job: its course, curves, events, checkpoints, numbers, result; and what can be done to it. */
 
-import { advanceTo, advanceToStep, intervene, planJob } from "./actions.js";
+import { advanceTo, advanceToStep, intervene, planJob, repeatJob } from "./actions.js";
 import { Chart } from "./chart.js";
 import { ActionButton, CopyButton, EvidenceBadge, ErrorNote, Fact, Input, Loading, Progress, StatusChip, Table, Text } from "./components.js";
 import { Events } from "./events.js";
 import { count, duration, json, time, visible } from "./format.js";
-import { PlanEditor } from "./plan.js";
+import { changedPlan, PlanEditor } from "./plan.js";
 import { link } from "./routes.js";
 import { download, useLive } from "./server.js";
 import { Timeline } from "./timeline.js";
@@ -78,7 +78,7 @@ function JobSteering({ job, choices }) {
   const end = job.phases[job.phases.length - 1].status;
   const next = job.phases.find((phase) => phase.is_ahead);
   return html`<section aria-labelledby="steer"><h2 id="steer">Steer this job</h2>
-    ${isOver && html`<p class="muted">It is over: time and plan change nothing about it. Rewind the account to change how it went.</p>`}
+    ${isOver && html`<p class="muted">It is over: time and plan change nothing about it any more. Run it again with another plan, or rewind the account.</p>`}
     <div class="actions">
       <${ActionButton} action=${intervene("pause", job.id)} isDisabled=${job.status !== "running"} />
       <${ActionButton} action=${intervene("resume", job.id)} isDisabled=${job.status !== "paused"} />
@@ -92,6 +92,10 @@ function JobSteering({ job, choices }) {
     </form>
     <details><summary>Plan of this job</summary>
       <${PlanEditor} plan=${job.plan} choices=${choices} targets=${[(changes) => planJob(job.id, changes)]} />
+    </details>`}
+    ${isOver && html`<details><summary>Run the same job again</summary>
+      <${PlanEditor} plan=${job.plan} choices=${choices} mayBeSame onDone=${openJob}
+        targets=${[(changes) => repeatJob(job, changedPlan(job.plan, changes))]} />
     </details>`}
   </section>`;
 }
@@ -117,6 +121,11 @@ function Curves({ job }) {
       })}
     </div>
   </section>`;
+}
+
+/** Go to the job that an action has made. @param {Response} response */
+async function openJob(response) {
+  location.hash = link("jobs", (await response.json()).id);
 }
 
 /** @param {{job: any}} props */

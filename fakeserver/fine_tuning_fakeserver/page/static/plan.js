@@ -38,13 +38,35 @@ function changesOf(plan, fields) {
 }
 
 /**
- * @param {{plan: any, choices: any, targets: Array<(changes: Record<string, unknown>) => import("./actions.js").Action>}} props
+ * Return a plan with changes, without what follows from the rest: an ending is given by what makes a job fail, or by
+ * its outcome.
+ * @param {any} plan
+ * @param {Record<string, unknown>} changes
  */
-export function PlanEditor({ plan, choices, targets }) {
+export function changedPlan(plan, changes) {
+  const kept = Object.fromEntries(Object.entries(plan).filter(([, value]) => value !== null));
+  const isFailing = kept.outcome === "failed" && !kept.fail_at && !kept.error;
+  if (!isFailing || "fail_at" in changes) delete kept.outcome;
+  if (changes.outcome === "succeeded") {
+    delete kept.fail_at;
+    delete kept.error;
+  }
+  return { ...kept, ...changes };
+}
+
+/**
+ * @param {{plan: any, choices: any, mayBeSame?: boolean, onDone?: (response: Response) => void,
+ *   targets: Array<(changes: Record<string, unknown>) => import("./actions.js").Action>}} props
+ */
+export function PlanEditor({ plan, choices, targets, mayBeSame = false, onDone }) {
   const [edited, setEdited] = useState({});
   const fields = { ...fieldsOf(plan), ...edited };
   const set = (name) => (value) => setEdited((before) => ({ ...before, [name]: value }));
   const changes = changesOf(plan, fields);
+  const finish = (response) => {
+    setEdited({});
+    onDone?.(response);
+  };
   const curves = choices.curves.includes(fields.curve) ? choices.curves : [...choices.curves, fields.curve];
   const errors = choices.errors.includes(fields.error) ? choices.errors : [...choices.errors, fields.error];
   return html`<form class="plan" onSubmit=${(event) => event.preventDefault()}>
@@ -59,9 +81,9 @@ export function PlanEditor({ plan, choices, targets }) {
     <div class="actions">
       ${targets.map((target) => {
         const action = target(changes);
-        return html`<${ActionButton} key=${action.label} action=${action} isDisabled=${!Object.keys(changes).length} onDone=${() => setEdited({})} />`;
+        return html`<${ActionButton} key=${action.label} action=${action} isDisabled=${!mayBeSame && !Object.keys(changes).length} onDone=${finish} />`;
       })}
     </div>
-    <p class="small muted">${Object.keys(changes).length ? html`Sends <code>${JSON.stringify(changes)}</code>` : "Nothing is changed yet."}</p>
+    <p class="small muted">${Object.keys(changes).length ? html`Sends <code>${JSON.stringify(changes)}</code>` : "Nothing is changed."}</p>
   </form>`;
 }

@@ -3,7 +3,7 @@
 import * as actions from "./actions.js";
 import { ActionButton, CopyButton, ErrorNote, Field, Input, Select, Table, Text } from "./components.js";
 import { visible } from "./format.js";
-import { PlanEditor } from "./plan.js";
+import { changedPlan, PlanEditor } from "./plan.js";
 import { link } from "./routes.js";
 import { download, look, pageOfAccount, steer } from "./server.js";
 import { html, useRef, useState } from "./vendored/htm-preact.js";
@@ -24,19 +24,12 @@ export function Steering({ overview }) {
 /** @param {{overview: any}} props */
 function Plans({ overview }) {
   const { all, next, rules } = overview.plan;
-  const planAll = (changes) => actions.planAll({ ...withoutDefaults(all), ...changes });
+  const planAll = (changes) => actions.planAll(changedPlan(all, changes));
   return html`<section aria-labelledby="plans"><h2 id="plans">Plan of jobs to come</h2>
     <${PlanEditor} plan=${all} choices=${overview.choices} targets=${[planAll, actions.planNext]} />
     ${next.length > 0 && html`<h3>Of the next jobs</h3><ol>${next.map((plan) => html`<li><code><${Text} value=${JSON.stringify(plan)} /></code></li>`)}</ol>`}
     ${rules.length > 0 && html`<h3>Of jobs that match, the first wins</h3><ol>${rules.map((rule) => html`<li><code><${Text} value=${JSON.stringify(rule)} /></code></li>`)}</ol>`}
   </section>`;
-}
-
-/** What of a plan a change must keep: an ending is given by outcome, or by what makes it fail. */
-function withoutDefaults(plan) {
-  const kept = Object.fromEntries(Object.entries(plan).filter(([, value]) => value !== null));
-  if (kept.outcome === "succeeded" || kept.fail_at || kept.error) delete kept.outcome;
-  return kept;
 }
 
 /** @param {{overview: any}} props */
