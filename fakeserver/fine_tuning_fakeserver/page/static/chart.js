@@ -35,7 +35,7 @@ function optionsOf(names, curves, checkpoints, width) {
   const axis = { stroke: color("--text"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
   const series = names.flatMap((name, place) => {
     const stroke = color(COLORS[place % COLORS.length]);
-    const line = { label: name.replaceAll("_", " "), stroke, width: 2, dash: DASHES[place % DASHES.length], spanGaps: true, points: { show: curves.series[name].filter(Boolean).length < 20 } };
+    const line = { label: name.replaceAll("_", " "), stroke, width: 2, dash: DASHES[place % DASHES.length], spanGaps: true, points: { fill: color("--surface"), show: curves.series[name].filter(Boolean).length < 20 } };
     const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true };
     return [line, { ...edge, label: `least ${name}` }, { ...edge, label: `greatest ${name}` }];
   });
