@@ -201,6 +201,27 @@ def test_a_job_that_failed_is_run_again_with_another_plan(page: Page, fake: Fake
     assert again["user_provided_suffix"] == "broken"
 
 
+def test_a_job_that_its_file_has_failed_is_run_again_with_a_sound_one(
+    page: Page, fake: FakeFineTuning, tmp_path: Path
+) -> None:
+    """A job that failed by its file says so; a sound file is put into the account, and the job run on it."""
+    broken = fake.add_file(ROWS + '{"messages": []}\n')["id"]
+    job = fake.openai().fine_tuning.jobs.create(training_file=broken, model="gpt-4o-mini").id
+    fake.advance_to("failed", job)
+    (tmp_path / "sound.jsonl").write_text(ROWS)
+    go(page, fake, "files")
+    page.get_by_label("Put a training file").set_input_files(tmp_path / "sound.jsonl")
+    click(page, "Add file")
+    wait_until(page, lambda: len(fake.files) == 2)
+    go(page, fake, f"jobs/{job}")
+    page.get_by_text("Run the same job again").click()
+    see(page.get_by_text("no plan makes that succeed"))
+    page.get_by_label("Training file").fill(fake.files[0]["id"])
+    click(page, "Run it again")
+    wait_until(page, lambda: len(fake.jobs) == 2)
+    fake.advance_to("succeeded", fake.jobs[0]["id"])
+
+
 def test_plans_and_faults_are_set_and_shown(page: Page, fake: FakeFineTuning) -> None:
     """The plan of all jobs, of the next job, faults that are armed and those that fired, and scripts in force."""
     file = fake.add_file(ROWS)["id"]

@@ -99,6 +99,15 @@ export const deleteFile = (file) => ({
   python: `fake.delete_file(${python(file)})`,
 });
 
+/** @param {string} filename @param {string} content @returns {Action} */
+export const addFile = (filename, content) => ({
+  label: "Add file",
+  method: "POST",
+  path: "files",
+  body: { filename, content },
+  python: `fake.add_file(${python(content)}, filename=${python(filename)})`,
+});
+
 /** @param {string} job @param {Record<string, unknown>} changes @returns {Action} */
 export const planJob = (job, changes) => ({
   label: "Change this job's plan",
@@ -109,18 +118,18 @@ export const planJob = (job, changes) => ({
 });
 
 /**
- * Request the same job again, with another plan.
+ * Request the same job again, with another plan, or on another file.
  * @param {any} job as the page sees it
+ * @param {string} trainingFile
  * @param {Record<string, unknown>} plan
  * @returns {Action}
  */
-export function repeatJob(job, plan) {
+export function repeatJob(job, trainingFile, plan) {
   const { object } = job;
   const asked = Object.fromEntries(job.hyperparameters.filter(({ asked }) => asked !== "auto" && asked !== "default").map(({ name, asked }) => [name, asked]));
   const metadata = Object.entries(object.metadata ?? {}).filter(([name]) => !name.startsWith("fake_")); // they are a plan
   const method = { type: job.method, [job.method]: { ...object.method?.[job.method], hyperparameters: asked } };
   const members = {
-    training_file: object.training_file,
     status: "validating_files",
     model: job.model,
     validation_file: object.validation_file,
@@ -130,13 +139,13 @@ export function repeatJob(job, plan) {
     ...(job.method === "supervised" ? { hyperparameters: asked } : { method }),
     plan,
   };
-  const { training_file: file, ...given } = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
+  const given = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
   return {
     label: "Run it again",
     method: "POST",
     path: "jobs",
-    body: { training_file: file, ...given },
-    python: `fake.add_job(${python(file)}, ${keywords(given)})`,
+    body: { training_file: trainingFile, ...given },
+    python: `fake.add_job(${python(trainingFile)}, ${keywords(given)})`,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Files: what was uploaded, and what the checker says of each row. */
 
-import { deleteFile } from "./actions.js";
-import { ActionButton, Empty, ErrorNote, Fact, Loading, Pager, Table, Text } from "./components.js";
+import { addFile, deleteFile } from "./actions.js";
+import { ActionButton, Empty, ErrorNote, Fact, Field, Loading, Pager, Table, Text } from "./components.js";
 import { count, size, time } from "./format.js";
 import { link, replaceRoute } from "./routes.js";
 import { ACCOUNT_ROOT, download, useLive } from "./server.js";
@@ -15,6 +15,7 @@ export function Files({ route }) {
   const { data, error } = useLive(`files?${new URLSearchParams({ after })}`);
   return html`<section aria-labelledby="title">
     <h1 id="title">Files</h1>
+    <${AddFile} />
     <${ErrorNote} error=${error} />
     ${!data && !error && html`<${Loading} label="files" />`}
     ${data && !data.total && html`<${Empty} title="No file yet." command=${`curl -sS ${ACCOUNT_ROOT.href}v1/files -H 'Authorization: Bearer any' -F purpose=fine-tune -F file=@train.jsonl`}>Upload one:<//>`}
@@ -30,6 +31,22 @@ export function Files({ route }) {
     <//>`}
     ${data && html`<${Pager} isFirst=${!after} next=${data.next} onFirst=${() => replaceRoute("#/files")} onNext=${() => replaceRoute(link("files", "", { after: data.next }))} />`}
   </section>`;
+}
+
+/** Puts a training file into the account, as a test's `add_file` does; there is no request of it. */
+function AddFile() {
+  const [chosen, choose] = useState(null);
+  const [error, setError] = useState(undefined);
+  const read = async (event) => {
+    const [file] = event.currentTarget.files;
+    setError(undefined);
+    choose(file ? { name: file.name, content: await file.text() } : null);
+  };
+  return html`<div class="inline">
+    <${Field} label="Put a training file into the account"><input type="file" accept=".jsonl" onChange=${(event) => read(event).catch(setError)} /><//>
+    ${chosen && html`<${ActionButton} action=${addFile(chosen.name, chosen.content)} onDone=${() => choose(null)} />`}
+    <${ErrorNote} error=${error} />
+  </div>`;
 }
 
 /** @param {{file: any}} props */

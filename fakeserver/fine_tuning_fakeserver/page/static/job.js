@@ -93,10 +93,7 @@ function JobSteering({ job, choices }) {
     <details><summary>Plan of this job</summary>
       <${PlanEditor} plan=${job.plan} choices=${choices} targets=${[(changes) => planJob(job.id, changes)]} />
     </details>`}
-    ${isOver && html`<details><summary>Run the same job again</summary>
-      <${PlanEditor} plan=${job.plan} choices=${choices} mayBeSame onDone=${openJob}
-        targets=${[(changes) => repeatJob(job, changedPlan(job.plan, changes))]} />
-    </details>`}
+    ${isOver && html`<${RunAgain} job=${job} choices=${choices} />`}
   </section>`;
 }
 
@@ -121,6 +118,19 @@ function Curves({ job }) {
       })}
     </div>
   </section>`;
+}
+
+/** @param {{job: any, choices: any}} props */
+function RunAgain({ job, choices }) {
+  const [file, setFile] = useState(job.object.training_file);
+  const isFileToBlame = job.error && job.plan.outcome === "succeeded";
+  return html`<details><summary>Run the same job again</summary>
+    ${isFileToBlame && html`<p>Its plan was to succeed: what failed it is <a href=${link("files", job.object.training_file)}>its file</a>, and
+      no plan makes that succeed. Put a sound one into the account by <a href="#/files">Files</a>, and name it here:</p>`}
+    <${Input} label="Training file" value=${file} onInput=${setFile} />
+    <${PlanEditor} plan=${job.plan} choices=${choices} mayBeSame onDone=${openJob}
+      targets=${[(changes) => repeatJob(job, file, changedPlan(job.plan, changes))]} />
+  </details>`;
 }
 
 /** Go to the job that an action has made. @param {Response} response */
