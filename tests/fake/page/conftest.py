@@ -9,11 +9,10 @@ import pytest
 
 from browser import headless_browser
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
-from fine_tuning_fakeserver.web.server import serving
 from strategies import BORN
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +36,14 @@ def fake(accounts: FakeAccounts) -> FakeFineTuning:
     return accounts.main
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Page:
+    """A tab that may use the clipboard."""
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return context.new_page()
+
+
 @pytest.fixture
 def errors() -> list[str]:
     """What the browser has complained about: errors of scripts, and what the policy has stopped."""
@@ -44,23 +51,20 @@ def errors() -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, fake: FakeFineTuning, errors: list[str]) -> Iterator[Page]:
-    """A tab at the page of the account main, which may use the clipboard; a complaint of the browser fails the test."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    context.set_default_timeout(5000)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto(address(fake))
-    yield page
-    context.close()
+def page(tab: Page, fake: FakeFineTuning, errors: list[str]) -> Iterator[Page]:
+    """The tab, blank, beside an account main that is fresh; a complaint of the browser fails the test."""
+
+    def note_error(error: object) -> None:
+        errors.append(str(error))
+
+    def note_message(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    tab.goto("about:blank")
+    tab.on("pageerror", note_error)
+    tab.on("console", note_message)
+    yield tab
+    tab.remove_listener("pageerror", note_error)
+    tab.remove_listener("console", note_message)
     assert errors == []
-
-
-def address(fake: FakeFineTuning, panel: str = "") -> str:
-    """The address of a panel of an account's page."""
-    return f"{fake.base_url.removesuffix('/v1')}/_fake/ui/{panel and f'#/{panel}'}"
-
-
-__all__ = ["address", "serving"]
