@@ -79,7 +79,7 @@ def filled(fake: FakeFineTuning) -> dict[str, str]:
 
 
 def test_the_list_of_jobs_is_live_and_filtered_by_the_address(page: Page, fake: FakeFineTuning) -> None:
-    """A job that is created appears at the next look, a second later; status and text are filters, and part of the address."""
+    """A job that is created appears at the next look; status and text are filters, and part of the address."""
     go(page, fake)
     see(page.get_by_text("No job yet."))
     jobs = filled(fake)
