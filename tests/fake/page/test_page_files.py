@@ -64,7 +64,9 @@ def test_open_serves_the_account_and_shows_its_page(monkeypatch: pytest.MonkeyPa
     ends[-1]()
     with FakeAccounts() as accounts:
         accounts.account("alice").open()
-    assert opened[-1].endswith("/accounts/alice/_fake/ui/")
+        assert opened[-1].endswith("/accounts/alice/_fake/ui/")
+        with FakeFineTuning.connect(accounts.base_url) as remote:
+            assert remote.open() == opened[-1] == opened[-2].replace("/accounts/alice", "")
 
 
 def post(accounts: FakeAccounts, path: str, body: object) -> tuple[int, dict[str, str]]:
