@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -229,10 +229,10 @@ def account_outcome(service: Service) -> dict[str, Any]:
         return outcome_at(service.account, service.clock.now())
 
 
-def outcome_at(account: Account, now: float, only: Container[str] | None = None) -> dict[str, Any]:
+def outcome_at(account: Account, now: float, only: Collection[str] | None = None) -> dict[str, Any]:
     """Return the `account_outcome` at a time, for those jobs *only* if they are given; the account's lock is held."""
-    jobs = list(account.jobs.values())
-    told = [job for job in jobs if only is None or job.id in only]
+    jobs = account.jobs.values()
+    told = jobs if only is None else [account.jobs[each] for each in only if each in account.jobs]
     statuses = {job.id: job.timeline().status(now) for job in told}
     return {
         "jobs": [job.id for job in told],
@@ -242,6 +242,9 @@ def outcome_at(account: Account, now: float, only: Container[str] | None = None)
         "over": {job.id: job.timeline().end for job in told if statuses[job.id] in TERMINAL},
         "errors": {job.id: job.error.code for job in told if statuses[job.id] == "failed" and job.error},
         "paused": [job_id for job_id, status in statuses.items() if status == "paused"],
-        "used_files": [file for job in jobs for file in (job.training_file, job.validation_file) if file],
+        "used_files": [
+            *(job.training_file for job in jobs),
+            *(job.validation_file for job in jobs if job.validation_file),
+        ],
         "has_webhooks": bool(account.outbox.endpoints),
     }
