@@ -78,6 +78,17 @@ def filled(fake: FakeFineTuning) -> dict[str, str]:
     return jobs
 
 
+def test_where_there_is_no_job_the_commands_that_make_one_are_shown(
+    page: Page, fake: FakeFineTuning, tmp_path: Path
+) -> None:
+    """An empty list of jobs shows commands that run as pasted, and then the job."""
+    go(page, fake)
+    see(page.get_by_text("No job yet."))
+    commands = page.locator(".empty pre").inner_text()
+    subprocess.run(["sh", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+    see(page.locator(f"text={fake.jobs[0]['id']}"))
+
+
 def test_the_list_of_jobs_is_live_and_filtered_by_the_address(page: Page, fake: FakeFineTuning) -> None:
     """A job that is created appears at the next look; status and text are filters, and part of the address."""
     go(page, fake)

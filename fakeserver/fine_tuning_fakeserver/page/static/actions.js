@@ -21,7 +21,9 @@ export function perform(action) {
 export function asCurl(action) {
   const parts = ["curl -sS --fail-with-body", `-X ${action.method}`, shellQuote(new URL(action.path, CONTROL).href)];
   if (controlToken()) parts.push('-H "Authorization: Bearer $FAKE_FINE_TUNING_CONTROL_TOKEN"');
-  if (action.body !== undefined) parts.push(`-H 'Content-Type: application/json' -d ${shellQuote(JSON.stringify(action.body))}`);
+  if (action.body !== undefined) {
+    parts.push("-H 'Content-Type: application/json'", `-d ${shellQuote(JSON.stringify(action.body))}`);
+  }
   return parts.join(" ");
 }
 
@@ -35,13 +37,14 @@ const TOKEN = 'os.environ["FAKE_FINE_TUNING_CONTROL_TOKEN"]';
 /** @param {string} statement */
 function withHandle(statement) {
   const [imports, token] = controlToken() ? ["import os\n\n", `, token=${TOKEN}`] : ["", ""];
-  const address = python(ACCOUNT_ROOT.href.replace(/\/$/, ""));
-  return `${imports}from fine_tuning_fakeserver import FakeFineTuning\n\nfake = FakeFineTuning.connect(${address}${token})\n${statement}\n`;
+  const connect = `fake = FakeFineTuning.connect(${python(ACCOUNT_ROOT.href.replace(/\/$/, ""))}${token})`;
+  return `${imports}from fine_tuning_fakeserver import FakeFineTuning\n\n${connect}\n${statement}\n`;
 }
 
 /** @param {Action} action */
 function withRequest(action) {
-  const [imports, token] = controlToken() ? ["import os\n\n", `, headers={"Authorization": f"Bearer {${TOKEN}}"}`] : ["", ""];
+  const header = `, headers={"Authorization": f"Bearer {${TOKEN}}"}`;
+  const [imports, token] = controlToken() ? ["import os\n\n", header] : ["", ""];
   const body = action.body === undefined ? "" : `, json=${python(action.body)}`;
   const address = python(new URL(action.path, CONTROL).href);
   return `${imports}import httpx\n\nhttpx.request("${action.method}", ${address}${body}${token}).raise_for_status()\n`;
@@ -126,7 +129,8 @@ export const planJob = (job, changes) => ({
  */
 export function repeatJob(job, trainingFile, plan) {
   const { object } = job;
-  const asked = Object.fromEntries(job.hyperparameters.filter(({ asked }) => asked !== "auto" && asked !== "default").map(({ name, asked }) => [name, asked]));
+  const chosen = job.hyperparameters.filter(({ asked }) => asked !== "auto" && asked !== "default");
+  const asked = Object.fromEntries(chosen.map((each) => [each.name, each.asked]));
   const metadata = Object.entries(object.metadata ?? {}).filter(([name]) => !name.startsWith("fake_")); // they are a plan
   const method = { type: job.method, [job.method]: { ...object.method?.[job.method], hyperparameters: asked } };
   const members = {

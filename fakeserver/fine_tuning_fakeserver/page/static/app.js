@@ -2,7 +2,7 @@
 
 import { advance, perform } from "./actions.js";
 import { ClockBar, useNow } from "./clock.js";
-import { ErrorNote, Loading, Select } from "./components.js";
+import { ErrorNote, Fact, Loading, Select } from "./components.js";
 import { File, Files } from "./files.js";
 import { Findings } from "./findings.js";
 import { count } from "./format.js";
@@ -10,10 +10,19 @@ import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { KEYS, useKeyboard } from "./keyboard.js";
 import { Request, Requests } from "./requests.js";
-import { useRoute } from "./routes.js";
+import { link, useRoute } from "./routes.js";
 import { accountName, keepControlToken, pageOfAccount, useLive } from "./server.js";
 import { Steering } from "./steering.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendored/htm-preact.js";
+
+/** By the first part of the address: what lists all, and what shows one. */
+const PANELS = {
+  jobs: [Jobs, Job],
+  requests: [Requests, Request],
+  findings: [Findings],
+  files: [Files, File],
+  steer: [Steering],
+};
 
 function App() {
   const route = useRoute();
@@ -42,7 +51,8 @@ function App() {
     ${overview && html`<${ClockBar} overview=${overview} now=${now} />`}
     <main id="main" tabindex="-1">
       <${ErrorNote} error=${error ?? failure} />
-      ${overview ? html`<${Panel} route=${route} overview=${overview} now=${now} />` : !error && html`<${Loading} label="the account" />`}
+      ${overview && html`<${Panel} route=${route} overview=${overview} now=${now} />`}
+      ${!overview && !error && html`<${Loading} label="the account" />`}
     </main>
     <${Help} isOpen=${isHelpOpen} onClose=${() => setHelpOpen(false)} />
   `;
@@ -57,29 +67,27 @@ function skipToMain(event) {
 /** @param {{route: import("./routes.js").Route, overview: any, now: number}} props */
 function Panel({ route, overview, now }) {
   const { panel, id } = route;
-  if (panel === "jobs") return id ? html`<${Job} key=${id} id=${id} overview=${overview} now=${now} />` : html`<${Jobs} route=${route} overview=${overview} now=${now} />`;
-  if (panel === "requests") return id ? html`<${Request} key=${id} id=${id} />` : html`<${Requests} route=${route} overview=${overview} />`;
-  if (panel === "files") return id ? html`<${File} key=${id} id=${id} />` : html`<${Files} route=${route} />`;
-  if (panel === "findings") return html`<${Findings} />`;
-  if (panel === "steer") return html`<${Steering} overview=${overview} />`;
-  return html`<p>There is no such panel. <a href="#/jobs">To the jobs</a></p>`;
+  const [List, One] = PANELS[panel] ?? [];
+  if (!List) return html`<p>There is no such panel. <a href="#/jobs">To the jobs</a></p>`;
+  if (id && One) return html`<${One} key=${id} id=${id} overview=${overview} now=${now} />`;
+  return html`<${List} key=${panel} route=${route} overview=${overview} now=${now} />`;
 }
 
 /** @param {{route: import("./routes.js").Route, overview: any, onHelp: () => void}} props */
 function Header({ route, overview, onHelp }) {
   const counts = overview?.counts;
   const tabs = [
-    ["jobs", "Jobs", counts?.jobs],
-    ["requests", "Requests", counts?.requests],
-    ["findings", "Findings", null],
-    ["files", "Files", counts?.files],
-    ["steer", "Steer", counts?.armed_faults ? `⚡ ${counts.armed_faults}` : null],
+    ["jobs", "Jobs", counts && count(counts.jobs)],
+    ["requests", "Requests", counts && count(counts.requests)],
+    ["findings", "Findings", ""],
+    ["files", "Files", counts && count(counts.files)],
+    ["steer", "Steer", counts?.armed_faults ? `⚡ ${count(counts.armed_faults)}` : ""],
   ];
   return html`<header>
     <p class="brand"><a href="#/jobs">fake-fine-tuning</a></p>
     <nav aria-label="Panels">
-      ${tabs.map(([panel, name, number]) => html`<a key=${panel} href=${`#/${panel}`} aria-current=${route.panel === panel ? "page" : undefined}>
-        ${name}${number != null && html` <span class="figures">${typeof number === "number" ? count(number) : number}</span>`}</a>`)}
+      ${tabs.map(([panel, name, note]) => html`<a key=${panel} href=${link(panel)}
+        aria-current=${route.panel === panel ? "page" : undefined}>${name}${note && html` <span class="figures">${note}</span>`}</a>`)}
     </nav>
     ${overview?.accounts?.length > 1 && html`<${AccountChooser} names=${overview.accounts} />`}
     <button type="button" class="quiet" aria-label="Keyboard help" onClick=${onHelp}>?</button>
@@ -90,7 +98,8 @@ function Header({ route, overview, onHelp }) {
 function AccountChooser({ names }) {
   const own = accountName();
   const known = names.includes(own) ? names : [...names, own];
-  return html`<${Select} label="Account" value=${own} options=${known} onChange=${(name) => location.assign(pageOfAccount(name))} />`;
+  const choose = (name) => location.assign(pageOfAccount(name));
+  return html`<${Select} label="Account" value=${own} options=${known} onChange=${choose} />`;
 }
 
 /** Asks for the control token; it is kept for as long as the tab is open. @param {{error: Error}} props */
@@ -105,7 +114,8 @@ function TokenForm({ error }) {
     <p>This server wants the token that it was started with: <code>serve --control-token TOKEN</code>.</p>
     <${ErrorNote} error=${error} />
     <label class="field"><span>Token</span>
-      <input type="password" autocomplete="off" value=${token} onInput=${(event) => setToken(event.currentTarget.value)} /></label>
+      <input type="password" autocomplete="off" value=${token}
+        onInput=${(event) => setToken(event.currentTarget.value)} /></label>
     <button type="submit">Go on</button>
   </form>`;
 }
@@ -119,7 +129,9 @@ function Help({ isOpen, onClose }) {
   }, [isOpen]);
   return html`<dialog ref=${dialog} aria-labelledby="help" onClose=${onClose}>
     <h2 id="help">Keyboard</h2>
-    <dl class="facts">${KEYS.map(([keys, meaning]) => html`<div class="fact" key=${keys}><dt><kbd>${keys}</kbd></dt><dd>${meaning}</dd></div>`)}</dl>
+    <dl class="facts">
+      ${KEYS.map(([keys, meaning]) => html`<${Fact} key=${keys} term=${html`<kbd>${keys}</kbd>`}>${meaning}<//>`)}
+    </dl>
     <button type="button" onClick=${onClose}>Close</button>
   </dialog>`;
 }

@@ -5,11 +5,17 @@ import uPlot from "./vendored/uPlot.esm.js";
 
 const HEIGHT = 240;
 const COLORS = ["--curve-1", "--curve-2", "--curve-3"];
+const SPARSE = 20; // fewer points than these are marked: a line would hide how few they are
 const DASHES = [[], [8, 4], [2, 3]];
 
 /** @param {string} name */
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** @param {string} name */
+function words(name) {
+  return name.replaceAll("_", " ");
 }
 
 /** Whether the page is dark, which a canvas does not learn by itself. */
@@ -35,7 +41,9 @@ function optionsOf(names, curves, checkpoints, width) {
   const axis = { stroke: color("--text"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
   const series = names.flatMap((name, place) => {
     const stroke = color(COLORS[place % COLORS.length]);
-    const line = { label: name.replaceAll("_", " "), stroke, width: 2, dash: DASHES[place % DASHES.length], spanGaps: true, points: { fill: color("--surface"), show: curves.series[name].filter(Boolean).length < 20 } };
+    const isSparse = curves.series[name].filter(Boolean).length < SPARSE;
+    const points = { fill: color("--surface"), show: isSparse };
+    const line = { label: words(name), stroke, width: 2, dash: DASHES[place % DASHES.length], spanGaps: true, points };
     const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true };
     return [line, { ...edge, label: `least ${name}` }, { ...edge, label: `greatest ${name}` }];
   });
@@ -122,12 +130,19 @@ export function Chart({ title, names, curves, checkpoints }) {
       <strong>${title}</strong>
       <span class="figures"> step ${curves.steps[place].toLocaleString("en")}:</span>
       ${names.map((name, number) => html` <span class=${`curve curve-${(number % COLORS.length) + 1}`}>
-        ${name.replaceAll("_", " ")} <span class="figures">${valueAt(curves.series[name], place)}</span></span>`)}
+        ${words(name)} <span class="figures">${valueAt(curves.series[name], place)}</span></span>`)}
     </figcaption>
     <div ref=${box} role="img" aria-label=${summary(title, names, curves)}></div>
-    <p class="small muted">Drag to zoom, double-click to see all.${curves.bucket > 1 ? ` A point stands for ${curves.bucket.toLocaleString("en")} steps, its band for their range.` : ""}
-      ${checkpoints.length ? " ◆ checkpoints." : ""}</p>
+    <p class="small muted">${legend(curves.bucket, checkpoints.length)}</p>
   </figure>`;
+}
+
+/** @param {number} bucket how many steps a point stands for @param {number} checkpoints */
+function legend(bucket, checkpoints) {
+  const parts = ["Drag to zoom, double-click to see all."];
+  if (bucket > 1) parts.push(`A point stands for ${bucket.toLocaleString("en")} steps, its band for their range.`);
+  if (checkpoints) parts.push("◆ checkpoints.");
+  return parts.join(" ");
 }
 
 /** The newest value up to a place: validation is not measured at every step. */
@@ -140,6 +155,9 @@ function valueAt(series, place) {
 
 function summary(title, names, curves) {
   const last = curves.steps.length - 1;
-  const parts = names.map((name) => `${name.replaceAll("_", " ")} from ${valueAt(curves.series[name], 0)} to ${valueAt(curves.series[name], last)}`);
+  const parts = names.map((name) => {
+    const series = curves.series[name];
+    return `${words(name)} from ${valueAt(series, 0)} to ${valueAt(series, last)}`;
+  });
   return `${title} over ${curves.steps[last]} steps: ${parts.join(", ")}`;
 }

@@ -35,23 +35,29 @@ export function useNow(clock) {
 /** @param {{overview: any, now: number}} props */
 export function ClockBar({ overview, now }) {
   const { clock, account } = overview;
-  const paces = PACES.some(([name]) => name === String(clock.pace)) ? PACES : [...PACES, [String(clock.pace), `${clock.pace} s a second`]];
-  const choosePace = async (value) => {
-    const action = setPace(Number.isNaN(Number(value)) ? value : Number(value));
-    setAction(action);
-  };
-  const [action, setAction] = useState(null);
   const { next } = clock;
+  const toNext = next && `To next: ${next.status.replaceAll("_", " ")} in ${duration(next.at - now)}`;
   return html`<section class="clock" aria-label="Clock">
     <p class="now"><span class="label">Virtual time</span> <time data-now>${time(now)}</time>
       <span class="muted small"> UTC, +${duration(now - account.born)} since the account began</span></p>
     <div class="actions">
       <${ActionButton} action=${advance("+1 min", 60)} />
       <${ActionButton} action=${advance("+1 h", 3600)} />
-      ${next && html`<${ActionButton} action=${advanceTo(`To next: ${next.status.replaceAll("_", " ")} in ${duration(next.at - now)}`, next.status, next.job)} />`}
+      ${next && html`<${ActionButton} action=${advanceTo(toNext, next.status, next.job)} />`}
       ${clock.end !== null && html`<${ActionButton} action=${advance("To the end of all", clock.end - clock.now)} />`}
-      <${Select} label="Pace" value=${action ? String(action.body.pace) : String(clock.pace)} options=${paces} onChange=${choosePace} />
-      ${action && String(action.body.pace) !== String(clock.pace) && html`<${ActionButton} action=${action} onDone=${() => setAction(null)} />`}
+      <${Pace} pace=${String(clock.pace)} />
     </div>
   </section>`;
+}
+
+/** How time passes; another pace is chosen first, and then set. @param {{pace: string}} props */
+function Pace({ pace }) {
+  const [chosen, choose] = useState(pace);
+  useEffect(() => choose(pace), [pace]);
+  const options = PACES.some(([name]) => name === pace) ? PACES : [...PACES, [pace, `${pace} s a second`]];
+  const value = Number.isNaN(Number(chosen)) ? chosen : Number(chosen);
+  return html`
+    <${Select} label="Pace" value=${chosen} options=${options} onChange=${choose} />
+    ${chosen !== pace && html`<${ActionButton} action=${setPace(value)} />`}
+  `;
 }

@@ -23,11 +23,15 @@ export function StatusChip({ status }) {
   </span>`;
 }
 
-/** How much of the evidence for an answer there is. @param {{evidence?: {kind: string, source: string, date: string}}} props */
+/**
+ * What backs an answer.
+ * @param {{evidence?: {kind: string, source: string, date: string}}} props
+ */
 export function EvidenceBadge({ evidence }) {
   if (!evidence) return null;
-  const source = [evidence.source, evidence.date].filter(Boolean).join(", ");
-  return html`<span class=${`badge evidence-${evidence.kind}`} title=${`${evidence.kind}: ${source}`}>${evidence.kind}</span>`;
+  const { kind, source, date } = evidence;
+  const title = `${kind}: ${[source, date].filter(Boolean).join(", ")}`;
+  return html`<span class=${`badge evidence-${kind}`} title=${title}>${kind}</span>`;
 }
 
 /** @param {{value: unknown}} props */
@@ -110,7 +114,9 @@ function CopyMenu({ action }) {
     if (!menu.current.contains(event.relatedTarget)) menu.current.open = false;
   };
   return html`<details class="menu" ref=${menu} onFocusOut=${close}>
-    <summary aria-label=${`Copy “${action.label}” as code`} title="Copy as code"><span class="mono" aria-hidden="true">${"</>"}</span></summary>
+    <summary aria-label=${`Copy “${action.label}” as code`} title="Copy as code">
+      <span class="mono" aria-hidden="true">${"</>"}</span>
+    </summary>
     <div class="menu-items">
       <${CopyButton} label="Copy as curl" text=${() => asCurl(action)} />
       <${CopyButton} label="Copy as Python" text=${() => asPython(action)} />
@@ -165,7 +171,7 @@ export function Table({ label, columns, children }) {
   </div>`;
 }
 
-/** @param {{term: string, children?: unknown}} props */
+/** @param {{term: unknown, children?: unknown}} props */
 export function Fact({ term, children }) {
   return html`<div class="fact"><dt>${term}</dt><dd>${children}</dd></div>`;
 }
@@ -176,7 +182,8 @@ export function Field({ label, children }) {
 }
 
 /**
- * @param {{label: string, value: string, options: Array<string | [string, string]>, onChange: (value: string) => void}} props
+ * @param {{label: string, value: string, options: Array<string | [string, string]>,
+ *   onChange: (value: string) => void}} props
  */
 export function Select({ label, value, options, onChange }) {
   return html`<${Field} label=${label}>
@@ -212,7 +219,10 @@ export function Search({ value, onInput, label }) {
   </label>`;
 }
 
-/** Newer and older pages of a list. @param {{isFirst: boolean, next: unknown, onFirst: () => void, onNext: () => void, label?: string}} props */
+/**
+ * Newer and older pages of a list.
+ * @param {{isFirst: boolean, next: unknown, onFirst: () => void, onNext: () => void, label?: string}} props
+ */
 export function Pager({ isFirst, next, onFirst, onNext, label = "Older" }) {
   if (isFirst && next == null) return null;
   return html`<p class="pager">

@@ -6,6 +6,7 @@ import { useLive } from "./server.js";
 import { html, useState } from "./vendored/htm-preact.js";
 
 const SIGNS = { info: "", warn: "▲ ", error: "✕ " };
+const COLUMNS = [{ name: "Time (UTC)", kind: "medium" }, "Level", "Message", "Evidence"];
 const KINDS = [
   ["all", "all"],
   ["messages", "without training steps"],
@@ -22,11 +23,12 @@ export function Events({ id }) {
     setKind(value);
     setBefore("");
   };
-  return html`<section aria-labelledby="events"><h2 id="events">Events${data && html` <span class="muted">(${count(data.total)})</span>`}</h2>
+  return html`<section aria-labelledby="events">
+    <h2 id="events">Events ${data && html`<span class="muted">(${count(data.total)})</span>`}</h2>
     <${Select} label="Level" value=${kind} options=${KINDS} onChange=${choose} />
     <${ErrorNote} error=${error} />
     ${!data && !error && html`<${Loading} label="events" />`}
-    ${data && html`<${Table} label="Events" columns=${[{ name: "Time (UTC)", kind: "medium" }, "Level", "Message", "Evidence"]}>
+    ${data && html`<${Table} label="Events" columns=${COLUMNS}>
       ${data.events.map((each) => html`<tr key=${each.ordinal} class=${`level-${each.event.level}`}>
         <td class="medium figures">${time(each.at)}</td>
         <td><span aria-hidden="true">${SIGNS[each.event.level] ?? ""}</span>${each.event.level}</td>
@@ -34,6 +36,7 @@ export function Events({ id }) {
         <td><${EvidenceBadge} evidence=${each.evidence} /></td>
       </tr>`)}
     <//>`}
-    ${data && html`<${Pager} isFirst=${before === ""} next=${data.next} onFirst=${() => setBefore("")} onNext=${() => setBefore(String(data.next))} />`}
+    ${data && html`<${Pager} isFirst=${before === ""} next=${data.next}
+      onFirst=${() => setBefore("")} onNext=${() => setBefore(String(data.next))} />`}
   </section>`;
 }

@@ -7,6 +7,7 @@ import { link, replaceRoute } from "./routes.js";
 import { ACCOUNT_ROOT, download, useLive } from "./server.js";
 import { html, useState } from "./vendored/htm-preact.js";
 
+const UPLOAD = `curl -sS ${ACCOUNT_ROOT.href}v1/files -H 'Authorization: Bearer any' -F purpose=fine-tune -F file=@train.jsonl`;
 const COLUMNS = ["File", "Name", { name: "Purpose", kind: "wide" }, "Size", { name: "Rows", kind: "medium" }, "Verdict"];
 
 /** @param {{route: import("./routes.js").Route}} props */
@@ -18,7 +19,7 @@ export function Files({ route }) {
     <${AddFile} />
     <${ErrorNote} error=${error} />
     ${!data && !error && html`<${Loading} label="files" />`}
-    ${data && !data.total && html`<${Empty} title="No file yet." command=${`curl -sS ${ACCOUNT_ROOT.href}v1/files -H 'Authorization: Bearer any' -F purpose=fine-tune -F file=@train.jsonl`}>Upload one:<//>`}
+    ${data && !data.total && html`<${Empty} title="No file yet." command=${UPLOAD}>Upload one:<//>`}
     ${data && data.total > 0 && html`<${Table} label="Files" columns=${COLUMNS}>
       ${data.files.map((file) => html`<tr key=${file.id}>
         <td><a class="row-link mono" href=${link("files", file.id)}><${Text} value=${file.id} /></a></td>
@@ -29,7 +30,8 @@ export function Files({ route }) {
         <td><${Verdict} file=${file} /></td>
       </tr>`)}
     <//>`}
-    ${data && html`<${Pager} isFirst=${!after} next=${data.next} onFirst=${() => replaceRoute("#/files")} onNext=${() => replaceRoute(link("files", "", { after: data.next }))} />`}
+    ${data && html`<${Pager} isFirst=${!after} next=${data.next}
+      onFirst=${() => replaceRoute(link("files"))} onNext=${() => replaceRoute(link("files", "", { after: data.next }))} />`}
   </section>`;
 }
 
@@ -43,7 +45,9 @@ function AddFile() {
     choose(file ? { name: file.name, content: await file.text() } : null);
   };
   return html`<div class="inline">
-    <${Field} label="Put a training file into the account"><input type="file" accept=".jsonl" onChange=${(event) => read(event).catch(setError)} /><//>
+    <${Field} label="Put a training file into the account">
+      <input type="file" accept=".jsonl" onChange=${(event) => read(event).catch(setError)} />
+    <//>
     ${chosen && html`<${ActionButton} action=${addFile(chosen.name, chosen.content)} onDone=${() => choose(null)} />`}
     <${ErrorNote} error=${error} />
   </div>`;
@@ -52,9 +56,13 @@ function AddFile() {
 /** @param {{file: any}} props */
 function Verdict({ file }) {
   if (file.examples == null) return "—";
-  return file.problem
-    ? html`<span class="http http-bad"><span aria-hidden="true">✕</span> <${Text} value=${file.problem} /></span>`
-    : html`<span class="http http-good"><span aria-hidden="true">✓</span> sound</span>`;
+  return html`<${RowVerdict} faults=${file.problem ? [file.problem] : []} />`;
+}
+
+/** What the checker says: by a sign, a word and a colour. @param {{faults: string[]}} props */
+function RowVerdict({ faults }) {
+  if (!faults.length) return html`<span class="http-good"><span aria-hidden="true">✓</span> sound</span>`;
+  return faults.map((fault) => html`<div class="http-bad"><span aria-hidden="true">✕</span> <${Text} value=${fault} /></div>`);
 }
 
 /** @param {{id: string}} props */
@@ -72,10 +80,12 @@ export function File({ id }) {
       <${FileFacts} file=${file} />
       <div class="actions">
         <button type="button" disabled=${file.is_dropped} onClick=${save}>Download</button>
-        <${ActionButton} action=${deleteFile(id)} confirm="Delete the file? A job that still needs it fails." onDone=${() => { location.hash = "#/files"; }} />
+        <${ActionButton} action=${deleteFile(id)} confirm="Delete the file? A job that still needs it fails."
+          onDone=${() => location.assign(link("files"))} />
       </div>
       <${Rows} file=${file} />
-      <${Pager} isFirst=${from === 1} next=${file.next} onFirst=${() => setFrom(1)} onNext=${() => setFrom(file.next)} label="Later rows" />
+      <${Pager} isFirst=${from === 1} next=${file.next} label="Later rows"
+        onFirst=${() => setFrom(1)} onNext=${() => setFrom(file.next)} />
     `}
   </article>`;
 }
@@ -94,10 +104,15 @@ function FileFacts({ file }) {
         <${Fact} term="Rows">${count(file.examples)}<//>
         <${Fact} term="Tokens (estimated)">${count(file.tokens)}<//>
         <${Fact} term="Epochs by default">${count(file.epochs)}<//>`}
-      ${file.jobs.length > 0 && html`<${Fact} term="Jobs">${file.jobs.map((job) => html`<a class="mono" href=${link("jobs", job)}><${Text} value=${job} /></a> `)}<//>`}
-      ${file.job && html`<${Fact} term="Result of"><a class="mono" href=${link("jobs", file.job)}><${Text} value=${file.job} /></a><//>`}
+      ${file.jobs.length > 0 && html`<${Fact} term="Jobs">${file.jobs.map((job) => html`<${JobLink} key=${job} id=${job} />`)}<//>`}
+      ${file.job && html`<${Fact} term="Result of"><${JobLink} id=${file.job} /><//>`}
     </dl>
   `;
+}
+
+/** @param {{id: string}} props */
+function JobLink({ id }) {
+  return html`<a class="mono" href=${link("jobs", id)}><${Text} value=${id} /></a>${" "}`;
 }
 
 /** @param {{file: any}} props */
@@ -109,7 +124,7 @@ function Rows({ file }) {
       <td class="figures">${row.line}</td>
       <td class="medium figures">${count(row.tokens)}</td>
       <td class="mono small row-text"><${Text} value=${row.text} />${row.is_cut && " …"}</td>
-      <td class="small">${row.faults.length ? row.faults.map((fault) => html`<div class="http-bad"><span aria-hidden="true">✕</span> <${Text} value=${fault} /></div>`) : html`<span class="http-good"><span aria-hidden="true">✓</span> sound</span>`}</td>
+      <td class="small"><${RowVerdict} faults=${row.faults} /></td>
     </tr>`)}
   <//>`;
 }

@@ -2,7 +2,19 @@
 
 import { advanceTo, advanceToStep, intervene, planJob, repeatJob } from "./actions.js";
 import { Chart } from "./chart.js";
-import { ActionButton, CopyButton, EvidenceBadge, ErrorNote, Fact, Input, Loading, Progress, StatusChip, Table, Text } from "./components.js";
+import {
+  ActionButton,
+  CopyButton,
+  ErrorNote,
+  EvidenceBadge,
+  Fact,
+  Input,
+  Loading,
+  Progress,
+  StatusChip,
+  Table,
+  Text,
+} from "./components.js";
 import { Events } from "./events.js";
 import { count, duration, json, time, visible } from "./format.js";
 import { changedPlan, PlanEditor } from "./plan.js";
@@ -11,6 +23,7 @@ import { download, useLive } from "./server.js";
 import { Timeline } from "./timeline.js";
 import { html, useState } from "./vendored/htm-preact.js";
 
+const CHECKPOINT_COLUMNS = ["Step", "Model", { name: "Created (UTC)", kind: "wide" }, "Metrics"];
 const TERMINAL = ["succeeded", "failed", "cancelled"];
 /** @type {Array<[string, RegExp]>} */
 const CHARTS = [
@@ -44,14 +57,14 @@ export function Job({ id, overview, now }) {
 
 /** @param {{job: any, now: number}} props */
 function Head({ job, now }) {
-  const model = job.object.fine_tuned_model;
+  const { fine_tuned_model: model, validation_file: validation } = job.object;
+  const metadata = Object.entries(job.object.metadata ?? {});
   return html`
     <p class="headline">
       <${StatusChip} status=${job.status} /> <${EvidenceBadge} evidence=${job.evidence.statuses[job.status]} />
       <${Progress} value=${job.steps_done} most=${job.steps} label="Steps done" />
     </p>
-    ${job.error && html`<p class="failure"><strong class="mono"><${Text} value=${job.error.code} /></strong>${" "}
-      <${Text} value=${job.error.message} />${job.error.param && html` (<code><${Text} value=${job.error.param} /></code>)`}</p>`}
+    ${job.error && html`<${Failure} error=${job.error} />`}
     <dl class="facts">
       <${Fact} term="Model"><${Text} value=${job.model} /><//>
       <${Fact} term="Method">${job.method}<//>
@@ -59,11 +72,17 @@ function Head({ job, now }) {
       <${Fact} term="Created (UTC)">${time(job.created_at)}<//>
       <${Fact} term="Virtual duration">${duration((job.ended_at ?? now) - job.created_at)}<//>
       <${Fact} term="Training file"><${FileLink} id=${job.object.training_file} /><//>
-      ${job.object.validation_file && html`<${Fact} term="Validation file"><${FileLink} id=${job.object.validation_file} /><//>`}
+      ${validation && html`<${Fact} term="Validation file"><${FileLink} id=${validation} /><//>`}
       ${model && html`<${Fact} term="Fine-tuned model"><span class="mono"><${Text} value=${model} /></span><//>`}
-      ${Object.entries(job.object.metadata ?? {}).map(([name, value]) => html`<${Fact} term=${visible(name)}><${Text} value=${value} /><//>`)}
+      ${metadata.map(([name, value]) => html`<${Fact} key=${name} term=${visible(name)}><${Text} value=${value} /><//>`)}
     </dl>
   `;
+}
+
+/** @param {{error: {code: string, message: string, param: string | null}}} props */
+function Failure({ error }) {
+  return html`<p class="failure"><strong class="mono"><${Text} value=${error.code} /></strong>${" "}
+    <${Text} value=${error.message} /> ${error.param && html`(<code><${Text} value=${error.param} /></code>)`}</p>`;
 }
 
 /** @param {{id: string}} props */
@@ -77,14 +96,16 @@ function JobSteering({ job, choices }) {
   const isOver = TERMINAL.includes(job.status);
   const end = job.phases[job.phases.length - 1].status;
   const next = job.phases.find((phase) => phase.is_ahead);
+  const canEnd = !isOver && TERMINAL.includes(end) && next?.status !== end;
   return html`<section aria-labelledby="steer"><h2 id="steer">Steer this job</h2>
-    ${isOver && html`<p class="muted">It is over: time and plan change nothing about it any more. Run it again with another plan, or rewind the account.</p>`}
+    ${isOver && html`<p class="muted">It is over: time and plan change nothing about it any more. Run it again with another plan,
+      or rewind the account.</p>`}
     <div class="actions">
       <${ActionButton} action=${intervene("pause", job.id)} isDisabled=${job.status !== "running"} />
       <${ActionButton} action=${intervene("resume", job.id)} isDisabled=${job.status !== "paused"} />
       <${ActionButton} action=${intervene("cancel", job.id)} isDisabled=${isOver} />
       ${next && html`<${ActionButton} action=${advanceTo(`To ${next.status.replaceAll("_", " ")}`, next.status, job.id)} />`}
-      ${!isOver && TERMINAL.includes(end) && next?.status !== end && html`<${ActionButton} action=${advanceTo("To the end", end, job.id)} />`}
+      ${canEnd && html`<${ActionButton} action=${advanceTo("To the end", end, job.id)} />`}
     </div>
     ${!isOver && html`<form class="inline" onSubmit=${(event) => event.preventDefault()}>
       <${Input} label=${`Step (of ${count(job.steps)})`} type="number" value=${step} onInput=${setStep} />
@@ -114,7 +135,8 @@ function Curves({ job }) {
     <div class="charts">
       ${CHARTS.map(([title, pattern]) => {
         const own = names.filter((name) => pattern.test(name)).sort((a, b) => rank(a) - rank(b));
-        return own.length ? html`<${Chart} key=${title} title=${title} names=${own} curves=${job.curves} checkpoints=${checkpoints} />` : null;
+        if (!own.length) return null;
+        return html`<${Chart} key=${title} title=${title} names=${own} curves=${job.curves} checkpoints=${checkpoints} />`;
       })}
     </div>
   </section>`;
@@ -125,8 +147,9 @@ function RunAgain({ job, choices }) {
   const [file, setFile] = useState(job.object.training_file);
   const isFileToBlame = job.error && job.plan.outcome === "succeeded";
   return html`<details><summary>Run the same job again</summary>
-    ${isFileToBlame && html`<p>Its plan was to succeed: what failed it is <a href=${link("files", job.object.training_file)}>its file</a>, and
-      no plan makes that succeed. Put a sound one into the account by <a href="#/files">Files</a>, and name it here:</p>`}
+    ${isFileToBlame && html`<p>Its plan was to succeed: what failed it is
+      <a href=${link("files", job.object.training_file)}>its file</a>, and no plan makes that succeed.
+      Put a sound one into the account by <a href=${link("files")}>Files</a>, and name it here:</p>`}
     <${Input} label="Training file" value=${file} onInput=${setFile} />
     <${PlanEditor} plan=${job.plan} choices=${choices} mayBeSame onDone=${openJob}
       targets=${[(changes) => repeatJob(job, file, changedPlan(job.plan, changes))]} />
@@ -141,24 +164,34 @@ async function openJob(response) {
 /** @param {{job: any}} props */
 function Checkpoints({ job }) {
   return html`<section aria-labelledby="checkpoints"><h2 id="checkpoints">Checkpoints</h2>
-    ${job.checkpoints.length ? html`<${Table} label="Checkpoints" columns=${["Step", "Model", { name: "Created (UTC)", kind: "wide" }, "Metrics"]}>
+    ${!job.checkpoints.length && html`<p class="muted">None: a job has checkpoints once it has succeeded.</p>`}
+    ${job.checkpoints.length > 0 && html`<${Table} label="Checkpoints" columns=${CHECKPOINT_COLUMNS}>
       ${job.checkpoints.map((checkpoint) => html`<tr key=${checkpoint.id}>
         <td>${count(checkpoint.step_number)}</td>
         <td class="mono"><${Text} value=${checkpoint.fine_tuned_model_checkpoint} /></td>
         <td class="wide">${time(checkpoint.created_at)}</td>
-        <td class="small"><${Text} value=${Object.entries(checkpoint.metrics ?? {}).map(([name, value]) => `${name} ${value}`).join(", ")} /></td>
+        <td class="small"><${Text} value=${metricsText(checkpoint)} /></td>
       </tr>`)}
-    <//>` : html`<p class="muted">None: a job has checkpoints once it has succeeded.</p>`}
+    <//>`}
   </section>`;
+}
+
+/** @param {any} checkpoint */
+function metricsText(checkpoint) {
+  const metrics = Object.entries(checkpoint.metrics ?? {});
+  return metrics.map(([name, value]) => `${name} ${value}`).join(", ");
 }
 
 /** @param {{job: any}} props */
 function Numbers({ job }) {
   return html`<section aria-labelledby="numbers"><h2 id="numbers">Hyperparameters</h2>
     <${Table} label="Hyperparameters" columns=${["Name", "Asked for", "Decided"]}>
-      ${job.hyperparameters.map((each) => html`<tr key=${each.name}><td>${each.name}</td><td>${each.asked}</td><td>${each.decided}</td></tr>`)}
+      ${job.hyperparameters.map((each) => html`<tr key=${each.name}>
+        <td>${each.name}</td><td>${each.asked}</td><td>${each.decided}</td>
+      </tr>`)}
     <//>
-    <p class="small muted">${count(job.steps)} steps in ${count(job.n_epochs)} epochs, ${count(job.tokens)} tokens a pass (estimated); seed ${job.seed}.</p>
+    <p class="small muted">${count(job.steps)} steps in ${count(job.n_epochs)} epochs, ${count(job.tokens)} tokens a pass
+      (estimated); seed ${job.seed}.</p>
   </section>`;
 }
 
@@ -185,11 +218,18 @@ function Deliveries({ job }) {
   return html`<section aria-labelledby="deliveries"><h2 id="deliveries">Webhook deliveries</h2>
     <${Table} label="Webhook deliveries" columns=${["Event", "To", "Status", "Attempts"]}>
       ${job.deliveries.map((each) => html`<tr key=${each.id}>
-        <td>${each.type}</td><td class="mono"><${Text} value=${each.url ?? "collected, sent nowhere"} /></td><td>${each.status}</td>
-        <td class="small">${each.attempts.map((attempt) => attempt.error ?? attempt.status ?? "collected").join(", ") || "none yet"}</td>
+        <td>${each.type}</td>
+        <td class="mono"><${Text} value=${each.url ?? "collected, sent nowhere"} /></td>
+        <td>${each.status}</td>
+        <td class="small"><${Text} value=${attemptsText(each)} /></td>
       </tr>`)}
     <//>
   </section>`;
+}
+
+/** @param {any} delivery */
+function attemptsText(delivery) {
+  return delivery.attempts.map((attempt) => attempt.error ?? attempt.status ?? "collected").join(", ") || "none yet";
 }
 
 /** @param {{job: any}} props */
@@ -201,8 +241,11 @@ function Raw({ job }) {
       <pre tabindex="0">${json(job.object)}</pre>
     </details>
     <details><summary>Evidence of its members</summary>
-      <ul class="evidence">${kinds.map(([name, evidence]) => html`<li key=${name}><code>${name}</code> <${EvidenceBadge} evidence=${evidence} />
-        <span class="small muted"> ${evidence.source}</span></li>`)}</ul>
+      <ul class="evidence">
+        ${kinds.map(([name, evidence]) => html`<li key=${name}>
+          <code>${name}</code> <${EvidenceBadge} evidence=${evidence} /> <span class="small muted">${evidence.source}</span>
+        </li>`)}
+      </ul>
     </details>
   </section>`;
 }

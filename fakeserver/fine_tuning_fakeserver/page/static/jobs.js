@@ -7,6 +7,7 @@ import { ACCOUNT_ROOT, useLive } from "./server.js";
 import { html } from "./vendored/htm-preact.js";
 
 const STATUSES = ["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"];
+const ROW = { messages: [{ role: "user", content: "Hi" }, { role: "assistant", content: "Hello" }] };
 const COLUMNS = [
   "Job",
   "Status",
@@ -24,7 +25,9 @@ export function Jobs({ route, overview, now }) {
   const { data, error } = useLive(`jobs?${query}`);
   const go = (changes) => replaceRoute(link("jobs", "", { status, text, ...changes }));
   const byStatus = overview.counts.by_status;
-  const options = [["", `all (${count(overview.counts.jobs)})`], ...STATUSES.map((each) => [each, `${each} (${byStatus[each] ?? 0})`])];
+  const statuses = STATUSES.map((each) => [each, `${each.replaceAll("_", " ")} (${count(byStatus[each] ?? 0)})`]);
+  const options = [["", `all (${count(overview.counts.jobs)})`], ...statuses];
+  const isFiltered = Boolean(status || text);
   return html`<section aria-labelledby="title">
     <h1 id="title">Jobs</h1>
     <form class="filters" onSubmit=${(event) => event.preventDefault()}>
@@ -32,9 +35,12 @@ export function Jobs({ route, overview, now }) {
       <${Search} label="Text" value=${text} onInput=${(value) => go({ text: value })} />
     </form>
     <${ErrorNote} error=${error} />
-    ${data ? html`<${JobTable} data=${data} now=${now} isFiltered=${Boolean(status || text)} />` : !error && html`<${Loading} label="jobs" />`}
-    ${data && html`<${Pager} isFirst=${!after} next=${data.next} onFirst=${() => go({})} onNext=${() => go({ after: data.next })}
-      label=${status || text ? "Search older jobs" : "Older"} />`}
+    ${!data && !error && html`<${Loading} label="jobs" />`}
+    ${data && html`
+      <${JobTable} data=${data} now=${now} isFiltered=${isFiltered} />
+      <${Pager} isFirst=${!after} next=${data.next} label=${isFiltered ? "Search older jobs" : "Older"}
+        onFirst=${() => go({})} onNext=${() => go({ after: data.next })} />
+    `}
   </section>`;
 }
 
@@ -54,7 +60,10 @@ function JobTable({ data, now, isFiltered }) {
 function JobRow({ job, now }) {
   return html`<tr>
     <td><a class="row-link mono" href=${link("jobs", job.id)}><${Text} value=${job.id} /></a></td>
-    <td><${StatusChip} status=${job.status} />${job.error && html` <span class="mono small"><${Text} value=${job.error} /></span>`}</td>
+    <td>
+      <${StatusChip} status=${job.status} />
+      ${job.error && html`<div class="mono small"><${Text} value=${job.error} /></div>`}
+    </td>
     <td class="wide"><${Text} value=${job.model} /></td>
     <td class="wide"><${Text} value=${job.suffix ?? "—"} /></td>
     <td><${Progress} value=${job.steps_done} most=${job.steps} label=${`Steps of ${job.id}`} /></td>
@@ -66,9 +75,12 @@ function JobRow({ job, now }) {
 function NoJobs() {
   const root = ACCOUNT_ROOT.href.replace(/\/$/, "");
   const command = [
-    `for n in 1 2 3 4 5 6 7 8 9 10; do echo '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}'; done > train.jsonl`,
-    `FILE=$(curl -sS ${root}/v1/files -H 'Authorization: Bearer any' -F purpose=fine-tune -F file=@train.jsonl | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')`,
-    `curl -sS ${root}/v1/fine_tuning/jobs -H 'Authorization: Bearer any' -H 'Content-Type: application/json' -d "{\\"training_file\\": \\"$FILE\\", \\"model\\": \\"gpt-4o-mini\\"}"`,
+    `ROW='${JSON.stringify(ROW)}'`,
+    "for n in 1 2 3 4 5 6 7 8 9 10; do echo \"$ROW\"; done > train.jsonl",
+    `api() { curl -sS -H 'Authorization: Bearer any' "$@"; }`,
+    `FILE=$(api ${root}/v1/files -F purpose=fine-tune -F file=@train.jsonl | grep -o 'file-[A-Za-z0-9]*')`,
+    `api ${root}/v1/fine_tuning/jobs -H 'Content-Type: application/json' \\`,
+    `  -d '{"model": "gpt-4o-mini", "training_file": "'$FILE'"}'`,
   ].join("\n");
   return html`<${Empty} title="No job yet." command=${command}>Run your code with
     <code>OPENAI_BASE_URL=${root}/v1</code>, or create one:<//>`;

@@ -1,9 +1,15 @@
 /** The editor of a plan: how a job goes. Only what differs from the plan that is shown is sent. */
 
-import { ActionButton, Field, Input, Select } from "./components.js";
+import { ActionButton, Input, Select } from "./components.js";
 import { html, useState } from "./vendored/htm-preact.js";
 
-const DURATIONS = ["validating", "queued", "starting", "seconds_per_step", "finishing"];
+const DURATIONS = [
+  ["validating", "validating (s)"],
+  ["queued", "queued (s)"],
+  ["starting", "starting (s)"],
+  ["seconds_per_step", "seconds per step"],
+  ["finishing", "finishing (s)"],
+];
 
 /** @param {any} plan */
 function fieldsOf(plan) {
@@ -14,7 +20,7 @@ function fieldsOf(plan) {
     step: failAt || "60",
     error: error ?? "server_error",
     curve: plan.curve,
-    ...Object.fromEntries(DURATIONS.map((name) => [name, String(plan[name])])),
+    ...Object.fromEntries(DURATIONS.map(([name]) => [name, String(plan[name])])),
   };
 }
 
@@ -30,8 +36,10 @@ function changesOf(plan, fields) {
     changes.fail_at = fields.ending === "step" ? Number(fields.step) : "validation";
     changes.error = fields.error;
   }
-  for (const name of DURATIONS) {
-    if (fields[name] !== before[name]) changes[name] = Number.isNaN(Number(fields[name])) ? fields[name] : Number(fields[name]);
+  for (const [name] of DURATIONS) {
+    if (fields[name] === before[name]) continue;
+    const seconds = Number(fields[name]);
+    changes[name] = Number.isNaN(seconds) ? fields[name] : seconds; // "90s" is a duration, too
   }
   if (fields.curve !== before.curve) changes.curve = fields.curve;
   return changes;
@@ -69,21 +77,22 @@ export function PlanEditor({ plan, choices, targets, mayBeSame = false, onDone }
   };
   const curves = choices.curves.includes(fields.curve) ? choices.curves : [...choices.curves, fields.curve];
   const errors = choices.errors.includes(fields.error) ? choices.errors : [...choices.errors, fields.error];
+  const isChanged = Object.keys(changes).length > 0;
   return html`<form class="plan" onSubmit=${(event) => event.preventDefault()}>
     <${Select} label="The job" value=${fields.ending} onChange=${set("ending")}
       options=${[["succeeded", "succeeds"], ["validation", "fails in validation"], ["step", "fails at a step"]]} />
-    ${fields.ending === "step" && html`<${Input} label="at step" type="number" value=${fields.step} onInput=${set("step")} />`}
-    ${fields.ending !== "succeeded" && html`<${Select} label="with error" value=${fields.error} options=${errors} onChange=${set("error")} />`}
+    ${fields.ending === "step" && html`
+      <${Input} label="at step" type="number" value=${fields.step} onInput=${set("step")} />`}
+    ${fields.ending !== "succeeded" && html`
+      <${Select} label="with error" value=${fields.error} options=${errors} onChange=${set("error")} />`}
     <${Select} label="Curve" value=${fields.curve} options=${curves} onChange=${set("curve")} />
-    ${DURATIONS.map((name) => html`<${Field} key=${name} label=${`${name.replaceAll("_", " ")}${name === "seconds_per_step" ? "" : " (s)"}`}>
-      <input value=${fields[name]} onInput=${(event) => set(name)(event.currentTarget.value)} />
-    <//>`)}
+    ${DURATIONS.map(([name, label]) => html`<${Input} key=${name} label=${label} value=${fields[name]} onInput=${set(name)} />`)}
     <div class="actions">
       ${targets.map((target) => {
         const action = target(changes);
-        return html`<${ActionButton} key=${action.label} action=${action} isDisabled=${!mayBeSame && !Object.keys(changes).length} onDone=${finish} />`;
+        return html`<${ActionButton} key=${action.label} action=${action} isDisabled=${!mayBeSame && !isChanged} onDone=${finish} />`;
       })}
     </div>
-    <p class="small muted">${Object.keys(changes).length ? html`Sends <code>${JSON.stringify(changes)}</code>` : "Nothing is changed."}</p>
+    <p class="small muted">${isChanged ? html`Changes <code>${JSON.stringify(changes)}</code>` : "Nothing is changed."}</p>
   </form>`;
 }

@@ -1,7 +1,19 @@
 /** The request log: what code under test has sent, and what it got. */
 
 import { rewind } from "./actions.js";
-import { ActionButton, CopyButton, Empty, ErrorNote, Fact, Loading, Pager, Search, Select, Table, Text } from "./components.js";
+import {
+  ActionButton,
+  CopyButton,
+  Empty,
+  ErrorNote,
+  Fact,
+  Loading,
+  Pager,
+  Search,
+  Select,
+  Table,
+  Text,
+} from "./components.js";
 import { count, duration, json, pretty, shellQuote, time, visible } from "./format.js";
 import { link, replaceRoute } from "./routes.js";
 import { ACCOUNT_ROOT, useLive } from "./server.js";
@@ -15,7 +27,9 @@ const COLUMNS = [
   { name: "Time (UTC)", kind: "medium" },
   "Notes",
 ];
+const FILTERS = ["operation", "status", "text", "before"];
 const FINDINGS_EVERY_MS = 5000;
+const FIRST = `curl -sS ${ACCOUNT_ROOT.href}v1/fine_tuning/jobs -H 'Authorization: Bearer any'`;
 
 /** Findings by the number of the request that they are about. */
 function useFindings() {
@@ -31,7 +45,7 @@ function useFindings() {
 
 /** @param {{route: import("./routes.js").Route, overview: any}} props */
 export function Requests({ route, overview }) {
-  const [operation, status, text, before] = ["operation", "status", "text", "before"].map((name) => route.query.get(name) ?? "");
+  const [operation, status, text, before] = FILTERS.map((name) => route.query.get(name) ?? "");
   const query = new URLSearchParams({ operation, status, text, before });
   const { data, error } = useLive(`requests?${query}`);
   const findings = useFindings();
@@ -40,20 +54,33 @@ export function Requests({ route, overview }) {
   return html`<section aria-labelledby="title">
     <h1 id="title">Requests</h1>
     <form class="filters" onSubmit=${(event) => event.preventDefault()}>
-      <${Select} label="Operation" value=${operation} options=${operations} onChange=${(value) => go({ operation: value })} />
+      <${Select} label="Operation" value=${operation} options=${operations}
+        onChange=${(value) => go({ operation: value })} />
       <${Search} label="Text" value=${text} onInput=${(value) => go({ text: value })} />
     </form>
     <${ErrorNote} error=${error} />
     ${!data && !error && html`<${Loading} label="requests" />`}
-    ${data && !data.total && html`<${Empty} title="No request yet." command=${`curl -sS ${ACCOUNT_ROOT.href}v1/fine_tuning/jobs -H 'Authorization: Bearer any'`}>
-      Run your code, or send one:<//>`}
-    ${data && Boolean(data.total) && !data.requests.length && html`<p class="muted">None matches.</p>`}
-    ${data && data.requests.length > 0 && html`<${Table} label="Requests" columns=${COLUMNS}>
-      ${data.requests.map((each) => html`<${RequestRow} key=${each.number} request=${each} codes=${findings.get(each.number) ?? []} />`)}
-    <//>`}
-    ${data && data.forgotten > 0 && html`<p class="small muted">The log keeps the newest; ${count(data.forgotten)} are forgotten.</p>`}
-    ${data && html`<${Pager} isFirst=${!before} next=${data.next} onFirst=${() => go({})} onNext=${() => go({ before: String(data.next) })} />`}
+    ${data && html`
+      <${RequestTable} data=${data} findings=${findings} />
+      <${Pager} isFirst=${!before} next=${data.next}
+        onFirst=${() => go({})} onNext=${() => go({ before: String(data.next) })} />
+    `}
   </section>`;
+}
+
+/** @param {{data: any, findings: Map<number, string[]>}} props */
+function RequestTable({ data, findings }) {
+  if (!data.total) return html`<${Empty} title="No request yet." command=${FIRST}>Run your code, or send one:<//>`;
+  if (!data.requests.length) return html`<p class="muted">None matches.</p>`;
+  return html`
+    <${Table} label="Requests" columns=${COLUMNS}>
+      ${data.requests.map((each) => {
+        const codes = findings.get(each.number) ?? [];
+        return html`<${RequestRow} key=${each.number} request=${each} codes=${codes} />`;
+      })}
+    <//>
+    ${data.forgotten > 0 && html`<p class="small muted">The log keeps the newest; ${count(data.forgotten)} are forgotten.</p>`}
+  `;
 }
 
 /** @param {{status: number}} props */
@@ -65,15 +92,20 @@ function Status({ status }) {
 
 /** @param {{request: any, codes: string[]}} props */
 function RequestRow({ request, codes }) {
+  const { number } = request;
   return html`<tr>
-    <td><a class="row-link" href=${link("requests", request.number)} aria-label=${`Request ${request.number}`}>${request.number}</a></td>
-    <td><strong>${request.operation ?? request.method}</strong>
-      <span class="mono small muted"> ${request.method} <${Text} value=${request.path + (request.query ? `?${request.query}` : "")} /></span></td>
+    <td><a class="row-link" href=${link("requests", number)} aria-label=${`Request ${number}`}>${number}</a></td>
+    <td>
+      <strong>${request.operation ?? request.method}</strong>${" "}
+      <span class="mono small muted"><${Text} value=${`${request.method} ${target(request)}`} /></span>
+    </td>
     <td><${Status} status=${request.status} /></td>
     <td class="wide small"><${Text} value=${request.client || "—"} /></td>
     <td class="medium figures">${time(request.at)}</td>
-    <td>${request.fault && html`<span class="badge fault">⚡ ${request.fault}</span> `}
-      ${codes.map((code) => html`<a class="badge finding" href="#/findings">⚑ ${code}</a> `)}</td>
+    <td>
+      ${request.fault && html`<span class="badge fault">⚡ ${request.fault}</span>${" "}`}
+      ${codes.map((code) => html`<a class="badge finding" href=${link("findings")}>⚑ ${code}</a>${" "}`)}
+    </td>
   </tr>`;
 }
 
@@ -87,9 +119,11 @@ export function Request({ id }) {
     <${ErrorNote} error=${error} />
     ${!request && !error && html`<${Loading} label="the request" />`}
     ${request && html`
-      <p class="headline"><${Status} status=${request.status} /> <strong>${request.operation ?? "unknown route"}</strong>
-        ${request.fault && html` <span class="badge fault">⚡ hit by the fault ${request.fault}</span>`}
-        ${codes.map((code) => html` <a class="badge finding" href="#/findings">⚑ part of the finding ${code}</a>`)}</p>
+      <p class="headline">
+        <${Status} status=${request.status} /> <strong>${request.operation ?? "unknown route"}</strong>
+        ${request.fault && html`<span class="badge fault">⚡ hit by the fault ${request.fault}</span>`}
+        ${codes.map((code) => html`<a class="badge finding" href=${link("findings")}>⚑ part of the finding ${code}</a>`)}
+      </p>
       <dl class="facts">
         <${Fact} term="Answered at (UTC)">${time(request.at)}<//>
         <${Fact} term="Virtual time it took">${duration(request.at - request.begun_at)}<//>
@@ -97,16 +131,22 @@ export function Request({ id }) {
       </dl>
       <div class="actions">
         <${CopyButton} label="Copy as curl" text=${() => curlOf(request)} />
-        <${ActionButton} action=${rewind(request.number)} confirm=${`Take the account back to where it was when request ${request.number} was answered? What came later is gone.`} />
+        <${ActionButton} action=${rewind(request.number)}
+          confirm="Take the account back to where it was when this request was answered? What came later is gone." />
       </div>
       <h2>Request</h2>
       <p class="mono"><${Text} value=${`${request.method} ${target(request)}`} /></p>
       <details><summary>Headers, keys redacted</summary><pre tabindex="0">${headersOf(request)}</pre></details>
-      ${request.form ? html`<h3>Form</h3><pre tabindex="0">${json(request.form)}</pre>` : request.body ? html`<h3>Body</h3><pre tabindex="0">${pretty(request.body)}</pre>` : html`<p class="muted">No body.</p>`}
+      <${Body} text=${request.form ? json(request.form) : pretty(request.body)} otherwise="No body." />
       <h2>Answer</h2>
-      ${request.answer ? html`<pre tabindex="0">${pretty(request.answer)}</pre>` : html`<p class="muted">No body was kept: the client got none, or it was sent in pieces.</p>`}
+      <${Body} text=${pretty(request.answer)} otherwise="No body was kept: the client got none, or it was sent in pieces." />
     `}
   </article>`;
+}
+
+/** @param {{text: string, otherwise: string}} props */
+function Body({ text, otherwise }) {
+  return text ? html`<pre tabindex="0">${text}</pre>` : html`<p class="muted">${otherwise}</p>`;
 }
 
 function headersOf(request) {
@@ -129,7 +169,8 @@ function curlOf(request) {
       else if (name !== "bytes") parts.push(`-F ${shellQuote(`${name}=${value}`)}`);
     }
   } else if (request.body) {
-    parts.push(`-H ${shellQuote(`Content-Type: ${request.headers["content-type"] ?? "application/json"}`)}`, `-d ${shellQuote(request.body)}`);
+    const type = `Content-Type: ${request.headers["content-type"] ?? "application/json"}`;
+    parts.push(`-H ${shellQuote(type)}`, `-d ${shellQuote(request.body)}`);
   }
   return parts.join(" ");
 }

@@ -27,9 +27,16 @@ function Plans({ overview }) {
   const planAll = (changes) => actions.planAll(changedPlan(all, changes));
   return html`<section aria-labelledby="plans"><h2 id="plans">Plan of jobs to come</h2>
     <${PlanEditor} plan=${all} choices=${overview.choices} targets=${[planAll, actions.planNext]} />
-    ${next.length > 0 && html`<h3>Of the next jobs</h3><ol>${next.map((plan) => html`<li><code><${Text} value=${JSON.stringify(plan)} /></code></li>`)}</ol>`}
-    ${rules.length > 0 && html`<h3>Of jobs that match, the first wins</h3><ol>${rules.map((rule) => html`<li><code><${Text} value=${JSON.stringify(rule)} /></code></li>`)}</ol>`}
+    <${PlanList} title="Of the next jobs" plans=${next} />
+    <${PlanList} title="Of jobs that match, the first wins" plans=${rules} />
   </section>`;
+}
+
+/** @param {{title: string, plans: any[]}} props */
+function PlanList({ title, plans }) {
+  if (!plans.length) return null;
+  return html`<h3>${title}</h3>
+    <ol>${plans.map((plan) => html`<li><code><${Text} value=${JSON.stringify(plan)} /></code></li>`)}</ol>`;
 }
 
 /** @param {{overview: any}} props */
@@ -45,12 +52,14 @@ function Faults({ overview }) {
   if (kind === "delay") fault.seconds = Number(seconds);
   if (kind === "outage") fault.duration = Number(seconds);
   else fault.times = Number(times) || null;
+  const takesTime = kind === "delay" || kind === "outage";
+  const operations = [["", "any operation"], ...overview.choices.operations];
   return html`<section aria-labelledby="faults"><h2 id="faults">Faults</h2>
     <form class="plan" onSubmit=${(event) => event.preventDefault()}>
       <${Select} label="What goes wrong" value=${kind} options=${FAULTS} onChange=${setKind} />
-      <${Select} label="At" value=${on} options=${[["", "any operation"], ...overview.choices.operations]} onChange=${setOn} />
+      <${Select} label="At" value=${on} options=${operations} onChange=${setOn} />
       ${"status" in fault && html`<${Input} label="Status" type="number" value=${status} onInput=${setStatus} />`}
-      ${("seconds" in fault || "duration" in fault) && html`<${Input} label="Seconds" type="number" value=${seconds} onInput=${setSeconds} />`}
+      ${takesTime && html`<${Input} label="Seconds" type="number" value=${seconds} onInput=${setSeconds} />`}
       ${"times" in fault && html`<${Input} label="Times (0: always)" type="number" value=${times} onInput=${setTimes} />`}
       <div class="actions">
         <${ActionButton} action=${actions.armFault(fault)} />
@@ -72,6 +81,10 @@ function describeFault(fault) {
   return JSON.stringify(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null)));
 }
 
+function describeAnswers(script) {
+  return script.left.map(([operation, item]) => `${operation ?? "any"}: ${JSON.stringify(item)}`).join("; ") || "none";
+}
+
 /** @param {{scripts: any[]}} props */
 function Scripts({ scripts }) {
   return html`<section aria-labelledby="scripts"><h2 id="scripts">Scripts in force</h2>
@@ -79,7 +92,7 @@ function Scripts({ scripts }) {
       ${scripts.map((script) => html`<tr key=${script.number}>
         <td>${script.number}</td>
         <td>${script.in_use ? "in use" : "ended"}${script.strict ? ", strict" : ""}, ${script.calls} calls</td>
-        <td class="mono small"><${Text} value=${script.left.map(([operation, item]) => `${operation ?? "any"}: ${JSON.stringify(item)}`).join("; ") || "none"} /></td>
+        <td class="mono small"><${Text} value=${describeAnswers(script)} /></td>
         <td>${script.in_use && html`<${ActionButton} action=${actions.endScript(script.number)} />`}</td>
       </tr>`)}
     <//>` : html`<p class="muted">None: the fake answers by its own rules. In Python: <code>fake([…])</code>.</p>`}
@@ -88,33 +101,51 @@ function Scripts({ scripts }) {
 
 /** @param {{overview: any}} props */
 function WholeAccount({ overview }) {
-  const [name, setName] = useState("");
-  const [number, setNumber] = useState("0");
-  const [seed, setSeed] = useState(String(overview.account.seed));
-  const confirmReset = "Begin a fresh account? All files, jobs and requests are gone.";
-  const rewindTo = actions.rewind(Number(number));
   return html`<section aria-labelledby="account"><h2 id="account">The account</h2>
     <div class="cards">
       <div class="card"><h3>Take it home</h3>
-        <p class="small muted">A test that makes these files, jobs and plans, sends the requests again and expects the same answers.</p>
+        <p class="small muted">A test that makes these files, jobs and plans, sends the requests again and expects the same
+          answers.</p>
         <${CopyTest} />
         <${ActionButton} action=${actions.save()} run=${() => download("export", "account.zip")} />
       </div>
       <div class="card"><h3>Load</h3><${LoadAccount} overview=${overview} /></div>
-      <div class="card"><h3>Begin anew</h3>
-        <${Input} label="Seed" type="number" value=${seed} onInput=${setSeed} />
-        <${ActionButton} kind="danger" action=${actions.reset({ seed: Number(seed) })} confirm=${confirmReset} />
-      </div>
-      <div class="card"><h3>Go back</h3>
-        <${Input} label=${`To request (0 to ${overview.counts.requests})`} type="number" value=${number} onInput=${setNumber} />
-        <${ActionButton} kind="danger" action=${rewindTo} confirm="What came later is gone. Rewind?" />
-      </div>
+      <div class="card"><h3>Begin anew</h3><${Reset} seed=${overview.account.seed} /></div>
+      <div class="card"><h3>Go back</h3><${Rewind} requests=${overview.counts.requests} /></div>
       <div class="card"><h3>Fork</h3>
-        ${overview.accounts ? html`<${Input} label="Name of the copy" value=${name} onInput=${setName} />
-          <${ActionButton} action=${actions.fork(name)} isDisabled=${!name} onDone=${() => location.assign(pageOfAccount(name))} />` : html`<p class="small muted">This server has one account; <code>fake-fine-tuning serve</code> has many.</p>`}
+        ${overview.accounts ? html`<${Fork} />` : html`<p class="small muted">This server has one account;
+          <code>fake-fine-tuning serve</code> has many.</p>`}
       </div>
     </div>
   </section>`;
+}
+
+/** @param {{seed: number}} props */
+function Reset({ seed }) {
+  const [chosen, choose] = useState(String(seed));
+  return html`
+    <${Input} label="Seed" type="number" value=${chosen} onInput=${choose} />
+    <${ActionButton} kind="danger" action=${actions.reset({ seed: Number(chosen) })}
+      confirm="Begin a fresh account? All files, jobs and requests are gone." />
+  `;
+}
+
+/** @param {{requests: number}} props */
+function Rewind({ requests }) {
+  const [number, setNumber] = useState("0");
+  return html`
+    <${Input} label=${`To request (0 to ${requests})`} type="number" value=${number} onInput=${setNumber} />
+    <${ActionButton} kind="danger" action=${actions.rewind(Number(number))} confirm="What came later is gone. Rewind?" />
+  `;
+}
+
+function Fork() {
+  const [name, setName] = useState("");
+  return html`
+    <${Input} label="Name of the copy" value=${name} onInput=${setName} />
+    <${ActionButton} action=${actions.fork(name)} isDisabled=${!name}
+      onDone=${() => location.assign(pageOfAccount(name))} />
+  `;
 }
 
 function CopyTest() {

@@ -34,14 +34,18 @@ function describe(phases) {
 /** @param {{phase: any, job: any, now: number}} props */
 function Phase({ phase, job, now }) {
   const isAhead = phase.from > now;
-  const isOver = phase.to !== null && phase.to <= now;
   const length = phase.to === null ? "" : ` for ${duration(phase.to - phase.from)}`;
-  const when = isAhead ? `ahead, in ${duration(phase.from - now)}` : isOver || phase.to === null ? "" : `, ${duration(phase.to - now)} left`;
   return html`<li class=${isAhead ? "ahead" : ""}>
     <${StatusChip} status=${phase.status} /> <${EvidenceBadge} evidence=${job.evidence.statuses[phase.status]} />
-    <span class="figures"> at +${duration(phase.from - job.created_at)}${length}${isAhead ? " — " : ""}${when}</span>
+    <span class="figures"> at +${duration(phase.from - job.created_at)}${length}${whenOf(phase, now)}</span>
     <time class="small muted"> ${time(phase.from)}</time>
   </li>`;
+}
+
+/** When a phase begins that is ahead, or ends that is under way. @param {any} phase @param {number} now */
+function whenOf(phase, now) {
+  if (phase.from > now) return ` — ahead, in ${duration(phase.from - now)}`;
+  return phase.to !== null && phase.to > now ? `, ${duration(phase.to - now)} left` : "";
 }
 
 /** @param {{job: any, now: number}} props */
@@ -53,6 +57,8 @@ function Marks({ job, now }) {
 
 /** @param {any} run @param {number} now */
 function describeRun(run, now) {
-  const when = run.at > now ? `begin in ${duration(run.at - now)}` : run.to > now ? `end in ${duration(run.to - now)}` : "are done";
-  return `steps ${count(run.first)} to ${count(run.last)} ${when}, ${duration(run.seconds_per_step)} each`;
+  const steps = `steps ${count(run.first)} to ${count(run.last)}`;
+  const length = `${duration(run.seconds_per_step)} each`;
+  if (run.at > now) return `${steps} begin in ${duration(run.at - now)}, ${length}`;
+  return run.to > now ? `${steps} end in ${duration(run.to - now)}, ${length}` : `${steps} are done, ${length}`;
 }
