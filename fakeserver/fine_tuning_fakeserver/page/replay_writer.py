@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +10,7 @@ from fine_tuning_formats.secret_rules import redact_known, redact_text
 
 from ..account import records
 from ..account.blobs import Blob
-from ..account.records import Record, accepted_at
+from ..account.records import Record
 from ..account.request_log import LogEntry, json_or_none, secrets_of
 from ..account.world import World
 from ..domain.job import NO_OVERRIDES, Job
@@ -21,6 +20,7 @@ from ..domain.training_methods import METHODS
 from ..settings import DEFAULT_SETTINGS
 from ..usage_errors import FakeUsageError
 from ..web.request import ApiRequest
+from .account_history import AccountHistory, ControlStep
 from .queries import parse_query
 
 CONTENT_AT_MOST = 200_000
@@ -30,7 +30,7 @@ ROWS = 10
 LISTED_AT_MOST = 20
 """How many ids of a list a test compares."""
 
-COPIED_SETTINGS = (
+COPIED = (
     "organization",
     "organization_id",
     "owner",
@@ -39,15 +39,6 @@ COPIED_SETTINGS = (
     "base64_results",
     "dialect",
 )
-CLAIMED: Mapping[str, type[Record]] = {
-    "create_job": records.JobCreated,
-    "cancel_job": records.JobIntervened,
-    "pause_job": records.JobIntervened,
-    "resume_job": records.JobIntervened,
-    "upload_file": records.FileUploaded,
-    "delete_file": records.FileDeleted,
-}
-"""The record that an operation makes: sent again, it makes it again. Others were made by control."""
 IN_PARTS = ("create_upload", "add_upload_part", "complete_upload", "cancel_upload")
 INTERVENTIONS = {Pause: "pause_job", Resume: "resume_job", Cancel: "cancel_job"}
 
@@ -90,119 +81,70 @@ def write_test(world: World) -> str:
     """
     if world.scripts.was_used:
         raise FakeUsageError("an account that has had scripts cannot become a test: what they answered is not recorded")
-    writer = _TestWriter(world)
-    for step in _steps(world):
+    history = AccountHistory(world)
+    writer = _TestWriter(world, history)
+    for step in history.steps():
         if isinstance(step, LogEntry):
             writer.write_request(step)
         else:
-            writer.write_record(*step)
+            writer.write_record(step)
     writer.write_end()
     return writer.text()
 
 
-@dataclass(frozen=True, slots=True)
-class _Claims:
-    """The records that requests have made: by index, the number of the request."""
-
-    by_request: Mapping[int, int]
-
-    @classmethod
-    def of(cls, journal: list[Record], entries: Iterable[LogEntry]) -> _Claims:
-        claims: dict[int, int] = {}
-        begin = 0
-        for entry in sorted(entries, key=lambda entry: (entry.head, entry.number)):
-            wanted = CLAIMED.get(entry.operation or "")
-            if wanted and entry.took_effect:
-                made = [
-                    index
-                    for index in range(begin, min(entry.head, len(journal)))
-                    if isinstance(journal[index], wanted) and index not in claims
-                ]
-                if made:
-                    claims[made[-1]] = entry.number
-            begin = max(begin, entry.head)
-        return cls(claims)
-
-
-def _steps(world: World) -> Iterator[LogEntry | tuple[Record, Record | None]]:
-    """Yield requests, and the records that none of them has made with the one that follows each, in order."""
-    journal, entries = list(world.service.journal), world.requests.find()
-    claimed = _Claims.of(journal, entries).by_request
-    waiting = sorted(entries, key=lambda entry: (entry.head, entry.number))
-    place = 0
-    for entry in waiting:
-        own = [index for index, number in claimed.items() if number == entry.number]
-        before = own[0] if own else entry.head
-        while place < min(before, len(journal)):
-            if place not in claimed:
-                yield journal[place], journal[place + 1] if place + 1 < len(journal) else None
-            place += 1
-        yield entry
-    for index in range(place, len(journal)):
-        if index not in claimed:
-            yield journal[index], journal[index + 1] if index + 1 < len(journal) else None
-
-
-@dataclass(slots=True)
 class _TestWriter:
-    world: World
-    lines: list[str] = field(default_factory=list)
-    constants: dict[str, str] = field(default_factory=dict)
-    """By the expression of a file's content, its name."""
-    now: float = 0.0
-    plan: Plan = field(default_factory=Plan)
-    has_usage_errors: bool = False
-    skipped: set[int] = field(default_factory=set)
-    contents: dict[int, Blob] = field(default_factory=dict)
-    """By the number of the request, what it uploaded."""
-    times: dict[int, float] = field(default_factory=dict)
-    """By the number of the request, when what it made was accepted."""
+    """Writes a test step by step.
 
-    def __post_init__(self) -> None:
-        self.now = self.world.service.created_at
-        self.plan = self.world.service.settings.plan
-        journal = list(self.world.service.journal)
-        for index, number in _Claims.of(journal, self.world.requests.find()).by_request.items():
-            record = journal[index]
-            if (at := accepted_at(record)) is not None:
-                self.times[number] = at
-            if isinstance(record, records.FileUploaded):
-                self.contents[number] = record.file.content
+    Args:
+        world: the account; its lock is held.
+        history: what has happened in it.
+    """
+
+    def __init__(self, world: World, history: AccountHistory) -> None:
+        self.world, self.history = world, history
+        self.settings, self.born = world.service.settings, world.service.created_at
+        self.lines: list[str] = []
+        self.constants: dict[str, str] = {}
+        """By the expression of a file's content, its name."""
+        self.now, self.plan = self.born, self.settings.plan
+        self.has_usage_errors = False
+        self.skipped: set[int] = set()
+        """Records, by identity, that an earlier step has written as well."""
 
     def text(self) -> str:
         """Return the whole test."""
-        if self.has_usage_errors:
-            self.lines += ["", "fake.take_usage_errors()  # some requests were refused by the fake itself"]
-        if self.world.requests.forgotten:
-            self.lines.insert(0, f"# the first {self.world.requests.forgotten} requests are not in the log any more")
-        own = self.world.service.settings
-        settings: dict[str, Any] = {"seed": own.seed, "start": self.world.service.created_at, "pace": "manual"}
-        settings |= {
-            name: getattr(own, name)
-            for name in COPIED_SETTINGS
-            if getattr(own, name) != getattr(DEFAULT_SETTINGS, name)
-        }
-        if plan := _changes(own.plan, Plan()):
-            settings["plan"] = plan
-        settings |= {"patience": None, "findings": "off"}
-        key_header = own.dialect != DEFAULT_SETTINGS.dialect and self.world.account.dialect.http.key_header.decode()
-        headers = {"authorization": "Bearer any", **({key_header: "any"} if key_header else {})}
-        constants = "".join(f"{name} = {expression}\n" for expression, name in self.constants.items())
-        born = self.world.service.created_at
-        marks = UNFIRED_MARK if self.world.faults.unfired(self.now) else ""
-        settings_text = _keywords(settings)
-        head = HEAD.format(born=born, constants=constants, marks=marks, settings=settings_text, headers=headers)
-        return (
-            head
-            + "\n".join(f"    {line}" if line else "" for line in self.lines or ["assert not fake.requests"])
-            + "\n"
+        head = HEAD.format(
+            born=self.born,
+            constants="".join(f"{name} = {expression}\n" for expression, name in self.constants.items()),
+            marks=UNFIRED_MARK if self.world.faults.unfired(self.now) else "",
+            settings=_keywords(self.mark()),
+            headers=self.headers(),
         )
+        lines = self.lines or ["assert not fake.requests"]
+        if forgotten := self.world.requests.forgotten:
+            lines = [f"# the first {forgotten} requests are not in the log any more", *lines]
+        if self.has_usage_errors:
+            lines = [*lines, "", "fake.take_usage_errors()  # some requests were refused by the fake itself"]
+        return head + "".join(f"    {line}\n" if line else "\n" for line in lines)
+
+    def mark(self) -> dict[str, Any]:
+        """Return the settings with which the test's account begins."""
+        own, default = self.settings, DEFAULT_SETTINGS
+        chosen = {name: getattr(own, name) for name in COPIED if getattr(own, name) != getattr(default, name)}
+        plan = {"plan": changes} if (changes := _changes(own.plan, Plan())) else {}
+        begin = {"seed": own.seed, "start": self.born, "pace": "manual"}
+        return {**begin, **chosen, **plan, "patience": None, "findings": "off"}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of all requests: a key, as the dialect takes it."""
+        own_header = self.world.account.dialect.http.key_header.decode()
+        return {"authorization": "Bearer any", **({own_header: "any"} if own_header else {})}
 
     def move_to(self, at: float | None) -> None:
         """Write the step to a later time."""
         if at is not None and at > self.now:
             self.now = at
-            seconds = at - self.world.service.created_at
+            seconds = at - self.born
             self.lines += ["", f"at({int(seconds) if seconds == int(seconds) else seconds!r})"]
 
     def call(self, verb: str, *args: Any, **keywords: Any) -> None:
@@ -217,18 +159,19 @@ class _TestWriter:
         expression = _content_expression(_content_for_test(blob))
         return _Name(self.constants.setdefault(expression, f"FILE_{len(self.constants) + 1}"))
 
-    def write_record(self, record: Record, following: Record | None) -> None:
+    def write_record(self, step: ControlStep) -> None:
         """Write what was done by control."""
+        record = step.record
         if id(record) in self.skipped:
             return
         match record:
             case records.FileUploaded(file):
                 self.write_file(file)
             case records.JobCreated(job):
-                self.write_job(job, following)
+                self.write_job(job, step.following)
             case records.JobIntervened(identifier, Replan(at, spec)):
                 self.move_to(at)
-                self.call("plan_job", identifier, **_changes(spec.plan, Plan()))
+                self.call("plan_job", identifier, **_changes(spec.plan, self.history.plan_before(record)))
             case records.JobIntervened(identifier, act) if type(act) in INTERVENTIONS:
                 self.move_to(act.at)
                 self.call(INTERVENTIONS[type(act)], identifier)
@@ -324,7 +267,8 @@ class _TestWriter:
         if reason := self.reason_to_skip(entry):
             self.lines.append(f"# request {entry.number}, {entry.method} {_one_line(entry)}: {reason}")
             return
-        self.move_to(self.times.get(entry.number, entry.begun_at if entry.fault else entry.at))
+        at = self.history.accepted_at(entry)
+        self.move_to((entry.begun_at if entry.fault else entry.at) if at is None else at)
         known = secrets_of([entry])
         target = redact_known(entry.raw_path.decode("latin-1") or entry.path, known)
         arguments = [
@@ -363,7 +307,7 @@ class _TestWriter:
             return "the bytes of parts are not kept; its file is added when it is complete"
         if not entry.is_whole:
             return "its body is not kept whole"
-        if entry.form is not None and entry.number not in self.contents:
+        if entry.form is not None and self.history.uploaded(entry) is None:
             return "its file is not kept"
         if entry.status == 401 and "authorization" in entry.headers:
             return "the key that was refused is not kept"
@@ -371,10 +315,10 @@ class _TestWriter:
 
     def body(self, entry: LogEntry, known: list[str]) -> list[str]:
         """Return the arguments that are the request's body."""
-        if entry.form is not None:
+        if entry.form is not None and (uploaded := self.history.uploaded(entry)):
             fields = {name: value for name, value in entry.form.items() if name not in ("filename", "bytes")}
             filename = entry.form.get("filename", "upload")
-            content = self.content(self.contents[entry.number])
+            content = self.content(uploaded)
             return [f"data={fields!r}", f"files={{'file': ({filename!r}, {content})}}"]
         if not entry.body:
             return []

@@ -59,6 +59,8 @@ def steered_job(fake: FakeFineTuning) -> None:
     fake.advance("90s")
     fake.resume_job(other)
     fake.plan_job(other, fail_at=7)
+    fake.plan_job(other, outcome="succeeded", curve="overfit")
+    fake.plan_job(other, fail_at=9)
     fake.delete_file(file)
     fake.name_next("file", "file-mine")
     upload(fake)

@@ -376,6 +376,8 @@ def test_a_browser_is_led_from_the_root_to_the_page_and_other_clients_are_not() 
     fake = FakeFineTuning()
     led = request(fake, "/", headers=[("accept", "text/html,*/*")])
     assert (led.status, dict(led.headers)[b"location"]) == (307, b"_fake/ui/")
+    bare = request(fake, "/_fake/ui")
+    assert (bare.status, dict(bare.headers)[b"location"]) == (307, b"ui/")
     assert len(fake.requests) == 0
     assert request(fake, "/", headers=[("accept", "*/*")]).status == 404
     assert len(fake.requests) == 1

@@ -114,7 +114,7 @@ export async function download(path, filename) {
   const address = URL.createObjectURL(await response.blob());
   const link = Object.assign(document.createElement("a"), { href: address, download: filename });
   link.click();
-  URL.revokeObjectURL(address);
+  setTimeout(() => URL.revokeObjectURL(address), 60_000); // the browser reads it after this
 }
 
 /**
