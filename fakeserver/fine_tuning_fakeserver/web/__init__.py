@@ -12,7 +12,8 @@ PAGE_PATH = "/_fake/ui"
 
 def is_page_path(path: str) -> bool:
     """Return whether a path, which may begin with an account's root, is the page's: it is asked for every second."""
-    return f"{PAGE_PATH}/" in path
+    root, found, _ = path.partition(f"{PAGE_PATH}/")
+    return bool(found) and (not root or (root.startswith("/accounts/") and root.count("/") == 2))
 
 
 OBSERVED_KEY = "fine_tuning_fakeserver.observed"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning, page
+from fine_tuning_fakeserver.web import is_page_path
 from fine_tuning_fakeserver.web.in_process import call_app
 from strategies import BORN, ROWS
 
@@ -47,6 +48,21 @@ def test_the_page_asks_no_other_host_and_makes_no_markup_of_text() -> None:
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|\b(innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|eval)\b", text), path
         assert path.suffix != ".html" or not re.search(r"<script>|\son\w+=|\sstyle=", text), path
+
+
+@pytest.mark.parametrize(
+    ("path", "is_page"),
+    [
+        ("/_fake/ui/", True),
+        ("/accounts/alice/_fake/ui/data/jobs", True),
+        ("/v1/models/_fake/ui/", False),
+        ("/accounts/alice/v1/_fake/ui/", False),
+        ("/_fake", False),
+    ],
+)
+def test_only_the_page_is_left_out_of_access_logs(path: str, is_page: bool) -> None:
+    """A path is the page's if the page begins it, or follows an account's root; others are logged."""
+    assert is_page_path(path) is is_page
 
 
 def test_open_serves_the_account_and_shows_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
