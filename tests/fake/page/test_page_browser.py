@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on PATH")
 in_long_runs = pytest.mark.skipif(example_count(0, 1) == 0, reason="takes a second; in scripts/test long")
 
 AXE = Path(__file__).parents[2] / "vendored" / "axe.min.js"
@@ -78,6 +80,7 @@ def filled(fake: FakeFineTuning) -> dict[str, str]:
     return jobs
 
 
+@needs_curl
 def test_where_there_is_no_job_the_commands_that_make_one_are_shown(
     page: Page, fake: FakeFineTuning, tmp_path: Path
 ) -> None:
@@ -265,6 +268,7 @@ def test_plans_and_faults_are_set_and_shown(page: Page, fake: FakeFineTuning) ->
     see(page.get_by_text("ended, 0 calls"))
 
 
+@needs_curl
 def test_every_action_is_copied_as_curl_and_as_python(page: Page, fake: FakeFineTuning) -> None:
     """What an action's menu copies does what its button does: the command in a shell, the code in Python."""
     born = fake.now
