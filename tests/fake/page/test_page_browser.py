@@ -221,6 +221,7 @@ def test_a_job_that_failed_is_run_again_with_another_plan(page: Page, fake: Fake
     assert again["user_provided_suffix"] == "broken"
 
 
+@in_long_runs
 def test_a_job_that_its_file_has_failed_is_run_again_with_a_sound_one(
     page: Page, fake: FakeFineTuning, tmp_path: Path
 ) -> None:
