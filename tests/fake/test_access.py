@@ -12,8 +12,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.page.page_routes import PAGE_OPERATIONS, VIEWS
 from fine_tuning_fakeserver.web.access import Access, HostGuard, new_access
-from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
+from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
 from fine_tuning_fakeserver.web.in_process import transport
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import BORN, everything
@@ -21,8 +22,8 @@ from strategies import BORN, everything
 KEY = {"authorization": "Bearer any"}
 JSON = {"content-type": "application/json"}
 TEXT = {"content-type": "text/plain"}
-STEERING = [(each.method, each.path) for each in CONTROL_OPERATIONS if each.path not in OPEN_TO_ALL]
-ROUTES = [(each.method, each.path) for each in (*OPERATIONS, *CONTROL_OPERATIONS)]
+STEERING = [(each.method, each.path) for each in (*CONTROL_OPERATIONS, *VIEWS) if not each.is_open]
+ROUTES = [(each.method, each.path) for each in (*OPERATIONS, *CONTROL_OPERATIONS, *PAGE_OPERATIONS)]
 RUN = "/v1/fine_tuning/alpha/graders/run"
 PYTHON = {"grader": {"type": "python", "source": "def grade(sample, item): return 1"}, "model_sample": "x", "item": {}}
 

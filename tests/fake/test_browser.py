@@ -1,22 +1,19 @@
-"""What a web page can do to a fake on the same machine, in a real browser.
-
-Debian's Chromium will do, or any other on PATH; Playwright drives it, and downloads none.
-"""
+"""What a web page can do to a fake on the same machine, in a real browser."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from browser import headless_browser
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.page.page_routes import VIEWS
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.server import serving
 from strategies import BORN, ROWS, everything
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 SITE, REBOUND = "site.example", "rebound.example"
 """Names that the browser takes for this machine: a site's of its own, and one that leads to the fake."""
 FETCH = """async ({url, options}) => {
@@ -68,15 +64,7 @@ def site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """A page of a headless browser that resolves `SITE` and `REBOUND` to this machine."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on PATH: apt-get install chromium")
-    with ExitStack() as stack:
-        playwright = stack.enter_context(sync_api.sync_playwright())
-        names = ", ".join(f"MAP {name} 127.0.0.1" for name in (SITE, REBOUND))
-        arguments = ["--no-sandbox", "--disable-gpu", "--no-proxy-server", f"--host-resolver-rules={names}"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        stack.callback(browser.close)
+    with headless_browser([SITE, REBOUND]) as browser:
         yield browser.new_page()
 
 
@@ -116,7 +104,7 @@ def fetch(page: Page, url: str, method: str = "GET", **options: Any) -> tuple[st
     return kind, status, text
 
 
-ROUTES = [(each.method, each.path) for each in CONTROL_OPERATIONS]
+ROUTES = [(each.method, each.path) for each in (*CONTROL_OPERATIONS, *VIEWS)]
 MODES = [("no-cors", "text/plain"), ("no-cors", "application/x-www-form-urlencoded"), ("cors", "application/json")]
 """How a script sends a body: without asking for leave, when it reads no answer, or asking first."""
 BODIES = {
@@ -188,7 +176,9 @@ def test_a_form_of_another_site_steers_nothing(page: Page, site: str, fake: Fake
     assert fake.settings.seed == 0
 
 
-@pytest.mark.parametrize("path", ["/_fake", "/_fake/requests", "/_fake/webhooks", "/v1/models", "/v1/files", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/_fake", "/_fake/requests", "/_fake/ui/", "/_fake/ui/data/jobs", "/v1/models", "/health"]
+)
 def test_a_page_whose_name_was_rebound_reads_nothing(page: Page, fake: FakeFineTuning, path: str) -> None:
     """A page at a rebound host name is refused at every path."""
     before = everything(fake)

@@ -332,6 +332,7 @@ OTHERWISE = {
     "reached_at",
     "connect",
     "of_world",
+    "open",
 }
 """What has its own test, or makes handles."""
 REFUSED: dict[str, Verb] = {

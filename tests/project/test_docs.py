@@ -28,7 +28,7 @@ from fine_tuning_fakeserver.control.setup_schema import setup_schema
 from fine_tuning_fakeserver.domain.plan import FIELDS
 from fine_tuning_fakeserver.findings.rules import CODES
 from fine_tuning_fakeserver.settings import CONTROL_FIELDS, Settings
-from fine_tuning_fakeserver.web.accounts_app import ACCOUNT_OPERATIONS
+from fine_tuning_fakeserver.web.accounts_app import ACCOUNT_OPERATIONS, FORK
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS
 from fine_tuning_fakeserver.web.operations import OPERATIONS
 from strategies import ROWS
@@ -81,7 +81,7 @@ def test_links_lead_to_pages() -> None:
 def test_the_control_api_and_the_plan_are_documented_whole() -> None:
     """The docs name every control route and every field of a plan."""
     server, plans = (DOCS / "server.md").read_text(), (DOCS / "pytest.md").read_text()
-    for operation in (*CONTROL_OPERATIONS, *ACCOUNT_OPERATIONS):
+    for operation in (*CONTROL_OPERATIONS, FORK, *ACCOUNT_OPERATIONS):
         path = operation.path.replace("{job_id}", "{id}")
         assert path in server if path in ("/health", "/ready") else f"`{operation.method} {path}`" in server
     for field in FIELDS:

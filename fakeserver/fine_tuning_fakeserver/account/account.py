@@ -156,6 +156,18 @@ class StatusCounts:
                 heapq.heappush(self._changes, (later[0], identifier))
         return {status: count for status, count in self._counts.items() if count}
 
+    def next_change(self, now: float, jobs: Mapping[str, Job]) -> tuple[float, str, str] | None:
+        """Return when which job changes to which status next; None if none does."""
+        self.by_status(now, jobs)
+        while self._changes:
+            at, identifier = self._changes[0]
+            if identifier in self._unfinished:
+                for changes_at, status in jobs[identifier].timeline().milestones:
+                    if changes_at == at:
+                        return at, identifier, status
+            heapq.heappop(self._changes)  # a job that was changed has another entry
+        return None
+
     def _count_as(self, identifier: str, status: str) -> None:
         if (counted := self._unfinished.pop(identifier, None)) is None:
             return

@@ -92,6 +92,9 @@ class Accounts:
         new_world: makes the world of another account, by its name.
         at_most: how many accounts are kept besides `MAIN`.
         idle_at_most_s: after how many real seconds without a request an account is forgotten; None: never.
+
+    Attributes:
+        changes: how many accounts were kept or forgotten.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Accounts:
         """Without `MAIN`; the one that was used last is the last."""
         self._candidates: dict[str, NamedAccount] = {}
         self._urls: list[str] = []
+        self.changes = 0
         self.renew_locks()
         complete_before_fork(self)
 
@@ -201,6 +205,7 @@ class Accounts:
         with self.lock:
             if self._candidates.get(account.name) is account:
                 self._kept[account.name] = self._candidates.pop(account.name)
+                self.changes += 1
 
     def forget(self, name: str) -> None:
         """Forget an account; requests that are under way end as if it were still there.
@@ -211,6 +216,7 @@ class Accounts:
         self._require_not_main(name)
         with self.lock:
             account = self._kept.pop(name, None)
+            self.changes += 1
         if account is None:
             raise FakeUsageError(f"there is no account {show_value(name)}")
         account.world.sender.stop()
@@ -282,6 +288,7 @@ class Accounts:
         since = steady() - self._idle_at_most_s
         for account in list(self._idle_before(since)):
             del self._kept[account.name]
+            self.changes += 1
             account.world.sender.stop()
 
     def _idle_before(self, since: float) -> Generator[NamedAccount, None, None]:

@@ -167,7 +167,7 @@ class RequestLog:
     def clear(self) -> None:
         """Forget everything, and count from 0."""
         with self._lock:
-            self._count = self._forgotten = self.errors_read_to = 0
+            self._count = self._forgotten = self.errors_read_to = self._completed = 0
             self.slept_s = 0.0
             self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
             self._notes: dict[str, None] = {}
@@ -176,6 +176,11 @@ class RequestLog:
     def count(self) -> int:
         """How many requests have come in."""
         return self._count
+
+    @property
+    def completed(self) -> int:
+        """How many requests were answered since the log was made or cleared."""
+        return self._completed
 
     @property
     def forgotten(self) -> int:
@@ -213,11 +218,14 @@ class RequestLog:
     def add(self, entry: LogEntry) -> None:
         """Keep an entry, and forget the oldest if there are too many."""
         with self._lock:
+            self._completed += entry.timing is not None
             self._forgotten += len(self._entries) == ENTRIES_AT_MOST
             self._entries.append(entry)
 
     def update(self, entry: LogEntry) -> None:
-        """Keep what was added to an entry that is in the log."""
+        """Keep what was added to an entry that is in the log: its answer."""
+        with self._lock:
+            self._completed += 1
 
     def note(self, text: str) -> None:
         """Keep a usage error that no answer shows; once, however often it occurs."""

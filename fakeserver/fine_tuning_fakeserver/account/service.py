@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from itertools import count
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
@@ -95,6 +96,8 @@ class MemoryJournal:
         return len(self._records)
 
 
+_generations = count(1)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -110,6 +113,10 @@ class Service:
         journal: makes the store of its records.
         born: when it began, in Unix seconds, unless it begins now.
         real: returns real seconds; None: this process's own.
+
+    Attributes:
+        generation: a number that no other service of this process has: each reset and rewind begins a new one. Of an
+            account in a store it is that of the store, below 0, which is the same for all servers.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class Service:
         real: Callable[[], float] | None = None,
     ) -> None:
         settings = settings or DEFAULT_SETTINGS
+        self.generation = next(_generations)
         self.renew_locks()
         complete_before_fork(self)
         self.journal = journal()

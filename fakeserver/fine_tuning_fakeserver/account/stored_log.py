@@ -65,6 +65,11 @@ class StoredRequestLog(RequestLog):
         return self._count
 
     @property
+    def completed(self) -> int:
+        """How many requests were answered, by whatever server."""
+        return self.count
+
+    @property
     def forgotten(self) -> int:
         """How many requests are not kept any more."""
         self._refresh()

@@ -400,6 +400,7 @@ class StoredWorld(World):
             faults.apply(record)
         with self._lock:
             self._generation, self._seq, self._scripts_state = generation, len(lines), None
+            service.generation = -generation
             log = StoredRequestLog(self._store, self._name, generation, self._worker)
             super()._replace(service, log, faults, ScriptStack(), stored.beginning)
         self._replay(later)
@@ -466,6 +467,7 @@ class StoredWorld(World):
         lines = self._write(records)
         self._generation = self._store.begin(self._name, self._generation, header, lines)
         self._seq = len(records)
+        service.generation = -self._generation
         self.requests = StoredRequestLog(self._store, self._name, self._generation, self._worker, log)
 
     def _replace(

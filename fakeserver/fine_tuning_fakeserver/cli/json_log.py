@@ -19,6 +19,7 @@ from ..account.service import Service
 from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..fake.fake_accounts import FakeAccounts
+from ..web import is_page_path
 from .request_observer import PROBES, ObservedRequest, RequestObserver
 
 log = logging.getLogger("fine_tuning_fakeserver")
@@ -59,7 +60,7 @@ class JsonAccessLog(RequestObserver):
     def observe(self, request: ObservedRequest) -> None:
         """Write the line of a request."""
         scope = request.scope
-        if scope["path"] in PROBES:
+        if scope["path"] in PROBES or is_page_path(scope["path"]):
             return
         client, account = scope.get("client"), request.account
         write_json_line(

@@ -21,7 +21,7 @@ import click
 from ..account import ACCOUNTS_AT_MOST
 from ..usage_errors import FakeUsageError
 from ..version import VERSION
-from ..web import DEFAULT_PORT, DRAIN_S, REQUEST_TIMEOUT_S
+from ..web import DEFAULT_PORT, DRAIN_S, REQUEST_TIMEOUT_S, is_page_path
 from .commands import (
     ACCOUNT_OPTIONS,
     Command,
@@ -102,6 +102,7 @@ OPTIONS = (
     option("--timeout", metavar="SECONDS", default=REQUEST_TIMEOUT_S, type=Number(float, 0.001), help=TIMEOUT_HELP),
     option("--drain", metavar="SECONDS", default=DRAIN_S, type=Number(float, 0), help=DRAIN_HELP),
     option("--log-format", metavar="FORMAT", default="text", type=OneOf(("text", "json")), help=FORMAT_HELP),
+    click.Option(["--open", "open_page"], is_flag=True, help="Show the accounts in a browser."),
     click.Option(["--metrics"], is_flag=True, help="Show figures for Prometheus at /metrics."),
     click.Option(["--quiet", "-q"], is_flag=True, help="No log on stderr."),
 )
@@ -120,6 +121,7 @@ def command(
     drain: float,
     log_format: str,
     metrics: bool,
+    open_page: bool,
     load: str | None,
     data: str | None,
     store: str | None,
@@ -153,7 +155,7 @@ def command(
             if announces and own.is_resumed and (setup or load):
                 print_note(f"{'--setup' if setup else '--load'} is left out: the store has the account main already")
             with closing(own):
-                _serve(own, listener, quiet, access, log_format, metrics, announces=announces, **limits)
+                _serve(own, listener, quiet, access, log_format, metrics, announces, open_page, **limits)
 
         if workers > 1:
             from .workers import Workers  # imported on demand, as it is seldom needed
@@ -251,8 +253,8 @@ def _serve(
     access: Access,
     log_format: str,
     metrics: bool,
-    *,
     announces: bool,
+    open_page: bool,
     **settings: Any,
 ) -> None:
     from ..clock import steady
@@ -271,7 +273,9 @@ def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     if announces:
-        _announce(listener, accounts, quiet, access, note)
+        page = _announce(listener, accounts, quiet, access, note)
+        if open_page:
+            _open_in_browser(page)
     server.run(sockets=[listener])
     if (left_s := server.drains_until - steady()) > 0:
         accounts.deliver_webhooks(left_s)
@@ -306,7 +310,9 @@ def _measured_app(accounts: FakeAccounts, access: Access) -> ASGIApp:
 
 def _announce(
     listener: socket.socket, accounts: FakeAccounts, quiet: bool, access: Access, note: Callable[[str], None]
-) -> None:
+) -> str:
+    """Say how clients and people reach the server; return the address of the page."""
+    from ..fake.clients import page_address
     from ..web.server import url_of
 
     # A client can connect to no server at "all addresses": show one of them.
@@ -326,6 +332,16 @@ def _announce(
     if not quiet:
         pace = fake.pace if isinstance(fake.pace, str) else f"{fake.pace:g}"
         note(f"fake-fine-tuning {VERSION}: pace {pace}, seed {fake.settings.seed}; Ctrl-C stops it")
+        note(f"see the jobs and move time: {page_address(base_url)}")
+    return page_address(base_url)
+
+
+def _open_in_browser(address: str) -> None:
+    """Open a browser; in a thread, since some are programs of the terminal and return only at their end."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), name="browser", daemon=True).start()
 
 
 def _variables(fake: FakeFineTuning) -> tuple[dict[str, str], list[str]]:
@@ -367,6 +383,8 @@ class AccessLog(RequestObserver):
 
     def observe(self, request: ObservedRequest) -> None:
         """Write the line of a request; ``---`` for the status of one whose client did not wait for its response."""
+        if is_page_path(request.scope["path"]):
+            return
         age = timedelta(seconds=int(self._moment_of(request.account).age_s))
         response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
         with suppress(OSError):  # a closed log is no reason to fail the request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -224,19 +224,27 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
 
 def account_outcome(service: Service) -> dict[str, Any]:
     """Return what assertions and findings go by besides the requests: which things there are, and how jobs ended."""
-    endpoints = webhooks.list_endpoints(service)
+    webhooks.list_endpoints(service)  # at the pace "instant" this ends the jobs, as any request does
     with service.lock:
-        now, account = service.clock.now(), service.account
-        jobs = list(account.jobs.values())
-        statuses = {job.id: job.timeline().status(now) for job in jobs}
-        return {
-            "jobs": [job.id for job in jobs],
-            "files": [*account.files],
-            "results": [*account.results],
-            "deleted": sorted(account.deleted),
-            "over": {job.id: job.timeline().end for job in jobs if statuses[job.id] in TERMINAL},
-            "errors": {job.id: job.error.code for job in jobs if statuses[job.id] == "failed" and job.error},
-            "paused": [job_id for job_id, status in statuses.items() if status == "paused"],
-            "used_files": [file for job in jobs for file in (job.training_file, job.validation_file) if file],
-            "has_webhooks": bool(endpoints),
-        }
+        return outcome_at(service.account, service.clock.now())
+
+
+def outcome_at(account: Account, now: float, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the `account_outcome` at a time, for those jobs *only* if they are given; the account's lock is held."""
+    jobs = account.jobs.values()
+    told = jobs if only is None else [account.jobs[each] for each in only if each in account.jobs]
+    statuses = {job.id: job.timeline().status(now) for job in told}
+    return {
+        "jobs": [job.id for job in told],
+        "files": [*account.files],
+        "results": [*account.results],
+        "deleted": sorted(account.deleted),
+        "over": {job.id: job.timeline().end for job in told if statuses[job.id] in TERMINAL},
+        "errors": {job.id: job.error.code for job in told if statuses[job.id] == "failed" and job.error},
+        "paused": [job_id for job_id, status in statuses.items() if status == "paused"],
+        "used_files": [
+            *(job.training_file for job in jobs),
+            *(job.validation_file for job in jobs if job.validation_file),
+        ],
+        "has_webhooks": bool(account.outbox.endpoints),
+    }

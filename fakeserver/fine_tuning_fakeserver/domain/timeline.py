@@ -282,6 +282,18 @@ class Timeline:
                 count += 1
         return count
 
+    def message_ordinals(self, now: float) -> list[int]:
+        """Return the ordinals of the events visible at *now* that are no training step's, oldest first."""
+        ordinals: list[int] = []
+        count = 0
+        for segment in self.segments:
+            if isinstance(segment, TrainingSegment):
+                count += self._events_up_to(segment.last_done(now)) - self._events_up_to(segment.first - 1)
+            elif segment.at <= now and self.kinds[segment.kind].text:
+                ordinals.append(count)
+                count += 1
+        return ordinals
+
     def event(self, ordinal: int) -> Event:
         """Return the event with this ordinal, from 0, oldest first; that of a training step is of the kind "step".
 

@@ -15,7 +15,7 @@ from ..usage_errors import HIDDEN, FakeUsageError, did_you_mean, unknown_name, w
 from ..web.operations import check_operation, operation_named
 
 if TYPE_CHECKING:
-    from ..findings import FinalState, Finding
+    from ..findings import Finding
 
 Predicate: TypeAlias = Callable[[Call], object]
 
@@ -300,20 +300,6 @@ class CallAssertions:
             )
 
 
-def final_state(outcome: Mapping[str, Any]) -> FinalState:
-    """Return the account as findings see it, of its `steering.account_outcome`."""
-    from ..findings import FinalState  # on demand: a server finds nothing
-
-    return FinalState(
-        over=outcome["over"],
-        errors=outcome["errors"],
-        paused=frozenset(outcome["paused"]),
-        files=frozenset(outcome["files"]) - frozenset(outcome["deleted"]),
-        used_files=frozenset(outcome["used_files"]),
-        has_webhooks=outcome["has_webhooks"],
-    )
-
-
 class Assertions(CallAssertions):
     """Assertions on what the code under test brought about, and what it did wrong.
 
@@ -393,9 +379,9 @@ class Assertions(CallAssertions):
         Raises:
             FakeUsageError: no client could have reached the fake.
         """
-        from ..findings import find
+        from ..findings import FinalState, find
 
-        return find(self._require_assertable(), final_state(self._outcome()))
+        return find(self._require_assertable(), FinalState.of(self._outcome()))
 
     def assert_no_findings(self, ignore: Iterable[str] = ()) -> Self:
         """Fail if there are findings of other codes than those to *ignore*.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
@@ -14,11 +15,13 @@ from urllib.parse import urlsplit
 
 from ..account.world import World
 from ..usage_errors import FakeUsageError
+from ..web import PAGE_PATH
 from ..web.app import create_app
 from ..web.dialect_adapter import account_root, base_url_for
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
+    from starlette.routing import Router
     from starlette.types import ASGIApp
 
 API_KEY = "fake-fine-tuning-key"
@@ -26,6 +29,18 @@ API_KEY = "fake-fine-tuning-key"
 
 NOWHERE = "http://fake-fine-tuning.invalid/v1"
 """A base URL without a socket, for clients that need one (RFC 6761: ``.invalid`` is never resolved)."""
+
+
+def page_router() -> Router:
+    """Return the routes of the page, which is imported when a browser first comes."""
+    from ..page.page_routes import router
+
+    return router()
+
+
+def page_address(base_url: str) -> str:
+    """Return the address of the page of the account with this base URL."""
+    return f"{account_root(base_url)}{PAGE_PATH}/"
 
 
 class Served(ABC):
@@ -92,7 +107,7 @@ class Clients(Served):
 
     @cached_property
     def _app(self) -> ASGIApp:
-        return create_app(self._world)
+        return create_app(self._world, page_router)
 
     @property
     def asgi_app(self) -> ASGIApp:
@@ -131,6 +146,21 @@ class Clients(Served):
         if not self._world.urls:
             raise FakeUsageError("the fake has no URL while it is not serving: use it inside `with fake.serving():`")
         return base_url_for(self._world.urls[-1], self._world.account.dialect)
+
+    def open(self) -> str:
+        """Show the account in a browser, such as from a debugger; return the address of its page.
+
+        A fake that is not served yet is served from then on, on a free port of this machine, until the process ends.
+        """
+        if self._world.urls in ([], [NOWHERE]):
+            stack = ExitStack()
+            stack.enter_context(self.serving())
+            atexit.register(stack.close)
+        import webbrowser  # here, since few fakes are looked at
+
+        address = page_address(self.base_url)
+        webbrowser.open(address)
+        return address
 
     @property
     def env(self) -> dict[str, str]:

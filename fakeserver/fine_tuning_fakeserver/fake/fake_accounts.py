@@ -18,7 +18,7 @@ from ..settings import SettingsFields
 from ..usage_errors import wrong_value
 from ..web.accounts_app import AccountsApp
 from ..web.app import NormalizePath
-from .clients import Served
+from .clients import Served, page_router
 from .fake_fine_tuning import FakeFineTuning
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class FakeAccounts(Served):
 
     @cached_property
     def _app(self) -> AccountsApp:
-        return AccountsApp(self._accounts, per_key=self._per_key)
+        return AccountsApp(self._accounts, per_key=self._per_key, page_router=page_router)
 
     @cached_property
     def asgi_app(self) -> ASGIApp:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fine_tuning_formats.text import printable
 
@@ -75,6 +75,18 @@ class FinalState:
     files: frozenset[str] = frozenset()
     used_files: frozenset[str] = frozenset()
     has_webhooks: bool = False
+
+    @classmethod
+    def of(cls, outcome: Mapping[str, Any]) -> FinalState:
+        """Return the account as findings see it, of its `steering.account_outcome`."""
+        return cls(
+            over=outcome["over"],
+            errors=outcome["errors"],
+            paused=frozenset(outcome["paused"]),
+            files=frozenset(outcome["files"]) - frozenset(outcome["deleted"]),
+            used_files=frozenset(outcome["used_files"]),
+            has_webhooks=outcome["has_webhooks"],
+        )
 
 
 Rule: TypeAlias = Callable[[Sequence[Call], FinalState], Iterable[Finding]]

@@ -34,6 +34,9 @@ ACCESS_KEY = "fine_tuning_fakeserver.access"
 TEST_CLIENT = "testclient"
 """Starlette's test client, which is in process, calls itself so."""
 
+ZIP = "application/zip"
+"""The media type of a saved account. Like JSON, no page of another site may send it without being asked."""
+
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:@/\[\]\s]+))(?::\d*)?")
 _HOST_NAME = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 _TOKEN = re.compile(r"[!-~]+")
@@ -178,7 +181,7 @@ def check_page(request: ApiRequest) -> None:
         origin = foreign[0] if foreign else "another site"
         raise AccessDeniedError(f"{scope['path']} must not be requested by a web page of another origin, got {origin}")
     media_type = request.header(b"content-type").partition(";")[0].strip().lower()
-    if origins and scope["method"] in ("POST", "PUT", "PATCH") and media_type != "application/json":
+    if origins and scope["method"] in ("POST", "PUT", "PATCH") and media_type not in ("application/json", ZIP):
         raise FakeUsageError(f"the content type of a web page's request must be application/json, got {media_type!r}")
 
 

@@ -7,17 +7,20 @@ What follows the name is routed as for ``main``, so each account has its own con
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
-from ..account.accounts import MAIN, Accounts, NamedAccount, name_of_key
+from fine_tuning_formats.text import show_value
+
+from ..account.accounts import MAIN, Accounts, NamedAccount, check_account_name, name_of_key
 from ..usage_errors import FakeUsageError
 from . import OBSERVED_KEY
-from .app import INNER_SLASH, AccountApp, account_router, create_router
+from .app import INNER_SLASH, AccountApp, create_router
 from .control_endpoints import CONTROL_OPERATIONS
 from .dialect_adapter import PREFIXES
 from .operation import CONTROL, Operation
@@ -26,7 +29,7 @@ from .request import ApiRequest, ClientGoneError, api_key_of, drop_body
 from .response import ROOT_KEY, usage_error_response
 
 ACCOUNTS_KEY = "fine_tuning_fakeserver.accounts"
-"""Where the scope of a request for `MAIN` has the accounts of the server."""
+"""Where the scope of a request has the accounts of the server."""
 
 PREFIX = "/accounts/"
 _API_PREFIXES = ("/v1/", *PREFIXES)
@@ -51,6 +54,23 @@ def forget_account(request: ApiRequest) -> Any:
     return {"name": name, "deleted": True}
 
 
+def fork_account(request: ApiRequest) -> Any:
+    """Make a copy of this account on the server; what happens to the one leaves the other as it is."""
+    from ..api.request_models import parse_control
+    from .control_bodies import ForkBody
+    from .script_format import read_scripts, write_scripts
+
+    accounts, name = _accounts_of(request), parse_control(ForkBody, request.body, "POST /_fake/fork").name
+    if accounts.find(check_account_name(name)):
+        raise FakeUsageError(
+            f"name must be that of no account yet, got {show_value(name)}; GET /_fake/accounts lists them"
+        )
+    stored = request.world.store()
+    copy = replace(stored, scripts=read_scripts(write_scripts(stored.scripts)))
+    accounts.make(name).restore(copy)
+    return {"name": name}
+
+
 def _accounts_of(request: ApiRequest) -> Accounts:
     accounts: Accounts = request.scope[ACCOUNTS_KEY]
     return accounts
@@ -66,11 +86,20 @@ ACCOUNT_OPERATIONS = tuple(
 )
 """The operations on the accounts of a server, which only its own control API has, and no account's."""
 
+FORK = Operation("POST /_fake/fork", "POST", "/_fake/fork", fork_account, CONTROL)
+"""The operation that every account of a server has, and an account alone has not."""
+
 
 @cache
 def server_router() -> Router:
     """Return the routes of `MAIN`, which has those of the server besides."""
-    return create_router((*OPERATIONS, *CONTROL_OPERATIONS, *ACCOUNT_OPERATIONS))
+    return create_router((*OPERATIONS, *CONTROL_OPERATIONS, FORK, *ACCOUNT_OPERATIONS))
+
+
+@cache
+def named_router() -> Router:
+    """Return the routes of an account that is reached by its name."""
+    return create_router((*OPERATIONS, *CONTROL_OPERATIONS, FORK))
 
 
 class AccountsApp:
@@ -79,21 +108,25 @@ class AccountsApp:
     Args:
         accounts: the accounts of this server.
         per_key: whether each API key has an account of its own under ``/v1``.
+        page_router: returns the routes of the page that shows an account; None: no page.
     """
 
-    def __init__(self, accounts: Accounts, *, per_key: bool = False) -> None:
+    def __init__(
+        self, accounts: Accounts, *, per_key: bool = False, page_router: Callable[[], Router] | None = None
+    ) -> None:
         self._accounts = accounts
         self._per_key = per_key
-        self._main_app = AccountApp(accounts.main, server_router())
+        self._page_router = page_router
+        self._main_app = AccountApp(accounts.main, server_router(), page_router)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
         path: str = scope["path"]
+        scope[ACCOUNTS_KEY] = self._accounts
         if path.startswith(PREFIX):
             return self._serve_named(scope, receive, send)
         if self._per_key and path.startswith(_API_PREFIXES) and (key := self._key_in(scope)):
             return self._serve(name_of_key(key), scope, receive, send)
-        scope[ACCOUNTS_KEY] = self._accounts
         _note_account(scope, MAIN)
         return self._main_app(scope, receive, send)
 
@@ -117,7 +150,7 @@ class AccountsApp:
         own = {**scope, "path": slash + rest, "raw_path": raw_path[root.end() :], ROOT_KEY: root[0]}
         if name == MAIN:
             _note_account(scope, MAIN)
-            await AccountApp(self._accounts.main, account_router())(own, receive, send)
+            await AccountApp(self._accounts.main, named_router(), self._page_router)(own, receive, send)
         else:
             await self._serve(name, own, receive, send)
 
@@ -131,7 +164,7 @@ class AccountsApp:
                 await in_thread(scope, lambda: self._accounts.load(name))
             with self._accounts.use(name, may_make=not is_look) as account:
                 _note_account(scope, name)
-                app = AccountApp(account.world, account_router())
+                app = AccountApp(account.world, named_router(), self._page_router)
                 await app(scope, receive, send if is_look else self._keeping(account, send))
                 if not is_look and account.world.has_changed:  # where a fault has spoilt the answer
                     self._accounts.keep(account)

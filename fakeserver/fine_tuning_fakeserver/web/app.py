@@ -25,9 +25,9 @@ from ..api_errors import ApiError, ScriptedError, internal
 from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
-from . import OBSERVED_KEY, dialect_adapter, fault_responses, response
+from . import OBSERVED_KEY, PAGE_PATH, dialect_adapter, fault_responses, response
 from .access import AccessDeniedError, check_code_runner, check_control
-from .control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
+from .control_endpoints import CONTROL_OPERATIONS
 from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS, own_operations
 from .request import (
@@ -55,9 +55,14 @@ HANDLER_KEY = "fine_tuning_fakeserver.handler"
 """Where a scope has the handler of the world that it is for."""
 
 
-def create_app(world: World) -> ASGIApp:
-    """Return the application that answers for *world*. It awaits the request's body; more only where a fault does."""
-    return NormalizePath(AccountApp(world, account_router()))
+def create_app(world: World, page_router: Callable[[], Router] | None = None) -> ASGIApp:
+    """Return the application that answers for *world*. It awaits the request's body; more only where a fault does.
+
+    Args:
+        world: the account.
+        page_router: returns the routes of the page that shows the account, when a browser first comes; None: no page.
+    """
+    return NormalizePath(AccountApp(world, account_router(), page_router))
 
 
 @cache
@@ -97,9 +102,10 @@ def create_router(operations: Iterable[Operation]) -> Router:
 class AccountApp:
     """Answers the requests to one world, whose paths are normalised."""
 
-    def __init__(self, world: World, router: Router) -> None:
+    def __init__(self, world: World, router: Router, page_router: Callable[[], Router] | None = None) -> None:
         self._world = world
         self._router = router
+        self._page_router = page_router
         self._handler = _handler_of(world)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -111,6 +117,8 @@ class AccountApp:
         if dialect.own_operations and (own := _own_endpoint(scope)):
             endpoint, own_scope = own
             return endpoint(own_scope, receive, send)
+        if self._page_router and (scope["path"].startswith(PAGE_PATH) or scope["path"] == "/"):
+            return self._page_router()(scope, receive, send)
         return self._router(scope, receive, send)
 
 
@@ -274,7 +282,7 @@ async def read_request(operation: Operation, request: ApiRequest, receive: Recei
         try:
             # before the body is parsed: an unauthorized request gets its 401 or 403 whatever is wrong with its body
             if operation.group is CONTROL:
-                if operation.path not in OPEN_TO_ALL:
+                if not operation.is_open:
                     check_control(request)
             else:
                 is_default_dialect = request.service.account.dialect is RECORDED

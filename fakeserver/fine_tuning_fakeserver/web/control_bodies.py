@@ -43,6 +43,12 @@ class GraderScoresBody(Body):
     scores: ShortCircuitList[float | None]
 
 
+class ForkBody(Body):
+    """``POST /_fake/fork``: the name of the account that the copy becomes."""
+
+    name: str
+
+
 class RewindBody(Body):
     """``POST /_fake/rewind``: either of them."""
 

@@ -329,11 +329,12 @@ CONTROL_OPERATIONS = (
             ("GET", "/_fake/requests", list_requests),
             ("POST", "/_fake/rewind", rewind),
             ("GET", "/_fake/fidelity", get_fidelity),
-            ("GET", "/openapi.json", get_openapi),
-            ("GET", "/health", health),
-            ("GET", "/ready", health),
         )
     ),
+    *(
+        Operation(f"GET {path}", "GET", path, run, CONTROL, is_open=True)
+        for path, run in (("/openapi.json", get_openapi), ("/health", health), ("/ready", health))
+    ),
 )
-OPEN_TO_ALL = ("/openapi.json", "/health", "/ready")
+OPEN_TO_ALL = tuple(operation.path for operation in CONTROL_OPERATIONS if operation.is_open)
 """Paths that other machines may request, too."""

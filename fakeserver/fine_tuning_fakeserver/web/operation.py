@@ -93,6 +93,7 @@ class Operation:
         has_usage_errors: whether it may refuse with ``fake_error`` what concerns the fake alone.
         body_bytes_at_most: how large a body may be that is no form.
         runs_code: whether it runs code that a request brings, where `Settings.run_python_graders` lets it.
+        is_open: whether other machines and pages of other sites may request a control route.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Operation:
     has_usage_errors: bool = False
     body_bytes_at_most: int = JSON_BYTES_AT_MOST
     runs_code: bool = False
+    is_open: bool = False
 
     @property
     def request(self) -> type[BaseModel] | None:

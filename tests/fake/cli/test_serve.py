@@ -161,12 +161,14 @@ def test_it_stops_cleanly(stop: signal.Signals) -> None:
     with started(FAKE_FINE_TUNING_PORT="0") as process, httpx.Client(headers=KEY, trust_env=False) as client:
         url = line(process.stdout)
         client.get(f"{url}/models")
+        client.get(f"{url.removesuffix('/v1')}/_fake/ui/data/jobs").raise_for_status()  # is in no log
         process.send_signal(stop)
         errors = end(process)
 
     assert process.returncode == 0
-    told, logged = errors.splitlines()
+    told, page, logged = errors.splitlines()
     assert "pace 60" in told
+    assert page.endswith(f"{url.removesuffix('/v1')}/_fake/ui/")
     assert logged.endswith("GET /v1/models")
 
 

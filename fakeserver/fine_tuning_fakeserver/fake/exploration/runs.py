@@ -11,8 +11,7 @@ from ...account.recorded_calls import Call, recorded_call
 from ...account.world import World
 from ...control.steering import account_outcome
 from ...domain.timeline import TERMINAL
-from ...findings import Finding, find
-from ..assertions import final_state
+from ...findings import FinalState, Finding, find
 from ..report import usage_errors_in
 from .disturbance import Combination, Occurrence, RunDisturbance
 from .misfortunes import Situation
@@ -102,7 +101,7 @@ def record_run(world: World, disturbance: RunDisturbance, error: BaseException |
         ),
         findings=[
             finding
-            for finding in find(calls, final_state(account_outcome(world.service)))
+            for finding in find(calls, FinalState.of(account_outcome(world.service)))
             if could_clean_up or finding.code not in LEFTOVERS
         ],
         usage_errors=[*(text for _, text in usage_errors_in(entries)), *world.requests.notes],
