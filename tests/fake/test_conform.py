@@ -13,8 +13,8 @@ import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.cli import main
-from fine_tuning_fakeserver.conform import report
-from fine_tuning_fakeserver.conform.checks import conform, reference_target
+from fine_tuning_fakeserver.conform import score
+from fine_tuning_fakeserver.conform.answer_checks import conform, reference_target
 from fine_tuning_fakeserver.conform.target import NO_LIMIT, Target, is_loopback
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from fine_tuning_fakeserver.domain.dialects.dialect import RECORDED
@@ -25,8 +25,8 @@ def test_the_fake_conforms(name: str) -> None:
     """The fake passes every check in every dialect, and each check is run."""
     results = conform(reference_target(DIALECTS[name]))
 
-    assert {result.outcome for result in results} == {"passed"}, list(report.lines(results))
-    assert report.scores(results)["all"]["score"] == 100
+    assert {result.outcome for result in results} == {"passed"}, list(score.lines(results))
+    assert score.scores(results)["all"]["score"] == 100
 
 
 Body = dict[str, Any]

@@ -116,7 +116,7 @@ def test_a_scripted_job_is_the_twins_too(fake: FakeFineTuning, client: FineTunin
     assert len(client.list_job_checkpoints("ft-1")) == 3
     assert client.result_metrics("ft-1")
     assert [each.id for each in client.list_jobs()] == ["ft-1"]
-    with pytest.raises(Exception, match="succeeded"):
+    with pytest.raises(Exception, match="already completed"):
         client.cancel_job("ft-1")
 
 

@@ -154,6 +154,7 @@ def test_many_ends_in_one_instant(http: Http) -> None:
     for _ in range(5):
         http.job(training_file=file)
     http.json("DELETE", f"/files/{file}")
+    http.fake.advance("5m")
     twin = FakeFineTuning(pace="manual", start=BORN)
     twin._world.service.replay(http.fake._world.service.journal)
 
@@ -176,6 +177,7 @@ def test_collecting_is_linear(http: Http, monkeypatch: pytest.MonkeyPatch) -> No
     jobs = [http.job(training_file=file)["id"] for _ in range(200)]
     monkeypatch.setattr(WebhookDelivery, "next_attempt_at", property(look))
     http.json("DELETE", f"/files/{file}")
+    http.fake.advance("5m")
 
     assert sorted(delivered_events(http.fake)) == sorted(("failed", job) for job in jobs)
     assert looks < 20 * len(jobs)

@@ -64,7 +64,9 @@ MODEL = "gpt-4o-mini-2024-07-18"
 
 def with_a_client(ft: FineTuningClient, source: Path) -> None:
     """Go through a session with a client."""
-    report = ft.check_training_file(source, method="supervised", model=MODEL, n_epochs="auto", tokens="estimate")
+    report = ft.check_training_file(
+        source, method="supervised", model=MODEL, n_epochs="auto", provider="openai", tokens="estimate"
+    )
     assert_type(report, TrainingFileReport)
     file = assert_type(ft.upload_file(source), FileResponse)
     again = ft.upload_file(source.read_bytes(), "fine-tune", filename="again.jsonl", on_progress=print)

@@ -373,6 +373,8 @@ def model_limits(service: Service, now: float) -> Json:
 def requested_training(account: Account, body: CreateJobBody, model: str) -> TrainingRequest:
     """Return the training of *model* that is requested, with the learning rate that its dialect chooses for "auto"."""
     request = body.training_request(model)
+    if not account.dialect.multipliers:
+        return request
     numbers, multiplier = request.hyperparameters, account.dialect.multiplier(base_model(model))
     if multiplier is None or numbers.learning_rate_multiplier != "auto":
         return request

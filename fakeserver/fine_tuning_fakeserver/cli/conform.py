@@ -21,7 +21,7 @@ from .commands import Command, Number, OneOf
 from .output import print_error, print_note
 
 if TYPE_CHECKING:
-    from ..conform.checks import CheckResult
+    from ..conform.answer_checks import CheckResult
     from ..conform.target import Target
 
 EPILOG = """\
@@ -47,7 +47,7 @@ Exit codes: 0 all checks that were run passed, 1 some failed, 2 wrong usage, or 
 @click.option("--badge", "output", flag_value="badge", help="Print JSON for a badge of shields.io.")
 def command(url: str, output: str | None, key_env: str | None, **options: Any) -> int:
     """Hold the server at URL, a base URL such as http://127.0.0.1:8080/v1, to the contract of the fine-tuning API."""
-    from ..conform.checks import conform
+    from ..conform.answer_checks import conform
 
     key = _key_of(key_env)
     try:
@@ -118,16 +118,16 @@ def _fresh_account(fake: Target) -> Generator[None, None, None]:
 
 
 def _print(results: list[CheckResult], target: Target, output: str | None) -> None:
-    from ..conform import report
+    from ..conform import score
 
     if output == "json":
-        print(json.dumps(report.as_json(results, target.base_url, target.dialect.name, target.is_fake), indent=2))
+        print(json.dumps(score.as_json(results, target.base_url, target.dialect.name, target.is_fake), indent=2))
     elif output == "junit":
-        print(report.as_junit(results, target.base_url))
+        print(score.as_junit(results, target.base_url))
     elif output == "badge":
-        print(json.dumps(report.as_badge(results)))
+        print(json.dumps(score.as_badge(results)))
     else:
         if not target.is_fake and not target.may_create:
             print_note("reads and refusals only; --budget-jobs 2 lets files and two jobs be created, which may cost")
-        for line in report.lines(results):
+        for line in score.lines(results):
             print(printable(line))

@@ -17,7 +17,7 @@ ANYTHING = object()
 
 
 @dataclass(frozen=True)
-class Answer:
+class SeenAnswer:
     """An answer to one request.
 
     Args:
@@ -57,7 +57,7 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def differences(wanted: Answer, answer: Answer) -> Iterator[str]:
+def differences(wanted: SeenAnswer, answer: SeenAnswer) -> Iterator[str]:
     """Yield in what *answer* differs from the *wanted* one: status, media type, members, kinds of values, and words.
 
     Ids, times, numbers and messages are its own. So are further members, and null in the place of a value.

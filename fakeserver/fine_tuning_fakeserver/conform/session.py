@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from .answers import Answer
+from .answers import SeenAnswer
 from .target import BudgetError, Target
 
 TRAINING_ROWS = [
@@ -111,7 +111,7 @@ class Session:
 
     target: Target
     model: str
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, SeenAnswer] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)
 
@@ -178,16 +178,16 @@ class Session:
         self.skipped |= {step.id: reason for step in steps}
 
 
-def _last_id(answer: Answer) -> object:
+def _last_id(answer: SeenAnswer) -> object:
     return answer.items[-1].get("id") if answer.items else None
 
 
-def _first_result(answer: Answer) -> object:
+def _first_result(answer: SeenAnswer) -> object:
     results = answer.members.get("result_files")
     return results[0] if isinstance(results, list) and results else None
 
 
-_LEARNT: tuple[tuple[str, str, Callable[[Answer], object]], ...] = (
+_LEARNT: tuple[tuple[str, str, Callable[[SeenAnswer], object]], ...] = (
     ("file", "upload-file", lambda answer: answer.members.get("id")),
     ("job", "create-job", lambda answer: answer.members.get("id")),
     ("second", "create-second-job", lambda answer: answer.members.get("id")),

@@ -14,7 +14,7 @@ import httpx
 
 from ..domain.dialects.dialect import Dialect
 from ..web.dialect_adapter import account_root
-from .answers import Answer
+from .answers import SeenAnswer
 
 NO_LIMIT = 10**9
 POLL_S = 2.0
@@ -49,7 +49,7 @@ class Target:
     is_fake: bool = False
     request_ids: list[str] = field(default_factory=list)
 
-    def ask(self, method: str, path: str, *, without_key: bool = False, **request: Any) -> Answer:
+    def ask(self, method: str, path: str, *, without_key: bool = False, **request: Any) -> SeenAnswer:
         """Send a request for a path below the base URL; return the answer, or why there was none.
 
         Raises:
@@ -73,7 +73,7 @@ class Target:
         """Whether files may be created for jobs."""
         return self.budget > 0 or self._has_created
 
-    def control(self, method: str, path: str, **request: Any) -> Answer:
+    def control(self, method: str, path: str, **request: Any) -> SeenAnswer:
         """Send a control request of the fake."""
         return self._send(method, account_root(self.base_url) + path, headers=self._key_headers, **request)
 
@@ -106,15 +106,15 @@ class Target:
         header = self.dialect.http.key_header.decode()
         return {header: self.key} if header else {"authorization": f"Bearer {self.key}"}
 
-    def _send(self, method: str, url: str, **request: Any) -> Answer:
+    def _send(self, method: str, url: str, **request: Any) -> SeenAnswer:
         try:
             response = self.http.request(method, url, **request)
         except httpx.HTTPError as error:
-            return Answer(0, error=f"{type(error).__name__}: {error}")
+            return SeenAnswer(0, error=f"{type(error).__name__}: {error}")
         headers = {name.lower(): value for name, value in response.headers.items()}
         if number := headers.get(self.dialect.http.request_id[0].decode()):
             self.request_ids.append(number)
-        return Answer(response.status_code, headers, response.content)
+        return SeenAnswer(response.status_code, headers, response.content)
 
 
 def is_loopback(url: str) -> bool:

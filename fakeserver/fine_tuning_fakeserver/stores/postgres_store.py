@@ -74,21 +74,23 @@ class PostgresStore(SqlStore):
         try:
             with self._transaction() as connection:
                 self._make_tables(connection)
+            with self._transaction() as connection:
+                connection.execute(f"SELECT pg_advisory_xact_lock({_BLOBS})")
+                connection.execute(f"DELETE FROM blob WHERE {_UNUSED} AND kept_at < now() - interval '1 hour'")
         except FakeUsageError:
             self.close()
             raise
 
     def _make_tables(self, connection: Any) -> None:
+        """Make the tables, if they are not there: to make one again, even with IF NOT EXISTS, locks out its users."""
         connection.execute(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
         if connection.execute("SELECT to_regclass('meta')").fetchone()[0] is not None:
             (version,) = connection.execute("SELECT max(version) FROM meta").fetchone()
-            if version is not None and version > SCHEMA_VERSION:
+            if version > SCHEMA_VERSION:
                 raise FakeUsageError(f"a newer fake-fine-tuning has written the store, this is {VERSION}: upgrade it")
-        connection.execute("SET LOCAL client_min_messages = warning")
+            return
         connection.execute(TABLES.format(bytes="BYTEA", clustered="") + OTHER_TABLES)
-        connection.execute(f"INSERT INTO meta SELECT {SCHEMA_VERSION}, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)")
-        connection.execute(f"SELECT pg_advisory_xact_lock({_BLOBS})")
-        connection.execute(f"DELETE FROM blob WHERE {_UNUSED} AND kept_at < now() - interval '1 hour'")
+        connection.execute(f"INSERT INTO meta VALUES ({SCHEMA_VERSION}, 0)")
 
     def _connect(self) -> Any:
         return self._patiently(lambda: self._try_to_connect())

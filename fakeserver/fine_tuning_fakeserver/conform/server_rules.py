@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..evidence import Evidence, recorded, sdk, spec
 
 if TYPE_CHECKING:
-    from .answers import Answer
+    from .answers import SeenAnswer
     from .session import Session
 
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -69,7 +69,8 @@ def _ids(items: list[dict[str, Any]]) -> list[Any]:
 
 
 @rule("new-job-unfinished", "lifecycle", LIFECYCLE, "create-job")
-def _(new: Answer) -> Found:
+def new_job_unfinished(new: SeenAnswer) -> Found:
+    """Find a new job that has a final status."""
     if new.members.get("status") in TERMINAL:
         yield f"status of a new job must not be final, got {new.members.get('status')!r}"
     for name in ("finished_at", "fine_tuned_model"):
@@ -78,7 +79,8 @@ def _(new: Answer) -> Found:
 
 
 @rule("job-keeps-what-was-asked", "lifecycle", LIFECYCLE, "create-job", "retrieve-new-job", "upload-file")
-def _(new: Answer, seen: Answer, file: Answer) -> Found:
+def job_keeps_what_was_asked(new: SeenAnswer, seen: SeenAnswer, file: SeenAnswer) -> Found:
+    """Find a job that shows other members than it was created with."""
     for name in ("id", "created_at", "model", "training_file", "seed"):
         if new.members.get(name) != seen.members.get(name):
             yield f"{name} must stay {new.members.get(name)!r}, got {seen.members.get(name)!r}"
@@ -87,7 +89,8 @@ def _(new: Answer, seen: Answer, file: Answer) -> Found:
 
 
 @rule("ended-job-is-whole", "lifecycle", LIFECYCLE, "retrieve-ended-job")
-def _(job: Answer) -> Found:
+def ended_job_is_whole(job: SeenAnswer) -> Found:
+    """Find a job that has not succeeded, or lacks its model, result file or end."""
     members = job.members
     if members.get("status") != "succeeded":
         yield f"status must be 'succeeded' for ten valid rows, got {members.get('status')!r}"
@@ -104,13 +107,15 @@ def _(job: Answer) -> Found:
 
 
 @rule("refused-cancel-changes-nothing", "lifecycle", LIFECYCLE, "retrieve-ended-job", "retrieve-after-refusal")
-def _(before: Answer, after: Answer) -> Found:
+def refused_cancel_changes_nothing(before: SeenAnswer, after: SeenAnswer) -> Found:
+    """Find a job whose status changed by a refused cancellation."""
     if before.members.get("status") != after.members.get("status"):
         yield f"status must stay {before.members.get('status')!r}, got {after.members.get('status')!r}"
 
 
 @rule("cancelled-job-has-no-model", "lifecycle", LIFECYCLE, "cancel-job", "retrieve-cancelled-job")
-def _(cancelled: Answer, seen: Answer) -> Found:
+def cancelled_job_has_no_model(cancelled: SeenAnswer, seen: SeenAnswer) -> Found:
+    """Find a cancelled job that is not cancelled, or has a model."""
     if not str(seen.members.get("status")).startswith("cancel"):
         yield f"status must be 'cancelled', got {seen.members.get('status')!r}"
     if isinstance(seen.members.get("fine_tuned_model"), str) and seen.members["fine_tuned_model"]:
@@ -118,7 +123,8 @@ def _(cancelled: Answer, seen: Answer) -> Found:
 
 
 @rule("events-limit", "paging", PAGES, "events-page-1", "list-events")
-def _(page: Answer, everything: Answer) -> Found:
+def events_limit(page: SeenAnswer, everything: SeenAnswer) -> Found:
+    """Find a page of events that is longer than its limit, or whose has_more is wrong."""
     if len(page.items) > 2:
         yield f"a page must have 2 events with limit=2, got {len(page.items)}"
     if len(everything.items) > 2 and page.members.get("has_more") is not True:
@@ -128,14 +134,16 @@ def _(page: Answer, everything: Answer) -> Found:
 
 
 @rule("events-cursor", "cursors", PAGES, "events-page-1", "events-page-2", "list-events")
-def _(first: Answer, second: Answer, everything: Answer) -> Found:
+def events_cursor(first: SeenAnswer, second: SeenAnswer, everything: SeenAnswer) -> Found:
+    """Find pages of events that do not follow one another."""
     wanted = _ids(everything.items[:4])
     if (got := _ids(first.items) + _ids(second.items)) != wanted:
         yield f"two pages must be the first 4 events, got {len(set(got) & set(wanted))} of them"
 
 
 @rule("events-newest-first", "cursors", recorded("GetJobEvents", "2025-09"), "list-events")
-def _(events: Answer) -> Found:
+def events_newest_first(events: SeenAnswer) -> Found:
+    """Find events that are not listed newest first."""
     times = [item.get("created_at", 0) for item in events.items]
     if times != sorted(times, reverse=True):
         yield "events must be newest first, got another order"
@@ -150,7 +158,8 @@ def _(events: Answer) -> Found:
     "jobs-page-2",
     "create-job",
 )
-def _(second: Answer, page: Answer, following: Answer, first: Answer) -> Found:
+def jobs_cursor(second: SeenAnswer, page: SeenAnswer, following: SeenAnswer, first: SeenAnswer) -> Found:
+    """Find pages of jobs that do not follow one another."""
     if _ids(page.items) != [second.members.get("id")]:
         yield f"the first page must have the newest job only, got {len(page.items)} jobs"
     if page.members.get("has_more") is not True:
@@ -160,13 +169,15 @@ def _(second: Answer, page: Answer, following: Answer, first: Answer) -> Found:
 
 
 @rule("event-ids-unique", "coherence", sdk("cursors of pages"), "list-events")
-def _(events: Answer) -> Found:
+def event_ids_unique(events: SeenAnswer) -> Found:
+    """Find two events with one id."""
     if len(set(map(str, _ids(events.items)))) < len(events.items):
         yield "ids of events must differ, got some twice"
 
 
 @rule("events-within-job", "coherence", LIFECYCLE, "list-events", "retrieve-ended-job")
-def _(events: Answer, job: Answer) -> Found:
+def events_within_job(events: SeenAnswer, job: SeenAnswer) -> Found:
+    """Find an ended job without events, or with one from before its creation."""
     times = [item["created_at"] for item in events.items if isinstance(item.get("created_at"), int)]
     if not times:
         yield "a job that has ended must have events, got none"
@@ -175,7 +186,8 @@ def _(events: Answer, job: Answer) -> Found:
 
 
 @rule("checkpoints-of-job", "coherence", spec("FineTuningJobCheckpoint"), "list-checkpoints", "retrieve-ended-job")
-def _(checkpoints: Answer, job: Answer) -> Found:
+def checkpoints_of_job(checkpoints: SeenAnswer, job: SeenAnswer) -> Found:
+    """Find checkpoints of another job, none, or two of one step."""
     for item in checkpoints.items:
         if item.get("fine_tuning_job_id", job.members.get("id")) != job.members.get("id"):
             yield f"fine_tuning_job_id must be {job.members.get('id')!r}, got {item.get('fine_tuning_job_id')!r}"
@@ -185,7 +197,8 @@ def _(checkpoints: Answer, job: Answer) -> Found:
 
 
 @rule("result-file-is-csv", "coherence", recorded("result file", "2023-11"), "download-result")
-def _(result: Answer) -> Found:
+def result_file_is_csv(result: SeenAnswer) -> Found:
+    """Find a result file that is not a table of steps."""
     from base64 import b64decode
 
     text = result.body
@@ -204,7 +217,8 @@ def _(result: Answer) -> Found:
     "upload-file",
     "download-file",
 )
-def _(file: Answer, content: Answer) -> Found:
+def file_is_what_was_sent(file: SeenAnswer, content: SeenAnswer) -> Found:
+    """Find a file whose bytes, or their number, are not those that were sent."""
     from .session import TRAINING_FILE
 
     if file.members.get("bytes") != len(TRAINING_FILE):
@@ -214,13 +228,15 @@ def _(file: Answer, content: Answer) -> Found:
 
 
 @rule("same-answer-again", "idempotence", LIFECYCLE, "retrieve-ended-job", "retrieve-again")
-def _(first: Answer, second: Answer) -> Found:
+def same_answer_again(first: SeenAnswer, second: SeenAnswer) -> Found:
+    """Find an ended job that is answered in two ways."""
     if first.json != second.json:
         yield "a job that has ended must be answered alike twice, got a difference"
 
 
 @rule("two-creations-two-jobs", "idempotence", sdk("no Idempotency-Key is sent"), "create-job", "create-second-job")
-def _(first: Answer, second: Answer) -> Found:
+def two_creations_two_jobs(first: SeenAnswer, second: SeenAnswer) -> Found:
+    """Find two creations that made one job."""
     if first.members.get("id") == second.members.get("id"):
         yield "a second creation must make a second job, got the same id"
 

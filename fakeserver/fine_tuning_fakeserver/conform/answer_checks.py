@@ -15,8 +15,8 @@ from ..fake.fake_fine_tuning import FakeFineTuning
 from ..usage_errors import FakeUsageError
 from ..web.dialect_adapter import base_url_for
 from ..web.operations import OPERATIONS, SHARED_EVIDENCE
-from .answers import Answer, differences
-from .rules import RULES, broken_rules, request_id_problems
+from .answers import SeenAnswer, differences
+from .server_rules import RULES, broken_rules, request_id_problems
 from .session import STEPS, TRAINING_FILE, Session, Step
 from .target import NO_LIMIT, Target
 
@@ -99,7 +99,7 @@ def _answer_result(step: Step, session: Session, reference: Session) -> CheckRes
     return CheckResult(step.id, step.area, evidence, "failed" if problems else "passed", problems)
 
 
-def _evidence_of(step: Step, wanted: Answer) -> Evidence:
+def _evidence_of(step: Step, wanted: SeenAnswer) -> Evidence:
     """Return the ledger's evidence for the answer that is wanted."""
     ledger: Mapping[str, Mapping[str, Evidence]] = {operation.name: operation.evidence for operation in OPERATIONS}
     status = "200" if wanted.status < 300 else str(wanted.status)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from .checks import CheckResult
+from .answer_checks import CheckResult
 
 PAGE = "docs/conform.md"
 
