@@ -497,3 +497,17 @@ def test_numbers_of_any_size() -> None:
         "learning_rate_multiplier": huge,
     }
     assert azure.job(PROMPTS, model="o4-mini", method=judge)["method"]["reinforcement"]["grader"]["range"] == [0, huge]
+
+
+def test_assertions_and_findings_pass_over_azures_own_routes() -> None:
+    """Calls of Azure's own routes are not in the log, or an assertion or a finding takes them for others."""
+    azure = Azure()
+    job = azure.job()
+    azure.fake.advance_to("succeeded")
+    azure.send("DELETE", f"{JOBS}/{job['id']}")
+    azure.send("POST", "/openai/v1/files/import", {"purpose": "x"})
+
+    assert [entry.operation for entry in azure.fake.requests][-2:] == ["delete_job", "import_file"]
+    assert [call.operation for call in azure.fake.calls][-2:] == ["delete_job", "import_file"]
+    azure.fake.assert_called("create_job", times=1)
+    assert azure.fake.findings == []

@@ -6,6 +6,7 @@ A bound is what was counted on Python 3.11 and a tenth. Who raises one says in t
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import sys
 from collections.abc import Callable
@@ -37,11 +38,14 @@ def work_of(run: Callable[[], Any]) -> tuple[int, int]:
             files.append(frame.f_code.co_filename)
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()  # it calls functions of others' objects, at any time
     sys.setprofile(note)
     try:
         run()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return len(files), len(set(files))
 
 

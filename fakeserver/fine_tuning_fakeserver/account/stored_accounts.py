@@ -109,12 +109,13 @@ class StoredAccounts(Accounts):
 
     def listing(self) -> list[dict[str, Any]]:
         """Return all accounts as the control API lists them, `MAIN` first; each is read for that."""
-        for name in self.names:
+        names = self.names
+        for name in names:
             world = self.find(name)
             if isinstance(world, StoredWorld):
                 world.catch_up()
         with self.lock:
-            kept = [self._kept[name] for name in sorted(self._kept)]
+            kept = [self._kept[name] for name in names if name in self._kept]
         now = steady()
         return [account.as_json(now) for account in (self._main, *kept)]
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "ready": "Exit with 0 once a server answers.",
     "exec": "Run a command against a fake of its own: exec -- npm test",
     "env": "Print the variables for clients of a running server.",
+    "accounts": "List, export, import and delete accounts of a server or a store.",
     "jobs": "Create, watch and steer jobs, of the fake or a real service.",
     "demo": "Run a whole fine-tuning session here in the terminal.",
     "verify": "Compare the fake with recorded exchanges with the service.",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -35,6 +36,11 @@ OPTION_NAME = re.compile(r"-{1,2}[\w-]*")
 def local_url() -> str:
     """Return the URL of this machine's server, on the port that `serve` takes by default."""
     return f"http://127.0.0.1:{os.environ.get(PORT_VARIABLE) or DEFAULT_PORT}"
+
+
+def sqlite_url(folder: str) -> str:
+    """Return the URL of the store in a folder, as ``--data`` has it."""
+    return f"sqlite:///{Path(folder).absolute() / 'accounts.db'}"
 
 
 class Command(click.Command):

@@ -12,7 +12,6 @@ from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from ipaddress import ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
@@ -32,6 +31,7 @@ from .commands import (
     create_fake_from_setup,
     load_fake,
     option,
+    sqlite_url,
     usage_error,
 )
 from .output import export_lines, print_error, print_note
@@ -189,7 +189,7 @@ def _check_store(
     """
     if data and store:
         raise click.UsageError("--data is a store in SQLite, and --store any: give one of them", context)
-    url = f"sqlite:///{Path(data).absolute() / 'accounts.db'}" if data else store
+    url = sqlite_url(data) if data else store
     if workers > 1 and not url:
         text = "--workers needs --data or --store: accounts in the memory of one process cannot be shared by several"
         raise click.UsageError(text, context)

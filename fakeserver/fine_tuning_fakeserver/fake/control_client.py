@@ -95,6 +95,16 @@ class ControlClient:
             raise self._error_of(answer)
         return answer.content
 
+    def upload(self, path: str, content: bytes) -> None:
+        """Send bytes to the account's *path*.
+
+        Raises:
+            FakeUsageError: as `send` does.
+        """
+        answer = self._request("POST", f"{self.root}/_fake{path}", content, ANSWER_WITHIN_S)
+        if not answer.is_success:
+            raise self._error_of(answer)
+
     def _request(self, method: str, url: str, content: bytes, timeout_s: float) -> httpx.Response:
         import httpx
 

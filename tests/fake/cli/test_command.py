@@ -138,7 +138,7 @@ def test_short_help_is_the_commands_own() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"], "unknown command; expected one of: serve, ready, exec, env, jobs, "),
+        (["train"], "unknown command; expected one of: serve, ready, exec, env, accounts, jobs, "),
         (["serve", "--port", "99999"], "--port must be a whole number from 0 to 65535, got '99999'"),
         (["serve", "--port", "-1"], "--port must be a whole number from 0 to 65535, got '-1'"),
         (["serve", "--port", "http"], "--port must be a whole number from 0 to 65535, got 'http'"),
