@@ -31,7 +31,7 @@ def _members_of(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
         "body": _write_bytes(entry.body, lambda text: redact_text(text, secrets)),
         "answer": _write_bytes(entry.answer, lambda text: redact_known(text, secrets)),
         "form": entry.form and _redact_form(entry.form, secrets),
-        "ids": dict(entry.ids),
+        "ids": {name: redact_known(value, secrets) for name, value in entry.ids.items()},
         "timing": entry.timing and list(entry.timing),
     }
     return members
