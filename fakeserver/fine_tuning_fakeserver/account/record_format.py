@@ -16,7 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, Protocol, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import orjson
-from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, create_model
+from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, create_model
 
 from ..clock import parse_pace
 from ..domain.dialects import dialect_named
@@ -96,9 +96,8 @@ class ContentReader(Protocol):
         ...
 
 
-_writer: ContextVar[ContentWriter] = ContextVar("_writer")
 _reader: ContextVar[ContentReader] = ContextVar("_reader")
-"""Of the record that is being written or read."""
+"""Of the record that is being read."""
 
 
 class RecordFormatError(FakeUsageError):
@@ -112,16 +111,45 @@ def write_record(record: Record, contents: ContentWriter) -> bytes:
         FakeUsageError: it holds what JSON cannot.
     """
     kind = _KIND_OF[type(record)]
-    token = _writer.set(contents)
+
+    def stored(value: Any) -> Any:
+        if isinstance(value, Blob):
+            return {"sha256": None if value.is_dropped else contents.put(value), "size": value.size}
+        return _stored_value(value)
+
     try:
-        members = _adapter(type(record)).dump_python(record, mode="json", warnings=False)
-        return orjson.dumps({"version": RECORD_VERSION, "record": kind, **members})
+        return orjson.dumps({"version": RECORD_VERSION, "record": kind, **_members_of(record)}, stored, _OPTIONS)
     except (TypeError, ValueError) as error:
-        if isinstance(error, FakeUsageError):
-            raise
+        if isinstance(cause := error.__cause__, FakeUsageError | OSError):  # of the contents
+            raise cause from None
         raise FakeUsageError(f"a record {kind} cannot be stored: {error}") from None
-    finally:
-        _writer.reset(token)
+
+
+def _stored_value(value: Any) -> Any:
+    """Return the stored form of what is no JSON by itself."""
+    if isinstance(value, Dialect):
+        return value.name
+    if name := _NAME_OF_ACT.get(type(value)):
+        return {"act": name, **_members_of(value)}
+    if is_dataclass(value):
+        return _members_of(value)
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON")
+
+
+def _members_of(value: Any) -> Json:
+    return {name: getattr(value, name) for name in _field_names(value.__class__)}
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
 
 
 def read_record(line: bytes, contents: ContentReader) -> Record:
@@ -204,12 +232,6 @@ READERS: Mapping[int, Callable[[Json], Record]] = {1: _read_1}
 # ---- what pydantic cannot know by itself
 
 
-def _write_content(content: Blob) -> Json:
-    if content.is_dropped:
-        return {"sha256": None, "size": content.size}
-    return {"sha256": _writer.get().put(content), "size": content.size}
-
-
 def _read_content(value: Any) -> Blob:
     stored = _CONTENT.validate_python(value)
     return Blob.dropped(stored.size) if stored.sha256 is None else _reader.get().get(stored.sha256, stored.size)
@@ -224,16 +246,8 @@ class _StoredContent:
 _CONTENT = TypeAdapter(_StoredContent)
 
 
-def _write_text(value: str | bytes | None) -> Any:
-    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-
-
 def _read_text(value: Any) -> Any:
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
-
-
-def _write_act(act: Intervention) -> Json:
-    return {"act": _NAME_OF_ACT[type(act)], **_adapter(type(act)).dump_python(act, mode="json")}
 
 
 def _read_act(value: Any) -> Intervention:
@@ -281,13 +295,7 @@ def _stored_form(kind: Any) -> Any:
         found = model.model_validate(value)
         return kind(**{name: getattr(found, name) for name in found.model_fields_set})
 
-    def write(value: Any) -> Any:
-        if not isinstance(value, kind):  # another member of a union
-            return value
-        members = {each.name: getattr(value, each.name) for each in fields(kind)}
-        return model.model_construct(**members).model_dump(mode="json", warnings=False)
-
-    return Annotated[Any, PlainValidator(read), PlainSerializer(write)]
+    return Annotated[Any, PlainValidator(read)]
 
 
 def _form(hint: Any) -> Any:
@@ -348,10 +356,10 @@ def _build_act(members: Json) -> Intervention:
     return act
 
 
-_ACT = Annotated[Any, PlainValidator(_read_act), PlainSerializer(_write_act)]
+_ACT = Annotated[Any, PlainValidator(_read_act)]
 _FORMS: Mapping[type[Any], Any] = {
-    Blob: Annotated[Any, PlainValidator(_read_content), PlainSerializer(_write_content)],
-    Dialect: Annotated[Any, PlainValidator(_read_dialect), PlainSerializer(lambda dialect: dialect.name)],
+    Blob: Annotated[Any, PlainValidator(_read_content)],
+    Dialect: Annotated[Any, PlainValidator(_read_dialect)],
 }
 _BUILT: Mapping[type[Any], Callable[[Any], Any]] = {Blob: _read_content, Dialect: _read_dialect}
 _BUILT_FIELDS: Mapping[tuple[type[Any], str], Callable[[Any], Any]] = {
@@ -362,7 +370,7 @@ _BUILT_FIELDS: Mapping[tuple[type[Any], str], Callable[[Any], Any]] = {
     (records.ListSeen, "query"): _tuples,
 }
 _FORMS_BY_FIELD: Mapping[tuple[type[Any], str], Any] = {
-    (FaultSpec, "body"): Annotated[Any, PlainValidator(_read_text), PlainSerializer(_write_text)],
+    (FaultSpec, "body"): Annotated[Any, PlainValidator(_read_text)],
     (records.JobIntervened, "act"): _ACT,
     (Job, "interventions"): tuple[_ACT, ...],
     (records.PaceSet, "pace"): Annotated[Any, PlainValidator(lambda pace: parse_pace(pace))],
