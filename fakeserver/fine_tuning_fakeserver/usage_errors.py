@@ -16,7 +16,12 @@ class FakeUsageError(ValueError):
 
     It never looks like an answer of the API: over HTTP it is ``{"fake_error": …, "message": …}``. In a traceback of
     pytest it ends at the line that used the fake.
+
+    Attributes:
+        status: the HTTP status of its answer.
     """
+
+    status = 400
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)

@@ -15,8 +15,8 @@ import openai
 import pytest
 
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning, FakeUsageError
-from fine_tuning_fakeserver.account import accounts as registry
-from fine_tuning_fakeserver.account.accounts import name_of_key
+from fine_tuning_fakeserver.account import named_accounts as registry
+from fine_tuning_fakeserver.account.named_accounts import name_of_key
 from fine_tuning_fakeserver.clock import Pace
 from fine_tuning_fakeserver.web.control_endpoints import CONTROL_OPERATIONS, OPEN_TO_ALL
 from fine_tuning_fakeserver.web.in_process import InProcessResponse, call_app, transport

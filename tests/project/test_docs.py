@@ -22,7 +22,7 @@ import pytest
 from downstream_project import WITHOUT_OURS
 from fine_tuning_client import FineTuningClient, UnsupportedOperationError
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
-from fine_tuning_fakeserver.account.accounts import name_of_key
+from fine_tuning_fakeserver.account.named_accounts import name_of_key
 from fine_tuning_fakeserver.control.setup_file import LISTS, FileTable
 from fine_tuning_fakeserver.control.setup_schema import setup_schema
 from fine_tuning_fakeserver.domain.plan import FIELDS

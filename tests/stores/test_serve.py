@@ -22,7 +22,7 @@ FORM: dict[str, Any] = {"files": {"file": ("a.jsonl", ROWS.encode())}, "data": {
     [
         ("--workers 2", "--workers needs --data or --store: accounts in the memory of one process cannot be shared"),
         ("--data DIR --store sqlite:///x.db", "--data is a store in SQLite, and --store any: give one of them"),
-        ("--store mysql://x", "--store: store must be sqlite:///PATH or postgresql://…, got 'mysql://x'"),
+        ("--store mysql://x", "--store: store must be sqlite:///PATH or postgresql://…, got 'mysql:…'"),
         ("--data DIR --workers 2 --metrics", "--metrics counts the requests of one process: leave out --workers"),
         ("--data DIR --workers 0", "--workers must be a whole number from 1 to 64, got '0'"),
         ("--data DIR --account-ttl 5m", "--account-ttl must be None for accounts in a store, got '5m'"),

@@ -140,7 +140,7 @@ def test_one_of_many_has_a_lease(store: Store) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://host/db", "store must be sqlite:///PATH or postgresql://…, got 'mysql://host/db'"),
+        ("mysql://host/db", "store must be sqlite:///PATH or postgresql://…, got 'mysql:…'"),
         ("sqlite://", "store must be sqlite:///PATH"),
         ("sqlite:///x.db?synchronous=off", "synchronous of the store must be full or normal, got 'off'"),
         ("sqlite:///x.db?mode=ro", "store must be sqlite:///PATH"),

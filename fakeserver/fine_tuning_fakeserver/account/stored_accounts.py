@@ -9,10 +9,10 @@ from typing import Any
 from fine_tuning_formats.text import show_value
 
 from ..clock import steady
-from ..stores import Store
+from ..stores import Store, StoreError
 from ..usage_errors import FakeUsageError
 from . import ACCOUNTS_AT_MOST
-from .accounts import MAIN, Accounts, NamedAccount, check_account_name
+from .named_accounts import MAIN, Accounts, NamedAccount, check_account_name
 from .stored_world import StoredWorld
 from .world import World
 
@@ -64,6 +64,7 @@ class StoredAccounts(Accounts):
                 world.sender.stop()
             elif isinstance(world, StoredWorld) and world.is_kept:
                 self._kept[name] = NamedAccount(name, self._reachable(world, name), steady())
+                self.changes += 1
             else:
                 self._loaded[name] = world
 
@@ -104,20 +105,25 @@ class StoredAccounts(Accounts):
         self._store.delete(name)
         with self.lock:
             account = self._kept.pop(name, None)
+            self.changes += 1
         if account:
             account.world.sender.stop()
 
     def listing(self) -> list[dict[str, Any]]:
         """Return all accounts as the control API lists them, `MAIN` first; each is read for that."""
         names = self.names
-        for name in names:
+        return [self._as_json(name) for name in names]
+
+    def _as_json(self, name: str) -> dict[str, Any]:
+        try:
             world = self.find(name)
             if isinstance(world, StoredWorld):
                 world.catch_up()
+        except StoreError as error:  # the others can be used all the same
+            return {"name": name, "error": str(error)}
         with self.lock:
-            kept = [self._kept[name] for name in names if name in self._kept]
-        now = steady()
-        return [account.as_json(now) for account in (self._main, *kept)]
+            account = self._main if name == MAIN else self._kept[name]
+        return account.as_json(steady())
 
     def _accounts_made(self) -> int:
         return len(self._store.accounts()) - 1

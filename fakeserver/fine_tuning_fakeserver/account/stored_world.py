@@ -139,9 +139,8 @@ class StoredContents:
         self._digests[content] = name
         return name
 
-    def put_again(self, digest: str) -> None:
+    def put_again(self, digest: str, content: Blob) -> None:
         """Keep bytes again that were put and dropped."""
-        content = next(content for content, known in self._digests.items() if known == digest)
         self._store.put_blob(digest, content.chunks())
 
     def get(self, digest: str, size: int) -> Blob:
@@ -187,9 +186,12 @@ class StoredWorld(World):
         """Whether what is in memory may be other than what is in the store."""
         self._is_attached = False
         self._depth = 0
-        self._head_time, self._head_at = 0.0, inf
+        self._read_at = 0.0, inf
+        """The store's time when its head was read last, and when that was."""
         self._read_head()
         self._scripts_state: Mapping[str, Any] | None = None
+        self._awaited = 0.0
+        """Until when clients wait, as far as other servers know."""
         self._holder = uuid4().hex
         self._step = threading.RLock()
         super().__init__(like._default_settings, paths=like._paths, sender=sender)
@@ -215,6 +217,14 @@ class StoredWorld(World):
         return self._store.suspends
 
     @property
+    def is_busy(self) -> bool:
+        """Whether another thread is at it, and perhaps waits for the store."""
+        if not self._step.acquire(blocking=False):
+            return True
+        self._step.release()
+        return False
+
+    @property
     def is_kept(self) -> bool:
         """Whether the store had the account when it was last asked."""
         return self._generation > 0
@@ -225,7 +235,8 @@ class StoredWorld(World):
 
     def _store_time(self) -> float:
         """Return the store's time, in Unix seconds."""
-        return self._head_time + steady() - self._head_at
+        time, at = self._read_at
+        return time + steady() - at
 
     def may_deliver(self, delivery: str) -> bool:
         """Return whether a webhook delivery is this process's to send now, rather than another's that has begun to."""
@@ -233,32 +244,38 @@ class StoredWorld(World):
 
     # ---- operations
 
-    def run(self, work: Callable[[], T]) -> T:
+    def run(self, work: Callable[[], T], *, may_begin: bool = True) -> T:
         """Run *work* on the account as the store has it; what it has changed is in the store when this returns.
+
+        Args:
+            work: what to do.
+            may_begin: whether an account that the store does not have may come of it.
 
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, is_exclusive=True)
+        return self._run(work, is_exclusive=True, may_begin=may_begin)
 
     def look(self, work: Callable[[], T]) -> T:
         """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile.
 
+        No account comes of it.
+
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, is_exclusive=False)
+        return self._run(work, is_exclusive=False, may_begin=False)
 
-    def _run(self, work: Callable[[], T], *, is_exclusive: bool) -> T:
+    def _run(self, work: Callable[[], T], *, is_exclusive: bool, may_begin: bool) -> T:
         with self._step:
             if self._depth or not self._is_attached:
                 return work()
             for _ in range(TRIES):
                 try:
                     if not is_exclusive:
-                        return self._attempt(work)
+                        return self._attempt(work, may_begin)
                     with self._store.exclusive(self._name):
-                        return self._attempt(work)
+                        return self._attempt(work, may_begin)
                 except HeadMovedError:
                     is_exclusive = True  # others are at it
                 except StoreError:
@@ -266,14 +283,14 @@ class StoredWorld(World):
                     raise
         raise StoreError(f"the account {self._name} was changed by others {TRIES} times while an operation was decided")
 
-    def _attempt(self, work: Callable[[], T]) -> T:
+    def _attempt(self, work: Callable[[], T], may_begin: bool) -> T:
         """Run *work*; where it fails, what it has changed is read from the store again."""
         self._depth += 1
         try:
             self._catch_up()
             result = work()
-            if len(self.service.journal) != self._seq or self.scripts.was_used:
-                self._append()
+            if len(self.service.journal) != self._seq or self.scripts.was_used or self._is_awaited_longer:
+                self._append(may_begin)
             return result
         except BaseException as error:
             has_changed = len(self.service.journal) != self._seq
@@ -339,12 +356,15 @@ class StoredWorld(World):
             self._load(head)
         elif head.seq > self._seq:
             lines = self._store.read(self._name, self._generation, self._seq)
+            shown = self.now
             self._replay([self._read(line, self._seq + place) for place, line in enumerate(lines, 1)])
+            if self.now < shown:  # what was shown does not go back
+                self.service.clock.move_to(shown)
             self._seq += len(lines)
 
     def _read_head(self) -> Head:
         head, now = self._store.head(self._name), steady()
-        self._head_time, self._head_at = max(head.time, self._head_time + now - self._head_at), now
+        self._read_at = max(head.time, self._store_time()), now
         return head
 
     def _read(self, line: bytes, seq: int) -> Record:
@@ -364,6 +384,7 @@ class StoredWorld(World):
                     self._set_scripts(record.scripts)
                 elif isinstance(record, ClockAnchored):
                     service.anchor_clock(record)
+                    self._awaited = max(self._awaited, record.awaited)
         if service.account.outbox.endpoints:
             self.sender.wake()
 
@@ -403,24 +424,35 @@ class StoredWorld(World):
             service.generation = -generation
             log = StoredRequestLog(self._store, self._name, generation, self._worker)
             super()._replace(service, log, faults, ScriptStack(), stored.beginning)
+        self._awaited = header.anchor.awaited
+        scripts = [record for record in stored.records if isinstance(record, ScriptsSet)]
+        if scripts:
+            self._set_scripts(scripts[-1].scripts)
         self._replay(later)
 
     # ---- to the store
 
-    def _append(self) -> None:
+    @property
+    def _is_awaited_longer(self) -> bool:
+        """Whether a client waits for longer than other servers know, at a pace at which time passes by itself."""
+        service = self.service
+        return not isinstance(service.account.pace, str) and service.awaited_until > self._awaited
+
+    def _append(self, may_begin: bool) -> None:
         """Put what was committed into the store."""
         service = self.service
         with service.lock:
             if self.scripts.was_used:
                 self._note_scripts()
-            pending = service.journal.since(self._seq)
-            if not pending:
+            if not self.is_kept:
+                if may_begin and self.has_changed:
+                    self._begin(service, self.requests.store(), self._beginning)
                 return
-            if not isinstance(service.account.pace, str):
+            pending = service.journal.since(self._seq)
+            if not isinstance(service.account.pace, str) and (pending or self._is_awaited_longer):
                 service.commit_aside(self._anchor(service))
                 pending = service.journal.since(self._seq)
-            if not self.is_kept:
-                self._begin(service, self.requests.store(), self._beginning)
+            if not pending:
                 return
             lines = self._write(pending)
             self._store.append(self._name, self._generation, self._seq, lines)
@@ -430,15 +462,17 @@ class StoredWorld(World):
     def _write(self, records: Sequence[Record]) -> list[bytes]:
         """Return records as lines, whose contents the store then has."""
         lines = [write_record(record, self._contents) for record in records]
-        uses = []
+        uses, contents = [], {}
         for record in records:
             content = content_of(record)
             if content is not None and not content.is_dropped:
-                uses.append((content_owner(record) or "", self._contents.put(content)))
+                digest = self._contents.put(content)
+                contents[digest] = content
+                uses.append((content_owner(record) or "", digest))
         self._store.use_blobs(self._name, uses)
         for _, digest in uses:
             if not self._store.has_blob(digest):  # another account needed it until now
-                self._contents.put_again(digest)
+                self._contents.put_again(digest, contents[digest])
         return lines
 
     def _drop_contents(self, service: Service) -> None:
@@ -451,6 +485,7 @@ class StoredWorld(World):
         real = self._store_time()
         anchor = ClockAnchored(service.clock.at(real), real, service.awaited_until)
         service.anchor_clock(anchor)
+        self._awaited = anchor.awaited
         return anchor
 
     def _note_scripts(self) -> None:

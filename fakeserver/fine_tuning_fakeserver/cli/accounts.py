@@ -103,7 +103,7 @@ class StoreKeeper:
         self._store = open_store(url)
 
     def _world(self, name: str) -> StoredWorld:
-        from ..account.accounts import check_account_name
+        from ..account.named_accounts import check_account_name
         from ..account.stored_world import StoredWorld
         from ..fake.fake_fine_tuning import FakeFineTuning
         from ..fake.kept_accounts import JsonScripts
@@ -112,7 +112,7 @@ class StoreKeeper:
 
     def listing(self) -> Iterable[Mapping[str, Any]]:
         """Return the accounts: name, files, jobs, requests."""
-        from ..account.accounts import NamedAccount
+        from ..account.named_accounts import NamedAccount
 
         return [NamedAccount(name, self._world(name)).as_json(0.0) for name in self._store.accounts()]
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import click
 from click.core import ParameterSource
@@ -40,7 +41,7 @@ def local_url() -> str:
 
 def sqlite_url(folder: str) -> str:
     """Return the URL of the store in a folder, as ``--data`` has it."""
-    return f"sqlite:///{Path(folder).absolute() / 'accounts.db'}"
+    return f"sqlite:///{quote(str(Path(folder).absolute() / 'accounts.db'))}"
 
 
 class Command(click.Command):

@@ -262,7 +262,7 @@ def _serve(
     from ..web.server import Server, config
 
     app: ASGIApp = _measured_app(accounts, access) if metrics else HostGuard(accounts.asgi_app, access)
-    app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format)
+    app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format, logs_jobs=announces)
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
@@ -284,7 +284,7 @@ def _serve(
 
 
 def _logged_app(
-    accounts: FakeAccounts, app: ASGIApp, quiet: bool, log_format: str
+    accounts: FakeAccounts, app: ASGIApp, quiet: bool, log_format: str, *, logs_jobs: bool
 ) -> tuple[ASGIApp, Callable[[str], None], Callable[[], None] | None]:
     """Begin the log; return the app that logs its requests, what writes a line, and what logs the news of jobs."""
     if log_format == "json":
@@ -293,7 +293,7 @@ def _logged_app(
         show_logs(quiet, JsonHandler())
         if quiet:
             return app, write_json_line, None
-        return JsonAccessLog(accounts, app), write_json_line, JobLog(accounts).look
+        return JsonAccessLog(accounts, app), write_json_line, JobLog(accounts).look if logs_jobs else None
     show_logs(quiet)
     if not quiet and sys.stderr is not None:
         app = AccessLog(accounts.moment_of, app, sys.stderr)

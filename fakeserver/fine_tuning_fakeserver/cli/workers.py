@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from types import FrameType
 from typing import Protocol
 
 from .output import print_note
 
 RESTARTS_AT_MOST = 3
-"""How many workers in a row may end sooner than `STARTED_AFTER_S`."""
+"""How many workers in a row may end sooner than `STARTED_AFTER_S`; with the next, all are stopped."""
 
 STARTED_AFTER_S = 5.0
 """After how many seconds a worker counts as started."""
@@ -97,9 +98,9 @@ class Workers:
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
         finally:
-            if code:
-                traceback.print_exc()
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -116,7 +117,8 @@ class Workers:
     def _end_all(self) -> None:
         self._is_stopping = True
         for process in self._numbers:
-            os.kill(process, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended, and was not waited for yet
+                os.kill(process, signal.SIGTERM)
 
 
 def _reason(status: int) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from fine_tuning_formats.text import parse_http_url, show_value
 
-from ..account.accounts import check_account_name
+from ..account.named_accounts import check_account_name
 from ..domain.plan import Plan
 from ..usage_errors import FakeUsageError, wrong_value
 from ..web.access import check_control_token

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 from fine_tuning_formats.text import Duration
 
 from ..account import ACCOUNTS_AT_MOST
-from ..account.accounts import Accounts
+from ..account.named_accounts import Accounts
 from ..account.world import World
 from ..clock import steady
 from ..domain.checks import boolean, parse_seconds, whole
@@ -171,14 +171,14 @@ class FakeAccounts(Served):
 
     def moment_of(self, name: str | None) -> AccountMoment:
         """Return the time of an account; of ``main`` if no account has this name."""
-        world = (name and self._accounts.find(name)) or self._accounts.main
+        world = (name and self._accounts.peek(name)) or self._accounts.main
         now = world.now
         return AccountMoment(now, now - world.service.created_at)
 
     @property
     def worlds(self) -> Mapping[str, World]:
-        """The worlds of all accounts by name, ``main`` first."""
-        return {name: world for name in self.names if (world := self._accounts.find(name))}
+        """The worlds of all accounts by name, ``main`` first; of those in a store, the ones that were used here."""
+        return self._accounts.loaded
 
     def deliver_webhooks(self, timeout_s: float) -> None:
         """Wait until every webhook that is due has been tried, in all accounts, or for *timeout_s* in all."""

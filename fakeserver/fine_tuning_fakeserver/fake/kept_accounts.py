@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..account.accounts import MAIN
+from ..account.named_accounts import MAIN
 from ..account.script_queue import StoredScripts
 from ..account.stored_accounts import StoredAccounts
 from ..account.stored_world import StoredWorld
@@ -40,7 +40,7 @@ def accounts_in_store(store: Store, main: World, at_most: int, worker: int) -> S
     def new_world(name: str) -> StoredWorld:
         return StoredWorld(store, name, main, JsonScripts(), worker, WebhookSender)
 
+    is_resumed = store.head(MAIN).generation > 0
     stored = new_world(MAIN)
-    is_resumed = stored.is_kept
     stored.adopt(main.store())
     return StoredAccounts(stored, new_world, store, at_most=at_most, is_resumed=is_resumed)

@@ -13,9 +13,9 @@ from typing import Any, NoReturn, Self, Unpack, cast
 
 from fine_tuning_formats.text import Duration, show_value
 
-from ..account.accounts import MAIN
 from ..account.armed_faults import ArmedFault
 from ..account.log_format import entry_from_json
+from ..account.named_accounts import MAIN
 from ..account.request_log import LogEntry
 from ..account.script_queue import Script
 from ..account.service import Service

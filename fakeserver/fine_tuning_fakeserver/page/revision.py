@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..account.accounts import Accounts
+from ..account.named_accounts import Accounts
 from ..account.world import World
 
 _PROCESS = os.urandom(4).hex()

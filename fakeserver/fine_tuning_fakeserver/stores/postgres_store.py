@@ -70,6 +70,11 @@ class PostgresStore(SqlStore):
 
     def __init__(self, url: str) -> None:
         super().__init__()
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.Error:
+            text = "store must be a URL as libpq reads it, got one that it does not (not shown: it may have a password)"
+            raise FakeUsageError(text) from None
         self._url = url
         try:
             with self._transaction() as connection:
@@ -86,17 +91,23 @@ class PostgresStore(SqlStore):
         connection.execute(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
         if connection.execute("SELECT to_regclass('meta')").fetchone()[0] is not None:
             (version,) = connection.execute("SELECT max(version) FROM meta").fetchone()
-            if version > SCHEMA_VERSION:
+            if version is not None and version > SCHEMA_VERSION:
                 raise FakeUsageError(f"a newer fake-fine-tuning has written the store, this is {VERSION}: upgrade it")
             return
         connection.execute(TABLES.format(bytes="BYTEA", clustered="") + OTHER_TABLES)
         connection.execute(f"INSERT INTO meta VALUES ({SCHEMA_VERSION}, 0)")
 
     def _connect(self) -> Any:
-        return self._patiently(lambda: self._try_to_connect())
+        return self._patiently(self._try_to_connect)
 
     def _try_to_connect(self) -> Any:
-        return psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_WITHIN_S)
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_WITHIN_S,
+            tcp_user_timeout=int(WAIT_AT_MOST_S * 1000),  # a peer that is gone without a word
+            keepalives_idle=int(WAIT_AT_MOST_S),
+        )
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Return the result of *work*, which changes nothing; try again while the database is gone, not for ever."""
@@ -143,8 +154,8 @@ class PostgresStore(SqlStore):
 
     def _head(self, account: str) -> Head:
         with self._session() as connection:
-            generation, seq, time = connection.execute(self._head_sql, {"account": account}).fetchone()
-        return Head(generation or 0, seq or 0, time)
+            generation, seq, now = connection.execute(self._head_sql, {"account": account}).fetchone()
+        return Head(generation or 0, seq or 0, now)
 
     # ---- contents
 

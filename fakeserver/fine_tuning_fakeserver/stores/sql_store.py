@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .store import Head, HeadMovedError, StoreError
@@ -155,6 +155,8 @@ class SqlStore(ABC):
     @contextmanager
     def exclusive(self, account: str) -> Generator[None, None, None]:
         """Keep others from changes of the account, while the context lasts; an exception takes back its changes."""
+        if getattr(self._turn, "connection", None) is not None:
+            raise RuntimeError("a thread can have one account to itself at a time")
         with self._explained():
             connection = self._begin_turn(account)
         self._turn.connection, self._turn.unused = connection, []
@@ -171,7 +173,8 @@ class SqlStore(ABC):
             unused, self._turn.connection = self._turn.unused, None
             self._let_go(connection, is_usable=is_usable)
         if unused:
-            self._drop_unused_blobs(unused)
+            with suppress(StoreError, OSError):  # what has changed is kept; what is left here, the next start drops
+                self._drop_unused_blobs(unused)
 
     # ---- records
 

@@ -69,7 +69,8 @@ class SqliteStore(SqlStore):
         self._blobs = self._path.parent / "blobs"
         self._log = Connections()
         try:
-            self._blobs.mkdir(parents=True, exist_ok=True)
+            self._blobs.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._blobs.mkdir(mode=0o700, exist_ok=True)
             with self._session() as connection:
                 self._make_tables(connection)
             with self._log_session() as connection:
@@ -90,7 +91,7 @@ class SqliteStore(SqlStore):
         path = unquote(parts.path).removeprefix("/") if parts.path.startswith("//") else unquote(parts.path)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         synchronous = options.pop("synchronous", "full")
-        if parts.netloc or path in ("", "/") or options:
+        if parts.netloc or parts.fragment or path in ("", "/") or options:
             raise wrong_value("store", "sqlite:///PATH, with ?synchronous=normal or nothing", url)
         if synchronous not in SYNCHRONOUS:
             raise wrong_value("synchronous of the store", " or ".join(SYNCHRONOUS), synchronous)
@@ -100,6 +101,9 @@ class SqliteStore(SqlStore):
         return self._open(self._path, self._synchronous)
 
     def _open(self, path: Path, synchronous: str) -> sqlite3.Connection:
+        # secrets of webhooks and training data are in it: what SQLite puts beside it has the same mode
+        with suppress(FileExistsError, OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(path, timeout=WAIT_AT_MOST_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -21,6 +21,8 @@ WAIT_AT_MOST_S = 10.0
 class StoreError(FakeUsageError):
     """The store does not answer, has no room, or what it has cannot be read."""
 
+    status = 503
+
 
 class HeadMovedError(Exception):
     """Another process has changed the account since its head was read."""

@@ -19,7 +19,11 @@ def open_store(url: str) -> Store:
     Raises:
         FakeUsageError: the URL is of another kind, a package for it is missing, or the store cannot be opened.
     """
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        text = "store must be a URL, got one that cannot be parsed (not shown: it may have a password)"
+        raise FakeUsageError(text) from None
     if scheme == "sqlite":
         from .sqlite_store import SqliteStore
 
@@ -32,4 +36,4 @@ def open_store(url: str) -> Store:
         from .postgres_store import PostgresStore
 
         return PostgresStore(url)
-    raise wrong_value("store", "sqlite:///PATH or postgresql://…", url)
+    raise wrong_value("store", "sqlite:///PATH or postgresql://…", f"{scheme}:…")

@@ -45,6 +45,8 @@ _TOKEN = re.compile(r"[!-~]+")
 class AccessDeniedError(FakeUsageError):
     """A request of somebody who may not make it."""
 
+    status = 403
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

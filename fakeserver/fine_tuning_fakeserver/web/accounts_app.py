@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fine_tuning_formats.text import show_value
 
-from ..account.accounts import MAIN, Accounts, NamedAccount, check_account_name, name_of_key
+from ..account.named_accounts import MAIN, Accounts, NamedAccount, check_account_name, name_of_key
 from ..usage_errors import FakeUsageError
 from . import OBSERVED_KEY
 from .app import INNER_SLASH, AccountApp, create_router
@@ -77,7 +77,7 @@ def _accounts_of(request: ApiRequest) -> Accounts:
 
 
 ACCOUNT_OPERATIONS = tuple(
-    Operation(f"{method} {path}", method, path, run, CONTROL)
+    Operation(f"{method} {path}", method, path, run, CONTROL, of_server=True)
     for method, path, run in (
         ("GET", "/_fake/accounts", list_accounts),
         ("PUT", "/_fake/accounts/{account_name}", make_account),
@@ -86,7 +86,7 @@ ACCOUNT_OPERATIONS = tuple(
 )
 """The operations on the accounts of a server, which only its own control API has, and no account's."""
 
-FORK = Operation("POST /_fake/fork", "POST", "/_fake/fork", fork_account, CONTROL)
+FORK = Operation("POST /_fake/fork", "POST", "/_fake/fork", fork_account, CONTROL, of_server=True)
 """The operation that every account of a server has, and an account alone has not."""
 
 
@@ -168,8 +168,8 @@ class AccountsApp:
                 await app(scope, receive, send if is_look else self._keeping(account, send))
                 if not is_look and account.world.has_changed:  # where a fault has spoilt the answer
                     self._accounts.keep(account)
-        except FakeUsageError as error:  # of the name: what the account itself refuses, it has answered
-            await _refuse(str(error), 400, receive, send)
+        except FakeUsageError as error:  # of the name, or the store: what the account itself refuses, it has answered
+            await _refuse(str(error), error.status, receive, send)
 
     def _keeping(self, account: NamedAccount, send: Send) -> Send:
         """Return a *send* that keeps the account before its client reads that a request was accepted."""

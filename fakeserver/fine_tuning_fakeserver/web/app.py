@@ -26,7 +26,7 @@ from ..clock import elapsed, real_now
 from ..domain.dialects.dialect import RECORDED
 from ..usage_errors import FakeUsageError
 from . import OBSERVED_KEY, PAGE_PATH, dialect_adapter, fault_responses, response
-from .access import AccessDeniedError, check_code_runner, check_control
+from .access import check_code_runner, check_control
 from .control_endpoints import CONTROL_OPERATIONS
 from .operation import CONTROL, GATEWAY, Operation
 from .operations import OPERATIONS, own_operations
@@ -434,7 +434,7 @@ def unanswered_response() -> ApiResponse:
 def _error_response(error: Exception, operation: Operation, request: ApiRequest) -> ApiResponse:
     if isinstance(error, FakeUsageError):
         request.usage_error = str(error)
-        return response.usage_error_response(str(error), 403 if isinstance(error, AccessDeniedError) else 400)
+        return response.usage_error_response(str(error), error.status)
     if isinstance(error, ApiError):
         answer = dialect_adapter.dialect_error_response(error, operation, request.service.account.dialect)
         if isinstance(error, ScriptedError):

@@ -94,6 +94,7 @@ class Operation:
         body_bytes_at_most: how large a body may be that is no form.
         runs_code: whether it runs code that a request brings, where `Settings.run_python_graders` lets it.
         is_open: whether other machines and pages of other sites may request a control route.
+        of_server: whether it is about other accounts of the server than the one whose route it is.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Operation:
     body_bytes_at_most: int = JSON_BYTES_AT_MOST
     runs_code: bool = False
     is_open: bool = False
+    of_server: bool = False
 
     @property
     def request(self) -> type[BaseModel] | None:

@@ -153,7 +153,7 @@ class WebhookSender:
         own = [each for each in step.due if await self._on_account(partial(self._world.may_deliver, each.id))]
         is_all = len(own) == len(step.due)
         # what another process sends is looked at again, as that may end before
-        wait_s = step.wait_s if is_all else min(step.wait_s or inf, LOOK_AGAIN_S)
+        wait_s = step.wait_s if is_all else min(inf if step.wait_s is None else step.wait_s, LOOK_AGAIN_S)
         for delivery in own:
             task = asyncio.create_task(self._send(client, step.account, delivery))
             task.add_done_callback(lambda _: woken.set())

@@ -138,7 +138,18 @@ class Accounts:
 
     def find(self, name: str) -> World | None:
         """Return the world of an account, if there is one; this does not count as use."""
-        with self.lock:  # a use that is noted takes an account out for a moment
+        return self.peek(name)
+
+    @property
+    def loaded(self) -> dict[str, World]:
+        """The worlds that this process has of accounts, by name, `MAIN` first."""
+        with self.lock:
+            self._forget_idle()
+            return {MAIN: self.main, **{name: self._kept[name].world for name in sorted(self._kept)}}
+
+    def peek(self, name: str) -> World | None:
+        """Return the world of an account, if this process has it."""
+        with self.lock:
             account = self._main if name == MAIN else self._kept.get(name)
         return account.world if account else None
 
