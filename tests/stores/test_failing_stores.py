@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from pathlib import Path
 from urllib.parse import unquote
+from uuid import uuid4
 
 import pytest
 
@@ -119,6 +120,8 @@ def test_a_database_that_drops_all_connections(store_url: str) -> None:
         pytest.skip("SQLite has no connections")
     import psycopg
 
+    # connections of other tests, in other processes of the run, are left alone
+    store_url += f"&application_name={(name := uuid4().hex)}"
     with two_servers(store_url) as (first, second), psycopg.connect(store_url, autocommit=True) as control:
         one, other = first.account("main", begun()), second.account("main", begun())
         ids = list[str]()
@@ -126,8 +129,8 @@ def test_a_database_that_drops_all_connections(store_url: str) -> None:
             run((one, other)[number % 2], ids, [upload])
             control.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE %s",
-                ("%account%",),
+                "WHERE application_name = %s AND pid <> pg_backend_pid()",
+                (name,),
             )
             for each in (one, other):
                 assert len(json.loads(send(each, "GET", "/files").body)["data"]) == number
