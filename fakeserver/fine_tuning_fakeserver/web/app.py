@@ -351,18 +351,26 @@ async def respond_with_fault(
     run: Callable[[], ApiResponse],
     receive: Receive,
     send: Send,
+    perform: fault_responses.Performer = fault_responses.at_once,
 ) -> None:
     """Answer as *fault* has it, or not at all; the request is in the log before anything else happens."""
     entry = _new_entry(operation, request)
     entry.fault = fault.kind
-    request.requests.add(entry)
-    request.world.run(lambda: request.faults.add_hit(fault, entry.number))
+
+    def begin() -> None:
+        request.requests.add(entry)
+        request.world.run(lambda: request.faults.add_hit(fault, entry.number))
+
+    def end() -> None:
+        _complete_entry(entry, operation, request, outcome.response)
+        request.requests.update(entry)
+        if request.usage_error and not response.is_usage_error(entry.answer):
+            request.requests.note(f"request {entry.number}: {printable(entry.redact(request.usage_error))}")
+
+    await perform(begin)
     connection = connection_of(request.scope)
-    outcome = await fault_responses.apply_fault(fault, operation, request, run, connection, receive)
-    _complete_entry(entry, operation, request, outcome.response)
-    request.requests.update(entry)
-    if request.usage_error and not response.is_usage_error(entry.answer):
-        request.requests.note(f"request {entry.number}: {printable(entry.redact(request.usage_error))}")
+    outcome = await fault_responses.apply_fault(fault, operation, request, run, perform, connection, receive)
+    await perform(end)
     await outcome.send(connection, receive, send)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from starlette.types import Receive, Send
 
@@ -33,6 +33,8 @@ HTML_PAGE = (
 HTML_TYPE = (b"content-type", b"text/html; charset=utf-8")
 UNAPPLIED_BODY = dump({"object": "truncated", "message": "fake-fine-tuning: the end of this answer never comes"})
 """What is truncated where the operation was not run."""
+
+T = TypeVar("T")
 
 CANNOT_CLOSE = (
     "this server cannot close a client's connection, as the fault {kind!r} would: serve the fake by serving(), "
@@ -64,6 +66,18 @@ class FaultOutcome:
             await connection.close(receive, reset=self.connection == "reset")
 
 
+class Performer(Protocol):
+    """Does work on the account that a request is for: at once, or in a thread where it may wait for a store."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Return what *work* returns."""
+
+
+async def at_once(work: Callable[[], T]) -> T:
+    """Do *work*, which waits for nothing."""
+    return work()
+
+
 @dataclass(slots=True)
 class FaultyCall:
     """A request that a fault hits.
@@ -73,6 +87,7 @@ class FaultyCall:
         operation: the operation that is requested.
         request: the request, which has been read.
         run: runs the operation, which takes effect; called once at most.
+        perform: does what is done on the account.
         connection: what can be done with the client's connection.
         receive: tells when the client has disconnected.
     """
@@ -81,6 +96,7 @@ class FaultyCall:
     operation: Operation
     request: ApiRequest
     run: Callable[[], ApiResponse]
+    perform: Performer
     connection: Connection
     receive: Receive
 
@@ -89,9 +105,9 @@ class FaultyCall:
         """What goes wrong, as it was declared."""
         return self.fault.spec
 
-    def run_if_applied(self) -> ApiResponse | None:
+    async def run_if_applied(self) -> ApiResponse | None:
         """Run the operation if the fault lets the request take effect."""
-        return self.run() if self.spec.applied else None
+        return await self.perform(self.run) if self.spec.applied else None
 
 
 async def apply_fault(
@@ -99,6 +115,7 @@ async def apply_fault(
     operation: Operation,
     request: ApiRequest,
     run: Callable[[], ApiResponse],
+    perform: Performer,
     connection: Connection,
     receive: Receive,
 ) -> FaultOutcome:
@@ -106,23 +123,23 @@ async def apply_fault(
     kind = fault.spec.kind
     if kind in CLOSING_KINDS and not connection.can_close:
         return FaultOutcome(usage_error_response(CANNOT_CLOSE.format(kind=kind), 502))
-    return await FAULT_KINDS[kind](FaultyCall(fault, operation, request, run, connection, receive))
+    return await FAULT_KINDS[kind](FaultyCall(fault, operation, request, run, perform, connection, receive))
 
 
 async def fail(call: FaultyCall) -> FaultOutcome:
     """Answer with an error."""
-    call.run_if_applied()
+    await call.run_if_applied()
     return FaultOutcome(_error_response(call))
 
 
 async def outage(call: FaultyCall) -> FaultOutcome:
     """Answer with an error until the outage ends."""
-    call.run_if_applied()
+    await call.run_if_applied()
     service, ends_at = call.request.service, call.fault.ends_at
     if ends_at is not None:
         service.keep_pace_until(ends_at)
     if _is_poll(call) and ends_at is not None and service.account.pace in ("polls", "instant"):
-        call.request.world.run(lambda: _move_time_by_refused_poll(call, ends_at))
+        await call.perform(lambda: call.request.world.run(lambda: _move_time_by_refused_poll(call, ends_at)))
     return FaultOutcome(_error_response(call))
 
 
@@ -150,18 +167,20 @@ def _is_poll(call: FaultyCall) -> bool:
 
 async def delay(call: FaultyCall) -> FaultOutcome:
     """Delay the response; the operation runs after the delay, or before it if the fault is applied."""
-    response = call.run_if_applied()
+    response = await call.run_if_applied()
     waited = await call.connection.delay(
         call.spec.seconds,
         call.receive,
         lambda seconds: call.request.world.run(lambda: steering.advance(call.request.service, seconds)),
     )
-    return FaultOutcome(response or call.run()) if waited else FaultOutcome(_no_response(), "gone")
+    if not waited:
+        return FaultOutcome(_no_response(), "gone")
+    return FaultOutcome(await call.perform(call.run) if response is None else response)
 
 
 async def disconnect(call: FaultyCall) -> FaultOutcome:
     """Close the connection without a response."""
-    call.run_if_applied()
+    await call.run_if_applied()
     return FaultOutcome(_no_response(), "closed")
 
 
@@ -172,7 +191,7 @@ async def refuse(call: FaultyCall) -> FaultOutcome:
 
 async def truncate(call: FaultyCall) -> FaultOutcome:
     """Send a part of the body under the length of the whole, or of more than comes at any rate."""
-    response = call.run_if_applied() or ApiResponse(200, [JSON_TYPE], UNAPPLIED_BODY)
+    response = await call.run_if_applied() or ApiResponse(200, [JSON_TYPE], UNAPPLIED_BODY)
     whole = response.body if isinstance(response.body, bytes) else b"".join(response.body)
     part = whole[: len(whole) // 2 if call.spec.bytes is None else call.spec.bytes]
     headers = [header for header in response.headers if header[0] != b"content-length"]
@@ -182,7 +201,7 @@ async def truncate(call: FaultyCall) -> FaultOutcome:
 
 async def malformed(call: FaultyCall) -> FaultOutcome:
     """Answer with something other than the API's JSON."""
-    call.run_if_applied()
+    await call.run_if_applied()
     text = HTML_PAGE if call.spec.body is None else call.spec.body
     body = text.encode() if isinstance(text, str) else text
     content_type = HTML_TYPE if body.startswith(b"<") else JSON_TYPE

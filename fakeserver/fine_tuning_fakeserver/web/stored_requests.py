@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -165,7 +165,10 @@ class StoredRequestHandler(RequestHandler):
             answer = decided.refusal or self._world.run(lambda: execute(operation, request.renew()))
             return unanswered_response() if isinstance(answer, ArmedFault) else answer
 
-        await respond_with_fault(fault, operation, request, run_once, receive, send)
+        def perform(work: Callable[[], T]) -> Awaitable[T]:
+            return in_thread(request.scope, work)
+
+        await respond_with_fault(fault, operation, request, run_once, receive, send, perform)
 
     async def _look(self, scope: Scope, work: Callable[[], T]) -> T:
         """Run *work*, which reads from the store, and seldom changes anything."""
