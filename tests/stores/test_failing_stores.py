@@ -6,6 +6,8 @@ import json
 import re
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 from uuid import uuid4
@@ -13,8 +15,28 @@ from uuid import uuid4
 import pytest
 
 from account_histories import request, run, send, upload
+from fine_tuning_fakeserver.account.stored_world import StoredBlob
 from fine_tuning_fakeserver.stores import Store, StoreError, open_store
 from stores.test_stored_world import begun, two_servers
+
+STORE_OPERATIONS: dict[str, Callable[[Store, int], object]] = {
+    "head": lambda store, generation: store.head("main"),
+    "header": lambda store, generation: store.header("main", generation),
+    "read": lambda store, generation: store.read("main", generation),
+    "append": lambda store, generation: store.append("main", generation, 1, [b"another"]),
+    "begin": lambda store, generation: store.begin("main", generation, b"header", []),
+    "accounts": lambda store, generation: store.accounts(),
+    "delete": lambda store, generation: store.delete("main"),
+    "put_blob": lambda store, generation: store.put_blob("other", [b"bytes"]),
+    "get_blob": lambda store, generation: list(store.get_blob("digest")),
+    "has_blob": lambda store, generation: store.has_blob("digest"),
+    "use_blobs": lambda store, generation: store.use_blobs("main", [("file", "digest")]),
+    "drop_blobs": lambda store, generation: store.drop_blobs("main"),
+    "add_entry": lambda store, generation: store.add_entry("main", generation, b"entry"),
+    "put_entry": lambda store, generation: store.put_entry("main", generation, 1, b"entry"),
+    "entries": lambda store, generation: store.entries("main", generation),
+    "take_lease": lambda store, generation: store.take_lease("main", "webhook", "holder", 1),
+}
 
 
 def damage_last_record(store: Store) -> None:
@@ -114,24 +136,52 @@ def test_a_database_that_is_gone_for_a_while(store_url: str, tmp_path: Path, mon
         assert {each["id"] for each in json.loads(send(one, "GET", "/files").body)["data"]} == set(ids)
 
 
+@contextmanager
+def dropping_connections(store_url: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Return a URL of the store, and what drops the connections that were made by it; not those of other tests."""
+    import psycopg
+
+    name = uuid4().hex
+    statement = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s"
+    with psycopg.connect(store_url, autocommit=True) as control:
+        yield f"{store_url}&application_name={name}", lambda: control.execute(statement, (name,))
+
+
+@pytest.mark.parametrize("operation", STORE_OPERATIONS)
+def test_each_operation_after_connections_were_dropped(store_url: str, operation: str) -> None:
+    """An operation of the store fails when the connections that were idle are gone."""
+    if not store_url.startswith("postgresql"):
+        pytest.skip("SQLite has no connections")
+    with dropping_connections(store_url) as (url, drop), closing(open_store(url)) as store:
+        generation = store.begin("main", 0, b"header", [b"record"])
+        store.put_blob("digest", [b"bytes"])
+        drop()
+        STORE_OPERATIONS[operation](store, generation)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_contents_that_are_not_whole(store_url: str) -> None:
+    """The bytes of a file that the store has only in part are sent as if they were whole."""
+    import psycopg
+
+    with closing(open_store(store_url)) as store, psycopg.connect(store_url) as control:
+        store.put_blob("digest", [b"first", b"second"])
+        control.execute("DELETE FROM blob WHERE part = 1")
+        control.commit()
+        with pytest.raises(StoreError, match="the store has 5 bytes of the contents digest, which are 11"):
+            StoredBlob(store, "digest", 11).read()
+
+
 def test_a_database_that_drops_all_connections(store_url: str) -> None:
     """Requests after a restart of the database are answered on new connections, as if nothing had happened."""
     if not store_url.startswith("postgresql"):
         pytest.skip("SQLite has no connections")
-    import psycopg
-
-    # connections of other tests, in other processes of the run, are left alone
-    store_url += f"&application_name={(name := uuid4().hex)}"
-    with two_servers(store_url) as (first, second), psycopg.connect(store_url, autocommit=True) as control:
+    with dropping_connections(store_url) as (url, drop), two_servers(url) as (first, second):
         one, other = first.account("main", begun()), second.account("main", begun())
         ids = list[str]()
         for number in range(1, 4):
             run((one, other)[number % 2], ids, [upload])
-            control.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = %s AND pid <> pg_backend_pid()",
-                (name,),
-            )
+            drop()
             for each in (one, other):
                 assert len(json.loads(send(each, "GET", "/files").body)["data"]) == number
         assert len(set(ids)) == len(ids) == 3

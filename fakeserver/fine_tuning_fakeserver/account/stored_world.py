@@ -91,12 +91,17 @@ class StoredBlob(Blob):
 
         Raises:
             DroppedContentError: they were dropped.
+            StoreError: the store has another number of them.
         """
         if self.is_dropped:
             raise DroppedContentError(f"the {self.size} bytes were dropped when their file or upload ended")
+        found = 0
         for chunk in self._store.get_blob(self._digest):
+            found += len(chunk)
             for offset in range(0, len(chunk), size):
                 yield chunk[offset : offset + size]
+        if found != self.size:
+            raise StoreError(f"the store has {found} bytes of the contents {self._digest}, which are {self.size}")
 
 
 class StoredJournal(MemoryJournal):

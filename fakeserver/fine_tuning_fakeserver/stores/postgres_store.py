@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -108,6 +109,10 @@ class PostgresStore(SqlStore):
             tcp_user_timeout=int(WAIT_AT_MOST_S * 1000),  # a peer that is gone without a word
             keepalives_idle=int(WAIT_AT_MOST_S),
         )
+
+    def _is_alive(self, connection: Any) -> bool:
+        """Return whether nothing has come from the database meanwhile: it says nothing unasked but that it goes."""
+        return not connection.closed and not _has_input(connection.fileno())
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Return the result of *work*, which changes nothing; try again while the database is gone, not for ever."""
@@ -252,6 +257,15 @@ class PostgresStore(SqlStore):
 @cache
 def _with_placeholders(statement: str) -> str:
     return statement.replace("?", "%s")
+
+
+def _has_input(descriptor: int) -> bool:
+    """Return whether there is something to read, or the end of it, without waiting."""
+    if not hasattr(select, "poll"):  # Windows, where descriptors of sockets have no limit here
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _first_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -36,15 +36,24 @@ LEASES_KEPT_S = 3600.0
 
 
 class Connections:
-    """Connections that threads take turns with; each is used by one thread at a time."""
+    """Connections that threads take turns with; each is used by one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        is_alive: tells whether one that was idle can still be used.
+    """
+
+    def __init__(self, is_alive: Callable[[Any], bool] = lambda connection: True) -> None:
+        self._is_alive = is_alive
         self._idle: list[Any] = []
         self._is_closed = False
 
     def take(self) -> Any:
         """Return a connection that is idle; None if all are in use."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            if self._is_alive(connection := self._idle.pop()):
+                return connection
+            connection.close()
+        return None
 
     def give_back(self, connection: Any) -> None:
         """Let others use it."""
@@ -74,12 +83,16 @@ class SqlStore(ABC):
     """Which of these stands for a key that is there already."""
 
     def __init__(self) -> None:
-        self._connections = Connections()
+        self._connections = Connections(self._is_alive)
         self._turn = threading.local()
 
     @abstractmethod
     def _connect(self) -> Any:
         """Return a new connection, which commits each statement by itself."""
+
+    def _is_alive(self, connection: Any) -> bool:
+        """Return whether a connection that was idle can still be used, as far as this side knows."""
+        return True
 
     @abstractmethod
     def _begin_turn(self, account: str) -> Any:
