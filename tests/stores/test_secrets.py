@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,33 @@ def test_a_webhook_is_sent_by_one_server(two_servers: list[FakeAccounts]) -> Non
         assert event.data.id == job
         assert receiver.got.empty()
     assert all(isinstance(fake._world, StoredWorld) for fake in (first, second))
+
+
+def test_a_webhook_of_a_server_that_has_ended_is_sent_by_another(
+    two_servers: list[FakeAccounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook that a server was about to send when it was killed is lost, or sent while that may still do so."""
+    monkeypatch.setattr("fine_tuning_fakeserver.account.stored_world.LEASE_S", lease_s := 0.3)
+    monkeypatch.setattr("fine_tuning_fakeserver.web.webhook_sender.LOOK_AGAIN_S", 0.05)
+    receiver = Receiver()
+    with receiving(receiver):
+        ended, other = (server.account("mine") for server in two_servers)
+        world: Any = ended._world
+        world.run(lambda: ended.add_webhook(receiver.url, secret=SECRET))
+        job = _job(https := Http(ended, is_described=False))
+        world.sender.stop()
+        _send(https, "POST", f"/v1/fine_tuning/jobs/{job}/cancel")
+        (delivery,) = ended.webhook_deliveries
+        begun_at = time.monotonic()
+        assert world.may_deliver(delivery.id)
+
+        _send(Http(other, is_described=False), "GET", f"/v1/fine_tuning/jobs/{job}")
+
+        assert receiver.next(SECRET).data.id == job
+        assert time.monotonic() - begun_at >= lease_s
+        other._world.sender.flush(SOON_S)
+        assert receiver.got.empty()
+        assert [each.status for each in other.webhook_deliveries] == ["delivered"]
 
 
 def _send(http: Http, method: str, path: str, body: bytes = b"", kind: bytes = b"application/json") -> Any:
