@@ -16,6 +16,7 @@ from ..clock import Pace
 from .forking import renew_after_fork
 
 ENTRIES_AT_MOST = 1000
+FAILED_ASSERTIONS_AT_MOST = 20
 BODY_BYTES_AT_MOST = 64 * 1024
 SECRET_AT_LEAST = 4
 """A text that is shorter is no secret, and is found everywhere."""
@@ -127,6 +128,26 @@ class TimingSample(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAssertion:
+    """An assertion about the requests that did not hold.
+
+    Args:
+        text: what was expected, and what has happened.
+        request: the number of the request that came nearest to it; None if none did.
+        problems: why that one does not match, a line each.
+    """
+
+    text: str
+    request: int | None = None
+    problems: tuple[str, ...] = ()
+
+    def redacted(self, known: Iterable[str]) -> FailedAssertion:
+        """Return it without secrets, by value those whose spellings are *known*."""
+        text, *problems = (redact_text(line, known) for line in (self.text, *self.problems))
+        return FailedAssertion(text, self.request, tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
 class StoredLog:
     """What a request log holds, at one moment.
 
@@ -137,6 +158,7 @@ class StoredLog:
         slept_s: virtual seconds slept.
         errors_read_to: the number of the last request whose usage errors have been taken.
         notes: usage errors that no answer shows.
+        failed_assertions: the newest assertions that did not hold.
     """
 
     entries: Sequence[LogEntry] = ()
@@ -145,6 +167,7 @@ class StoredLog:
     slept_s: float = 0.0
     errors_read_to: int = 0
     notes: Sequence[str] = ()
+    failed_assertions: Sequence[FailedAssertion] = ()
 
 
 class RequestLog:
@@ -171,6 +194,7 @@ class RequestLog:
             self.slept_s = 0.0
             self._entries: deque[LogEntry] = deque(maxlen=ENTRIES_AT_MOST)
             self._notes: dict[str, None] = {}
+            self._failed_assertions: deque[FailedAssertion] = deque(maxlen=FAILED_ASSERTIONS_AT_MOST)
 
     @property
     def count(self) -> int:
@@ -191,19 +215,23 @@ class RequestLog:
         """Return what is in the log; the entries are copies."""
         entries = [replace(entry) for entry in self.find()]
         with self._lock:
-            return StoredLog(
-                entries, self._count, self._forgotten, self.slept_s, self.errors_read_to, list(self._notes)
-            )
+            notes, failed = list(self._notes), list(self._failed_assertions)
+            return StoredLog(entries, self._count, self._forgotten, self.slept_s, self.errors_read_to, notes, failed)
 
     @classmethod
     def restored(cls, stored: StoredLog) -> RequestLog:
         """Return a log that goes on from what was stored."""
         log = cls()
-        log._count, log._forgotten, log.slept_s = stored.count, stored.forgotten, stored.slept_s
-        log.errors_read_to = stored.errors_read_to
+        log._count, log._forgotten = stored.count, stored.forgotten
         log._entries.extend(replace(entry) for entry in stored.entries)
-        log._notes = dict.fromkeys(stored.notes)
+        log._go_on_from(stored)
         return log
+
+    def _go_on_from(self, stored: StoredLog) -> None:
+        """Take over what is known about the entries."""
+        self.slept_s, self.errors_read_to = stored.slept_s, stored.errors_read_to
+        self._notes = dict.fromkeys(stored.notes)
+        self._failed_assertions.extend(stored.failed_assertions)
 
     def next_number(self) -> int:
         """Count a request that has come in; return its number."""
@@ -243,6 +271,19 @@ class RequestLog:
         with self._lock:
             notes, self._notes = list(self._notes), {}
             return notes
+
+    def add_failed_assertion(self, failed: FailedAssertion) -> None:
+        """Keep an assertion that did not hold, as the newest."""
+        with self._lock:
+            if failed in self._failed_assertions:  # one that is tried again until it holds
+                self._failed_assertions.remove(failed)
+            self._failed_assertions.append(failed)
+
+    @property
+    def failed_assertions(self) -> list[FailedAssertion]:
+        """The newest `FAILED_ASSERTIONS_AT_MOST` assertions that did not hold, oldest first."""
+        with self._lock:
+            return list(self._failed_assertions)
 
     def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[LogEntry]:
         """Return the newest *limit* entries of an operation, with a status; newest last."""

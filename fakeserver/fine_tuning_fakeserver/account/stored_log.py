@@ -30,8 +30,7 @@ class StoredRequestLog(RequestLog):
         super().__init__()
         self._store, self._account, self._generation, self._worker = store, account, generation, worker
         if stored:
-            self.slept_s, self.errors_read_to = stored.slept_s, stored.errors_read_to
-            self._notes = dict.fromkeys(stored.notes)
+            self._go_on_from(stored)
             for entry in stored.entries:
                 store.put_entry(account, generation, entry.number, self._write(entry))
         self._read_to = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..account.recorded_calls import Call, recorded_call
-from ..account.request_log import ENTRIES_AT_MOST
+from ..account.request_log import ENTRIES_AT_MOST, FailedAssertion
 from ..account.world import World
 from ..control import steering
 from ..domain.checks import is_collection, require_id
@@ -123,15 +123,6 @@ def check_fields(operation: str, names: Iterable[str], also: Iterable[str]) -> N
 SHOWN_AT_MOST = 20
 
 
-def failure_message(head: str, calls: Sequence[Call], missed: CallQuery | None = None) -> str:
-    """Return *head*, the call nearest to the query *missed*, and the newest calls, a line each."""
-    lines = [head]
-    if missed and (near := missed.nearest(calls)):
-        call, problems = near
-        lines += [f"nearest: request {call.number}", *(f"    {problem}" for problem in problems)]
-    return "\n".join([*lines, *list_calls(calls)])
-
-
 def list_calls(calls: Sequence[Call]) -> list[str]:
     """Return the newest calls, a line each, under a line that counts them."""
     shown = calls[-SHOWN_AT_MOST:]
@@ -218,12 +209,12 @@ class CallAssertions:
             return self
         self._require_complete_log()
         done = f"after {' → '.join(names[:position])} there was" if position else "there was"
-        raise AssertionError(failure_message(f"expected {' → '.join(names)}: {done} no {names[position]}", calls))
+        raise self._failure(f"expected {' → '.join(names)}: {done} no {names[position]}", calls)
 
     def assert_nothing_called(self) -> Self:
         """Fail if there was any request at all."""
         if calls := self._require_assertable():
-            raise AssertionError(failure_message(f"expected no request: there were {total_calls(calls)}", calls))
+            raise self._failure(f"expected no request: there were {total_calls(calls)}", calls)
         return self
 
     def _outcome(self) -> Mapping[str, Any]:
@@ -247,7 +238,7 @@ class CallAssertions:
         wanted = "at least once" if times is None else times_text(times)
         happened = f"{'at least ' if self._world.requests.forgotten else ''}{times_text(count)}"
         head = f"{describe_query(noun, query.fields, query.predicate)}: expected {wanted}, happened {happened}"
-        raise AssertionError(failure_message(head, calls, query if times is None or count < times else None))
+        raise self._failure(head, calls, query if times is None or count < times else None)
 
     def _assert_none(self, noun: str, query: CallQuery) -> Self:
         """Fail if a call matches."""
@@ -259,7 +250,17 @@ class CallAssertions:
         numbers = ", ".join(str(call.number) for call in matches)
         noun = describe_query(noun, query.fields, query.predicate)
         head = f"{noun}: expected never, happened in request {numbers}"
-        raise AssertionError(failure_message(head, calls))
+        raise self._failure(head, calls)
+
+    def _failure(self, head: str, calls: Sequence[Call], missed: CallQuery | None = None) -> AssertionError:
+        """Return what an assertion raises, with the call nearest to the query *missed*; keep it beside the requests."""
+        lines, failed = [head], FailedAssertion(head)
+        if missed and (near := missed.nearest(calls)):
+            call, problems = near
+            lines += [f"nearest: request {call.number}", *(f"    {problem}" for problem in problems)]
+            failed = FailedAssertion(head, call.number, tuple(problems))
+        self._world.requests.add_failed_assertion(failed)
+        return AssertionError("\n".join([*lines, *list_calls(calls)]))
 
     def _require_assertable(self, query: CallQuery | None = None) -> list[Call]:
         """Return all calls in the log; reject an assertion that would mean nothing."""

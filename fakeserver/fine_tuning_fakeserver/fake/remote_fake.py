@@ -7,7 +7,7 @@ local handle does to its account itself is a control request here. What needs th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from types import ModuleType
 from typing import Any, NoReturn, Self, Unpack, cast
 
@@ -16,7 +16,7 @@ from fine_tuning_formats.text import Duration, show_value
 from ..account.armed_faults import ArmedFault
 from ..account.log_format import entry_from_json
 from ..account.named_accounts import MAIN
-from ..account.request_log import LogEntry
+from ..account.request_log import FailedAssertion, LogEntry
 from ..account.script_queue import Script
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S, VirtualWaits, World
@@ -91,6 +91,9 @@ class _RemoteLog(_Remote):
 
     def note(self, text: str) -> None:
         self._notes[text] = None
+
+    def add_failed_assertion(self, failed: FailedAssertion) -> None:
+        self._control.send("POST", "/requests/failed_assertions", asdict(failed))
 
     def find(self, operation: str | None = None, status: int | None = None, limit: int | None = None) -> list[LogEntry]:
         chosen = {"details": "true", "operation": operation, "status": status, "limit": limit}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fine_tuning_formats.secret_rules import redact_known, redact_text
 from fine_tuning_formats.text import show_value
 
 from ..account.recorded_calls import recorded_call
-from ..account.request_log import LogEntry, secrets_of
+from ..account.request_log import FailedAssertion, LogEntry, secrets_of
 from ..control import steering
 from ..findings import CODES, FinalState, Finding, find
 from ..findings.observed_calls import observed_jobs
@@ -38,6 +39,7 @@ def list_requests(request: ApiRequest) -> Any:
         "requests": [_row(entry) for entry in page],
         "total": log.count,
         "forgotten": log.forgotten,
+        "failed_assertions": [asdict(each) for each in reversed(_failed_assertions(request))],
         "next": page[-1].number if len(found) > limit else None,
     }
 
@@ -54,6 +56,14 @@ def _row(entry: LogEntry) -> dict[str, Any]:
         "client": entry.headers.get("user-agent", ""),
         "fault": entry.fault,
     }
+
+
+def _failed_assertions(request: ApiRequest) -> list[FailedAssertion]:
+    log = request.requests
+    if not (failed := log.failed_assertions):
+        return []
+    known = secrets_of(log.find())
+    return [each.redacted(known) for each in failed]
 
 
 def _redact(entry: LogEntry, text: str) -> str:
@@ -77,7 +87,9 @@ def get_request(request: ApiRequest) -> Any:
     form = entry.form and {
         name: redact_text(value, known) if isinstance(value, str) else value for name, value in entry.form.items()
     }
-    return {**entry.as_json(known), "form": form, "begun_at": entry.begun_at, "head": entry.head}
+    missed = [asdict(each) for each in _failed_assertions(request) if each.request == entry.number]
+    more = {"form": form, "begun_at": entry.begun_at, "head": entry.head, "failed_assertions": missed}
+    return {**entry.as_json(known), **more}
 
 
 def list_findings(request: ApiRequest) -> Any:

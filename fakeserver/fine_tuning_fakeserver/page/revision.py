@@ -31,6 +31,7 @@ def revision(world: World, accounts: Accounts | None = None) -> bytes:
         len(account.file_shelf),
         log.count,
         log.completed,
+        hash(tuple(log.failed_assertions)),
         len(scripts.scripts),
         len(scripts.ended),
         int(now) if is_ahead else "",

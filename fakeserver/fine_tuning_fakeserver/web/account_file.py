@@ -23,7 +23,7 @@ from ..account.blobs import CHUNK_BYTES, Blob, BlobWriter
 from ..account.log_format import read_entry, write_entry
 from ..account.record_format import check_version, read_record, write_record
 from ..account.records import Record, WebhookAdded
-from ..account.request_log import StoredLog, secrets_of
+from ..account.request_log import FailedAssertion, StoredLog, secrets_of
 from ..account.settings_format import read_settings, write_settings
 from ..account.stored_account import StoredAccount
 from ..clock import elapsed
@@ -52,6 +52,14 @@ class AccountFileError(FakeUsageError):
     """A file is no saved account, or one that cannot be read."""
 
 
+class _FailedAssertion(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+    request: int | None
+    problems: list[str]
+
+
 class _Requests(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -60,6 +68,7 @@ class _Requests(BaseModel):
     slept_s: float
     errors_read_to: int
     notes: list[str]
+    failed_assertions: list[_FailedAssertion] = []
 
 
 class _Account(BaseModel):
@@ -142,7 +151,12 @@ def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float
             awaited=stored.awaited,
             beginning=stored.beginning,
             requests=_Requests(
-                **{name: getattr(log, name) for name in _Requests.model_fields if name != "notes"}, notes=[*log.notes]
+                count=log.count,
+                forgotten=log.forgotten,
+                slept_s=log.slept_s,
+                errors_read_to=log.errors_read_to,
+                notes=[*log.notes],
+                failed_assertions=[_failed_assertion(failed.redacted(known)) for failed in log.failed_assertions],
             ),
             in_vain={job: dict(looks) for job, looks in stored.in_vain.items()},
             scripts=scripts,
@@ -165,6 +179,10 @@ def _write_lines(archive: zipfile.ZipFile, name: str, lines: Iterator[bytes]) ->
     with _member(archive, name) as member:
         for line in lines:
             member.write(line + b"\n")
+
+
+def _failed_assertion(failed: FailedAssertion) -> _FailedAssertion:
+    return _FailedAssertion(text=failed.text, request=failed.request, problems=[*failed.problems])
 
 
 def _without_secret(record: Record) -> Record:
@@ -264,9 +282,10 @@ def _read(archive: zipfile.ZipFile, allow_remote_webhooks: bool) -> StoredAccoun
     with archive.open(RECORDS) as lines:
         records = [read_record(line, contents) for line in lines]
     with archive.open(REQUESTS) as lines:
-        passed_s = elapsed() - account.real_s
+        passed_s, requests = elapsed() - account.real_s, account.requests
         entries = [read_entry(line, passed_s) for line in lines]
-    log = StoredLog(entries, **account.requests.model_dump())
+    failed = [FailedAssertion(each.text, each.request, tuple(each.problems)) for each in requests.failed_assertions]
+    log = StoredLog(entries, **{**requests.model_dump(), "failed_assertions": failed})
     return StoredAccount(
         settings=settings,
         born=account.born,

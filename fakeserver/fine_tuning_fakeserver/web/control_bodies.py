@@ -69,6 +69,14 @@ class ScriptBody(Body):
     strict: bool = False
 
 
+class FailedAssertionBody(Body):
+    """``POST /_fake/requests/failed_assertions``: see `FailedAssertion`."""
+
+    text: str
+    request: int | None = None
+    problems: ShortCircuitList[str]
+
+
 class DeliverBody(Body):
     """``POST /_fake/webhooks/deliver``: how long to wait at most, in real seconds."""
 

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from fine_tuning_formats.text import show_value
 
+from ..account.request_log import FailedAssertion
 from ..account.script_queue import Script
 from ..account.service import Service
 from ..api import files, jobs, webhooks
@@ -98,6 +100,17 @@ def take_notes(request: ApiRequest) -> Any:
     return {"notes": request.requests.take_notes()}
 
 
+def add_failed_assertion(request: ApiRequest) -> Any:
+    """Keep an assertion of a handle that did not hold."""
+    from ..api.request_models import parse_control
+    from .control_bodies import FailedAssertionBody
+
+    body = parse_control(FailedAssertionBody, request.body, "POST /_fake/requests/failed_assertions")
+    failed = FailedAssertion(body.text, body.request, tuple(body.problems))
+    request.requests.add_failed_assertion(failed)
+    return asdict(failed)
+
+
 def add_script(request: ApiRequest) -> Any:
     """Answer with prepared responses from now on."""
     from ..api.request_models import parse_control
@@ -148,6 +161,7 @@ HANDLE_OPERATIONS = (
             ("GET", "/_fake/faults/unfired", list_unfired_faults),
             ("GET", "/_fake/outcome", get_outcome),
             ("DELETE", "/_fake/requests/notes", take_notes),
+            ("POST", "/_fake/requests/failed_assertions", add_failed_assertion),
             ("POST", "/_fake/scripts", add_script),
             ("GET", "/_fake/scripts", list_scripts),
             ("POST", "/_fake/scripts/{script_number}/strict", make_script_strict),

@@ -346,7 +346,11 @@ def test_requests_findings_and_files_are_shown(page: Page, fake: FakeFineTuning)
         except Exception:
             continue
     assert [finding.code for finding in fake.findings] == ["create_retried_blindly"]
+    with pytest.raises(AssertionError):
+        fake.assert_job_created(suffix="mine")
     go(page, fake, "requests")
+    see(page.get_by_text("Failed assertion: job created with suffix='mine'"))
+    see(page.get_by_text("suffix: expected 'mine', was not sent"))
     see(page.get_by_text("⚡ disconnect"))
     see(page.get_by_text("⚑ create_retried_blindly"))
     see(page.get_by_text("OpenAI/Python"))

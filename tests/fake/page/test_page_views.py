@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.page.curves import BUCKETS_AT_MOST, curves
 from fine_tuning_fakeserver.page.job_views import SEARCHED_AT_MOST
 from fine_tuning_fakeserver.page.page_routes import VIEWS
@@ -302,6 +304,41 @@ def test_findings_are_those_of_the_handle() -> None:
     assert shown
     assert all(each["page"].endswith(f"/findings/{each['code']}/") for each in shown)
     assert [call["number"] for call in shown[0]["requests"]] == list(fake.findings[0].requests)
+
+
+def test_failed_assertions_are_shown_with_the_nearest_request() -> None:
+    """An assertion that failed, its nearest request, or what differs there is not shown, or shown with a secret."""
+    fake, file, _ = used_account()
+    request(fake, "/v1/fine_tuning/jobs", "POST", {**CREATE, "training_file": file, "metadata": {"api_key": "s3cret"}})
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="nearest: request 3"):
+            fake.assert_job_created(training_file=file, suffix="mine", metadata={"api_key": "t0ken"})
+    with pytest.raises(AssertionError):
+        fake.assert_called("pause_job")
+    newest, oldest = look(fake, "/requests")["failed_assertions"]
+
+    assert (newest["text"], newest["request"]) == ("pause_job called: expected at least once, happened never", None)
+    assert oldest["request"] == 3
+    assert oldest["problems"][0] == "suffix: expected 'mine', was 'tone'"
+    assert "s3cret" not in json.dumps(oldest)
+    assert look(fake, "/requests/3")["failed_assertions"] == [oldest]
+    assert look(fake, "/requests/1")["failed_assertions"] == []
+    fake.reset()
+    assert look(fake, "/requests")["failed_assertions"] == []
+
+
+def test_failed_assertions_are_in_the_file_of_an_account(tmp_path: Path) -> None:
+    """Assertions that failed are lost when an account is saved and opened, or one of a server's is not with it."""
+    fake, file, _ = used_account()
+    with FakeAccounts.around(fake).serving() as url:
+        remote = FakeFineTuning.connect(url)
+        with closing(remote), pytest.raises(AssertionError, match="nearest: request 1"):
+            remote.assert_job_created(training_file=file, suffix="mine")
+    shown = look(fake, "/requests")["failed_assertions"]
+
+    assert len(shown) == 1
+    fake.save(saved := tmp_path / "account.zip")
+    assert look(FakeFineTuning.load(saved), "/requests")["failed_assertions"] == shown
 
 
 def test_a_file_is_shown_with_the_verdict_on_each_row() -> None:

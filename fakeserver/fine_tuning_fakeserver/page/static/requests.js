@@ -61,11 +61,31 @@ export function Requests({ route, overview }) {
     <${ErrorNote} error=${error} />
     ${!data && !error && html`<${Loading} label="requests" />`}
     ${data && html`
+      ${data.failed_assertions.map((failed) => html`<${FailedAssertion} key=${failed.text} failed=${failed} />`)}
       <${RequestTable} data=${data} findings=${findings} />
       <${Pager} isFirst=${!before} next=${data.next}
         onFirst=${() => go({})} onNext=${() => go({ before: String(data.next) })} />
     `}
   </section>`;
+}
+
+/**
+ * An assertion of a test that did not hold, and the request that came nearest to it.
+ * @param {{failed: {text: string, request: number | null, problems: string[]}}} props
+ */
+function FailedAssertion({ failed: { text, request, problems } }) {
+  return html`<article class="card">
+    <p><span aria-hidden="true">✕</span> <strong>Failed assertion:</strong> <${Text} value=${text} /></p>
+    ${request !== null && html`
+      <p class="small">Nearest: <a href=${link("requests", request)}>request ${request}</a></p>
+      <${Problems} problems=${problems} />
+    `}
+  </article>`;
+}
+
+/** @param {{problems: string[]}} props */
+function Problems({ problems }) {
+  return html`<ul class="mono small">${problems.map((each) => html`<li key=${each}><${Text} value=${each} /></li>`)}</ul>`;
 }
 
 /** @param {{data: any, findings: Map<number, string[]>}} props */
@@ -134,6 +154,10 @@ export function Request({ id }) {
         <${ActionButton} action=${rewind(request.number)}
           confirm="Take the account back to where it was when this request was answered? What came later is gone." />
       </div>
+      ${request.failed_assertions.map(({ text, problems }) => html`<section class="card" key=${text}>
+        <p>It came nearest to what an assertion expected, and differs: <${Text} value=${text} /></p>
+        <${Problems} problems=${problems} />
+      </section>`)}
       <h2>Request</h2>
       <p class="mono"><${Text} value=${`${request.method} ${target(request)}`} /></p>
       <details><summary>Headers, keys redacted</summary><pre tabindex="0">${headersOf(request)}</pre></details>
