@@ -77,6 +77,11 @@ BODIES: Mapping[str, Any] = {
     "POST /_fake/jobs": {"training_file": "FILE", "status": "running", "metadata": {"a": "b"}},
     "POST /_fake/next": {"kind": "job", "id": "ftjob-next"},
     "POST /_fake/rewind": {"request": 1},
+    "POST /_fake/requests/failed_assertions": {
+        "text": "job created",
+        "request": 1,
+        "problems": ["suffix: expected 'a'"],
+    },
     "POST /_fake/import": {"no": "zip"},  # the account is never empty here, so even a whole file would be refused
     "PUT /_fake/replies": {"replies": ["a", "b"]},
     "PUT /_fake/graders": {"scores": [0.5, None]},

@@ -45,6 +45,7 @@ BODIES: dict[str, Any] = {
     "POST /_fake/files": {"content": ROWS, "id": "file-seeded"},
     "POST /_fake/jobs": {"training_file": "{file_id}", "id": "ftjob-seeded"},
     "POST /_fake/next": {"kind": "job", "id": "ftjob-next"},
+    "POST /_fake/requests/failed_assertions": {"text": "no job", "request": None, "problems": []},
     "PUT /_fake/replies": {"replies": ["Hm."]},
     "PUT /_fake/graders": {"scores": [0.5]},
     "POST /_fake/webhooks": {},

@@ -90,13 +90,34 @@ def test_the_time_in_the_name_of_a_model(model: str, created: int | None) -> Non
     assert created is None or model_created(model) == created + (":ckpt-step-" not in model)
 
 
-@given(st.integers(ids.MODEL_EPOCH, ids.MODEL_EPOCH + 62**5 - 1), st.text(max_size=5))
-def test_the_time_of_a_model_leads_back(created: int, part: str) -> None:
+@given(st.integers(ids.MODEL_EPOCH, ids.MODEL_EPOCH + 62**5 - 1), st.integers(0))
+def test_the_time_of_a_model_leads_back(created: int, noise: int) -> None:
     """The time encoded in a model's name is decoded to the same time."""
-    token = ids.model_token(created, part)
+    token = ids.model_token(created, noise)
 
     assert re.fullmatch("[A-Za-z0-9]{8}", token)
     assert ids.model_time(f"ft:base:org:suffix:{token}") == created
+
+
+@given(st.text(), st.sets(st.integers(0, ids.MODELS_A_SECOND - 1), min_size=2))
+def test_models_of_one_second_have_names_of_their_own(part: str, numbers: set[int]) -> None:
+    """Two jobs of an account that end in the same second have models of the same name."""
+    tokens = {ids.model_token(ids.MODEL_EPOCH, ids.model_noise(number, part)) for number in numbers}
+
+    assert len(tokens) == len(numbers)
+
+
+def test_jobs_that_end_together_have_models_of_their_own() -> None:
+    """Among many jobs that end at the same time, the model of one is taken for that of another."""
+    http = Http(FakeFineTuning(start=BORN, pace="manual"))
+    file = http.file()
+    jobs = [http.json("POST", JOBS, {"model": "gpt-4o-mini", "training_file": file})["id"] for _ in range(1000)]
+    http.fake.advance_to("succeeded", jobs[-1])
+    http.fake.advance("1d")
+
+    models = http.fake._world.account.models
+    assert len(models) == 3 * len(jobs)
+    assert set(models.values()) == set(jobs)
 
 
 def session(seed: int, **settings: Any) -> list[InProcessResponse]:

@@ -424,6 +424,7 @@ def build_job(
         spec=spec,
         objective=body.objective,
         dialect=account.dialect,
+        number=len(account.jobs),
     )
 
 

@@ -144,9 +144,21 @@ def ticks_of(shape: IdShape, identifier: str) -> int | None:
     return half if half is not None and ticks_id(shape, half) == identifier else None
 
 
-def model_token(created_at: float, *parts: object) -> str:
-    """Return the last 8 characters of a model id: 5 of time, 3 derived (recording: all 20 `ft:` models of one list)."""
-    return to_digits(int(created_at) - MODEL_EPOCH, 5) + to_digits(derived_number("model", *parts), 3)
+MODELS_A_SECOND: int = 62**3
+_MODEL_STRIDE = 147_263
+"""From the digits of one job's model to those of the next job's: it shares no factor with `MODELS_A_SECOND`."""
+
+
+def model_token(created_at: float, noise: int) -> str:
+    """Return the last 8 characters of a model id: 5 of time, 3 of *noise* (recording: 20 models of a list)."""
+    return to_digits(int(created_at) - MODEL_EPOCH, 5) + to_digits(noise, 3)
+
+
+def model_noise(job_number: int, *parts: object) -> int:
+    """Return the noise of a job's model: of `MODELS_A_SECOND` jobs of an account, each with the same *parts*, no two
+    have the same.
+    """
+    return derived_number("model", *parts) + job_number * _MODEL_STRIDE
 
 
 def model_time(model: str) -> int | None:

@@ -42,6 +42,8 @@ class Overrides:
     checkpoints: Sequence[CheckpointOverride] = ()
     event_ids: Mapping[int, str] = field(default_factory=dict)
     """Event ids by ordinal, oldest first from 0."""
+    models: Mapping[int, str] = field(default_factory=dict)
+    """Models by the step of their checkpoint, where no more is known of that."""
     result_created_at: int | None = None
     result_bytes: int | None = None
     estimated_finish: int | None = None
@@ -63,7 +65,8 @@ class Job:
     """One fine-tuning job; `created_at` is in Unix seconds. Changing it means replacing it.
 
     Two jobs are equal only if they are the same object, so that what is derived from a job can be cached by it.
-    `extra_members` are those that only its dialect has, or has otherwise.
+    `extra_members` are those that only its dialect has, or has otherwise. `number` is how many jobs the account had
+    before; None in what was saved before jobs were counted.
     """
 
     id: str
@@ -84,6 +87,7 @@ class Job:
     interventions: tuple[Intervention, ...] = ()
     dialect: Dialect = RECORDED
     extra_members: Mapping[str, Any] | None = None
+    number: int | None = None
 
     def timeline(self) -> Timeline:
         """The job's timeline as far as it is known."""
@@ -149,15 +153,20 @@ class Job:
         if is_last and self.overrides.fine_tuned_model:
             return self.overrides.fine_tuned_model
         overrides = (point.model for point in self.overrides.checkpoints if point.step_number == step)
-        if model := next(overrides, None):
+        if model := next(overrides, self.overrides.models.get(step)):
             return model
         if template := self.dialect.event_style.model_name:
             dashed = f"-{self.suffix}" if self.suffix else ""
             name = template.format(base=self.base_model, hex=self.id.partition("-")[2], dashed=dashed)
         else:
-            token = ids.model_token(models_at, self.id, step)
+            token = ids.model_token(models_at, self._model_noise(step, is_last=is_last))
             name = f"ft:{self.base_model}:{self.owner}:{self.suffix or ''}:{token}"
         return name if is_last else f"{name}:ckpt-step-{step}"
+
+    def _model_noise(self, step: int, *, is_last: bool) -> int:
+        if self.number is None:
+            return ids.derived_number("model", self.id, step)
+        return ids.model_noise(self.number, self.organization, None if is_last else step)
 
     @property
     def base_model(self) -> str:

@@ -40,6 +40,7 @@ OPENING = ("Created fine-tuning job", "Validating training file", "Files validat
 VALIDATED, STARTED = 2, 3
 
 _STEP = re.compile(r"Step (\d+)/(\d+)")
+_CHECKPOINT = re.compile(r"Checkpoint created at step (\d+) with Snapshot ID: (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class JobHistory:
         opening: times of the `OPENING` events, by ordinal.
         steps: times of training steps.
         total: how many steps there are; 0 if no event shows it.
+        models: models by the step of their checkpoint.
     """
 
     ids: Mapping[int, str] = field(default_factory=dict)
     opening: Mapping[int, int] = field(default_factory=dict)
     steps: Mapping[int, int] = field(default_factory=dict)
     total: int = 0
+    models: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class InferredJob:
     @property
     def models(self) -> set[Any]:
         """The names of the models that it made."""
-        return {self.last.get("fine_tuned_model"), *(each["fine_tuned_model_checkpoint"] for each in self.checkpoints)}
+        checkpoints = (each["fine_tuned_model_checkpoint"] for each in self.checkpoints)
+        return {self.last.get("fine_tuned_model"), *checkpoints, *self.history.models.values()}
 
     @property
     def dataset(self) -> DatasetShape:
@@ -237,6 +241,7 @@ def _read_history(exchanges: Iterable[RecordedExchange]) -> JobHistory:
     ids: dict[int, str] = {}
     opening: dict[int, int] = {}
     steps: dict[int, int] = {}
+    models: dict[int, str] = {}
     total = 0
     for page in exchanges:
         ids |= _event_ids(page, {event_id: ordinal for ordinal, event_id in ids.items()})
@@ -246,7 +251,9 @@ def _read_history(exchanges: Iterable[RecordedExchange]) -> JobHistory:
                 opening[ordinal] = event["created_at"]
             if step := _STEP.match(event["message"]):
                 steps[int(step[1])], total = event["created_at"], int(step[2])
-    return JobHistory(ids, opening, steps, total)
+            if checkpoint := _CHECKPOINT.fullmatch(event["message"]):
+                models[int(checkpoint[1])] = checkpoint[2]
+    return JobHistory(ids, opening, steps, total, models)
 
 
 def _event_ids(page: RecordedExchange, known: Mapping[str, int]) -> dict[int, str]:

@@ -266,6 +266,7 @@ def overrides_of(job: InferredJob) -> Overrides:
         finished_at=last.get("finished_at"),
         checkpoints=tuple(CheckpointOverride(*(each[name] for name in CHECKPOINT_FIELDS)) for each in job.checkpoints),
         event_ids=job.history.ids,
+        models=job.history.models,
         estimated_finish=last.get("estimated_finish"),
         **_result_file(job),
     )
