@@ -17,7 +17,7 @@ from fine_tuning_fakeserver.domain.base_models import BASE_MODELS
 from fine_tuning_fakeserver.domain.job_spec import Dataset, JobFile, JobSpec, build_job_spec
 from fine_tuning_fakeserver.domain.metrics import (
     COMPARED_AT_MOST,
-    CSV_ROWS_AT_MOST,
+    ROWS_OF_LONG_JOBS,
     best_validations,
     kept_steps,
     result_csv,
@@ -461,7 +461,7 @@ def test_a_long_job_is_compared_and_written_in_strides() -> None:
 
     assert all(step % stride == 0 for step in best_validations(spec))
     assert sum(1 for _ in zip(result_csv(spec), range(10), strict=False)) == 10
-    assert spec.steps // CSV_ROWS_AT_MOST == 100
+    assert spec.steps // ROWS_OF_LONG_JOBS == 1000
 
 
 @pytest.mark.parametrize("kind", ["dpo", "reinforcement"])

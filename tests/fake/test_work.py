@@ -10,6 +10,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -27,9 +28,9 @@ HEADERS = [(b"authorization", b"Bearer any"), (b"content-type", b"application/js
 JOB = "ftjob-work0000000000000000000"
 
 
-def work_of(run: Callable[[], Any]) -> tuple[int, int]:
-    """How many Python functions *run* calls, once it has run before, and of how many files."""
-    for _ in range(5):
+def work_of(run: Callable[[], Any], warm_up: int = 5) -> tuple[int, int]:
+    """How many Python functions *run* calls, once it has run so often before, and of how many files."""
+    for _ in range(warm_up):
         run()
     files: list[str] = []
 
@@ -113,3 +114,22 @@ def test_the_work_of_directing_clients(fake: FakeFineTuning) -> None:
         calls, files = work_of(direct)
     assert calls <= 288
     assert files <= 19
+
+
+def account_of(jobs: int) -> FakeFineTuning:
+    """A fake with jobs that have ended."""
+    fake = FakeFineTuning(start=BORN, pace="manual", patience=None)
+    file = fake.add_file(ROW * 10)["id"]
+    for _ in range(jobs):
+        fake.add_job(file, status="succeeded")
+    return fake
+
+
+@pytest.mark.parametrize(("path", "a_job"), [("/v1/files?limit=1", 0), ("/_fake", 13)])
+def test_the_work_of_the_first_look_at_many_jobs(path: str, a_job: int) -> None:
+    """The first page of files, or the first summary of an account, takes more calls for each job that has ended."""
+    counts = []
+    for jobs in (110, 110, 330):  # the first imports what it needs
+        look = partial(call_app, account_of(jobs).asgi_app, "GET", path.encode(), HEADERS, b"")
+        counts.append(work_of(look, warm_up=0)[0])
+    assert counts[2] <= counts[1] + 220 * a_job

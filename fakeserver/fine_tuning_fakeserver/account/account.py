@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from math import inf
 from typing import TypeAlias
 
@@ -205,11 +206,15 @@ class Account:
         self.jobs: dict[str, Job] = {}
         self.results: dict[str, str] = {}
         """Derived result files: file id → job id."""
-        self.unsized: dict[str, None] = {}
-        """Ids of derived result files whose size nobody has asked for."""
+        self.result_sizes: dict[str, int] = {}
+        """How many bytes the result files of jobs have, as far as somebody has asked: job id → bytes."""
         self._models: dict[str, str] = {}
         self._unnamed: dict[str, None] = {}
         """Jobs whose models nobody has asked for: their names are derived when somebody does."""
+        self._counted_jobs = self._counted_models = 0
+        """How many of these have been looked at to count their models, and how many models they have."""
+        self._has_models: set[str] = set()
+        """Unfinished jobs that have made their models."""
         self.deleted: set[str] = set()
         self.active: dict[str, None] = {}
         """Jobs that `materialize` has not seen the end of, oldest first."""
@@ -262,16 +267,18 @@ class Account:
 
     def _materialize_job(self, job: Job, now: float) -> None:
         timeline = job.timeline()
-        if timeline.has_happened("model", now):  # an event has named them, be the job over or not (inferred)
+        # an event has named them, be the job over or not (inferred)
+        if job.id not in self._has_models and timeline.has_happened("model", now):
             self._unnamed[job.id] = None
+            self._has_models.add(job.id)
         if timeline.end <= now and (status := timeline.status(now)) in TERMINAL:
             del self.active[job.id]
+            self._has_models.discard(job.id)
             self._ends = _without_stale(self._ends, self.active)
             self.status_counts.finish(job.id, status)
-            if status == "succeeded" and job.result_file not in self.deleted:
-                self.results[job.result_file] = job.id
-                self.unsized[job.result_file] = None
-                _index_file(self, job.result_file, RESULTS, result_created_at(job))
+            if status == "succeeded" and (result := job.result_file) not in self.deleted:
+                self.results[result] = job.id
+                _index_file(self, result, RESULTS, result_created_at(job))
 
     @property
     def models(self) -> dict[str, str]:
@@ -280,14 +287,22 @@ class Account:
             self._name_models()
         return self._models
 
+    @property
+    def model_count(self) -> int:
+        """How many derived models there are; none gets its name for that."""
+        uncounted = islice(self._unnamed, self._counted_jobs, None)
+        self._counted_models += sum(len(_model_steps(self.jobs[identifier])) for identifier in uncounted)
+        self._counted_jobs = len(self._unnamed)
+        return len(self._models) + self._counted_models
+
     def _name_models(self) -> None:
         for identifier in self._unnamed:
             job = self.jobs[identifier]
             made = models_at(job, job.timeline())
-            for step in dict.fromkeys((*checkpoint_steps(job), job.spec.steps)):
-                if (model := job.model_at(step, made)) not in self.deleted:
-                    self._models[model] = identifier
+            for step in _model_steps(job):
+                self._models[job.model_at(step, made)] = identifier
         self._unnamed.clear()
+        self._counted_jobs = self._counted_models = 0
 
     def intervene(self, identifier: str, act: Intervention) -> None:
         """Change the course of a job; what it has made by now stays made."""
@@ -337,6 +352,11 @@ class Account:
     def last_job_end(self) -> float:
         """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if all are over."""
         return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
+
+
+def _model_steps(job: Job) -> Collection[int]:
+    """Return the steps of which a job that has made its models has one, the last step at last."""
+    return dict.fromkeys((*checkpoint_steps(job), job.spec.steps))
 
 
 def _end_in_sight(job: Job) -> float:
@@ -447,7 +467,8 @@ def _index_file(account: Account, identifier: str, purpose: str, created_at: flo
 
 def _forget_file(account: Account, identifier: str) -> None:
     account.deleted.add(identifier)
-    account.results.pop(identifier, None)
+    if (job_id := account.results.pop(identifier, None)) is not None:
+        account.result_sizes.pop(job_id, None)
     purpose = RESULTS
     if file := account.files.pop(identifier, None):
         purpose = file.purpose

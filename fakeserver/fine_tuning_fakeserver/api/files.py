@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import islice
 
 from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
@@ -26,6 +27,7 @@ from ..api_errors import (
 )
 from ..domain import ids
 from ..domain.dialects.dialect import RECORDED, Dialect
+from ..domain.job import Job
 from ..domain.job_spec import Dataset, JobSpec
 from ..domain.metrics import result_csv
 from ..domain.plan import FAILURES, JobError
@@ -102,38 +104,37 @@ def parse_ahead(content: Blob, purpose: str, rules: DataRules) -> Callable[[], o
     return parse
 
 
-def size_ahead(service: Service, identifier: str | None = None) -> Callable[[], object] | None:
-    """Return a function that learns the sizes of new result files without the lock; None if that takes no time.
-
-    A size is known when the whole file is written, which takes a second for 50,000 rows.
-
-    Args:
-        identifier: the file whose size is wanted; None for all.
-    """
+def size_ahead(service: Service, identifier: str) -> Callable[[], object] | None:
+    """Return a function that learns the size of a result file without the lock; None if that takes no time."""
     with service.lock:
         account = service.account
         account.materialize(service.clock.now())
-        new = {file: account.jobs[job] for file in account.unsized if (job := account.results.get(file))}
+        return _sizes_ahead(account, [account.jobs[job]] if (job := account.results.get(identifier)) else [])
+
+
+def page_sizes_ahead(
+    service: Service, *, after: str | None, limit: int, purpose: str | None, oldest_first: bool
+) -> Callable[[], object] | None:
+    """Return a function that learns the sizes of a page's result files without the lock; None if that takes no time."""
+    with service.lock:
+        account = service.account
+        account.materialize(service.clock.now())
+        page, _ = _page(account, after, limit, purpose, oldest_first)
+        jobs = [account.jobs[account.results[identifier]] for identifier in page if identifier in account.results]
         if account.pace == "instant":  # they end with the request
-            active = (account.jobs[job] for job in account.active)
-            new |= {job.result_file: job for job in active}
-    specs = {
-        file: job.current_spec
-        for file, job in new.items()
-        if identifier in (None, file) and not job.overrides.result_bytes
-    }
+            jobs += (account.jobs[job] for job in islice(reversed(account.active), limit))
+        return _sizes_ahead(account, jobs)
 
-    def size() -> None:
-        for spec in specs.values():
-            _result_size(spec)
-        with service.lock:
-            for file in specs:
-                account.unsized.pop(file, None)
 
-    if sum(spec.steps for spec in specs.values()) >= MANY_STEPS:
-        return size
-    size()
-    return None
+def _sizes_ahead(account: Account, jobs: Iterable[Job]) -> Callable[[], object] | None:
+    """Return a function that learns what is unknown yet; a size is known when the whole file is written."""
+    unknown = [job for job in jobs if not _known_result_size(account, job)]
+
+    def learn() -> None:
+        for job in unknown:
+            _result_size(account, job)
+
+    return learn if sum(job.current_spec.steps for job in unknown) >= MANY_STEPS else None
 
 
 def content_ahead(service: Service, identifier: str) -> Callable[[], object] | None:
@@ -216,11 +217,7 @@ def list_files(
     At the pace "polls" a page that was answered before, and has not changed, moves time until a file of it is ready.
     """
     account = service.account
-    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
-    try:
-        page, has_more = identifiers.page(after, limit, oldest_first=oldest_first)
-    except UnknownCursorError:
-        raise unknown_cursor() from None
+    page, has_more = _page(account, after, limit, purpose, oldest_first)
     shown = [file_by_id(account, identifier, now) for identifier in page]
     if service.polling_advances_time and (ready := _next_ready(account, page, now)) is not None:
         query = (after, limit, purpose, oldest_first)
@@ -231,12 +228,21 @@ def list_files(
     return page_object_with_ids(shown, has_more)
 
 
+def _page(
+    account: Account, after: str | None, limit: int, purpose: str | None, oldest_first: bool
+) -> tuple[list[str], bool]:
+    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
+    try:
+        return identifiers.page(after, limit, oldest_first=oldest_first)
+    except UnknownCursorError:
+        raise unknown_cursor() from None
+
+
 @shows("list_files")
 def _shown_files(
     account: Account, at: float, after: str | None, limit: int, purpose: str | None, oldest_first: bool
 ) -> list[Json]:
-    identifiers = account.file_shelf if purpose is None else account.files_by_purpose[purpose]
-    page, _ = identifiers.page(after, limit, oldest_first=oldest_first)
+    page, _ = _page(account, after, limit, purpose, oldest_first)
     return [file_by_id(account, identifier, at) for identifier in page]
 
 
@@ -299,7 +305,7 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
     """
     if job_id := account.results.get(identifier):
         job = account.jobs[job_id]
-        size = job.overrides.result_bytes or _result_size(job.current_spec)
+        size = _known_result_size(account, job) or _result_size(account, job)
         return file_object(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))
     if file := account.files.get(identifier):
         return stored_file_object(account, file, now)
@@ -319,9 +325,13 @@ def stored_file_object(account: Account, file: StoredFile, now: float, *, is_new
     )
 
 
-@lru_cache(maxsize=10_000)  # many more than the contents themselves: lists show sizes only
-def _result_size(spec: JobSpec) -> int:
-    return len(result_bytes(spec))
+def _known_result_size(account: Account, job: Job) -> int | None:
+    return job.overrides.result_bytes or account.result_sizes.get(job.id)
+
+
+def _result_size(account: Account, job: Job) -> int:
+    account.result_sizes[job.id] = size = len(result_bytes(job.current_spec))
+    return size
 
 
 @lru_cache(maxsize=32)

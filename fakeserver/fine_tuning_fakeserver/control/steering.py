@@ -215,7 +215,7 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
         "counts": {
             "files": len(account.file_shelf),
             "jobs": len(account.job_shelf),
-            "models": len(account.models),
+            "models": account.model_count,
             "by_status": account.status_counts.by_status(now, account.jobs),
         },
         "jobs": [{"id": each, "status": account.jobs[each].timeline().status(now)} for each in newest],

@@ -10,6 +10,7 @@ from hashlib import blake2b
 # recording: the order the service itself uses in the time part of model ids (ModelsTests/ListModels).
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 HEX = "0123456789abcdef"
+_PAIRS = {digits: [first + second for first in digits for second in digits] for digits in (ALPHABET, HEX)}
 _DIGITS = {digits: {digit: value for value, digit in enumerate(digits)} for digits in (ALPHABET, HEX)}
 
 MODEL_EPOCH = 1_576_800_000
@@ -45,11 +46,13 @@ _MASKS: int = 62**7
 
 def to_digits(number: int, width: int, digits: str = ALPHABET) -> str:
     """Write *number* with these digits, padded to *width* characters; higher digits are dropped."""
-    base, characters = len(digits), []
-    for _ in range(width):
-        number, digit = divmod(number, base)
-        characters.append(digits[digit])
-    return "".join(reversed(characters))
+    pairs, square = _PAIRS[digits], len(digits) ** 2
+    number %= len(digits) ** width  # shorter numbers are quicker to divide
+    written = ""
+    for _ in range((width + 1) // 2):
+        number, pair = divmod(number, square)
+        written = pairs[pair] + written
+    return written[-width:]
 
 
 def from_digits(text: str, digits: str = ALPHABET) -> int | None:
@@ -158,7 +161,12 @@ def model_noise(job_number: int, *parts: object) -> int:
     """Return the noise of a job's model: of `MODELS_A_SECOND` jobs of an account, each with the same *parts*, no two
     have the same.
     """
-    return derived_number("model", *parts) + job_number * _MODEL_STRIDE
+    return _first_noise(*parts) + job_number * _MODEL_STRIDE
+
+
+@lru_cache(256)
+def _first_noise(*parts: object) -> int:
+    return derived_number("model", *parts) % MODELS_A_SECOND
 
 
 def model_time(model: str) -> int | None:

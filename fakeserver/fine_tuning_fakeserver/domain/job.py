@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
@@ -12,7 +12,7 @@ from typing import Any
 from fine_tuning_formats.job_rules import base_model
 
 from . import ids
-from .dialects.dialect import RECORDED, Dialect
+from .dialects.dialect import RECORDED, Dialect, EventStyle
 from .job_spec import JobSpec
 from .metrics import kept_steps
 from .plan import JobError
@@ -177,18 +177,25 @@ class Job:
 @lru_cache(maxsize=512)
 def _timeline(job: Job) -> Timeline:
     style = job.dialect.event_style
-    segments: list[Segment] = []
-    for segment in build_segments(job.spec, job.created_at, job.interventions):
+    segments = build_segments(job.spec, job.created_at, job.interventions)
+    if style.followed_by or style.before_training:
+        segments = tuple(_with_more_events(segments, style))
+    if style.of_validation and not job.validation_file:
+        left_out = style.of_validation
+        segments = tuple(each for each in segments if not isinstance(each, Event) or each.kind not in left_out)
+    return Timeline(segments, style.kinds, style.step_interval, style.first_step, style.also_first_step)
+
+
+def _with_more_events(segments: Iterable[Segment], style: EventStyle) -> Iterator[Segment]:
+    """Yield the segments, with the events that a dialect has besides."""
+    for segment in segments:
         if isinstance(segment, Event):
-            segments.append(segment)
-            segments.extend(Event(segment.at, kind) for kind in style.followed_by.get(segment.kind, ()))
+            yield segment
+            yield from (Event(segment.at, kind) for kind in style.followed_by.get(segment.kind, ()))
             continue
         if segment.first == 1:
-            segments.extend(Event(segment.start, kind) for kind in style.before_training)
-        segments.append(segment)
-    if style.of_validation and not job.validation_file:
-        segments = [each for each in segments if not isinstance(each, Event) or each.kind not in style.of_validation]
-    return Timeline(tuple(segments), style.kinds, style.step_interval, style.first_step, style.also_first_step)
+            yield from (Event(segment.start, kind) for kind in style.before_training)
+        yield segment
 
 
 def checkpoint_steps(job: Job) -> tuple[int, ...]:

@@ -122,18 +122,29 @@ def check_curve(value: Any, name: str) -> str:
     return value
 
 
+_THREE_NUMBERS, _FLOAT32 = struct.Struct("<3I"), struct.Struct("<f")
+
+
 def training_point(step: int, total: int, seed: int) -> TrainingPoint:
     """Return the point of *step* of *total*, with that step's seeded numbers."""
-    run = uniform(f"{seed}")
+    run = _run_numbers(seed)
     return TrainingPoint((step - 1) / max(total - 1, 1), (run[0], run[1]), uniform(f"{seed}/{step}"))
+
+
+@lru_cache(maxsize=256)
+def _run_numbers(seed: int) -> tuple[float, float, float]:
+    return uniform(f"{seed}")
 
 
 def uniform(text: str) -> tuple[float, float, float]:
     """Return three numbers in 0..1 that depend on *text* alone."""
-    first, second, third = struct.unpack("<3I", blake2b(text.encode(), digest_size=12).digest())
+    first, second, third = _THREE_NUMBERS.unpack(blake2b(text.encode(), digest_size=12).digest())
     return first / 2**32, second / 2**32, third / 2**32
 
 
 def to_float32(value: float) -> float:
     """Return the nearest 32-bit float: what the service reports are 32-bit numbers (recording)."""
-    return float(struct.unpack("<f", struct.pack("<f", max(min(value, 3e38), -3e38)))[0]) if value == value else value
+    if value != value:
+        return value
+    number: float = _FLOAT32.unpack(_FLOAT32.pack(max(min(value, 3e38), -3e38)))[0]
+    return number

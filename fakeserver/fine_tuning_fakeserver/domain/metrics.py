@@ -16,8 +16,10 @@ from .job_spec import JobSpec
 from .loss_curves import CURVES, Losses, initial_loss, to_float32
 from .reinforcement_metrics import Json, valid_reward
 
-CSV_ROWS_AT_MOST = 50_000
-"""DIVERGES: the service writes a row a step; a longer job's file here has every k-th step, to stay small."""
+STEPS_WRITTEN_AT_MOST = 50_000
+"""DIVERGES: the service writes a row a step; the result file of a longer job has every k-th step, to stay small."""
+ROWS_OF_LONG_JOBS = 5000
+"""How many rows such a file has at most: its size, which lists show, is known when it is written."""
 
 VALIDATED_EVERY = 10
 """Steps between two looks at validation data (printed outputs: steps 60, 200, 240, 300; not the last, 303)."""
@@ -37,18 +39,21 @@ def _loss_data(spec: JobSpec, step: int) -> Json:
     if spec.method == "dpo" and spec.curve_at(step) in CURVES:  # the losses of a CSV curve are taken as they are
         scale = UNDECIDED / initial_loss(point)
         losses = Losses(losses.train * scale, losses.valid * scale)
-    train, valid, full_valid = to_float32(losses.train), to_float32(losses.valid), to_float32(losses.valid * 1.02)
-    is_validated = spec.has_validation and step % VALIDATED_EVERY == 0
-    is_epoch_end = spec.has_validation and step % spec.steps_per_epoch == 0
+    train = to_float32(losses.train)
+    accuracy = _accuracy(train, point.step[1], falls)
+    if not spec.has_validation:
+        return {"step": step, "train_loss": train, "total_steps": spec.steps, "train_mean_token_accuracy": accuracy}
+    valid = to_float32(losses.valid) if step % VALIDATED_EVERY == 0 else None
+    full_valid = to_float32(losses.valid * 1.02) if step % spec.steps_per_epoch == 0 else None
     data = {
         "step": step,
         "train_loss": train,
-        "valid_loss": valid if is_validated else None,
+        "valid_loss": valid,
         "total_steps": spec.steps,
-        "full_valid_loss": full_valid if is_epoch_end else None,
-        "train_mean_token_accuracy": _accuracy(train, point.step[1], falls),
-        "valid_mean_token_accuracy": _accuracy(valid, point.step[2], falls) if is_validated else None,
-        "full_valid_mean_token_accuracy": _accuracy(full_valid, 0.5, falls) if is_epoch_end else None,
+        "full_valid_loss": full_valid,
+        "train_mean_token_accuracy": accuracy,
+        "valid_mean_token_accuracy": None if valid is None else _accuracy(valid, point.step[2], falls),
+        "full_valid_mean_token_accuracy": None if full_valid is None else _accuracy(full_valid, 0.5, falls),
     }
     return {name: value for name, value in data.items() if value is not None}
 
@@ -124,7 +129,7 @@ def result_csv(spec: JobSpec) -> Iterator[str]:
     """Yield the lines of ``step_metrics.csv``, newline included (printed output of 2024: 309 rows, five decimals)."""
     model = METRICS[spec.method]
     yield ",".join(name for name, _ in model.columns) + "\n"
-    stride = -(-spec.steps // CSV_ROWS_AT_MOST)
+    stride = 1 if spec.steps <= STEPS_WRITTEN_AT_MOST else -(-spec.steps // ROWS_OF_LONG_JOBS)
     for step in range(spec.steps % stride or stride, spec.steps + 1, stride):
         data = model.data(spec, step)
         values = (data.get(key) for _, key in model.columns)

@@ -84,14 +84,25 @@ def _expires_after(form: UploadForm) -> int | None:
 
 def list_files(request: ApiRequest) -> Any:
     """List files, newest first unless the request has another order."""
+    return files.list_files(request.service, **_page_of(request))
+
+
+def size_page_ahead(request: ApiRequest) -> Callable[[], object] | None:
+    """Return what learns the sizes of long result files that a list will show."""
+    try:
+        return files.page_sizes_ahead(request.service, **_page_of(request))
+    except ApiError:  # the list itself is refused, unless a script answers
+        return None
+
+
+def _page_of(request: ApiRequest) -> dict[str, Any]:
     query = request.query
-    return files.list_files(
-        request.service,
-        after=query.get("after"),
-        limit=limit_of(query, FILES_AT_MOST, FILES_AT_MOST),
-        purpose=query.get("purpose"),
-        oldest_first=choice_of(query, "order", FILE_ORDERS) == "asc",
-    )
+    return {
+        "after": query.get("after"),
+        "limit": limit_of(query, FILES_AT_MOST, FILES_AT_MOST),
+        "purpose": query.get("purpose"),
+        "oldest_first": choice_of(query, "order", FILE_ORDERS) == "asc",
+    }
 
 
 def download_file(request: ApiRequest) -> ApiResponse:
@@ -195,7 +206,7 @@ FILE_OPERATIONS = (
     Operation(
         *api_route("list_files"),
         run=list_files,
-        prepare=lambda request: files.size_ahead(request.service),
+        prepare=size_page_ahead,
         group=FILES,
         query={
             "after": CURSOR,
