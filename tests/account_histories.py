@@ -103,6 +103,7 @@ CONTROLS: tuple[Step, ...] = (
     lambda http, ids: http.fake.name_next("job", "ftjob-named"),
     lambda http, ids: http.fake.add_webhook(),
     *(lambda http, ids, pace=pace: setattr(http.fake, "pace", pace) for pace in PACES),
+    *(lambda http, ids, name=name: setattr(http.fake, "dialect", name) for name in ("azure-2025", "openai-2025-09")),
 )
 SCRIPTS: tuple[Step, ...] = (
     lambda http, ids: http.fake({"create_job": ["running", {"status": "failed"}], "list_jobs": [["queued"]]}),

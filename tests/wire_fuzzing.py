@@ -69,6 +69,7 @@ BODIES: Mapping[str, Any] = {
     "PATCH /_fake/clock": {"pace": "polls"},
     "POST /_fake/clock/advance": {"seconds": 60},
     "POST /_fake/clock/sleep": {"seconds": 5},
+    "PUT /_fake/dialect": {"dialect": "openai-spec"},
     "PUT /_fake/plan": {"outcome": "failed", "error": "server_error", "queued": 10},
     "POST /_fake/plans": {"when": {"suffix": "x", "metadata": {"a": "b"}}, "outcome": "failed", "queued": 10},
     "POST /_fake/plan/next": {"outcome": "failed", "fail_at": 3},

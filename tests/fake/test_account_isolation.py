@@ -40,6 +40,7 @@ BODIES: dict[str, Any] = {
     "POST /_fake/clock/sleep": {"seconds": 5},
     "POST /_fake/plan/next": {"outcome": "failed"},
     "POST /_fake/scripts": {"responses": ["failed"]},
+    "PUT /_fake/dialect": {"dialect": "openai-2024-10"},
     "PUT /_fake/plan": {"seconds_per_step": 5},
     "PUT /_fake/jobs/{job_id}/plan": {"outcome": "failed"},
     "POST /_fake/files": {"content": ROWS, "id": "file-seeded"},

@@ -49,6 +49,7 @@ DEEP_PLACES: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/_fake/reset", {"faults": [{"kind": 0}]}, "faults"),
     ("POST", "/_fake/reset", {"webhooks": 0}, "webhooks"),
     ("PATCH", "/_fake/clock", {"pace": 0}, "pace"),
+    ("PUT", "/_fake/dialect", {"dialect": 0}, "dialect"),
     ("POST", "/_fake/clock/advance", {"seconds": 0}, "seconds"),
     ("POST", "/_fake/files", {"content": 0}, "content"),
     ("POST", "/_fake/jobs", {"training_file": "file-x", "error": 0}, "error"),

@@ -140,6 +140,7 @@ ANY: dict[str, st.SearchStrategy[Any]] = {
     "model_deleted": st.builds(records.ModelDeleted, names),
     "clock_advanced": st.builds(records.ClockAdvanced, times),
     "pace_set": st.builds(records.PaceSet, times, st.sampled_from(["polls", "manual", "instant", 1, 60, 0.5])),
+    "dialect_set": st.builds(records.DialectSet, times, st.sampled_from(list(DIALECTS.values()))),
     "plan_set": st.builds(records.PlanSet, plans(), st.booleans()),
     "plan_rule_added": st.builds(
         records.PlanRuleAdded,

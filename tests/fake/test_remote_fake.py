@@ -153,6 +153,11 @@ VERBS: dict[str, list[Verb]] = {
     "now": [lambda fake: fake.now],
     "born": [lambda fake: fake.born],
     "pace": [lambda fake: fake.pace, setting("pace", "polls"), setting("pace", "instant"), setting("pace", "fast")],
+    "dialect": [
+        lambda fake: fake.dialect,
+        then(setting("dialect", "azure-2025"), lambda fake: fake.jobs),
+        setting("dialect", "klingon"),
+    ],
     "advance": [
         lambda fake: fake.advance("90s"),
         lambda fake: fake.advance(timedelta(hours=1)),

@@ -215,6 +215,12 @@ def test_the_steering_program_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_program_about_another_dialect_runs(tmp_path: Path) -> None:
+    """The program that switches the dialect of a running account prints what the documentation says."""
+    assert run_python(block("dialects.md", "fake.dialect = "), tmp_path) == "pending pending True\n"
+
+
+@pytest.mark.slow
 def test_the_program_about_checkpoints_runs(tmp_path: Path) -> None:
     """The program that compares checkpoints finds the best one of a job that overfits."""
     assert run_python(block("pytest.md", "jobs.checkpoints.list"), tmp_path) == "60 of [90, 75, 60]\n"

@@ -33,6 +33,7 @@ OVERRULES: tuple[Step, ...] = (
     request("DELETE", "/_fake/faults"),
     request("POST", "/_fake/plan/next", {"fail_at": 3}),
     request("PUT", "/_fake/plan", {"curve": "overfit"}),
+    *(request("PUT", "/_fake/dialect", {"dialect": name}) for name in ("azure-2025", "openai-2025-09")),
     request("PUT", "/_fake/replies", {"replies": ["Yes.", "No."]}),
     request("PUT", "/_fake/graders", {"scores": [0.5, None]}),
     request("POST", "/_fake/next", {"kind": "job", "id": "ftjob-named"}),

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
+from ..domain.dialects.dialect import Dialect
 from ..domain.job import Job, checkpoint_steps, finished_at, models_at
 from ..domain.plan import Plan, PlanRule
 from ..domain.timeline import TERMINAL, Intervention
@@ -23,6 +24,7 @@ from .records import (
     CheckpointCopied,
     CompletionGiven,
     DeliveryAttempted,
+    DialectSet,
     FileDeleted,
     FileUploaded,
     GraderScoresSet,
@@ -191,15 +193,13 @@ class Account:
 
     def __init__(self, settings: Settings, born: float = 0.0) -> None:
         self.settings = settings
-        self.dialect = dialect_named(settings.dialect)
+        self.spoken: tuple[Dialect, ...] = ()
+        """The dialects it has had, each once; paths and key headers of all of them are taken."""
         organization_id, project = ids.account_ids(settings.seed)
         self.organization_id = settings.organization_id or organization_id
         self.project = settings.project or project
         self.owner = settings.owner or settings.organization
-        known = (*settings.models, *self.dialect.models)
-        self.base_models = {model.id: model for model in known if model.id not in self.dialect.other_names}
-        self.snapshots = {**base_models.SNAPSHOTS, **self.dialect.snapshots}
-        """By alias, the model that the service answers for."""
+        self.speak(dialect_named(settings.dialect))
         self.plan = settings.plan
         self.pace = settings.pace
         self.files: dict[str, StoredFile] = {}
@@ -250,6 +250,15 @@ class Account:
         self.outbox = WebhookQueue(settings.seed)
         for target in settings.webhooks:
             self.outbox.add(self.outbox.endpoint_for(target, born))
+
+    def speak(self, dialect: Dialect) -> None:
+        """Answer in *dialect* from now on."""
+        self.dialect = dialect
+        self.spoken = (*(each for each in self.spoken if each is not dialect), dialect)
+        known = (*self.settings.models, *dialect.models)
+        self.base_models = {model.id: model for model in known if model.id not in dialect.other_names}
+        self.snapshots = {**base_models.SNAPSHOTS, **dialect.snapshots}
+        """By alias, the model that the service answers for."""
 
     def materialize(self, now: float) -> None:
         """Apply everything due by *now*: models and result files of jobs, expired files, uploads and deliveries."""
@@ -398,6 +407,11 @@ def apply(account: Account, record: Record) -> None:
             account.deleted.add(identifier)
         case PaceSet(_, pace):
             account.pace = pace
+        case DialectSet(_, dialect):
+            account.speak(dialect)
+            if account.files:
+                newest = max(file.created_at for file in account.files.values())
+                account.awaited_until = max(account.awaited_until, newest + dialect.new_file_status[1])
         case PlanSet(plan, once):
             if once:
                 account.next_plans.append(plan)

@@ -43,6 +43,7 @@ KINDS: Mapping[str, type[Record]] = {
     "model_deleted": records.ModelDeleted,
     "clock_advanced": records.ClockAdvanced,
     "pace_set": records.PaceSet,
+    "dialect_set": records.DialectSet,
     "plan_set": records.PlanSet,
     "plan_rule_added": records.PlanRuleAdded,
     "next_id_reserved": records.NextIdReserved,

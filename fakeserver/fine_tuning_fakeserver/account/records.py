@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from ..clock import Pace
+from ..domain.dialects.dialect import Dialect
 from ..domain.fault_spec import FaultSpec
 from ..domain.job import NO_OVERRIDES, Job, Overrides
 from ..domain.job_spec import Dataset
@@ -102,6 +103,14 @@ class PaceSet:
 
     at: float
     pace: Pace
+
+
+@dataclass(frozen=True, slots=True)
+class DialectSet:
+    """Answers are in this dialect from `at` on, in Unix seconds; what there is keeps its ids and its events."""
+
+    at: float
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +324,7 @@ Record: TypeAlias = (
     | ModelDeleted
     | ClockAdvanced
     | PaceSet
+    | DialectSet
     | PlanSet
     | PlanRuleAdded
     | NextIdReserved
@@ -362,7 +372,7 @@ def accepted_at(record: Record) -> float | None:
             return endpoint.created_at
         case DeliveryAttempted(_, attempt):
             return attempt.at
-        case ClockAdvanced(at) | PaceSet(at, _) | WebhookRemoved(at, _) | PartAdded(at):
+        case ClockAdvanced(at) | PaceSet(at, _) | DialectSet(at, _) | WebhookRemoved(at, _) | PartAdded(at):
             return at
         case FaultArmed(at) | FaultsMatched(at) | FaultsDisarmed(at) | ListSeen(at):
             return at

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..api_errors import ApiError
 from ..clock import ClockMark, Pace, VirtualClock, parse_pace, real_now
+from ..domain.dialects import dialect_named
 from ..settings import DEFAULT_SETTINGS, Settings
 from ..usage_errors import FakeUsageError
 from .account import Account, apply
@@ -20,6 +21,7 @@ from .records import (
     CONTENT_RECORDS,
     ClockAdvanced,
     ClockAnchored,
+    DialectSet,
     ListSeen,
     PaceSet,
     Record,
@@ -331,6 +333,16 @@ class Service:
             chosen = parse_pace(pace)
             self.commit(PaceSet(self.start_operation(), chosen))
             self.clock.run_at(_rate(chosen))
+
+    def set_dialect(self, name: str) -> None:
+        """Answer in another dialect from now on.
+
+        Raises:
+            FakeUsageError: no dialect has this name.
+        """
+        with self.lock:
+            chosen = dialect_named(name)
+            self.commit(DialectSet(self.start_operation(), chosen))
 
     def replay(self, records: Iterable[Record]) -> None:
         """Append and apply the records of another account of the same settings: then answers are the same bytes."""

@@ -123,6 +123,7 @@ class AccountSnapshot:
         born: when, in virtual Unix seconds.
         now: virtual Unix seconds.
         pace: how time passes.
+        dialect: what answers are in, by name.
         jobs: oldest first.
         requests: the request log, newest last.
         faults: oldest first.
@@ -132,6 +133,7 @@ class AccountSnapshot:
     born: float
     now: float
     pace: Pace
+    dialect: str
     jobs: Sequence[Job]
     requests: Sequence[LogEntry]
     faults: Sequence[ArmedFault]
@@ -415,6 +417,7 @@ class World:
                 born=service.created_at,
                 now=now,
                 pace=service.account.pace,
+                dialect=service.account.dialect.name,
                 jobs=list(service.account.jobs.values()),
                 requests=self.requests.find(),
                 faults=self.faults.all(now),

@@ -101,7 +101,8 @@ def list_checkpoint_copies(service: Service, now: float, job_id: str, checkpoint
 def _checkpoint_model(service: Service, now: float, job_id: str, checkpoint_id: str) -> str:
     job = find_job(service.account, job_id)
     timeline = job.timeline()
-    for point in checkpoint_objects(job, timeline) if timeline.status(now) == "succeeded" else []:
+    has_checkpoints = timeline.status(now) == "succeeded"
+    for point in checkpoint_objects(job, timeline, service.account.dialect) if has_checkpoints else []:
         if checkpoint_id in (point["id"], point["fine_tuned_model_checkpoint"]):
             return str(point["fine_tuned_model_checkpoint"])
     raise unknown_checkpoint(checkpoint_id)

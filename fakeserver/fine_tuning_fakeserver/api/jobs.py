@@ -54,7 +54,7 @@ def create(service: Service, now: float, body: CreateJobBody, own: Mapping[str, 
     job = prepare_job(service.account, now, body)
     if own:
         job = replace(job, extra_members=own)
-    answer = job_object(job, now, created=True)
+    answer = job_object(job, now, service.account.dialect, created=True)
     service.commit(JobCreated(job))
     return answer
 
@@ -67,7 +67,7 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
         service.count_look("retrieve_job", _unfinished([job], now))
     if service.polling_advances_time:
         now = _advance_to_next_milestone(service, [job], now)
-    return job_object(job, now)
+    return job_object(job, now, service.account.dialect)
 
 
 def _unfinished(jobs: Iterable[Job], now: float) -> dict[str, str]:
@@ -124,7 +124,7 @@ def _look_by_list(
 def _shown_jobs(account: Account, at: float, after: str | None, limit: int, *pairs: tuple[str, str]) -> list[Json]:
     identifiers = _jobs_with_metadata(account, pairs) if pairs else account.job_shelf
     page, _ = identifiers.page(after, limit)
-    return [job_object(account.jobs[each], at) for each in page]
+    return [job_object(account.jobs[each], at, account.dialect) for each in page]
 
 
 @shows("list_job_events")
@@ -157,8 +157,11 @@ def list_jobs(
     except UnknownCursorError:
         raise unknown_cursor() from None
     listed = [account.jobs[each] for each in page]
-    query = (after, limit, *pairs)
-    shown = _look_by_list(service, now, "list_jobs", query, listed, lambda at: [job_object(job, at) for job in listed])
+
+    def show(at: float) -> list[Json]:
+        return [job_object(job, at, account.dialect) for job in listed]
+
+    shown = _look_by_list(service, now, "list_jobs", (after, limit, *pairs), listed, show)
     return page_object([*shown], has_more)  # a dialect changes the page
 
 
@@ -203,7 +206,7 @@ def _intervene(
             raise already_completed()
         raise illegal_state(verb, identifier, status)
     service.commit(JobIntervened(identifier, act))
-    return job_object(service.account.jobs[identifier], now)
+    return job_object(service.account.jobs[identifier], now, service.account.dialect)
 
 
 @operation
@@ -237,7 +240,7 @@ def list_checkpoints(service: Service, now: float, identifier: str, *, after: st
     # a job that another look has brought on has changed, be there checkpoints or not
     query = (identifier, after, limit)
     status = _look_by_list(service, now, "list_job_checkpoints", query, [job], timeline.status)
-    checkpoints = checkpoint_objects(job, timeline) if status == "succeeded" else []
+    checkpoints = checkpoint_objects(job, timeline, service.account.dialect) if status == "succeeded" else []
     return page_object_after(checkpoints, after, limit)
 
 
@@ -246,13 +249,13 @@ def snapshot(service: Service, now: float) -> list[Json]:
     """Return all jobs, newest first; this moves no time at any pace."""
     account = service.account
     newest_first = reversed(list(account.job_shelf))
-    return [job_object(account.jobs[identifier], now) for identifier in newest_first]
+    return [job_object(account.jobs[identifier], now, account.dialect) for identifier in newest_first]
 
 
 @operation
 def snapshot_of(service: Service, now: float, identifier: str) -> Json:
     """Return one job; unlike `retrieve` this moves no time at any pace."""
-    return job_object(find_job(service.account, identifier), now)
+    return job_object(find_job(service.account, identifier), now, service.account.dialect)
 
 
 def find_job(account: Account, identifier: str) -> Job:

@@ -10,6 +10,7 @@ from typing import Any
 from ..account.records import PartUpload, Permission
 from ..api_errors import unknown_cursor
 from ..domain import ids
+from ..domain.dialects.dialect import Dialect
 from ..domain.job import Job, checkpoint_steps, fine_tuned_model, finished_at, models_at, trained_tokens
 from ..domain.metrics import checkpoint_metrics, step_event
 from ..domain.timeline import Event, Timeline
@@ -18,19 +19,25 @@ from ..domain.training_methods import METHODS, Hyperparameters
 Json = dict[str, Any]
 
 
-def job_object(job: Job, now: float, *, created: bool = False) -> Json:
-    """Return the job as it is at *now*, not to be changed; *created*: as the answer to its creation."""
-    timeline, style = job.timeline(), job.dialect.event_style
+def job_object(job: Job, now: float, dialect: Dialect, *, created: bool = False) -> Json:
+    """Return the job as it is at *now*, not to be changed; *created*: as the answer to its creation.
+
+    *dialect* is that of the answer, in recorded members still: `to_dialect` gives it its own.
+    """
+    timeline = job.timeline()
+    style = dialect.event_style if dialect is job.dialect else job.shown_style(dialect)
     is_read = timeline.has_happened(style.resolved_by, now)
     has_results = bool(style.results_from) and timeline.has_happened(style.results_from, now)
-    members = _job_object(job, timeline.status(now), is_read, created, has_results)
-    if job.dialect.jobs and job.dialect.jobs.counts_steps:
+    members = _job_object(job, dialect, timeline.status(now), is_read, created, has_results)
+    if dialect.jobs and dialect.jobs.counts_steps:
         return {**members, "trained_steps": timeline.steps_done(now), "total_steps": job.spec.steps}
     return members
 
 
 @lru_cache(maxsize=512)  # polling clients see the same object many times
-def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_results: bool) -> Json:
+def _job_object(
+    job: Job, dialect: Dialect, status: str, files_are_read: bool, created: bool, has_results: bool
+) -> Json:
     """Build the job with this status.
 
     Source: member order, ``{}`` for no error, null ``finished_at`` of failed and cancelled jobs: recordings of
@@ -38,7 +45,7 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_
     """
     timeline = job.timeline()
     succeeded = status == "succeeded"
-    method, style, numbers = METHODS[job.spec.method], job.dialect.event_style, job.spec.hyperparameters
+    method, style, numbers = METHODS[job.spec.method], job.shown_style(dialect), job.spec.hyperparameters
     if not files_are_read or job.is_unresolved:  # they are as requested, except those that the dialect decides at once
         resolved = {name: getattr(numbers, name) for name in style.resolved_at_creation}
         numbers = replace(job.requested, **resolved) if resolved else job.requested
@@ -61,7 +68,7 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_
         "error": {"code": error.code, "param": error.param, "message": error.message} if error else {},
         "user_provided_suffix": job.suffix,
         "seed": job.seed,
-        "estimated_finish": _estimated_finish(job),
+        "estimated_finish": _estimated_finish(job, style.estimated_seconds),
         "integrations": [_integration_object(integration, job.id) for integration in job.integrations],
         "metadata": job.metadata,
         "usage_metrics": None,
@@ -71,7 +78,8 @@ def _job_object(job: Job, status: str, files_are_read: bool, created: bool, has_
     }
     if not method.has_top_level:
         del job_members["hyperparameters"]
-    return _merge(job_members, job.extra_members) if job.extra_members else job_members
+    own = job.own_members(dialect)
+    return _merge(job_members, own) if own else job_members
 
 
 def _merge(members: Json, own: Mapping[str, Any]) -> Json:
@@ -92,8 +100,7 @@ def _finished_at(job: Job, timeline: Timeline, event: str | None) -> int | None:
     return job.overrides.finished_at or int(timeline.time_of(event) or 0)
 
 
-def _estimated_finish(job: Job) -> int | None:
-    estimates = job.dialect.event_style.estimated_seconds
+def _estimated_finish(job: Job, estimates: Mapping[str, int]) -> int | None:
     if not estimates:
         return None
     return job.overrides.estimated_finish or int(job.created_at) + estimates[job.spec.method]
@@ -253,8 +260,8 @@ def _event_message(job: Job, timeline: Timeline, event: Event) -> str:
     )
 
 
-def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
-    """Return the job's checkpoints, newest first. Source: recording GetCheckpoints."""
+def checkpoint_objects(job: Job, timeline: Timeline, dialect: Dialect) -> list[Json]:
+    """Return the job's checkpoints for an answer in *dialect*, newest first. Source: recording GetCheckpoints."""
     checkpoints: list[Json] = []
     for step in reversed(checkpoint_steps(job)):
         override = next((point for point in job.overrides.checkpoints if point.step_number == step), None)
@@ -263,13 +270,11 @@ def checkpoint_objects(job: Job, timeline: Timeline) -> list[Json]:
         else:
             identifier = ids.derived_id("checkpoint", job.id, step, shapes=job.dialect.ids)
             created_at = int(timeline.time_of_step(step) or 0)
-            all_metrics = job.dialect.event_style.all_checkpoint_metrics
+            all_metrics = dialect.event_style.all_checkpoint_metrics
             metrics = (
                 step_event(job.current_spec, step)[1] if all_metrics else checkpoint_metrics(job.current_spec, step)
             )
-        files = (
-            {"result_files": [job.result_file]} if job.dialect.jobs and job.dialect.jobs.has_checkpoint_files else {}
-        )
+        files = {"result_files": [job.result_file]} if dialect.jobs and dialect.jobs.has_checkpoint_files else {}
         checkpoints.append(
             {
                 "object": "fine_tuning.job.checkpoint",

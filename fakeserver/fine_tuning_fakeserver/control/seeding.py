@@ -264,7 +264,7 @@ def seed_job(
         raise FakeUsageError(f"a job created at {int(job.created_at)} is {reached} by now, not {seed.status}")
     service.commit(JobCreated(job), *(JobIntervened(job.id, intervention) for intervention in interventions))
     account.materialize(now)
-    return job_object(account.jobs[job.id], now)
+    return job_object(account.jobs[job.id], now, account.dialect)
 
 
 def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from math import inf
 from typing import Any
 
@@ -65,6 +65,7 @@ class Job:
     """One fine-tuning job; `created_at` is in Unix seconds. Changing it means replacing it.
 
     Two jobs are equal only if they are the same object, so that what is derived from a job can be cached by it.
+    `dialect` is that of its creation: its events, ids and models are of it, whatever the account answers in later.
     `extra_members` are those that only its dialect has, or has otherwise. `number` is how many jobs the account had
     before; None in what was saved before jobs were counted.
     """
@@ -120,6 +121,14 @@ class Job:
         """Whether its automatic hyperparameters are never shown."""
         return self.base_model in self.dialect.unresolved_models
 
+    def shown_style(self, dialect: Dialect) -> EventStyle:
+        """Return how an answer in *dialect* shows its times and numbers."""
+        return dialect.event_style if dialect is self.dialect else _retold(self.dialect, dialect)
+
+    def own_members(self, dialect: Dialect) -> Mapping[str, Any] | None:
+        """Return its extra members in an answer in *dialect*: none where jobs have other members."""
+        return self.extra_members if dialect.objects is self.dialect.objects else None
+
     def event_id(self, ordinal: int) -> str:
         """Return the id of its event with this ordinal."""
         if known := self.overrides.event_ids.get(ordinal):
@@ -172,6 +181,17 @@ class Job:
     def base_model(self) -> str:
         """The dated base model in the names of its models."""
         return base_model(self.model)
+
+
+@cache
+def _retold(made_in: Dialect, dialect: Dialect) -> EventStyle:
+    """Return the style of *dialect* for jobs of another: what goes by an event that they do not have goes by theirs."""
+    theirs, style = made_in.event_style, dialect.event_style
+    return replace(
+        style,
+        resolved_by=style.resolved_by if style.resolved_by in theirs.kinds else theirs.resolved_by,
+        results_from=style.results_from if style.results_from in theirs.kinds else theirs.results_from,
+    )
 
 
 @lru_cache(maxsize=512)

@@ -217,6 +217,15 @@ class FakeFineTuning(
         return self._world.service.settings
 
     @property
+    def dialect(self) -> str:
+        """The dialect of answers, by name. Can be set: what there is keeps its ids, and the paths it had stay."""
+        return self._world.account.dialect.name
+
+    @dialect.setter
+    def dialect(self, name: str) -> None:
+        self._world.service.set_dialect(name)
+
+    @property
     def born(self) -> float:
         """When the account began, in virtual Unix seconds."""
         return self._world.service.created_at

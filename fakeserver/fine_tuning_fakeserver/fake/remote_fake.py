@@ -73,6 +73,9 @@ class _RemoteService(_Remote):
     def set_pace(self, pace: object) -> None:
         self._control.send("PATCH", "/clock", {"pace": pace})
 
+    def set_dialect(self, name: object) -> None:
+        self._control.send("PUT", "/dialect", {"dialect": name})
+
 
 class _RemoteSender(_Remote):
     def wake(self) -> None:

@@ -37,7 +37,7 @@ def render_report(snapshot: AccountSnapshot) -> str:
     pace = snapshot.pace if isinstance(snapshot.pace, str) else f"{snapshot.pace:g}"
     lines = [
         f"clock: {at}, {snapshot.now - snapshot.born:.1f} s after the account began; "
-        f"pace {pace}, seed {settings.seed}, dialect {settings.dialect}",
+        f"pace {pace}, seed {settings.seed}, dialect {snapshot.dialect}",
         f"jobs{last_n_of(len(newest_jobs), len(jobs))}:" if jobs else "jobs: none",
         *(line for job in newest_jobs for line in _job_lines(job, snapshot)),
         f"requests{last_n_of(len(newest_entries), entries[-1].number)}:" if entries else "requests: none",

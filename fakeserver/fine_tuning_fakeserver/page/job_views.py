@@ -100,9 +100,9 @@ def get_job(request: ApiRequest) -> Any:
     job = _find(account, request.path["job_id"])
     timeline, spec = job.timeline(), job.current_spec
     status, done = timeline.status(now), timeline.steps_done(now)
-    checkpoints = checkpoint_objects(job, timeline) if status == "succeeded" else []
+    checkpoints = checkpoint_objects(job, timeline, account.dialect) if status == "succeeded" else []
     members = METHODS[spec.method].members
-    shown = to_dialect(account.dialect, job_object(job, now))
+    shown = to_dialect(account.dialect, job_object(job, now, account.dialect))
     return {
         **_row(job, now),
         "object": shown,

@@ -13,6 +13,8 @@ from ..account.blobs import Blob
 from ..account.records import Record
 from ..account.request_log import LogEntry, json_or_none, secrets_of
 from ..account.world import World
+from ..api.response_objects import job_object
+from ..domain.dialects.dialect import to_dialect
 from ..domain.job import NO_OVERRIDES, Job
 from ..domain.plan import Plan
 from ..domain.timeline import TERMINAL, Cancel, Pause, Replan, Resume
@@ -137,8 +139,8 @@ class _TestWriter:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of all requests: a key, as the dialect takes it."""
-        own_header = self.world.account.dialect.http.key_header.decode()
-        return {"authorization": "Bearer any", **({own_header: "any"} if own_header else {})}
+        own_headers = {dialect.http.key_header.decode(): "any" for dialect in self.world.account.spoken}
+        return {"authorization": "Bearer any", **{name: key for name, key in own_headers.items() if name}}
 
     def move_to(self, at: float | None) -> None:
         """Write the step to a later time."""
@@ -183,6 +185,9 @@ class _TestWriter:
             case records.FaultsDisarmed(at):
                 self.move_to(at)
                 self.call("clear_faults")
+            case records.DialectSet(at, dialect):
+                self.move_to(at)
+                self.lines.append(f"fake.dialect = {dialect.name!r}")
             case _:
                 self.write_preparation(record)
 
@@ -295,9 +300,11 @@ class _TestWriter:
         service = self.world.service
         newest, _ = service.account.job_shelf.page(None, LISTED_AT_MOST)
         if newest:
-            now = service.clock.now()
+            account, now = service.account, service.clock.now()
             self.move_to(now)
-            statuses = {each: service.account.jobs[each].timeline().status(now) for each in newest}
+            objects = (job_object(account.jobs[each], now, account.dialect) for each in newest)
+            shown = [to_dialect(account.dialect, each) for each in objects]
+            statuses = {each["id"]: each["status"] for each in shown}
             self.lines += ["", f"now = {{job['id']: job['status'] for job in fake.jobs[:{len(newest)}]}}"]
             self.lines.append(f"assert now == {statuses!r}")
 

@@ -22,7 +22,7 @@ from ..usage_errors import FakeUsageError
 from . import OBSERVED_KEY
 from .app import INNER_SLASH, AccountApp, create_router
 from .control_endpoints import CONTROL_OPERATIONS
-from .dialect_adapter import PREFIXES
+from .dialect_adapter import PREFIXES, key_in_own_header
 from .operation import CONTROL, Operation
 from .operations import OPERATIONS
 from .request import ApiRequest, ClientGoneError, api_key_of, drop_body
@@ -133,10 +133,8 @@ class AccountsApp:
     def _key_in(self, scope: Scope) -> str:
         """Return the API key of a request, in the first header that may have it, as `check_api_key` reads it."""
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
-        key_header = self._accounts.main.account.dialect.http.key_header
-        if key_header and (key := headers.get(key_header)):
-            return key.decode("latin-1")
-        return api_key_of(headers.get(b"authorization", b"").decode("latin-1"))
+        own = key_in_own_header(self._accounts.main.account.spoken, headers)
+        return own or api_key_of(headers.get(b"authorization", b"").decode("latin-1"))
 
     async def _serve_named(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")

@@ -90,6 +90,10 @@ def _own_endpoint(scope: Scope) -> tuple[ASGIApp, Scope] | None:
     return None
 
 
+DEFAULT_ONLY = (RECORDED,)
+"""The dialects of an account that has had the default only."""
+
+
 def create_router(operations: Iterable[Operation]) -> Router:
     """Return the routes of *operations*, for an `AccountApp`."""
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
@@ -112,7 +116,7 @@ class AccountApp:
         """Answer one request."""
         dialect = self._world.service.account.dialect
         if scope["path"].startswith(dialect_adapter.PREFIXES):
-            scope = dialect_adapter.to_v1_path(scope, dialect.http)
+            scope = dialect_adapter.to_v1_path(scope, self._world.service.account.spoken)
         scope[HANDLER_KEY] = self._handler
         if dialect.own_operations and (own := _own_endpoint(scope)):
             endpoint, own_scope = own
@@ -285,8 +289,8 @@ async def read_request(operation: Operation, request: ApiRequest, receive: Recei
                 if not operation.is_open:
                     check_control(request)
             else:
-                is_default_dialect = request.service.account.dialect is RECORDED
-                key = request.header(b"authorization") if is_default_dialect else dialect_adapter.authorization(request)
+                is_default_only = request.service.account.spoken == DEFAULT_ONLY
+                key = request.header(b"authorization") if is_default_only else dialect_adapter.authorization(request)
                 check_api_key(key, request.service.settings.api_keys)
                 check_account(request)
                 if operation.runs_code and request.service.settings.run_python_graders:

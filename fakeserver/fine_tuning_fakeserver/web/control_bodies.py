@@ -14,6 +14,12 @@ class PaceBody(Body):
     pace: str | float
 
 
+class DialectBody(Body):
+    """``PUT /_fake/dialect``."""
+
+    dialect: str
+
+
 class AdvanceBody(Body):
     """``POST /_fake/clock/advance``: one of `seconds`, `to` and `step`."""
 

@@ -110,6 +110,15 @@ def advance(request: ApiRequest) -> Any:
     return get_clock(request)
 
 
+def set_dialect(request: ApiRequest) -> Any:
+    """Answer in another dialect from now on."""
+    from ..api.request_models import parse_control
+    from .control_bodies import DialectBody
+
+    request.service.set_dialect(parse_control(DialectBody, request.body, "PUT /_fake/dialect").dialect)
+    return {"dialect": request.service.account.dialect.name}
+
+
 def set_plan(request: ApiRequest) -> Any:
     """Change the plan of jobs to come."""
     plan = Plan().changed(_object(request, "PUT /_fake/plan"))
@@ -310,6 +319,7 @@ CONTROL_OPERATIONS = (
             ("GET", "/_fake/clock", get_clock),
             ("PATCH", "/_fake/clock", set_pace),
             ("POST", "/_fake/clock/advance", advance),
+            ("PUT", "/_fake/dialect", set_dialect),
             ("PUT", "/_fake/plan", set_plan),
             ("POST", "/_fake/plans", add_plan_rule),
             ("GET", "/_fake/plans", list_plan_rules),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 from uuid import UUID
@@ -28,9 +28,10 @@ DIALECT_PATH = re.compile(
 """Such a path; its rest is what follows ``/v1``, without the deployment that is asked for an answer."""
 
 
-def to_v1_path(scope: Scope, style: HttpStyle) -> Scope:
-    """Return *scope* with its path under ``/v1`` if the dialect has such a path, else unchanged."""
-    match = DIALECT_PATH.fullmatch(scope["path"]) if style.requires_api_version else None
+def to_v1_path(scope: Scope, spoken: Iterable[Dialect]) -> Scope:
+    """Return *scope* with its path under ``/v1`` if one of the account's dialects has such a path, else unchanged."""
+    has_own_paths = any(dialect.http.requires_api_version for dialect in spoken)
+    match = DIALECT_PATH.fullmatch(scope["path"]) if has_own_paths else None
     if match is None or not (match["version"] or b"api-version=" in scope["query_string"]):
         return scope
     return {**scope, "path": f"/v1{match['rest']}"}
@@ -50,10 +51,16 @@ _API_ROOT = re.compile(r"(/openai)?(/v1)?/*$")
 
 
 def authorization(request: ApiRequest) -> str:
-    """Return the request's Authorization header, made of the dialect's own header for keys if that was sent."""
-    key_header = request.service.account.dialect.http.key_header
-    key = request.header(key_header) if key_header else ""
+    """Return the request's Authorization header, made of a dialect's own header for keys if that was sent."""
+    headers: Mapping[bytes, bytes] = dict(reversed(request.scope["headers"]))
+    key = key_in_own_header(request.service.account.spoken, headers)
     return f"Bearer {key}" if key else request.header(b"authorization")
+
+
+def key_in_own_header(spoken: Iterable[Dialect], headers: Mapping[bytes, bytes]) -> str:
+    """Return the key in the header that one of the account's dialects has for it; empty if there is none."""
+    names = (dialect.http.key_header for dialect in spoken)
+    return next((headers[name].decode("latin-1") for name in names if name and headers.get(name)), "")
 
 
 def success_response(result: Any, operation: Operation, request: ApiRequest) -> ApiResponse:

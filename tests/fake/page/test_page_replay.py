@@ -102,7 +102,18 @@ def seeded_account(fake: FakeFineTuning) -> None:
     send(fake, "GET", "/fine_tuning/jobs/ftjob-running")
 
 
-HISTORIES = [polled_job, steered_job, refused_requests, seeded_account]
+def migrated_account(fake: FakeFineTuning) -> None:
+    """A job that goes on in another dialect than it began in."""
+    file = upload(fake)
+    job = create(fake, file)
+    fake.advance("1m")
+    fake.dialect = "azure-2025"
+    for path in (f"/fine_tuning/jobs/{job}", "/fine_tuning/jobs/ftjob-none", f"/files/{file}"):
+        send(fake, "GET", path)
+    create(fake, file)
+
+
+HISTORIES = [polled_job, steered_job, refused_requests, seeded_account, migrated_account]
 
 
 PACES: tuple[Any, ...] = ("polls", "manual", 60.0)
