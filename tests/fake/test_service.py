@@ -362,7 +362,7 @@ def test_a_plain_request_enters_nothing_that_it_does_not_need() -> None:
     job = http.job(**body)
     requests = (("POST", "/fine_tuning/jobs", body), ("GET", f"/fine_tuning/jobs/{job['id']}", None))
     assert called_modules(http, *requests) & IDLE == set()
-    assert len(called_modules(http, requests[0])) <= 23
+    assert len(called_modules(http, requests[0])) <= 24
     http.fake.add_webhook()
     http.fake.delay(1)
     http.fake({"retrieve_job": ["running", "failed"]})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import inf
 from typing import TypeAlias
@@ -19,6 +19,7 @@ from ..domain.plan import Plan, PlanRule
 from ..domain.timeline import TERMINAL, Intervention
 from ..settings import Settings
 from .blobs import Blob
+from .ordered_ids import IdIndex, OrderedIds
 from .records import (
     NAMED,
     CheckpointCopied,
@@ -53,55 +54,6 @@ from .webhook_queue import WebhookQueue
 
 NO_METADATA = ("", "")
 """The key under which jobs without metadata are found."""
-
-
-class UnknownCursorError(KeyError):
-    """The cursor is not among the ids."""
-
-
-class OrderedIds:
-    """Ids by creation time, then by arrival; many share a second (recording: 39 ties in 100 jobs).
-
-    Pages and cursors cost the same however many ids there are.
-    """
-
-    def __init__(self) -> None:
-        self._keys: list[tuple[float, int, str]] = []
-        self._key_of: dict[str, tuple[float, int, str]] = {}
-        self._arrivals = 0
-
-    def add(self, identifier: str, created_at: float) -> None:
-        """Add an id; the newest goes last, at no cost."""
-        self._arrivals += 1
-        key = (created_at, self._arrivals, identifier)
-        self._key_of[identifier] = key
-        insort(self._keys, key)
-
-    def remove(self, identifier: str) -> None:
-        """Remove an id, if it is there."""
-        if key := self._key_of.pop(identifier, None):
-            del self._keys[bisect_left(self._keys, key)]
-
-    def page(self, after: str | None, limit: int, *, oldest_first: bool = False) -> tuple[list[str], bool]:
-        """Return the ids that follow *after*, newest first, and whether more follow them.
-
-        Raises:
-            UnknownCursorError: *after* is not among the ids.
-        """
-        step = 1 if oldest_first else -1
-        first = 0 if oldest_first else len(self._keys) - 1
-        if after is not None:
-            if after not in self._key_of:
-                raise UnknownCursorError(after)
-            first = bisect_left(self._keys, self._key_of[after]) + step
-        places = range(first, len(self._keys) if oldest_first else -1, step)
-        return [self._keys[place][2] for place in places[:limit]], len(places) > limit
-
-    def __iter__(self) -> Iterator[str]:
-        return (identifier for _, _, identifier in self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
 
 FIRST_STATUS = "validating_files"
@@ -240,8 +192,8 @@ class Account:
         """Ids of the next things to be created, see `NextIdReserved`."""
         self.job_shelf = OrderedIds()
         self.file_shelf = OrderedIds()
-        self.jobs_by_metadata: defaultdict[tuple[str, str], OrderedIds] = defaultdict(OrderedIds)
-        self.files_by_purpose: defaultdict[str, OrderedIds] = defaultdict(OrderedIds)
+        self.jobs_by_metadata = IdIndex(self.job_shelf, partial(_metadata_pairs, self.jobs))
+        self.files_by_purpose = IdIndex(self.file_shelf, partial(_purpose, self.files))
         self._agenda: Heap = []
         self._ends: Heap = []
         """When jobs end, negative, so that the last is the first. Stale entries are skipped."""
@@ -287,7 +239,7 @@ class Account:
             self.status_counts.finish(job.id, status)
             if status == "succeeded" and (result := job.result_file) not in self.deleted:
                 self.results[result] = job.id
-                _index_file(self, result, RESULTS, result_created_at(job))
+                _index_file(self, result, result_created_at(job))
 
     @property
     def models(self) -> dict[str, str]:
@@ -363,6 +315,14 @@ class Account:
         return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
 
 
+def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tuple[str, str]]:
+    return tuple((jobs[identifier].metadata or {}).items()) or (NO_METADATA,)
+
+
+def _purpose(files: Mapping[str, StoredFile], identifier: str) -> tuple[str]:
+    return (files[identifier].purpose if identifier in files else RESULTS,)
+
+
 def _model_steps(job: Job) -> Collection[int]:
     """Return the steps of which a job that has made its models has one, the last step at last."""
     return dict.fromkeys((*checkpoint_steps(job), job.spec.steps))
@@ -377,8 +337,8 @@ def apply(account: Account, record: Record) -> None:
     """Change the account by one accepted record; it never refuses."""
     match record:
         case FileUploaded(file):
-            _index_file(account, file.id, file.purpose, file.created_at)
             account.files[file.id] = file
+            _index_file(account, file.id, file.created_at)
             account.files_made += 1
             _release_id(account, "file", file.id)
             account.awaited_until = max(account.awaited_until, file.created_at + account.dialect.new_file_status[1])
@@ -392,8 +352,7 @@ def apply(account: Account, record: Record) -> None:
             account.jobs[job.id] = job
             account.active[job.id] = None
             account.job_shelf.add(job.id, job.created_at)
-            for pair in (job.metadata or {}).items() or (NO_METADATA,):
-                account.jobs_by_metadata[pair].add(job.id, job.created_at)
+            account.jobs_by_metadata.add(job.id)
             account.schedule(job)
             _release_id(account, "job", job.id)
         case JobIntervened(identifier, act):
@@ -474,21 +433,19 @@ def _release_id(account: Account, kind: str, identifier: str) -> None:
         account.named[kind] = deque(record for record in reserved if record.id != identifier)
 
 
-def _index_file(account: Account, identifier: str, purpose: str, created_at: float) -> None:
+def _index_file(account: Account, identifier: str, created_at: float) -> None:
     account.file_shelf.add(identifier, created_at)
-    account.files_by_purpose[purpose].add(identifier, created_at)
+    account.files_by_purpose.add(identifier)
 
 
 def _forget_file(account: Account, identifier: str) -> None:
     account.deleted.add(identifier)
+    account.files_by_purpose.remove(identifier)
+    account.file_shelf.remove(identifier)
     if (job_id := account.results.pop(identifier, None)) is not None:
         account.result_sizes.pop(job_id, None)
-    purpose = RESULTS
-    if file := account.files.pop(identifier, None):
-        purpose = file.purpose
+    if account.files.pop(identifier, None):
         account.unreferenced.append(identifier)
-    account.file_shelf.remove(identifier)
-    account.files_by_purpose[purpose].remove(identifier)
 
 
 def _forget_job(account: Account, identifier: str) -> None:
@@ -496,8 +453,7 @@ def _forget_job(account: Account, identifier: str) -> None:
     job = account.jobs[identifier]
     account.deleted.add(identifier)
     account.job_shelf.remove(identifier)
-    for pair in (job.metadata or {}).items() or (NO_METADATA,):
-        account.jobs_by_metadata[pair].remove(identifier)
+    account.jobs_by_metadata.remove(identifier)
     timeline = job.timeline()
     account.status_counts.forget(identifier, timeline.status(timeline.end))
 

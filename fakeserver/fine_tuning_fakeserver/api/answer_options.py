@@ -13,7 +13,6 @@ from fine_tuning_formats.token_estimate import split_tokens
 
 from ..api_errors import invalid_field
 from .response_objects import Json
-from .schema_values import UndrawableSchemaError, draw_value
 
 OTHER_TOKENS = (" the", " a", "\n", " of", " and", " to", " in", " is", ".", ",", " it", " that", " on", " as", " for")
 
@@ -97,6 +96,8 @@ def limited(options: AnswerOptions, text: str) -> Answer:
 
 
 def _draw(schema: Any, source: Random, param: str) -> str:
+    from .schema_values import UndrawableSchemaError, draw_value  # on demand: few questions have a schema
+
     try:
         return json.dumps(draw_value(schema, source), ensure_ascii=False)
     except UndrawableSchemaError as error:

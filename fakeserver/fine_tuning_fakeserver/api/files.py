@@ -12,9 +12,10 @@ from itertools import islice
 from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
-from ..account.account import RESULTS, Account, OrderedIds, UnknownCursorError, next_id, result_created_at
+from ..account.account import RESULTS, Account, next_id, result_created_at
 from ..account.blobs import Blob
 from ..account.looks import shows
+from ..account.ordered_ids import UnknownCursorError
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (
@@ -231,7 +232,7 @@ def list_files(
 def _page(
     account: Account, after: str | None, limit: int, purpose: str | None, oldest_first: bool
 ) -> tuple[list[str], bool]:
-    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.get(purpose, OrderedIds())
+    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.ids(purpose)
     try:
         return identifiers.page(after, limit, oldest_first=oldest_first)
     except UnknownCursorError:

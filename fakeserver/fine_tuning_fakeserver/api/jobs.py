@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fine_tuning_formats.job_rules import base_model
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, MIN_EXAMPLES
 
-from ..account.account import NO_METADATA, Account, OrderedIds, UnknownCursorError, next_id
+from ..account.account import NO_METADATA, Account, next_id
 from ..account.looks import shows
+from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import (
@@ -167,15 +169,10 @@ def list_jobs(
 
 def _jobs_with_metadata(account: Account, pairs: Sequence[tuple[str, str]]) -> OrderedIds:
     """Return the jobs that have all *pairs*; only those with the rarest pair are compared."""
-    rarest = min((account.jobs_by_metadata.get(pair, OrderedIds()) for pair in pairs), key=len)
+    rarest = account.jobs_by_metadata.ids(min(pairs, key=account.jobs_by_metadata.count))
     if len(pairs) == 1:
         return rarest
-    matching = OrderedIds()
-    for identifier in rarest:
-        job = account.jobs[identifier]
-        if set(pairs) <= set((job.metadata or {}).items()):
-            matching.add(identifier, job.created_at)
-    return matching
+    return rarest.where(lambda identifier: set(pairs) <= set((account.jobs[identifier].metadata or {}).items()))
 
 
 @operation
@@ -415,13 +412,13 @@ def build_job(
         id=identifier,
         created_at=created_at,
         model=request.model,
-        training_file=body.training_file,
+        training_file=sys.intern(body.training_file),  # many jobs have the same
         validation_file=body.validation_file,
         suffix=body.suffix,
         seed=spec.seed,
         requested=request.hyperparameters,
         metadata=body.metadata,
-        integrations=[integration.model_dump(mode="json") for integration in body.integrations or ()],
+        integrations=tuple(integration.model_dump(mode="json") for integration in body.integrations or ()),
         organization=account.organization_id,
         owner=account.settings.organization,
         spec=spec,

@@ -19,7 +19,7 @@ from fine_tuning_formats.text import show_value
 from ..api_errors import invalid_field, not_json
 from ..domain.dialects.dialect import Dialect
 from ..domain.job import Objective
-from ..domain.training_methods import GraderRef, Hyperparameters, TrainingRequest
+from ..domain.training_methods import ALL_AUTO, GraderRef, Hyperparameters, TrainingRequest
 from ..grading.body_types import IN_PARTS, WRITABLE, Body, JsonObject, ShortCircuitList
 from ..grading.grader_models import Grader, Lambda, Multi, as_sent
 from ..usage_errors import FakeUsageError, unknown_name
@@ -166,7 +166,7 @@ class CreateJobBody(Body):
             numbers = self.hyperparameters.to_hyperparameters()
         part = self.method.own_part if self.method else None
         graders = part.grader_refs() if isinstance(part, ReinforcementBody) else ()
-        return TrainingRequest(model, self.method_name, numbers or Hyperparameters(), graders)
+        return TrainingRequest(model, self.method_name, numbers or ALL_AUTO, graders)
 
     @property
     def objective(self) -> Objective | None:

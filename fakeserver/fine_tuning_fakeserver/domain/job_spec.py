@@ -145,11 +145,16 @@ def build_job_spec(
         tokens=training.data.tokens,
         seed=seed,
         validation_examples=validation.data.examples if validation else None,
-        curves=((1, plan.curve),),
+        curves=_one_curve(plan.curve),
         graders=request.graders,
         error=error,
         fail_step=fail_step,
     )
+
+
+@lru_cache(maxsize=64)
+def _one_curve(curve: str) -> tuple[tuple[int, str], ...]:
+    return ((1, curve),)  # jobs share it
 
 
 def with_outcome(spec: JobSpec, plan: Plan, file_error: JobError | None) -> JobSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from fine_tuning_formats.job_rules import (
@@ -88,11 +89,23 @@ class TrainingRequest:
         return expected_format(self.method, base_model(self.model))
 
 
+ALL_AUTO = Hyperparameters()
+"""What a request asks for that names none; jobs share it."""
+
+
 def resolve_hyperparameters(request: TrainingRequest, examples: int) -> Hyperparameters:
     """Return the hyperparameters with a number for every "auto"."""
-    requested = request.hyperparameters
+    requested, base = request.hyperparameters, base_model(request.model)
+    return _automatic(base, examples) if requested is ALL_AUTO else _chosen(requested, base, examples)
+
+
+@lru_cache(maxsize=64)  # not for numbers of a request: 1 and 1.0 would be the same
+def _automatic(base: str, examples: int) -> Hyperparameters:
+    return _chosen(ALL_AUTO, base, examples)
+
+
+def _chosen(requested: Hyperparameters, base: str, examples: int) -> Hyperparameters:
     batch = auto_batch_size(examples) if requested.batch_size == "auto" else requested.batch_size
-    base = base_model(request.model)
     chosen: dict[str, Any] = {
         "n_epochs": auto_epochs(examples),
         "batch_size": batch,

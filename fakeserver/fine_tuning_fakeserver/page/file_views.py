@@ -13,7 +13,8 @@ from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, UNKNOWN,
 from fine_tuning_formats.text import show_value
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError, RowFault, TrainingFileScan, job_problems
 
-from ..account.account import RESULTS, Account, UnknownCursorError, result_created_at
+from ..account.account import RESULTS, Account, result_created_at
+from ..account.ordered_ids import UnknownCursorError
 from ..account.records import StoredFile
 from ..api import files
 from ..usage_errors import FakeUsageError

@@ -10,7 +10,8 @@ from typing import Any
 from fine_tuning_formats.job_rules import JOB_STATUSES
 from fine_tuning_formats.text import show_value
 
-from ..account.account import Account, UnknownCursorError
+from ..account.account import Account
+from ..account.ordered_ids import UnknownCursorError
 from ..api.response_objects import checkpoint_objects, event_object, job_object
 from ..api.schemas import job_schemas
 from ..domain.dialects.dialect import to_dialect
