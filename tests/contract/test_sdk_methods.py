@@ -221,13 +221,13 @@ TABLE = (
 )  # fmt: skip
 
 
-def account() -> tuple[FakeFineTuning, str]:
+def account(**settings: Any) -> tuple[FakeFineTuning, str]:
     """An account with the objects that the table names, and the id of a permission in it."""
-    fake = FakeFineTuning(pace="manual", start=1_760_000_000, api_keys=[KEY])
+    fake = FakeFineTuning(pace="manual", start=1_760_000_000, api_keys=[KEY], **settings)
     fake.add_file(ROWS, id=FILE)
     fake.add_job(FILE, id=DONE, status="succeeded", fine_tuned_model=MODEL)
     fake.add_job(FILE, id=RUNNING, status="running")
-    fake.add_job(FILE, id=PAUSED, status="paused")
+    fake.add_job(FILE, id=PAUSED, status="paused", metadata={"string": "string"})
     with client_of("OpenAI", fake) as client:
         for upload in (EMPTY, UPLOAD):
             fake.name_next("upload", upload)
@@ -239,10 +239,10 @@ def account() -> tuple[FakeFineTuning, str]:
     return fake, granted.data[0].id
 
 
-def client_of(kind: str, fake: FakeFineTuning) -> Any:
+def client_of(kind: str, fake: FakeFineTuning, **options: Any) -> Any:
     """A client of the account, in process."""
     http = (httpx2.Client if kind == "OpenAI" else httpx2.AsyncClient)(transport=fake.transport(httpx2))
-    return getattr(openai, kind)(base_url=IN_PROCESS, api_key=KEY, max_retries=0, http_client=http)
+    return getattr(openai, kind)(base_url=IN_PROCESS, api_key=KEY, max_retries=0, http_client=http, **options)
 
 
 def methods_of(resource: Any, path: str) -> Iterator[tuple[str, bool]]:
@@ -265,22 +265,24 @@ async def outcome(row: Row, kind: str, way: str, fake: FakeFineTuning, permissio
     path = row.method.split(".")
     path[-1:] = [path[-1]] if way == "plain" else [way, path[-1]]
     async with AsyncExitStack() as stack:
-        client = await _entered(stack, client_of(kind, fake))
-        got = await _awaited(reduce(getattr, path, client)(**given))
+        client = await entered(stack, client_of(kind, fake))
+        got = await awaited(reduce(getattr, path, client)(**given))
         if way == "with_streaming_response" or row.method == "chat.completions.stream":
-            got = await _entered(stack, got)
+            got = await entered(stack, got)
         if way == "plain":
             return await _collected(got)
         assert got.status_code == 200
         assert got.headers["openai-version"] == "2020-10-01"
-        return await _collected(await _awaited(got.parse()))
+        return await _collected(await awaited(got.parse()))
 
 
-async def _awaited(value: Any) -> Any:
+async def awaited(value: Any) -> Any:
+    """The value, or what awaiting it gives."""
     return await value if isawaitable(value) else value
 
 
-async def _entered(stack: AsyncExitStack, manager: Any) -> Any:
+async def entered(stack: AsyncExitStack, manager: Any) -> Any:
+    """What a context manager of either kind gives, as long as *stack* is open."""
     if hasattr(manager, "__aenter__"):
         return await stack.enter_async_context(manager)
     return stack.enter_context(manager)

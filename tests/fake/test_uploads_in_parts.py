@@ -165,9 +165,18 @@ def test_parts_and_uploads_that_make_no_sense_are_refused(http: Http) -> None:
     assert part(http, upload, b"x", status=400, name="file")["error"]["message"] == "'data' is a required property"
     part(http, "upload_none", b"x", status=404)
     good = {"filename": "a.jsonl", "purpose": "fine-tune", "bytes": 1, "mime_type": "text/jsonl"}
-    for field, value in [("purpose", "fun"), ("bytes", 0), ("bytes", 8 * 1024**3 + 1), ("filename", ""), ("x", 1)]:
+    for field, value in [("purpose", "fun"), ("bytes", -1), ("bytes", 8 * 1024**3 + 1), ("filename", ""), ("x", 1)]:
         refused = http.json("POST", "/uploads", {**good, field: value}, status=400)
         assert refused["error"]["param"] == field
+
+
+def test_an_upload_of_nothing_begins_and_never_completes(http: Http) -> None:
+    """An upload of no bytes, which the document allows, is refused at its beginning, or is completed."""
+    upload = begin(http, bytes=0)
+    assert (upload["status"], upload["bytes"]) == ("pending", 0)
+    piece = part(http, upload["id"], b"x")["id"]
+    for parts in ([], [piece]):
+        http.json("POST", f"/uploads/{upload['id']}/complete", {"part_ids": parts}, status=400)
 
 
 def succeeded_model(http: Http) -> str:

@@ -248,11 +248,11 @@ class ExpiresAfterBody(Body):
 
 
 class CreateUploadBody(Body):
-    """``POST /uploads``. Source: spec CreateUploadRequest; at most 8 GB."""
+    """``POST /uploads``. Source: spec CreateUploadRequest, which bounds no size; at most 8 GB."""
 
     filename: Annotated[str, Field(min_length=1)]
     purpose: str
-    bytes: Annotated[int, Field(ge=1, le=8 * 1024**3)]
+    bytes: Annotated[int, Field(ge=0, le=8 * 1024**3)]
     mime_type: str
     expires_after: ExpiresAfterBody | None = None
 

@@ -20,10 +20,25 @@ Metric = Literal[
 ]
 
 
-class TextItem(Body):
-    """A text in a model's input: EvalItemContentText, EvalItemContentOutputText."""
+class CacheBreakpoint(Body):
+    """The end of what a prompt shares with others; without effect here. Source: the SDK's ResponseInputText of 3.57."""
 
-    type: Literal["input_text", "output_text"]
+    mode: Literal["explicit"]
+    ttl: Literal["30m", "12h"] | None = None
+
+
+class TextItem(Body):
+    """A text in a model's input: EvalItemContentText."""
+
+    type: Literal["input_text"]
+    text: str
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
+class OutputTextItem(Body):
+    """A text that a model gave, in a model's input: EvalItemContentOutputText."""
+
+    type: Literal["output_text"]
     text: str
 
 
@@ -57,7 +72,7 @@ def _item_tag(value: Any) -> str:
     return "text" if isinstance(value, str) else "object"
 
 
-Item = Annotated[TextItem | ImageItem | AudioItem, Field(discriminator="type")]
+Item = Annotated[TextItem | OutputTextItem | ImageItem | AudioItem, Field(discriminator="type")]
 ItemOrText = Annotated[Annotated[str, Tag("text")] | Annotated[Item, Tag("object")], Discriminator(_item_tag)]
 
 
@@ -77,7 +92,8 @@ class EvalItem(Body):
     def texts(self) -> list[str]:
         """Return the texts among its content; they may have templates in them."""
         content = self.content if isinstance(self.content, list) else [self.content]
-        return [each if isinstance(each, str) else each.text for each in content if isinstance(each, str | TextItem)]
+        texts = (each for each in content if isinstance(each, str | TextItem | OutputTextItem))
+        return [each if isinstance(each, str) else each.text for each in texts]
 
 
 PassThreshold = Number | None
@@ -127,8 +143,8 @@ class SamplingParams(Body):
     top_p: Number | None = 1
     temperature: Number | None = None
     max_completions_tokens: Annotated[int, Field(ge=1)] | None = None
-    # spec ReasoningEffort
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    # spec ReasoningEffort; the SDK of 3.57 has "max" as well
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class ScoreModel(Body):
