@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +34,11 @@ REQUESTS = {
     "a last request": f"GET /v1/models HTTP/1.1\r\nConnection: close\r\n{KEY}\r\n",
     "a last request, spelt oddly": f"GET /v1/models HTTP/1.1\r\nConnection: Close, TE\r\n{KEY}\r\n",
     "requests in a row": f"GET /v1/models HTTP/1.1\r\n{KEY}\r\n" * 3,
+    "requests that ask to stay": f"GET /v1/models HTTP/1.1\r\nConnection: keep-alive\r\n{KEY}\r\n" * 2,
+    "an offer of HTTP/2": (
+        f"POST /v1/fine_tuning/jobs HTTP/1.1\r\n{KEY}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        f"HTTP2-Settings: AAEAAEAA\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+    ),
     "a control request": "GET /_fake/clock HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a foreign host": "GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n",
     "no request": "NONSENSE\r\n\r\n",
@@ -64,6 +70,21 @@ def test_the_bytes_are_the_same(what: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(whole_responses, "write_whole", lambda *response: False)
     assert whole == answers(REQUESTS[what])
     assert whole.startswith(b"HTTP/1.1 ")
+
+
+def test_requests_that_overlap_in_one_piece() -> None:
+    """A request whose beginning came with the one before it is answered like one that came alone."""
+    whole = REQUESTS["a body"] * 3 + LAST
+    expected = answers(REQUESTS["a body"] * 3)
+    cuts = range(len(REQUESTS["a body"]) - 3, len(whole), 97)
+    with FakeFineTuning(start=BORN).serving() as url:
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname, parts.port), 10) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for begin, end in pairwise((0, *cuts, len(whole))):
+                connection.sendall(whole[begin:end].encode())
+            received = b"".join(_pieces(connection))
+    assert re.sub(rb"date: [^\r]*", b"date: some", received) == expected
 
 
 @pytest.mark.parametrize(
