@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import httpx2
 import openai
 import uvicorn
@@ -29,6 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
 from fine_tuning_fakeserver.web.server import bind, config
@@ -212,6 +214,21 @@ def _retrieve(transport: httpx2.BaseTransport) -> Call:
     return lambda: client.fine_tuning.jobs.retrieve(JOB)
 
 
+def client() -> str:
+    reply = call_app(account().asgi_app, "GET", JOB_PATH.encode(), KEY, b"")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=reply.headers, content=reply.body))
+    http = httpx.Client(transport=transport)
+    own = FineTuningClient("openai", api_key="sk-bench", base_url="http://fake/v1", http_client=http)
+    headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client", "Authorization": "Bearer sk-bench"}
+
+    def bare() -> object:
+        return http.request("GET", f"http://fake{JOB_PATH}", headers=headers, timeout=60, follow_redirects=False).json()
+
+    ours, theirs = medians(lambda: own.retrieve_job(JOB), bare, calls=200)
+    detail = f"{ours:.0f} and {theirs:.0f} µs"
+    return line("client's retrieve on a mock: time to httpx's", ours / theirs, "<= 1.3", detail)
+
+
 # ---- one account of many on a server
 
 
@@ -313,7 +330,17 @@ def _bytes_a_job(rows: int, n_epochs: int, jobs: int = 2000) -> float:
     return (after - before) / jobs
 
 
-FIGURES = (over_a_socket, start_and_stop, in_process, main_account, many_accounts, long_list, long_page, job_bytes)
+FIGURES = (
+    over_a_socket,
+    start_and_stop,
+    in_process,
+    client,
+    main_account,
+    many_accounts,
+    long_list,
+    long_page,
+    job_bytes,
+)
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, nullcontext
 from copy import copy
 from random import random
 from threading import Lock
@@ -229,18 +229,14 @@ class FineTuningClient(_Client, SyncMethods):
             http.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        with self._connected() as context:
-            return run(with_retries(flow, self._max_retries, random), context)
+        config, http = self._destination()
+        with nullcontext(http) if http is not None else open_http(config.base_url) as connections:
+            return run(with_retries(flow, self._max_retries, random), self._context(config, connections))
 
     def _stream(self, flow: Stream[T]) -> Generator[T, None, None]:
-        with self._connected() as context:
-            yield from stream(with_retries(flow, self._max_retries, random), context)
-
-    @contextmanager
-    def _connected(self) -> Iterator[EffectContext]:
         config, http = self._destination()
-        with open_http(config.base_url) if http is None else nullcontext(http) as connections:
-            yield self._context(config, connections)
+        with nullcontext(http) if http is not None else open_http(config.base_url) as connections:
+            yield from stream(with_retries(flow, self._max_retries, random), self._context(config, connections))
 
 
 async def _sleep_async(seconds: float) -> None:
@@ -275,20 +271,19 @@ class AsyncFineTuningClient(_Client, AsyncMethods):
             await http.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:
-        async with self._connected() as context:
-            return await run_async(with_retries(flow, self._max_retries, random), context)
+        config, http = self._destination()
+        async with nullcontext(http) if http is not None else open_http_async(config.base_url) as connections:
+            return await run_async(with_retries(flow, self._max_retries, random), self._context(config, connections))
 
     async def _stream(self, flow: Stream[T]) -> AsyncGenerator[T, None]:
         repeating = with_retries(flow, self._max_retries, random)
-        async with self._connected() as context, aclosing(stream_async(repeating, context)) as items:
+        config, http = self._destination()
+        async with (
+            nullcontext(http) if http is not None else open_http_async(config.base_url) as connections,
+            aclosing(stream_async(repeating, self._context(config, connections))) as items,
+        ):
             async for item in items:
                 yield item
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[EffectContext]:
-        config, http = self._destination()
-        async with open_http_async(config.base_url) if http is None else nullcontext(http) as connections:
-            yield self._context(config, connections)
 
 
 FineTuning = FineTuningClient()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -121,7 +121,7 @@ class ResolvedConfig:
         configured, directory, environment = self.inputs
         if configured is not _configured[0] or directory != _working_directory():
             return False
-        return all(os.environ.get(name) == value for name, value in environment.items())
+        return _variables(environment) == environment
 
     def require_capability(self, request: Request) -> None:
         """Raise UnsupportedOperationError if the provider does not offer *request*."""
@@ -211,7 +211,10 @@ def resolve_config(
         hint = f" or set {variable}" if variable else ""
         raise ConfigurationError(f"no address for provider {profile.name!r}: pass base_url{hint}")
     url = check_url(values["base_url"])
-    variables = ("FINE_TUNING_PROVIDER", *profile.environment.values())
+    # those that decide nothing need not be looked at for each request
+    variables = [name for setting, name in profile.environment.items() if not arguments.get(setting)]
+    if provider is None:
+        variables.append("FINE_TUNING_PROVIDER")
     return ResolvedConfig(
         profile.name,
         url if url.endswith(profile.url_suffix) else url + profile.url_suffix,
@@ -221,7 +224,7 @@ def resolve_config(
         profile.create_defaults,
         merge_headers(check_headers({name: value for name, value in names.items() if value}), default_headers),
         {**query, **default_query},
-        (_configured[0], _working_directory(), {name: os.environ.get(name) for name in variables}),
+        (_configured[0], _working_directory(), _variables(variables)),
     )
 
 
@@ -331,6 +334,11 @@ def _file_settings() -> Settings:
     return EMPTY if directory is None else read_file(directory)
 
 
+def _variables(names: Iterable[str]) -> dict[str, str | None]:
+    environ = os.environ
+    return {name: environ.get(name) for name in names}
+
+
 def _working_directory() -> str | None:
     try:
         return os.getcwd()
@@ -351,7 +359,7 @@ def check_key(key: Key) -> str | None:
     Raises:
         ConfigurationError: It does not fit. The message does not show it.
     """
-    if is_async(key):
+    if callable(key) and is_async(key):
         raise ConfigurationError("api_key must be a string or a plain function: an async one is never awaited")
     text = key() if callable(key) else key
     if text is None:

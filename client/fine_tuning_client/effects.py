@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar, cast
+from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -75,7 +75,7 @@ class Emit(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """An HTTP response; header names are in lower case. ``secrets`` are texts that no message may show."""
+    """An HTTP response; header names are asked for in lower case. ``secrets`` are texts that no message may show."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -113,15 +113,18 @@ class Failure:
 
 Command: TypeAlias = Request | Sleep | Now
 Outcome: TypeAlias = RawResponse | Failure | float | None
-Flow: TypeAlias = Generator[Command, Outcome, T]
-Stream: TypeAlias = Generator[Command | Emit[T], Outcome, None]
+# Each command has an outcome of its own type, which a generator's type cannot say.
+Flow: TypeAlias = Generator[Command, Any, T]
+Stream: TypeAlias = Generator[Command | Emit[T], Any, None]
 
 
 def send(request: Request) -> Flow[RawResponse | Failure]:
     """Send *request*, typed."""
-    return cast("RawResponse | Failure", (yield request))
+    outcome: RawResponse | Failure = yield request
+    return outcome
 
 
 def now() -> Flow[float]:
     """Read the clock, typed."""
-    return cast(float, (yield Now()))
+    seconds: float = yield Now()
+    return seconds

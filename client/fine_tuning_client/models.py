@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from math import isfinite
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
@@ -39,24 +40,31 @@ class Response:
         """
         if not isinstance(body, Mapping):
             raise ValueError(f"expected a JSON object, got {type(body).__name__}")
-        known = [each for each in fields(cls) if each.name not in NOT_ON_THE_WIRE]
+        required, known = cls._members()
+        for name, expected in required.items():
+            if not isinstance(value := body.get(name), REQUIRED_TYPES[expected]):
+                problem = "is missing" if name not in body else f"is {type(value).__name__}"
+                raise ValueError(f"{cls.__name__} needs {name!r} ({expected}), which {problem}")
         values: dict[str, Any] = {}
-        for each in known:
-            value = body.get(each.name)
-            if each.default is MISSING and each.default_factory is MISSING:
-                if not isinstance(value, REQUIRED_TYPES.get(str(each.type), object)):
-                    problem = "is missing" if each.name not in body else f"is {type(value).__name__}"
-                    raise ValueError(f"{cls.__name__} needs {each.name!r} ({each.type}), which {problem}")
-            elif each.name not in body:
-                continue
-            values[each.name] = cls._STATUS_SPELLINGS.get(str(value), value) if each.name == "status" else value
-        names = {each.name for each in known}
-        return cls(**values, extra={name: value for name, value in body.items() if name not in names}, raw=body)
+        extra: dict[str, Any] = {}
+        for name, value in body.items():
+            (values if name in known else extra)[name] = value
+        if cls._STATUS_SPELLINGS:
+            values["status"] = cls._STATUS_SPELLINGS.get(str(values["status"]), values["status"])
+        return cls(**values, extra=extra, raw=body)
 
     def to_dict(self) -> dict[str, Any]:
         """Write the JSON object that `from_dict` reads."""
-        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in NOT_ON_THE_WIRE}
+        known = {name: getattr(self, name) for name in self._members()[1]}
         return known | dict(self.extra)
+
+    @classmethod
+    @cache
+    def _members(cls) -> tuple[Mapping[str, str], Mapping[str, None]]:
+        """Return the members of the JSON object: the types of those it must have, and the names of all, in order."""
+        known = [each for each in fields(cls) if each.name not in NOT_ON_THE_WIRE]
+        required = [each for each in known if each.default is MISSING and each.default_factory is MISSING]
+        return {each.name: str(each.type) for each in required}, dict.fromkeys(each.name for each in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from os import PathLike
 from typing import Any, BinaryIO, TypeVar
 
@@ -126,7 +125,9 @@ def list_jobs(
     capability = "metadata" if "metadata" in arguments else "list"
     response = yield from send_checked(Request("GET", JOBS, capability, build_query(arguments)))
     page = parse_response(FineTuningJobListResponse, response)
-    return replace(page, jobs=[replace(job, provider=response.provider) for job in page])
+    for job in page:
+        _note_provider(job, response)
+    return page
 
 
 def retrieve_job(job_id: str) -> Flow[FineTuningJobResponse]:
@@ -251,7 +252,12 @@ def _fetch_job(request: Request) -> Flow[FineTuningJobResponse]:
 
 
 def _parse_job(response: RawResponse) -> FineTuningJobResponse:
-    return replace(parse_response(FineTuningJobResponse, response), provider=response.provider)
+    return _note_provider(parse_response(FineTuningJobResponse, response), response)
+
+
+def _note_provider(job: FineTuningJobResponse, response: RawResponse) -> FineTuningJobResponse:
+    object.__setattr__(job, "provider", response.provider)  # nobody else has the job yet
+    return job
 
 
 def _job_path(job_id: str, suffix: str = "") -> str:

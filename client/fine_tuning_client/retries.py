@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from fine_tuning_client.arguments import require_name
 from fine_tuning_client.effects import Command, Failure, Flow, Outcome, RawResponse, Request, Sleep, now, send
@@ -30,8 +30,8 @@ IDEMPOTENCY_KEY = "idempotency_key"  # in the job's metadata, by which the job c
 
 
 def with_retries(
-    flow: Generator[C, Outcome, T], max_retries: int, draw: Callable[[], float]
-) -> Generator[C | Command, Outcome, T]:
+    flow: Generator[C, Any, T], max_retries: int, draw: Callable[[], float]
+) -> Generator[C | Command, Any, T]:
     """Repeat the requests of *flow* that failed and may be repeated.
 
     Args:
@@ -42,9 +42,10 @@ def with_retries(
     outcome: Outcome = None
     while True:
         try:
-            command = flow.send(cast(Any, outcome))
+            command = flow.send(outcome)
         except StopIteration as done:
-            return cast(T, done.value)
+            result: T = done.value
+            return result
         if isinstance(command, Request):
             outcome = yield from _send_with_retries(command, max_retries, draw)
         else:
@@ -54,7 +55,7 @@ def with_retries(
 def _send_with_retries(request: Request, max_retries: int, draw: Callable[[], float]) -> Flow[RawResponse | Failure]:
     retry = 0
     while True:
-        outcome = yield from send(request)
+        outcome: RawResponse | Failure = yield request
         pause = pause_before_retry(request, outcome, retry, draw())
         if pause is None and outcome_unknown(outcome):
             return (yield from _find_effect(request, outcome, max_retries, draw)) or outcome
@@ -83,8 +84,10 @@ def _find_effect(
 
 def pause_before_retry(request: Request, outcome: RawResponse | Failure, retry: int, jitter: float) -> float | None:
     """Return the seconds to wait before the request is repeated; None if it is not."""
+    if not is_idempotent(request, outcome):
+        return None
     wait = retry_after(outcome) if isinstance(outcome, RawResponse) else None
-    if not is_idempotent(request, outcome) or (wait or 0) > MAX_RETRY_AFTER_S:
+    if (wait or 0) > MAX_RETRY_AFTER_S:
         return None
     backoff = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2**retry)
     return wait if wait is not None else backoff * (1 - jitter / 4)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from inspect import isawaitable
 from io import BytesIO, UnsupportedOperation
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from fine_tuning_client.arguments import is_async, require_bytes
@@ -65,9 +65,10 @@ def is_blocking(http: HttpClient) -> bool:
 
 def exchange(request: Request, config: ResolvedConfig, http: HttpClient, timeout: float) -> RawResponse | Failure:
     """Send *request*, blocking."""
-    with _open_arguments(request, config) as arguments:
+    arguments = to_http_arguments(request, config, check_key(config.key))
+    with _NO_FORM if request.file is None else _open_form(request.form, request.file) as form:
         try:
-            response = http.request(**arguments, timeout=timeout)
+            response = http.request(**arguments, **form, timeout=timeout)
         except Exception as error:
             return _to_failure(error, config.provider)
     return _to_raw_response(response, config.provider, arguments["headers"])
@@ -77,29 +78,26 @@ async def exchange_async(
     request: Request, config: ResolvedConfig, http: HttpClient, timeout: float
 ) -> RawResponse | Failure:
     """Send *request*."""
-    with _open_arguments(request, config) as arguments:
+    arguments = to_http_arguments(request, config, check_key(config.key))
+    with _NO_FORM if request.file is None else _open_form(request.form, request.file) as form:
         try:
-            response = await http.request(**arguments, timeout=timeout)
+            response = await http.request(**arguments, **form, timeout=timeout)
         except Exception as error:
             return _to_failure(error, config.provider)
     return _to_raw_response(response, config.provider, arguments["headers"])
 
 
+_NO_FORM = nullcontext[dict[str, Any]]({})
+
+
 @contextmanager
-def _open_arguments(request: Request, config: ResolvedConfig) -> Iterator[dict[str, Any]]:
-    """Yield the arguments for the HTTP client, with the file of an upload open; a file of the caller's stays open."""
-    arguments = to_http_arguments(request, config, check_key(config.key))
-    if request.file is None:
-        yield arguments
-        return
-    source = request.file.source
-    if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            yield arguments | _form_arguments(request.form, request.file, file)
+def _open_form(form: Mapping[str, str] | None, part: FilePart) -> Iterator[dict[str, Any]]:
+    """Yield an upload's arguments for the HTTP client, with its file open; a file of the caller's stays open."""
+    if isinstance(part.source, str | os.PathLike):
+        with open(part.source, "rb") as file:
+            yield _form_arguments(form, part, file)
     else:
-        yield arguments | _form_arguments(
-            request.form, request.file, BytesIO(source) if isinstance(source, bytes) else source
-        )
+        yield _form_arguments(form, part, BytesIO(part.source) if isinstance(part.source, bytes) else part.source)
 
 
 def _form_arguments(form: Mapping[str, str] | None, part: FilePart, source: BinaryIO) -> dict[str, Any]:
@@ -115,27 +113,27 @@ def to_http_arguments(request: Request, config: ResolvedConfig, key: str | None)
         TypeError: A value of the body cannot be written as JSON; or ValueError.
     """
     config.require_capability(request)
-    query = urlencode([*config.query.items(), *request.query])
+    query = [*config.query.items(), *request.query]
     headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client"}
     if key:
         headers[config.key_header] = f"Bearer {key}" if config.key_header == "Authorization" else key
     arguments: dict[str, Any] = {
         "method": request.method,
-        "url": f"{config.base_url}{request.path}" + (f"?{query}" if query else ""),
+        "url": f"{config.base_url}{request.path}" + (f"?{urlencode(query)}" if query else ""),
         "follow_redirects": False,  # a redirect must not carry the key elsewhere
     }
     if request.json is not None:
         defaults = config.create_defaults if request.capability == "create" else {}
         arguments["content"] = json.dumps({**defaults, **request.json}, allow_nan=False).encode()
         headers["Content-Type"] = "application/json"
-    return arguments | {"headers": merge_headers(headers, config.headers)}
+    arguments["headers"] = merge_headers(headers, config.headers) if config.headers else headers
+    return arguments
 
 
 def _to_raw_response(response: Any, provider: str, sent_headers: Mapping[str, str]) -> RawResponse:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    secrets = (value.rpartition(" ")[2] for name, value in sent_headers.items() if is_secret_header(name))
-    hidden = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET)
-    return RawResponse(response.status_code, headers, response.content, provider, hidden)
+    secrets = [value.rpartition(" ")[2] for name, value in sent_headers.items() if is_secret_header(name)]
+    hidden = tuple([secret for secret in secrets if len(secret) >= MIN_SECRET])
+    return RawResponse(response.status_code, response.headers, response.content, provider, hidden)
 
 
 def _to_failure(error: Exception, provider: str) -> Failure:
@@ -236,7 +234,8 @@ def run(flow: Flow[T], context: EffectContext) -> T:
         try:
             command = flow.send(outcome)
         except StopIteration as done:
-            return cast(T, done.value)
+            result: T = done.value
+            return result
         outcome = _perform(command, context)
 
 
@@ -262,7 +261,8 @@ async def run_async(flow: Flow[T], context: EffectContext) -> T:
         try:
             command = flow.send(outcome)
         except StopIteration as done:
-            return cast(T, done.value)
+            result: T = done.value
+            return result
         outcome = await _perform_async(command, context)
 
 

@@ -7,10 +7,10 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isinf
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from fine_tuning_client.arguments import NOT_GIVEN, NotGiven, check_seconds, reject_async, require_name
-from fine_tuning_client.effects import Emit, Flow, Outcome, Request, Sleep, Stream, now
+from fine_tuning_client.effects import Emit, Flow, Request, Sleep, Stream, now
 from fine_tuning_client.errors import (
     APIConnectionError,
     APIError,
@@ -241,12 +241,14 @@ class _Wait:
         """Let no request of a poll be repeated after the wait is over."""
         if self.timeout_s is None:
             return (yield from flow)
-        until, outcome = self.started_s + self.timeout_s, cast(Outcome, None)
+        until = self.started_s + self.timeout_s
+        outcome: Any = None
         while True:
             try:
                 command = flow.send(outcome)
             except StopIteration as done:
-                return cast(F, done.value)
+                result: F = done.value
+                return result
             outcome = yield replace(command, until=until) if isinstance(command, Request) else command
 
     def sleep(self, job_id: str) -> Flow[None]:

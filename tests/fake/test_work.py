@@ -14,8 +14,10 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+import httpx
 import pytest
 
+from fine_tuning_client import FineTuningClient
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
 from pytest_fine_tuning.fixture import directed_clients
@@ -97,6 +99,24 @@ def test_the_work_of_a_reset(fake: FakeFineTuning) -> None:
     calls, files = work_of(fake.reset)
     assert calls <= 60
     assert files <= 20
+
+
+@pytest.mark.parametrize(("path", "call"), [("jobs/ftjob-1", "retrieve_job"), ("jobs", "list_jobs")])
+def test_the_work_of_the_client(path: str, call: str) -> None:
+    """An operation of the client takes no more calls beyond those of httpx for the same request than was agreed."""
+    job = {"id": "ftjob-1", "status": "running", "model": "m", "training_file": "f", "created_at": 1}
+    body = job if call == "retrieve_job" else {"object": "list", "data": [job], "has_more": False}
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=body)))
+    client = FineTuningClient("openai", api_key="sk-1", base_url="http://localhost/v1", http_client=http)
+    headers = {"Accept": "*/*", "User-Agent": "fine-tuning-client", "Authorization": "Bearer sk-1"}
+
+    def ask() -> None:
+        url = f"http://localhost/v1/fine_tuning/{path}"
+        http.request("GET", url, headers=headers, timeout=60.0, follow_redirects=False).json()
+
+    bare, _ = work_of(ask)
+    ours, _ = work_of(lambda: getattr(client, call)(*path.split("/")[1:]))
+    assert ours - bare <= {"retrieve_job": 67, "list_jobs": 79}[call]
 
 
 def test_the_work_of_directing_clients(fake: FakeFineTuning) -> None:
