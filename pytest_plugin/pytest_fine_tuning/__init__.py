@@ -310,7 +310,7 @@ def pytest_runtest_makereport(
     if item.config.getoption(DIALECTS_FLAG):
         from .rehearsal import note_run
 
-        note_run(item, report, item.stash.get(HANDLE, None))
+        note_run(item, call, report, item.stash.get(HANDLE, None))
     if OUTER_FAKES in item.config.stash:
         from .outer_fakes import add_outer_sections
 

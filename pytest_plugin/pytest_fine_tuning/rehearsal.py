@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from itertools import zip_longest
+from difflib import SequenceMatcher
+from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple, TypedDict
 
@@ -20,14 +21,18 @@ from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from .markers import CASSETTE_MARK, DIALECT_PARAMETER, FAKE_MARK, MODULE_FIXTURE, REHEARSAL_ATTRIBUTE, SESSION_FIXTURE
 
 CASSETTE_FIXTURES = frozenset({CASSETTE_MARK, "fine_tuning_service"})
-ANSWER_AT_MOST = 20_000
+ANSWER_AT_MOST = 40_000
 ERROR_AT_MOST = 2_000
 EXCHANGES_AT_MOST = 200
 ASSUMPTIONS_AT_MOST = 12
-CELL = 44
+CELL, WORD = 44, 32
 ABSENT = "(absent)"
-WORDS = frozenset({"status", "object", "type", "code", "param", "level", "purpose"})
+WORDS = frozenset({"status", "object", "type", "code", "param", "level", "purpose", "content"})
 """Members whose values are words of the contract; those of others are a job's own."""
+TEXTS = frozenset({"message"})
+"""Members whose values are texts of the service, with values of a job's own in them."""
+ANOTHER_ORDER = "has its members in another order"
+OPERATIONS_AT_MOST = 2
 HEX_ID = re.compile(r"[a-z]+[-_][0-9a-f]{32}")
 
 
@@ -40,19 +45,26 @@ class Exchange(TypedDict):
 
 
 class Run(TypedDict):
-    """What became of a test in one dialect; plain, for pytest-xdist."""
+    """What became of a test in one dialect; plain, for pytest-xdist.
+
+    `statements` are the lines of the test's own file that the error went through, the last at the end.
+    """
 
     test: str
     dialect: str
     outcome: str
     error: str
+    statements: str
     exchanges: list[Exchange]
 
 
 class Difference(NamedTuple):
-    """An assumption that holds in one dialect and not in the other, with both answers."""
+    """An assumption that holds in one dialect and not in the other, with both answers.
 
-    operation: str
+    `operations` are those whose answers differ so, the newest first; the values are the newest's.
+    """
+
+    operations: tuple[str, ...]
     assumption: str
     first: str
     second: str
@@ -90,7 +102,9 @@ def dialect_of(node: object) -> str | None:
     return callspec.params.get(DIALECT_PARAMETER) if callspec else None
 
 
-def note_run(item: pytest.Item, report: pytest.TestReport, fake: FakeFineTuning | None) -> None:
+def note_run(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, fake: FakeFineTuning | None
+) -> None:
     """Put what became of *item* into the report of its call, or of its setup if that has failed."""
     if report.when == "teardown" and not report.failed:
         return
@@ -98,22 +112,46 @@ def note_run(item: pytest.Item, report: pytest.TestReport, fake: FakeFineTuning 
         return
     if (dialect := dialect_of(item)) is None:
         if reason := fixed_reason(item):
-            fixed = Run(test=item.nodeid, dialect="", outcome=report.outcome, error=reason, exchanges=[])
+            fixed = Run(test=item.nodeid, dialect="", outcome=report.outcome, error=reason, statements="", exchanges=[])
             setattr(report, REHEARSAL_ATTRIBUTE, fixed)
         return
-    exchanges = [
-        Exchange(
-            operation=entry.operation or f"{entry.method} {entry.path}",
-            status=entry.status,
-            answer=entry.answer[:ANSWER_AT_MOST].decode("utf-8", "replace"),
-        )
-        for entry in (fake.requests[:EXCHANGES_AT_MOST] if fake else ())
-    ]
+    exchanges = _exchanges(fake) if fake else []
     crash: Any = getattr(report.longrepr, "reprcrash", None)
     error = str(crash.message if crash else report.longrepr or "").strip()[:ERROR_AT_MOST]
     test = re.sub(rf"(?:-?{re.escape(dialect)}-?)(?=[^\[]*\]$)", "", item.nodeid).removesuffix("[]")
-    run = Run(test=test, dialect=dialect, outcome=report.outcome, error=error, exchanges=exchanges)
+    run = Run(
+        test=test,
+        dialect=dialect,
+        outcome=report.outcome,
+        error=error,
+        statements=_statements(call, item),
+        exchanges=exchanges,
+    )
     setattr(report, REHEARSAL_ATTRIBUTE, run)
+
+
+def _exchanges(fake: FakeFineTuning) -> list[Exchange]:
+    exchanges: list[Exchange] = []
+    for entry in fake.requests[:EXCHANGES_AT_MOST]:
+        answer = entry.answer[:ANSWER_AT_MOST].decode("utf-8", "replace")
+        if entry.operation == "download_file" and entry.status == 200:  # content is in no log; its form is known
+            answer = json.dumps({"content": _content_form(fake, entry.ids["file_id"])})
+        operation = entry.operation or f"{entry.method} {entry.path}"
+        exchanges.append(Exchange(operation=operation, status=entry.status, answer=answer))
+    return exchanges
+
+
+def _content_form(fake: FakeFineTuning, file_id: str) -> str:
+    is_result = any(file["id"] == file_id and file["purpose"] == "fine-tune-results" for file in fake.files)
+    is_base64 = is_result and fake.settings.base64_results and DIALECTS[fake.dialect].base64_results
+    return "base64" if is_base64 else "plain"
+
+
+def _statements(call: pytest.CallInfo[None], item: pytest.Item) -> str:
+    if call.excinfo is None:
+        return ""
+    own = (entry for entry in call.excinfo.traceback if Path(entry.path).name == item.path.name)
+    return "\n".join(str(entry.statement) for entry in own)
 
 
 def table_lines(runs: list[Run], dialects: list[str]) -> Iterator[str]:
@@ -138,72 +176,96 @@ def table_lines(runs: list[Run], dialects: list[str]) -> Iterator[str]:
             if run["outcome"] == "failed":
                 yield ""
                 yield f"{test} [{name}]: {run['error'].partition(chr(10))[0]}"
-                passed = next(
-                    (
-                        each[other]
-                        for other in dialects
-                        if other in each and each[other] is not run and each[other]["outcome"] == "passed"
-                    ),
-                    None,
-                )
-                yield from _broken_lines(passed, run)
+                passed = (each[other] for other in dialects if other in each and each[other]["outcome"] == "passed")
+                yield from _broken_lines(next(passed, None), run)
 
 
 def _broken_lines(passed: Run | None, failed: Run) -> Iterator[str]:
     if passed is None:
         yield "  it passed in no other dialect, so that there is nothing to compare with"
         return
-    found = list(differences(passed["exchanges"], failed["exchanges"]))
-    found.sort(key=lambda each: -_mentions(failed["error"], each))
+    clue = f"{failed['statements']}\n{failed['error'].partition(chr(10))[0]}"
+    found = sorted(differences(passed["exchanges"], failed["exchanges"]), key=lambda each: -_mentions(clue, each))
     if not found:
         yield f"  it was answered as in {passed['dialect']}, but for ids, times and numbers"
         return
-    width = max(len(each.assumption) for each in found[:ASSUMPTIONS_AT_MOST])
-    columns = f"  {'assumption that broke':{max(width, 21)}}  {passed['dialect']:{CELL}}  {failed['dialect']}"
-    yield columns.rstrip()
-    for each in found[:ASSUMPTIONS_AT_MOST]:
-        yield f"  {each.assumption:{max(width, 21)}}  {_cell(each.first):{CELL}}  {_cell(each.second)}".rstrip()
+    shown = [(_of_operations(each), each.first, each.second) for each in found[:ASSUMPTIONS_AT_MOST]]
+    width = max(21, *(len(assumption) for assumption, _, _ in shown))
+    yield f"  {'assumption that broke':{width}}  {passed['dialect']:{CELL}}  {failed['dialect']}".rstrip()
+    for assumption, first, second in shown:
+        yield f"  {assumption:{width}}  {_cut(first, CELL):{CELL}}  {_cut(second, CELL)}".rstrip()
     if len(found) > ASSUMPTIONS_AT_MOST:
         yield f"  and {len(found) - ASSUMPTIONS_AT_MOST} more"
 
 
+def _of_operations(difference: Difference) -> str:
+    *names, last = difference.operations[:OPERATIONS_AT_MOST]
+    more = len(difference.operations) - OPERATIONS_AT_MOST
+    return f"{', '.join([*names, last])}{f' and {more} more' if more > 0 else ''}: {difference.assumption}"
+
+
 def differences(first: list[Exchange], second: list[Exchange]) -> Iterator[Difference]:
     """Yield, once each, in what the answers to the same requests differ, the newest first: a failure is near."""
-    seen: set[tuple[str, str]] = set()
-    for one, other in reversed(list(zip_longest(first, second))):
-        if one is None or other is None:
-            continue
-        if one["operation"] != other["operation"]:
-            continue
+    found: dict[str, Difference] = {}
+    for one, other in reversed(_same_requests(first, second)):
         for each in _between(one, other):
-            if (key := (each.operation, each.assumption)) not in seen:
-                seen.add(key)
-                yield each
+            known = found.setdefault(each.assumption, each)
+            if one["operation"] not in known.operations:
+                found[each.assumption] = known._replace(operations=(*known.operations, one["operation"]))
+    yield from found.values()
 
 
-def _mentions(error: str, difference: Difference) -> int:
-    """Return how many of a difference's two values and its member's name the error of the test has."""
-    member = difference.assumption.partition(": ")[2].partition(" ")[0].rpartition(".")[2]
+def _same_requests(first: list[Exchange], second: list[Exchange]) -> list[tuple[Exchange, Exchange]]:
+    """Return the exchanges of two runs that are for the same operation, side by side."""
+    ours, theirs = ([each["operation"] for each in exchanges] for exchanges in (first, second))
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    return [(first[block.a + place], second[block.b + place]) for block in blocks for place in range(block.size)]
+
+
+def _mentions(clue: str, difference: Difference) -> int:
+    """Return how many of a difference's two values and its member's name the test's statement and error have.
+
+    Few tests go by the order of members: it is the last unless the statement makes a list of them.
+    """
+    if difference.assumption.endswith(ANOTHER_ORDER):
+        return 1 if re.search(r"\blist\(|keys\(\)", clue) else -1
+    member = difference.assumption.partition(" ")[0].rpartition(".")[2].removesuffix("[]").rstrip(",")
     words = [member, *(text.strip('"') for text in (difference.first, difference.second))]
-    return sum(bool(re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", error)) for word in words if word)
+    return sum(bool(re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", clue)) for word in words if word)
 
 
 def _between(one: Exchange, other: Exchange) -> Iterator[Difference]:
-    operation = one["operation"]
+    operation, statuses = (one["operation"],), (one["status"], other["status"])
+    was, now = map(str, statuses)
     if one["status"] != other["status"]:
-        assumption = f"{operation}: {other['status']}, not {one['status']}"
-        yield Difference(operation, assumption, f"{one['status']}", f"{other['status']}")
+        messages = [_message(each) for each in (one, other)] if (statuses[0] < 400) != (statuses[1] < 400) else ["", ""]
+        shown = [f"{status} {message}".rstrip() for status, message in zip((was, now), messages, strict=True)]
+        yield Difference(operation, f"{now}, not {was}", *shown)
+        if any(messages):
+            return  # what an error lacks of an object says nothing
     try:
         bodies = json.loads(one["answer"]), json.loads(other["answer"])
     except ValueError:
         return  # not JSON, or cut
-    for path, was, now, words in _members(*bodies, "", ""):
-        yield Difference(operation, f"{operation}: {path} {words}", was, now)
+    for path, first, second, words in _members(*bodies, "", ""):
+        yield Difference(operation, f"{path} {words}".lstrip(), first, second)
+
+
+def _message(exchange: Exchange) -> str:
+    """Return the message of an error, empty for another answer."""
+    try:
+        answer = json.loads(exchange["answer"])
+    except ValueError:
+        return ""
+    error = answer.get("error") if isinstance(answer, dict) and exchange["status"] >= 400 else None
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
 
 
 def _members(one: Any, other: Any, path: str, name: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield where two JSON values differ: the member, both values, and in words what the second is."""
     if isinstance(one, dict) and isinstance(other, dict):
+        if [key for key in one if key in other] != [key for key in other if key in one]:
+            yield path, ", ".join(one), ", ".join(other), ANOTHER_ORDER
         for key in dict.fromkeys([*one, *other]):
             where = f"{path}.{key}" if path else key
             if key not in other:
@@ -233,9 +295,15 @@ def _in_words(one: Any, other: Any, name: str) -> str | None:
             return "is a hex id" if HEX_ID.match(other) else "is no hex id"
         if name == "fine_tuned_model" and one.startswith("ft:") != other.startswith("ft:"):
             return f"begins {'with' if other.startswith('ft:') else 'without'} ft:"
-        return f"is {other!r}, not {one!r}" if name in WORDS else None
+        is_other = name in WORDS or (name in TEXTS and _without_values(one) != _without_values(other))
+        return f"is {_cut(other, WORD)!r}, not {_cut(one, WORD)!r}" if is_other else None
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other))
     return None if numbers else f"is {_kind(other)}, not {_kind(one)}"
+
+
+def _without_values(text: str) -> str:
+    """Return a text without the ids, names of models and numbers in it."""
+    return re.sub(r"\S*\d\S*", "", text)
 
 
 def _kind(value: Any) -> str:
@@ -243,5 +311,5 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "null")
 
 
-def _cell(text: str) -> str:
-    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -68,11 +68,67 @@ def test_each_test_runs_once_a_dialect(suite: pytest.Pytester) -> None:
             "test_suite.py::test_named  *fixed: its code names openai-2025-09",
             "test_suite.py::test_assumes [[]azure-2025]: *201 == 200*",
             "  assumption that broke*openai-2025-09*azure-2025",
-            "  create_job: 201, not 200*200*201",
+            "  create_job, upload_file: 201, not 200*200*201",
             "  create_job: finished_at is absent, not null*null*(absent)",
             "  create_job: status is 'pending', not 'validating_files'*validating_files*pending*",
         ]
     )
+
+
+ONE_ASSUMPTION_EACH = (
+    SUITE.partition("def test_moves")[0]
+    + """
+def job(fake):
+    client = httpx.Client(base_url=fake.base_url, headers={"Authorization": "Bearer k", "api-key": "k"})
+    job = start(fake).json()
+    while job["status"] not in ("succeeded", "failed"):
+        job = client.get(f"/fine_tuning/jobs/{job['id']}").json()
+    return client, job
+
+def test_name(fake_fine_tuning):
+    client, made = job(fake_fine_tuning)
+    assert made["fine_tuned_model"].split(":")[0] == "ft"
+
+def test_events(fake_fine_tuning):
+    client, made = job(fake_fine_tuning)
+    events = client.get(f"/fine_tuning/jobs/{made['id']}/events", params={"limit": 100}).json()["data"]
+    assert "The job has successfully completed" in [event["message"] for event in events]
+
+def test_result(fake_fine_tuning):
+    client, made = job(fake_fine_tuning)
+    content = client.get(f"/files/{made['result_files'][0]}/content").text
+    assert content.endswith("=")
+
+def test_old_model(fake_fine_tuning):
+    client, made = job(fake_fine_tuning)
+    body = {"model": "gpt-3.5-turbo", "training_file": made["training_file"]}
+    assert client.post("/fine_tuning/jobs", json=body).is_success
+
+def test_order(fake_fine_tuning):
+    assert list(start(fake_fine_tuning).json())[0] == "object"
+"""
+)
+
+
+def test_the_assumption_that_broke_is_the_first(pytester: pytest.Pytester) -> None:
+    """What is listed first below a failure is not what the test has assumed: a name, a text, a form, a model."""
+    pytester.makepyfile(test_suite=ONE_ASSUMPTION_EACH)
+    result = pytester.runpytest_inprocess(*WITHOUT_OURS, FLAG, "--tb=no")
+    result.assert_outcomes(passed=5, failed=5)
+    lines = result.stdout.str().splitlines()
+    first = {
+        line.partition("::")[2].partition(" ")[0]: lines[number + 2].strip().partition("  ")[0]
+        for number, line in enumerate(lines)
+        if " [azure-2025]: " in line
+    }
+    assert first == {
+        "test_name": "retrieve_job: fine_tuned_model begins without ft:",
+        "test_events": "list_job_events: data[].message is 'Training tokens billed: 1000', "
+        "not 'The job has successfully comple…'",
+        "test_result": "download_file: content is 'plain', not 'base64'",
+        "test_old_model": "create_job: 400, not 200",
+        "test_order": "create_job, upload_file: has its members in another order",
+    }
 
 
 def test_ids_are_as_ever_without_the_flag(suite: pytest.Pytester) -> None:
