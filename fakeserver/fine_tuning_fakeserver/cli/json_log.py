@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 from starlette.types import ASGIApp
@@ -20,22 +20,27 @@ from ..domain.job import Job
 from ..domain.timeline import TERMINAL
 from ..fake.fake_accounts import FakeAccounts
 from ..web import is_page_path
+from .line_queue import LineQueue
 from .request_observer import PROBES, ObservedRequest, RequestObserver
 
 log = logging.getLogger("fine_tuning_fakeserver")
 
 
-def write_json_line(message: str, level: str = "info", out: TextIO | None = None, **members: Any) -> None:
-    """Write a line to stderr, or to *out*; where it cannot be written, that is no failure."""
+def json_line(message: str, level: str = "info", **members: Any) -> str:
+    """Return a line of the log."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     logged = {"time": now, "level": level, "message": message, **members}
     try:
-        line = orjson.dumps(logged, default=str).decode()
+        return orjson.dumps(logged, default=str).decode()
     except TypeError:  # half a surrogate pair, which is no UTF-8
-        line = json.dumps(logged, default=str)
+        return json.dumps(logged, default=str)
+
+
+def write_json_line(message: str, level: str = "info", **members: Any) -> None:
+    """Write a line to stderr; where it cannot be written, that is no failure."""
     with suppress(OSError):
-        if stream := out or sys.stderr:
-            print(line + "\n", end="", file=stream, flush=True)  # in one piece, beside other threads
+        if sys.stderr is not None:  # it is None if it was closed before the process began
+            print(json_line(message, level, **members) + "\n", end="", file=sys.stderr, flush=True)  # in one piece
 
 
 class JsonHandler(logging.Handler):
@@ -52,10 +57,10 @@ class JsonHandler(logging.Handler):
 class JsonAccessLog(RequestObserver):
     """ASGI middleware that writes a line for each request but health probes: without headers, and without keys."""
 
-    def __init__(self, accounts: FakeAccounts, app: ASGIApp, out: TextIO | None = None) -> None:
+    def __init__(self, accounts: FakeAccounts, app: ASGIApp, lines: LineQueue) -> None:
         super().__init__(app)
         self._accounts = accounts
-        self._out = out
+        self._lines = lines
 
     def observe(self, request: ObservedRequest) -> None:
         """Write the line of a request."""
@@ -63,18 +68,19 @@ class JsonAccessLog(RequestObserver):
         if scope["path"] in PROBES or is_page_path(scope["path"]):
             return
         client, account = scope.get("client"), request.account
-        write_json_line(
-            "request",
-            out=self._out,
-            client=f"{client[0]}:{client[1]}" if client else None,
-            request_id=request.request_id,
-            operation=request.operation,
-            status=request.status,
-            method=scope["method"],
-            path=request.target,
-            duration_ms=round(1000 * request.duration_s, 1),
-            account=account and redact_known(account),
-            virtual_time=round(self._accounts.moment_of(account).now, 3),
+        self._lines.add(
+            json_line(
+                "request",
+                client=f"{client[0]}:{client[1]}" if client else None,
+                request_id=request.request_id,
+                operation=request.operation,
+                status=request.status,
+                method=scope["method"],
+                path=request.target,
+                duration_ms=round(1000 * request.duration_s, 1),
+                account=account and redact_known(account),
+                virtual_time=round(self._accounts.moment_of(account).now, 3),
+            )
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fine_tuning_formats.secret_rules import redact_known, redact_query
@@ -40,8 +41,13 @@ class ObservedRequest:
     @property
     def target(self) -> str:
         """Path and query as they were sent, without keys; escaped, so that no character can harm a terminal."""
-        path, query = (self.scope[part].decode("ascii", "backslashreplace") for part in ("raw_path", "query_string"))
-        return redact_known(path) + (f"?{redact_query(query)}" if query else "")
+        return _redact_target(self.scope["raw_path"], self.scope["query_string"])
+
+
+@lru_cache(maxsize=256)  # a client that polls repeats its own
+def _redact_target(raw_path: bytes, query_string: bytes) -> str:
+    path, query = (part.decode("ascii", "backslashreplace") for part in (raw_path, query_string))
+    return redact_known(path) + (f"?{redact_query(query)}" if query else "")
 
 
 class RequestObserver:
@@ -62,13 +68,11 @@ class RequestObserver:
             nonlocal status, request_id
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = dict(message["headers"])
-                request_id = headers[b"x-request-id"].decode() if b"x-request-id" in headers else None
+                request_id = next((value.decode() for key, value in message["headers"] if key == b"x-request-id"), None)
             await send(message)
 
         # shared with an observer around this one: the application notes operation and account in it
-        observed: dict[str, Any] = scope.get("state", {}).get(OBSERVED_KEY, {})
-        scope = {**scope, "state": {**scope.get("state", {}), OBSERVED_KEY: observed}}
+        observed: dict[str, Any] = scope.setdefault("state", {}).setdefault(OBSERVED_KEY, {})
         start = time.perf_counter()
         try:
             await self._app(scope, receive, send_noting)

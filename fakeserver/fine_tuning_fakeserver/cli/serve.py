@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime, timedelta
+from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any, TextIO
+from time import time
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -34,6 +36,7 @@ from .commands import (
     sqlite_url,
     usage_error,
 )
+from .line_queue import LineQueue
 from .output import export_lines, print_error, print_note
 from .request_observer import ObservedRequest, RequestObserver
 from .serve_log import address_for_others, show_logs
@@ -262,7 +265,8 @@ def _serve(
     from ..web.server import Server, config
 
     app: ASGIApp = _measured_app(accounts, access) if metrics else HostGuard(accounts.asgi_app, access)
-    app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format, logs_jobs=announces)
+    lines = LineQueue(sys.stderr)
+    app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format, lines, logs_jobs=announces)
     server = Server(config(app, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
@@ -276,7 +280,10 @@ def _serve(
         page = _announce(listener, accounts, quiet, access, note)
         if open_page:
             _open_in_browser(page)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        lines.flush()
     if (left_s := server.drains_until - steady()) > 0:
         accounts.deliver_webhooks(left_s)
     if look_at_jobs:
@@ -284,19 +291,19 @@ def _serve(
 
 
 def _logged_app(
-    accounts: FakeAccounts, app: ASGIApp, quiet: bool, log_format: str, *, logs_jobs: bool
+    accounts: FakeAccounts, app: ASGIApp, quiet: bool, log_format: str, lines: LineQueue, *, logs_jobs: bool
 ) -> tuple[ASGIApp, Callable[[str], None], Callable[[], None] | None]:
     """Begin the log; return the app that logs its requests, what writes a line, and what logs the news of jobs."""
     if log_format == "json":
         from .json_log import JobLog, JsonAccessLog, JsonHandler, write_json_line
 
-        show_logs(quiet, JsonHandler())
+        show_logs(quiet, lines, JsonHandler())
         if quiet:
             return app, write_json_line, None
-        return JsonAccessLog(accounts, app), write_json_line, JobLog(accounts).look if logs_jobs else None
-    show_logs(quiet)
+        return JsonAccessLog(accounts, app, lines), write_json_line, JobLog(accounts).look if logs_jobs else None
+    show_logs(quiet, lines)
     if not quiet and sys.stderr is not None:
-        app = AccessLog(accounts.moment_of, app, sys.stderr)
+        app = AccessLog(accounts.moment_of, app, lines)
     return app, print_note, None
 
 
@@ -365,7 +372,7 @@ def _variables(fake: FakeFineTuning) -> tuple[dict[str, str], list[str]]:
 
 
 class AccessLog(RequestObserver):
-    """ASGI middleware that writes a line for each response to *out*, without headers and without keys in the query.
+    """ASGI middleware that writes a line for each response, without headers and without keys in the query.
 
     A line has the time, the virtual time since the account began, the status, the duration, and the request:
     ``12:03:41 +0:06:17 200     1.2 ms  GET /v1/fine_tuning/jobs?limit=2``.
@@ -373,20 +380,28 @@ class AccessLog(RequestObserver):
     Args:
         moment_of: returns the time of an account, by its name; None stands for no account.
         app: the application.
-        out: where the lines go.
+        lines: where the lines go.
     """
 
-    def __init__(self, moment_of: Callable[[str | None], AccountMoment], app: ASGIApp, out: TextIO) -> None:
+    def __init__(self, moment_of: Callable[[str | None], AccountMoment], app: ASGIApp, lines: LineQueue) -> None:
         super().__init__(app)
         self._moment_of = moment_of
-        self._out = out
+        self._lines = lines
 
     def observe(self, request: ObservedRequest) -> None:
         """Write the line of a request; ``---`` for the status of one whose client did not wait for its response."""
         if is_page_path(request.scope["path"]):
             return
-        age = timedelta(seconds=int(self._moment_of(request.account).age_s))
+        age = _age(int(self._moment_of(request.account).age_s))
         response = f"{request.status or '---'} {1000 * request.duration_s:7.1f} ms"
-        with suppress(OSError):  # a closed log is no reason to fail the request
-            text = f"{datetime.now():%H:%M:%S} +{age} {response}  {request.scope['method']} {request.target}"
-            print(text, file=self._out, flush=True)
+        self._lines.add(f"{_time_of_day(int(time()))} +{age} {response}  {request.scope['method']} {request.target}")
+
+
+@lru_cache(maxsize=1)
+def _time_of_day(now: int) -> str:
+    return f"{datetime.fromtimestamp(now):%H:%M:%S}"
+
+
+@lru_cache(maxsize=1)
+def _age(seconds: int) -> timedelta:
+    return timedelta(seconds=seconds)

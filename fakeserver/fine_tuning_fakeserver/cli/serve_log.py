@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 
+from .line_queue import LineQueue
 from .output import print_note
 
 
@@ -17,12 +18,23 @@ class NoteHandler(logging.Handler):
             print_note(line)
 
 
-def show_logs(quiet: bool, handler: logging.Handler | None = None) -> None:
-    """Print what the fake and its libraries log from now on, by *handler* if there is one; errors only if *quiet*."""
+def show_logs(quiet: bool, lines: LineQueue, handler: logging.Handler | None = None) -> None:
+    """Print what the fake and its libraries log from now on, after the *lines* that wait; errors only if *quiet*.
+
+    Args:
+        quiet: whether to print errors only.
+        lines: the access log, which goes to the same place.
+        handler: prints a record; None: as a note.
+    """
+    handler = handler or NoteHandler()
+
+    def flush_lines(record: logging.LogRecord) -> bool:
+        lines.flush()
+        return True
+
+    handler.addFilter(flush_lines)
     level = logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[handler or NoteHandler()]
-    )
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[handler])
     if not quiet:
         logging.getLogger("fine_tuning_fakeserver").setLevel(logging.INFO)
 

@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Any
@@ -71,8 +72,7 @@ class Access:
         if not self.is_local:  # other machines know it by names of their own
             return
         for host in _headers(scope, b"host"):
-            name = _name_in(host)
-            if host and not is_loopback(name) and name not in self.allowed_hosts:
+            if host and not _is_this_machine(host) and _name_in(host) not in self.allowed_hosts:
                 raise AccessDeniedError(
                     f"the Host header must name this machine or an allowed host, got {host!r}; allow another with "
                     "--allowed-host, in Python serving(allowed_hosts=[…])"
@@ -144,7 +144,8 @@ class HostGuard:
                 return
             await usage_error_response(str(error), 403).send(send)
             return
-        await self._app({**scope, "state": {**scope.get("state", {}), ACCESS_KEY: self._access}}, receive, send)
+        scope.setdefault("state", {})[ACCESS_KEY] = self._access  # a server copies it for each request
+        await self._app(scope, receive, send)
 
 
 def check_control(request: ApiRequest) -> None:
@@ -234,6 +235,11 @@ def _name_in(host: str) -> str:
     """Return the name or the address in a Host header; an empty text for what is neither."""
     match = _HOST.fullmatch(host.lower())
     return (match["address"] or match["name"].rstrip(".")) if match else ""
+
+
+@lru_cache(maxsize=256)  # clients send the same one each time
+def _is_this_machine(host: str) -> bool:
+    return is_loopback(_name_in(host))
 
 
 def _without_brackets(name: str) -> str:

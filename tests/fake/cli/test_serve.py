@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shlex
 import signal
 import socket
@@ -24,6 +25,7 @@ from starlette.types import Message
 
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.cli import main, serve_log
+from fine_tuning_fakeserver.cli.line_queue import LineQueue
 from fine_tuning_fakeserver.cli.serve import AccessLog
 from fine_tuning_fakeserver.cli.serve_log import address_for_others
 from fine_tuning_fakeserver.web.in_process import transport
@@ -390,7 +392,7 @@ def logged(method: str, path: str) -> str:
     """The access log of one request to a new server."""
     accounts, out = FakeAccounts(pace="manual"), StringIO()
     accounts.main.advance("1h")
-    log = AccessLog(accounts.moment_of, accounts.asgi_app, out)
+    log = AccessLog(accounts.moment_of, accounts.asgi_app, LineQueue(out))
     with httpx.Client(transport=transport(log), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return out.getvalue()
@@ -436,7 +438,7 @@ def test_the_log_passes_on_what_is_no_request() -> None:
     async def send(message: Message) -> None:
         said.append(message["type"])
 
-    asyncio.run(AccessLog(accounts.moment_of, accounts.asgi_app, out)({"type": "lifespan"}, receive, send))
+    asyncio.run(AccessLog(accounts.moment_of, accounts.asgi_app, LineQueue(out))({"type": "lifespan"}, receive, send))
 
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert out.getvalue() == ""
@@ -450,8 +452,70 @@ def test_a_closed_log_fails_no_request() -> None:
             raise BrokenPipeError
 
     accounts = FakeAccounts()
-    with httpx.Client(transport=transport(AccessLog(accounts.moment_of, accounts.asgi_app, Closed()))) as client:
+    log = AccessLog(accounts.moment_of, accounts.asgi_app, LineQueue(Closed()))
+    with httpx.Client(transport=transport(log)) as client:
         assert client.get("http://fake/v1/models", headers=KEY).status_code == 200
+
+
+class CountedWrites(StringIO):
+    """A log that counts what is written to it at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Write a piece."""
+        self.pieces += [text] if text else []
+        return super().write(text)
+
+
+def test_lines_of_a_loop_are_written_together() -> None:
+    """Lines that come one after the other while a loop runs are written in one piece, by the loop itself."""
+    out = CountedWrites()
+    lines = LineQueue(out)
+
+    async def log(number: int) -> None:
+        for each in range(number):
+            lines.add(f"line {each}")
+        written = len(out.pieces)
+        while len(out.pieces) == written:
+            await asyncio.sleep(0)  # until the loop's timer has come
+
+    asyncio.run(log(3))
+    asyncio.run(log(1))
+
+    assert out.pieces == ["line 0\nline 1\nline 2\n", "line 0\n"]
+
+
+def test_lines_that_wait_come_before_what_is_logged_later() -> None:
+    """A record that is logged while lines wait follows them."""
+    out = CountedWrites()
+    lines = LineQueue(out)
+
+    async def log() -> None:
+        lines.add("a request")
+        lines.flush()
+        out.write("a record\n")
+        lines.add("another")
+
+    asyncio.run(log())
+    lines.flush()  # what the loop has left
+    assert out.getvalue() == "a request\na record\nanother\n"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_line_is_lost_at_the_end(log_format: str) -> None:
+    """A server that is stopped as soon as it has answered has logged every request."""
+    with started("--port", "0", "--log-format", log_format) as process:
+        with httpx.Client(base_url=line(process.stdout), headers=KEY, trust_env=False) as http:
+            for number in range(20):
+                http.get(f"/models/{number}")
+            process.send_signal(signal.SIGTERM)
+        log = end(process)
+
+    assert re.findall(r"/v1/models/(\d+)", log) == [str(number) for number in range(20)]
+    assert process.returncode == 0
 
 
 def test_a_saved_account_goes_on_in_a_server(tmp_path: Path) -> None:

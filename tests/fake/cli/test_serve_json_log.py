@@ -15,6 +15,7 @@ import pytest
 
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.cli.json_log import JobLog, JsonAccessLog, JsonHandler
+from fine_tuning_fakeserver.cli.line_queue import LineQueue
 from fine_tuning_fakeserver.web.in_process import transport
 from serve_process import KEY, end, line, started
 from strategies import BORN, ROWS, Http
@@ -24,7 +25,7 @@ def logged(method: str, path: str, fake: FakeFineTuning | None = None) -> list[d
     """The lines for one request."""
     fake, out = fake or FakeFineTuning(start=BORN, pace="manual"), StringIO()
     accounts = FakeAccounts.around(fake)
-    app = JsonAccessLog(accounts, accounts.asgi_app, out)
+    app = JsonAccessLog(accounts, accounts.asgi_app, LineQueue(out))
     with httpx.Client(transport=transport(app), base_url="http://fake") as client:
         client.request(method, path, headers=KEY)
     return [json.loads(text) for text in out.getvalue().splitlines()]
