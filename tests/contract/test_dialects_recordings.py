@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 NOT_EXACT = {
     "files_content": "a file that another recording uploaded: this one does not tell what is in it but by the answer",
     "file_download": "the same",
-    "model_retrieve": "of 2023-10, when models had permission, root and parent: no dialect is that old",
+    "model_retrieve": "of 2023-10, when models had permissions: their ids and times do not follow from anything else",
 }
 FLOORS = {
     ("ruby-openai", "openai-2024-10"): 15,
@@ -48,7 +48,7 @@ def test_only_what_is_named_is_not_exact() -> None:
 
     assert {name for name, found in rows.items() if found} == NOT_EXACT.keys()
     differing = {name for name, found in rows.items() for row in found if row.comparison.verdict == "differs"}
-    assert differing == {"model_retrieve"}
+    assert differing == set()
 
 
 def test_bodies_that_were_kept_parsed() -> None:

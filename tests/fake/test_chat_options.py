@@ -134,6 +134,22 @@ def test_an_answer_ends_at_its_limit(http: Http, name: str) -> None:
     assert ask(http, max_tokens=1000)["finish_reason"] == "stop"
 
 
+def test_log_probabilities_of_a_stream(http: Http) -> None:
+    """The chunks of a stream have other log probabilities than the whole answer, or some where none were asked for."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Which one?"}], "stream": True}
+
+    def chunks(**options: Any) -> list[Any]:
+        lines = http.send("POST", CHAT, {**body, **options}).body.decode().split("\n\n")
+        return [json.loads(line.removeprefix("data: "))["choices"][0] for line in lines if line.startswith("data: {")]
+
+    plain, measured = chunks(), chunks(logprobs=True, top_logprobs=2)
+    assert all(each["logprobs"] is None for each in plain)
+    assert [each["logprobs"] is None for each in measured] == [not each["delta"].get("content") for each in measured]
+    assert all(each["logprobs"]["content"][0]["token"] == each["delta"]["content"] for each in measured[1:-1])
+    texts = ["".join(each["delta"].get("content") or "" for each in found) for found in (plain, measured)]
+    assert texts[0] == texts[1]
+
+
 def test_log_probabilities_of_a_chat(http: Http) -> None:
     """Each token of a chat has its log probability and so many others below it."""
     choice = ask(http, logprobs=True, top_logprobs=3)

@@ -213,6 +213,32 @@ def test_a_file_of_2023_is_processed_after_some_seconds() -> None:
     assert spoken.json("GET", f"/v1/files/{file['id']}")["status"] == "processed"
 
 
+def test_validation_losses_of_2023() -> None:
+    """Under 2023-11 a step's event lacks its validation loss, one has that of all the data, or the file differs."""
+    spoken = Spoken(OF_2023)
+    spoken.trained(model="gpt-3.5-turbo", validation_file=spoken.upload()["id"])
+    job = spoken.fake.jobs[0]
+    events = spoken.json("GET", f"{JOBS}/{job['id']}/events?limit=100")["data"]
+    measured = {event["data"]["step"]: event["data"] for event in events if event["type"] == "metrics"}
+    assert [*measured] == [91, 81, 71, 61, 51, 41, 31, 21, 11, 1]
+    assert all("valid_loss" in data and "full_valid_loss" not in data for data in measured.values())
+    _, *rows = spoken.send("GET", f"/v1/files/{job['result_files'][0]}/content").body.decode().split()
+    assert [int(row.split(",")[0]) for row in rows if row.split(",")[3]] == [*reversed(measured)]
+
+
+def test_models_and_lists_of_2023_10() -> None:
+    """Under 2023-10 a model lacks its permission, a list of files has more than two members, or a job more numbers."""
+    spoken = Spoken("openai-2023-10")
+    job = spoken.trained(model="gpt-3.5-turbo")
+    assert (list(job["hyperparameters"]), job["error"]) == (["n_epochs"], None)
+    assert list(spoken.json("GET", "/v1/files")) == ["object", "data"]
+    own = spoken.json("GET", f"/v1/models/{job['fine_tuned_model']}")
+    for model in (*spoken.json("GET", "/v1/models")["data"], own):
+        assert list(model) == ["id", "object", "created", "owned_by", "permission", "root", "parent"]
+        assert (model["root"], model["parent"], len(model["permission"])) == (model["id"], None, 1)
+        assert re.fullmatch(r"modelperm-[0-9A-Za-z]{24}", model["permission"][0]["id"])
+
+
 def test_models_of_2023() -> None:
     """Under 2023-11 gpt-3.5-turbo is its June snapshot, which 2024-10 does not offer."""
     spoken = Spoken(OF_2023)

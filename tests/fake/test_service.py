@@ -154,7 +154,7 @@ def test_deleting_the_training_file_does_not_hurt_a_resumed_job(http: Http) -> N
 
 
 def test_jobs_are_found_by_all_their_metadata(http: Http) -> None:
-    """The metadata filter returns the jobs with all pairs, and `metadata=null` those without metadata."""
+    """The metadata filter returns the jobs with all pairs, and `metadata=null` those whose metadata is null."""
     file = http.file()
     both = http.job(training_file=file, metadata={"a": "1", "b": "2"})["id"]
     one = http.job(training_file=file, metadata={"a": "1"})["id"]
@@ -167,7 +167,11 @@ def test_jobs_are_found_by_all_their_metadata(http: Http) -> None:
     assert found("metadata%5Ba%5D=1") == [one, both]
     assert found("metadata[a]=1&metadata[b]=2") == [both]
     assert found("metadata[a]=2") == []
-    assert found("metadata=null") == [empty, none]
+    assert found("metadata=null") == [none]
+    assert found("metadata[b]=") == []
+    assert http.json("GET", f"/fine_tuning/jobs/{empty}")["metadata"] == {}
+    blank = http.job(training_file=file, metadata={"b": ""})["id"]
+    assert found("metadata[b]=") == [blank]
 
 
 def test_one_active_job_too_many_is_refused(http: Http) -> None:

@@ -316,7 +316,8 @@ class Account:
 
 
 def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tuple[str, str]]:
-    return tuple((jobs[identifier].metadata or {}).items()) or (NO_METADATA,)
+    metadata = jobs[identifier].metadata
+    return (NO_METADATA,) if metadata is None else tuple(metadata.items())  # spec: null, not {}
 
 
 def _purpose(files: Mapping[str, StoredFile], identifier: str) -> tuple[str]:

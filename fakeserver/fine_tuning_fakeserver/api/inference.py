@@ -174,8 +174,11 @@ def text_completion_object(completion: Completion, top: int | None = None) -> Js
     }
 
 
-def chat_completion_events(completion: Completion, with_usage: bool) -> Iterator[bytes]:
-    """Yield a chat completion as server-sent events: a role, the words one by one, an end. Source: spec."""
+def chat_completion_events(completion: Completion, with_usage: bool, top: int | None = None) -> Iterator[bytes]:
+    """Yield a chat completion as server-sent events: a role, the words one by one, an end. Source: spec.
+
+    With log probabilities, of which *top* says how many as for a whole chat, there are tokens in place of words.
+    """
     for index, answer in enumerate(completion.answers):
         if answer.call:
             arguments = answer.call["function"]["arguments"]
@@ -188,17 +191,24 @@ def chat_completion_events(completion: Completion, with_usage: bool) -> Iterator
             yield _event(completion, [_choice(index, {"tool_calls": [rest]})])
         else:
             yield _event(completion, [_choice(index, {"role": "assistant", "content": "", "refusal": None})])
-            first, *words = answer.text.split(" ")
-            for word in [first, *(f" {word}" for word in words)]:
-                yield _event(completion, [_choice(index, {"content": word})])
+            for text, probabilities in _deltas(answer.text, top):
+                yield _event(completion, [_choice(index, {"content": text}, logprobs=probabilities)])
         yield _event(completion, [_choice(index, {}, answer.finish)])
     if with_usage:
         yield _event(completion, [], completion.usage)
     yield b"data: [DONE]\n\n"
 
 
-def _choice(index: int, delta: Json, finish_reason: str | None = None) -> Json:
-    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+def _deltas(text: str, top: int | None) -> list[tuple[str, Json | None]]:
+    if top is None:
+        first, *words = text.split(" ")
+        return [(word, None) for word in (first, *(f" {word}" for word in words))]
+    tokens = _chat_probabilities(text, top)["content"]
+    return [(token["token"], {"content": [token], "refusal": None}) for token in tokens]
+
+
+def _choice(index: int, delta: Json, finish_reason: str | None = None, logprobs: Json | None = None) -> Json:
+    return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 def _event(completion: Completion, choices: list[Json], usage: Json | None = None) -> bytes:

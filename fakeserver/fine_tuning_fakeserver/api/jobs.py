@@ -408,6 +408,9 @@ def build_job(
     account: Account, identifier: str, created_at: float, body: CreateJobBody, request: TrainingRequest, spec: JobSpec
 ) -> Job:
     """Build a job from its request and what was decided about it."""
+    style = account.dialect.event_style
+    if (style.first_validation, style.full_validation) != (spec.first_validation, spec.full_validation):
+        spec = replace(spec, first_validation=style.first_validation, full_validation=style.full_validation)
     return Job(
         id=identifier,
         created_at=created_at,

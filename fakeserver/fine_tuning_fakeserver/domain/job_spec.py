@@ -82,12 +82,17 @@ class PhaseDurations:
         return PhaseDurations(*(parse_seconds(getattr(plan, name)) * scale for name in names))
 
 
+VALIDATED_EVERY = 10
+"""Steps between two looks at validation data (printed outputs: steps 60, 200, 240, 300; not the last, 303)."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """All that is decided about a job before any intervention.
 
     `curves` are (first step, curve) pairs in rising order; `error` is set when the job will fail,
-    `fail_step` when it will fail in training.
+    `fail_step` when it will fail in training. `first_validation` is the first step that is measured by validation data,
+    as is every tenth after it; with `full_validation` also the end of each epoch is, by all of that data.
     """
 
     plan: Plan
@@ -103,6 +108,8 @@ class JobSpec:
     graders: tuple[GraderRef, ...] = ()
     error: JobError | None = None
     fail_step: int | None = None
+    first_validation: int = VALIDATED_EVERY
+    full_validation: bool = True
 
     @property
     def has_validation(self) -> bool:

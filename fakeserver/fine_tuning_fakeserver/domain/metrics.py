@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from . import reinforcement_metrics
-from .job_spec import JobSpec
+from .job_spec import VALIDATED_EVERY, JobSpec
 from .loss_curves import CURVES, Losses, initial_loss, to_float32
 from .reinforcement_metrics import Json, valid_reward
 
@@ -20,9 +20,6 @@ STEPS_WRITTEN_AT_MOST = 50_000
 """DIVERGES: the service writes a row a step; the result file of a longer job has every k-th step, to stay small."""
 ROWS_OF_LONG_JOBS = 5000
 """How many rows such a file has at most: its size, which lists show, is known when it is written."""
-
-VALIDATED_EVERY = 10
-"""Steps between two looks at validation data (printed outputs: steps 60, 200, 240, 300; not the last, 303)."""
 
 ACCURACY_FALLS = {"supervised": 0.6, "dpo": 1.0}
 """How fast accuracy falls as the loss grows (inferred: 0.6 goes with printed pairs of both; with 1 a model that prefers
@@ -43,8 +40,9 @@ def _loss_data(spec: JobSpec, step: int) -> Json:
     accuracy = _accuracy(train, point.step[1], falls)
     if not spec.has_validation:
         return {"step": step, "train_loss": train, "total_steps": spec.steps, "train_mean_token_accuracy": accuracy}
-    valid = to_float32(losses.valid) if step % VALIDATED_EVERY == 0 else None
-    full_valid = to_float32(losses.valid * 1.02) if step % spec.steps_per_epoch == 0 else None
+    valid = to_float32(losses.valid) if (step - spec.first_validation) % VALIDATED_EVERY == 0 else None
+    ends_epoch = spec.full_validation and step % spec.steps_per_epoch == 0
+    full_valid = to_float32(losses.valid * 1.02) if ends_epoch else None
     data = {
         "step": step,
         "train_loss": train,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from ..domain.job_spec import JobSpec
-from ..domain.metrics import METRICS, VALIDATED_EVERY
+from ..domain.job_spec import VALIDATED_EVERY, JobSpec
+from ..domain.metrics import METRICS
 
 BUCKETS_AT_MOST = 300
 SAMPLES = 4

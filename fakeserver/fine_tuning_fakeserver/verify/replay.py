@@ -41,7 +41,8 @@ LEFT_OUT = "x-fine-tuning-cassette"
 SINCE = (
     ("2025-04-01", RECORDED.name),
     ("2024-04-01", "openai-2024-10"),
-    ("", "openai-2023-11"),
+    ("2023-11-01", "openai-2023-11"),
+    ("", "openai-2023-10"),
 )
 AZURE_SINCE = (("2026-02-01", AZURE_2026.name), ("", AZURE_2025.name))
 

@@ -31,11 +31,12 @@ def create_chat_completion(request: ApiRequest) -> Any:
         most_tokens=body.max_completion_tokens or body.max_tokens,
     )
     reply = inference.answer_prompt(request.service, "chatcmpl-", body.model, body.messages, body.n or 1, options)
+    top = (body.top_logprobs or 0) if body.logprobs else None
     if not body.stream:
-        return inference.chat_completion_object(reply, (body.top_logprobs or 0) if body.logprobs else None)
+        return inference.chat_completion_object(reply, top)
     with_usage = bool(body.stream_options and body.stream_options.include_usage)
     headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-    return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage))
+    return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage, top))
 
 
 CHOICES_AT_MOST = 128  # spec

@@ -236,7 +236,12 @@ CHUNK_CHOICE = ObjectSchema(
     (
         (
             STREAMED,
-            {"index": INTEGER, "delta": ref(DELTA), "logprobs": NULL, "finish_reason": or_null(FINISH)},
+            {
+                "index": INTEGER,
+                "delta": ref(DELTA),
+                "logprobs": or_null(ref(CHAT_PROBABILITIES)),
+                "finish_reason": or_null(FINISH),
+            },
         ),
     ),
 )

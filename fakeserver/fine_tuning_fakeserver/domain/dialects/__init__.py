@@ -14,6 +14,7 @@ _PLACES = {
     "openai-spec": ("openai", "OPENAI_SPEC"),
     "openai-2024-10": ("openai", "OPENAI_2024"),
     "openai-2023-11": ("openai", "OPENAI_2023"),
+    "openai-2023-10": ("openai", "OPENAI_2023_10"),
     "azure-2025": ("azure", "AZURE_2025"),
     "azure-2026-02": ("azure", "AZURE_2026"),
     "bedrock-2026": ("open_weight", "BEDROCK_2026"),

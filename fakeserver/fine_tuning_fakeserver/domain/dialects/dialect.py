@@ -5,7 +5,7 @@ What a dialect leaves out is as recorded in 2025-09.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,7 @@ class ObjectStyle:
         defaults: members that are there even if the recorded answer lacks them, with their values.
         hidden: members that are left out, of an object that shows those that `members` does not name after them.
         variants: by an object's ``type``, the style that it has instead.
+        derived: by member that was not recorded, what makes it of the recorded object.
     """
 
     members: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ class ObjectStyle:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hidden: frozenset[str] | None = None
     variants: Mapping[str, ObjectStyle] = field(default_factory=dict)
+    derived: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +94,8 @@ class EventStyle:
         step_interval: there is an event of every so many steps,
         first_step: beginning with that of this one; 0: with the last of so many.
         also_first_step: whether there is one of the first step besides.
+        first_validation: the first step with a validation loss; every tenth after it has one, too.
+        full_validation: whether the end of an epoch has a loss of all of the validation data.
         of_validation: kinds of events that only a job with a validation file has.
         all_checkpoint_metrics: whether a checkpoint shows everything that its step measured.
         finished_at_event: by status, the kind of the event that ``finished_at`` is the time of.
@@ -113,6 +117,8 @@ class EventStyle:
     step_interval: int = 1
     first_step: int = 0
     also_first_step: bool = False
+    first_validation: int = 10
+    full_validation: bool = True
     of_validation: frozenset[str] = frozenset()
     all_checkpoint_metrics: bool = False
     finished_at_event: Mapping[str, str] = field(default_factory=lambda: {"succeeded": "trained"})
@@ -292,6 +298,8 @@ def _translate(dialect: Dialect, value: Any, style: ObjectStyle | None) -> Any:
         kind = f"{value.get('object')} deleted" if "deleted" in value else str(value.get("object"))
         style = dialect.objects.get(kind, _PAGE if kind == "list" else _PLAIN)
     style = style.variants.get(str(value.get("type")), style)
+    if style.derived:
+        value = {**value, **{name: make(value) for name, make in style.derived.items()}}
     sources = {name: style.sources.get(name, name) for name in style.members or value}
     if style.hidden is not None:
         sources |= {name: name for name in value if name not in sources and name not in style.hidden}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from ...evidence import inferred, recorded
 from ..base_models import BASE_MODELS_2023
-from ..ids import SHAPES
+from ..ids import SHAPES, IdShape, derived_id
 from .dialect import EVENT_KINDS, Dialect, EventKind, EventStyle, HttpStyle, ObjectStyle
 
 _IDS_2024 = {**SHAPES, "file": replace(SHAPES["file"], width=24)}
@@ -71,11 +74,14 @@ OPENAI_2023 = replace(
     ),
     new_file_status=("uploaded", 3.0),
     base64_results=False,
-    # printed output of 2023-11: steps 1, 11, 21 … 301 of 303, and nothing of checkpoints
+    # printed output of 2023-11: steps 1, 11, 21 … 301 of 303, each with a validation loss, none of all the data, and
+    # nothing of checkpoints; that the result file has them at the same steps is inferred
     event_style=EventStyle(
         kinds={**EVENT_KINDS, "checkpoint": EventKind()},
         step_interval=10,
         first_step=1,
+        first_validation=1,
+        full_validation=False,
     ),
     models=BASE_MODELS_2023,
     snapshots={"gpt-3.5-turbo": "gpt-3.5-turbo-0613"},  # recordings of 2023
@@ -83,6 +89,57 @@ OPENAI_2023 = replace(
     max_suffix_length=18,
     error_texts={"extra_forbidden": "extra fields not permitted"},
     checks_count_at_creation=True,
+)
+
+_RECORDINGS_2023_10 = recorded("dd-trace-py, tests of openai", "2023-10")
+_PERMISSION = {"permission": IdShape("modelperm-", 24)}
+
+
+def _model_permission(model: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the permissions of a model, as one base model had them; that others had the same is inferred."""
+    return [
+        {
+            "id": derived_id("permission", model["id"], shapes=_PERMISSION),
+            "object": "model_permission",
+            "created": model["created"],
+            "allow_create_engine": False,
+            "allow_sampling": True,
+            "allow_logprobs": True,
+            "allow_search_indices": False,
+            "allow_view": True,
+            "allow_fine_tuning": False,
+            "organization": "*",
+            "group": None,
+            "is_blocking": False,
+        }
+    ]
+
+
+OPENAI_2023_10 = replace(
+    OPENAI_2023,
+    name="openai-2023-10",
+    objects={
+        **OPENAI_2023.objects,
+        "fine_tuning.job": ObjectStyle(
+            members=_JOB_2023,
+            empty_values={"error": None},
+            nested={"hyperparameters": ObjectStyle(members=("n_epochs",))},
+        ),
+        "model": ObjectStyle(
+            members=("id", "object", "created", "owned_by", "permission", "root", "parent"),
+            sources={"root": "id"},
+            defaults={"parent": None},
+            derived={"permission": _model_permission},
+        ),
+        "list_files": ObjectStyle(members=("object", "data"), nested={"data": None}),
+    },
+    evidence={
+        "model.permission, root, parent": _RECORDINGS_2023_10,
+        "model.permission of other models, root and parent of fine-tuned ones": inferred("the one base model recorded"),
+        "lists of files without has_more": _RECORDINGS_2023_10,
+        "hyperparameters: n_epochs only": recorded("ruby-openai, finetunes_create of then", "2023-10"),
+        "everything else": inferred("openai-2023-11, weeks later"),
+    },
 )
 
 # spec: the members of the schemas, in recorded order; what is typed as plain text or a number is left out, not null.
