@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from fine_tuning_formats.bodies import ContentEncodingError, decompress, parse_multipart
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .errors import CassetteError
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .errors import CassetteLeakError
 from .messages import Interaction, RecordedRequest, decode_response, header_value

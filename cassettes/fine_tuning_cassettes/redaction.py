@@ -15,12 +15,13 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fine_tuning_formats import secret_rules
 from fine_tuning_formats.bodies import MEDIA_TYPE
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.secret_rules import (
     API_KEY,
     BEARER_TOKEN,

@@ -24,12 +24,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .messages import Interaction, parse_json, texts_in
 from .request_matching import RequestKey

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .messages import FIELDS_TYPE, FormPart, RecordedRequest, header_value
 from .resources import api_path

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from fine_tuning_formats.api_paths import API_PATHS
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import is_loopback
 
 GRADERS = "fine_tuning/alpha/graders"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .errors import CassetteError
 from .messages import Headers, RecordedRequest, RecordedResponse, fix_content_length, parse_json

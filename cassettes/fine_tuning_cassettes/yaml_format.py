@@ -10,11 +10,12 @@ import base64
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import yaml
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .errors import CassetteError, CassetteFileError
 from .messages import (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from fine_tuning_client.arguments import is_async
 from fine_tuning_client.effects import Request
 from fine_tuning_client.errors import ConfigurationError, UnsupportedOperationError
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 CAPABILITIES = frozenset(
     {

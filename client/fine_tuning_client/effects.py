@@ -7,9 +7,11 @@ runner decides whether a command blocks, is awaited, or ends up in a test's list
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import PathLike
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

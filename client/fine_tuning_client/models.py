@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from functools import cache
 from math import isfinite
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 from fine_tuning_client.effects import Failure, RawResponse
 from fine_tuning_client.errors import APIConnectionError, APIResponseError, APIStatusError, APITimeoutError, error_class
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 RUNNING_STATUSES = frozenset({"validating_files", "queued", "running", "pausing", "resuming"})
 

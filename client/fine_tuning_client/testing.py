@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from fine_tuning_client.config import check_url
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from fine_tuning_client.transport import HttpClient

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import PathLike
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from fine_tuning_formats.job_rules import (
     base_model,
     sees_images,
 )
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, DATA_RULES, REINFORCEMENT
 from fine_tuning_formats.token_estimate import ESTIMATE
 from fine_tuning_formats.training_file import (

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cache
 from inspect import isawaitable
 from io import BytesIO, UnsupportedOperation
@@ -28,6 +27,7 @@ from fine_tuning_client.effects import (
     Sleep,
     Stream,
 )
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.secret_rules import is_secret_header
 from fine_tuning_formats.text import is_loopback
 

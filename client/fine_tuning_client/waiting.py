@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isinf
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from fine_tuning_client.operations import (
     list_jobs,
     retrieve_job,
 )
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 F = TypeVar("F")
 T = TypeVar("T", bound=Item)

@@ -7,9 +7,9 @@ schemas of 2025-05; what is marked by neither is inferred.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter, find_special_token, tools_text
 
 Row: TypeAlias = dict[str, Any]

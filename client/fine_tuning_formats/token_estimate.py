@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 # A tokenizer's split, roughly: English suffixes, words, numbers of up to three digits, runs of signs.
 _PIECE = re.compile(r"'(?:[sdmt]|ll|ve|re)\b|[^\W\d_]+|\d{1,3}|_+|[^\s\w]+", re.IGNORECASE)

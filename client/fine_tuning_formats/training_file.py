@@ -6,10 +6,11 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, NoReturn
 
 from fine_tuning_formats.job_rules import COMPLETION_MODELS
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import (
     CHAT,
     COMPLETION,

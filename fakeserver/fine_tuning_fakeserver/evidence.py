@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 Kind: TypeAlias = Literal["recorded", "printed", "spec", "sdk", "vendor", "inferred"]
 

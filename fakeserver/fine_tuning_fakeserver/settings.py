@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import date
 from typing import Annotated, Any, TypedDict
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .clock import Pace, parse_pace
 from .domain.base_models import BASE_MODELS, CLOSING_DATES, BaseModel, day_start, parse_day

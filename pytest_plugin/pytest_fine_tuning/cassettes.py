@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -19,6 +19,7 @@ from fine_tuning_cassettes.scrub import Scrub
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver.clock import async_wait, wait
 from fine_tuning_fakeserver.usage_errors import did_you_mean
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .cassette_paths import cassette_path, mark_arguments
 from .markers import CASSETTE_MARK as MARK

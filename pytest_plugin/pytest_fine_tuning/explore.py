@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ from fine_tuning_fakeserver.fake.exploration.exploration_report import Explorati
 from fine_tuning_fakeserver.fake.exploration.explorer import RunLimits, explore
 from fine_tuning_fakeserver.fake.exploration.runs import RunRecord, run_program
 from fine_tuning_fakeserver.fake.exploration.verdicts import Verdict, judge
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .markers import (
     EXPLORATION_ATTRIBUTE,

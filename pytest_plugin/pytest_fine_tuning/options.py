@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from fine_tuning_fakeserver import FakeUsageError
 from fine_tuning_fakeserver.clock import parse_pace
 from fine_tuning_fakeserver.settings import DEFAULT_SETTINGS, FIELDS
 from fine_tuning_fakeserver.usage_errors import did_you_mean
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .markers import DIALECT_PARAMETER, EXPLORE_FLAG, FAKE_MARK, NOT_EXPLORED
 from .provider_hosts import ProviderHosts

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from fine_tuning_cassettes import CassetteError
 from fine_tuning_cassettes.cassette import read_metadata
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import printable
 
 from .cassette_paths import cassette_folder, cassette_path

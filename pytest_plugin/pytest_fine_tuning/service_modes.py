@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import pytest
 
 from fine_tuning_cassettes import CassetteError
 from fine_tuning_cassettes.cassette import read_metadata
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .cassettes import CassetteSpec, cassette_for_test, cassette_spec, open_cassette
 from .markers import OUTER_FAKES

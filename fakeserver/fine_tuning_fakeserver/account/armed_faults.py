@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import show_value
 
 from ..domain.fault_spec import FaultSpec

@@ -7,9 +7,9 @@ import re
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import show_value
 
 from ..clock import steady

@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Protocol, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import orjson
 from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, create_model
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..clock import parse_pace
 from ..domain.dialects import dialect_named

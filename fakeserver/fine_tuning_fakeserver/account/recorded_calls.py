@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
 from typing import Any
 from urllib.parse import parse_qsl
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.secret_rules import known_spellings, redact_known, redact_text
 from fine_tuning_formats.text import printable
 

@@ -8,8 +8,10 @@ dropped from its record: an account of fewer records, which has the file still, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..clock import Pace
 from ..domain.dialects.dialect import Dialect

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NamedTuple
 
 import orjson
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.secret_rules import REDACTED, known_spellings, redact_known, redact_text, secrets_in
 
 from ..clock import Pace

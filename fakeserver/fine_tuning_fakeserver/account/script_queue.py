@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import iscoroutinefunction
 from itertools import islice
 from typing import Any, Self
 
 import orjson
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import show_value
 
 from ..usage_errors import FakeUsageError

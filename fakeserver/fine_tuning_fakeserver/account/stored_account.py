@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..settings import Settings
 from ..usage_errors import FakeUsageError

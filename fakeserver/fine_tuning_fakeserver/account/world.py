@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..clock import Pace
 from ..domain.job import Job

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.token_estimate import split_tokens
 
 from ..api_errors import invalid_field

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import orjson
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.records import GraderScoresSet, GraderScoreUsed
 from ..account.service import Service, operation

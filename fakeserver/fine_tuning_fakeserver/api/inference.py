@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.token_estimate import count_message_tokens, count_text_tokens, message_text
 
 from ..account.records import CompletionGiven, RepliesSet

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import show_value
 
 from ..account.account import Account

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.secret_rules import redact_known, redact_query
 
 from ..web import OBSERVED_KEY

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Literal
 
 import httpx
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..domain.dialects.dialect import Dialect
 from ..evidence import Evidence, inferred, printed

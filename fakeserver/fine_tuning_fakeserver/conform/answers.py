@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 ID_PREFIX = re.compile(r"(?:ftjob|file|ftevent|ftckpt|modelperm|upload|part)[-_]")
 LITERALS = ("object", "type", "code", "param")

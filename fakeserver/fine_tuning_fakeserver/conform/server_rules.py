@@ -6,8 +6,9 @@ A rule that the fake of the dialect itself does not keep is no rule of that dial
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..evidence import Evidence, recorded, sdk, spec
 

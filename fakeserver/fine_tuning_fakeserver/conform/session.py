@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 from urllib.parse import quote
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .answers import SeenAnswer
 from .target import BudgetError, Target

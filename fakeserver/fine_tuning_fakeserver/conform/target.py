@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..domain.dialects.dialect import Dialect
 from ..web.dialect_adapter import account_root

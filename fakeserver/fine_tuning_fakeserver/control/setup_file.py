@@ -7,12 +7,12 @@ import re
 import tomllib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import printable, show_value
 
 from ..account.service import Service

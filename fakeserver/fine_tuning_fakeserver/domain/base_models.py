@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from fine_tuning_formats.job_rules import base_model
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..usage_errors import wrong_value
 

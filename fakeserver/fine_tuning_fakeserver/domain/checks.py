@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Annotated, Any, TypeAlias, get_origin, get_type_hints
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import Duration, duration_seconds, show_value
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value

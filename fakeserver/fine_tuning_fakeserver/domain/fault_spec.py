@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Annotated, Any, TypeAlias, TypedDict
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..usage_errors import FakeUsageError, unknown_name, wrong_value
 from .checks import (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 # recording: the order the service itself uses in the time part of model ids (ModelsTests/ListModels).
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

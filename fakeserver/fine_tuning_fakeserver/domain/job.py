@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, lru_cache
 from math import inf
 from typing import Any
 
 from fine_tuning_formats.job_rules import base_model
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from . import ids
 from .dialects.dialect import RECORDED, Dialect, EventStyle

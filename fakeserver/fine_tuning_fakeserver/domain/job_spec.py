@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import lru_cache
 
 import orjson
 
 from fine_tuning_formats.job_rules import base_model, sees_images
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import OPENAI_DATA, UNKNOWN, DataRules
 from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
 from fine_tuning_formats.training_file import RowFault, TrainingFileScan, job_problems

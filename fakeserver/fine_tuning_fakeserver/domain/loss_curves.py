@@ -6,10 +6,11 @@ import csv
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..usage_errors import wrong_value
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from . import reinforcement_metrics
 from .job_spec import VALIDATED_EVERY, JobSpec

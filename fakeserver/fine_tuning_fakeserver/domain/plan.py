@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Annotated, Any, TypeAlias, TypedDict
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import Duration
 
 from ..usage_errors import FakeUsageError, wrong_value

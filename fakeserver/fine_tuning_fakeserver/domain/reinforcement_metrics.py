@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .job_spec import JobSpec
 from .loss_curves import TrainingPoint, uniform

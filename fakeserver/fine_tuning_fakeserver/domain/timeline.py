@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .dialects.dialect import EVENT_KINDS, EventKind
 from .job_spec import JobSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +12,7 @@ from fine_tuning_formats.job_rules import (
     auto_learning_rate_multiplier,
     base_model,
 )
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.training_file import expected_format
 
 from .base_models import MODELS_BY_ID

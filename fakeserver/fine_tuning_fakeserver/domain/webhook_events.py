@@ -7,10 +7,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import is_loopback, parse_http_url
 
 from ..usage_errors import FakeUsageError, wrong_value

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.recorded_calls import Call, recorded_call
 from ..account.request_log import ENTRIES_AT_MOST, FailedAssertion

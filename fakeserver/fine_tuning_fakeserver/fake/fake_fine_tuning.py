@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from ..account.request_log import LogEntry, RequestLog
 from ..account.service import Service
 from ..account.world import FLUSH_WITHIN_S, World
-from ..api import files, inference, jobs, webhooks
+from ..api import files, jobs, webhooks
 from ..api_errors import ApiError
 from ..control import steering
 from ..domain.checks import require_id
@@ -332,7 +332,9 @@ class FakeFineTuning(
 
     def replies(self, *texts: str) -> None:
         """Let models answer the next chat completions with these texts, in this order."""
-        inference.set_replies(self._world.service, texts)
+        from ..api.inference import set_replies  # here, since few tests chat
+
+        set_replies(self._world.service, texts)
 
     def grader_scores(self, scores: Iterable[float | None]) -> None:
         """Let grading models give these scores next, in this order; None: an answer without a score."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fine_tuning_formats.job_rules import TERMINAL_STATUSES
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.recorded_calls import Call
 from ..api.schemas.job_schemas import JOB

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import printable
 
 from ..account.recorded_calls import Call, numbered

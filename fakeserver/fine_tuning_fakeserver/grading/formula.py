@@ -11,7 +11,8 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .result import GradingError
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..clock import steady
 from . import python_runner

@@ -14,9 +14,10 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..clock import steady
 from ..usage_errors import FakeUsageError

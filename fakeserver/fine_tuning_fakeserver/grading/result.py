@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 # A published output of the live service (github eval-protocol/openai-rft-quickstart, README.md at 1d68cd67; its date is
 # not known) has these members in this order, ten more than the spec's example, whose order they keep.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..usage_errors import FakeUsageError
 from .nesting import is_writable

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account import records
 from ..account.blobs import Blob

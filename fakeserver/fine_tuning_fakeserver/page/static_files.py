@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 MEDIA_TYPES = {
     ".html": b"text/html; charset=utf-8",

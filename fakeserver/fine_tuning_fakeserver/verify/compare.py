@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..web.in_process import InProcessResponse
 from .recording import RecordedExchange, parse_json

@@ -8,10 +8,10 @@ import re
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fine_tuning_formats.bodies import MultipartPart, multipart_boundary, write_multipart
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, REINFORCEMENT
 
 from ..account.blobs import IN_MEMORY_AT_MOST, Blob

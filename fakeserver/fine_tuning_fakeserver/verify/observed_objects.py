@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 from fine_tuning_formats.job_rules import is_fine_tuned
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..domain.ids import model_time
 from ..domain.timeline import MODEL_AFTER_S

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from fine_tuning_formats.bodies import MEDIA_TYPE, ContentEncodingError, MultipartPart, decompress, write_multipart
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .recording import Json, NotARecordingError, RecordedExchange, Recording, RecordingError, parse_answer
 

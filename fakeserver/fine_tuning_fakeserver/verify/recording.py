@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..web.dialect_adapter import DIALECT_PATH
 from ..web.operation import Operation

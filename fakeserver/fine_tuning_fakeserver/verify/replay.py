@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, get_args
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..domain.dialects import dialect_named
 from ..domain.dialects.azure import AZURE_2025, AZURE_2026

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import duration_words
 
 from ..account.world import VirtualWaits

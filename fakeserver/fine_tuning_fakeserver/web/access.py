@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -22,6 +22,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import is_loopback
 
 from ..domain.checks import is_collection

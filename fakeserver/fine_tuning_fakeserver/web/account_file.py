@@ -12,12 +12,14 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.blobs import CHUNK_BYTES, Blob, BlobWriter
 from ..account.log_format import read_entry, write_entry

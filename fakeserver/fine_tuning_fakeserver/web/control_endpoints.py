@@ -11,7 +11,7 @@ from fine_tuning_formats.text import show_value
 from ..account.request_log import secrets_of
 from ..account.stored_account import StoredAccount
 from ..account.world import World
-from ..api import inference, webhooks
+from ..api import webhooks
 from ..api.json_bodies import parse_control_object
 from ..control import steering
 from ..domain.checks import check_names
@@ -188,11 +188,12 @@ def set_grader_scores(request: ApiRequest) -> Any:
 
 def set_replies(request: ApiRequest) -> Any:
     """Prepare the texts of completions."""
+    from ..api.inference import set_replies as set_texts
     from ..api.request_models import parse_control
     from .control_bodies import RepliesBody
 
     body = parse_control(RepliesBody, request.body, "PUT /_fake/replies")
-    return {"replies": inference.set_replies(request.service, body.replies)}
+    return {"replies": set_texts(request.service, body.replies)}
 
 
 def is_count(text: str) -> bool:

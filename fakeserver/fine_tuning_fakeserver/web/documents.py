@@ -8,13 +8,14 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .. import api_errors
 from ..api.files import PURPOSES

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from starlette.types import Receive, Send
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from .. import api_errors
 from ..account.account import Account

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..usage_errors import FakeUsageError
 from .request import CONNECTION_KEY, Connection, Ending, T

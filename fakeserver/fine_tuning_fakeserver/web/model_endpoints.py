@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..api import inference, models
-from ..api.answer_options import AnswerOptions
+from ..api import models
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.object_schema import Schema, ref
 from ..api_errors import empty_array, integer_above_maximum
@@ -17,6 +16,8 @@ from .response import ApiResponse
 
 def create_chat_completion(request: ApiRequest) -> Any:
     """Answer a chat, whole or as a stream of events."""
+    from ..api import inference
+    from ..api.answer_options import AnswerOptions
     from ..api.inference_bodies import ChatBody
     from ..api.request_models import parse
 
@@ -53,6 +54,8 @@ def _check_chat(sent: dict[str, Any]) -> None:
 
 def create_completion(request: ApiRequest) -> Any:
     """Answer a prompt; of several the last counts."""
+    from ..api import inference
+    from ..api.answer_options import AnswerOptions
     from ..api.inference_bodies import CompletionBody
     from ..api.request_models import parse
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fine_tuning_formats.api_paths import API_PATHS, AZURE_PATHS, path_parameters
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..api.json_bodies import JSON_BYTES_AT_MOST
 from ..api.schemas.object_schema import ObjectSchema, Schema

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.armed_faults import ArmedFaults
 from ..account.request_log import RequestLog

@@ -6,11 +6,12 @@ import errno
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from starlette.types import Scope, Send
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.account import Account
 from ..account.blobs import StorageError

@@ -8,9 +8,11 @@ client it uses, and every other client gets the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..api_errors import INVALID, ApiError, ScriptedError
 from ..control.steering import STATUSES

@@ -7,11 +7,12 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..account.armed_faults import ArmedFault
 from ..account.stored_world import StoredWorld

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ...evidence import Evidence
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ..commands import HIDDEN_OPTIONS, Command
 from ..output import INTERRUPTED, Writer, discard, print_error

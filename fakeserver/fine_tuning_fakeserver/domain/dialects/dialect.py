@@ -6,9 +6,10 @@ What a dialect leaves out is as recorded in 2025-09.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import OPENAI_DATA, DataRules
 
 from ...evidence import Evidence

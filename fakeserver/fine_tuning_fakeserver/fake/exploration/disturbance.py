@@ -7,8 +7,10 @@ import ctypes
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ...account.world import DisturbedRequest, World
 from ...api_errors import ApiError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import printable
 
 from ...account.recorded_calls import Call

@@ -7,9 +7,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Annotated, Any, Self
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ...domain.checks import LONGEST, Requirement, boolean, check_fields, check_names, is_number, whole
 from ...usage_errors import FakeUsageError, unknown_name, wrong_value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ...account.world import World
 from ...api import files, jobs, models

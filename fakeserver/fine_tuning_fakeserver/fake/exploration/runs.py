@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from fine_tuning_formats.lazy_dataclass import dataclass
 
 from ...account.recorded_calls import Call, recorded_call
 from ...account.world import World

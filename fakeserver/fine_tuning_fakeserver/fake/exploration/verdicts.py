@@ -6,9 +6,9 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from json import JSONDecodeError
 
+from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.text import duration_words
 
 from ...virtual_time.callers import package_of, place_in
