@@ -76,11 +76,13 @@ class TrainingFileScan:
 
     Attributes:
         parse_json: Parses a line; raises ValueError for what is not JSON.
-        formats: The formats to check rows by, which may depend on a method that is not known yet.
+        formats: The formats to check rows by, which may depend on a method that is not known yet. Where all faults are
+            wanted, only the file's own is left of them once the first row is known.
         rules: What the provider accepts.
         is_first_only: Whether the first fault of each format is enough, as it is for the service.
-        counter: What counts tokens.
-        examples: The lines so far, blank ones left out.
+        counter: What counts tokens; None: they are not counted.
+        lines: How many lines there were so far.
+        examples: Those of them that are not blank.
         tokens: Their estimated tokens.
         longest: The estimated tokens of the longest of them.
         format: The format of the first row.
@@ -95,7 +97,8 @@ class TrainingFileScan:
     formats: Collection[str] = FORMATS
     is_first_only: bool = True
     rules: DataRules = OPENAI_DATA
-    counter: TokenCounter = ESTIMATE
+    counter: TokenCounter | None = ESTIMATE
+    lines: int = 0
     examples: int = 0
     tokens: int = 0
     longest: int = 0
@@ -106,12 +109,38 @@ class TrainingFileScan:
     has_tools: bool = False
     has_images: bool = False
 
-    def add_line(self, line: bytes, number: int) -> None:
-        """Check a line without its line feed; blank ones are skipped.
+    def add_lines(self, block: bytes) -> Iterator[NotJsonlError]:
+        """Check the next lines, with line feeds between them; yield why lines are refused, as `add_line` raises it."""
+        text = None
+        if self._takes_plain_rows() and len(block) <= MAX_LINE_BYTES:
+            from fine_tuning_formats.plain_rows import find_plain_rows, plain_text  # on demand: most files are short
+
+            text = plain_text(block)
+        at = 0
+        while at <= len(block):
+            rows, after = (0, at) if text is None else find_plain_rows(text, at)
+            if rows:
+                self.lines += rows
+                self.examples += rows
+                self._count_plain_rows(block[at:after])
+                at = after
+                continue
+            feed = block.find(b"\n", at)
+            end = len(block) if feed < 0 else feed
+            try:
+                self.add_line(block[at:end])
+            except NotJsonlError as error:
+                yield error
+            at = end + 1
+
+    def add_line(self, line: bytes) -> None:
+        """Check the next line, without its line feed; blank ones are skipped.
 
         Raises:
             NotJsonlError: The line is not a JSON object, is too long, or is nested too deeply.
         """
+        self.lines += 1
+        number = self.lines
         if number == 1 and self.rules.byte_order_mark:
             line = line.removeprefix(BOM_UTF8)
         if not line.strip():
@@ -121,16 +150,32 @@ class TrainingFileScan:
             row = self._parse_row(line, number)
             if self.first_line is None:
                 self.first_line, self.format = number, detect_format(row)
+                if self.format in self.formats and not self.is_first_only:
+                    self.formats = (self.format,)  # all faults are wanted, and a file has one format
             self._check_row(row, number)
-            tokens = count_row_tokens(self.format, row, self.counter)
+            self._count_tokens(row)
             self.has_tools = (
                 self.has_tools or has_tools(row) or (isinstance(prompt := row.get("input"), dict) and has_tools(prompt))
             )
             self.has_images = self.has_images or has_images(row)
         except RecursionError:
             raise NotJsonlError(f"Line {number} is nested too deeply.") from None  # inferred
-        self.tokens += tokens
-        self.longest = max(self.longest, tokens)
+
+    def _count_tokens(self, row: Row) -> None:
+        if self.counter:
+            tokens = count_row_tokens(self.format, row, self.counter)
+            self.tokens += tokens
+            self.longest = max(self.longest, tokens)
+
+    def _takes_plain_rows(self) -> bool:
+        """Return whether a plain chat says nothing new but its tokens: it is sound, or only the first fault counts."""
+        return self.format == CHAT and all(
+            name in (CHAT, REINFORCEMENT) or (self.is_first_only and self.faults.get(name)) for name in self.formats
+        )
+
+    def _count_plain_rows(self, block: bytes) -> None:
+        for line in block.splitlines() if self.counter else ():
+            self._count_tokens(self._parse_row(line, self.lines))
 
     def _parse_row(self, line: bytes, number: int) -> Row:
         if len(line) > MAX_LINE_BYTES:

@@ -171,7 +171,7 @@ def test_a_file_may_be_too_large() -> None:
         left = MAX_FILE_BYTES // MAX_LINE_BYTES + 1
         line = b"\n".rjust(MAX_LINE_BYTES)
 
-        def readline(self, size: int | None = -1, /) -> bytes:
+        def read(self, size: int | None = -1, /) -> bytes:
             self.left -= 1
             return self.line if self.left >= 0 else b""
 

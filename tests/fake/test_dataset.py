@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.domain.job_spec import read_dataset
-from fine_tuning_formats.token_estimate import count_text_tokens
+from fine_tuning_fakeserver.domain.job_spec import count_tokens, read_dataset
+from fine_tuning_formats.token_estimate import ESTIMATE, count_text_tokens
 from strategies import BORN, ROW, Http
 
 USER = {"role": "user", "content": "Hello?"}
@@ -168,10 +168,10 @@ def test_tokens_add_up(contents: list[str], copies: int) -> None:
     """The tokens of a file are the sum over its examples, and more text never has fewer tokens."""
     lines = [json.dumps(chat({"role": "assistant", "content": text})).encode() for text in contents]
 
-    once = read_dataset(lines).tokens
+    once = count_tokens(lines, ESTIMATE)
 
-    assert read_dataset(lines * copies).tokens == once * copies
-    assert once == sum(read_dataset([line]).tokens for line in lines)
+    assert count_tokens(lines * copies, ESTIMATE) == once * copies
+    assert once == sum(count_tokens([line], ESTIMATE) for line in lines)
     assert all(count_text_tokens(f"{text} {text}") >= count_text_tokens(text) for text in contents)
 
 
@@ -204,7 +204,7 @@ def test_a_file_whose_real_numbers_are_known() -> None:
     assert [point["step_number"] for point in points] == [100, 90, 80]
     csv = base64.b64decode(http.send("GET", f"/files/{job['result_files'][0]}/content").body)
     assert csv.count(b"\n") == 1 + 100
-    assert job["trained_tokens"] == 10 * read_dataset(SARCASTIC.read_bytes().splitlines()).tokens
+    assert job["trained_tokens"] == 10 * count_tokens(SARCASTIC.read_bytes().splitlines(), ESTIMATE)
     assert abs(job["trained_tokens"] - 5070) <= 507
 
 

@@ -115,7 +115,8 @@ stored_files = st.builds(
     blobs,
     times,
     st.none() | times,
-    st.none() | st.builds(Dataset, st.integers(0, 99), st.integers(0, 99), names, st.dictionaries(names, texts)),
+    st.none()
+    | st.builds(Dataset, st.integers(0, 99), st.none() | st.integers(0, 99), names, st.dictionaries(names, texts)),
 )
 uploads = st.builds(
     records.PartUpload,

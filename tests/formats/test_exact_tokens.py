@@ -110,7 +110,7 @@ def test_exact_without_the_library_is_an_error() -> None:
         check_training_file(content(ROW), tokens="exact")
     with pytest.raises(FakeUsageError, match="tokens must be one of estimate, exact, got 'guess'"):
         FakeFineTuning(tokens="guess")
-    with pytest.raises(ValueError, match="tokens must be one of estimate, exact, got 'guess'"):
+    with pytest.raises(ValueError, match="tokens must be one of estimate, exact, none, got 'guess'"):
         check_training_file(content(ROW), tokens="guess")  # type: ignore[arg-type]
 
 

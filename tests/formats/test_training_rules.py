@@ -37,7 +37,7 @@ def test_the_first_fault_is_the_first_of_all(row: dict[str, object], name: str) 
     """A scan that stops at the first fault finds the first fault of a full scan."""
     first, full = TrainingFileScan(parse_json, [name]), TrainingFileScan(parse_json, [name], is_first_only=False)
     for scan in (first, full):
-        scan.add_line(json.dumps(row).encode(), 1)
+        scan.add_line(json.dumps(row).encode())
 
     assert first.faults.get(name, []) == full.faults.get(name, [])[:1]
     assert full.fault_counts.get(name, 0) == len(list(row_faults(name, row)))

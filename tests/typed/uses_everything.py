@@ -231,7 +231,7 @@ async def async_clients_are_made() -> None:
 def files_are_checked(source: Path) -> None:
     """Look at all that is told of a training file before it is sent."""
     report = assert_type(check_training_file(source.read_bytes(), n_epochs=3), TrainingFileReport)
-    assert_type(report.token_count, Literal["exact", "unproven", "estimate"])
+    assert_type(report.token_count, Literal["exact", "unproven", "estimate", "none"])
     assert_type((report.ok, report.filename, report.method, report.format), tuple[bool, str, str, str])
     assert_type((report.bytes, report.examples, report.tokens, report.longest_example), tuple[int, int, int, int])
     assert_type((report.n_epochs, report.batch_size, report.trained_tokens), tuple[int, int, int])

@@ -33,10 +33,11 @@ class Dataset:
     `format` is judged by the first row. `faults` has, for each format that the file is not sound in, what is wrong
     with the first row that breaks it: "Example N…" in the service's words. So the file is read once, at upload,
     whichever method reads it later: rows of messages are a chat file to one and prompts to another.
+    `tokens` are None while they are not counted, as those of a large file are only for a job.
     """
 
     examples: int = 0
-    tokens: int = 0
+    tokens: int | None = 0
     format: str = UNKNOWN
     faults: Mapping[str, str] = field(default_factory=dict)
     has_images: bool = False
@@ -50,19 +51,34 @@ class JobFile:
     data: Dataset
 
 
-def read_dataset(lines: Iterable[bytes], rules: DataRules = OPENAI_DATA, counter: TokenCounter = ESTIMATE) -> Dataset:
-    """Read a training file line by line, by the rules of its provider; blank lines are passed over.
+def read_dataset(
+    blocks: Iterable[bytes], rules: DataRules = OPENAI_DATA, counter: TokenCounter | None = ESTIMATE
+) -> Dataset:
+    """Read a training file by the rules of its provider; blank lines are passed over.
 
-    *counter* counts its tokens.
+    Args:
+        blocks: Its lines, with a line feed between those of one block.
+        rules: What the provider accepts.
+        counter: What counts the tokens; None leaves them uncounted.
 
     Raises:
         NotJsonlError: A line is not a JSON object, or is too long.
     """
     scan = TrainingFileScan(orjson.loads, rules=rules, counter=counter)
-    for number, line in enumerate(lines, start=1):
-        scan.add_line(line, number)
+    for block in blocks:
+        for refusal in scan.add_lines(block):
+            raise refusal
     faults = {name: kept[0].text for name, kept in scan.faults.items()}
-    return Dataset(scan.examples, scan.tokens, scan.format, faults, scan.has_images)
+    return Dataset(scan.examples, scan.tokens if counter else None, scan.format, faults, scan.has_images)
+
+
+def count_tokens(blocks: Iterable[bytes], counter: TokenCounter) -> int:
+    """Count the tokens of a training file that was accepted, whatever the rules were then."""
+    scan = TrainingFileScan(orjson.loads, formats=(), rules=DataRules(byte_order_mark=True), counter=counter)
+    for block in blocks:
+        for _ in scan.add_lines(block):
+            pass  # an upload in parts takes what is not JSONL, too, and no job trains on it
+    return scan.tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +155,7 @@ def build_job_spec(
     plan: Plan, request: TrainingRequest, seed: int, training: JobFile, validation: JobFile | None = None
 ) -> JobSpec:
     """Make *plan* exact: numbers for every "auto", and the failure that the files themselves call for."""
+    assert training.data.tokens is not None  # counted for this job, if not before
     numbers = resolve_hyperparameters(request, training.data.examples)
     n_epochs, epoch_steps = int(numbers.n_epochs), steps_per_epoch(training.data.examples, numbers.batch_size)
     error = file_error(request, training) or (file_error(request, validation, "validation") if validation else None)

@@ -137,7 +137,7 @@ def _rows(file: StoredFile, first: int) -> tuple[list[dict[str, Any]], bool]:
         if number > min(first + ROWS_LISTED - 1, ROWS_SHOWN_AT_MOST) or read > BYTES_READ_AT_MOST:
             return rows, number <= ROWS_SHOWN_AT_MOST and read <= BYTES_READ_AT_MOST
         read += len(line)
-        faults = _check(scan, line, number) if checked else []
+        faults = _check(scan, line) if checked else []
         if number >= first:
             text = line.decode(errors="replace")
             tokens = _tokens(format, line) if checked else None
@@ -147,11 +147,11 @@ def _rows(file: StoredFile, first: int) -> tuple[list[dict[str, Any]], bool]:
     return rows, False
 
 
-def _check(scan: TrainingFileScan, line: bytes, number: int) -> list[str]:
+def _check(scan: TrainingFileScan, line: bytes) -> list[str]:
     """Return what is wrong with a line; the scan counts the examples that its texts name."""
     scan.faults.clear()
     try:
-        scan.add_line(line, number)
+        scan.add_line(line)
     except NotJsonlError as error:
         return [str(error)]
     return [fault.text for faults in scan.faults.values() for fault in faults]
