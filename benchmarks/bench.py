@@ -6,10 +6,14 @@ a minute; ``scripts/bench in_process`` measures that figure alone.
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import io
 import multiprocessing
+import random
 import socket
 import statistics
+import string
 import subprocess
 import sys
 import threading
@@ -17,6 +21,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +31,7 @@ from urllib.parse import urlsplit
 import httpx
 import httpx2
 import openai
+import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,7 +39,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fine_tuning_client import FineTuningClient
+from fine_tuning_client import FineTuningClient, check_training_file
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
 from fine_tuning_fakeserver.web.server import bind, config
@@ -41,6 +47,7 @@ from fine_tuning_fakeserver.web.server import bind, config
 ROW = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
 KEY = [(b"authorization", b"Bearer sk-bench")]
 JOB = "ftjob-bench0000000000000000000"
+ROLES = ("system", "user", "assistant")
 JOB_PATH = f"/v1/fine_tuning/jobs/{JOB}"
 ROUNDS = 15
 CONNECTIONS = 8
@@ -357,6 +364,76 @@ def _bytes_a_job(rows: int, n_epochs: int, jobs: int = 2000) -> float:
     return (after - before) / jobs
 
 
+# ---- training files, beside what a form and its rows cost at the least
+
+
+def training_file(megabytes: int) -> bytes:
+    """Chats of three messages, 470 bytes a row, of words that differ."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 8))) for _ in range(5000)]
+
+    def row() -> bytes:
+        texts = [" ".join(draw.choices(words, k=count)) for count in (15, 25, 40)]
+        chat = [{"role": role, "content": f"{text}\n"} for role, text in zip(ROLES, texts, strict=True)]
+        return orjson.dumps({"messages": chat}) + b"\n"
+
+    some = b"".join(row() for _ in range(2000))
+    return some * (megabytes * 2**20 // len(some))
+
+
+def upload_vs_form() -> str:
+    content = training_file(32)
+    part = b'--b\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    body = part % (b"purpose", b"", b"fine-tune") + part % (b"file", b'; filename="a.jsonl"', content) + b"--b--\r\n"
+    chunks = [body[at : at + 65536] for at in range(0, len(body), 65536)]  # as a socket brings them
+
+    async def read(request: Request) -> Response:
+        async with request.form() as form:
+            return Response(str(form["file"].size))  # type: ignore[union-attr]  # it is a file
+
+    def send_to(new_app: Callable[[], Any]) -> Call:
+        return lambda: asyncio.run(_post(new_app(), "/v1/files", chunks))
+
+    bare = Starlette(routes=[Route("/v1/files", read, methods=["POST"])])
+    ours, theirs = medians(send_to(lambda: account(pace=60).asgi_app), send_to(lambda: bare), calls=1, rounds=5)
+    detail = f"{ours / 1e3:.0f} and {theirs / 1e3:.0f} ms for {len(content) >> 20} MB"
+    return line("upload: rate to reading a bare form", theirs / ours, ">= 0.6", detail)
+
+
+async def _post(app: Any, path: str, chunks: list[bytes]) -> None:
+    """Send a form to an app, as a server does."""
+    left = iter(chunks)
+    headers = [*KEY, (b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=b")]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode()}
+    scope |= {"query_string": b"", "headers": headers, "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1)}
+
+    async def receive() -> dict[str, Any]:
+        if (chunk := next(left, None)) is None:
+            await asyncio.Event().wait()  # the client stays
+        return {"type": "http.request", "body": chunk, "more_body": chunk is not chunks[-1]}
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 200) == 200, message
+
+    await app(scope, receive, send)
+
+
+def check_file_vs_orjson() -> str:
+    content = training_file(16)
+
+    def parse() -> None:
+        for row in io.BytesIO(content):
+            orjson.loads(row)
+
+    lines = []
+    for tokens, aim in (("none", ">= 0.35"), ("estimate", ">= 0.06")):
+        check = partial(check_training_file, content, tokens=tokens)  # type: ignore[arg-type]  # one of its names
+        ours, theirs = medians(check, parse, calls=1, rounds=5)
+        detail = f"{ours / 1e3:.0f} and {theirs / 1e3:.0f} ms for {len(content) >> 20} MB"
+        lines.append(line(f"file checked, tokens={tokens}: rate to orjson's", theirs / ours, aim, detail))
+    return "\n".join(lines)
+
+
 FIGURES = (
     get_vs_starlette,
     get_logged,
@@ -368,6 +445,8 @@ FIGURES = (
     long_list,
     long_page,
     job_bytes,
+    upload_vs_form,
+    check_file_vs_orjson,
 )
 
 if __name__ == "__main__":

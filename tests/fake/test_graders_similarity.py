@@ -17,7 +17,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.api.files import MUCH_BYTES
+from fine_tuning_fakeserver.account.blobs import MUCH_BYTES
 from fine_tuning_fakeserver.grading import grade, similarity
 from fine_tuning_fakeserver.grading.grader_models import TextSimilarity
 from fine_tuning_fakeserver.usage_errors import FakeUsageError

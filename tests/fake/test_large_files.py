@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.account import blobs
+from fine_tuning_fakeserver.account.blobs import MUCH_BYTES
 from fine_tuning_fakeserver.api import files
-from fine_tuning_fakeserver.api.files import MUCH_BYTES
-from fine_tuning_fakeserver.domain.job_spec import JobSpec, read_dataset
+from fine_tuning_fakeserver.domain.job_spec import JobSpec, count_tokens, read_dataset
 from fine_tuning_fakeserver.domain.metrics import result_csv
+from fine_tuning_fakeserver.stores import open_store
 from fine_tuning_fakeserver.web.request import Connection
 from strategies import BORN, ROWS, Http
 
@@ -31,14 +34,15 @@ HEADERS = {"authorization": "Bearer any"}
 class Reading:
     """A slow reader of files, which waits for the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[..., Any] = read_dataset) -> None:
+        self.read = read
         self.begun, self.may_end = threading.Event(), threading.Event()
 
     def __call__(self, *arguments: Any) -> Any:
         """Read the file once the test allows it."""
         self.begun.set()
         assert self.may_end.wait(10)
-        return read_dataset(*arguments)
+        return self.read(*arguments)
 
 
 @contextmanager
@@ -87,6 +91,53 @@ def test_others_are_answered_while_a_large_file_is_read(way: str, slow: Reading)
             assert not answers
         assert [answer.status_code for answer in answers] == [200]
         assert [file["bytes"] for file in client.get("/files").json()["data"]] == [len(MANY)]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_others_are_answered_while_the_tokens_of_a_large_file_are_counted(
+    is_stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a socket the tokens of a large file are counted for the first job with it, which delays no other request."""
+    counting = Reading(count_tokens)
+    monkeypatch.setattr(blobs, "count_tokens", counting)
+    store = open_store(f"sqlite:///{tmp_path / 'accounts.db'}") if is_stored else None
+    fake = FakeAccounts.around(FakeFineTuning(start=BORN), store=store)
+    answers: list[httpx.Response] = []
+    with fake.serving() as url, httpx.Client(base_url=url, headers=HEADERS) as client:
+        file = client.post("/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", MANY)}).json()["id"]
+        assert not counting.begun.is_set()
+
+        def send() -> httpx.Response:
+            return client.post("/fine_tuning/jobs", json={"model": "gpt-4o-mini", "training_file": file})
+
+        with during(counting, send, answers):
+            assert client.get("/fine_tuning/jobs", timeout=5).json()["data"] == []
+            assert not answers
+        monkeypatch.delattr(blobs, "count_tokens")  # no job counts them again
+        answers.append(send())
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+def test_a_large_file_has_the_tokens_of_its_rows() -> None:
+    """The tokens of a large file are those of a small one with the same rows, times their number."""
+    http = Http(FakeFineTuning(start=BORN, pace="instant"))
+
+    trained = [
+        http.json("GET", f"/fine_tuning/jobs/{job['id']}")["trained_tokens"]
+        for rows in (ROWS, MANY)
+        for job in [http.job(training_file=http.file(rows), hyperparameters={"n_epochs": 1})]
+    ]
+
+    assert trained[1] == trained[0] * (len(MANY) // len(ROWS))
+
+
+def test_a_byte_order_mark_is_no_matter_once_the_file_is_accepted() -> None:
+    """A large file with a byte order mark trains a job in a dialect that would not have accepted it, too."""
+    http = Http(FakeFineTuning(start=BORN, dialect="azure-2025"))
+    file = http.fake.add_file(BOM_UTF8 + MANY)["id"]
+    http.fake.dialect = "openai-2025-09"
+
+    assert http.job(training_file=file)["status"] == "validating_files"
 
 
 @pytest.mark.parametrize(("meanwhile", "status"), [("cancel", 400), ("parts", 200)])

@@ -31,6 +31,7 @@ from account_histories import (
     with_job,
 )
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.account.blobs import MUCH_BYTES
 from fine_tuning_fakeserver.domain.dialects import DIALECTS
 from fine_tuning_fakeserver.web.account_file import write_account
 from fine_tuning_fakeserver.web.in_process import call_app
@@ -287,3 +288,18 @@ def test_contents_that_were_left_out_are_said_to_be_missing() -> None:
     assert twin.fake.jobs == http.fake.jobs
     answer = send(twin, "GET", f"/files/{twin.fake.files[0]['id']}/content")
     assert (answer.status, b"were dropped" in answer.body) == (400, True)
+
+
+def test_the_tokens_of_contents_that_were_left_out_are_known() -> None:
+    """A job on a large file whose bytes are not in the saved account has the tokens that it had had before."""
+    before = Http(FakeFineTuning(start=BORN, seed=3, pace="instant"))
+    file = before.file(ROWS * (MUCH_BYTES // len(ROWS) + 1))
+    out = io.BytesIO()
+    write_account(before.fake._world.store(), out, contents_at_most=10)
+    after = Http(loaded(out.getvalue()))
+
+    made = [http.job(training_file=file)["id"] for http in (before, after)]
+
+    done = [http.json("GET", f"/fine_tuning/jobs/{job}") for http, job in zip((before, after), made, strict=True)]
+    assert done[0] == done[1]
+    assert done[0]["trained_tokens"] > 0

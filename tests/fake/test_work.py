@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fine_tuning_client import FineTuningClient
+from fine_tuning_client import FineTuningClient, check_training_file
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.web.in_process import call_app
 from pytest_fine_tuning.fixture import directed_clients
@@ -153,3 +153,26 @@ def test_the_work_of_the_first_look_at_many_jobs(path: str, a_job: int) -> None:
         look = partial(call_app, account_of(jobs).asgi_app, "GET", path.encode(), HEADERS, b"")
         counts.append(work_of(look, warm_up=0)[0])
     assert counts[2] <= counts[1] + 220 * a_job
+
+
+def test_the_work_of_rows(fake: FakeFineTuning) -> None:
+    """An upload, and a check without tokens, of thousands of plain rows more takes no more calls by row."""
+
+    def upload(rows: int) -> Callable[[], None]:
+        content = (ROW * rows).encode()
+        body = b'--b\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+        form = body % (b"purpose", b"", b"fine-tune") + body % (b"file", b'; filename="a"', content) + b"--b--\r\n"
+        headers = [*HEADERS[:1], (b"content-type", b"multipart/form-data; boundary=b"), *HEADERS[2:]]
+
+        def run() -> None:
+            assert call_app(fake.asgi_app, "POST", b"/v1/files", headers, form).status == 200
+
+        return run
+
+    def check(rows: int) -> Callable[[], None]:
+        content = (ROW * rows).encode()
+        return lambda: None if check_training_file(content, tokens="none").ok else pytest.fail("no sound file")
+
+    for act in (upload, check):
+        few, many = (work_of(act(rows))[0] for rows in (4000, 24_000))
+        assert many - few <= 500  # some for each block of lines

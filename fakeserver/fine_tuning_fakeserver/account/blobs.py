@@ -8,13 +8,16 @@ import weakref
 from collections.abc import Iterator
 
 from fine_tuning_formats.row_rules import OPENAI_DATA, DataRules
+from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError
 
-from ..domain.job_spec import Dataset, read_dataset
+from ..domain.job_spec import Dataset, count_tokens, read_dataset
 from ..usage_errors import FakeUsageError
 
 IN_MEMORY_AT_MOST = 1024 * 1024
 CHUNK_BYTES = 256 * 1024
+MUCH_BYTES = 64 * 1024
+"""From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
 
 
 class StorageError(OSError):
@@ -31,13 +34,14 @@ class Blob:
     Its memory, or its disk and descriptor, are free once nothing refers to it.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_parsed", "size")
+    __slots__ = ("__weakref__", "_bytes", "_descriptor", "_parsed", "_tokens", "size")
 
     def __init__(self, data: bytes, descriptor: int | None = None, size: int | None = None) -> None:
         self._bytes = data
         self._descriptor = descriptor
         self.size = len(data) if size is None else size
         self._parsed: tuple[DataRules, Dataset | str] | None = None
+        self._tokens: dict[TokenCounter, int] = {}
 
     @classmethod
     def of(cls, data: bytes) -> Blob:
@@ -74,32 +78,54 @@ class Blob:
         """Return all bytes at once."""
         return b"".join(self.chunks())
 
-    def lines(self, at_most: int) -> Iterator[bytes]:
-        """Yield the lines, without their line feeds; one longer than *at_most* bytes is cut, and the last."""
+    def blocks(self, at_most: int) -> Iterator[bytes]:
+        """Yield the lines, several at a time: those that end in one chunk, without the last line feed.
+
+        A line longer than *at_most* bytes is cut, and the last.
+        """
         rest = b""
         for chunk in self.chunks():
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from whole
+            whole, feed, rest = (rest + chunk).rpartition(b"\n")
+            if feed:
+                yield whole
             if len(rest) > at_most:
                 break
         if rest:
             yield rest
 
+    def lines(self, at_most: int) -> Iterator[bytes]:
+        """Yield the lines, without their line feeds; one longer than *at_most* bytes is cut, and the last."""
+        for block in self.blocks(at_most):
+            yield from block.split(b"\n")
+
     def dataset(self, rules: DataRules = OPENAI_DATA) -> Dataset:
         """Return the content as a training file; it is parsed once by the same rules, which needs no lock.
+
+        The tokens of a large one are left to `count_tokens`, which takes several times as long.
 
         Raises:
             NotJsonlError: it is not a training file.
         """
         if self._parsed is None or self._parsed[0] != rules:
+            counter = ESTIMATE if self.size < MUCH_BYTES else None
             try:
-                self._parsed = (rules, read_dataset(self.lines(MAX_LINE_BYTES), rules))
+                self._parsed = (rules, read_dataset(self.blocks(MAX_LINE_BYTES), rules, counter))
             except NotJsonlError as error:
                 self._parsed = (rules, str(error))  # the exception itself would refer, by its traceback, to this blob
         _, parsed = self._parsed
         if isinstance(parsed, str):
             raise NotJsonlError(parsed)
         return parsed
+
+    def count_tokens(self, counter: TokenCounter) -> int:
+        """Return the tokens of a training file; they are counted once by the same counter, which needs no lock.
+
+        Raises:
+            DroppedContentError: the bytes were dropped.
+        """
+        if counter not in self._tokens:
+            self._tokens[counter] = count_tokens(self.blocks(MAX_LINE_BYTES), counter)
+        return self._tokens[counter]
 
 
 class BlobWriter:

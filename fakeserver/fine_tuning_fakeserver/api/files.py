@@ -14,7 +14,7 @@ from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import RESULTS, Account, next_id, result_created_at
-from ..account.blobs import Blob
+from ..account.blobs import MUCH_BYTES, Blob
 from ..account.looks import shows
 from ..account.ordered_ids import UnknownCursorError
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
@@ -37,8 +37,6 @@ from ..domain.timeline import FileLost
 from .response_objects import Json, file_object, page_object_with_ids
 
 PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
-MUCH_BYTES = 64 * 1024
-"""From this size on a file takes long enough to read (some ms) that others should not have to wait for it."""
 MANY_STEPS = 1000
 """From this number of steps on result files take long enough to write that others should not have to wait for it."""
 BATCH_KEPT_S = 30 * 24 * 3600

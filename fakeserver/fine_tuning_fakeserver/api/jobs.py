@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fine_tuning_formats.job_rules import base_model
-from fine_tuning_formats.training_file import MAX_LINE_BYTES, MIN_EXAMPLES
+from fine_tuning_formats.token_estimate import ESTIMATE
+from fine_tuning_formats.training_file import MIN_EXAMPLES
 
 from ..account.account import NO_METADATA, Account, next_id
+from ..account.blobs import MUCH_BYTES
 from ..account.looks import shows
 from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import JobCreated, JobIntervened
@@ -30,7 +33,7 @@ from ..api_errors import (
 )
 from ..domain import ids
 from ..domain.job import Job
-from ..domain.job_spec import JobFile, JobSpec, build_job_spec, read_dataset
+from ..domain.job_spec import JobFile, JobSpec, build_job_spec
 from ..domain.plan import FIELDS, Plan
 from ..domain.timeline import TERMINAL, Cancel, Intervention, Pause, Resume
 from ..domain.training_methods import TrainingRequest
@@ -284,12 +287,11 @@ def prepare_job(account: Account, now: float, body: CreateJobBody) -> Job:
     if body.validation_file is not None:
         validation = _require_file(account, "validation_file", body.validation_file)
     request = requested_training(account, body, _require_trainable_model(account, now, body))
-    if account.settings.tokens == "exact":
-        training = _counted_exactly(account, training, request.model)
     least, examples = MIN_EXAMPLES["training"], training.data.examples
     if account.dialect.checks_count_at_creation and examples < least:
         raise too_few_examples(training.id, examples, least)
     _require_free_slot(account, now, request.model)
+    training = counted_file(account, training, request.model)
 
     identifier = new_job_id(account)
     reserved = account.named["job"][0] if account.named["job"] else None
@@ -307,13 +309,30 @@ def _require_file(account: Account, param: str, identifier: str) -> JobFile:
     return JobFile(file.id, file.dataset)
 
 
-def _counted_exactly(account: Account, file: JobFile, model: str) -> JobFile:
-    """Return *file* with its tokens by the model's vocabulary; they are kept with the job."""
-    from fine_tuning_formats.exact_tokens import exact_counter, vocabulary_of
+def counted_file(account: Account, file: JobFile, model: str) -> JobFile:
+    """Return the training file of a job on *model* with its tokens, which are kept with the job."""
+    count = _token_count(account, file, model)
+    return replace(file, data=replace(file.data, tokens=count())) if count else file
 
-    lines = account.files[file.id].content.lines(MAX_LINE_BYTES)
-    counted = read_dataset(lines, account.dialect.data_rules, exact_counter(vocabulary_of(base_model(model))))
-    return replace(file, data=replace(file.data, tokens=counted.tokens))
+
+def count_ahead(account: Account, training_file: object, model: object) -> Callable[[], int] | None:
+    """Return a function that counts the tokens of a large file for a job, without the lock; None if none are to be."""
+    file = account.files.get(training_file) if isinstance(training_file, str) else None
+    if file is None or file.dataset is None or file.content.size < MUCH_BYTES or not isinstance(model, str):
+        return None
+    return _token_count(account, JobFile(file.id, file.dataset), account.snapshots.get(model, model))
+
+
+def _token_count(account: Account, file: JobFile, model: str) -> Callable[[], int] | None:
+    """Return a function that counts the tokens of *file*; None if what is known of them is enough."""
+    counter = ESTIMATE
+    if account.settings.tokens == "exact":
+        from fine_tuning_formats.exact_tokens import exact_counter, vocabulary_of
+
+        counter = exact_counter(vocabulary_of(base_model(model)))
+    elif file.data.tokens is not None:
+        return None
+    return partial(account.files[file.id].content.count_tokens, counter)
 
 
 def _require_trainable_model(account: Account, now: float, body: CreateJobBody) -> str:

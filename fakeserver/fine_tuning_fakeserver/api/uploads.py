@@ -11,13 +11,13 @@ from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
 from ..account.account import Account, next_id
-from ..account.blobs import Blob, BlobWriter
+from ..account.blobs import MUCH_BYTES, Blob, BlobWriter
 from ..account.records import FileUploaded, PartAdded, PartUpload, StoredFile, UploadChanged
 from ..account.service import Service, operation
 from ..api_errors import ApiError, bad_purpose, closed_upload, incomplete_upload, unknown_upload
 from ..domain import ids
 from ..domain.job_spec import Dataset
-from .files import MUCH_BYTES, PURPOSES, expires_after, new_file_id, stored_file_object
+from .files import PURPOSES, expires_after, new_file_id, stored_file_object
 from .response_objects import Json, upload_object
 
 if TYPE_CHECKING:

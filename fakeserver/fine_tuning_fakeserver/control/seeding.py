@@ -15,7 +15,7 @@ from ..account.blobs import Blob
 from ..account.records import NAMED, JobCreated, JobIntervened, NextIdReserved
 from ..account.service import Service, operation
 from ..api import files
-from ..api.jobs import build_job, job_seed, new_job_id, next_plan, requested_training
+from ..api.jobs import build_job, counted_file, job_seed, new_job_id, next_plan, requested_training
 from ..api.request_models import CreateJobBody, Metadata, MethodBody, Suffix, usage_error
 from ..api.response_objects import Json, job_object
 from ..api_errors import ApiError
@@ -288,6 +288,7 @@ def _undisturbed_job(account: Account, now: float, seed: JobSeed) -> Job:
     elif seed.status == "succeeded":
         plan = plan.changed({"outcome": "succeeded"})
     training, validation = _job_files(account, seed)
+    training = counted_file(account, training, request.model)
     spec = build_job_spec(plan, request, job_seed(identifier, seed.seed), training, validation)
     kept = kept_steps(spec)
     for point in seed.checkpoints:

@@ -20,11 +20,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fine_tuning_formats.lazy_dataclass import dataclass
+from fine_tuning_formats.token_estimate import ESTIMATE
 
 from ..account.blobs import CHUNK_BYTES, Blob, BlobWriter
 from ..account.log_format import read_entry, write_entry
 from ..account.record_format import check_version, read_record, write_record
-from ..account.records import Record, WebhookAdded
+from ..account.records import FileUploaded, Record, WebhookAdded, content_of
 from ..account.request_log import FailedAssertion, StoredLog, secrets_of
 from ..account.settings_format import read_settings, write_settings
 from ..account.stored_account import StoredAccount
@@ -142,7 +143,9 @@ def write_account(stored: StoredAccount, out: IO[bytes], contents_at_most: float
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         contents = _ContentsWriter(archive, contents_at_most)
         # all at first: they put contents into the zip, which has one member open at a time
-        lines = [write_record(_without_secret(record), contents) for record in stored.records]
+        size = sum(content.size for record in stored.records if (content := content_of(record)))
+        records = map(_with_tokens, stored.records) if size > contents_at_most else stored.records
+        lines = [write_record(_without_secret(record), contents) for record in records]
         _write_lines(archive, RECORDS, iter(lines))
         _write_lines(archive, REQUESTS, (write_entry(entry, known) for entry in log.entries))
         account = _Account(
@@ -191,6 +194,17 @@ def _without_secret(record: Record) -> Record:
     if isinstance(record, WebhookAdded):
         return WebhookAdded(replace(record.endpoint, secret=""))
     return record
+
+
+def _with_tokens(record: Record) -> Record:
+    """Return the record of a file with its tokens, which cannot be counted any more where its content is left out."""
+    if not isinstance(record, FileUploaded) or record.file.dataset is None or record.file.dataset.tokens is not None:
+        return record
+    file, dataset = record.file, record.file.dataset
+    if file.content.is_dropped:  # no job can need them
+        return record
+    counted = replace(dataset, tokens=file.content.count_tokens(ESTIMATE))
+    return FileUploaded(replace(file, dataset=counted))
 
 
 # ---- reading

@@ -40,6 +40,17 @@ def create_job(request: ApiRequest) -> Any:
     return jobs.create(request.service, parse(job_body(dialect), body, dialect.error_texts), extra)
 
 
+def count_tokens_ahead(request: ApiRequest) -> Callable[[], Any] | None:
+    """Return what counts the tokens of a job's large training file, unless the request is invalid."""
+    try:
+        body = json_body(request)
+    except ApiError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    return jobs.count_ahead(request.service.account, body.get("training_file"), body.get("model"))
+
+
 def list_jobs(request: ApiRequest) -> Any:
     """List jobs, newest first."""
     query = request.query
@@ -146,6 +157,7 @@ FINE_TUNING_OPERATIONS = (
     Operation(
         *api_route("create_job"),
         run=create_job,
+        prepare=count_tokens_ahead,
         group=FINE_TUNING,
         body="api.request_models.CreateJobBody",
         response=JOB,
