@@ -9,16 +9,15 @@ import os
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import httpx
 import pytest
 
 from fine_tuning_client.testing import redirect
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
 from fine_tuning_fakeserver.fake.clients import API_KEY, NOWHERE
 from fine_tuning_fakeserver.fake.report import describe_fault
-from fine_tuning_fakeserver.findings import render_findings
 from fine_tuning_fakeserver.web.dialect_adapter import account_root
 
 from .environment import AZURE_VARIABLES, EnvironmentPatch
@@ -34,12 +33,15 @@ from .markers import (
     SECTION,
     VIRTUAL_TIME,
 )
-from .network_guard import install_guard, needs_guard, over_socket
+from .network_guard import install_guard, needs_guard
 from .options import Options, fixture_options
 from .remote_account import account_on_server, server_url
 from .vcr_exemption import exempt_from_vcr
 
 if TYPE_CHECKING:
+    import httpx
+
+    from fine_tuning_fakeserver.findings import Finding
     from fine_tuning_fakeserver.virtual_time import VirtualTime
 
 Sleeps: TypeAlias = tuple[Callable[[float], object], Callable[[float], Awaitable[object]]]
@@ -60,10 +62,9 @@ class SessionServer:
         self.nowhere = nowhere
         self.process = os.getpid()
         """The process that owns the account; a forked child has a copy."""
-        self.http_client = httpx.Client(transport=ForkAwareTransport(self), trust_env=False)
-        self.async_http_client = httpx.AsyncClient(transport=ForkAwareTransport(self), trust_env=False)
+        self.http_client = LateHttpClient(self._open_http_client)
+        self.async_http_client = LateHttpClient(self._open_async_http_client)
         self._stack = ExitStack()
-        self._stack.callback(self.http_client.close)
         self._is_open = False
 
     def open(self) -> bool:
@@ -82,29 +83,28 @@ class SessionServer:
         """Stop the server and close the clients."""
         self._stack.close()
 
+    def _open_http_client(self) -> httpx.Client:
+        from .session_clients import open_client
 
-class ForkAwareTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Transport to the account: in process, or over the socket from a forked child, which has a copy only."""
+        return self._stack.enter_context(open_client(self))
 
-    def __init__(self, server: SessionServer) -> None:
-        self._server = server
-        self._in_process = server.fake.transport()
+    def _open_async_http_client(self) -> httpx.AsyncClient:
+        from .session_clients import open_async_client
 
-    @property
-    def _in_same_process(self) -> bool:
-        return os.getpid() == self._server.process
+        return open_async_client(self)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request of a blocking client."""
-        way = self._in_process if self._in_same_process else over_socket(httpx, "HTTPTransport")
-        response: httpx.Response = way.handle_request(request)
-        return response
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request of an async client."""
-        way = self._in_process if self._in_same_process else over_socket(httpx, "AsyncHTTPTransport")
-        response: httpx.Response = await way.handle_async_request(request)
-        return response
+class LateHttpClient:
+    """A client of httpx that is opened, and httpx imported, when it is first asked for."""
+
+    def __init__(self, open_client: Callable[[], Any]) -> None:
+        self._open_client = open_client
+
+    @cached_property
+    def request(self) -> Callable[..., Any]:
+        """Send a request; called as ``httpx.Client.request`` is."""
+        send: Callable[..., Any] = self._open_client().request
+        return send
 
 
 @contextmanager
@@ -237,10 +237,14 @@ def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, 
 
     A check of `always` that does not hold fails any test.
     """
-    findings = []
+    findings: list[Finding] = []
+    rendered: list[str] = []
     if options.findings != "off":
+        from fine_tuning_fakeserver.findings import render_findings
+
         findings = [finding for finding in fake.findings if finding.code not in options.ignored]
-        item.stash[FINDINGS] = render_findings(findings)
+        rendered = render_findings(findings)
+        item.stash[FINDINGS] = [*rendered]
         if lost := fake.requests_log.forgotten:
             count = "1 request" if lost == 1 else f"{lost} requests"
             item.stash[FINDINGS].append(f"warning: the log dropped {count}, in which findings may be missed")
@@ -253,7 +257,7 @@ def report_findings(item: pytest.Item | pytest.Collector, fake: FakeFineTuning, 
         codes = ", ".join(dict.fromkeys(finding.code for finding in findings))
         remedy = "ignore some: @pytest.mark.fake_fine_tuning(findings_ignore=[…])"
         # codes first: pytest -q cuts a long line
-        _fail_test(f"{codes}: fine-tuning findings", render_findings(findings), remedy)
+        _fail_test(f"{codes}: fine-tuning findings", rendered, remedy)
     if lines := [describe_fault(fault) for fault in fake.unfired_faults]:
         from . import UnfiredFaultWarning  # defined in the package that imports this module
 

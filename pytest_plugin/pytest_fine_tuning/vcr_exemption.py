@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
-from unittest import mock
 from urllib.parse import urlsplit
 
 from fine_tuning_fakeserver.import_hook import ImportHook
@@ -35,6 +34,8 @@ def exempt_from_vcr(url: str, hosts: ProviderHosts | None) -> Generator[None, No
 
 def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts | None) -> None:
     """Patch the three methods by which vcrpy decides on a request."""
+    from unittest.mock import patch  # slow to import, and few tests import vcrpy
+
     address, cassette = urlsplit(url).netloc, module.Cassette
     can_play, filter_request, append_original = cassette.can_play_response_for, cassette.filter_request, cassette.append
 
@@ -53,4 +54,4 @@ def _patch(stack: ExitStack, module: ModuleType, url: str, hosts: ProviderHosts 
         "append": append,
     }
     for name, detour in detours.items():
-        stack.enter_context(mock.patch.object(cassette, name, detour))
+        stack.enter_context(patch.object(cassette, name, detour))

@@ -125,6 +125,25 @@ def test_a_run_that_does_not_use_the_plugin_loads_nothing_heavy(pytester: pytest
     pytester.runpytest_subprocess(*WITHOUT_OURS, "-p", "no:anyio").assert_outcomes(passed=1)
 
 
+def test_the_first_use_loads_what_a_test_needs(pytester: pytest.Pytester) -> None:
+    """A test that uses the fixture and sends nothing loads no HTTP client, and no more of the fake than was agreed."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_first(fake_fine_tuning):
+            pass
+
+        def test_second():
+            assert {"httpx", "pydantic", "fine_tuning_client.client"}.isdisjoint(sys.modules)
+            assert not any(".findings" in name or ".exploration" in name for name in sys.modules)
+            own = [name for name in sys.modules if name.startswith(("fine_tuning_", "pytest_fine_tuning"))]
+            assert len(own) <= 111
+        """
+    )
+    pytester.runpytest_subprocess(*WITHOUT_OURS, "-p", "no:anyio").assert_outcomes(passed=2)
+
+
 def test_the_handle_steers_time_and_plans(pytester: pytest.Pytester) -> None:
     """A plan set on the handle fails the next job, and `advance_to` reaches a status."""
     pytester.makepyfile(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
@@ -54,9 +54,7 @@ class ExploreControl:
 
     def check_always(self) -> list[Exception]:
         """Run the checks of `always`, oldest first; return what they raised. The fixture does so after each test."""
-        from .exploration.runs import broken_checks
-
-        return broken_checks(self._world)
+        return broken_checks(self._world.checks)
 
     def explore(self, program: Callable[[], object], **options: Unpack[ExploreFields]) -> ExplorationReport:
         """Run *program* once as it is, and then again and again, each time with one misfortune at one request.
@@ -163,3 +161,14 @@ def _error_of(program: Callable[[], object]) -> BaseException | None:
     except BaseException as error:  # SystemExit is an end like any other
         return error
     return None
+
+
+def broken_checks(checks: Iterable[Callable[[], object]]) -> list[Exception]:
+    """Run *checks* that must hold at the end of every run; return what they raised."""
+    errors = []
+    for check in checks:
+        try:
+            check()
+        except Exception as error:
+            errors.append(error)
+    return errors

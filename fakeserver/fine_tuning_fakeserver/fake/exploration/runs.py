@@ -13,6 +13,7 @@ from ...account.world import World
 from ...control.steering import account_outcome
 from ...domain.timeline import TERMINAL
 from ...findings import FinalState, Finding, find
+from ..explore_control import broken_checks
 from ..report import usage_errors_in
 from .disturbance import Combination, Occurrence, RunDisturbance
 from .misfortunes import Situation
@@ -89,7 +90,7 @@ def record_run(world: World, disturbance: RunDisturbance, error: BaseException |
     return RunRecord(
         combination=disturbance.combination,
         error=error,
-        broken_checks=broken_checks(world),
+        broken_checks=broken_checks(world.checks),
         situations=tuple(disturbance.situations),
         aftermaths=tuple(
             disturbance.aftermaths.get(number, situation) for number, situation in enumerate(disturbance.situations, 1)
@@ -117,17 +118,6 @@ def _could_clean_up(calls: Sequence[Call], disturbance: RunDisturbance) -> bool:
     if not calls or disturbance.keeps_out:
         return False
     return calls[-1].status not in UNAVAILABLE or disturbance.has_hit_once_and_last
-
-
-def broken_checks(world: World) -> list[Exception]:
-    """Run the checks that must hold at the end of every run; return what they raised."""
-    errors = []
-    for check in world.checks:
-        try:
-            check()
-        except Exception as error:
-            errors.append(error)
-    return errors
 
 
 def run_program(program: Callable[[], object]) -> None:
