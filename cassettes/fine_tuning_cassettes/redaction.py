@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -114,6 +115,13 @@ _PATTERNS = (
 )
 
 
+REMEMBERED_CHARACTERS = 10_000
+"""Longer texts are redacted anew each time: few are met twice."""
+RUN_PART = 8
+_RUN = re.compile(rf"[A-Za-z0-9]{{{RUN_PART},}}+")
+"""What most secrets have: a run of letters and digits, which is part of one of any text that holds the secret."""
+
+
 @dataclass(frozen=True)
 class SecretMap:
     """Texts that must not be written, each with what stands for it."""
@@ -139,7 +147,15 @@ class SecretMap:
 
     def redact(self, text: str) -> str:
         """Return *text* without secrets, by all three rules."""
-        for spelling, stand_in in self._spellings:
+        if (redacted := self._redacted.get(text)) is not None:  # a job that is polled gives many that are equal
+            return redacted
+        redacted = self._redact(text)
+        if len(text) <= REMEMBERED_CHARACTERS:
+            self._redacted[text] = redacted
+        return redacted
+
+    def _redact(self, text: str) -> str:
+        for spelling, stand_in in self._spellings.candidates_in(text):
             text = text.replace(spelling, stand_in)
         text = replace_named(text, SCRUBBED)
         text = _ORGANIZATION_MEMBER.sub(rf'\1"{ORGANIZATION}"', text)
@@ -155,10 +171,11 @@ class SecretMap:
 
     def leaks_in(self, text: str) -> list[str]:
         """Return the secrets that *text* still holds, in any spelling."""
+        found = {spelling for spelling, _ in self._spellings.candidates_in(text) if spelling in text}
         return [
             secret
             for secret, stand_in in self.texts.items()
-            if secret not in stand_in and any(spelling in text for spelling in spellings(secret))
+            if secret not in stand_in and not found.isdisjoint(spellings(secret))
         ]
 
     def _mask(self, match: re.Match[str]) -> str:
@@ -170,10 +187,34 @@ class SecretMap:
         return MASKED if is_known or is_key else match[0]
 
     @cached_property
-    def _spellings(self) -> list[tuple[str, str]]:
-        """Every spelling with its replacement; the longest first, as one may be part of another."""
-        known = {spelling: stand_in for text, stand_in in self.texts.items() for spelling in spellings(text)}
-        return sorted(known.items(), key=lambda pair: (-len(pair[0]), pair[0]))
+    def _redacted(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _spellings(self) -> _SpellingIndex:
+        return _SpellingIndex({each: stand_in for text, stand_in in self.texts.items() for each in spellings(text)})
+
+
+class _SpellingIndex:
+    """Spellings of secrets, found by a part: each response has an id, so a search for one after another is too slow."""
+
+    def __init__(self, stand_ins: Mapping[str, str]) -> None:
+        # the longest first, as one may be part of another
+        self._pairs = sorted(stand_ins.items(), key=lambda pair: (-len(pair[0]), pair[0]))
+        self._unindexed: list[int] = []
+        """The places of those without a run."""
+        self._by_part: defaultdict[str, list[int]] = defaultdict(list)
+        """The places of others, by the start of their first run."""
+        for place, (spelling, _) in enumerate(self._pairs):
+            run = _RUN.search(spelling)
+            (self._by_part[run[0][:RUN_PART]] if run else self._unindexed).append(place)
+
+    def candidates_in(self, text: str) -> list[tuple[str, str]]:
+        """Return the spellings that *text* may hold, each with its replacement, in the order to replace them."""
+        runs = set(_RUN.findall(text)) if self._by_part else set()
+        parts = {run[start : start + RUN_PART] for run in runs for start in range(len(run) - RUN_PART + 1)}
+        places = [*self._unindexed, *(place for part in parts & self._by_part.keys() for place in self._by_part[part])]
+        return [self._pairs[place] for place in sorted(places)]
 
 
 def is_private_header(name: str) -> bool:

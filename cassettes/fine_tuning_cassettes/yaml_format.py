@@ -31,6 +31,7 @@ from .messages import (
 FORMAT = "fine_tuning_cassette"
 VERSION = 1
 END = "\n...\n"
+INTERACTIONS = "interactions"
 TEXTS = ("recorded_at", "recorded_from", "mode", "training_data", "about", "test", "source")
 Source: TypeAlias = Literal["openai", "azure", "fake"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -39,6 +40,8 @@ MAX_NUMBER = 64
 """The longest number that is read, in characters: those of base 60 take square time."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{32}, [a-z ?\d]+, \d+ characters")
 
+_LINES = re.compile(r"(?:(?:[ -~]*[!-~])?\n)*(?:[ -~]*[!-~])?")
+"""ASCII without blanks at the ends of lines: YAML can hold it as a block."""
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -160,7 +163,7 @@ def load_metadata(text: str, name: str) -> Metadata:
     Raises:
         CassetteFileError: the header is missing; the message has *name*.
     """
-    return _parse_metadata(_load_document(text.partition("\ninteractions:")[0], name), name)
+    return _parse_metadata(_load_document(text.partition(f"\n{INTERACTIONS}:")[0], name), name)
 
 
 def parse_interaction(item: Any, place: str) -> Interaction:
@@ -209,10 +212,20 @@ def dump(file: CassetteFile) -> str:
         "recorded_by": list(header.recorded_by),
         "mode": header.mode,
         "training_data": header.training_data,
-        "interactions": [_render_interaction(interaction) for interaction in file.interactions],
     }
+    blocks: dict[Interaction, str] = {}  # a job that is polled gives many that are equal
+    for interaction in file.interactions:
+        if interaction not in blocks:
+            text = _dump({INTERACTIONS: [_render_interaction(interaction)]})
+            blocks[interaction] = text.removeprefix(f"{INTERACTIONS}:\n")
+    items = "".join(map(blocks.__getitem__, file.interactions))
+    interactions = f"{INTERACTIONS}:\n{items}" if items else f"{INTERACTIONS}: []\n"
+    return f"{_dump(document)}{interactions}...\n"
+
+
+def _dump(document: object) -> str:
     # the C dumper is not available everywhere, and writes other bytes
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31, explicit_end=True)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
     return text
 
 
@@ -249,7 +262,7 @@ def _parse_metadata(document: Mapping[str, Any], name: str) -> Metadata:
 
 
 def _parse_interactions(document: Mapping[str, Any], name: str) -> list[Interaction]:
-    items = document.get("interactions")
+    items = document.get(INTERACTIONS)
     if not isinstance(items, list):
         raise CassetteFileError(f"{name}: `interactions` must be a list, got {items!r}")
     return [parse_interaction(item, f"{name}: interaction {number}") for number, item in enumerate(items, 1)]
@@ -346,8 +359,11 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    # Digests of rows are most of a cassette with an upload, and PyYAML analyzes texts character by character.
+    # Digests of rows are most of a cassette with an upload, bodies most of any other, and PyYAML analyzes texts
+    # character by character.
     def analyze_scalar(self, scalar: str) -> yaml.emitter.ScalarAnalysis:
+        if "\n" in scalar and _LINES.fullmatch(scalar):
+            return yaml.emitter.ScalarAnalysis(scalar, False, True, False, False, True, True, True)
         if not _DIGEST.fullmatch(scalar):
             return super().analyze_scalar(scalar)
         return yaml.emitter.ScalarAnalysis(scalar, False, False, False, True, True, True, False)

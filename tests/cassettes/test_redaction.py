@@ -231,6 +231,17 @@ def test_what_was_sent_as_a_key_is_taken_out_in_every_spelling(key: str, spell: 
     assert secrets.leaks_in(secrets.redact(spell(key))) == []
 
 
+@given(st.lists(st.text("ab1-", min_size=3, max_size=20), max_size=4), st.data())
+def test_secrets_among_many_are_taken_out_in_order(keys: list[str], data: st.DataObject) -> None:
+    """Whatever else is a secret, a text is redacted as by one replacement after another, the longest first."""
+    secrets = SecretMap({key: f"<{number}>" for number, key in enumerate(keys)})
+    redacted = text = "".join(data.draw(st.lists(st.sampled_from(["", "-", "ab1", *keys]), max_size=6)))
+    for key in sorted(secrets.texts, key=lambda key: (-len(key), key)):
+        redacted = redacted.replace(key, secrets.texts[key])
+    assert secrets.redact(text) == redacted
+    assert set(secrets.leaks_in(text)) == {key for key in keys if key in text}
+
+
 bodies = st.text() | st.from_regex(r"(sk-|org-|proj_|Bearer |ft:a:|user-|eyJ|https://)[a-zA-Z0-9:.*/@_-]{0,40}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette
+from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette, yaml_format
 from fine_tuning_cassettes.cassette import write_atomically
 from fine_tuning_cassettes.messages import FormPart, Interaction, RecordedRequest, RecordedResponse
 from fine_tuning_cassettes.yaml_format import CassetteFile, check_round_trip, dump, load, load_metadata
@@ -52,6 +53,23 @@ def test_what_is_written_is_read_back(head: Metadata, recorded: tuple[Interactio
     """Any interaction is read back as it was written, bodies included."""
     stored = CassetteFile(head, recorded)
     assert load(dump(stored), "c.yaml") == stored
+
+
+@given(interactions, st.integers(1, 3))
+def test_interactions_are_written_as_yaml_writes_the_list(recorded: tuple[Interaction, ...], times: int) -> None:
+    """Interactions, of which equal ones are dumped once, are written as the list of all would be dumped."""
+    rendered = [yaml_format._render_interaction(interaction) for interaction in recorded * times]
+    whole = yaml_format._dump({"interactions": rendered})
+    assert dump(CassetteFile(HEAD, recorded * times)).endswith(f"training_data: scrubbed\n{whole}...\n")
+
+
+@given(lines.map("\n".join) | st.text("ab \n:#-", max_size=9))
+def test_what_is_known_to_be_a_block_is_one_for_yaml(text: str) -> None:
+    """A text that is known to be a block, without a look at each character, is one by PyYAML's analysis."""
+    dumper = yaml_format._Dumper(io.StringIO(), allow_unicode=True)
+    ours, theirs = dumper.analyze_scalar(text), yaml.emitter.Emitter.analyze_scalar(dumper, text)
+    for name in ("empty", "multiline", "allow_block", "allow_double_quoted"):
+        assert getattr(ours, name) == getattr(theirs, name)
 
 
 def test_bodies_are_blocks_that_people_can_read() -> None:
