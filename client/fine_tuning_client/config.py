@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -397,7 +397,11 @@ def check_url(url: str) -> str:
     Raises:
         ConfigurationError: It is not one. The message does not show it, as it may hold a password.
     """
-    url = str(url).strip()
+    return _check_url(str(url).strip())
+
+
+@lru_cache(maxsize=32)
+def _check_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in {"http", "https"} and _is_host(parts.hostname or "", url) and parts.port != 0
