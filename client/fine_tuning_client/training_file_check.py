@@ -260,10 +260,10 @@ def _scan_lines(source: BinaryIO, scan: TrainingFileScan) -> tuple[int, list[Tra
     while block := require_bytes(source.read(BLOCK_BYTES)):
         block += source.readline(MAX_LINE_BYTES + 1)  # the rest of the last line
         size += len(block)
-        for error in scan.add_lines(block.removesuffix(b"\n")):
+        for refusal in scan.add_lines(block.removesuffix(b"\n")):
             count += 1
             if len(refused) < MAX_PROBLEMS:
-                refused.append(TrainingFileProblem("upload", str(error), None, scan.lines))
+                refused.append(TrainingFileProblem("upload", refusal, None, scan.lines))
         while not block.endswith(b"\n") and (block := source.readline(MAX_LINE_BYTES + 1)):
             size += len(block)  # the rest of a line that is too long
     return size, refused, count

@@ -109,8 +109,8 @@ class TrainingFileScan:
     has_tools: bool = False
     has_images: bool = False
 
-    def add_lines(self, block: bytes) -> Iterator[NotJsonlError]:
-        """Check the next lines, with line feeds between them; yield why lines are refused, as `add_line` raises it."""
+    def add_lines(self, block: bytes) -> Iterator[str]:
+        """Check the next lines, with line feeds between them; yield why lines are refused, in `add_line`'s words."""
         text = None
         if self._takes_plain_rows() and len(block) <= MAX_LINE_BYTES:
             from fine_tuning_formats.plain_rows import find_plain_rows, plain_text  # on demand: most files are short
@@ -130,7 +130,7 @@ class TrainingFileScan:
             try:
                 self.add_line(block[at:end])
             except NotJsonlError as error:
-                yield error
+                yield str(error)
             at = end + 1
 
     def add_line(self, line: bytes) -> None:

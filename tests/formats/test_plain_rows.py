@@ -57,7 +57,7 @@ def test_lines_are_the_same_alone_and_in_blocks(block: list[str], new_scan: Call
     at_once, one_by_one = new_scan(), new_scan()
     lines = "\n".join(block).encode()
 
-    refused = [str(error) for part in (FIRST, lines) for error in at_once.add_lines(part)]
+    refused = [refusal for part in (FIRST, lines) for refusal in at_once.add_lines(part)]
 
     assert refused == [*refusals(one_by_one, FIRST, *lines.split(b"\n"))]
     assert at_once == one_by_one

@@ -12,7 +12,7 @@ from fine_tuning_formats.job_rules import base_model, sees_images
 from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import OPENAI_DATA, UNKNOWN, DataRules
 from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
-from fine_tuning_formats.training_file import RowFault, TrainingFileScan, job_problems
+from fine_tuning_formats.training_file import NotJsonlError, RowFault, TrainingFileScan, job_problems
 
 from .checks import parse_seconds
 from .loss_curves import Losses, TrainingPoint, loss_curve, training_point
@@ -67,7 +67,7 @@ def read_dataset(
     scan = TrainingFileScan(orjson.loads, rules=rules, counter=counter)
     for block in blocks:
         for refusal in scan.add_lines(block):
-            raise refusal
+            raise NotJsonlError(refusal)
     faults = {name: kept[0].text for name, kept in scan.faults.items()}
     return Dataset(scan.examples, scan.tokens if counter else None, scan.format, faults, scan.has_images)
 
