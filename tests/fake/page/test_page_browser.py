@@ -365,7 +365,7 @@ def test_requests_findings_and_files_are_shown(page: Page, fake: FakeFineTuning)
     see(page.get_by_text("file format error"))
     page.get_by_role("link", name=file.id).click()
     see(page.get_by_text("Example 11"))
-    assert page.locator(".http-good").count() == 10
+    wait_until(page, lambda: page.locator(".http-good").count() == 10)
 
 
 def test_the_keyboard_moves_through_rows_searches_advances_and_helps(page: Page, fake: FakeFineTuning) -> None:
@@ -393,6 +393,29 @@ def test_the_keyboard_moves_through_rows_searches_advances_and_helps(page: Page,
     see(page.get_by_role("dialog"))
     page.keyboard.press("Escape")
     see(page.get_by_role("dialog"), gone=True)
+
+
+TYPE_ON = """() => new Promise((resolve) => {
+  const field = document.querySelector("[data-search]");
+  const type = (text) => {
+    field.value = text;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const typeOn = () => {
+    type("ja");
+    requestAnimationFrame(() => setTimeout(() => setTimeout(() => resolve(field.value))));
+  };
+  addEventListener("hashchange", typeOn, { once: true });
+  type("j");
+})"""
+
+
+def test_a_search_keeps_what_is_typed_while_it_begins(page: Page, fake: FakeFineTuning) -> None:
+    """What is typed at the moment in which a search for the text before begins stays in the field."""
+    filled(fake)
+    go(page, fake)
+    see(page.get_by_label("Text"))
+    assert page.evaluate(TYPE_ON) == "ja"
 
 
 def test_markup_and_terminal_escapes_are_shown_as_text(page: Page, fake: FakeFineTuning) -> None:

@@ -207,11 +207,19 @@ export function Input({ label, value, onInput, type = "text", placeholder = "" }
 export function Search({ value, onInput, label }) {
   const timer = useRef(0);
   const [typed, setTyped] = useState(value);
-  useEffect(() => setTyped(value), [value]);
+  const sent = useRef(value);
+  useEffect(() => {
+    if (value === sent.current) return; // it comes back while somebody types on
+    sent.current = value;
+    setTyped(value);
+  }, [value]);
   function note(text) {
     setTyped(text);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onInput(text), 200);
+    timer.current = setTimeout(() => {
+      sent.current = text;
+      onInput(text);
+    }, 200);
   }
   return html`<label class="field search"><span>${label}</span>
     <input type="search" data-search value=${typed} placeholder="press / to search"

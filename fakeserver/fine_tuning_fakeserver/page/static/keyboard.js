@@ -1,6 +1,6 @@
 /** The keyboard: j and k through the rows, Enter opens, Esc goes back, / searches, a advances, ? helps. */
 
-import { useEffect } from "./vendored/htm-preact.js";
+import { useLayoutEffect } from "./vendored/htm-preact.js";
 
 export const KEYS = [
   ["j, k", "next row, previous row"],
@@ -25,7 +25,8 @@ function moveFocus(by) {
  * @param {{advance: () => void, toggleHelp: () => void, goBack: () => void}} commands
  */
 export function useKeyboard({ advance, toggleHelp, goBack }) {
-  useEffect(() => {
+  // before the new panel is painted: a key pressed at the sight of it is for it
+  useLayoutEffect(() => {
     /** @param {KeyboardEvent} event */
     function obey(event) {
       const isTyping = event.target instanceof HTMLElement && event.target.matches(FIELDS);
