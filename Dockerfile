@@ -9,7 +9,7 @@ COPY fakeserver fakeserver
 COPY pytest_plugin pytest_plugin
 COPY cassettes cassettes
 RUN python -m venv /opt/fake-fine-tuning \
- && /opt/fake-fine-tuning/bin/pip install --no-cache-dir --disable-pip-version-check ".[graders,metrics,postgres]"
+ && /opt/fake-fine-tuning/bin/pip install --no-cache-dir --disable-pip-version-check ".[graders,fast,metrics,postgres]"
 
 FROM python:3.13-slim
 COPY --from=build /opt/fake-fine-tuning /opt/fake-fine-tuning

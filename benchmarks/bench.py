@@ -39,6 +39,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fine_tuning_cassettes import use_cassette
 from fine_tuning_client import FineTuningClient, check_training_file
@@ -111,21 +112,21 @@ def bare_route(body: bytes) -> Starlette:
     return Starlette(routes=[Route("/v1/fine_tuning/jobs/{job_id}", endpoint)])
 
 
-def _serve_bare(pipe: Connection) -> None:
+def _serve_bare(pipe: Connection, is_fast: bool) -> None:
     app = bare_route(call_app(account().asgi_app, "GET", JOB_PATH.encode(), KEY, b"").body)
     listener = bind()
     pipe.send(listener.getsockname())
-    settings = config(app)
-    settings.http = H11Protocol  # uvicorn's own
+    settings = config(app, is_fast=is_fast)
+    settings.http = HttpToolsProtocol if is_fast else H11Protocol  # uvicorn's own
     uvicorn.Server(settings).run(sockets=[listener])
 
 
 @contextmanager
-def bare() -> Iterator[tuple[str, int]]:
+def bare(is_fast: bool) -> Iterator[tuple[str, int]]:
     """A bare route on uvicorn's own protocol, in a process of its own; gives its address."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve_bare, args=(there,), daemon=True)
+    process = context.Process(target=_serve_bare, args=(there, is_fast), daemon=True)
     process.start()
     try:
         yield here.recv()
@@ -134,14 +135,21 @@ def bare() -> Iterator[tuple[str, int]]:
         process.join()
 
 
+def command(*words: str, is_fast: bool = True) -> list[str]:
+    """The command line, with the extra ``[fast]`` or as if that were not installed."""
+    missing = {} if is_fast else {"httptools": None, "uvloop": None}
+    code = f"import sys; sys.modules |= {missing}; from fine_tuning_fakeserver.cli import main; sys.exit(main())"
+    return [sys.executable, "-c", code, *words]
+
+
 @contextmanager
-def serve(*options: str) -> Iterator[tuple[str, int]]:
+def serve(*options: str, is_fast: bool) -> Iterator[tuple[str, int]]:
     """The command `serve`, whose log goes to a file; gives its address."""
     with TemporaryDirectory() as folder:
         saved = Path(folder, "account.zip")
         account(pace=60).save(saved)  # the server's default
-        command = [Path(sys.executable).with_name("fake-fine-tuning"), "serve", "--port=0", f"--load={saved}", *options]
-        with Path(folder, "log").open("w") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as one:
+        words = command("serve", "--port=0", f"--load={saved}", *options, is_fast=is_fast)
+        with Path(folder, "log").open("w") as log, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log) as one:
             assert one.stdout
             parts = urlsplit(one.stdout.readline().decode().strip())
             try:
@@ -175,8 +183,9 @@ def _ask_all(connections: list[socket.socket], request: bytes) -> None:
         assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
-def _beside_bare(what: str, aim: str, *options: str) -> str:
-    with serve(*options) as here, bare() as there, asked(here) as fake, asked(there) as plain:
+def _beside_bare(what: str, aim: str, *options: str, is_fast: bool = False) -> str:
+    addresses = serve(*options, is_fast=is_fast), bare(is_fast)
+    with addresses[0] as here, addresses[1] as there, asked(here) as fake, asked(there) as plain:
         ours, theirs = medians(fake, plain, calls=60)
     ours, theirs = ours / CONNECTIONS, theirs / CONNECTIONS
     return line(what, theirs / ours, aim, f"{1e6 / ours:.0f} and {1e6 / theirs:.0f} requests/s")
@@ -184,6 +193,10 @@ def _beside_bare(what: str, aim: str, *options: str) -> str:
 
 def get_vs_starlette() -> str:
     return _beside_bare("GET job by serve --quiet: rate to a bare route's", ">= 0.9", "--quiet")
+
+
+def get_vs_fast_starlette() -> str:
+    return _beside_bare("the same with [fast], both by httptools and uvloop", "none", "--quiet", is_fast=True)
 
 
 def get_logged() -> str:
@@ -475,6 +488,7 @@ def save_cassette() -> str:
 
 FIGURES = (
     get_vs_starlette,
+    get_vs_fast_starlette,
     get_logged,
     start_and_stop,
     in_process,

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench import JOB, JOB_PATH, ROW, account
+from bench import JOB, JOB_PATH, ROW, account, command
 
 AIMOCK = os.environ.get("BENCH_AIMOCK", "llmock")
 """aimock's server, which has no fine-tuning under its other name."""
-COMMAND = str(Path(sys.executable).with_name("fake-fine-tuning"))
 JOBS = "/v1/fine_tuning/jobs"
 CONNECTIONS, ROUNDS, CALLS = 8, 9, 50
 LISTED = 100_000
@@ -119,9 +118,9 @@ def started(command: list[str]) -> Iterator[Client]:
         process.communicate()
 
 
-def ours() -> Any:
+def ours(is_fast: bool = True) -> Any:
     """The fake's server, as `serve` starts it, without its access log."""
-    return started([COMMAND, "serve", "--port", "0", "--quiet", "--pace", "manual"])
+    return started(command("serve", "--port", "0", "--quiet", "--pace", "manual", is_fast=is_fast))
 
 
 @contextmanager
@@ -174,18 +173,25 @@ def job_body(client: Client) -> bytes:
 
 def beside_aimock() -> None:
     """A job retrieved and created, and a page of many, beside aimock."""
-    with ours() as fake, aimock() as other:
+    for is_fast, parts in ((False, "h11"), (True, "[fast]")):
+        _beside_aimock(is_fast, parts)
+
+
+def _beside_aimock(is_fast: bool, parts: str) -> None:
+    with ours(is_fast) as fake, aimock() as other:
         clients = (fake, other)
         bodies = [job_body(client) for client in clients]
         jobs = [json.loads(client.ask("POST", JOBS, body)) for client, body in zip(clients, bodies, strict=True)]
         paths = [f"{JOBS}/{job['id']}" for job in jobs]
         report(
-            "GET job: rate to aimock's",
+            f"GET job, {parts}: rate to aimock's",
             ">= 1.0",
             rates(lambda: fake.ask("GET", paths[0]), lambda: other.ask("GET", paths[1])),
         )
         create = [partial(client.ask, "POST", JOBS, body) for client, body in zip(clients, bodies, strict=True)]
-        report("POST job: rate to aimock's, which checks nothing", ">= 0.8", rates(create[0], create[1]))
+        report(f"POST job, {parts}: rate to aimock's, which checks nothing", ">= 0.8", rates(create[0], create[1]))
+        if not is_fast:
+            return
         for each in create:
             for _ in range(LISTED // CONNECTIONS):
                 each()

@@ -22,7 +22,19 @@ PARTS = {
     "stores.py": "Stores, as ratios to accounts in memory",
 }
 """The programs, and the headings of what they print."""
-LIBRARIES = ("starlette", "uvicorn", "h11", "httpx", "openai", "respx", "pytest-httpserver", "moto", "vcrpy")
+LIBRARIES = (
+    "starlette",
+    "uvicorn",
+    "h11",
+    "httptools",
+    "uvloop",
+    "httpx",
+    "openai",
+    "respx",
+    "pytest-httpserver",
+    "moto",
+    "vcrpy",
+)
 HEAD = """# Performance
 
 Ratios of medians, of things measured in turns in one run: machines agree on these. Where two figures follow a ratio,

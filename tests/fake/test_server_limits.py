@@ -20,7 +20,9 @@ from uvicorn.server import ServerState
 
 from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.web import server
-from fine_tuning_fakeserver.web.server import LoopErrors, Protocol, bind, config, serving
+from fine_tuning_fakeserver.web.httptools_protocol import FastProtocol
+from fine_tuning_fakeserver.web.protocols import Protocol
+from fine_tuning_fakeserver.web.server import LoopErrors, bind, config, serving
 from strategies import BORN
 
 pytestmark = pytest.mark.slow
@@ -139,6 +141,7 @@ class HandTransport:
 class HandConnection:
     """A connection to an app, driven by hand, with a limit of 30 seconds."""
 
+    kind: type[Any] = Protocol
     loop: HandLoop = field(default_factory=HandLoop)
     transport: HandTransport = field(default_factory=HandTransport)
 
@@ -149,7 +152,7 @@ class HandConnection:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
 
-        self.protocol = Protocol(config(answer, 30.0), ServerState(), {}, cast(Any, self.loop))
+        self.protocol = self.kind(config(answer, 30.0), ServerState(), {}, cast(Any, self.loop))
         self.protocol.connection_made(cast(asyncio.Transport, self.transport))
 
     def respond(self) -> None:
@@ -166,13 +169,13 @@ class HandConnection:
         return not self.transport.is_closed
 
 
-@pytest.fixture
-def connection() -> Iterator[HandConnection]:
-    """A new connection."""
-    connection = HandConnection()
+@pytest.fixture(params=[Protocol, FastProtocol])
+def connection(request: pytest.FixtureRequest) -> Iterator[HandConnection]:
+    """A new connection, by h11 and by httptools."""
+    connection = HandConnection(request.param)
     yield connection
-    for request in connection.loop.requests:
-        request.close()
+    for unanswered in connection.loop.requests:
+        unanswered.close()
 
 
 def test_a_head_that_trickles_in_has_one_limit(connection: HandConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web import server
+from fine_tuning_fakeserver.web import protocols, server
+from fine_tuning_fakeserver.web.httptools_protocol import FastProtocol
 from strategies import BORN
 
 pytestmark = pytest.mark.slow
@@ -48,18 +50,64 @@ def response_to(url: str, request: bytes) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-def test_an_offer_of_http_2_loses_no_body() -> None:
-    """A POST that offers an upgrade to HTTP/2, as Java's client sends it, is answered normally."""
-    body = json.dumps({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/jsonl"}).encode()
-    head = (
-        b"POST /v1/uploads HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
-        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nHost: localhost\r\nAuthorization: Bearer any\r\n"
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-    )
-    with FakeFineTuning(start=BORN).serving() as url:
-        status, answer = response_to(url, head + body)
+UPLOAD = json.dumps({"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/jsonl"}).encode()
+OFFER = (
+    b"POST /v1/uploads HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nHost: localhost\r\nAuthorization: Bearer any\r\n"
+    b"Content-Type: application/json\r\n"
+)
+OFFERS = {
+    "of known length": OFFER + b"Content-Length: %d\r\n\r\n%s" % (len(UPLOAD), UPLOAD),
+    "chunked": OFFER + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(UPLOAD), UPLOAD),
+}
+PROTOCOLS = [protocols.Protocol, FastProtocol]
 
-    assert (status, json.loads(answer)["filename"]) == (200, "a")
+
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_offer_of_http_2_loses_no_body(
+    protocol: type[asyncio.Protocol], offer: bytes, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A POST that offers an upgrade to HTTP/2, as Java's client sends it, is answered normally, and so is the next."""
+    monkeypatch.setattr(server, "Protocol", protocol)
+    request = offer + OFFER.replace(b"POST /v1/uploads", b"GET /v1/files") + b"\r\n" + offer
+    last = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with FakeFineTuning(start=BORN).serving() as url, connected(url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for begin in range(0, len(request), size):
+            connection.sendall(request[begin : begin + size])
+        connection.sendall(last)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1 ") == 4
+    assert answer.count(b'"filename": "a"') == 2
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/files HTTP/1.1\r\n",
+        b"GET /v1/files HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+        b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n" % (b"a" * (1 << 20)),
+        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\nX: \0\r\n",
+        b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked, identity\r\n",
+    ],
+    ids=["no host", "two hosts", "too long", "no header", "two lengths"],
+)
+def test_what_is_no_request_is_refused(
+    protocol: type[asyncio.Protocol], head: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head that HTTP forbids, or one without an end, is answered with 400, and the connection closed."""
+    monkeypatch.setattr(server, "Protocol", protocol)
+    with FakeFineTuning(start=BORN).serving() as url, connected(url) as connection:
+        with contextlib.suppress(ConnectionError):  # closed before all of it was sent
+            connection.sendall(head + b"\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(12) == b"HTTP/1.1 400"
+    assert {record.message for record in caplog.records} == {"Invalid HTTP request received."}
+    caplog.clear()
 
 
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/fine_tuning/jobs", "/v1/nothing"])

@@ -12,7 +12,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from fine_tuning_fakeserver import FakeFineTuning
-from fine_tuning_fakeserver.web import server, whole_responses
+from fine_tuning_fakeserver.web import protocols, server
+from fine_tuning_fakeserver.web.httptools_protocol import FastProtocol
 from strategies import BORN
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,14 @@ REQUESTS = {
 LAST = f"DELETE /v1/files/none HTTP/1.1\r\nConnection: close\r\n{KEY}\r\n"
 
 
+@pytest.fixture(autouse=True, params=[protocols.Protocol, FastProtocol])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[protocols.LimitedProtocol]:
+    """Serve by h11, then by httptools."""
+    chosen: type[protocols.LimitedProtocol] = request.param
+    monkeypatch.setattr(server, "Protocol", chosen)
+    return chosen
+
+
 def answers(request: str) -> bytes:
     """All bytes that a new fake answers to *request* and to a last one, but for the date."""
     with FakeFineTuning(start=BORN).serving() as url:
@@ -67,7 +76,7 @@ def _pieces(connection: socket.socket) -> Iterator[bytes]:
 def test_the_bytes_are_the_same(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A response in one piece has the bytes of uvicorn's, and leaves the connection in the same state."""
     whole = answers(REQUESTS[what])
-    monkeypatch.setattr(whole_responses, "write_whole", lambda *response: False)
+    monkeypatch.setattr(protocols, "write_whole", lambda *response: False)
     assert whole == answers(REQUESTS[what])
     assert whole.startswith(b"HTTP/1.1 ")
 
@@ -85,6 +94,18 @@ def test_requests_that_overlap_in_one_piece() -> None:
                 connection.sendall(whole[begin:end].encode())
             received = b"".join(_pieces(connection))
     assert re.sub(rb"date: [^\r]*", b"date: some", received) == expected
+
+
+@pytest.mark.parametrize("what", sorted(set(REQUESTS) - {"no request"}))
+def test_both_protocols_answer_the_same(
+    what: str, protocol: type[protocols.LimitedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes of a response tell by a capital letter alone whether h11 or httptools has read the request."""
+    if protocol is FastProtocol:
+        pytest.skip("compared with h11 in the other run")
+    found = answers(REQUESTS[what]).replace(b"\r\nConnection: close\r\n", b"\r\nconnection: close\r\n")
+    monkeypatch.setattr(server, "Protocol", FastProtocol)
+    assert found == answers(REQUESTS[what])
 
 
 @pytest.mark.parametrize(
@@ -118,20 +139,20 @@ def test_unusual_headers_are_left_to_uvicorn(
                 return re.sub(rb"date: [^\r]*", b"", b"".join(_pieces(connection)))
 
     found = answer()
-    monkeypatch.setattr(whole_responses, "write_whole", lambda *response: False)
+    monkeypatch.setattr(protocols, "write_whole", lambda *response: False)
     assert found == answer()
 
 
 def test_a_response_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A response whose length is known is handed to the socket in one piece."""
     written: list[bool] = []
-    write_whole = whole_responses.write_whole
+    write_whole = protocols.write_whole
 
     def noting(*response: object) -> bool:
         written.append(write_whole(*response))  # type: ignore[arg-type]
         return written[-1]
 
-    monkeypatch.setattr(whole_responses, "write_whole", noting)
+    monkeypatch.setattr(protocols, "write_whole", noting)
     answers(REQUESTS["a list"])
 
     assert written == [True, True]

@@ -267,7 +267,7 @@ def _serve(
     app: ASGIApp = _measured_app(accounts, access) if metrics else HostGuard(accounts.asgi_app, access)
     lines = LineQueue(sys.stderr)
     app, note, look_at_jobs = _logged_app(accounts, app, quiet, log_format, lines, logs_jobs=announces)
-    server = Server(config(app, **settings), look_at_jobs)
+    server = Server(config(app, is_fast=True, **settings), look_at_jobs)
 
     def stop(number: int, frame: object) -> None:
         server.stop()

@@ -8,7 +8,8 @@ import math
 import selectors
 from typing import Any
 
-from ..web.server import is_idle, pending_bytes
+from ..web.protocols import pending_bytes
+from ..web.server import is_idle
 from . import scheduler
 
 _real_time: Any = asyncio.BaseEventLoop.time

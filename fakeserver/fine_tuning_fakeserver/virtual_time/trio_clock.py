@@ -13,7 +13,8 @@ from typing import Any
 import trio._core._run as trio_run
 import trio._core._thread_cache as trio_threads
 
-from ..web.server import is_idle, pending_bytes
+from ..web.protocols import pending_bytes
+from ..web.server import is_idle
 from . import scheduler
 from .event_loop import ends_of
 from .scheduler import VirtualTime

@@ -6,24 +6,17 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import select
-import selectors
 import signal
 import socket
-import struct
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from importlib.util import find_spec
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Literal
 
-import h11
 import uvicorn
-from starlette.types import ASGIApp, Receive
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp
 
 from fine_tuning_formats.text import is_loopback
 
@@ -31,15 +24,9 @@ from ..clock import own_thread, steady
 from ..domain.checks import text, whole
 from . import REQUEST_TIMEOUT_S
 from .access import HostGuard, new_access
-from .request import CONNECTION_KEY, Connection, wait_disconnected
-from .response import usage_error_response
-from .whole_responses import WholeResponses
+from .protocols import LimitedProtocol, Protocol, WatchedSelector, open_connections
 
 log = logging.getLogger("fine_tuning_fakeserver")
-
-T = TypeVar("T")
-
-GRADERS_AT_ONCE = 4
 
 GRACE_S = 1.0
 """How many real seconds requests in progress have when the server stops."""
@@ -55,83 +42,6 @@ _TURNS_TO_READ = 4
 
 REPEATED_AFTER_S = 60.0
 """How many real seconds the log is silent about a failure that goes on."""
-
-_LINGER_0_S = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, for 0 seconds. A socket that is closed so is reset."""
-
-
-_BETWEEN_REQUESTS = (h11.IDLE, h11.DONE)
-
-
-class WatchedSelector(selectors.DefaultSelector):
-    """The selector of the server's loop; tells whether the loop waits, rather than works."""
-
-    is_waiting = False
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for what is registered."""
-        self.is_waiting = timeout is None or timeout > 0
-        try:
-            return super().select(timeout)
-        finally:
-            self.is_waiting = False
-
-
-@cache
-def _grader_threads() -> ThreadPoolExecutor:
-    """Return the threads of graders in this process. They are few: a python grader may take gigabytes."""
-    return ThreadPoolExecutor(GRADERS_AT_ONCE, "fake-fine-tuning graders")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_grader_threads.cache_clear)  # the child has none of the threads
-
-
-class SocketConnection(Connection):
-    """A connection of the fake's own server, which can be closed at any point."""
-
-    can_close = True
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._delayed = False
-
-    async def delay(self, seconds: float, receive: Receive, pass_time: Callable[[float], object]) -> bool:
-        """Let real time pass, while other requests go on."""
-        self._delayed = True
-        try:
-            return await super().delay(seconds, receive, pass_time)
-        finally:
-            self._delayed = False
-
-    async def run_in_thread(
-        self, work: Callable[[], T], receive: Receive, abandon: Callable[[], object], *, grades: bool = False
-    ) -> T:
-        """Run *work* in a thread, and watch for the client to disconnect."""
-
-        async def watch() -> None:
-            await wait_disconnected(receive)
-            abandon()
-
-        watching = asyncio.ensure_future(watch())
-        try:
-            return await asyncio.get_running_loop().run_in_executor(_grader_threads() if grades else None, work)
-        finally:
-            watching.cancel()
-
-    def release(self) -> None:
-        """Close it if it is delayed, because the server stops."""
-        if self._delayed:
-            self._transport.close()
-
-    async def close(self, receive: Receive, *, reset: bool) -> None:
-        """Close or abort it, and wait until uvicorn has noticed: it takes the client for one that disconnected."""
-        if reset:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0_S)
-            self._transport.abort()
-        else:
-            self._transport.close()
-        await wait_disconnected(receive)
 
 
 class ServerConfig(uvicorn.Config):
@@ -149,102 +59,10 @@ class ServerConfig(uvicorn.Config):
         self.drain_s = drain_s
         self.grace_s = GRACE_S
 
-
-class Protocol(H11Protocol):
-    """uvicorn's protocol, with the connection in the scope of each request, and a limit to how long a request takes.
-
-    The limit is for a request's head from its first byte on, for the next piece of a body, and for the first byte on a
-    connection; uvicorn itself closes one that idles after a response, and has no such limits (0.54).
-
-    It is h11's, whatever else is installed: httptools loses the body of a request that offers to go on in HTTP/2, as
-    each of Java's client does.
-    """
-
-    config: ServerConfig
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Begin a connection."""
-        super().connection_made(transport)
-        self._connection = SocketConnection(transport)
-        self._socket = transport.get_extra_info("socket")
-        self._ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        open_connections[self._ends] = self
-        self.app_state: dict[str, Any] = {**self.app_state, CONNECTION_KEY: self._connection}
-        self._waiting_since = self.loop.time()
-        self._head_begun = False
-        self.app = WholeResponses(self.app, self)
-        self._deadline = self.loop.call_later(self.config.request_timeout_s, self._check_deadline)
-        self.is_over = self.loop.create_future()
-
-    def data_received(self, data: bytes) -> None:
-        """Take the next piece of a request; those of one head share its limit."""
-        if not self._head_begun:
-            self._waiting_since = self.loop.time()
-        super().data_received(data)
-        self._head_begun = self.conn.their_state is h11.IDLE
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End a connection."""
-        self._deadline.cancel()
-        open_connections.pop(self._ends, None)
-        super().connection_lost(exc)
-        self.is_over.set_result(None)
-
-    def _check_deadline(self) -> None:
-        """Close the connection if it has waited too long for the client; otherwise check again when it may have."""
-        awaits_head = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
-        awaits_body = self.conn.their_state is h11.SEND_BODY
-        left_s = self.config.request_timeout_s
-        if awaits_head or awaits_body:
-            left_s += self._waiting_since - self.loop.time()
-        if left_s > 0:
-            self._deadline = self.loop.call_later(left_s, self._check_deadline)
-            return
-        if self._head_begun or (awaits_body and not self.cycle.response_started):
-            self.transport.write(_timeout_response(self.config.request_timeout_s))
-        self.transport.close()
-
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is under way: no byte to read or to send, no request half read or unanswered.
-
-        May be asked in another thread. The order matters: while all that was sent has been read, and the loop waits, no
-        step of the server can be ahead but one that the loop's own timers start.
-        """
-        try:
-            if pending_bytes(self._socket, "FIONREAD") or not self._is_loop_waiting():
-                return False
-            if self.cycle is not None and not self.cycle.response_complete:
-                return False
-            if self.conn.their_state not in _BETWEEN_REQUESTS or self.conn.trailing_data[0]:
-                return False
-            if self.transport.is_closing():
-                return False
-            return not self.transport.get_write_buffer_size() and not pending_bytes(self._socket, "TIOCOUTQ")
-        except (OSError, ValueError):  # closing
-            return False
-
-    def _is_loop_waiting(self) -> bool:
-        selector = getattr(self.loop, "_selector", None)
-        return isinstance(selector, WatchedSelector) and selector.is_waiting
-
-    def _should_upgrade(self) -> bool:
-        """Ignore any such offer silently: only HTTP/1.1 is spoken here (RFC 9110, 7.8)."""
-        return False
-
-    def shutdown(self) -> None:
-        """Stop; clients that have not sent or received everything after the time of grace are disconnected."""
-        super().shutdown()
-        self.loop.call_later(self.config.grace_s - GRACE_S, self._connection.release)
-        self.loop.call_later(self.config.grace_s, self.transport.abort)
-
-
-def _timeout_response(seconds: float) -> bytes:
-    """Return the 408, with its head, for a request that did not come in time."""
-    answer = usage_error_response(f"the request did not come within {seconds:g} s; serve --timeout sets the limit", 408)
-    assert isinstance(answer.body, bytes)
-    headers = b"".join(b"%s: %s\r\n" % header for header in [*answer.headers, (b"connection", b"close")])
-    return b"HTTP/1.1 408 Request Timeout\r\n%s\r\n%s" % (headers, answer.body)
+    def drains_s(self) -> float:
+        """How many real seconds of the time of grace a fault may still delay a response."""
+        return self.grace_s - GRACE_S
 
 
 class LoopErrors:
@@ -365,7 +183,7 @@ class Server(uvicorn.Server):
                 connection.shutdown()
                 told.add(connection)
             watch = asyncio.ensure_future(self._changed.wait())  # a second Ctrl-C
-            ends = [connection.is_over for connection in state.connections if isinstance(connection, Protocol)]
+            ends = [connection.is_over for connection in state.connections if isinstance(connection, LimitedProtocol)]
             await asyncio.wait([watch, *ends, *state.tasks], return_when=asyncio.FIRST_COMPLETED)
             watch.cancel()
             self._changed.clear()
@@ -381,9 +199,6 @@ async def _next_turn() -> None:
 
 running_servers: dict[socket.socket, WatchedSelector] = {}
 """The selectors of all servers in this process, by the socket that they listen on."""
-
-open_connections: dict[tuple[Any, Any], Protocol] = {}
-"""The connections of all servers in this process, by the addresses of the client's and the server's end."""
 
 
 def is_idle(client_end: Any, server_end: Any) -> bool:
@@ -405,22 +220,6 @@ def _has_client_waiting(listener: socket.socket) -> bool:
         return bool(select.select([listener], [], [], 0)[0])
     except (OSError, ValueError):  # closed, or a descriptor above 1023
         return False
-
-
-def pending_bytes(of: socket.socket | int, request: str) -> int:
-    """Return how many bytes the system holds for a socket: to read ("FIONREAD"), or not acknowledged ("TIOCOUTQ").
-
-    Raises:
-        OSError: the socket is closed, or the system does not tell.
-    """
-    try:
-        import fcntl
-        import termios
-
-        answer = fcntl.ioctl(of, getattr(termios, request), bytes(4))
-    except (ImportError, AttributeError) as error:
-        raise OSError(f"{request} is unknown here") from error
-    return int.from_bytes(answer, sys.byteorder)
 
 
 def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -462,10 +261,10 @@ def config(
     request_timeout_s: float = REQUEST_TIMEOUT_S,
     forwarded_allow_ips: str | None = None,
     drain_s: float = GRACE_S,
+    *,
+    is_fast: bool = False,
 ) -> ServerConfig:
     """Return uvicorn's configuration: no header of its own but the date, and connections that faults can close.
-
-    The event loop is asyncio's, whatever else is installed: `Server` knows its way of accepting connections.
 
     A request whose connection is closed ends by itself. The timeout, at which uvicorn ends requests and complains, is
     for a bug of the fake's.
@@ -476,13 +275,16 @@ def config(
         forwarded_allow_ips: the proxies that are believed about whom they forward for. None: peers are those of the
             socket, whatever uvicorn's own variables say, which platforms set for their web servers.
         drain_s: how long requests under way have at SIGTERM.
+        is_fast: whether to take httptools and uvloop, each where it is installed. Neither tells whether anything is
+            under way, which virtual time has to know of a server in the process of a test.
     """
+    http, loop = _fast_parts() if is_fast else (Protocol, "asyncio")
     return ServerConfig(
         app,
         request_timeout_s,
         drain_s,
-        http=Protocol,
-        loop="asyncio",  # uvloop, which uvicorn takes where it is installed, does not tell whether it waits
+        http=http,
+        loop=loop,
         backlog=1,
         lifespan="off",
         log_config=None,
@@ -494,6 +296,13 @@ def config(
         workers=1,
         timeout_graceful_shutdown=60 + int(drain_s),
     )
+
+
+def _fast_parts() -> tuple[type[asyncio.Protocol], Literal["asyncio", "uvloop"]]:
+    http: type[asyncio.Protocol] = Protocol
+    if find_spec("httptools"):
+        from .httptools_protocol import FastProtocol as http
+    return http, "uvloop" if find_spec("uvloop") else "asyncio"
 
 
 @contextlib.contextmanager
