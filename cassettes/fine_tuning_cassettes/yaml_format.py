@@ -226,7 +226,8 @@ def dump(file: CassetteFile) -> str:
 def _dump(document: object) -> str:
     # the C dumper is not available everywhere, and writes other bytes
     text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
-    return text
+    # PyYAML ends the document after a text that ends in several line feeds
+    return f"{text.removesuffix(END)}\n" if text.endswith(END) else text
 
 
 def check_round_trip(text: str, file: CassetteFile, name: str) -> None:

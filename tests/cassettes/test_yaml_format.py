@@ -12,7 +12,7 @@ import httpx
 import pytest
 import vcr  # type: ignore[import-untyped]  # it has no types
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fine_tuning_cassettes import CassetteFileError, Metadata, use_cassette, yaml_format
@@ -48,6 +48,11 @@ answers = st.builds(RecordedResponse, st.integers(100, 599), texts, headers, con
 interactions = st.lists(st.builds(Interaction, requests, answers), max_size=3).map(tuple)
 
 
+OPEN_ENDED = Interaction(RecordedRequest("GET", URL), RecordedResponse(200, "OK", (), b"a\n\n"))
+"""An interaction after whose body PyYAML ends the document."""
+
+
+@example(HEAD, (OPEN_ENDED, OPEN_ENDED))
 @given(st.builds(Metadata, texts, texts, st.just(()), texts, texts, texts), interactions)
 def test_what_is_written_is_read_back(head: Metadata, recorded: tuple[Interaction, ...]) -> None:
     """Any interaction is read back as it was written, bodies included."""
@@ -55,6 +60,7 @@ def test_what_is_written_is_read_back(head: Metadata, recorded: tuple[Interactio
     assert load(dump(stored), "c.yaml") == stored
 
 
+@example((OPEN_ENDED,), 2)
 @given(interactions, st.integers(1, 3))
 def test_interactions_are_written_as_yaml_writes_the_list(recorded: tuple[Interaction, ...], times: int) -> None:
     """Interactions, of which equal ones are dumped once, are written as the list of all would be dumped."""
