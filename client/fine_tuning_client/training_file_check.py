@@ -272,7 +272,8 @@ def _scan_lines(source: BinaryIO, scan: TrainingFileScan) -> tuple[int, list[Tra
 def _file_problems(filename: str, size: int) -> Iterator[TrainingFileProblem]:
     """Yield what is wrong with the file as a whole at upload."""
     if size > MAX_FILE_BYTES:
-        yield TrainingFileProblem("upload", f"Maximum content size limit ({MAX_FILE_BYTES}) exceeded.")
+        told = f"Maximum content size limit ({MAX_FILE_BYTES}) exceeded ({MAX_FILE_BYTES + 1} bytes read)"
+        yield TrainingFileProblem("upload", told)
     if not size:
         yield TrainingFileProblem("upload", "File is empty.")  # inferred
     if "." in filename and not filename.lower().endswith(".jsonl"):  # printed

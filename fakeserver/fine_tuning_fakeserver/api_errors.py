@@ -127,10 +127,11 @@ def unsupported_type(content_type: str) -> ApiError:
     return ApiError(400, text, code="unsupported_content_type")
 
 
-@backed(inferred("the service's text for files is unknown"))
+@backed(printed("an upload of a sound: StanGirard/speechdigest issue 1", "2023-06"))
 def too_large(limit: int) -> ApiError:
-    """Return 413 for a body past a limit."""
-    return ApiError(413, f"Maximum content size limit ({limit}) exceeded.")
+    """Return 413 for a body past a limit, by which it is told no later than at the first byte too many."""
+    text = f"Maximum content size limit ({limit}) exceeded ({limit + 1} bytes read)"
+    return ApiError(413, text, type="server_error")
 
 
 @backed(printed("creation refusing a field", "2023, 2024-09"))
@@ -269,10 +270,20 @@ def bad_file(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-@backed(inferred("the text for JSON that does not parse"))
-def bad_multipart(reason: str) -> ApiError:
+@backed(printed("an upload of a sound: langgenius/dify issue 10694", "2024-11"))
+def bad_multipart() -> ApiError:
     """Return 400 for a form that cannot be read."""
-    return ApiError(400, f"Could not parse multipart form: {reason}")
+    return ApiError(400, "Could not parse multipart form")
+
+
+@backed(printed("an upload of training data as JSON: alexrudall/ruby-openai issue 170", "2023-01"))
+def not_multipart(content_type: str) -> ApiError:
+    """Return 400 for a file that is sent as something else than a form."""
+    text = (
+        f"Invalid Content-Type header ({content_type[:200]}), expected multipart/form-data. "
+        "(HINT: If you're using curl, you can pass -H 'Content-Type: multipart/form-data')"
+    )
+    return ApiError(400, text)
 
 
 @backed(printed("answers to downloads", "2024, 2025"))
@@ -332,7 +343,13 @@ def unknown_permission(identifier: str) -> ApiError:
     return ApiError(404, f"No such checkpoint permission: {identifier}", param="permission_id")
 
 
-@backed(inferred("no refusal by the graders' routes was ever seen"))
+@backed(printed("a grant in the documents of mkdev-me/terraform-provider-openai", "2025-04"))
+def owning_project(project: str) -> ApiError:
+    """Return 400 for a grant to the project that the model belongs to; param and code were not printed."""
+    return ApiError(400, f"Cannot modify checkpoint permissions for the owning project: {project}")
+
+
+@backed(inferred("nothing like it was seen"))
 def invalid_grader(message: str) -> ApiError:
     """Return 400 for an invalid grader."""
     return ApiError(400, message, param="grader")
@@ -386,16 +403,20 @@ def no_credits() -> ApiError:
     return ApiError(429, "You have no credits remaining.", type=QUOTA, code="credit_balance_exhausted")
 
 
-@backed(inferred("the guide to error codes has how it begins; no body is at hand"))
+@backed(printed("completions that failed: LlmKira/Openaibot issue 177, ai-genie/chatgpt-vscode issue 100", "2023"))
 def server_error() -> ApiError:
-    """Return 500."""
+    """Return 500; others say more, and name the request."""
     return ApiError(500, "The server had an error while processing your request. Sorry about that!", type=SERVER)
 
 
-@backed(inferred("the guide to error codes has the text; no body is at hand"))
+@backed(printed("chats: waylaidwanderer/node-chatgpt-api issue 34, PawanOsman/ChatGPT-Official issue 5", "2023-02"))
 def overloaded() -> ApiError:
-    """Return 503."""
-    return ApiError(503, "The engine is currently overloaded, please try again later", type=SERVER)
+    """Return 503; most name the request as well."""
+    text = (
+        "That model is currently overloaded with other requests. You can retry your request, or contact us through our "
+        "help center at help.openai.com if the error persists."
+    )
+    return ApiError(503, text, type=SERVER)
 
 
 @backed(inferred("the phrase of the status, in the envelope of all errors"))

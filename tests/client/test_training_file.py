@@ -179,7 +179,8 @@ def test_a_file_may_be_too_large() -> None:
 
     assert report.bytes > MAX_FILE_BYTES
     assert (report.problems[0].stage, report.problems[0].line) == ("upload", None)
-    assert report.problems[0].message == f"Maximum content size limit ({MAX_FILE_BYTES}) exceeded."
+    said = f"Maximum content size limit ({MAX_FILE_BYTES}) exceeded ({MAX_FILE_BYTES + 1} bytes read)"
+    assert report.problems[0].message == said
 
 
 def test_a_row_may_be_nested_too_deeply() -> None:

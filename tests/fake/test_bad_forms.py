@@ -21,6 +21,8 @@ SOUND = form(ROWS.encode())
 PURPOSE = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n' + ROWS.encode() + b"\r\n"
 
+UNREADABLE = "Could not parse multipart form"
+
 
 @pytest.fixture
 def http() -> Http:
@@ -36,7 +38,7 @@ def refused(http: Http, body: bytes, kind: bytes = FORM[1], status: int = 400) -
     assert everything(http.fake) == before
     answer = json.loads(reply.body)
     assert answer["detail"] == {"message": answer["error"]["message"], "code": None}
-    assert answer["error"]["type"] == "invalid_request_error"
+    assert answer["error"]["type"] == ("server_error" if status == 413 else "invalid_request_error")
     return answer["error"]
 
 
@@ -45,27 +47,27 @@ def test_a_form_that_is_cut_off(http: Http, cut: int) -> None:
     """A form that ends before its closing boundary is refused, wherever it is cut."""
     error = refused(http, SOUND[:cut])
 
-    assert error["message"] == "Could not parse multipart form: the body ends before the closing boundary"
+    assert error["message"] == UNREADABLE
+
+
+OTHER = "Invalid Content-Type header (%s), expected multipart/form-data. (HINT: If you're using curl, you can pass -H '"
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
+    ("kind", "message"),
     [
-        (b"", "Content-Type is '', not multipart/form-data with a boundary"),
-        (b"application/json", "Content-Type is 'application/json', not multipart/form-data with a boundary"),
-        (b"multipart/mixed; boundary=B", "not multipart/form-data with a boundary"),
-        (b"multipart/form-data; boundary=C", "the body ends before the closing boundary"),
-        (b"multipart/form-data; boundary=" + b"B" * 257, "Boundary length 257 exceeds maximum of 256"),
-        (b"multipart/form-data; boundary=\xff", "the body ends before the closing boundary"),
+        (b"", OTHER % ""),
+        (b"application/json", OTHER % "application/json"),
+        (b"multipart/mixed; boundary=B", OTHER % "multipart/mixed; boundary=B"),
+        (b"multipart/form-data; boundary=C", UNREADABLE),
+        (b"multipart/form-data; boundary=" + b"B" * 257, UNREADABLE),
+        (b"multipart/form-data; boundary=\xff", UNREADABLE),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, reason: str) -> None:
-    """A form whose Content-Type lacks a valid boundary is refused with the reason."""
-    message: str = refused(http, SOUND, kind)["message"]
-
-    assert message.startswith("Could not parse multipart form: ")
-    assert reason in message
+def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, message: str) -> None:
+    """A file that is sent as something else than a form, or under another boundary, is refused as printed."""
+    assert refused(http, SOUND, kind)["message"].startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_content_type_that_fits_no_form(http: Http, kind: bytes, reason: str) 
 )
 def test_a_form_that_is_broken(http: Http, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A malformed form is refused as one that cannot be parsed, and nothing is logged."""
-    assert refused(http, body)["message"].startswith("Could not parse multipart form: ")
+    assert refused(http, body)["message"] == UNREADABLE
     assert caplog.records == []
 
 
@@ -257,7 +259,8 @@ def test_a_field_past_its_limit(http: Http) -> None:
     """A form field over 64 kB that is not a file is refused with 413."""
     body = SOUND.replace(b"fine-tune", b"f" * (64 * 1024 + 1))
 
-    assert refused(http, body, status=413)["message"] == "Maximum content size limit (65536) exceeded."
+    said = "Maximum content size limit (65536) exceeded (65537 bytes read)"
+    assert refused(http, body, status=413)["message"] == said
 
 
 def test_the_rest_after_a_refusal_is_dropped() -> None:
@@ -301,7 +304,7 @@ def test_a_body_of_513_megabytes_on_a_socket(path: str, kind: str, status: int) 
         tracemalloc.stop()
 
     assert reply.status_code == status
-    assert status != 413 or reply.json()["error"]["message"] == "Maximum content size limit (536870912) exceeded."
+    assert status != 413 or "content size limit (536870912) exceeded" in reply.json()["error"]["message"]
     assert peak < 64 * MEGABYTE
     assert fake.state()["counts"]["files"] == 0
 
@@ -312,5 +315,5 @@ def test_a_form_of_very_many_parts(http: Http) -> None:
     reply = http.send("POST", "/files", parts + b"--B--\r\n", (KEY, FORM))
 
     assert reply.status == 400
-    assert b"more than 64 parts" in reply.body
+    assert UNREADABLE.encode() in reply.body
     assert http.json("GET", "/files")["data"] == []

@@ -65,7 +65,8 @@ def test_a_body_past_the_limit(http: Http) -> None:
     """A JSON body of more than 8 MB is refused with 413."""
     error = refused(http, "POST", JOBS, b'{"model": "' + b"x" * (8 << 20) + b'"}', status=413)["error"]
 
-    assert error["message"] == "Maximum content size limit (8388608) exceeded."
+    assert error["message"] == "Maximum content size limit (8388608) exceeded (8388609 bytes read)"
+    assert (error["type"], error["param"], error["code"]) == ("server_error", None, None)
 
 
 def test_magic_metadata_that_makes_no_plan(http: Http) -> None:

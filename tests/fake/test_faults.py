@@ -218,8 +218,8 @@ RATE = "on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try agai
     ("arm", "status", "words", "type_", "code"),
     [
         (lambda fake: fake.fail(), 500, "The server had an error while processing your", "server_error", None),
-        (lambda fake: fake.fail(503), 503, "The engine is currently overloaded", "server_error", None),
-        (lambda fake: fake.outage("1m"), 503, "The engine is currently overloaded", "server_error", None),
+        (lambda fake: fake.fail(503), 503, "That model is currently overloaded with other", "server_error", None),
+        (lambda fake: fake.outage("1m"), 503, "That model is currently overloaded with other", "server_error", None),
         (lambda fake: fake.outage("1m", status=502), 502, "Bad Gateway", "server_error", None),
         (lambda fake: fake.fail(429), 429, RATE + "20s.", "requests", "rate_limit_exceeded"),
         (lambda fake: fake.rate_limit(retry_after=2.5), 429, RATE + "2.5s.", "requests", "rate_limit_exceeded"),

@@ -200,7 +200,8 @@ FILE_OPERATIONS = (
             "400 purpose": _FILE_PURPOSE,
             "400 fields": _FORM_FIELDS,
             "400 name, JSONL": printed("uploads of what is no JSONL", "2023-12, 2024"),
-            "400 emptiness, form, expiry": inferred("the texts for other faults"),
+            "400 form": printed("uploads whose form was none, or could not be parsed", "2023-01, 2024-11"),
+            "400 emptiness, expiry": inferred("the texts for other faults"),
         },
     ),
     Operation(

@@ -18,12 +18,12 @@ PATHS = {each.operation: f"/v1{each.path}" for each in (*API_PATHS, *AZURE_PATHS
 SHARED_EVIDENCE = {
     "401 no key": printed("an answer without a key", "2023, 2026"),
     "401 another organization": printed("an answer to a client that names another organization", "2024, 2025"),
-    "413 body too large": inferred("the service's text for files is unknown"),
+    "413 body too large": printed("an upload of a sound", "2023-06"),
     "500 bug of the fake": inferred("what the service says of a bug of its own is not imitated"),
     # refusals by a fault, which can have any status from 400 to 599
     "429 rate limit, fault": printed("chats that were one too many, and without quota", "2023 to 2026"),
-    "500 fault": inferred("the guide to error codes has how it begins"),
-    "503 fault": inferred("the guide to error codes has the text"),
+    "500 fault": printed("completions that failed", "2023"),
+    "503 fault": printed("chats while a model was overloaded", "2023-02"),
 }
 """What backs the refusals that every operation can answer with, as `Operation.evidence`."""
 

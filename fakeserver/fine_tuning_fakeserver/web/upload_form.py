@@ -14,10 +14,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fine_tuning_formats.lazy_dataclass import dataclass
-from fine_tuning_formats.text import show_value
 
 from ..account.blobs import Blob, BlobWriter, StorageError
-from ..api_errors import bad_multipart, too_large
+from ..api_errors import bad_multipart, not_multipart, too_large
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -65,7 +64,7 @@ class FormReader:
     def __init__(self, content_type: str, file_bytes_at_most: int) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data":
-            raise bad_multipart(f"Content-Type is {show_value(content_type)}, not multipart/form-data with a boundary")
+            raise not_multipart(content_type)
         boundary = options.get(b"boundary", b"")
         self._has_parts = bool(boundary)
         self._delimiter = b"\n--" + boundary
@@ -74,9 +73,9 @@ class FormReader:
         self._builder = _FormBuilder(file_bytes_at_most)
         try:
             self._parser = MultipartParser(boundary, self._builder.callbacks())
-            self._parser.logger = _SILENT  # its complaints are in the answer
-        except FormParserError as error:
-            raise bad_multipart(str(error)) from None
+            self._parser.logger = _SILENT
+        except FormParserError:
+            raise bad_multipart() from None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next chunk."""
@@ -91,8 +90,8 @@ class FormReader:
             self._preamble = b"" if self._started else self._preamble[-len(self._delimiter) :]
         try:
             self._parser.write(chunk)
-        except FormParserError as error:
-            self._builder.stop(partial(bad_multipart, str(error)))
+        except FormParserError:
+            self._builder.stop(bad_multipart)
         except StorageError as error:
             self._builder.stop(partial(StorageError, *error.args))
 
@@ -106,7 +105,7 @@ class FormReader:
         if self._builder.refuse:
             raise self._builder.refuse()
         if self._has_parts and not self._builder.is_complete:
-            raise bad_multipart("the body ends before the closing boundary")
+            raise bad_multipart()
         return self._builder.form
 
 
@@ -177,7 +176,7 @@ class _FormBuilder:
         if self.refuse:
             return
         if len(self.form.parts) == PARTS_AT_MOST:
-            self.stop(partial(bad_multipart, f"it has more than {PARTS_AT_MOST} parts"))
+            self.stop(bad_multipart)
             return
         name = self._part_name()
         self.form.parts[name] = UploadPart(name, self._filename(), self._writer.seal())
