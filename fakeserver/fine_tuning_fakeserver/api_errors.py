@@ -305,18 +305,73 @@ def no_such_model_to_ask(model: str) -> ApiError:
     return ApiError(404, text, code="model_not_found")
 
 
-@backed(printed("chats without messages", "2024 to 2026"))
-def empty_array(name: str) -> ApiError:
-    """Return 400 for a list that must have an item."""
-    text = f"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead."
-    return ApiError(400, text, param=name, code="empty_array")
+@backed(printed("chats and completions: danielmiessler/Fabric issue 239, google/centaur issue 3", "2023-02, 2024-03"))
+def no_model() -> ApiError:
+    """Return 400 of inference for a request that names no model."""
+    return ApiError(400, "you must provide a model parameter")
 
 
-@backed(printed("a chat for too many choices: thisisartium/continuous-alignment-testing issue 25", "2025-03"))
-def integer_above_maximum(name: str, most: int, value: int) -> ApiError:
-    """Return 400 for a number that is too large."""
-    text = f"Invalid '{name}': integer above maximum value. Expected a value <= {most}, but got {value} instead."
-    return ApiError(400, text, param=name, code="integer_above_max_value")
+@backed(printed("a chat without messages: SilasMarvin/lsp-ai issue 108", "2025-09"))
+def missing_parameter(name: str) -> ApiError:
+    """Return 400 for a parameter that is required."""
+    return ApiError(400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+
+
+@backed(printed("a chat with an argument of another route: teabranch/open-responses-server issue 41", "2025-06"))
+def unknown_parameter(name: str) -> ApiError:
+    """Return 400 for a parameter that there is not."""
+    return ApiError(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+
+
+@backed(printed("a chat, a grader: pydantic/pydantic-ai issue 2653, openai/openai-java issue 647", "2025-08, 2025-11"))
+def invalid_type(name: str, expected: str, got: str) -> ApiError:
+    """Return 400 for a value of another JSON type; both with their article."""
+    text = f"Invalid type for '{name}': expected {expected}, but got {got} instead."
+    return ApiError(400, text, param=name, code="invalid_type")
+
+
+@backed(printed("a chat with an unknown response format: epuerta9/deep-research-py issue 19", "2025-02"))
+def invalid_value(name: str, value: str, supported: Sequence[str]) -> ApiError:
+    """Return 400 for a value that is none of those there are, each shown as it is written."""
+    *others, last = supported
+    comma = "," if len(others) > 1 else ""
+    listed = f"{', '.join(others)}{comma} and {last}" if others else last
+    text = f"Invalid value: {value}. Supported values are: {listed}."
+    return ApiError(400, text, param=name, code="invalid_value")
+
+
+@backed(
+    printed(
+        "chats for too many choices, too few tokens: thisisartium/continuous-alignment-testing issue 25, "
+        "OpenBMB/ChatDev issue 446",
+        "2024-09, 2025-03",
+    )
+)
+def out_of_range(name: str, bound: float, value: float, *, is_maximum: bool) -> ApiError:
+    """Return 400 for a number that is too large or too small; of decimals the text is inferred."""
+    kind = "integer" if isinstance(value, int) and isinstance(bound, int) else "decimal"
+    where, sign, side = ("above maximum", "<=", "above_max") if is_maximum else ("below minimum", ">=", "below_min")
+    text = f"Invalid '{name}': {kind} {where} value. Expected a value {sign} {bound}, but got {value} instead."
+    return ApiError(400, text, param=name, code=f"{kind}_{side}_value")
+
+
+@backed(
+    printed(
+        "chats with too many tools, too long a description, no message: vishalmysore/Tools4AI issue 16, "
+        "FoundationAgents/OpenManus issue 820, danny-avila/LibreChat issue 10408",
+        "2024-05 to 2025-11",
+    )
+)
+def wrong_length(name: str, kind: str, bound: int, length: int, *, is_maximum: bool) -> ApiError:
+    """Return 400 for an array or a string that is too long or too short; what is short but not empty is inferred."""
+    a_kind = f"an {kind}" if kind == "array" else f"a {kind}"
+    what, limit, side = ("long", "maximum", "above_max") if is_maximum else ("short", "minimum", "below_min")
+    wanted = f"Expected {a_kind} with {limit} length {bound}"
+    if not length:
+        text = f"Invalid '{name}': empty {kind}. {wanted}, but got an empty {kind} instead."
+        return ApiError(400, text, param=name, code=f"empty_{kind}")
+    text = f"Invalid '{name}': {kind} too {what}. {wanted}, but got {a_kind} with length {length} instead."
+    return ApiError(400, text, param=name, code=f"{kind}_{side}_length")
 
 
 @backed(inferred("the answer for an unknown file"))
@@ -351,7 +406,7 @@ def owning_project(project: str) -> ApiError:
 
 @backed(inferred("nothing like it was seen"))
 def invalid_grader(message: str) -> ApiError:
-    """Return 400 for an invalid grader."""
+    """Return 400 for a grader that can never work."""
     return ApiError(400, message, param="grader")
 
 

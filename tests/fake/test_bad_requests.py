@@ -133,13 +133,14 @@ def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect
 
 
 LISTS = ["/files", JOBS, f"{JOBS}/JOB/events", f"{JOBS}/JOB/checkpoints"]
+TOO_LOW = "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got "
+TOO_HIGH = "Invalid 'limit': integer above maximum value. Expected a value <= "
+NO_NUMBER = "Invalid type for 'limit': expected an integer, but got a string instead."
 BAD_LIMITS = {
-    "0": "input should be greater than or equal to 1",
-    "-1": "input should be greater than or equal to 1",
-    "100001": "input should be less than or equal to ",
-    **dict.fromkeys(
-        ["abc", "", "1e3", "1.0", "--1", "+1", "%20", "%D9%A3", "9" * 5000], "input should be a valid integer"
-    ),
+    "0": (f"{TOO_LOW}0 instead.", "integer_below_min_value"),
+    "-1": (f"{TOO_LOW}-1 instead.", "integer_below_min_value"),
+    "100001": (TOO_HIGH, "integer_above_max_value"),
+    **dict.fromkeys(["abc", "", "1e3", "1.0", "--1", "+1", "%20", "%D9%A3", "9" * 5000], (NO_NUMBER, "invalid_type")),
 }
 
 
@@ -151,8 +152,9 @@ def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
 
     error = refused(http, "GET", f"{path.replace('JOB', job)}?limit={limit}")["error"]
 
-    assert (error["param"], error["code"]) == ("limit", None)
-    assert BAD_LIMITS[limit] in error["message"]
+    message, code = BAD_LIMITS[limit]
+    assert (error["param"], error["code"]) == ("limit", code)
+    assert error["message"].startswith(message)
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -191,8 +193,8 @@ def test_an_order_that_is_none(http: Http, order: str) -> None:
     """An order of files other than asc and desc is refused by name."""
     error = refused(http, "GET", f"/files?order={order}")["error"]
 
-    assert error["message"] == f"invalid order: {order}, input should be 'desc' or 'asc'"
-    assert error["param"] == "order"
+    assert error["message"] == f"Invalid value: '{order}'. Supported values are: 'desc' and 'asc'."
+    assert (error["param"], error["code"]) == ("order", "invalid_value")
 
 
 def test_looking_for_a_purpose_keeps_nothing(fake: FakeFineTuning, http: Http) -> None:

@@ -260,30 +260,68 @@ def test_the_script_is_replayed(http: Http) -> None:
     assert list(again.account.grader_scores) == list(http.fake._world.service.account.grader_scores) == [0.5]
 
 
-REFUSALS = [
-    ("invalid grader, field required", None),
-    ("invalid grader: 5, input should be a valid dictionary", 5),
-    ("invalid grader: {'type': 'x'}, input tag 'x' found", {"type": "x"}),
-    ("invalid grader: {'type': 'label_model'", LABEL),
-    ("invalid grader.reference, field required", {name: CHECK[name] for name in CHECK if name != "reference"}),
-    ("invalid grader.operation: neq, input should be 'eq'", {**CHECK, "operation": "neq"}),
-    ("invalid grader.more: 1, extra inputs are not permitted", {**CHECK, "more": 1}),
-    ("invalid grader.graders.a: {'type': 'multi'", multi("a", a=multi("b", b=CHECK))),
-    ("invalid grader.graders.type: string_check, input should be a valid dict", {**multi("same"), "graders": CHECK}),
-    ("invalid grader.range: [1], list should have at least 2 items", {**SCORE, "range": [1]}),
+TYPES = "'string_check', 'text_similarity', 'python', 'score_model', and"
+REFUSALS: list[tuple[str, str, str, Any]] = [
+    ("grader", "missing_required_parameter", "Missing required parameter: 'grader'.", None),
+    ("grader", "invalid_type", "Invalid type for 'grader': expected an object, but got an integer instead.", 5),
+    (
+        "grader.type",
+        "invalid_value",
+        f"Invalid value: 'x'. Supported values are: {TYPES} 'multi'.",
+        {"type": "x"},
+    ),
+    ("grader.type", "invalid_value", "Invalid value: 'label_model'. Supported values are: ", LABEL),
+    ("grader.type", "missing_required_parameter", "Missing required parameter: 'grader.type'.", {"name": "x"}),
+    (
+        "reference",
+        "missing_required_parameter",
+        "Missing required parameter: 'reference'.",
+        {name: CHECK[name] for name in CHECK if name != "reference"},
+    ),
+    (
+        "operation",
+        "invalid_value",
+        "Invalid value: 'neq'. Supported values are: 'eq', 'ne', 'like', and 'ilike'.",
+        {**CHECK, "operation": "neq"},
+    ),
+    ("more", "unknown_parameter", "Unknown parameter: 'more'.", {**CHECK, "more": 1}),
+    (
+        "graders.a.type",
+        "invalid_value",
+        f"Invalid value: 'multi'. Supported values are: {TYPES} 'label_model'.",
+        multi("a", a=multi("b", b=CHECK)),
+    ),
+    (  # printed
+        "graders.input",
+        "invalid_type",
+        "Invalid type for 'graders.input': expected an object, but got a string instead.",
+        {**multi("same"), "graders": {"input": "{{sample.output_json.x}}", **CHECK}},
+    ),
+    (
+        "range",
+        "array_below_min_length",
+        "Invalid 'range': array too short. Expected an array with minimum length 2, but got an array with length 1 ",
+        {**SCORE, "range": [1]},
+    ),
+    (
+        "range[0]",
+        "invalid_type",
+        "Invalid type for 'range[0]': expected a decimal, but got a string instead.",
+        {**SCORE, "range": ["low", 1]},
+    ),
 ]
 
 
 @pytest.mark.parametrize("path", [RUN, VALIDATE])
-@pytest.mark.parametrize(("message", "grader"), REFUSALS, ids=lambda value: str(value)[:50])
-def test_what_is_no_grader(http: Http, path: str, message: str, grader: Any) -> None:
-    """A body with an invalid grader is refused with 400 and param grader."""
+@pytest.mark.parametrize(("param", "code", "message", "grader"), REFUSALS, ids=lambda value: str(value)[:50])
+def test_what_is_no_grader(http: Http, path: str, param: str, code: str, message: str, grader: Any) -> None:
+    """A body with an invalid grader is refused with 400, and what is wrong within it is named from there."""
     body = {} if grader is None else {"grader": grader}
     sample = {"model_sample": "x"} if path == RUN else {}
     error = http.json("POST", path, {**body, **sample}, status=400)["error"]
 
     assert error["message"].startswith(message)
-    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", "grader", None)
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
 
 
 @pytest.mark.parametrize(

@@ -98,22 +98,47 @@ def test_a_completion_of_the_older_kind(http: Http) -> None:
     assert answer.object == "text_completion"
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"messages": ASK}, "model"),
-        ({"model": "gpt-4o-mini"}, "messages"),
-        ({"model": "gpt-4o-mini", "messages": []}, "messages"),
-        ({"model": "gpt-4o-mini", "messages": "hi"}, "messages"),
-        ({"model": "gpt-4o-mini", "messages": ASK, "n": 0}, "n"),
-        ({"model": "gpt-4o-mini", "messages": ASK, "n": 129}, "n"),
-    ],
-)
-def test_bodies_that_do_not_fit_are_refused(http: Http, body: dict[str, object], param: str) -> None:
-    """An invalid body is refused with 400 and the field's name, and uses up no prepared reply."""
+ASKED = {"model": "gpt-4o-mini", "messages": ASK}
+REFUSED: list[tuple[dict[str, object], str | None, str | None, str]] = [
+    ({"messages": ASK}, None, None, "you must provide a model parameter"),
+    ({**ASKED, "model": 5}, "model", "invalid_type", "Invalid type for 'model': expected a string, but got an integer"),
+    ({"model": "m"}, "messages", "missing_required_parameter", "Missing required parameter: 'messages'."),
+    (
+        {"model": "m", "messages": []},
+        "messages",
+        "empty_array",
+        "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+    ),
+    ({"model": "m", "messages": "hi"}, "messages", "invalid_type", "Invalid type for 'messages': expected an array"),
+    ({"model": "m", "messages": ["hi"]}, "messages[0]", "invalid_type", "Invalid type for 'messages[0]': expected an"),
+    ({**ASKED, "n": 0}, "n", "integer_below_min_value", "Invalid 'n': integer below minimum value. Expected a value"),
+    (
+        {**ASKED, "n": 130},
+        "n",
+        "integer_above_max_value",
+        "Invalid 'n': integer above maximum value. Expected a value <= 128, but got 130 instead.",
+    ),
+    (
+        {**ASKED, "max_tokens": -678},
+        "max_tokens",
+        "integer_below_min_value",
+        "Invalid 'max_tokens': integer below minimum value. Expected a value >= 1, but got -678 instead.",
+    ),
+    ({**ASKED, "max_tokens": 1.5}, "max_tokens", "invalid_type", "Invalid type for 'max_tokens': expected an integer"),
+    ({**ASKED, "stream": None, "tool_choice": 5}, "tool_choice", "invalid_type", "Invalid type for 'tool_choice': exp"),
+]
+
+
+@pytest.mark.parametrize(("body", "param", "code", "words"), REFUSED)
+def test_bodies_that_do_not_fit_are_refused(
+    http: Http, body: dict[str, object], param: str | None, code: str | None, words: str
+) -> None:
+    """An invalid body is refused with 400 in the service's words of 2024, and uses up no prepared reply."""
     http.fake.replies("kept")
 
-    assert http.json("POST", "/chat/completions", body, status=400)["error"]["param"] == param
+    error = http.json("POST", "/chat/completions", body, status=400)["error"]
+    assert (error["param"], error["code"]) == (param, code)
+    assert error["message"].startswith(words)
     whole = http.json("POST", "/chat/completions", {"model": "gpt-4o-mini", "messages": ASK})
     assert whole["choices"][0]["message"]["content"] == "kept"
 

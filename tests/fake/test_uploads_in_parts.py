@@ -216,6 +216,17 @@ def test_a_permission_that_is_given_again_is_a_new_one(http: Http) -> None:
     assert first["id"] != second["id"]
 
 
+def test_the_project_of_a_model_gets_no_permission(http: Http) -> None:
+    """A grant to the project that the model belongs to is refused as a whole."""
+    base = f"/fine_tuning/checkpoints/{succeeded_model(http)}/permissions"
+    own = http.fake.state()["account"]["project"]
+
+    error = http.json("POST", base, {"project_ids": ["proj_other", own]}, status=400)["error"]
+
+    assert error["message"] == f"Cannot modify checkpoint permissions for the owning project: {own}"
+    assert http.json("GET", base)["data"] == []
+
+
 def test_permissions_of_an_unknown_model_are_refused(http: Http) -> None:
     """Permissions of an unknown model get 404."""
     base = "/fine_tuning/checkpoints/ft:gpt-4o:none::12345678/permissions"

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import orjson
+from pydantic_core import ErrorDetails
 
 from fine_tuning_formats.lazy_dataclass import dataclass
 
@@ -32,6 +33,7 @@ from ..grading.result import GradingError, run_response
 from ..grading.templates import GradingInput
 from ..settings import Settings
 from ..usage_errors import FakeUsageError, wrong_value
+from .parameter_errors import parameter_error
 from .request_models import parse
 from .response_objects import Json
 
@@ -42,17 +44,17 @@ SLOWEST = {"string_check": 0.004, "text_similarity": 0.02, "python": 9.0, "score
 
 
 def parse_grader_body(model: type[B], value: Any) -> B:
-    """Validate a request's body; an error inside its grader names the grader as a whole.
+    """Validate a request's body.
 
     Raises:
         ApiError: it does not fit.
     """
-    try:
-        return parse(model, value)
-    except ApiError as error:
-        if (error.param or "").partition(".")[0] == "grader":
-            raise invalid_grader(error.message) from None
-        raise
+    return parse(model, value, refusal=_refuse)
+
+
+def _refuse(path: str, problems: Sequence[ErrorDetails]) -> ApiError:
+    """Return the error for a field; one inside the grader is named from there (printed: ``graders.input``)."""
+    return parameter_error(path.removeprefix("grader."), problems)
 
 
 @dataclass(frozen=True, slots=True)

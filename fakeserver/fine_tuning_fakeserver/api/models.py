@@ -12,7 +12,7 @@ from fine_tuning_formats.job_rules import is_fine_tuned
 from ..account.account import Account, model_created
 from ..account.records import ModelDeleted, Permission, PermissionGranted, PermissionRevoked
 from ..account.service import Service, operation
-from ..api_errors import unknown_model, unknown_permission
+from ..api_errors import owning_project, unknown_model, unknown_permission
 from ..domain import ids
 from ..domain.base_models import shutdown_date
 from ..domain.job import models_at
@@ -84,9 +84,15 @@ def _with_shutdown_date(account: Account, model: Json) -> Json:
 
 @operation
 def grant_permissions(service: Service, now: float, checkpoint: str, project_ids: Sequence[str]) -> Json:
-    """Let projects use a model; a project that already may keeps its permission (inferred)."""
+    """Let projects use a model; a project that already may keeps its permission (inferred).
+
+    Raises:
+        ApiError: there is no such model, or one of the projects is its own.
+    """
     account = service.account
     by_project = {permission.project_id: permission for permission in _permissions(account, checkpoint)}
+    if account.project in project_ids:
+        raise owning_project(account.project)
     new: list[Permission] = []
     for project in dict.fromkeys(project_ids):
         if project not in by_project:

@@ -5,9 +5,9 @@ Imported when a body is checked: pydantic takes a third of the time in which all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 from fine_tuning_formats.job_rules import MAX_METADATA_KEY, MAX_METADATA_PAIRS, MAX_METADATA_VALUE
 from fine_tuning_formats.text import show_value
 
-from ..api_errors import invalid_field, not_json
+from ..api_errors import ApiError, invalid_field, not_json
 from ..domain.dialects.dialect import Dialect
 from ..domain.job import Objective
 from ..domain.training_methods import ALL_AUTO, GraderRef, Hyperparameters, TrainingRequest
@@ -273,11 +273,21 @@ class CreatePermissionsBody(Body):
 B = TypeVar("B", bound=BaseModel)
 
 
-def parse(model: type[B], value: Any, complaints: Mapping[str, str] = MappingProxyType({})) -> B:
+Refusal: TypeAlias = Callable[[str, Sequence[ErrorDetails]], ApiError]
+"""Makes the error of a field from its dotted path and what pydantic has to say about it."""
+
+
+def parse(
+    model: type[B],
+    value: Any,
+    complaints: Mapping[str, str] = MappingProxyType({}),
+    refusal: Refusal | None = None,
+) -> B:
     """Validate a JSON value as *model*.
 
     Args:
         complaints: a dialect's own texts, by pydantic's type of error.
+        refusal: makes the error, if the route does not answer as the creation of jobs does.
 
     Raises:
         ApiError: it does not fit, in the service's words.
@@ -287,11 +297,14 @@ def parse(model: type[B], value: Any, complaints: Mapping[str, str] = MappingPro
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
+        problems = error.errors(include_url=False)
         name = _field_path(problems[0], value)
         # The first field counts. A union has a problem for each of its members; the last is of the one that came
         # nearest.
-        problem = [each for each in problems if _field_path(each, value) == name][-1]
+        of_field = [each for each in problems if _field_path(each, value) == name]
+        if refusal:
+            raise refusal(name, of_field) from None
+        problem = of_field[-1]
         if complaint := complaints.get(problem["type"]):
             raise invalid_field(name, f", {complaint}") from None
         raise field_error(name, problem["type"], _message(problem), problem["input"]) from None

@@ -150,7 +150,8 @@ def join_parts_ahead(request: ApiRequest) -> Callable[[], Any] | None:
 
 _UNKNOWN_FILE = recorded("FilesTests", "2026-05")
 _FILE_PURPOSE = recorded("UploadFileCanParseServiceError", "2026-05")
-_PAGED = inferred("the family of creation's refusals")
+_PAGED = inferred("the answer for batches with too high a limit: BerriAI/litellm issue 37149")
+_CREATED = inferred("the family of creation's refusals")
 _UPLOADS = recorded("UploadsTests", "2025-09")
 _AS_FILES = inferred("the answer for an unknown file")
 _UNSEEN = inferred("no refusal by this route was ever seen")
@@ -259,7 +260,7 @@ FILE_OPERATIONS = (
         evidence={
             "200": _UPLOADS,
             "400 purpose": inferred("the answer of the files' route"),
-            "400 other fields": _PAGED,
+            "400 other fields": _CREATED,
         },
     ),
     Operation(

@@ -142,8 +142,8 @@ def validate_grader(request: ApiRequest) -> Any:
     return graders.validate(request.service, json_body(request))
 
 
-_PAGED = inferred("the family of creation's refusals")
-_UNSEEN = inferred("no refusal by this route was ever seen")
+_PAGED = inferred("the answer for batches with too high a limit: BerriAI/litellm issue 37149")
+_CREATED = inferred("the family of creation's refusals")
 _UNKNOWN_JOB = recorded("retrieve, cancel and events of an unknown job", "2023-11")
 _SAME_JOB = inferred("the answer of the job's other routes")
 _OTHER_STATE = inferred("the old route's text")
@@ -282,7 +282,12 @@ FINE_TUNING_OPERATIONS = (
             Link("revoke_permission", {"checkpoint": "$request.path.checkpoint", "permission_id": FIRST_ID}),
             Link("list_permissions", {"checkpoint": "$request.path.checkpoint"}),
         ),
-        evidence={"200": _GRANTS, "400 fields": _PAGED, "404": _OF_MODEL},
+        evidence={
+            "200": _GRANTS,
+            "400 owning project": printed("a grant in the documents of mkdev-me/terraform-provider-openai", "2025-04"),
+            "400 fields": _CREATED,
+            "404": _OF_MODEL,
+        },
     ),
     Operation(
         *api_route("list_permissions"),
@@ -326,7 +331,7 @@ FINE_TUNING_OPERATIONS = (
         evidence={
             "200 members": _GRADED,
             "200 grading": vendor("the guide to graders", "2025"),
-            "400": _UNSEEN,
+            "400": inferred("the answers of validate"),
         },
     ),
     Operation(
@@ -335,6 +340,10 @@ FINE_TUNING_OPERATIONS = (
         group=FINE_TUNING,
         body="grading.grader_models.ValidateGraderBody",
         response=grader_and_chat_schemas.GRADER_VALIDATED,
-        evidence={"200": _GRADED, "400": _UNSEEN},
+        evidence={
+            "200": _GRADED,
+            "400 fields": printed("one grader in place of a mapping: openai/openai-java issue 647", "2025-11"),
+            "400 what can never work": inferred("nothing like it was seen"),
+        },
     ),
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api import models
 from ..api.schemas import file_schemas, grader_and_chat_schemas
 from ..api.schemas.object_schema import Schema, ref
-from ..api_errors import empty_array, integer_above_maximum
+from ..api_errors import no_model
 from ..evidence import inferred, printed, recorded, spec
 from .operation import INFERENCE, MODEL_DELETED, MODELS, Operation, api_route
 from .request import ApiRequest, by_id, json_body
 from .response import ApiResponse
+
+if TYPE_CHECKING:
+    from ..api.inference_bodies import ChatBody, CompletionBody
+
+B = TypeVar("B", bound="ChatBody | CompletionBody")
 
 
 def create_chat_completion(request: ApiRequest) -> Any:
@@ -19,12 +24,8 @@ def create_chat_completion(request: ApiRequest) -> Any:
     from ..api import inference
     from ..api.answer_options import AnswerOptions
     from ..api.inference_bodies import ChatBody
-    from ..api.request_models import parse
 
-    sent = json_body(request)
-    if isinstance(sent, dict):
-        _check_chat(sent)
-    body = parse(ChatBody, sent)
+    body = _parse_prompt(ChatBody, request)
     options = AnswerOptions(
         tools=tuple(body.tools or ()),
         tool_choice=body.tool_choice,
@@ -40,35 +41,37 @@ def create_chat_completion(request: ApiRequest) -> Any:
     return ApiResponse(200, headers, inference.chat_completion_events(reply, with_usage, top))
 
 
-CHOICES_AT_MOST = 128  # spec
-
-
-def _check_chat(sent: dict[str, Any]) -> None:
-    """Refuse what the service was seen to refuse in words of its own."""
-    if sent.get("messages") == []:
-        raise empty_array("messages")
-    choices = sent.get("n")
-    if type(choices) is int and choices > CHOICES_AT_MOST:
-        raise integer_above_maximum("n", CHOICES_AT_MOST, choices)
-
-
 def create_completion(request: ApiRequest) -> Any:
     """Answer a prompt; of several the last counts."""
     from ..api import inference
     from ..api.answer_options import AnswerOptions
     from ..api.inference_bodies import CompletionBody
-    from ..api.request_models import parse
 
-    body = parse(CompletionBody, json_body(request))
+    body = _parse_prompt(CompletionBody, request)
     prompt = body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt[-1:])
     options = AnswerOptions(most_tokens=body.max_tokens)
     reply = inference.answer_prompt(request.service, "cmpl-", body.model, [{"content": prompt}], body.n or 1, options)
     return inference.text_completion_object(reply, body.logprobs)
 
 
+def _parse_prompt(model: type[B], request: ApiRequest) -> B:
+    """Read the body of a request to a model.
+
+    Raises:
+        ApiError: it does not fit.
+    """
+    from ..api.parameter_errors import parameter_error
+    from ..api.request_models import parse
+
+    sent = json_body(request)
+    if isinstance(sent, dict) and sent.get("model") in (None, ""):
+        raise no_model()
+    return parse(model, sent, refusal=parameter_error)
+
+
 _UNKNOWN_MODEL = recorded("ModelsTests", "2025-09")
 _UNKNOWN_PROMPTED = printed("a chat with an unknown model", "2024")
-_BODY = inferred("the family of creation's refusals")
+_BODY = printed("chats with fields that do not fit, of each kind", "2024 to 2025")
 
 _STREAM: Schema = {
     "type": "object",
@@ -120,9 +123,7 @@ MODEL_OPERATIONS = (
         evidence={
             "200": printed("an answer of a fine-tuned model", "2024-02"),
             "200 streamed": spec("CreateChatCompletionStreamResponse"),
-            "400 no messages": printed("chats without messages", "2024 to 2026"),
-            "400 too many choices": printed("a chat for 130 choices", "2025-03"),
-            "400 other fields": _BODY,
+            "400": _BODY,
             "404": _UNKNOWN_PROMPTED,
         },
     ),
@@ -132,6 +133,11 @@ MODEL_OPERATIONS = (
         group=INFERENCE,
         body="api.inference_bodies.CompletionBody",
         response=grader_and_chat_schemas.COMPLETION,
-        evidence={"200": spec("CreateCompletionResponse"), "400": _BODY, "404": _UNKNOWN_PROMPTED},
+        evidence={
+            "200": spec("CreateCompletionResponse"),
+            "400 no model": printed("a completion without a model", "2023-02"),
+            "400 other fields": inferred("the answers to chats"),
+            "404": _UNKNOWN_PROMPTED,
+        },
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,7 +84,9 @@ def validation_error_response(error: ApiError) -> ApiResponse | None:
     """Return the response for a field that does not fit; None for another error."""
     if error.status != 400 or not error.param:
         return None
-    place = [int(step) if step.isdecimal() else step for step in error.param.split(".")]
-    kind = "missing" if error.message.endswith("field required") else "value_error"
+    steps = re.findall(r"[^.\[\]]+", error.param)
+    place = [int(step) if step.isdecimal() else step for step in steps]
+    is_missing = error.code == "missing_required_parameter" or error.message.endswith("field required")
+    kind = "missing" if is_missing else "value_error"
     detail = {"loc": ["body", *place], "msg": error.message, "type": kind}
     return json_response({"detail": [detail]}, GATEWAY, 422)

@@ -17,12 +17,15 @@ from ..account.request_log import RequestLog
 from ..account.script_queue import ScriptStack
 from ..account.service import Service
 from ..account.world import World
-from ..api.json_bodies import JSON_BYTES_AT_MOST, field_error, parse_json
+from ..api.json_bodies import JSON_BYTES_AT_MOST, parse_json
 from ..api_errors import (
     ApiError,
+    invalid_type,
+    invalid_value,
     mismatched_organization,
     mismatched_project,
     no_key,
+    out_of_range,
     too_large,
     unsupported_type,
     wrong_key,
@@ -236,7 +239,7 @@ def by_id(parameter: str, function: Callable[..., Any]) -> Callable[[ApiRequest]
 
 
 def limit_of(query: dict[str, str], default: int, most: int) -> int:
-    """Return the ``limit`` of a list, from 1 to *most* (inferred: bounds and texts are those of creation's errors).
+    """Return the ``limit`` of a list, from 1 to *most* (inferred: the bounds, and that all lists answer as batches do).
 
     Raises:
         ApiError: 400 for anything else.
@@ -244,12 +247,12 @@ def limit_of(query: dict[str, str], default: int, most: int) -> int:
     text = query.get("limit", str(default))
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 16):
-        raise field_error("limit", "int_parsing", "Input should be a valid integer", text)
+        raise invalid_type("limit", "an integer", "a string")
     limit = int(text)
     if limit < 1:
-        raise field_error("limit", "greater_than_equal", "Input should be greater than or equal to 1", text)
+        raise out_of_range("limit", 1, limit, is_maximum=False)
     if limit > most:
-        raise field_error("limit", "less_than_equal", f"Input should be less than or equal to {most}", text)
+        raise out_of_range("limit", most, limit, is_maximum=True)
     return limit
 
 
@@ -264,11 +267,10 @@ def choice_of(query: dict[str, str], name: str, allowed: tuple[str, ...]) -> str
     Raises:
         ApiError: 400 for a value that is not allowed (inferred).
     """
-    value: Any = query.get(name, allowed[0])
+    value = query.get(name, allowed[0])
     if value not in allowed:
-        choices = " or ".join(f"'{choice}'" for choice in allowed)
-        raise field_error(name, "literal_error", f"Input should be {choices}", value)
-    return str(value)
+        raise invalid_value(name, f"'{value[:200]}'", [f"'{choice}'" for choice in allowed])
+    return value
 
 
 class Connection:
