@@ -191,7 +191,7 @@ def held(fake: FakeFineTuning) -> tuple[object, ...]:
     service = fake._world.service
     account = service.account
     shelves = [list(account.file_shelf), list(account.job_shelf)]
-    made = [dict(account.results), dict(account.models), set(account.deleted), dict(account.active)]
+    made = [account.file_shelf.results(), dict(account.models), set(account.deleted), dict(account.active)]
     clock = (fake.now, account.pace, account.plan, fake.settings)
     # a refused call leaves them, and they change nothing that is held
     records = [record for record in service.journal if not isinstance(record, ASIDES)]

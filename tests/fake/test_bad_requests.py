@@ -200,7 +200,7 @@ def test_an_order_that_is_none(http: Http, order: str) -> None:
 def test_looking_for_a_purpose_keeps_nothing(fake: FakeFineTuning, http: Http) -> None:
     """Listing files of an unused purpose does not change the account."""
     assert http.json("GET", "/files?purpose=nonsense")["data"] == []
-    assert not fake._world.service.account.files_by_purpose._collected
+    assert not fake._world.service.account.file_shelf._by_purpose._collected
 
 
 @pytest.mark.parametrize(("verb", "steps"), [("pause", 0), ("resume", 0), ("resume", 2), ("cancel", 3), ("pause", 3)])

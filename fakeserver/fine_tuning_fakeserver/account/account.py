@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Container, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from math import inf
 from typing import TypeAlias
 
@@ -19,7 +18,7 @@ from ..domain.plan import Plan, PlanRule
 from ..domain.timeline import TERMINAL, Intervention
 from ..settings import Settings
 from .blobs import Blob
-from .ordered_ids import IdIndex, OrderedIds
+from .indexes import FileShelf, IdIndex, OrderedIds, StatusCounts, Timetable, merged
 from .records import (
     NAMED,
     CheckpointCopied,
@@ -55,81 +54,8 @@ from .webhook_queue import WebhookQueue
 NO_METADATA = ("", "")
 """The key under which jobs without metadata are found."""
 
-
-FIRST_STATUS = "validating_files"
-
 Heap: TypeAlias = list[tuple[float, str]]
-"""Times with the ids of what changes then, the earliest first; what has changed again has stale entries."""
-
-
-def _without_stale(heap: Heap, live: Collection[str]) -> Heap:
-    """Return *heap*, without the entries of ids that are not *live* once these are most."""
-    if len(heap) <= 2 * len(live) + 100:
-        return heap
-    kept = [entry for entry in heap if entry[1] in live]
-    heapq.heapify(kept)
-    return kept
-
-
-class StatusCounts:
-    """Counts of jobs by status. To ask costs as much as statuses have changed since, however many jobs there are."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._unfinished: dict[str, str] = {}
-        """The status as which each job is counted that is not known to be over."""
-        self._changes: Heap = []
-        """When statuses change next. Stale entries do no harm."""
-
-    def watch(self, job: Job) -> None:
-        """Count a job that was created or changed."""
-        at = job.created_at  # to be looked at the next time
-        if job.id not in self._unfinished:
-            self._unfinished[job.id] = FIRST_STATUS
-            self._counts[FIRST_STATUS] += 1
-            at = next((at for at, status in job.timeline().milestones if status != FIRST_STATUS), at)
-        heapq.heappush(self._changes, (at, job.id))
-
-    def finish(self, identifier: str, status: str) -> None:
-        """Count a job as over, for good."""
-        self._count_as(identifier, status)
-        self._changes = _without_stale(self._changes, self._unfinished)
-
-    def forget(self, identifier: str, status: str) -> None:
-        """Count a deleted job, whose last status this is, no more."""
-        self._counts[self._unfinished.pop(identifier, status)] -= 1
-
-    def by_status(self, now: float, jobs: Mapping[str, Job]) -> dict[str, int]:
-        """Return the counts at *now*, without zeros."""
-        while self._changes and self._changes[0][0] <= now:
-            _, identifier = heapq.heappop(self._changes)
-            if identifier not in self._unfinished:
-                continue
-            timeline = jobs[identifier].timeline()
-            self._count_as(identifier, timeline.status(now))
-            if identifier in self._unfinished and (later := [at for at, _ in timeline.milestones if at > now]):
-                heapq.heappush(self._changes, (later[0], identifier))
-        return {status: count for status, count in self._counts.items() if count}
-
-    def next_change(self, now: float, jobs: Mapping[str, Job]) -> tuple[float, str, str] | None:
-        """Return when which job changes to which status next; None if none does."""
-        self.by_status(now, jobs)
-        while self._changes:
-            at, identifier = self._changes[0]
-            if identifier in self._unfinished:
-                for changes_at, status in jobs[identifier].timeline().milestones:
-                    if changes_at == at:
-                        return at, identifier, status
-            heapq.heappop(self._changes)  # a job that was changed has another entry
-        return None
-
-    def _count_as(self, identifier: str, status: str) -> None:
-        if (counted := self._unfinished.pop(identifier, None)) is None:
-            return
-        self._counts[counted] -= 1
-        self._counts[status] += 1
-        if status not in TERMINAL:
-            self._unfinished[identifier] = status
+"""Times with the ids of what is due then, the earliest first."""
 
 
 class Account:
@@ -156,17 +82,15 @@ class Account:
         self.pace = settings.pace
         self.files: dict[str, StoredFile] = {}
         self.jobs: dict[str, Job] = {}
-        self.results: dict[str, str] = {}
-        """Derived result files: file id → job id."""
+        self._numbered: list[str] = []
+        """The ids of jobs in the order of their creation; the place of a job is its number in timetables."""
         self.result_sizes: dict[str, int] = {}
         """How many bytes the result files of jobs have, as far as somebody has asked: job id → bytes."""
         self._models: dict[str, str] = {}
-        self._unnamed: dict[str, None] = {}
+        self._unnamed: list[int] = []
         """Jobs whose models nobody has asked for: their names are derived when somebody does."""
-        self._counted_jobs = self._counted_models = 0
-        """How many of these have been looked at to count their models, and how many models they have."""
-        self._has_models: set[str] = set()
-        """Unfinished jobs that have made their models."""
+        self._unnamed_models = 0
+        """How many models they have."""
         self.deleted: set[str] = set()
         self.active: dict[str, None] = {}
         """Jobs that `materialize` has not seen the end of, oldest first."""
@@ -191,12 +115,16 @@ class Account:
         self.named: dict[str, deque[NextIdReserved]] = {kind: deque() for kind in NAMED}
         """Ids of the next things to be created, see `NextIdReserved`."""
         self.job_shelf = OrderedIds()
-        self.file_shelf = OrderedIds()
         self.jobs_by_metadata = IdIndex(self.job_shelf, partial(_metadata_pairs, self.jobs))
-        self.files_by_purpose = IdIndex(self.file_shelf, partial(_purpose, self.files))
-        self._agenda: Heap = []
-        self._ends: Heap = []
-        """When jobs end, negative, so that the last is the first. Stale entries are skipped."""
+        self.file_shelf = FileShelf(self.files, partial(_result_of, self.jobs, self._numbered))
+        self._expiries: Heap = []
+        """When files and uploads expire."""
+        self._ends: defaultdict[ResultGap, Timetable] = defaultdict(Timetable)
+        """When which active jobs end, as far as is known."""
+        self._models_due: defaultdict[int, Timetable] = defaultdict(Timetable)
+        """When which jobs make their models, by how many these are."""
+        self._next_due = inf
+        """Before this time, nothing happens to jobs."""
         self.awaited_until = born
         """When the last uploaded file is ready, and the last delivery that failed is tried again."""
         self.outbox = WebhookQueue(settings.seed)
@@ -214,32 +142,39 @@ class Account:
 
     def materialize(self, now: float) -> None:
         """Apply everything due by *now*: models and result files of jobs, expired files, uploads and deliveries."""
-        while self._agenda and self._agenda[0][0] <= now:
-            _, identifier = heapq.heappop(self._agenda)
+        while self._expiries and self._expiries[0][0] <= now:
+            _, identifier = heapq.heappop(self._expiries)
             file = self.files.get(identifier)
             if file and file.expires_at is not None and file.expires_at <= now:
                 _forget_file(self, identifier)
             elif identifier in self.uploads:
                 _forget_parts(self, identifier)
-            elif identifier in self.active:
-                self._materialize_job(self.jobs[identifier], now)
+        if self._next_due <= now:
+            self._materialize_jobs(now)
         if self.outbox.ends:
             self.outbox.materialize(now, self.jobs)
 
-    def _materialize_job(self, job: Job, now: float) -> None:
-        timeline = job.timeline()
-        # an event has named them, be the job over or not (inferred)
-        if job.id not in self._has_models and timeline.has_happened("model", now):
-            self._unnamed[job.id] = None
-            self._has_models.add(job.id)
-        if timeline.end <= now and (status := timeline.status(now)) in TERMINAL:
-            del self.active[job.id]
-            self._has_models.discard(job.id)
-            self._ends = _without_stale(self._ends, self.active)
-            self.status_counts.finish(job.id, status)
-            if status == "succeeded" and (result := job.result_file) not in self.deleted:
-                self.results[result] = job.id
-                _index_file(self, result, result_created_at(job))
+    def _materialize_jobs(self, now: float) -> None:
+        """Note which jobs have made models or are over; what they made is derived when somebody asks for it."""
+        # an event has named models, be the job over or not (inferred)
+        made = {models: table.take(now) for models, table in self._models_due.items()}
+        self._unnamed.extend(merged(list(made.values())))
+        self._unnamed_models += sum(models * len(numbers) for models, (_, numbers) in made.items())
+        succeeded = []
+        for gap, table in self._ends.items():
+            if not (over := table.take(now))[1]:
+                continue
+            for number in over[1]:
+                del self.active[self._numbered[number]]
+            if gap != NO_RESULT:
+                succeeded.append((gap, over))
+        if len(succeeded) == 1:
+            [(gap, (_, numbers))] = succeeded
+            self.file_shelf.add_results(numbers, None if gap == GIVEN_RESULT else gap)
+        elif succeeded:
+            self.file_shelf.add_results(merged([over for _, over in succeeded]), None)
+        tables = (*self._models_due.values(), *self._ends.values())
+        self._next_due = min((first[0] for table in tables if (first := table.first())), default=inf)
 
     @property
     def models(self) -> dict[str, str]:
@@ -251,41 +186,66 @@ class Account:
     @property
     def model_count(self) -> int:
         """How many derived models there are; none gets its name for that."""
-        uncounted = islice(self._unnamed, self._counted_jobs, None)
-        self._counted_models += sum(len(_model_steps(self.jobs[identifier])) for identifier in uncounted)
-        self._counted_jobs = len(self._unnamed)
-        return len(self._models) + self._counted_models
+        return len(self._models) + self._unnamed_models
 
     def _name_models(self) -> None:
-        for identifier in self._unnamed:
-            job = self.jobs[identifier]
+        for number in self._unnamed:
+            job = self.jobs[self._numbered[number]]
             made = models_at(job, job.timeline())
             for step in _model_steps(job):
-                self._models[job.model_at(step, made)] = identifier
+                self._models[job.model_at(step, made)] = job.id
         self._unnamed.clear()
-        self._counted_jobs = self._counted_models = 0
+        self._unnamed_models = 0
+
+    def watch(self, job: Job) -> None:
+        """Materialize a new *job* when it has made its models, and when it ends."""
+        number, timeline = len(self._numbered), job.timeline()
+        self._numbered.append(job.id)
+        self.status_counts.watch(timeline, number)
+        self._expect_models(job, number)
+        self._expect_end(job, number)
 
     def intervene(self, identifier: str, act: Intervention) -> None:
         """Change the course of a job; what it has made by now stays made."""
-        if identifier in self._unnamed:
-            self._name_models()
-        job = self.jobs[identifier]
-        self.jobs[identifier] = replace(job, interventions=(*job.interventions, act))
-        self.schedule(self.jobs[identifier])
+        before, number = self.jobs[identifier], self._number(identifier)
+        timeline, (gap, end) = before.timeline(), _end_in_sight(before)
+        makes_at = timeline.time_of("model")
+        has_made = makes_at is not None and not self._models_due[_model_count(before)].discard(makes_at, number)
+        if has_made:
+            self._name_models()  # by the course that it had
+        self.jobs[identifier] = job = replace(before, interventions=(*before.interventions, act))
+        self.status_counts.follow(timeline, job.timeline(), number)
+        if not has_made:
+            self._expect_models(job, number)
+        if self._ends[gap].discard(end, number):
+            self._expect_end(job, number)
 
-    def schedule(self, job: Job) -> None:
-        """Materialize *job* when it has made its models, and when its timeline, as it is now, ends."""
-        timeline = job.timeline()
-        self.status_counts.watch(job)
-        for at in {timeline.end, timeline.time_of("model") or timeline.end}:
-            heapq.heappush(self._agenda, (at, job.id))
-        heapq.heappush(self._ends, (-_end_in_sight(job), job.id))
+    def _number(self, identifier: str) -> int:
+        number = self.jobs[identifier].number  # which seeds and what was saved long ago do not have
+        if number is None or self._numbered[number : number + 1] != [identifier]:
+            return self._numbered.index(identifier)
+        return number
+
+    def _expect_models(self, job: Job, number: int) -> None:
+        if (at := job.timeline().time_of("model")) is not None:
+            self._models_due[_model_count(job)].add(at, number)
+            self._next_due = min(self._next_due, at)
+
+    def _expect_end(self, job: Job, number: int) -> None:
+        gap, end = _end_in_sight(job)
+        self._ends[gap].add(end, number)
+        self._next_due = min(self._next_due, end)
         if self.outbox.endpoints:
             self.outbox.schedule(job)
 
+    def next_change(self, now: float) -> tuple[float, str, str] | None:
+        """Return when which job changes to which status next; None if none does."""
+        change = self.status_counts.next_change(now)
+        return change and (change[0], self._numbered[change[1]], change[2])
+
     def schedule_expiry(self, identifier: str, at: float) -> None:
         """Forget a file, or the parts of an upload, at its expiry, in Unix seconds."""
-        heapq.heappush(self._agenda, (at, identifier))
+        heapq.heappush(self._expiries, (at, identifier))
 
     def is_closed(self, now: float) -> bool:
         """Return whether fine-tuning has ended for the account's organization."""
@@ -303,16 +263,11 @@ class Account:
 
     def nothing_ahead_from(self) -> float:
         """Return when all jobs are over, files ready and webhooks delivered; infinity if a job has no end in sight."""
-        while self._ends:
-            negative_end, identifier = self._ends[0]
-            if identifier in self.active and -negative_end == _end_in_sight(self.jobs[identifier]):
-                return max(-negative_end, self.awaited_until)
-            heapq.heappop(self._ends)
-        return self.awaited_until
+        return max((self.awaited_until, *(table.last(0.0) for table in self._ends.values())))
 
     def last_job_end(self) -> float:
-        """Return when the last of the unfinished jobs ends, in Unix seconds; 0 if all are over."""
-        return max((self.jobs[identifier].timeline().end for identifier in self.active), default=0.0)
+        """Return when the last of the jobs ends that will end, in Unix seconds; 0 if none will."""
+        return max((table.last_finite(0.0) for table in self._ends.values()), default=0.0)
 
 
 def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tuple[str, str]]:
@@ -320,18 +275,38 @@ def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tupl
     return (NO_METADATA,) if metadata is None else tuple(metadata.items())  # spec: null, not {}
 
 
-def _purpose(files: Mapping[str, StoredFile], identifier: str) -> tuple[str]:
-    return (files[identifier].purpose if identifier in files else RESULTS,)
-
-
 def _model_steps(job: Job) -> Collection[int]:
     """Return the steps of which a job that has made its models has one, the last step at last."""
     return dict.fromkeys((*checkpoint_steps(job), job.spec.steps))
 
 
-def _end_in_sight(job: Job) -> float:
-    timeline = job.timeline()
-    return timeline.end if timeline.milestones[-1][1] in TERMINAL else inf
+def _result_of(jobs: Mapping[str, Job], numbered: Sequence[str], number: int) -> tuple[float, str, str]:
+    """Return when the result file of a job is created, the file's id, and the job's."""
+    job = jobs[numbered[number]]
+    return result_created_at(job), job.result_file, job.id
+
+
+def _model_count(job: Job) -> int:
+    steps = checkpoint_steps(job)
+    return len(steps) + (job.spec.steps not in steps)
+
+
+ResultGap: TypeAlias = float
+"""How many seconds before its end a job was trained, if it makes a result file."""
+NO_RESULT, GIVEN_RESULT = -1.0, inf
+"""The gaps of jobs that do not succeed, and of those whose result files were given ids or times."""
+
+
+def _end_in_sight(job: Job) -> tuple[ResultGap, float]:
+    """Return whether and when a job makes a result file, and when it ends; infinity if it is paused."""
+    timeline, given = job.timeline(), job.overrides
+    status = timeline.milestones[-1][1]
+    end = timeline.end if status in TERMINAL else inf
+    if status != "succeeded":
+        return NO_RESULT, end
+    if given.result_file or given.result_created_at or given.finished_at:
+        return GIVEN_RESULT, end
+    return round(end - (timeline.time_of("trained") or 0.0), 6), end
 
 
 def apply(account: Account, record: Record) -> None:
@@ -339,7 +314,7 @@ def apply(account: Account, record: Record) -> None:
     match record:
         case FileUploaded(file):
             account.files[file.id] = file
-            _index_file(account, file.id, file.created_at)
+            account.file_shelf.add(file.id, file.created_at)
             account.files_made += 1
             _release_id(account, "file", file.id)
             account.awaited_until = max(account.awaited_until, file.created_at + account.dialect.new_file_status[1])
@@ -354,7 +329,7 @@ def apply(account: Account, record: Record) -> None:
             account.active[job.id] = None
             account.job_shelf.add(job.id, job.created_at)
             account.jobs_by_metadata.add(job.id)
-            account.schedule(job)
+            account.watch(job)
             _release_id(account, "job", job.id)
         case JobIntervened(identifier, act):
             account.intervene(identifier, act)
@@ -434,16 +409,9 @@ def _release_id(account: Account, kind: str, identifier: str) -> None:
         account.named[kind] = deque(record for record in reserved if record.id != identifier)
 
 
-def _index_file(account: Account, identifier: str, created_at: float) -> None:
-    account.file_shelf.add(identifier, created_at)
-    account.files_by_purpose.add(identifier)
-
-
 def _forget_file(account: Account, identifier: str) -> None:
     account.deleted.add(identifier)
-    account.files_by_purpose.remove(identifier)
-    account.file_shelf.remove(identifier)
-    if (job_id := account.results.pop(identifier, None)) is not None:
+    if (job_id := account.file_shelf.remove(identifier)) is not None:
         account.result_sizes.pop(job_id, None)
     if account.files.pop(identifier, None):
         account.unreferenced.append(identifier)
@@ -455,8 +423,7 @@ def _forget_job(account: Account, identifier: str) -> None:
     account.deleted.add(identifier)
     account.job_shelf.remove(identifier)
     account.jobs_by_metadata.remove(identifier)
-    timeline = job.timeline()
-    account.status_counts.forget(identifier, timeline.status(timeline.end))
+    account.status_counts.forget(job.timeline(), account._number(identifier))
 
 
 def _forget_parts(account: Account, upload: str) -> None:
@@ -464,7 +431,6 @@ def _forget_parts(account: Account, upload: str) -> None:
         account.unreferenced.append(upload)
 
 
-RESULTS = "fine-tune-results"
 RESULT_AFTER = 3.0
 """Seconds from ``finished_at`` to the result file's ``created_at`` (recording of 2023-11: 2 to 4)."""
 

@@ -13,10 +13,10 @@ from fine_tuning_formats.lazy_dataclass import dataclass
 from fine_tuning_formats.row_rules import DataRules
 from fine_tuning_formats.training_file import NotJsonlError
 
-from ..account.account import RESULTS, Account, next_id, result_created_at
+from ..account.account import Account, next_id, result_created_at
 from ..account.blobs import MUCH_BYTES, Blob
+from ..account.indexes import RESULTS, UnknownCursorError
 from ..account.looks import shows
-from ..account.ordered_ids import UnknownCursorError
 from ..account.records import FileDeleted, FileUploaded, JobIntervened, StoredFile
 from ..account.service import Service, operation
 from ..api_errors import (
@@ -109,7 +109,7 @@ def size_ahead(service: Service, identifier: str) -> Callable[[], object] | None
     with service.lock:
         account = service.account
         account.materialize(service.clock.now())
-        return _sizes_ahead(account, [account.jobs[job]] if (job := account.results.get(identifier)) else [])
+        return _sizes_ahead(account, [account.jobs[job]] if (job := account.file_shelf.job_of(identifier)) else [])
 
 
 def page_sizes_ahead(
@@ -120,7 +120,7 @@ def page_sizes_ahead(
         account = service.account
         account.materialize(service.clock.now())
         page, _ = _page(account, after, limit, purpose, oldest_first)
-        jobs = [account.jobs[account.results[identifier]] for identifier in page if identifier in account.results]
+        jobs = [account.jobs[job] for job in map(account.file_shelf.job_of, page) if job]
         if account.pace == "instant":  # they end with the request
             jobs += (account.jobs[job] for job in islice(reversed(account.active), limit))
         return _sizes_ahead(account, jobs)
@@ -140,7 +140,7 @@ def _sizes_ahead(account: Account, jobs: Iterable[Job]) -> Callable[[], object] 
 def content_ahead(service: Service, identifier: str) -> Callable[[], object] | None:
     """Return a function that writes a long result file without the lock; None if the file is not one."""
     with service.lock:
-        job = service.account.results.get(identifier)
+        job = service.account.file_shelf.job_of(identifier)
         spec = service.account.jobs[job].current_spec if job else None
     return partial(result_bytes, spec) if spec and spec.steps >= MANY_STEPS else None
 
@@ -231,9 +231,8 @@ def list_files(
 def _page(
     account: Account, after: str | None, limit: int, purpose: str | None, oldest_first: bool
 ) -> tuple[list[str], bool]:
-    identifiers = account.file_shelf if purpose is None else account.files_by_purpose.ids(purpose)
     try:
-        return identifiers.page(after, limit, oldest_first=oldest_first)
+        return account.file_shelf.page(after, limit, purpose, oldest_first=oldest_first)
     except UnknownCursorError:
         raise unknown_cursor() from None
 
@@ -281,7 +280,7 @@ def delete(service: Service, now: float, identifier: str) -> Json:
 def download(service: Service, now: float, identifier: str) -> Download:
     """Return the bytes of a file; a result file's are base64 by default, as the service's are."""
     account = service.account
-    if job_id := account.results.get(identifier):
+    if job_id := account.file_shelf.job_of(identifier):
         data = result_bytes(account.jobs[job_id].current_spec)
         if account.settings.base64_results and account.dialect.base64_results:
             data = base64.b64encode(data)
@@ -303,7 +302,7 @@ def file_by_id(account: Account, identifier: str, now: float) -> Json:
     Raises:
         ApiError: no file has this id.
     """
-    if job_id := account.results.get(identifier):
+    if job_id := account.file_shelf.job_of(identifier):
         job = account.jobs[job_id]
         size = _known_result_size(account, job) or _result_size(account, job)
         return file_object(identifier, RESULTS, account.dialect.result_name, size, result_created_at(job))

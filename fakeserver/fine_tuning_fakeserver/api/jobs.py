@@ -14,8 +14,8 @@ from fine_tuning_formats.training_file import MIN_EXAMPLES
 
 from ..account.account import NO_METADATA, Account, next_id
 from ..account.blobs import MUCH_BYTES
+from ..account.indexes import OrderedIds, UnknownCursorError
 from ..account.looks import shows
-from ..account.ordered_ids import OrderedIds, UnknownCursorError
 from ..account.records import JobCreated, JobIntervened
 from ..account.service import Service, operation
 from ..api_errors import (

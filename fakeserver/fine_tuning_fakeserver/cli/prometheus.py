@@ -30,7 +30,7 @@ class AccountCollector(Collector):
         for world in worlds.values():
             with world.service.lock:
                 account = world.account
-                statuses.update(account.status_counts.by_status(world.now, account.jobs))
+                statuses.update(account.status_counts.by_status(world.now))
                 deliveries.update(delivery.status for delivery in account.outbox.deliveries.values())
         jobs = GaugeMetricFamily(f"{PREFIX}_jobs", "Jobs by status.", labels=["status"])
         for status, count in statuses.items():

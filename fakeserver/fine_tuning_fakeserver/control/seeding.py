@@ -215,7 +215,7 @@ def reserve_next_id(
 
 
 def _require_free_file_id(account: Account, identifier: str | None) -> None:
-    if identifier in account.files or identifier in account.results:
+    if identifier is not None and (identifier in account.files or account.file_shelf.job_of(identifier)):
         raise _taken("file", identifier)
 
 

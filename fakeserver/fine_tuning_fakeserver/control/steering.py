@@ -216,7 +216,7 @@ def account_summary(service: Service, now: float) -> dict[str, Any]:
             "files": len(account.file_shelf),
             "jobs": len(account.job_shelf),
             "models": account.model_count,
-            "by_status": account.status_counts.by_status(now, account.jobs),
+            "by_status": account.status_counts.by_status(now),
         },
         "jobs": [{"id": each, "status": account.jobs[each].timeline().status(now)} for each in newest],
     }
@@ -237,7 +237,7 @@ def outcome_at(account: Account, now: float, only: Collection[str] | None = None
     return {
         "jobs": [job.id for job in told],
         "files": [*account.files],
-        "results": [*account.results],
+        "results": account.file_shelf.results(),
         "deleted": sorted(account.deleted),
         "over": {job.id: job.timeline().end for job in told if statuses[job.id] in TERMINAL},
         "errors": {job.id: job.error.code for job in told if statuses[job.id] == "failed" and job.error},

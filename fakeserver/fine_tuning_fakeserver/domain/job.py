@@ -221,8 +221,8 @@ def _with_more_events(segments: Iterable[Segment], style: EventStyle) -> Iterato
 
 def checkpoint_steps(job: Job) -> tuple[int, ...]:
     """Return the steps whose checkpoints are kept, rising."""
-    if given := tuple(sorted(point.step_number for point in job.overrides.checkpoints)):
-        return given
+    if job.overrides.checkpoints:
+        return tuple(sorted(point.step_number for point in job.overrides.checkpoints))
     kept = kept_steps(job.current_spec)
     if not job.dialect.event_style.keeps_paused_steps:
         return kept

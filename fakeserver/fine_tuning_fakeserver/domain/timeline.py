@@ -270,8 +270,9 @@ class Timeline:
 
     def __post_init__(self) -> None:
         kinds = self.kinds
-        changes = ((segment.at, kinds[segment.kind].status) for segment in self.segments if isinstance(segment, Event))
-        object.__setattr__(self, "milestones", tuple((at, status) for at, status in changes if status))
+        events = [segment for segment in self.segments if isinstance(segment, Event)]
+        milestones = [(event.at, status) for event in events if (status := kinds[event.kind].status)]
+        object.__setattr__(self, "milestones", tuple(milestones))
 
     def event_count(self, now: float) -> int:
         """Return how many events are visible at *now*."""
@@ -346,7 +347,10 @@ class Timeline:
 
     def time_of(self, kind: str) -> float | None:
         """Return when the last event of this *kind* comes; None if it never does."""
-        return next((s.at for s in reversed(self.segments) if isinstance(s, Event) and s.kind == kind), None)
+        for segment in reversed(self.segments):
+            if isinstance(segment, Event) and segment.kind == kind:
+                return segment.at
+        return None
 
     def has_happened(self, kind: str, now: float) -> bool:
         """Return whether an event of this *kind* has come by *now*."""

@@ -39,7 +39,7 @@ def get_overview(request: ApiRequest) -> Any:
         "accounts": accounts.names[:ACCOUNTS_SHOWN_AT_MOST] if accounts else None,
         "clock": _clock(service, now),
         "counts": {
-            "by_status": account.status_counts.by_status(now, account.jobs),
+            "by_status": account.status_counts.by_status(now),
             "jobs": len(account.jobs),
             "files": len(account.file_shelf),
             "requests": request.requests.count,
@@ -56,7 +56,7 @@ def get_overview(request: ApiRequest) -> Any:
 def _clock(service: Service, now: float) -> dict[str, Any]:
     """Return the time, how it passes, and what comes next; *rate* is in virtual seconds a real second."""
     account = service.account
-    change = account.status_counts.next_change(now, account.jobs)
+    change = account.next_change(now)
     end = account.nothing_ahead_from()
     rate: float = 0.0
     if not isinstance(account.pace, str):

@@ -13,8 +13,8 @@ from fine_tuning_formats.row_rules import CHAT, COMPLETION, PREFERENCE, UNKNOWN,
 from fine_tuning_formats.text import show_value
 from fine_tuning_formats.training_file import MAX_LINE_BYTES, NotJsonlError, RowFault, TrainingFileScan, job_problems
 
-from ..account.account import RESULTS, Account, result_created_at
-from ..account.ordered_ids import UnknownCursorError
+from ..account.account import Account, result_created_at
+from ..account.indexes import RESULTS, UnknownCursorError
 from ..account.records import StoredFile
 from ..api import files
 from ..usage_errors import FakeUsageError
@@ -47,7 +47,7 @@ def list_files(request: ApiRequest) -> Any:
 
 def _row(account: Account, identifier: str) -> dict[str, Any]:
     """Return a file; the size of a result file is left out, since it is known only once the file is written."""
-    if job := account.results.get(identifier):
+    if job := account.file_shelf.job_of(identifier):
         created = result_created_at(account.jobs[job])
         name = account.dialect.result_name
         return {
@@ -122,7 +122,7 @@ def _jobs_with(account: Account, identifier: str) -> list[str]:
 
 
 def _require(account: Account, identifier: str) -> None:
-    if identifier not in account.files and identifier not in account.results:
+    if identifier not in account.files and not account.file_shelf.job_of(identifier):
         raise FakeUsageError(f"there is no file {show_value(identifier)}")
 
 
@@ -174,7 +174,7 @@ def download(request: ApiRequest) -> ApiResponse:
     """Return the plain bytes of a file, whatever its purpose."""
     account, identifier = request.service.account, request.path["file_id"]
     _require(account, identifier)
-    if job := account.results.get(identifier):
+    if job := account.file_shelf.job_of(identifier):
         data = files.result_bytes(account.jobs[job].current_spec)
         return ApiResponse(200, [(b"content-type", b"text/csv; charset=utf-8"), _length(len(data))], data)
     content = account.files[identifier].content

@@ -11,7 +11,7 @@ from fine_tuning_formats.job_rules import JOB_STATUSES
 from fine_tuning_formats.text import show_value
 
 from ..account.account import Account
-from ..account.ordered_ids import UnknownCursorError
+from ..account.indexes import UnknownCursorError
 from ..api.response_objects import checkpoint_objects, event_object, job_object
 from ..api.schemas import job_schemas
 from ..domain.dialects.dialect import to_dialect
@@ -160,7 +160,7 @@ def _marks(timeline: Timeline, now: float) -> list[dict[str, Any]]:
 
 def _result(account: Account, job: Job) -> dict[str, Any] | None:
     """Return the beginning of the result file, as a table; its size is not looked up, since it takes long."""
-    if account.results.get(job.result_file) != job.id:
+    if account.file_shelf.job_of(job.result_file) != job.id:
         return None
     names, *rows = (line.rstrip("\n").split(",") for line in islice(result_csv(job.current_spec), RESULT_ROWS + 1))
     return {"id": job.result_file, "columns": names, "rows": rows}

@@ -56,7 +56,7 @@ def situation_of(world: World, operation: str) -> Situation:
         timeline = steering.target_job(account, None).timeline() if account.jobs else None
         status = timeline.status(now) if timeline else None
         can_fail = timeline is not None and status not in TERMINAL and not timeline.has_happened("trained", now)
-        return Situation(operation, status, can_fail, bool(account.file_shelf), account.model_count > 0)
+        return Situation(operation, status, can_fail, len(account.file_shelf) > 0, account.model_count > 0)
 
 
 Fault: TypeAlias = Mapping[str, Any]
