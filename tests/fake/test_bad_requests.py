@@ -133,11 +133,10 @@ def test_what_the_service_has_besides_is_an_error_of_the_test(path: str, dialect
 
 
 LISTS = ["/files", JOBS, f"{JOBS}/JOB/events", f"{JOBS}/JOB/checkpoints"]
-TOO_LOW = "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got "
+TOO_LOW = "Invalid 'limit': integer below minimum value. Expected a value >= 0, but got "
 TOO_HIGH = "Invalid 'limit': integer above maximum value. Expected a value <= "
 NO_NUMBER = "Invalid type for 'limit': expected an integer, but got a string instead."
 BAD_LIMITS = {
-    "0": (f"{TOO_LOW}0 instead.", "integer_below_min_value"),
     "-1": (f"{TOO_LOW}-1 instead.", "integer_below_min_value"),
     "100001": (TOO_HIGH, "integer_above_max_value"),
     **dict.fromkeys(["abc", "", "1e3", "1.0", "--1", "+1", "%20", "%D9%A3", "9" * 5000], (NO_NUMBER, "invalid_type")),
@@ -147,7 +146,7 @@ BAD_LIMITS = {
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("limit", BAD_LIMITS, ids=lambda value: value[:8])
 def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
-    """A limit that is not a whole number from 1 is refused by name on every list."""
+    """A limit that is not a whole number from 0 is refused by name on every list."""
     job = http.job()["id"]
 
     error = refused(http, "GET", f"{path.replace('JOB', job)}?limit={limit}")["error"]
@@ -155,6 +154,14 @@ def test_limits_that_make_no_page(http: Http, path: str, limit: str) -> None:
     message, code = BAD_LIMITS[limit]
     assert (error["param"], error["code"]) == ("limit", code)
     assert error["message"].startswith(message)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_page_of_nothing(http: Http, path: str) -> None:
+    """A list with limit 0 is an empty page, after which there is nothing."""
+    page = http.json("GET", f"{path.replace('JOB', http.job()['id'])}?limit=0")
+
+    assert (page["data"], page["has_more"], page.get("last_id")) == ([], False, None)
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -187,8 +187,11 @@ def model_list_object(models: Iterable[Json]) -> Json:
 
 
 def page_object(data: Sequence[Json], has_more: bool) -> Json:
-    """Return a page of jobs or events: no cursors (recording: GetJobs, GetJobEvents)."""
-    return {"object": "list", "data": data, "has_more": has_more}
+    """Return a page of jobs or events: no cursors (recording: GetJobs, GetJobEvents).
+
+    After one of no objects there are no more (printed for batches with ``limit=0``).
+    """
+    return {"object": "list", "data": data, "has_more": has_more and bool(data)}
 
 
 def page_object_with_ids(data: Sequence[Json], has_more: bool) -> Json:

@@ -150,7 +150,7 @@ def join_parts_ahead(request: ApiRequest) -> Callable[[], Any] | None:
 
 _UNKNOWN_FILE = recorded("FilesTests", "2026-05")
 _FILE_PURPOSE = recorded("UploadFileCanParseServiceError", "2026-05")
-_PAGED = inferred("the answer for batches with too high a limit: BerriAI/litellm issue 37149")
+_PAGED = inferred("the answers for batches: BerriAI/litellm issue 37149, pull request 37198")
 _CREATED = inferred("the family of creation's refusals")
 _UPLOADS = recorded("UploadsTests", "2025-09")
 _AS_FILES = inferred("the answer for an unknown file")

@@ -142,7 +142,7 @@ def validate_grader(request: ApiRequest) -> Any:
     return graders.validate(request.service, json_body(request))
 
 
-_PAGED = inferred("the answer for batches with too high a limit: BerriAI/litellm issue 37149")
+_PAGED = inferred("the answers for batches: BerriAI/litellm issue 37149, pull request 37198")
 _CREATED = inferred("the family of creation's refusals")
 _UNKNOWN_JOB = recorded("retrieve, cancel and events of an unknown job", "2023-11")
 _SAME_JOB = inferred("the answer of the job's other routes")

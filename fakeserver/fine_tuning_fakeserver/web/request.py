@@ -239,7 +239,7 @@ def by_id(parameter: str, function: Callable[..., Any]) -> Callable[[ApiRequest]
 
 
 def limit_of(query: dict[str, str], default: int, most: int) -> int:
-    """Return the ``limit`` of a list, from 1 to *most* (inferred: the bounds, and that all lists answer as batches do).
+    """Return the ``limit`` of a list, from 0 to *most* (inferred: *most*, and that all lists answer as batches do).
 
     Raises:
         ApiError: 400 for anything else.
@@ -249,8 +249,8 @@ def limit_of(query: dict[str, str], default: int, most: int) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 16):
         raise invalid_type("limit", "an integer", "a string")
     limit = int(text)
-    if limit < 1:
-        raise out_of_range("limit", 1, limit, is_maximum=False)
+    if limit < 0:
+        raise out_of_range("limit", 0, limit, is_maximum=False)
     if limit > most:
         raise out_of_range("limit", most, limit, is_maximum=True)
     return limit

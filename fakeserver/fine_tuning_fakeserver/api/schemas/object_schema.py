@@ -102,7 +102,7 @@ def mapping(values: Schema) -> Schema:
 
 def page_limit(default: int, at_most: int) -> Schema:
     """Describe the parameter ``limit`` of a list."""
-    return {"type": "integer", "minimum": 1, "maximum": at_most, "default": default}
+    return {"type": "integer", "minimum": 0, "maximum": at_most, "default": default}
 
 
 def ref(schema: ObjectSchema | str) -> Schema:
