@@ -25,6 +25,10 @@ ANSWER_AT_MOST = 40_000
 ERROR_AT_MOST = 2_000
 EXCHANGES_AT_MOST = 200
 ASSUMPTIONS_AT_MOST = 12
+BESIDES_AT_MOST = 4
+"""Assumptions that are shown beside those that the failing line or its error mentions."""
+TESTS_AT_MOST = 8
+NO_COMPARISON = "  it passed in no dialect, so that there is nothing to compare with"
 CELL, WORD = 44, 32
 ABSENT = "(absent)"
 WORDS = frozenset({"status", "object", "type", "code", "param", "level", "purpose", "content"})
@@ -171,31 +175,54 @@ def table_lines(runs: list[Run], dialects: list[str]) -> Iterator[str]:
         yield "  ".join([f"{test:{width}}", *cells]).rstrip()
     for test, reason in fixed.items():
         yield f"{test:{width}}  fixed: {reason}"
+    yield from _failure_lines(by_test, dialects)
+
+
+def _failure_lines(by_test: dict[str, dict[str, Run]], dialects: list[str]) -> Iterator[str]:
+    """Yield what broke, once for the tests that failed alike in a dialect; those that passed in none are the last."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    nowhere: list[str] = []
     for test, each in by_test.items():
-        for name, run in each.items():
-            if run["outcome"] == "failed":
-                yield ""
-                yield f"{test} [{name}]: {run['error'].partition(chr(10))[0]}"
-                passed = (each[other] for other in dialects if other in each and each[other]["outcome"] == "passed")
-                yield from _broken_lines(next(passed, None), run)
+        failed = [run for run in each.values() if run["outcome"] == "failed"]
+        passed = next((each[name] for name in dialects if name in each and each[name]["outcome"] == "passed"), None)
+        if passed:
+            for run in failed:
+                block = (run["dialect"], _first_line(run["error"]), *_broken_lines(passed, run))
+                alike.setdefault(block, []).append(test)
+        elif failed:
+            names = ", ".join(run["dialect"] for run in failed)
+            nowhere += ["", f"{test} [{names}]: {_first_line(failed[0]['error'])}", NO_COMPARISON]
+    for (dialect, error, *lines), tests in alike.items():
+        yield ""
+        yield f"{tests[0] if len(tests) == 1 else f'{len(tests)} tests'} [{dialect}]: {error}"
+        if len(tests) > 1:
+            yield from (f"  in {test}" for test in tests[:TESTS_AT_MOST])
+        if len(tests) > TESTS_AT_MOST:
+            yield f"  and {len(tests) - TESTS_AT_MOST} more"
+        yield from lines
+    yield from nowhere
 
 
-def _broken_lines(passed: Run | None, failed: Run) -> Iterator[str]:
-    if passed is None:
-        yield "  it passed in no other dialect, so that there is nothing to compare with"
-        return
-    clue = f"{failed['statements']}\n{failed['error'].partition(chr(10))[0]}"
-    found = sorted(differences(passed["exchanges"], failed["exchanges"]), key=lambda each: -_mentions(clue, each))
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _broken_lines(passed: Run, failed: Run) -> Iterator[str]:
+    clue = f"{failed['statements']}\n{_first_line(failed['error'])}"
+    differing = differences(passed["exchanges"], failed["exchanges"])
+    found = sorted(differing, key=lambda each: (-_mentions(clue, each), not _is_of_words(each)))
     if not found:
         yield f"  it was answered as in {passed['dialect']}, but for ids, times and numbers"
         return
-    shown = [(_of_operations(each), each.first, each.second) for each in found[:ASSUMPTIONS_AT_MOST]]
+    mentioned = sum(_mentions(clue, each) > 0 for each in found)
+    at_most = min(mentioned + BESIDES_AT_MOST, ASSUMPTIONS_AT_MOST) if mentioned else ASSUMPTIONS_AT_MOST
+    shown = [(_of_operations(each), each.first, each.second) for each in found[:at_most]]
     width = max(21, *(len(assumption) for assumption, _, _ in shown))
     yield f"  {'assumption that broke':{width}}  {passed['dialect']:{CELL}}  {failed['dialect']}".rstrip()
     for assumption, first, second in shown:
         yield f"  {assumption:{width}}  {_cut(first, CELL):{CELL}}  {_cut(second, CELL)}".rstrip()
-    if len(found) > ASSUMPTIONS_AT_MOST:
-        yield f"  and {len(found) - ASSUMPTIONS_AT_MOST} more"
+    if len(found) > at_most:
+        yield f"  and {len(found) - at_most} more"
 
 
 def _of_operations(difference: Difference) -> str:
@@ -234,6 +261,11 @@ def _mentions(clue: str, difference: Difference) -> int:
     return sum(bool(re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", clue)) for word in words if word)
 
 
+def _is_of_words(difference: Difference) -> bool:
+    """Return whether the two answers have other words, for which code is written, and not only another form."""
+    return bool(re.search(r"\d{3}, not \d{3}$| is '.*', not '| begins with", difference.assumption))
+
+
 def _between(one: Exchange, other: Exchange) -> Iterator[Difference]:
     operation, statuses = (one["operation"],), (one["status"], other["status"])
     was, now = map(str, statuses)
@@ -247,7 +279,12 @@ def _between(one: Exchange, other: Exchange) -> Iterator[Difference]:
         bodies = json.loads(one["answer"]), json.loads(other["answer"])
     except ValueError:
         return  # not JSON, or cut
+    texts: set[str] = set()
     for path, first, second, words in _members(*bodies, "", ""):
+        if path.rpartition(".")[2] in TEXTS:  # of a list's the first: those that follow are of other things
+            if path in texts:
+                continue
+            texts.add(path)
         yield Difference(operation, f"{path} {words}".lstrip(), first, second)
 
 
@@ -293,7 +330,7 @@ def _in_words(one: Any, other: Any, name: str) -> str | None:
     if isinstance(one, str) and isinstance(other, str):
         if bool(HEX_ID.match(one)) != bool(HEX_ID.match(other)):
             return "is a hex id" if HEX_ID.match(other) else "is no hex id"
-        if name == "fine_tuned_model" and one.startswith("ft:") != other.startswith("ft:"):
+        if name.startswith("fine_tuned_model") and one.startswith("ft:") != other.startswith("ft:"):
             return f"begins {'with' if other.startswith('ft:') else 'without'} ft:"
         is_other = name in WORDS or (name in TEXTS and _without_values(one) != _without_values(other))
         return f"is {_cut(other, WORD)!r}, not {_cut(one, WORD)!r}" if is_other else None

@@ -69,8 +69,9 @@ def test_each_test_runs_once_a_dialect(suite: pytest.Pytester) -> None:
             "test_suite.py::test_assumes [[]azure-2025]: *201 == 200*",
             "  assumption that broke*openai-2025-09*azure-2025",
             "  create_job, upload_file: 201, not 200*200*201",
-            "  create_job: finished_at is absent, not null*null*(absent)",
             "  create_job: status is 'pending', not 'validating_files'*validating_files*pending*",
+            "  create_job: finished_at is absent, not null*null*(absent)",
+            "  and * more",
         ]
     )
 
@@ -129,6 +130,43 @@ def test_the_assumption_that_broke_is_the_first(pytester: pytest.Pytester) -> No
         "test_old_model": "create_job: 400, not 200",
         "test_order": "create_job, upload_file: has its members in another order",
     }
+
+
+ALIKE = (
+    SUITE.partition("def test_moves")[0]
+    + """
+@pytest.mark.parametrize("number", range(10))
+def test_ready(fake_fine_tuning, number):
+    client = httpx.Client(base_url=fake_fine_tuning.base_url, headers={"Authorization": "Bearer k", "api-key": "k"})
+    file = client.post("/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", ROWS)}).json()
+    assert file["status"] == "processed"
+
+def test_wrong(fake_fine_tuning):
+    assert start(fake_fine_tuning).json()["status"] == "succeeded"
+"""
+)
+
+
+def test_what_broke_alike_is_told_once(pytester: pytest.Pytester) -> None:
+    """Tests that broke by the same share one list, and one that passed nowhere is told once, after them."""
+    pytester.makepyfile(test_suite=ALIKE)
+    result = pytester.runpytest_inprocess(*WITHOUT_OURS, FLAG, "--tb=no")
+
+    result.assert_outcomes(passed=10, failed=12)
+    summary = result.stdout.str().partition("= fine-tuning dialects =")[2].partition("= short test summary")[0]
+    blocks = [block.splitlines() for block in summary.strip("= \n").split("\n\n")[1:]]
+    assert [block[0] for block in blocks] == [
+        "10 tests [azure-2025]: AssertionError: assert 'pending' == 'processed'",
+        "test_suite.py::test_wrong [openai-2025-09, azure-2025]: "
+        "AssertionError: assert 'validating_files' == 'succeeded'",
+    ]
+    assert blocks[0][1:11] == [
+        *(f"  in test_suite.py::test_ready[{number}]" for number in range(8)),
+        "  and 2 more",
+        blocks[0][10],
+    ]
+    assert blocks[0][11].startswith("  upload_file: status is 'pending', not 'processed'")
+    assert blocks[1][1] == "  it passed in no dialect, so that there is nothing to compare with"
 
 
 def test_ids_are_as_ever_without_the_flag(suite: pytest.Pytester) -> None:
