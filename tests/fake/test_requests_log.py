@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -272,3 +273,20 @@ def test_a_path_is_kept_as_it_was_sent() -> None:
         client.get("/openai/models/a%2Fb?api-version=1", headers={"api-key": "k"})
 
     assert (fake.requests[0].raw_path, fake.requests[0].path) == (b"/openai/models/a%2Fb", "/v1/models/a%2Fb")
+
+
+def test_an_answer_takes_its_own_size(http: Http) -> None:
+    """A logged answer takes no more memory than its bytes, whatever the buffer in which it was written."""
+    body = {"model": "gpt-4o-mini", "training_file": http.file()}
+    path = f"{JOBS}/{http.json('POST', JOBS, body)['id']}"
+    answers = len(http.send("GET", path).body)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            http.send("GET", path)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(http.fake.requests) == 103
+    assert kept / 100 < answers + 3_000
