@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from account_histories import JOB, REQUESTS, Step, request, run, send, upload, views
 from fine_tuning_fakeserver import FakeFineTuning
+from fine_tuning_fakeserver.account.blobs import MUCH_BYTES
 from fine_tuning_fakeserver.account.stored_world import StoredWorld
 from fine_tuning_fakeserver.account.world import World
 from fine_tuning_fakeserver.fake.kept_accounts import JsonScripts
-from fine_tuning_fakeserver.stores import Store, open_store
+from fine_tuning_fakeserver.stores import Head, Store, open_store
 from strategies import BORN, ROWS, Http, example_count
 
 Replies = list[tuple[int, bytes, list[tuple[bytes, bytes]]]]
@@ -176,6 +177,28 @@ def test_a_reset_between_the_head_and_its_records(store_url: str, monkeypatch: p
         world = second.worlds[0]
         assert world.look(lambda: len(world.service.account.files)) == 2
         assert send(other, "GET", "/files").body == send(one, "GET", "/files").body
+
+
+def test_a_job_is_created_in_one_step(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is asked once how far an account goes for a new job; more often only where tokens are counted first."""
+    memory = Http(FakeFineTuning.of_world(begun()))
+    with two_servers(store_url) as (first, _):
+        stored, heads, head = first.account("main", begun()), list[str](), first.store.head
+
+        def counted(account: str) -> Head:
+            heads.append(account)
+            return head(account)
+
+        monkeypatch.setattr(first.store, "head", counted)
+        looks = []
+        for content in (ROWS, ROWS * (MUCH_BYTES // len(ROWS) + 1)):
+            file = stored.file(content)
+            assert memory.file(content) == file
+            for _ in range(2):
+                heads.clear()
+                assert stored.job(training_file=file) == memory.job(training_file=file)
+                looks.append(len(heads))
+    assert looks == [1, 1, 3, 1]
 
 
 def test_a_file_outlasts_the_server(store_url: str) -> None:

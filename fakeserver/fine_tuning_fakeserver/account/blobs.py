@@ -127,6 +127,10 @@ class Blob:
             self._tokens[counter] = count_tokens(self.blocks(MAX_LINE_BYTES), counter)
         return self._tokens[counter]
 
+    def has_counted(self, counter: TokenCounter) -> bool:
+        """Return whether the tokens were counted by this counter."""
+        return counter in self._tokens
+
 
 class BlobWriter:
     """Collects bytes, in memory or, past `IN_MEMORY_AT_MOST`, in an unnamed file on disk."""

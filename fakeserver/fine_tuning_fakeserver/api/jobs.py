@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fine_tuning_formats.job_rules import base_model
-from fine_tuning_formats.token_estimate import ESTIMATE
+from fine_tuning_formats.token_estimate import ESTIMATE, TokenCounter
 from fine_tuning_formats.training_file import MIN_EXAMPLES
 
 from ..account.account import NO_METADATA, Account, next_id
@@ -311,8 +311,10 @@ def _require_file(account: Account, param: str, identifier: str) -> JobFile:
 
 def counted_file(account: Account, file: JobFile, model: str) -> JobFile:
     """Return the training file of a job on *model* with its tokens, which are kept with the job."""
-    count = _token_count(account, file, model)
-    return replace(file, data=replace(file.data, tokens=count())) if count else file
+    counter = _token_counter(account, file, model)
+    if counter is None:
+        return file
+    return replace(file, data=replace(file.data, tokens=account.files[file.id].content.count_tokens(counter)))
 
 
 def count_ahead(account: Account, training_file: object, model: object) -> Callable[[], int] | None:
@@ -320,19 +322,17 @@ def count_ahead(account: Account, training_file: object, model: object) -> Calla
     file = account.files.get(training_file) if isinstance(training_file, str) else None
     if file is None or file.dataset is None or file.content.size < MUCH_BYTES or not isinstance(model, str):
         return None
-    return _token_count(account, JobFile(file.id, file.dataset), account.snapshots.get(model, model))
+    counter = _token_counter(account, JobFile(file.id, file.dataset), account.snapshots.get(model, model))
+    return None if counter is None or file.content.has_counted(counter) else partial(file.content.count_tokens, counter)
 
 
-def _token_count(account: Account, file: JobFile, model: str) -> Callable[[], int] | None:
-    """Return a function that counts the tokens of *file*; None if what is known of them is enough."""
-    counter = ESTIMATE
+def _token_counter(account: Account, file: JobFile, model: str) -> TokenCounter | None:
+    """Return what counts the tokens of *file*; None if what is known of them is enough."""
     if account.settings.tokens == "exact":
         from fine_tuning_formats.exact_tokens import exact_counter, vocabulary_of
 
-        counter = exact_counter(vocabulary_of(base_model(model)))
-    elif file.data.tokens is not None:
-        return None
-    return partial(account.files[file.id].content.count_tokens, counter)
+        return exact_counter(vocabulary_of(base_model(model)))
+    return ESTIMATE if file.data.tokens is None else None
 
 
 def _require_trainable_model(account: Account, now: float, body: CreateJobBody) -> str:

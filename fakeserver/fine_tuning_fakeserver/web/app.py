@@ -280,8 +280,19 @@ def next_fault(operation: Operation, request: ApiRequest) -> ArmedFault | None:
     return request.faults.next_for(operation.name, request.path.get("job_id"), now, seed)
 
 
-async def read_request(operation: Operation, request: ApiRequest, receive: Receive) -> ApiResponse | None:
-    """Authorise a request and read its body; return the answer to one that is refused."""
+class LongWorkError(Exception):
+    """There is work for a request that takes long."""
+
+
+async def read_request(
+    operation: Operation, request: ApiRequest, receive: Receive, *, at_once: bool = False
+) -> ApiResponse | None:
+    """Authorise a request and read its body; return the answer to one that is refused.
+
+    Raises:
+        ClientGoneError: the client disconnected meanwhile.
+        LongWorkError: it was to be *at_once*, and there is work that takes long.
+    """
     try:
         try:
             # before the body is parsed: an unauthorized request gets its 401 or 403 whatever is wrong with its body
@@ -303,11 +314,13 @@ async def read_request(operation: Operation, request: ApiRequest, receive: Recei
         else:
             request.body = await read_body(receive, operation.body_bytes_at_most)
         if operation.prepare and (work := operation.prepare(request)):
+            if at_once:
+                raise LongWorkError
             connection = connection_of(request.scope)
             request.read_ahead_result = await connection.run_in_thread(
                 work, receive, request.abandon, grades=operation.runs_code
             )
-    except ClientGoneError:
+    except (ClientGoneError, LongWorkError):
         raise
     except Exception as error:
         return _error_response(error, operation, request)

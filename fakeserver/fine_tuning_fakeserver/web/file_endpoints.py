@@ -209,6 +209,7 @@ FILE_OPERATIONS = (
         *api_route("list_files"),
         run=list_files,
         prepare=size_page_ahead,
+        seldom_prepares=True,
         group=FILES,
         query={
             "after": CURSOR,
@@ -224,6 +225,7 @@ FILE_OPERATIONS = (
         *api_route("retrieve_file"),
         run=by_id("file_id", files.retrieve),
         prepare=by_id("file_id", files.size_ahead),
+        seldom_prepares=True,
         group=FILES,
         response=FILE,
         evidence={"200": recorded("GetFile", "2026-05"), "404": _UNKNOWN_FILE},
@@ -239,6 +241,7 @@ FILE_OPERATIONS = (
         *api_route("download_file"),
         run=download_file,
         prepare=by_id("file_id", files.content_ahead),
+        seldom_prepares=True,
         group=FILES,
         other_media={"application/octet-stream": BINARY},
         evidence={

@@ -158,6 +158,7 @@ FINE_TUNING_OPERATIONS = (
         *api_route("create_job"),
         run=create_job,
         prepare=count_tokens_ahead,
+        seldom_prepares=True,
         group=FINE_TUNING,
         body="api.request_models.CreateJobBody",
         response=JOB,

@@ -81,6 +81,8 @@ class Operation:
         run: runs it for a request; returns JSON, or a whole response.
         group: what its answers have in common with others.
         prepare: returns what to do for a request before `run`, without the account's lock, because it takes long.
+        seldom_prepares: whether *prepare* changes nothing and mostly finds nothing to do, so that a request can be
+            decided on in one step.
         body: where in this package the model of its JSON body is; pydantic is imported when the first is needed.
         form: the schema of its form, where it takes one instead.
         file_bytes_at_most: the size limit of the form's file; 0 where it takes no form.
@@ -104,6 +106,7 @@ class Operation:
     run: Callable[[ApiRequest], Any]
     group: RouteGroup
     prepare: Callable[[ApiRequest], Callable[[], Any] | None] | None = None
+    seldom_prepares: bool = False
     body: str = ""
     form: Schema | None = None
     file_bytes_at_most: int = 0

@@ -19,6 +19,7 @@ from ..account.stored_world import StoredWorld
 from ..account.world import DisturbedRequest
 from ..stores import StoreError
 from .app import (
+    LongWorkError,
     RequestHandler,
     execute,
     log_response,
@@ -75,7 +76,7 @@ class StoredRequestHandler(RequestHandler):
         disturbed: DisturbedRequest | None = None,
     ) -> None:
         try:
-            if operation.file_bytes_at_most or operation.prepare:
+            if operation.file_bytes_at_most or (operation.prepare and not operation.seldom_prepares):
                 decided = await self._decide_long(operation, scope, receive)
             else:
                 decided = await self._decide(operation, scope, receive)
@@ -90,14 +91,18 @@ class StoredRequestHandler(RequestHandler):
         self._wake_sender()
 
     async def _decide(self, operation: Operation, scope: Scope, receive: Receive) -> Decided:
-        """Decide on a request in one step, once its body has come."""
-        body = _replayed(await _read_at_most(receive, operation.body_bytes_at_most + 1))
+        """Decide on a request in one step, once its body has come, unless there is work that takes long."""
+        body = await _read_at_most(receive, operation.body_bytes_at_most + 1)
 
         def decide() -> Decided:
             request = self._new_request(scope, scope.get("path_params", {}))
-            return self._decide_read(operation, request, _finish(read_request(operation, request, body)))
+            refusal = _finish(read_request(operation, request, _replayed(body, receive), at_once=True))
+            return self._decide_read(operation, request, refusal)
 
-        return await self._run(operation, scope, decide)
+        try:
+            return await self._run(operation, scope, decide)
+        except LongWorkError:
+            return await self._decide_long(operation, scope, _replayed(body, receive))
 
     async def _decide_long(self, operation: Operation, scope: Scope, receive: Receive) -> Decided:
         """Decide on a request whose body is large, or is worked on, while others are answered."""
@@ -207,13 +212,14 @@ async def _read_at_most(receive: Receive, size: int) -> bytes:
             return bytes(body)
 
 
-def _replayed(body: bytes) -> Receive:
-    """Return what gives a body that has come, as often as it is asked."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that has come, then what comes after it."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def replay() -> Message:
+        return next(messages, None) or await receive()
 
-    return receive
+    return replay
 
 
 def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
