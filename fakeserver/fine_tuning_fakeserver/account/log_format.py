@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -12,6 +13,9 @@ import orjson
 from fine_tuning_formats.secret_rules import redact_known, redact_text
 
 from .request_log import LogEntry, TimingSample
+
+_MEMBERS = tuple(each.name for each in fields(LogEntry))
+_values_of = attrgetter(*_MEMBERS)
 
 
 def entry_as_json(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def entry_as_json(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
 
 def _members_of(entry: LogEntry, known: Iterable[str]) -> dict[str, Any]:
     secrets = list(known)
-    members: dict[str, Any] = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    members = dict(zip(_MEMBERS, _values_of(entry), strict=True))
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.raw_headers]
     members |= {
         "path": redact_known(entry.path, secrets),

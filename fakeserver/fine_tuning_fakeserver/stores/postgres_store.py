@@ -95,7 +95,7 @@ class PostgresStore(SqlStore):
             if version is not None and version > SCHEMA_VERSION:
                 raise FakeUsageError(f"a newer fake-fine-tuning has written the store, this is {VERSION}: upgrade it")
             return
-        connection.execute(TABLES.format(bytes="BYTEA", clustered="") + OTHER_TABLES)
+        connection.execute(TABLES.format(bytes="BYTEA") + OTHER_TABLES)
         connection.execute(f"INSERT INTO meta VALUES ({SCHEMA_VERSION}, 0)")
 
     def _connect(self) -> Any:

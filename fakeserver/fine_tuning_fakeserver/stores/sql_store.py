@@ -19,15 +19,15 @@ CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, generation BIGINT NOT
 CREATE TABLE IF NOT EXISTS record (
     account TEXT NOT NULL, generation BIGINT NOT NULL, seq BIGINT NOT NULL, body {bytes} NOT NULL,
     PRIMARY KEY (account, generation, seq)
-){clustered};
+);
 CREATE TABLE IF NOT EXISTS blob_use (
     digest TEXT NOT NULL, account TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (digest, account, owner)
-){clustered};
+);
 CREATE INDEX IF NOT EXISTS blob_use_of_account ON blob_use (account, owner);
 CREATE TABLE IF NOT EXISTS lease (
     account TEXT NOT NULL, name TEXT NOT NULL, holder TEXT NOT NULL, until DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (account, name)
-){clustered};
+);
 """
 
 
@@ -242,7 +242,10 @@ class SqlStore(ABC):
             return
         try:
             cursor = connection.cursor()
-            cursor.executemany(statement, rows)
+            if len(rows) == 1:  # psycopg takes a pipeline for more, which is slower for one
+                cursor.execute(statement, rows[0])
+            else:
+                cursor.executemany(statement, rows)
         except self.integrity_error:
             raise HeadMovedError from None
         if cursor.rowcount != len(rows):

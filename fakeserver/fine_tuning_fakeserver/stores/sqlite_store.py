@@ -26,7 +26,7 @@ LOG_TABLES = """
 CREATE TABLE IF NOT EXISTS entry (
     account TEXT NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (account, generation, number)
-) WITHOUT ROWID;
+);
 """
 FORGOTTEN_AT_ONCE = 100
 """So many entries of a request log are forgotten together, which is cheaper."""
@@ -122,7 +122,7 @@ class SqliteStore(SqlStore):
                     raise FakeUsageError(
                         f"a newer fake-fine-tuning has written the store {self._path}, this is {VERSION}: upgrade it"
                     )
-            for statement in TABLES.format(bytes="BLOB", clustered=" WITHOUT ROWID").split(";\n"):
+            for statement in TABLES.format(bytes="BLOB").split(";\n"):
                 connection.execute(statement)
             if not connection.execute("SELECT 1 FROM meta").fetchone():
                 connection.execute("INSERT INTO meta VALUES (?, 0)", (SCHEMA_VERSION,))
