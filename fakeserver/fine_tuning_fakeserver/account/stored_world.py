@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,6 +40,9 @@ HEADER_VERSIONS: Mapping[int, object] = {1: "the first"}
 
 LEASE_S = 15.0
 """How many real seconds a process has to send a webhook: more than its target may take to answer."""
+
+TOGETHER = 16
+"""How many operations are at most in one transaction."""
 
 TRIES = 5
 """How often an operation is decided again since another server was faster."""
@@ -153,6 +157,26 @@ class StoredContents:
         return StoredBlob(self._store, digest, size)
 
 
+class _Turn:
+    """An operation that waits to be run, and what came of it."""
+
+    __slots__ = ("_error", "_result", "is_over", "may_begin", "work")
+
+    def __init__(self, work: Callable[[], Any], may_begin: bool) -> None:
+        self.work, self.may_begin = work, may_begin
+        self.is_over = False
+
+    def end(self, result: Any = None, error: Exception | None = None) -> None:
+        """Note the result, or the error."""
+        self._result, self._error, self.is_over = result, error, True
+
+    def outcome(self) -> Any:
+        """Return the result, or raise the error."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
 class StoredWorld(World):
     """One account at run time whose records are in a store.
 
@@ -199,6 +223,8 @@ class StoredWorld(World):
         """Until when clients wait, as far as other servers know."""
         self._holder = uuid4().hex
         self._step = threading.RLock()
+        self._turns: deque[_Turn] = deque()
+        """What waits to be run; a thread that has the lock runs it, also for others."""
         super().__init__(like._default_settings, paths=like._paths, sender=sender)
         self._default_faults, self._fill = like._default_faults, like._fill
         if self._default_faults or self._fill:
@@ -259,7 +285,16 @@ class StoredWorld(World):
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, is_exclusive=True, may_begin=may_begin)
+        turn = _Turn(work, may_begin)
+        self._turns.append(turn)
+        with self._step:
+            if self._depth or not self._is_attached:
+                self._turns.remove(turn)
+                return work()
+            while not turn.is_over:
+                self._take_turns()
+        result: T = turn.outcome()
+        return result
 
     def look(self, work: Callable[[], T]) -> T:
         """Do as `run` does, for *work* that seldom changes anything: others are not kept from changes meanwhile.
@@ -269,30 +304,70 @@ class StoredWorld(World):
         Raises:
             StoreError: the store does not answer, or has no room; then nothing has changed.
         """
-        return self._run(work, is_exclusive=False, may_begin=False)
-
-    def _run(self, work: Callable[[], T], *, is_exclusive: bool, may_begin: bool) -> T:
         with self._step:
             if self._depth or not self._is_attached:
                 return work()
-            for _ in range(TRIES):
+            return self._run_alone(work, is_exclusive=False, may_begin=False)
+
+    def _take_turns(self) -> None:
+        """Run the operations that threads wait for, in one transaction: its end takes most of the time of each.
+
+        Where one of them fails, each gets a transaction of its own.
+        """
+        turns = [self._turns.popleft() for _ in range(min(len(self._turns), TOGETHER))]
+        if not turns:
+            raise RuntimeError("the thread that ran this operation was interrupted")
+        try:
+            if len(turns) > 1:
+                self._run_together(turns)
+        except StoreError as error:
+            self._is_stale = True
+            for turn in turns:
+                turn.end(error=error)
+            return
+        except Exception:
+            self._is_stale = True
+        for turn in turns:
+            if not turn.is_over:
                 try:
-                    if not is_exclusive:
-                        return self._attempt(work, may_begin)
-                    with self._store.exclusive(self._name):
-                        return self._attempt(work, may_begin)
-                except HeadMovedError:
-                    is_exclusive = True  # others are at it
-                except StoreError:
-                    self._is_stale = True
-                    raise
+                    turn.end(self._run_alone(turn.work, is_exclusive=True, may_begin=turn.may_begin))
+                except Exception as error:
+                    turn.end(error=error)
+
+    def _run_together(self, turns: Sequence[_Turn]) -> None:
+        with self._store.exclusive(self._name):
+            results = [
+                self._attempt(turn.work, turn.may_begin, is_behind=not place) for place, turn in enumerate(turns)
+            ]
+        for turn, result in zip(turns, results, strict=True):
+            turn.end(result)
+
+    def _run_alone(self, work: Callable[[], T], *, is_exclusive: bool, may_begin: bool) -> T:
+        for _ in range(TRIES):
+            try:
+                if not is_exclusive:
+                    return self._attempt(work, may_begin)
+                with self._store.exclusive(self._name):
+                    return self._attempt(work, may_begin)
+            except HeadMovedError:
+                is_exclusive = True  # others are at it
+            except StoreError:
+                self._is_stale = True
+                raise
         raise StoreError(f"the account {self._name} was changed by others {TRIES} times while an operation was decided")
 
-    def _attempt(self, work: Callable[[], T], may_begin: bool) -> T:
-        """Run *work*; where it fails, what it has changed is read from the store again."""
+    def _attempt(self, work: Callable[[], T], may_begin: bool, *, is_behind: bool = True) -> T:
+        """Run *work*; where it fails, what it has changed is read from the store again.
+
+        Args:
+            work: what to do.
+            may_begin: see `run`.
+            is_behind: whether other servers may have changed the account.
+        """
         self._depth += 1
         try:
-            self._catch_up()
+            if is_behind or self._is_stale:
+                self._catch_up()
             result = work()
             if len(self.service.journal) != self._seq or self.scripts.was_used or self._is_awaited_longer:
                 self._append(may_begin)
