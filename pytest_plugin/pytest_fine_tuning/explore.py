@@ -13,6 +13,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from fine_tuning_fakeserver import FakeFineTuning, FakeUsageError
+from fine_tuning_fakeserver.account.looks import IN_VAIN
 from fine_tuning_fakeserver.fake.exploration.disturbance import Combination
 from fine_tuning_fakeserver.fake.exploration.exploration_report import ExplorationReport
 from fine_tuning_fakeserver.fake.exploration.explorer import RunLimits, explore
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 EXPLORE_SECTION = "fine-tuning explore"
 WHAT_IT_MEANS = "exploring means virtual time at the pace 'manual': a loop that waits for a job must sleep"
+LOOP_WITHOUT_SLEEP = (
+    "it asks for a job again and again without sleeping, and while a test is explored only sleeping moves time; let the "
+    "loop sleep between its requests, as the real service needs it"
+)
 
 Phase = Literal["setup", "call", "teardown"]
 
@@ -179,7 +184,8 @@ class TestRuns:
     def _run_unexplored(self, error: BaseException | str) -> list[pytest.TestReport]:
         """Run the test as it is, since it fails in virtual time for that *error*; return its reports."""
         item: Any = self._item
-        item.stash[NOT_EXPLORED] = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        item.stash[NOT_EXPLORED] = LOOP_WITHOUT_SLEEP if IN_VAIN in reason else reason
         for key in (EXPLORED_RUN, HANDLE, VIRTUAL_TIME, FINDINGS, NOT_PASSED):
             if key in item.stash:
                 del item.stash[key]

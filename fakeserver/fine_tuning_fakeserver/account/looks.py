@@ -31,6 +31,9 @@ def shows(operation: str) -> Callable[[Shown], Shown]:
     return register
 
 
+IN_VAIN = "times in vain"
+"""What the message about a loop that never ends contains."""
+
 _REMEDIES = {
     "manual": 'let time pass (fake.advance, fake.sleep in the place of the loop\'s sleep) or use the pace "polls"',
     "polls": "retrieve the job, or send the same list request again, which moves time",
@@ -101,7 +104,7 @@ class Looks:
 
 def _endless_loop(job_id: str, status: str, looks: Counter[str], patience: int, pace: Pace) -> FakeUsageError:
     requests = ", ".join(f"{operation} {times} times" for operation, times in looks.items())
-    looked = f"job {job_id} was looked at {looks.total()} times in vain ({requests}): it is {status}"
+    looked = f"job {job_id} was looked at {looks.total()} {IN_VAIN} ({requests}): it is {status}"
     remedy = _REMEDIES.get(str(pace), "")
     if status == "paused":
         remedy = f"resume the job (fake.resume_job), or {remedy}" if pace == "manual" else "resume it (fake.resume_job)"
