@@ -7,6 +7,7 @@ called: it was more than half of what importing the fake took. The library gener
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,11 @@ class _GeneratedMethod:
         names = {each: getattr(kind, each) for each in ("__module__", "__qualname__")}
         if hasattr(kind, "__post_init__"):  # or it would not be called
             names["__post_init__"] = kind.__post_init__
+        fields = dataclasses.fields(kind)
         model = dataclasses.make_dataclass(
             kind.__name__,
-            [(field.name, field.type, field) for field in dataclasses.fields(kind)],
+            # without the types, whose names it would look up in a module that may be gone
+            [(field.name, object, copy.copy(field)) for field in fields],
             namespace=names,
             init=name == "__init__",
             repr=name == "__repr__",
@@ -63,6 +66,9 @@ class _GeneratedMethod:
             frozen=self._frozen and name == "__init__",
         )
         method = vars(model)[name]
+        if name == "__init__":
+            types = {field.name: field.type for field in fields}
+            method.__annotations__ = {each: types.get(each) for each in method.__annotations__}
         setattr(kind, name, method)  # another thread may have been here: its method does the same
         return method.__get__(instance, owner)
 

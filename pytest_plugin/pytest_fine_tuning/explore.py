@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 EXPLORE_SECTION = "fine-tuning explore"
 WHAT_IT_MEANS = "exploring means virtual time at the pace 'manual': a loop that waits for a job must sleep"
 LOOP_WITHOUT_SLEEP = (
-    "it asks for a job again and again without sleeping, and while a test is explored only sleeping moves time; let the "
-    "loop sleep between its requests, as the real service needs it"
+    "it asks for a job again and again without sleeping, and while a test is explored only sleeping moves time; "
+    "let the loop sleep between its requests, as the real service needs it"
 )
 
 Phase = Literal["setup", "call", "teardown"]

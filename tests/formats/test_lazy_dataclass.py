@@ -7,10 +7,12 @@ import dataclasses
 import inspect
 import pickle
 import re
+import sys
 import threading
 from collections.abc import Callable, Hashable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -164,3 +166,28 @@ def test_packages_take_no_other(package: str) -> None:
     folder = Path(str(find_spec(package).submodule_search_locations[0]))  # type: ignore[union-attr, index]
     others = {path.name for path in folder.rglob("*.py") if OTHER.search(path.read_text("utf-8"))}
     assert others <= {"lazy_dataclass.py"}
+
+
+def test_a_class_of_a_module_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class works as before after its module has left `sys.modules`, and its fields keep their types."""
+    module = ModuleType("gone")
+    monkeypatch.setitem(sys.modules, "gone", module)
+    words = """
+from __future__ import annotations
+import typing
+from fine_tuning_formats.lazy_dataclass import dataclass
+@dataclass(frozen=True)
+class Late:
+    name: typing.Any
+    size: int = 1
+"""
+    exec(words, module.__dict__)
+    monkeypatch.delitem(sys.modules, "gone")
+    late = module.Late("a")
+    assert (repr(late), late == module.Late("a"), hash(late) == hash(module.Late("a"))) == (
+        "Late(name='a', size=1)",
+        True,
+        True,
+    )
+    assert {field.name: field.type for field in dataclasses.fields(late)} == {"name": "typing.Any", "size": "int"}
+    assert module.Late.__init__.__annotations__ == {"name": "typing.Any", "size": "int", "return": None}
