@@ -8,10 +8,14 @@ from math import inf
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fine_tuning_fakeserver import FakeFineTuning
 from fine_tuning_fakeserver.account.indexes import FIRST_STATUS, FileShelf, IdIndex, OrderedIds, StatusCounts, Timetable
+from fine_tuning_fakeserver.domain.job import Job
+from strategies import BORN, Http
 
 STEP = st.tuples(st.sampled_from(["add", "remove", "ask"]), st.integers(0, 9), st.integers(0, 3))
 STEPS = st.lists(STEP, max_size=40)
@@ -148,3 +152,45 @@ def test_pages_of_files_are_those_of_all_files(steps: list[tuple[Any, ...]]) -> 
             assert found == (rest[:limit], len(rest) > limit)
         assert len(shelf) == len(every)
     assert shelf.results() == [name for _, _, name in sorted(every) if name not in uploads]
+
+
+def many_jobs(*, is_seeded: bool = False) -> Http:
+    """An account whose jobs, of several models, lengths and fates, are over."""
+    http = Http(FakeFineTuning(start=BORN, seed=3, pace="manual"))
+    file = http.file()
+    if is_seeded:
+        given = "ft:gpt-4o-mini-2024-07-18:me::given"
+        http.fake.add_job(file, model="gpt-4o-mini", status="succeeded", fine_tuned_model=given)
+    for number in range(40):
+        fields = {"suffix": f"s{number % 3}"} if number % 4 else {}
+        job = http.job(training_file=file, hyperparameters={"n_epochs": number % 5 + 1}, **fields)["id"]
+        if number % 7 == 0:
+            http.json("POST", f"/fine_tuning/jobs/{job}/cancel")
+        if number % 5 == 0:
+            http.fake.advance(40)
+    http.fake.advance(86400)
+    return http
+
+
+@pytest.mark.parametrize("is_seeded", [False, True])
+def test_a_model_is_found_by_its_id(monkeypatch: pytest.MonkeyPatch, is_seeded: bool) -> None:
+    """A model that is looked for first is another job's, or its look-up names the models of all jobs."""
+    expected = dict(many_jobs(is_seeded=is_seeded).fake._world.account.models)
+    http = many_jobs(is_seeded=is_seeded)
+    account, named, model_at = http.fake._world.account, list[str](), Job.model_at
+
+    def counted(job: Job, step: int, made: float) -> str:
+        named.append(job.id)
+        return model_at(job, step, made)
+
+    monkeypatch.setattr(Job, "model_at", counted)
+    found = {model: account.job_of_model(model) for model in reversed(expected)}
+    longest = max(Counter(expected.values()).values())
+    assert found == expected
+    assert len(expected) > 60
+    assert is_seeded or len(named) <= longest * len(expected)
+    some = next(iter(expected))
+    for other in (some[:-1], some + "a", some + ":ckpt-step-1", some + ":ckpt-step-x", "ft:a", "", some.swapcase()):
+        assert account.job_of_model(other) is None
+    assert account.models == expected
+    assert list(account.models) == list(expected)

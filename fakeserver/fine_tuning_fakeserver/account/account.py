@@ -91,6 +91,8 @@ class Account:
         """Jobs whose models nobody has asked for: their names are derived when somebody does."""
         self._unnamed_models = 0
         """How many models they have."""
+        self._has_given_names = False
+        """Whether a job's models may have names that do not tell which job it is."""
         self.deleted: set[str] = set()
         self.active: dict[str, None] = {}
         """Jobs that `materialize` has not seen the end of, oldest first."""
@@ -183,6 +185,21 @@ class Account:
             self._name_models()
         return self._models
 
+    def job_of_model(self, model: str) -> str | None:
+        """Return the id of the job that has made a model; None if none has."""
+        if self._unnamed and model not in self._models:
+            if not self._has_given_names:
+                return self._unnamed_maker(model)
+            self._name_models()
+        return self._models.get(model)
+
+    def _unnamed_maker(self, model: str) -> str | None:
+        """Return the id of the job whose models have no names yet, and which has made this one."""
+        for number in reversed(ids.model_makers(model, self.organization_id, len(self._numbered))):
+            if number in self._unnamed and model in _model_names(job := self.jobs[self._numbered[number]]):
+                return job.id
+        return None
+
     @property
     def model_count(self) -> int:
         """How many derived models there are; none gets its name for that."""
@@ -191,15 +208,15 @@ class Account:
     def _name_models(self) -> None:
         for number in self._unnamed:
             job = self.jobs[self._numbered[number]]
-            made = models_at(job, job.timeline())
-            for step in _model_steps(job):
-                self._models[job.model_at(step, made)] = job.id
+            self._models.update((model, job.id) for model in _model_names(job))
         self._unnamed.clear()
         self._unnamed_models = 0
 
     def watch(self, job: Job) -> None:
         """Materialize a new *job* when it has made its models, and when it ends."""
         number, timeline = len(self._numbered), job.timeline()
+        if job.has_given_names or (job.number, job.organization) != (number, self.organization_id):
+            self._has_given_names = True
         self._numbered.append(job.id)
         self.status_counts.watch(timeline, number)
         self._expect_models(job, number)
@@ -278,6 +295,12 @@ def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tupl
 def _model_steps(job: Job) -> Collection[int]:
     """Return the steps of which a job that has made its models has one, the last step at last."""
     return dict.fromkeys((*checkpoint_steps(job), job.spec.steps))
+
+
+def _model_names(job: Job) -> list[str]:
+    """Return the models of a job that has made them, the last step's at last."""
+    made = models_at(job, job.timeline())
+    return [job.model_at(step, made) for step in _model_steps(job)]
 
 
 def _result_of(jobs: Mapping[str, Job], numbered: Sequence[str], number: int) -> tuple[float, str, str]:

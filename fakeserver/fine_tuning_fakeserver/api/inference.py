@@ -65,7 +65,7 @@ def answer_prompt(
         ApiError: the account does not have such a model, or it is shut down; or the options ask for what there is not.
     """
     account = service.account
-    unknown = model not in account.base_models and model not in account.models
+    unknown = model not in account.base_models and account.job_of_model(model) is None
     if account.takes_any_model and unknown:
         unknown = model.startswith("ft:")  # a fine-tuned model that there is not
     if unknown or account.is_shut_down(model, now):

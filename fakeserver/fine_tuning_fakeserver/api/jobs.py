@@ -342,7 +342,7 @@ def _require_trainable_model(account: Account, now: float, body: CreateJobBody) 
     """
     model = account.snapshots.get(body.model, body.model)
     base = account.base_models.get(base_model(model))
-    known = model in account.base_models or model in account.models or account.takes_any_model
+    known = model in account.base_models or account.takes_any_model or account.job_of_model(model) is not None
     if not known or account.is_shut_down(model, now) or (base and body.method_name not in base.methods):
         raise model_not_available(body.model)
     return model

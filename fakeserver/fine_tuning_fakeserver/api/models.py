@@ -15,7 +15,7 @@ from ..account.service import Service, operation
 from ..api_errors import owning_project, unknown_model, unknown_permission
 from ..domain import ids
 from ..domain.base_models import shutdown_date
-from ..domain.job import models_at
+from ..domain.job import Job, models_at
 from .response_objects import (
     Json,
     model_list_object,
@@ -34,7 +34,11 @@ def list_models(service: Service, now: float) -> Json:
     """
     account = service.account
     base = [_base_model_object(account, each) for each in account.base_models if _is_available(account, each, now)]
-    fine_tuned = [_fine_tuned_object(account, each) for each in account.models if each not in account.base_models]
+    fine_tuned = [
+        _fine_tuned_object(account, each, account.jobs[job_id])
+        for each, job_id in account.models.items()
+        if each not in account.base_models
+    ]
     return model_list_object([*base, *fine_tuned])
 
 
@@ -44,8 +48,8 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
     account = service.account
     if identifier in account.base_models and _is_available(account, identifier, now):
         return _base_model_object(account, identifier)
-    if identifier in account.models:
-        return _fine_tuned_object(account, identifier)
+    if (job_id := account.job_of_model(identifier)) is not None:
+        return _fine_tuned_object(account, identifier, account.jobs[job_id])
     raise unknown_model(identifier)
 
 
@@ -71,8 +75,7 @@ def _base_model_object(account: Account, identifier: str) -> Json:
     return _with_shutdown_date(account, model_object(model.id, model.created, model.owned_by))
 
 
-def _fine_tuned_object(account: Account, identifier: str) -> Json:
-    job = account.jobs[account.models[identifier]]
+def _fine_tuned_object(account: Account, identifier: str, job: Job) -> Json:
     created = model_created(identifier, models_at(job, job.timeline()))
     return _with_shutdown_date(account, model_object(identifier, created, account.owner))
 
@@ -133,6 +136,6 @@ def revoke_permission(service: Service, now: float, checkpoint: str, identifier:
 
 def _permissions(account: Account, checkpoint: str) -> list[Permission]:
     """Return the permissions of a checkpoint, oldest first; raise if the account has no such model."""
-    if checkpoint not in account.models:
+    if account.job_of_model(checkpoint) is None:
         raise unknown_model(checkpoint)
     return [each for each in account.permissions.values() if each.checkpoint == checkpoint]

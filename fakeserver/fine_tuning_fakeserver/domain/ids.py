@@ -151,6 +151,7 @@ def ticks_of(shape: IdShape, identifier: str) -> int | None:
 MODELS_A_SECOND: int = 62**3
 _MODEL_STRIDE = 147_263
 """From the digits of one job's model to those of the next job's: it shares no factor with `MODELS_A_SECOND`."""
+_STRIDE_INVERSE = pow(_MODEL_STRIDE, -1, MODELS_A_SECOND)
 
 
 def model_token(created_at: float, noise: int) -> str:
@@ -168,6 +169,18 @@ def model_noise(job_number: int, *parts: object) -> int:
 @lru_cache(256)
 def _first_noise(*parts: object) -> int:
     return derived_number("model", *parts) % MODELS_A_SECOND
+
+
+def model_makers(model: str, organization: str, jobs: int) -> range:
+    """Return which of so many jobs of an organization, by their numbers, may have made a model; see `model_noise`."""
+    name, is_checkpoint, step = model.partition(":ckpt-step-")
+    token = name.rpartition(":")[2]
+    noise = from_digits(token[5:])
+    is_step = step.isascii() and step.isdecimal() and len(step) < 16
+    if noise is None or len(token) != 8 or (is_checkpoint and not is_step):
+        return range(0)
+    first = _first_noise(organization, int(step) if is_checkpoint else None)
+    return range((noise - first) * _STRIDE_INVERSE % MODELS_A_SECOND, jobs, MODELS_A_SECOND)
 
 
 def model_time(model: str) -> int | None:

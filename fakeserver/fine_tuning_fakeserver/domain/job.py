@@ -173,6 +173,12 @@ class Job:
             name = f"ft:{self.base_model}:{self.owner}:{self.suffix or ''}:{token}"
         return name if is_last else f"{name}:ckpt-step-{step}"
 
+    @property
+    def has_given_names(self) -> bool:
+        """Whether its models may have other names than those made of times and job numbers."""
+        given = self.overrides.fine_tuned_model or self.overrides.models or self.overrides.checkpoints
+        return bool(given or self.dialect.event_style.model_name) or self.number is None
+
     def _model_noise(self, step: int, *, is_last: bool) -> int:
         if self.number is None:
             return ids.derived_number("model", self.id, step)
