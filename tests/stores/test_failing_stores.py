@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from account_histories import request, run, send, upload
-from fine_tuning_fakeserver.account.stored_world import StoredBlob
+from fine_tuning_fakeserver.account.stored_contents import StoredBlob
 from fine_tuning_fakeserver.stores import Store, StoreError, open_store
 from stores.test_stored_world import begun, two_servers
 
