@@ -194,3 +194,31 @@ def test_a_model_is_found_by_its_id(monkeypatch: pytest.MonkeyPatch, is_seeded: 
         assert account.job_of_model(other) is None
     assert account.models == expected
     assert list(account.models) == list(expected)
+
+
+def test_a_result_file_is_found_by_the_job_that_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look for a result file whose job was shown takes the ids of other jobs' files, or changes what lists show."""
+    listed = many_jobs().json("GET", "/files?limit=10000")
+    http = many_jobs()
+    jobs = [each for each in http.json("GET", "/fine_tuning/jobs?limit=100")["data"] if each["result_files"]]
+    assert len(jobs) > 30
+    named, shelf = list[int](), http.fake._world.account.file_shelf
+    result_of = shelf._result_of
+
+    def counted(number: int) -> tuple[float, str, str]:
+        named.append(number)
+        return result_of(number)
+
+    monkeypatch.setattr(shelf, "_result_of", counted)
+    for job in jobs[::3]:
+        [file] = job["result_files"]
+        assert http.json("GET", f"/files/{file}") in listed["data"]
+        assert shelf.job_of(file) == job["id"]
+    assert len(set(named)) == len(jobs[::3])
+    [first], [last] = jobs[-1]["result_files"], jobs[0]["result_files"]
+    http.json("DELETE", f"/files/{first}")
+    http.json("GET", f"/files/{first}", status=404)
+    http.json("GET", f"/files/{last}")
+    left = [each for each in listed["data"] if each["id"] != first]
+    assert http.json("GET", "/files?limit=10000")["data"] == left
+    assert len(shelf) == len(left)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..domain import base_models, ids
 from ..domain.dialects import dialect_named
@@ -50,6 +50,9 @@ from .records import (
     WebhookRemoved,
 )
 from .webhook_queue import WebhookQueue
+
+SHOWN_AT_MOST = 1000
+"""So many result files are remembered with the jobs that were shown with them."""
 
 NO_METADATA = ("", "")
 """The key under which jobs without metadata are found."""
@@ -177,6 +180,15 @@ class Account:
             self.file_shelf.add_results(merged([over for _, over in succeeded]), None)
         tables = (*self._models_due.values(), *self._ends.values())
         self._next_due = min((first[0] for table in tables if (first := table.first())), default=inf)
+
+    def note_shown(self, jobs: Iterable[Job], shown: Iterable[Mapping[str, Any]]) -> None:
+        """Note the result files with which *jobs* are shown to a client, which may look for these next."""
+        numbers = self.file_shelf.shown
+        for job, members in zip(jobs, shown, strict=True):
+            if job.number is not None and (results := members.get("result_files")):
+                numbers[results[0]] = job.number
+                if len(numbers) > SHOWN_AT_MOST:
+                    del numbers[next(iter(numbers))]
 
     @property
     def models(self) -> dict[str, str]:

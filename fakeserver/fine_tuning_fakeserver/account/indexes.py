@@ -170,6 +170,8 @@ class FileShelf:
         """The result files that have their ids: file id → job id."""
         self._unnamed, self._arrivals = array("I"), array("Q")
         """The jobs of the other result files, oldest first, and the arrivals of these files."""
+        self.shown: dict[str, int] = {}
+        """Result files that jobs were last shown with, and the jobs' numbers: they are found without the others."""
         self._gap: float | None = None
         self._removed_ahead: set[str] = set()
         """Ids that were removed before there was a file with them, as where a saved account is read."""
@@ -198,7 +200,9 @@ class FileShelf:
 
     def remove(self, identifier: str) -> str | None:
         """Remove a file; return the id of the job whose result it was."""
-        job = self.job_of(identifier)
+        if identifier not in self._files and identifier not in self._results:
+            self._name_results(len(self._unnamed))
+        job = self._results.get(identifier)
         if self._ids.place(identifier) is None:
             self._removed_ahead.add(identifier)
             return None
@@ -209,8 +213,17 @@ class FileShelf:
     def job_of(self, identifier: str) -> str | None:
         """Return the id of the job whose result a file is; None if it is an upload, or none."""
         if identifier not in self._files and identifier not in self._results:
+            if job := self._shown_job(identifier):
+                return job
             self._name_results(len(self._unnamed))
         return self._results.get(identifier)
+
+    def _shown_job(self, identifier: str) -> str | None:
+        number = self.shown.get(identifier)
+        if number is None or number not in self._unnamed:
+            return None
+        _, found, job = self._result_of(number)
+        return job if found == identifier else None
 
     def page(
         self, after: str | None, limit: int, purpose: str | None = None, *, oldest_first: bool = False

@@ -72,7 +72,9 @@ def retrieve(service: Service, now: float, identifier: str) -> Json:
         service.count_look("retrieve_job", _unfinished([job], now))
     if service.polling_advances_time:
         now = _advance_to_next_milestone(service, [job], now)
-    return job_object(job, now, service.account.dialect)
+    shown = job_object(job, now, service.account.dialect)
+    service.account.note_shown([job], [shown])
+    return shown
 
 
 def _unfinished(jobs: Iterable[Job], now: float) -> dict[str, str]:
@@ -161,12 +163,13 @@ def list_jobs(
         page, has_more = identifiers.page(after, limit)
     except UnknownCursorError:
         raise unknown_cursor() from None
-    listed = [account.jobs[each] for each in page]
+    listed = list(map(account.jobs.__getitem__, page))
 
     def show(at: float) -> list[Json]:
         return [job_object(job, at, account.dialect) for job in listed]
 
     shown = _look_by_list(service, now, "list_jobs", (after, limit, *pairs), listed, show)
+    account.note_shown(listed, shown)
     return page_object([*shown], has_more)  # a dialect changes the page
 
 
