@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,9 @@ def example_count(quick: int, long: int = 1000) -> int:
     """Return how many examples a property tries: *quick*, and *long* in ``scripts/test long``."""
     return long if settings.get_current_profile_name() == "long" else quick
 
+
+in_long_runs = pytest.mark.skipif(example_count(0, 1) == 0, reason="takes a second; in scripts/test long")
+"""A test, or a case of one, of which a short run has another that is like it."""
 
 lengths = st.floats(0, 1000, allow_nan=False) | st.integers(0, 60).map(float)
 

@@ -96,13 +96,12 @@ def test_requests_that_overlap_in_one_piece() -> None:
     assert re.sub(rb"date: [^\r]*", b"date: some", received) == expected
 
 
+@pytest.mark.parametrize("protocol", [protocols.Protocol], indirect=True)
 @pytest.mark.parametrize("what", sorted(set(REQUESTS) - {"no request"}))
 def test_both_protocols_answer_the_same(
     what: str, protocol: type[protocols.LimitedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes of a response tell by a capital letter alone whether h11 or httptools has read the request."""
-    if protocol is FastProtocol:
-        pytest.skip("compared with h11 in the other run")
     found = answers(REQUESTS[what]).replace(b"\r\nConnection: close\r\n", b"\r\nconnection: close\r\n")
     monkeypatch.setattr(server, "Protocol", FastProtocol)
     assert found == answers(REQUESTS[what])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from downstream_project import project, run, run_by_file
+from strategies import in_long_runs
 
 pytestmark = pytest.mark.slow
 
@@ -42,14 +43,14 @@ def test_official_client(fake_fine_tuning):
     "arguments",
     [
         ("-n", "2", "--dist", "loadscope"),
-        ("-n", "2", "--dist", "worksteal"),
+        pytest.param(("-n", "2", "--dist", "worksteal"), marks=in_long_runs),
         ("--disable-socket",),
         ("--disable-socket", "--allow-hosts=127.0.0.1"),
         ("-p", "no:xdist", "-p", "no:socket", "-p", "no:anyio"),
         ("-s",),
         ("--import-mode=importlib",),
     ],
-    ids=" ".join,
+    ids=lambda arguments: " ".join(arguments),
 )
 def test_ways_to_run(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """All tests pass in two processes, with sockets blocked, without other plugins, and uncaptured."""

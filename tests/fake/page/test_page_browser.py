@@ -15,7 +15,7 @@ import pytest
 from fine_tuning_fakeserver import FakeAccounts, FakeFineTuning
 from fine_tuning_fakeserver.web.access import Access, HostGuard
 from fine_tuning_fakeserver.web.server import serving
-from strategies import ROW, ROWS, example_count
+from strategies import ROW, ROWS, example_count, in_long_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on PATH")
-in_long_runs = pytest.mark.skipif(example_count(0, 1) == 0, reason="takes a second; in scripts/test long")
 
 AXE = Path(__file__).parents[2] / "vendored" / "axe.min.js"
 WAIT_MS = 30_000
