@@ -119,7 +119,7 @@ REMEMBERED_CHARACTERS = 10_000
 """Longer texts are redacted anew each time: few are met twice."""
 RUN_PART = 8
 _RUN = re.compile(rf"[A-Za-z0-9]{{{RUN_PART},}}+")
-"""What most secrets have: a run of letters and digits, which is part of one of any text that holds the secret."""
+"""A run of letters and digits. Most secrets have one, which is within a run of any text that contains the secret."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class SecretMap:
 
 
 class _SpellingIndex:
-    """Spellings of secrets, found by a part: each response has an id, so a search for one after another is too slow."""
+    """Spellings of secrets, indexed by a part of each: every request id is one, too many to try them in turn."""
 
     def __init__(self, stand_ins: Mapping[str, str]) -> None:
         # the longest first, as one may be part of another

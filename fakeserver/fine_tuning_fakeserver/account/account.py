@@ -160,7 +160,7 @@ class Account:
             self.outbox.materialize(now, self.jobs)
 
     def _materialize_jobs(self, now: float) -> None:
-        """Note which jobs have made models or are over; what they made is derived when somebody asks for it."""
+        """Note which jobs have made models or are over; models and result files are derived on first use."""
         # an event has named models, be the job over or not (inferred)
         made = {models: table.take(now) for models, table in self._models_due.items()}
         self._unnamed.extend(merged(list(made.values())))
@@ -214,7 +214,7 @@ class Account:
 
     @property
     def model_count(self) -> int:
-        """How many derived models there are; none gets its name for that."""
+        """The number of derived models, without deriving their names."""
         return len(self._models) + self._unnamed_models
 
     def _name_models(self) -> None:
@@ -305,7 +305,7 @@ def _metadata_pairs(jobs: Mapping[str, Job], identifier: str) -> Collection[tupl
 
 
 def _model_steps(job: Job) -> Collection[int]:
-    """Return the steps of which a job that has made its models has one, the last step at last."""
+    """Return the steps that have a model once a job has made its models, the last step last."""
     return dict.fromkeys((*checkpoint_steps(job), job.spec.steps))
 
 

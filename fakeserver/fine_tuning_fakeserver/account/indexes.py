@@ -1,4 +1,4 @@
-"""What an account is searched by: ids in the order of lists, ids by a key, files, and what happens to jobs when.
+"""Indexes of an account: ids in list order, ids by a key, files, and the times at which jobs change.
 
 Pages, cursors, counts, and the next thing to happen cost the same however many ids and jobs there are.
 """
@@ -49,12 +49,12 @@ class OrderedIds:
         self._put((created_at, self._arrivals, identifier))
 
     def reserve(self, number: int) -> range:
-        """Return the arrivals of so many ids, to be added later as if now."""
+        """Reserve this number of arrivals, for ids that are added later; return them."""
         self._arrivals += number
         return range(self._arrivals - number + 1, self._arrivals + 1)
 
     def add_reserved(self, places: Collection[Place]) -> None:
-        """Add ids at their places, whose arrivals were reserved."""
+        """Add ids at places whose arrivals were reserved."""
         if len(places) <= FEW:
             for place in places:
                 self._put(place)
@@ -76,7 +76,7 @@ class OrderedIds:
         insort(self._places, place)
 
     def where(self, is_wanted: Callable[[str], bool]) -> OrderedIds:
-        """Return those that are wanted, in the same order."""
+        """Return the ids for which *is_wanted* returns true, in the same order."""
         found = OrderedIds()
         found._places = [place for place in self._places if is_wanted(place[2])]
         found._place_of = {place[2]: place for place in found._places}
@@ -110,7 +110,7 @@ class OrderedIds:
 
 
 class IdIndex(Generic[K]):
-    """Ids by what is true of each; they are collected by a key when somebody asks for it.
+    """Ids by key; the ids of a key are collected when they are first requested.
 
     Args:
         ids: all ids.
@@ -123,7 +123,7 @@ class IdIndex(Generic[K]):
         self._collected: dict[K, OrderedIds] = {}
 
     def add(self, identifier: str) -> None:
-        """Add an id that all ids have got."""
+        """Add an id that is already among all ids."""
         for key in self._keys_of(identifier):
             self._counts[key] = self._counts.get(key, 0) + 1
             if key in self._collected:
@@ -148,14 +148,14 @@ class IdIndex(Generic[K]):
         return self._collected[key]
 
     def count(self, key: K) -> int:
-        """Return how many ids a key has; they are not collected for that."""
+        """Return the number of ids of a key, without collecting them."""
         return self._counts.get(key, 0)
 
 
 class FileShelf:
     """The files of an account in the order of lists: uploads, and result files of jobs.
 
-    A result file gets its id when somebody looks for it: many jobs may end at once, and few of their files are read.
+    A result file gets its id on first use: many jobs may end at once, and few of their result files are read.
 
     Args:
         files: the uploads.
@@ -239,7 +239,7 @@ class FileShelf:
         return ids.page(after, limit, oldest_first=oldest_first)
 
     def _name_page(self, after: str | None, limit: int, oldest_first: bool) -> None:
-        """Name the results that a page may show, and one more; few at a time where the newest come first."""
+        """Give ids to the result files that a page may show, and to one more; if the oldest come first, to all."""
         cursor = None if after is None else self._ids.place(after)
         if oldest_first or (after is not None and cursor is None):
             self._name_results(len(self._unnamed))
@@ -249,7 +249,7 @@ class FileShelf:
             lacking -= sum(cursor is None or place < cursor for place in named)
 
     def _name_results(self, at_most: int) -> list[Place]:
-        """Name the newest results that have no ids yet; return their places."""
+        """Give ids to the newest result files without one, *at_most* of them; return their places."""
         start = max(len(self._unnamed) - at_most, 0)
         places = []
         for number, arrival in zip(self._unnamed[start:], self._arrivals[start:], strict=True):
@@ -280,7 +280,7 @@ def _purpose(files: Mapping[str, StoredFile], identifier: str) -> tuple[str]:
 
 
 class Timetable:
-    """Numbers of jobs by time, then by number; 12 bytes each. What was taken is not in it any more."""
+    """Job numbers sorted by time, then by number; an entry takes 12 bytes. Entries that were taken are removed."""
 
     __slots__ = ("_begun", "_numbers", "_times")
 
@@ -290,7 +290,7 @@ class Timetable:
         """How many were taken; they are dropped once they are half of all."""
 
     def add(self, at: float, number: int) -> None:
-        """Add a job at a time, in Unix seconds; the latest goes last, at no cost."""
+        """Add a job at a time in Unix seconds; constant time for the latest."""
         times, numbers = self._times, self._numbers
         if not times or at > times[-1] or (at == times[-1] and number > numbers[-1]):
             times.append(at)
@@ -301,7 +301,7 @@ class Timetable:
         numbers.insert(place, number)
 
     def discard(self, at: float, number: int) -> bool:
-        """Remove a job; return False if it was not there, or was taken."""
+        """Remove a job; return False if it is absent or was taken."""
         place = self._place(at, number)
         if place == len(self._times) or (self._times[place], self._numbers[place]) != (at, number):
             return False
@@ -309,7 +309,7 @@ class Timetable:
         return True
 
     def take(self, now: float) -> tuple[array[float], array[int]]:
-        """Remove what is due by *now*, and return its times and numbers."""
+        """Remove the entries due by *now*; return their times and numbers."""
         begun, end = self._begun, bisect_right(self._times, now, self._begun)
         taken = self._times[begun:end], self._numbers[begun:end]
         self._begun = end
@@ -319,15 +319,15 @@ class Timetable:
         return taken
 
     def first(self) -> tuple[float, int] | None:
-        """Return what comes first; None if nothing is ahead."""
+        """Return the first time and number; None if the table is empty."""
         return (self._times[self._begun], self._numbers[self._begun]) if len(self) else None
 
     def last(self, otherwise: float) -> float:
-        """Return the latest time; *otherwise* if nothing is ahead."""
+        """Return the latest time; *otherwise* if the table is empty."""
         return self._times[-1] if len(self) else otherwise
 
     def last_finite(self, otherwise: float) -> float:
-        """Return the latest time before infinity; *otherwise* if nothing is ahead of that."""
+        """Return the latest finite time; *otherwise* if there is none."""
         end = bisect_left(self._times, inf, self._begun)
         return self._times[end - 1] if end > self._begun else otherwise
 
@@ -343,7 +343,7 @@ FIRST_STATUS = "validating_files"
 
 
 class StatusCounts:
-    """Counts of jobs by status. No job is looked at to count: what is known of them is when they change."""
+    """Counts of jobs by status, kept by the times at which statuses change, without a look at each job."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -357,13 +357,13 @@ class StatusCounts:
             self._changes[change].add(at, number)
 
     def follow(self, before: Timeline, after: Timeline, number: int) -> None:
-        """Count a job by its timeline *after* it was changed; what has happened is in both."""
+        """Count a job by its changed timeline *after*; past changes are the same in both timelines."""
         happened = self._forget_changes(before, number)
         for at, change in islice(_status_changes(after), happened, None):
             self._changes[change].add(at, number)
 
     def forget(self, timeline: Timeline, number: int) -> None:
-        """Count a deleted job no more."""
+        """Remove a deleted job from the counts."""
         counted = self._forget_changes(timeline, number)
         self._counts[([FIRST_STATUS, *(after for _, (_, after) in _status_changes(timeline))])[counted]] -= 1
 
@@ -383,12 +383,12 @@ class StatusCounts:
         return (at, number, status) if status else None
 
     def _forget_changes(self, timeline: Timeline, number: int) -> int:
-        """Expect nothing more of a job; return how many of its changes are counted."""
+        """Remove the future changes of a job; return the number of its past ones."""
         return sum(not self._changes[change].discard(at, number) for at, change in _status_changes(timeline))
 
 
 def _status_changes(timeline: Timeline) -> Iterator[tuple[float, tuple[str, str]]]:
-    """Yield when the status changes, with that before and that after."""
+    """Yield the time of each change of status, with the statuses before and after."""
     before = FIRST_STATUS
     for at, after in timeline.milestones:
         if after != before:
@@ -397,7 +397,7 @@ def _status_changes(timeline: Timeline) -> Iterator[tuple[float, tuple[str, str]
 
 
 def merged(tables: Sequence[tuple[array[float], array[int]]]) -> Sequence[int]:
-    """Return the numbers of what was taken from several tables, by time, then by number."""
+    """Return the job numbers taken from several tables, by time, then by number."""
     if len(tables) == 1:
         return tables[0][1]
     return [number for _, number in sorted(entry for table in tables for entry in zip(*table, strict=True))]

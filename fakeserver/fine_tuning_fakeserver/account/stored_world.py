@@ -76,7 +76,7 @@ class ScriptFormat(Protocol):
 
 
 class _Turn:
-    """An operation that waits to be run, and what came of it."""
+    """An operation that waits to be run, and its result or error."""
 
     __slots__ = ("_error", "_result", "is_over", "may_begin", "work")
 
@@ -142,7 +142,7 @@ class StoredWorld(World):
         self._holder = uuid4().hex
         self._step = threading.RLock()
         self._turns: deque[_Turn] = deque()
-        """What waits to be run; a thread that has the lock runs it, also for others."""
+        """Operations that wait; a thread that holds the lock runs those of other threads, too."""
         super().__init__(like._default_settings, paths=like._paths, sender=sender)
         self._default_faults, self._fill = like._default_faults, like._fill
         if self._default_faults or self._fill:
@@ -228,7 +228,7 @@ class StoredWorld(World):
             return self._run_alone(work, is_exclusive=False, may_begin=False)
 
     def _take_turns(self) -> None:
-        """Run the operations that threads wait for, in one transaction: its end takes most of the time of each.
+        """Run the operations that threads wait for in one transaction, whose commit takes most of the time.
 
         Where one of them fails, each gets a transaction of its own.
         """

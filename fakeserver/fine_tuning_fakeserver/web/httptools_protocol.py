@@ -1,4 +1,4 @@
-"""uvicorn's protocol by httptools, which reads requests in C, made to answer whatever h11's answers."""
+"""uvicorn's protocol on httptools, which parses requests in C; it accepts and refuses what the one on h11 does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DecliningProtocol(HttpToolsProtocol):
 
 
 class _AfterOffer:
-    """Passes on what a parser reads, but for the head that it is told again first."""
+    """Forwards what a parser reads, except for the repeated head at its beginning."""
 
     def __init__(self, protocol: DecliningProtocol) -> None:
         self._protocol = protocol
@@ -105,7 +105,7 @@ class FastProtocol(LimitedProtocol, DecliningProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """End the head of a request; one without its host, or with several, is none (RFC 9112, 3.2)."""
+        """End the head of a request; refuse one without exactly one Host header (RFC 9112, 3.2)."""
         self._reading = "body"
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
