@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import httpcore  # noqa: F401 - imported first by a `pytester` run, it would be imported anew by each
@@ -17,3 +18,9 @@ settings.register_profile("long", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 trust_nobody()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, which stays for the whole run, out of each garbage collection."""
+    gc.collect()
+    gc.freeze()
